@@ -1,0 +1,51 @@
+# Everything that people and CI run. `make` alone lists it.
+
+# Keeps the repository's folders off sys.path, where `import agents` would find ours (see ARCHITECTURE.md).
+export PYTHONSAFEPATH := 1
+export PYTHON
+
+BIN := .venv/bin
+PACKAGES := backends agents graphs cli
+# A folder's time changes when a module is added or removed, which is when links must be made anew.
+FOLDERS := $(shell find $(PACKAGES) -type d -not -name __pycache__)
+REQUEST ?= Write a short story about a lighthouse keeper who finds a letter that was meant for someone else.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sync demo test check lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: .venv/.linked ## make .venv, install what this machine can run, fetch the models (PYTHON=... picks one)
+
+.venv/.set-up: pyproject.toml constraints.txt set-up
+	./set-up
+	@touch $@
+
+.venv/.linked: .venv/.set-up $(FOLDERS)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+sync: .venv/.set-up ## link modules that were added or removed
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch .venv/.linked
+
+demo: setup ## write a text for a real request, with its criteria and judgements (REQUEST="...")
+	HF_HUB_OFFLINE=1 $(BIN)/quillgraph write "$(REQUEST)"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+
+test: lint ## set up, check and test everything, as CI does
+	HF_HUB_OFFLINE=1 $(BIN)/pytest
+
+check: lint ## the same without the tests that run a model
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m "not model"
+
+clean: ## remove what was built; the links of the editable install stay
+	rm -rf dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 -not -name '__editable__*' -exec rm -rf {} +; fi
+	@find $(PACKAGES) tests examples benchmarks -name __pycache__ -exec rm -rf {} +

@@ -1,0 +1,170 @@
+"""How a role is asked: call, parse, ask once more, drop and count."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import json_repair
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import BaseModel, ValidationError, create_model
+from pydantic import Field as field_of
+
+from quillgraph.agents.domain import Dropped
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.capabilities import capabilities_of
+from quillgraph.backends.errors import ReplyError
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One part in the play: who speaks, and the seed from which each call takes its own."""
+
+    name: str
+    model: BaseChatModel
+    seed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    """What the run may still spend; roles of one run share it."""
+
+    @property
+    def items_per_call(self) -> int:
+        """How many items the role's backend can take in one call."""
+        return capabilities_of(self.model).items_per_call
+
+    def seed_for(self, item: str) -> int:
+        """Derive a call's seed from the run's seed and what the call is about.
+
+        It does not depend on the order of calls, so fan-out stays reproducible.
+        """
+        digest = hashlib.sha256(f"{self.seed}/{self.name}/{item}".encode()).digest()
+        return int.from_bytes(digest[:4]) >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[T]):
+    """The items of a reply that held, and what was dropped."""
+
+    items: tuple[T, ...]
+    dropped: tuple[Dropped, ...] = ()
+
+
+async def say(
+    role: Role, messages: Sequence[BaseMessage], *, item: str, **options: Any
+) -> AIMessage:
+    """Ask for free text.
+
+    Args:
+        role: Who is asked.
+        messages: The rendered prompt.
+        item: What the call is about; the call's seed is derived from it.
+        options: Sampling options of the call.
+    """
+    return await _call(role, messages, item=item, attempt=0, options=options)
+
+
+async def ask(
+    role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
+) -> T:
+    """Ask for one JSON object and read it into `form`; asked again once if it does not fit.
+
+    Raises:
+        ReplyError: If the second reply does not fit either.
+    """
+    conversation, reply = list(messages), ""
+    for attempt in (0, 1):
+        message = await _call(
+            role,
+            conversation,
+            item=item,
+            attempt=attempt,
+            options={"json_schema": form.model_json_schema(), **options},
+        )
+        reply = str(message.content)
+        try:
+            return read(reply, form)
+        except ValidationError as error:
+            conversation = [*messages, message, HumanMessage(_complaint(error))]
+    raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
+
+
+async def ask_each(
+    role: Role,
+    messages: Sequence[BaseMessage],
+    form: type[T],
+    *,
+    item: str,
+    stage: str,
+    at_most: int,
+    at_least: int = 1,
+    **options: Any,
+) -> Answers[T]:
+    """Ask for a list of items; items that break the form twice are dropped one by one.
+
+    A reply of which nothing can be used is dropped as a whole: the role had its say, and what
+    it said is in the record of calls.
+    """
+    whole = create_model(
+        f"{form.__name__}List",
+        __base__=BaseModel,
+        items=(list[form], field_of(min_length=at_least, max_length=at_most)),  # type: ignore[valid-type]  # the form is a value here
+    )
+    try:
+        answer: Any = await ask(role, messages, whole, item=item, **options)
+        return Answers(tuple(answer.items))
+    except ReplyError as error:
+        return _salvage(error.reply, form, stage, role.name)
+
+
+def read(reply: str, form: type[T]) -> T:
+    """Read a reply into its form, forgiving code fences and broken JSON syntax.
+
+    Raises:
+        ValidationError: If the reply does not fit.
+    """
+    try:
+        return form.model_validate_json(reply)
+    except ValidationError:
+        return form.model_validate(json_repair.loads(reply))
+
+
+def _salvage(reply: str, form: type[T], stage: str, agent: str) -> Answers[T]:
+    raw = json_repair.loads(reply)
+    items = raw.get("items") if isinstance(raw, dict) else None
+    if not isinstance(items, list) or not items:
+        return Answers((), (Dropped(stage=stage, agent=agent, reason="reply", text=reply[:200]),))
+    kept, dropped = [], []
+    for entry in items:
+        try:
+            kept.append(form.model_validate(entry))
+        except ValidationError as error:
+            reason = f"{form.__name__}: {_complaint(error)}"
+            dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(entry)[:200]))
+    return Answers(tuple(kept), tuple(dropped))
+
+
+async def _call(
+    role: Role,
+    messages: Sequence[BaseMessage],
+    *,
+    item: str,
+    attempt: int,
+    options: dict[str, Any],
+) -> AIMessage:
+    role.budget.admit()
+    reply = await role.model.ainvoke(
+        list(messages),
+        config={"metadata": {"role": role.name, "attempt": attempt}},
+        seed=role.seed_for(f"{item}/{attempt}"),
+        **options,
+    )
+    role.budget.count(reply)
+    return reply
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the reply"
+    return f"{where}: {first['msg']}. Answer again with JSON of the asked form only."

@@ -1,0 +1,200 @@
+"""The axial coder: codes become categories, categories get poles and relations."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import networkx as nx
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from quillgraph.agents.asking import Answers, Role, ask, ask_each
+from quillgraph.agents.domain import (
+    PARADIGM,
+    Category,
+    Code,
+    Property,
+    Relation,
+    RelationType,
+    WritingTask,
+)
+from quillgraph.agents.prompting import render
+
+FEWEST, MOST = 4, 10
+"""Categories of a study (`algorithm.md` 6.2 step 7)."""
+
+CODES_PER_CATEGORY = 4
+"""What the number of categories aims at."""
+
+NEIGHBOURS = 3
+"""Nearest codes that a code is tied to when it is grouped by meaning alone."""
+
+
+def category_range(codes: int) -> tuple[int, int]:
+    """How many categories so many codes may form."""
+    aim = max(FEWEST, round(codes / CODES_PER_CATEGORY))
+    return min(FEWEST, codes), max(1, min(MOST, aim, codes))
+
+
+def group_by_meaning(codes: Sequence[Code], vectors: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """Group codes by the communities of their nearest-neighbour graph.
+
+    For models that cannot hold all codes at once. Greedy modularity (Clauset, Newman and
+    Moore 2004) on each code's nearest neighbours, weighted by cosine.
+
+    Args:
+        codes: The codes.
+        vectors: Their unit vectors, shape (codes, dimensions).
+    """
+    fewest, most = category_range(len(codes))
+    graph = nx.Graph()
+    graph.add_nodes_from(range(len(codes)))
+    cosine = vectors @ vectors.T
+    for place in range(len(codes)):
+        for other in np.argsort(-cosine[place], kind="stable")[: NEIGHBOURS + 1]:
+            if other != place:
+                graph.add_edge(place, int(other), weight=max(1e-3, float(cosine[place, other])))
+    if graph.number_of_edges() == 0:
+        return tuple((code.id,) for code in codes)
+    communities = nx.community.greedy_modularity_communities(
+        graph, weight="weight", cutoff=fewest, best_n=max(most, fewest)
+    )
+    groups = sorted(sorted(community) for community in communities)
+    return tuple(tuple(codes[place].id for place in group) for group in groups)
+
+
+async def group_codes(
+    task: WritingTask, codes: Sequence[Code], role: Role
+) -> Answers[BaseModel]:
+    """Ask which codes belong together.
+
+    Returns:
+        Items with fields `name` and `codes` (ids).
+    """
+    fewest, most = category_range(len(codes))
+    form = create_model(
+        "Group",
+        __config__=ConfigDict(extra="forbid"),
+        name=(Annotated[str, Field(min_length=3, max_length=60)], ...),
+        codes=(_ids_of(codes), ...),
+    )
+    return await ask_each(
+        role,
+        render(
+            "grouping",
+            request=task.brief,
+            codes=_listed(codes),
+            fewest=str(fewest),
+            most=str(most),
+        ),
+        form,
+        item="groups",
+        stage="axial coding",
+        at_least=fewest,
+        at_most=max(fewest, most),
+        temperature=0.2,
+        max_tokens=1500,
+    )
+
+
+async def describe_category(
+    task: WritingTask, category_id: str, codes: Sequence[Code], role: Role
+) -> Category:
+    """Name what the codes share, with its properties, their poles and the paradigm.
+
+    Raises:
+        ReplyError: If the coder gives no category in the asked form.
+    """
+    most_properties = 2 if role.items_per_call > 1 else 1
+    form = _category_form(codes, most_properties)
+    reply: Any = await ask(
+        role,
+        render("axial_coding", request=task.brief, codes=_listed(codes)),
+        form,
+        item="+".join(code.id for code in codes),
+        temperature=0.4,
+        max_tokens=260 + 120 * most_properties + 16 * len(codes),
+    )
+    slots = reply.slots.model_dump()
+    paradigm = {
+        slot: tuple(code for code, filled in slots.items() if filled == slot) for slot in PARADIGM
+    }
+    return Category(
+        id=category_id,
+        name=reply.name.strip(" .,:;"),
+        definition=reply.definition.strip(),
+        code_ids=tuple(code.id for code in codes),
+        properties=tuple(Property(**entry.model_dump()) for entry in reply.properties),
+        paradigm={slot: ids for slot, ids in paradigm.items() if ids},
+    )
+
+
+async def relate(
+    categories: Sequence[Category], subjects: Sequence[str], role: Role
+) -> Answers[Relation]:
+    """Ask which other category each subject acts on, and how."""
+    ids = tuple(category.id for category in categories)
+    form = create_model(
+        "RelationReply",
+        __config__=ConfigDict(extra="forbid"),
+        src=(Literal[tuple(subjects)], ...),
+        dst=(Literal[_others(ids, subjects)], ...),
+        type=(RelationType, ...),
+    )
+    answers = await ask_each(
+        role,
+        render("relating", categories=described(categories), subject=", ".join(subjects)),
+        form,
+        item="+".join(subjects),
+        stage="axial coding",
+        at_most=2 * len(subjects) if len(subjects) > 1 else 1,
+        temperature=0.2,
+        max_tokens=40 * len(subjects) + 40,
+    )
+    relations = [Relation(**entry.model_dump()) for entry in answers.items]
+    return Answers(tuple(r for r in relations if r.src != r.dst), answers.dropped)
+
+
+def described(categories: Sequence[Category]) -> str:
+    """List categories for a prompt."""
+    return "\n".join(f"{c.id}: {c.name}: {c.definition}" for c in categories)
+
+
+def _others(ids: tuple[str, ...], subjects: Sequence[str]) -> tuple[str, ...]:
+    # one subject cannot act on itself; of several, each may act on another
+    return tuple(i for i in ids if i != subjects[0]) if len(subjects) == 1 else ids
+
+
+def _listed(codes: Sequence[Code]) -> str:
+    return "\n".join(f"{code.id}: {code.label} ({code.gloss})" for code in codes)
+
+
+def _ids_of(codes: Sequence[Code]) -> Any:
+    ids = Literal[tuple(code.id for code in codes)]
+    return Annotated[list[ids], Field(min_length=1, max_length=len(codes))]  # type: ignore[valid-type]  # ids of this call
+
+
+def _category_form(codes: Sequence[Code], most_properties: int) -> type[BaseModel]:
+    forbid = ConfigDict(extra="forbid")
+    pole = Annotated[str, Field(min_length=8, max_length=160)]
+    dimension = create_model(
+        "Dimension",
+        __config__=forbid,
+        name=(Annotated[str, Field(min_length=3, max_length=40)], ...),
+        low_pole=(pole, ...),
+        high_pole=(pole, ...),
+    )
+    slot = Literal[(*PARADIGM, "none")]
+    slots: Any = create_model(
+        "Slots", __config__=forbid, **dict.fromkeys([code.id for code in codes], (slot, ...))
+    )
+    return create_model(
+        "CategoryReply",
+        __config__=forbid,
+        name=(Annotated[str, Field(min_length=3, max_length=50)], ...),
+        definition=(Annotated[str, Field(min_length=8, max_length=200)], ...),
+        properties=(
+            Annotated[list[dimension], Field(min_length=1, max_length=most_properties)],  # type: ignore[valid-type]  # built above
+            ...,
+        ),
+        slots=(slots, ...),
+    )

@@ -1,0 +1,95 @@
+"""The open coders: three readers name what each incident asks for or does."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from quillgraph.agents.asking import Answers, Role, ask_each
+from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
+from quillgraph.agents.prompting import render
+
+IDENTITIES = {
+    "reader": "a reader, who looks at effect",
+    "editor": "an editor, who looks at craft",
+    "auditor": "a brief auditor, who checks what was asked",
+}
+"""Who codes, and through which eyes; identities as in Thematic-LM."""
+
+MOST_CODES = 20
+"""Codes that a coder may return from one call."""
+
+
+async def open_code(
+    task: WritingTask,
+    incidents: Sequence[Incident],
+    codes: Sequence[Code],
+    identity: str,
+    role: Role,
+) -> Answers[Coding]:
+    """Name what the incidents show, as one of the `IDENTITIES`.
+
+    Args:
+        task: The request under study.
+        incidents: What is to be coded in this call.
+        codes: The nearest codes that exist already; the coder says of each new coding whether
+            one of them says the same.
+        identity: Key of `IDENTITIES`.
+        role: The coder.
+    """
+    messages = render(
+        "open_coding",
+        request=task.brief,
+        identity=IDENTITIES[identity],
+        codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
+        passages="\n".join(_shown(incident) for incident in incidents),
+    )
+    several = len(incidents) > 1
+    answers = await ask_each(
+        role,
+        messages,
+        _coding_form([incident.id for incident in incidents], [code.id for code in codes]),
+        item=f"{identity}/{'+'.join(incident.id for incident in incidents)}",
+        stage="open coding",
+        at_most=MOST_CODES if several else 1,
+        temperature=0.5,
+        max_tokens=2000 if several else 160,
+    )
+    return Answers(
+        tuple(_coding(entry, identity) for entry in answers.items), answers.dropped
+    )
+
+
+def _shown(incident: Incident) -> str:
+    if incident.note is None:
+        return f"{incident.id}: {incident.text}"
+    return f'{incident.id}: "{incident.text}" (a reader notes: {incident.note})'
+
+
+def _coding_form(incident_ids: list[str], code_ids: list[str]) -> type[BaseModel]:
+    return create_model(
+        "Coding",
+        __config__=ConfigDict(extra="forbid"),
+        label=(Annotated[str, Field(min_length=4, max_length=60)], ...),
+        gloss=(Annotated[str, Field(min_length=8, max_length=160)], ...),
+        evidence=(
+            Annotated[
+                list[Literal[tuple(incident_ids)]],  # type: ignore[valid-type]  # ids of this call
+                Field(min_length=1, max_length=len(incident_ids)),
+            ],
+            ...,
+        ),
+        near=(Literal[("new", *code_ids)], ...),
+        confidence=(Annotated[int, Field(ge=1, le=5)], ...),
+    )
+
+
+def _coding(entry: Any, identity: str) -> Coding:
+    return Coding(
+        label=" ".join(entry.label.split()[:7]).strip(" .,:;"),
+        gloss=entry.gloss.strip(),
+        evidence=tuple(dict.fromkeys(entry.evidence)),
+        coder=identity,
+        confidence=entry.confidence,
+        near=None if entry.near == "new" else entry.near,
+    )

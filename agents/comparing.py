@@ -1,0 +1,149 @@
+"""The comparator: constant comparison of new codings with the codes there are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import networkx as nx
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel, ConfigDict, create_model
+
+from quillgraph.agents.asking import Answers, Role, ask_each
+from quillgraph.agents.domain import Code, Coding
+from quillgraph.agents.prompting import render
+
+SIMILAR = 0.85
+"""Cosine above which two codes are worth comparing (Thematic-LM, doi:10.1145/3696410.3714595)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two codes, by key, that may be one. Keys are code ids, or `new<n>` for a coding."""
+
+    id: str
+    left: str
+    right: str
+
+
+def shown(coding: Code | Coding) -> str:
+    """A code in the words that are embedded and compared."""
+    return f"{coding.label}: {coding.gloss}"
+
+
+async def vectors(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
+    """Embed texts as unit rows, shape (texts, dimensions)."""
+    if not texts:
+        return np.zeros((0, 1), dtype=np.float32)
+    raw = np.asarray(await embeddings.aembed_documents(list(texts)), dtype=np.float32)
+    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+    return raw / np.where(lengths == 0, 1, lengths)
+
+
+async def similar_pairs(
+    codes: Sequence[Code], codings: Sequence[Coding], embeddings: Embeddings
+) -> tuple[Pair, ...]:
+    """Find the pairs with a new coding in them that lie closer than `SIMILAR`.
+
+    Pairs with equal labels need no comparison and are left out: they are merged anyway.
+    """
+    entries = dict(_keyed(codes, codings))
+    keys = list(entries)
+    near = await vectors([shown(entry) for entry in entries.values()], embeddings)
+    cosine = near @ near.T
+    pairs = []
+    for right in range(len(codes), len(keys)):
+        for left in range(right):
+            a, b = entries[keys[left]], entries[keys[right]]
+            if cosine[left, right] > SIMILAR and _label(a) != _label(b):
+                pairs.append(Pair(f"p{len(pairs) + 1}", keys[left], keys[right]))
+    return tuple(pairs)
+
+
+async def compare(
+    pairs: Sequence[Pair], codes: Sequence[Code], codings: Sequence[Coding], role: Role
+) -> Answers[BaseModel]:
+    """Ask which of the pairs mean the same.
+
+    Returns:
+        Items with fields `pair` (id) and `same`; a pair without an answer stays apart.
+    """
+    entries = dict(_keyed(codes, codings))
+    form = create_model(
+        "Sameness",
+        __config__=ConfigDict(extra="forbid"),
+        pair=(Literal[tuple(pair.id for pair in pairs)], ...),
+        same=(bool, ...),
+    )
+    lines = [f"{p.id}: {_quoted(entries[p.left])} / {_quoted(entries[p.right])}" for p in pairs]
+    return await ask_each(
+        role,
+        render("comparing", pairs="\n".join(lines)),
+        form,
+        item="+".join(f"{entries[p.left].label}/{entries[p.right].label}" for p in pairs),
+        stage="constant comparison",
+        at_least=len(pairs),
+        at_most=len(pairs),
+        temperature=0.0,
+        max_tokens=30 * len(pairs) + 20,
+    )
+
+
+def merge(
+    codes: Sequence[Code], codings: Sequence[Coding], same: Iterable[Pair]
+) -> tuple[Code, ...]:
+    """Add codings to the codes; what means the same becomes one code with all the evidence.
+
+    Existing codes keep their ids, labels and order. Of codings that merge, the most confident
+    one gives the label. Codings that a coder held for an existing code count as that code.
+    """
+    entries = dict(_keyed(codes, codings))
+    graph = nx.Graph()
+    graph.add_nodes_from(entries)
+    graph.add_edges_from((pair.left, pair.right) for pair in same)
+    first_with: dict[str, str] = {}
+    for key, entry in entries.items():
+        graph.add_edge(first_with.setdefault(_label(entry), key), key)
+        if isinstance(entry, Coding) and entry.near in entries:
+            graph.add_edge(entry.near, key)
+    order = {key: place for place, key in enumerate(entries)}
+    groups = [sorted(group, key=order.__getitem__) for group in nx.connected_components(graph)]
+    groups.sort(key=lambda group: order[group[0]])
+    merged, number = [], len(codes)
+    for group in groups:
+        members = [entries[key] for key in group]
+        known = [member for member in members if isinstance(member, Code)]
+        if not known:
+            number += 1
+        merged.append(_one_code(members, known[0].id if known else f"c{number}"))
+    return tuple(merged)
+
+
+def _keyed(
+    codes: Sequence[Code], codings: Sequence[Coding]
+) -> list[tuple[str, Code | Coding]]:
+    new = [(f"new{number}", coding) for number, coding in enumerate(codings, 1)]
+    return [*((code.id, code) for code in codes), *new]
+
+
+def _one_code(members: Sequence[Code | Coding], code_id: str) -> Code:
+    # a known code speaks for its group: later codings must not rename it
+    known = [member for member in members if isinstance(member, Code)]
+    voice: Any = known[0] if known else max(members, key=lambda member: member.confidence)
+    evidence = dict.fromkeys(incident for member in members for incident in member.evidence)
+    return Code(
+        id=code_id,
+        label=voice.label,
+        gloss=voice.gloss,
+        evidence=tuple(evidence),
+        coder=voice.coder,
+        confidence=voice.confidence,
+    )
+
+
+def _label(entry: Code | Coding) -> str:
+    return entry.label.casefold()
+
+
+def _quoted(entry: Code | Coding) -> str:
+    return f'"{entry.label}" ({entry.gloss})'

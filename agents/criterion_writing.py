@@ -1,0 +1,204 @@
+"""The criteria writer: poles of categories become criteria that a reader can score."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from quillgraph.agents.asking import Role, ask
+from quillgraph.agents.constraints import Constraint
+from quillgraph.agents.domain import (
+    LEVELS,
+    TIER_WEIGHT,
+    Category,
+    Code,
+    Criterion,
+    Incident,
+    Property,
+    Tier,
+    Value,
+    WritingTask,
+)
+from quillgraph.agents.prompting import render
+
+FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
+"""Criteria of a set, hard ones included (`algorithm.md` 6.2 step 9)."""
+
+PITFALL_SHARE = 0.15
+"""Least share of the soft weight that sits on faults to avoid: about 90 % of a rubric's weight
+on presence invites padding (arXiv:2605.12474)."""
+
+MOST_HARD = MOST_CRITERIA - FEWEST_CRITERIA
+
+
+class Slot(Value):
+    """A place in the criteria set: one property of one category, wanted or to be avoided."""
+
+    id: str
+    kind: Literal["soft", "pitfall"]
+    tier: Tier
+    category: Category
+    property: Property
+
+
+def plan(
+    categories: Sequence[Category], codes: Sequence[Code], tiers: Mapping[str, Tier], hard: int
+) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
+    """Lay out which criteria are to be written.
+
+    The properties of the weightiest categories come first; where a study has too few of them,
+    its codes stand in. Pitfalls are added until they carry `PITFALL_SHARE` of the weight.
+
+    Args:
+        categories: The kept categories, the core among them.
+        codes: All codes; those of a category stand in for missing properties.
+        tiers: Category id to tier.
+        hard: How many hard criteria the set has already.
+
+    Returns:
+        The slots to fill, and spare ones for criteria that turn out to be duplicates.
+    """
+    wanted = min(MOST_CRITERIA - hard, max(FEWEST_CRITERIA, USUAL_CRITERIA - hard))
+    by_weight = sorted(categories, key=lambda c: -TIER_WEIGHT[tiers[c.id]])
+    dimensions = _dimensions(by_weight, {code.id: code for code in codes})
+    weights = [TIER_WEIGHT[tiers[category.id]] for category, _ in dimensions]
+    pitfalls = _pitfalls_needed(weights, wanted)
+    soft = [
+        _slot(f"{category.id}.{number}", "soft", tiers[category.id], category, dimension)
+        for number, (category, dimension) in enumerate(dimensions)
+    ]
+    faults = [
+        _slot(f"{category.id}.pitfall{number}", "pitfall", "pitfall", category, dimension)
+        for number, (category, dimension) in enumerate(dimensions[:pitfalls])
+    ]
+    kept = wanted - len(faults)
+    return (*soft[:kept], *faults), tuple(soft[kept:])
+
+
+async def write_criterion(
+    task: WritingTask,
+    slot: Slot,
+    incidents: Sequence[Incident],
+    role: Role,
+    *,
+    storyline: str,
+    taken: Sequence[str] = (),
+    complaint: str = "",
+) -> Criterion:
+    """Write the criterion of a slot.
+
+    Args:
+        task: The request.
+        slot: What the criterion is about.
+        incidents: The incidents behind the slot's category; the writer cites among them.
+        role: The criteria writer.
+        storyline: What the piece must do to its reader.
+        taken: Names of the other criteria, when one is written again.
+        complaint: Why the last version was refused; empty for a first version.
+
+    Raises:
+        ReplyError: If the writer gives no criterion in the asked form.
+    """
+    dimension = slot.property
+    messages = render(
+        "pitfall_writing" if slot.kind == "pitfall" else "criterion_writing",
+        request=task.brief,
+        storyline=storyline,
+        category=f"{slot.category.name}: {slot.category.definition}",
+        passages="\n".join(f"{incident.id}: {incident.text[:200]}" for incident in incidents),
+        property=f'{dimension.name}, from "{dimension.low_pole}" to "{dimension.high_pole}".',
+        taken=", ".join(taken) or "none",
+        complaint=f"Your last version was refused: {complaint}" if complaint else "",
+    )
+    reply: Any = await ask(
+        role,
+        messages,
+        _criterion_form([incident.id for incident in incidents]),
+        item=f"{slot.id}/{complaint}",
+        temperature=0.5,
+        max_tokens=700,
+    )
+    return Criterion(
+        id=slot.id,
+        name=reply.name.strip(" .,:;\"'"),
+        description=reply.description.strip(),
+        kind=slot.kind,
+        tier=slot.tier,
+        weight=TIER_WEIGHT[slot.tier],
+        levels={band: text.strip() for band, text in reply.levels.model_dump(by_alias=True).items()},
+        category_id=slot.category.id,
+        evidence=tuple(dict.fromkeys(reply.evidence)),
+    )
+
+
+def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
+    """Turn the constraints that code can check into hard criteria, `MOST_HARD` at most."""
+    return tuple(
+        Criterion(
+            id=f"h{number}",
+            name=constraint.name,
+            description=constraint.description,
+            kind="hard",
+            tier="essential",
+            weight=TIER_WEIGHT["essential"],
+            levels={},
+            category_id=None,
+            evidence=(constraint.incident_id,),
+            check=constraint.check,
+        )
+        for number, constraint in enumerate(constraints[:MOST_HARD], 1)
+    )
+
+
+def _dimensions(
+    categories: Sequence[Category], codes: Mapping[str, Code]
+) -> list[tuple[Category, Property]]:
+    """Every property of every category, round by round, then codes as properties."""
+    rounds = zip_longest(*([(c, p) for p in c.properties] for c in categories))
+    stated = [entry for entries in rounds for entry in entries if entry is not None]
+    coded = zip_longest(*([(c, _as_property(codes[i])) for i in c.code_ids] for c in categories))
+    return stated + [entry for entries in coded for entry in entries if entry is not None]
+
+
+def _as_property(code: Code) -> Property:
+    return Property(
+        name=code.label, low_pole=f"nothing of this: {code.gloss}", high_pole=code.gloss
+    )
+
+
+def _pitfalls_needed(weights: Sequence[float], wanted: int) -> int:
+    fault = TIER_WEIGHT["pitfall"]
+    for faults in range(1, wanted):
+        soft = sum(weights[: wanted - faults])
+        if faults * fault >= PITFALL_SHARE * (soft + faults * fault):
+            return faults
+    return 1
+
+
+def _slot(
+    slot_id: str, kind: Literal["soft", "pitfall"], tier: Tier, category: Category, prop: Property
+) -> Slot:
+    return Slot(id=slot_id, kind=kind, tier=tier, category=category, property=prop)
+
+
+def _criterion_form(incident_ids: list[str]) -> type[BaseModel]:
+    forbid = ConfigDict(extra="forbid")
+    level = Annotated[str, Field(min_length=8, max_length=130)]
+    levels: Any = create_model(
+        "Levels",
+        __config__=forbid,
+        **{f"level_{n}": (level, Field(alias=band)) for n, band in enumerate(LEVELS)},
+    )
+    ids = Literal[tuple(incident_ids)]
+    return create_model(
+        "CriterionReply",
+        __config__=forbid,
+        name=(Annotated[str, Field(min_length=4, max_length=50)], ...),
+        description=(Annotated[str, Field(min_length=12, max_length=200)], ...),
+        evidence=(
+            Annotated[list[ids], Field(min_length=1, max_length=min(4, len(incident_ids)))],  # type: ignore[valid-type]  # ids of this call
+            ...,
+        ),
+        levels=(levels, ...),
+    )

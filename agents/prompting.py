@@ -1,0 +1,57 @@
+"""Prompt files: one per role, reviewed as prose, rendered in one pass."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import yaml
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+_FIELD = re.compile(r"\{\{(\w+)\}\}")
+_TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
+_MESSAGE: dict[str, type[BaseMessage]] = {
+    "system": SystemMessage,
+    "user": HumanMessage,
+    "assistant": AIMessage,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt file: its declared fields and its turns, worked examples included."""
+
+    name: str
+    version: int
+    fields: frozenset[str]
+    turns: tuple[tuple[str, str], ...]
+
+
+@cache
+def load(name: str) -> Prompt:
+    """Read `prompts/<name>.md`."""
+    text = resources.files("quillgraph.agents").joinpath(f"prompts/{name}.md").read_text("utf-8")
+    _, front, body = text.split("---\n", 2)
+    meta = yaml.safe_load(front)
+    parts = _TURN.split(body)[1:]
+    turns = tuple((role, said.strip()) for role, said in zip(parts[::2], parts[1::2], strict=True))
+    return Prompt(name, meta["version"], frozenset(meta["fields"] or ()), turns)
+
+
+def render(name: str, **fields: str) -> list[BaseMessage]:
+    """Fill a prompt's fields and return its messages.
+
+    Values are inserted in one pass, so a value cannot open a field, and closing tags inside a
+    value are blunted, so quoted text cannot close its box and speak to the model.
+
+    Raises:
+        KeyError: If the fields are not exactly those that the prompt declares.
+    """
+    prompt = load(name)
+    if set(fields) != prompt.fields:
+        raise KeyError(f"prompt {name!r} takes {sorted(prompt.fields)}, got {sorted(fields)}")
+    values = {field: value.replace("</", "<\u200b/") for field, value in fields.items()}
+    return [
+        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], said))
+        for role, said in prompt.turns
+    ]

@@ -1,0 +1,70 @@
+"""The selective coder: one core category, and what each other has to do with it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import networkx as nx
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from quillgraph.agents.asking import Role, ask
+from quillgraph.agents.axial import described
+from quillgraph.agents.domain import Category, Core, Relation, Tier, Value, WritingTask
+from quillgraph.agents.prompting import render
+
+
+class Selection(Value):
+    """What selective coding decides."""
+
+    core: Core
+    tiers: dict[str, Tier]
+    """Category id to tier; the core is always essential."""
+
+
+async def select(
+    task: WritingTask, categories: Sequence[Category], relations: Sequence[Relation], role: Role
+) -> Selection:
+    """Choose the core category, tell the storyline, weigh the categories.
+
+    Raises:
+        ReplyError: If the coder gives no selection in the asked form.
+    """
+    ids = tuple(category.id for category in categories)
+    reply: Any = await ask(
+        role,
+        render(
+            "selective_coding",
+            request=task.brief,
+            categories=described(categories),
+            relations="\n".join(f"{r.src} {r.type} {r.dst}" for r in relations) or "none",
+        ),
+        _selection_form(ids),
+        item="+".join(ids),
+        temperature=0.3,
+        max_tokens=260 + 16 * len(ids),
+    )
+    core = Core(category_id=reply.core, storyline=" ".join(reply.storyline.split()[:120]))
+    return Selection(core=core, tiers={**reply.tiers.model_dump(), reply.core: "essential"})
+
+
+def unlinked(
+    categories: Sequence[Category], relations: Sequence[Relation], core: str
+) -> tuple[str, ...]:
+    """Find the categories that no path of relations, in either direction, joins to the core."""
+    graph = nx.Graph()
+    graph.add_nodes_from(category.id for category in categories)
+    graph.add_edges_from((relation.src, relation.dst) for relation in relations)
+    reached = nx.node_connected_component(graph, core)
+    return tuple(category.id for category in categories if category.id not in reached)
+
+
+def _selection_form(ids: tuple[str, ...]) -> type[BaseModel]:
+    forbid = ConfigDict(extra="forbid")
+    tier = Literal["essential", "important", "optional"]
+    tiers: Any = create_model("Tiers", __config__=forbid, **dict.fromkeys(ids, (tier, ...)))
+    return create_model(
+        "SelectionReply",
+        __config__=forbid,
+        core=(Literal[ids], ...),
+        storyline=(Annotated[str, Field(min_length=20, max_length=600)], ...),
+        tiers=(tiers, ...),
+    )

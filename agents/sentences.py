@@ -1,0 +1,44 @@
+"""Where sentences and quotations begin and end, in the scripts that requests are written in."""
+
+import bisect
+import re
+from collections.abc import Iterator
+
+_CLOSERS = "\"'”’」』）)\\]】》»"
+_END = re.compile(
+    rf"[。！？；…]+[{_CLOSERS}]*|[.!?]+[{_CLOSERS}*_]*(?=\s|$|[\u4e00-\u9fff])|;(?=\s)|[؟।][{_CLOSERS}]*"
+)
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|cf|No|Vol|Fig|approx|max|min)"
+    r"|\b[A-Z]|(?:^|[\n:：;；。.,，(（])\s*\d{1,2})$"
+)
+_QUOTATIONS = re.compile(
+    r"“[^“”\n]{1,400}”|\"[^\"\n]{1,400}\"|「[^「」\n]{1,400}」|『[^『』\n]{1,400}』"
+    r"|‘[^‘’\n]{1,200}’|(?<!\w)'[^'\n]{1,200}'(?!\w)|《[^《》\n]{1,60}》|«[^«»\n]{1,400}»"
+    r"|„[^„“”\n]{1,400}[“”]|（[^（）\n]{1,200}）|\([^()\n]{1,200}\)|\[[^\[\]\n]{1,200}\]"
+)
+
+
+def quotations(text: str) -> list[tuple[int, int]]:
+    """Find what stands in quotation marks or brackets on one line, as spans in order."""
+    return [match.span() for match in _QUOTATIONS.finditer(text)]
+
+
+def sentence_ends(text: str) -> Iterator[int]:
+    """Yield where each sentence ends, behind its closing marks.
+
+    Line breaks are not looked at; abbreviations, initials, list numbers and stops inside
+    a quotation or bracket end nothing.
+    """
+    spans = quotations(text)
+    starts = [start for start, _ in spans]
+    for match in _END.finditer(text):
+        if match[0][0] == "." and _ABBREVIATION.search(
+            text, max(0, match.start() - 8), match.start()
+        ):
+            continue
+        at = bisect.bisect_right(starts, match.start()) - 1
+        # a stop before the closing mark ends the sentence if the mark itself was taken along
+        if at >= 0 and match.end() < spans[at][1]:
+            continue
+        yield match.end()

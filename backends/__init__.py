@@ -1,0 +1,33 @@
+"""Where words come from: chat models that say what they sampled, and the record of it."""
+
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
+from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
+from quillgraph.backends.config import BackendSpec, connect
+from quillgraph.backends.embeddings import connect_embeddings
+from quillgraph.backends.local import default_backend
+from quillgraph.backends.records import CallRecord, Recorder, peak_in_flight, read_records
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.backends.traces import TokenTrace, trace_of
+
+__all__ = [
+    "BackendSpec",
+    "Budget",
+    "CallRecord",
+    "Capabilities",
+    "ChatBackend",
+    "ChatRequest",
+    "ChatTurn",
+    "Completion",
+    "Recorder",
+    "ScriptedChat",
+    "TokenTrace",
+    "capabilities_of",
+    "connect",
+    "connect_embeddings",
+    "default_backend",
+    "peak_in_flight",
+    "read_records",
+    "require",
+    "trace_of",
+]

@@ -1,0 +1,45 @@
+"""What a backend can do, declared, so that a role that needs more is refused before it runs."""
+
+from dataclasses import dataclass
+
+from langchain_core.language_models import BaseChatModel
+
+from quillgraph.backends.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a chat model offers beyond text in, text out."""
+
+    json_schema: bool = False
+    """Takes a JSON schema and decodes, or at least asks, for it."""
+    token_ids: bool = False
+    """Returns the prompt's and the completion's token ids."""
+    logprobs: bool = False
+    """Returns the log-probability of each completion token."""
+    items_per_call: int = 1
+    """How many items (incidents, pairs, criteria) one call may carry. Small models do one
+    thing at a time; measured on SmolLM2, see LOG.md 2026-11-23."""
+    context_tokens: int | None = None
+    """Window of the model, prompt and completion together; None if unknown."""
+
+
+def capabilities_of(model: BaseChatModel) -> Capabilities:
+    """Read a chat model's declared capabilities; a foreign model declares none."""
+    declared = getattr(model, "capabilities", None)
+    return declared if isinstance(declared, Capabilities) else Capabilities()
+
+
+def require(model: BaseChatModel, role: str, *needs: str) -> None:
+    """Refuse a role whose backend lacks what it needs.
+
+    Raises:
+        ConfigError: Naming the role, the backend and each missing capability.
+    """
+    has = capabilities_of(model)
+    if missing := [need for need in needs if not getattr(has, need)]:
+        raise ConfigError(
+            f"role {role!r} needs {', '.join(missing)}, which backend "
+            f"{type(model).__name__} does not offer; give the role another one, "
+            f"for example --role {role}=vllm:smollm2-135m"
+        )

@@ -1,0 +1,228 @@
+"""The seam of the package: a backend is a LangChain chat model that says what it sampled."""
+
+import hashlib
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.limits import Limiter
+from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.traces import TokenTrace
+
+
+class ChatTurn(BaseModel):
+    """One message of a request, as plain text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatRequest(BaseModel):
+    """All that decides what an engine is asked; equal requests have equal hashes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    messages: tuple[ChatTurn, ...]
+    json_schema: dict[str, Any] | None = None
+    """JSON schema that the reply must satisfy; None for free text."""
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(gt=0)
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON form."""
+        canonical = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Completion(BaseModel):
+    """One reply of an engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    trace: TokenTrace | None = None
+
+
+class ChatBackend(BaseChatModel, ABC):
+    """What the native backends share: request building, limiter, trace on the message.
+
+    A subclass answers one `ChatRequest` with one `Completion` in `_complete`, raises nothing
+    but `BackendError`s there, and declares its `capabilities`. Per call, `temperature`,
+    `top_p`, `max_tokens`, `seed`, `stop` and `json_schema` override the fields below; any other
+    option is refused.
+    """
+
+    model: str
+    """Name of the model, as the engine knows it."""
+    temperature: float = 0.7
+    top_p: float = 1.0
+    max_tokens: int = 512
+    """Most tokens in a reply, unless the call says otherwise."""
+    max_concurrency: int = Field(default=16, gt=0)
+    """Calls in flight at a time, over all graphs that share this backend."""
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """The slots that all callers of this backend share."""
+        return Limiter(self.max_concurrency)
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this backend can do."""
+
+    @abstractmethod
+    async def _complete(self, request: ChatRequest) -> Completion:
+        """Answer one request."""
+
+    async def start(self) -> None:
+        """Get ready now rather than with the first call: load the model, start the engine."""
+
+    async def aclose(self) -> None:
+        """Give back what the backend holds: engine, threads, connections."""
+
+    def build_request(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
+    ) -> ChatRequest:
+        """Turn messages and call options into the request that the engine gets.
+
+        Raises:
+            ConfigError: On an option that this package does not know, or a message that is
+                not plain text.
+        """
+        known = {"json_schema", "temperature", "top_p", "max_tokens", "seed"}
+        if unknown := sorted(set(options) - known):
+            raise ConfigError(f"unknown call option {unknown[0]!r}: {nearest(unknown[0], known)}")
+        defaults = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+        }
+        turns = tuple(_turn(message) for message in messages)
+        try:
+            return ChatRequest(messages=turns, stop=tuple(stop or ()), **{**defaults, **options})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"call option {name!r}: {first['msg']}, got {first['input']!r}"
+            ) from error
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = self.build_request(messages, stop, **kwargs)
+        async with self.limiter.slot():
+            started, clock = time.time(), time.perf_counter()
+            completion = await self._complete(request)
+            latency = time.perf_counter() - clock
+        message = AIMessage(
+            content=completion.text,
+            usage_metadata={
+                "input_tokens": completion.prompt_tokens,
+                "output_tokens": completion.completion_tokens,
+                "total_tokens": completion.prompt_tokens + completion.completion_tokens,
+            },
+            response_metadata={
+                "model_name": self.model,
+                "finish_reason": completion.finish_reason,
+                "request_sha256": request.sha256,
+                "started": started,
+                "latency_s": latency,
+                "token_trace": completion.trace and completion.trace.model_dump(),
+            },
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return _synchronous_calls().submit(self._agenerate(messages, stop, **kwargs)).result()
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+        }
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Decode under a pydantic model's schema and parse the reply into it.
+
+        The message, and with it the token trace, is kept under `raw` when `include_raw` is set;
+        a reply that does not parse is then returned with `parsing_error` instead of lost.
+        """
+        if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+            raise ConfigError(f"expected a pydantic model class as schema, got {schema!r}")
+        if kwargs:
+            raise ConfigError(f"unknown option {sorted(kwargs)[0]!r} of with_structured_output")
+        asked = self.bind(json_schema=schema.model_json_schema())
+
+        def parse(message: BaseMessage) -> BaseModel:
+            # strictly: a repaired half of a reply would pass for the whole of it
+            return schema.model_validate_json(str(message.content))
+
+        if not include_raw:
+            return asked | RunnableLambda(parse)
+        parsed = RunnablePassthrough.assign(
+            parsed=lambda reply: parse(reply["raw"]), parsing_error=lambda _: None
+        )
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=asked) | parsed.with_fallbacks(
+            [failed], exception_key="parsing_error"
+        )
+
+
+def _turn(message: BaseMessage) -> ChatTurn:
+    plain = convert_to_openai_messages(message)
+    role, content = plain["role"], plain["content"]
+    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+        raise ConfigError(
+            f"expected a plain-text system, human or AI message, got {type(message).__name__} "
+            f"with role {role!r}; tool calls and images are not carried by this backend"
+        )
+    return ChatTurn(role=role, content=content)
+
+
+_shared_loop: BackgroundLoop | None = None
+
+
+def _synchronous_calls() -> BackgroundLoop:
+    """The loop behind synchronous `invoke`, started by its first caller."""
+    global _shared_loop
+    if _shared_loop is None:
+        _shared_loop = BackgroundLoop("quillgraph-sync")
+    return _shared_loop

@@ -1,0 +1,301 @@
+"""Decoding many requests in one batch, each row with its own sampling, grammar and end.
+
+`model.generate` knows one setting for the whole batch, so a row's token is sampled here, by the
+row's own generator and under the row's own distribution, and forced upon `generate` as the only
+token with a finite score. Transformers' continuous batching was looked at and left: it has no
+grammars and draws all rows from one random stream, so no row could keep its seed.
+
+Shapes: B rows of the batch, V vocabulary, T tokens.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import llguidance.hf
+import numpy as np
+import torch
+from jinja2 import TemplateError
+from llguidance import LLMatcher, LLTokenizer
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from quillgraph.backends.chat import ChatRequest, Completion
+from quillgraph.backends.errors import ContextOverflow, QuillError, Refused
+from quillgraph.backends.traces import TokenTrace
+
+COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""One fixed spacing: left free, a small model fills its budget with spaces and newlines."""
+
+
+PROBE = '{"a": "b c"}'
+"""What a tokenizer must carry through unchanged, spaces above all, to serve grammars."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request, and the promise of its completion."""
+
+    request: ChatRequest
+    future: "Future[Completion]" = field(default_factory=Future)
+
+    def answer(self, completion: Completion) -> None:
+        """Keep the promise, unless the caller has gone."""
+        if not self.future.done() and self.future.set_running_or_notify_cancel():
+            self.future.set_result(completion)
+
+    def fail(self, error: BaseException) -> None:
+        """Break the promise, unless the caller has gone."""
+        if not self.future.done() and self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+
+@dataclass(slots=True)
+class Row:
+    """One call while it is decoded."""
+
+    call: Call
+    prompt_ids: list[int]
+    generator: torch.Generator
+    """The row's own random stream, so that its neighbours cannot shift it."""
+    matcher: LLMatcher | None
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody waits for this row any more: answered, failed or cancelled."""
+        return self.call.future.done()
+
+
+class Decoder:
+    """A model with its tokenizer, decoding batches of calls.
+
+    Args:
+        model: A causal language model of transformers.
+        tokenizer: Its fast tokenizer, with a chat template.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.window: int | None = getattr(
+            model.config.get_text_config(), "max_position_embeddings", None
+        )
+        self.end_ids = _end_ids(model, tokenizer)
+        # the repository's sampling defaults stay out: the request alone decides
+        model.generation_config = GenerationConfig()
+
+    def decode(self, calls: Sequence[Call]) -> None:
+        """Answer or fail every call; each is answered as soon as its own row has ended."""
+        rows = [row for call in calls if (row := self._admit(call))]
+        if not rows:
+            return
+        longest = max(len(row.prompt_ids) for row in rows)
+        pads = [longest - len(row.prompt_ids) for row in rows]
+        prompts = [
+            [self.end_ids[0]] * pad + row.prompt_ids for row, pad in zip(rows, pads, strict=True)
+        ]
+        masks = [[0] * pad + [1] * (longest - pad) for pad in pads]
+        batch = Batch(rows, self)
+        self.model.generate(
+            input_ids=torch.tensor(prompts, device=self.model.device),
+            attention_mask=torch.tensor(masks, device=self.model.device),
+            generation_config=GenerationConfig(
+                do_sample=False,
+                max_new_tokens=max(row.call.request.max_tokens for row in rows),
+                pad_token_id=self.end_ids[0],
+            ),
+            logits_processor=[batch.sample],
+            stopping_criteria=[batch.ended],
+        )
+
+    def _admit(self, call: Call) -> Row | None:
+        request = call.request
+        try:
+            prompt_ids = self._render(request)
+            matcher = request.json_schema and self._matcher(request.json_schema)
+        except QuillError as error:
+            call.fail(error)
+            return None
+        generator = torch.Generator(self.model.device)
+        if request.seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(request.seed % 2**63)
+        return Row(call, prompt_ids, generator, matcher or None)
+
+    def _render(self, request: ChatRequest) -> list[int]:
+        messages = [turn.model_dump() for turn in request.messages]
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=True
+            )
+        except (TemplateError, ValueError) as error:
+            raise Refused(f"the model's chat template refused the messages: {error}") from error
+        ids: list[int] = rendered["input_ids"]
+        if self.window is not None and len(ids) + request.max_tokens > self.window:
+            raise ContextOverflow(
+                f"a prompt of {len(ids)} tokens and {request.max_tokens} for the reply do not fit "
+                f"the model's window of {self.window} tokens; shorten the request"
+            )
+        return ids
+
+    @cached_property
+    def _grammar_tokenizer(self) -> LLTokenizer:
+        size = max(self.model.config.get_text_config().vocab_size, len(self.tokenizer))
+        grammars = llguidance.hf.from_tokenizer(
+            self.tokenizer, n_vocab=size, eos_token=list(self.end_ids)
+        )
+        ids = self.tokenizer.encode(PROBE, add_special_tokens=False)
+        if (read := grammars.decode_bytes(ids)) != PROBE.encode():
+            raise Refused(
+                f"llguidance reads {PROBE!r} as {read!r} through this model's tokenizer, so a JSON "
+                "schema cannot hold; give a tokenizer.json whose decoder undoes its pre-tokenizer "
+                "(one converted from GGUF often has another)"
+            )
+        return grammars
+
+    def _matcher(self, schema: dict[str, Any]) -> LLMatcher:
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=COMPACT_JSON)
+        matcher = LLMatcher(self._grammar_tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise Refused(
+                f"llguidance cannot decode under this JSON schema: {matcher.get_error()}; "
+                "simplify the schema"
+            )
+        return matcher
+
+    def completion(self, row: Row, text: str, reason: str) -> Completion:
+        """Put together what a row has said."""
+        return Completion(
+            text=text,
+            finish_reason=reason,
+            prompt_tokens=len(row.prompt_ids),
+            completion_tokens=len(row.ids),
+            trace=TokenTrace(
+                prompt_ids=tuple(row.prompt_ids),
+                completion_ids=tuple(row.ids),
+                logprobs=tuple(row.logprobs),
+                finish_reason=reason,
+            ),
+        )
+
+    def text(self, row: Row) -> str:
+        """Decode a row's tokens, without the special ones and without any tidying up."""
+        decoded: str = self.tokenizer.decode(
+            row.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return decoded
+
+
+class Batch:
+    """What `generate` calls at each step: sample the rows, then say which have ended."""
+
+    def __init__(self, rows: Sequence[Row], decoder: Decoder) -> None:
+        self.rows, self.decoder = rows, decoder
+
+    def sample(self, _ids_BT: Tensor, scores_BV: Tensor) -> Tensor:
+        """Draw each live row's token; return scores that leave `generate` no other choice."""
+        tokens = [self.decoder.end_ids[0]] * len(self.rows)
+        live = [number for number, row in enumerate(self.rows) if not row.ended]
+        if live:
+            rows = [self.rows[number] for number in live]
+            drawn, logprobs = draw(masked(scores_BV[live], rows), rows)
+            for number, token, logprob in zip(live, drawn, logprobs, strict=True):
+                tokens[number] = token
+                self._take(self.rows[number], token, logprob)
+        forced_BV = torch.full_like(scores_BV, float("-inf"))
+        chosen_B1 = torch.tensor(tokens, device=scores_BV.device).unsqueeze(1)
+        return forced_BV.scatter_(1, chosen_B1, 0.0)
+
+    def ended(self, ids_BT: Tensor, _scores_BV: Tensor, **_: object) -> Tensor:
+        """Say for each row whether it has ended; the batch stops when all have."""
+        return torch.tensor([row.ended for row in self.rows], device=ids_BT.device)
+
+    def _take(self, row: Row, token: int, logprob: float) -> None:
+        row.ids.append(token)
+        row.logprobs.append(min(0.0, logprob))
+        if row.matcher is not None and not row.matcher.consume_token(token):
+            row.call.fail(Refused(f"the JSON grammar broke off: {row.matcher.get_error()}"))
+        elif (end := self._end(row, token)) is not None:
+            text, reason = end
+            row.call.answer(self.decoder.completion(row, text, reason))
+
+    def _end(self, row: Row, token: int) -> tuple[str, str] | None:
+        """The row's text and finish reason, if `token` was its last."""
+        request = row.call.request
+        stopped = token in self.decoder.end_ids
+        spent = len(row.ids) == request.max_tokens
+        if not (stopped or spent or request.stop):
+            return None
+        text = self.decoder.text(row)
+        if cuts := [place for stop in request.stop if (place := text.find(stop)) >= 0]:
+            return text[: min(cuts)], "stop"
+        return (text, "stop" if stopped else "length") if stopped or spent else None
+
+
+def masked(scores_BV: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Rule out what a row's grammar does not allow next; changes `scores_BV`."""
+    for scores_V, row in zip(scores_BV, rows, strict=True):
+        if row.matcher is not None:
+            bits = np.frombuffer(row.matcher.compute_bitmask(), np.uint8)
+            allowed = np.unpackbits(bits, bitorder="little")[: len(scores_V)].astype(bool)
+            forbidden_V = torch.from_numpy(~allowed).to(scores_V.device)
+            scores_V.masked_fill_(forbidden_V, float("-inf"))
+    return scores_BV
+
+
+def draw(scores_BV: Tensor, rows: Sequence[Row]) -> tuple[list[int], list[float]]:
+    """Sample one token per row.
+
+    Returns:
+        The tokens and their log-probabilities under the distribution that they were drawn from.
+        A greedy row (temperature 0) gives those at temperature 1, as vLLM does: its own
+        distribution is a single point.
+    """
+    requests = [row.call.request for row in rows]
+    logprobs_BV = sampling_logprobs(
+        scores_BV,
+        [request.temperature for request in requests],
+        [request.top_p for request in requests],
+    )
+    tokens_B1 = logprobs_BV.argmax(dim=-1, keepdim=True)
+    for number, (row, request) in enumerate(zip(rows, requests, strict=True)):
+        if request.temperature > 0:
+            probs_V = logprobs_BV[number].exp()
+            tokens_B1[number] = torch.multinomial(probs_V, 1, generator=row.generator)
+    logprobs_B = logprobs_BV.gather(1, tokens_B1).squeeze(1)
+    return tokens_B1.squeeze(1).tolist(), logprobs_B.tolist()
+
+
+def sampling_logprobs(
+    scores_BV: Tensor, temperatures: Sequence[float], top_ps: Sequence[float]
+) -> Tensor:
+    """Log-probabilities after each row's temperature and top-p.
+
+    Top-p keeps the fewest most probable tokens whose mass reaches `top_p` (nucleus sampling,
+    arXiv:1904.09751, section 3.1). A row of temperature 0 is scaled by 1 and keeps all tokens.
+    """
+    scale = [temperature or 1.0 for temperature in temperatures]
+    logits_BV = scores_BV / torch.tensor(scale, device=scores_BV.device).unsqueeze(1)
+    for number, (temperature, top_p) in enumerate(zip(temperatures, top_ps, strict=True)):
+        if temperature > 0 and top_p < 1:
+            sorted_V, order_V = logits_BV[number].sort(descending=True)
+            probs_V = sorted_V.softmax(dim=-1)
+            beyond_V = probs_V.cumsum(dim=-1) - probs_V >= top_p
+            logits_BV[number, order_V[beyond_V]] = float("-inf")
+    return logits_BV.log_softmax(dim=-1)
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
+    """The tokens that end a reply.
+
+    The generation config is asked first: a tokenizer converted from GGUF may name another.
+    """
+    ids = model.generation_config.eos_token_id
+    if ids is None:
+        ids = tokenizer.eos_token_id
+    return (ids,) if isinstance(ids, int) else tuple(ids)

@@ -1,0 +1,182 @@
+"""Sentence embeddings: a small BERT in process, or hashed trigrams where there is no torch."""
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.models import pull
+
+Vectors = npt.NDArray[np.float32]
+
+BATCH = 32
+CACHED_TEXTS = 4096
+DIMENSION = 512
+"""Of the lexical embeddings."""
+
+
+def connect_embeddings(name: str) -> Embeddings:
+    """Give the embeddings of a name.
+
+    Args:
+        name: `minilm` (built in, pulled when missing), `lexical` (no model), or a folder in the
+            sentence-transformers layout.
+
+    Raises:
+        ConfigError: If the name is none of these, or torch is missing for a model.
+        BackendError: If the built-in model cannot be fetched.
+        StorageError: If it cannot be stored.
+    """
+    if name == "lexical":
+        return LexicalEmbeddings()
+    if name == "minilm":
+        return SentenceEmbeddings(pull(name))
+    if name and (folder := Path(name).expanduser()).is_dir():
+        return SentenceEmbeddings(folder)
+    guess = nearest(name, ["minilm", "lexical"])
+    raise ConfigError(f"expected embeddings or a model folder, got {name!r}: {guess}")
+
+
+class SentenceEmbeddings(Embeddings):
+    """Mean-pooled, L2-normalised token vectors of a BERT-like model, on the CPU.
+
+    Sentence-BERT (arXiv:1908.10084) with the mean strategy, as all-MiniLM-L6-v2 was trained.
+    The model is loaded at the first text; threads may share one instance. The vectors of the
+    last few thousand texts are kept. It stays off the GPU, which the chat engine fills.
+
+    Args:
+        folder: A model folder in the sentence-transformers layout.
+
+    Raises:
+        ConfigError: If the folder holds no such model, pools in another way than by the mean,
+            or torch is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"expected a model folder, but {folder} has no config.json")
+        if missing := [each for each in ("torch", "transformers") if find_spec(each) is None]:
+            raise ConfigError(
+                f"sentence embeddings need {', '.join(missing)}, not installed here; "
+                "pip install 'quillgraph[local]', or take the embeddings 'lexical'"
+            )
+        _require_mean_pooling(folder)
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._loaded: tuple[Any, Any, int] | None = None
+        self._known: OrderedDict[str, list[float]] = OrderedDict()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts; equal texts are computed once."""
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            found = dict(zip(new, self._encode(new), strict=True)) if new else {}
+            found |= {text: self._known[text] for text in texts if text in self._known}
+            self._known |= found
+            while len(self._known) > CACHED_TEXTS:
+                self._known.popitem(last=False)
+        return [list(found[text]) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed one text; queries and documents are embedded alike."""
+        return self.embed_documents([text])[0]
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts on a thread."""
+        return await asyncio.to_thread(self.embed_documents, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """Embed one text on a thread."""
+        return await asyncio.to_thread(self.embed_query, text)
+
+    def _encode(self, texts: list[str]) -> list[list[float]]:
+        # texts of like length share a batch, so that little is computed on padding
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors: list[list[float]] = [[]] * len(texts)
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            for i, vector in zip(chosen, self._forward([texts[i] for i in chosen]), strict=True):
+                vectors[i] = vector
+        return vectors
+
+    def _forward(self, texts: list[str]) -> list[list[float]]:
+        import torch
+
+        model, tokenizer, longest = self._load()
+        batch = tokenizer(
+            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            tokens_BLD = model(**batch).last_hidden_state
+        mask_BL1 = batch["attention_mask"].unsqueeze(-1)
+        mean_BD = (tokens_BLD * mask_BL1).sum(1) / mask_BL1.sum(1)
+        vectors: list[list[float]] = torch.nn.functional.normalize(mean_BD, dim=1).tolist()
+        return vectors
+
+    def _load(self) -> tuple[Any, Any, int]:
+        if self._loaded is None:
+            from transformers import AutoModel, AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+            model = AutoModel.from_pretrained(self.folder, local_files_only=True).float().eval()
+            told = _read_json(self.folder / "sentence_bert_config.json").get("max_seq_length")
+            window = model.config.max_position_embeddings
+            self._loaded = model, tokenizer, min(int(told or window), window)
+        return self._loaded
+
+
+class LexicalEmbeddings(Embeddings):
+    """Hashed character-trigram counts, L2-normalised: deterministic, without a model.
+
+    Measures shared wording, not shared meaning. Texts are lower-cased and padded with a space
+    at both ends, so that even one Chinese character has a trigram.
+    """
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Embed texts."""
+        return [vector.tolist() for vector in map(_trigram_vector, texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Embed one text; queries and documents are embedded alike."""
+        return self.embed_documents([text])[0]
+
+
+def _trigram_vector(text: str) -> Vectors:
+    padded = f" {' '.join(text.lower().split())} "
+    counts = np.zeros(DIMENSION, dtype=np.float32)
+    for i in range(len(padded) - 2):
+        # not hash(): it differs between processes
+        digest = hashlib.blake2b(padded[i : i + 3].encode(), digest_size=4).digest()
+        counts[int.from_bytes(digest, "little") % DIMENSION] += 1
+    norm = float(np.linalg.norm(counts))
+    return counts / norm if norm else counts  # a blank text has no direction
+
+
+def _require_mean_pooling(folder: Path) -> None:
+    pooling = _read_json(folder / "1_Pooling" / "config.json")
+    modes = [mode for mode, on in pooling.items() if mode.startswith("pooling_mode_") and on]
+    if pooling and modes != ["pooling_mode_mean_tokens"]:
+        raise ConfigError(
+            f"expected a model that pools by the mean of its tokens, but {folder} asks for "
+            f"{', '.join(modes) or 'no pooling'}; its vectors would be wrong"
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read an optional settings file; an absent one settles nothing."""
+    if not path.is_file():
+        return {}
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"expected JSON in {path}: {error}") from error
+    return settings

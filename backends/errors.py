@@ -1,0 +1,107 @@
+"""Errors of the package, in one tree.
+
+QuillError
+├── ConfigError             what was asked for does not exist or does not fit (exit 2)
+├── InputError              the request or file cannot be worked on (exit 2)
+├── StorageError            a file or folder cannot be read or written (exit 1)
+├── BackendError            the model could not be reached or refused (exit 3)
+│   ├── Unreachable         nobody answers at that address, or not in time; retryable
+│   ├── RateLimited         the endpoint asks for patience; retryable
+│   ├── ServerFailed        the endpoint broke while answering; retryable
+│   ├── Refused             wrong key, unknown model, malformed request: asking again is no use
+│   └── ContextOverflow     the prompt is longer than the model's window: shorten it
+├── ReplyError              the model answered, but not in the asked form (exit 3)
+└── BudgetReached           the run's budget of calls, tokens or time is spent (exit 4)
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class QuillError(Exception):
+    """Root of every error that the package raises on purpose."""
+
+    exit_status: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+
+class ConfigError(QuillError, ValueError):
+    """Something that was asked for does not exist or does not fit together."""
+
+    exit_status = 2
+
+
+class InputError(QuillError, ValueError):
+    """A request, text or file that cannot be worked on."""
+
+    exit_status = 2
+
+
+class StorageError(QuillError, OSError):
+    """A file or folder that cannot be read or written."""
+
+
+class BackendError(QuillError):
+    """The model could not be reached, or refused."""
+
+    exit_status = 3
+
+
+class Unreachable(BackendError):
+    """Nobody answers at the address, or not in time."""
+
+    retryable = True
+
+
+class RateLimited(BackendError):
+    """The endpoint asked for patience, and went on asking until the retries were spent."""
+
+    retryable = True
+
+
+class ServerFailed(BackendError):
+    """The endpoint broke while it was answering."""
+
+    retryable = True
+
+
+class Refused(BackendError):
+    """The endpoint will not serve this call however often it is asked."""
+
+
+class ContextOverflow(BackendError):
+    """The prompt does not fit the model's context window."""
+
+
+class ReplyError(QuillError):
+    """A reply that could not be read; carries the reply so that it can be looked at."""
+
+    exit_status = 3
+
+    def __init__(self, expected: str, reply: str) -> None:
+        # args are the constructor's arguments, so that the error pickles
+        super().__init__(expected, reply)
+        self.expected, self.reply = expected, reply
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}, got {self.reply[:200]!r}"
+
+
+class BudgetReached(QuillError):
+    """The run's budget of calls, tokens or time is spent."""
+
+    exit_status = 4
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Say which valid name the writer of `name` may have meant.
+
+    Returns:
+        A clause to append to an error message: the nearest valid name, if one is near,
+        and all the valid ones.
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}valid: {', '.join(names)}"

@@ -1,0 +1,158 @@
+"""The address behind an `OpenAIChat`, and what its failures mean in our own error tree."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field
+
+from quillgraph.backends.errors import (
+    BackendError,
+    ConfigError,
+    ContextOverflow,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    Unreachable,
+    nearest,
+)
+
+if TYPE_CHECKING:
+    import openai
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one model is served, with which key, and how often it is tried.
+
+    The methods turn the SDK's errors into ours. None of ours may be raised `from` one of the
+    SDK's: those hold the request, and with it the key.
+
+    Raises:
+        ConfigError: If the address cannot be one, or a key is needed and there is none.
+    """
+
+    model: str
+    address: str
+    key: str = field(repr=False)
+    """The key; empty for a server that wants none."""
+    key_place: str
+    """Where the key was looked for, in words."""
+    timeout_s: float
+    max_retries: int
+    max_concurrency: int
+
+    def __post_init__(self) -> None:
+        _check_address(self.address)
+        if not self.key and self.is_openai:
+            raise ConfigError(f"{self.address} needs a key; put it into {self.key_place}")
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise ConfigError(f"the key in {self.key_place} has characters that no header takes")
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether this is OpenAI's own API, which differs from the servers made after it."""
+        return urlsplit(self.address).hostname == "api.openai.com"
+
+    def shown(self, text: str) -> str:
+        """A server's words, short, and without the key should they repeat it."""
+        return (text.replace(self.key, "***") if self.key else text)[:400]
+
+    def connection_error(self, error: "openai.APIConnectionError") -> Unreachable:
+        """Say that nobody answers, or not in time."""
+        import openai
+
+        if isinstance(error, openai.APITimeoutError):
+            said = f"{self.address} gave no answer within {self.timeout_s:g} s"
+            advice = "is the server overloaded? raise timeout_s or lower max_concurrency"
+        else:
+            reason = str(error.__cause__ or "") or type(error.__cause__ or error).__name__
+            said = f"cannot reach {self.address}: {self.shown(reason)}"
+            advice = "is the server up, and is base_url right?"
+        return Unreachable(f"{said} ({self._tries}); {advice}")
+
+    async def status_error(
+        self, client: "openai.AsyncOpenAI", error: "openai.APIStatusError"
+    ) -> BackendError:
+        """Say what a status of 400 or above means, in the server's words and ours."""
+        status, body = error.status_code, error.body
+        told = body.get("message") if isinstance(body, dict) else body
+        said = f"{self.address} answered {status}: {self.shown(str(told or body or error))}"
+        if status in (401, 403):
+            sent = "the key in" if self.key else "no key, for there is none in"
+            check = f"check it, and that it may use model {self.model!r}"
+            return Refused(f"{said}; sent was {sent} {self.key_place}: {check}")
+        if status == 404:
+            return Refused(f"{said}; {await self._models_instead(client)}")
+        if status == 429:
+            advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
+            return RateLimited(f"{said} ({self._tries}); {advice}")
+        if status >= 500:
+            return ServerFailed(f"{said} ({self._tries}); look into the server's log")
+        if status in (400, 413) and _OVERFLOW.search(f"{error.code} {error.type} {said}"):
+            return ContextOverflow(f"{said}; shorten the prompt or lower max_tokens")
+        return Refused(said + _advice(f"{error.param} {said}"))
+
+    def unreadable(self, got: str) -> ServerFailed:
+        """Say that an answer is no chat completion."""
+        return ServerFailed(
+            f"expected a chat completion from {self.address}, got {self.shown(got)}; "
+            "is there an OpenAI-compatible API at this base_url?"
+        )
+
+    @property
+    def _tries(self) -> str:
+        return f"tried {self.max_retries + 1} times" if self.max_retries else "tried once"
+
+    async def _models_instead(self, client: "openai.AsyncOpenAI") -> str:
+        import openai
+
+        try:
+            listed = await client.get("/models", cast_to=object, options={"max_retries": 0})
+            names = [offer.id for offer in _Offers.model_validate(listed).data]
+        except (openai.OpenAIError, ValueError):  # ValueError: what came is no list of models
+            return "it lists no models either: does base_url end as it should, often in /v1?"
+        return f"model {self.model!r}: {nearest(self.model, names)}"
+
+
+def find_key(given: str | None, variable: str) -> str:
+    """Take the key given, else the one in the environment; empty if there is neither."""
+    return (given or os.environ.get(variable, "")).strip()
+
+
+class _Offer(BaseModel):
+    id: str
+
+
+class _Offers(BaseModel):
+    data: tuple[_Offer, ...] = Field(min_length=1)
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(f"expected an address like http://127.0.0.1:8000/v1, got {address!r}")
+    if parts.username or parts.password:
+        raise ConfigError("base_url holds a password, which would be recorded; use api_key_env")
+
+
+def _advice(said: str) -> str:
+    if re.search(r"temperature|top_p", said):
+        return "; if the model samples its own way, set own_sampling"
+    if re.search(r"response_format|schema", said):
+        return "; if it cannot decode under this JSON schema, set schema_mode to 'prompt'"
+    return ""
+
+
+# vLLM, OpenAI and llama.cpp each have their own words for it
+_OVERFLOW = re.compile(
+    r"context[ _](length|size|window)|maximum model length|max_model_len", re.IGNORECASE
+)

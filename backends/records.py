@@ -1,0 +1,205 @@
+"""One record per model call, streamed to disk as the calls finish."""
+
+import json
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.outputs import ChatGeneration, LLMResult
+from pydantic import BaseModel, ConfigDict
+
+from quillgraph.backends.errors import StorageError
+from quillgraph.backends.traces import TokenTrace, trace_of
+
+
+class CallRecord(BaseModel):
+    """One model call: where in the graph it was made, what was asked, what came back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    graph: str
+    """Path of the nodes around the call, outermost first, joined by `/`."""
+    node: str
+    visit: int
+    """How many supersteps have run this node before, in this run."""
+    call: int
+    """Running number of the call in the run."""
+    role: str | None
+    attempt: int
+    """0 for the first asking, 1 when the reply had to be asked for again."""
+    request_sha256: str | None
+    messages: list[dict[str, Any]]
+    options: dict[str, Any]
+    """Sampling options and JSON schema of the call."""
+    reply: str | None
+    error: str | None
+    model: str | None
+    trace: TokenTrace | None
+    prompt_tokens: int
+    completion_tokens: int
+    requested: float
+    """Unix time at which the graph asked, seconds."""
+    started: float | None
+    """Unix time at which the engine got the call, after waiting for a slot, seconds."""
+    latency_s: float
+
+
+class Recorder(BaseCallbackHandler):
+    """Writes a `CallRecord` for every chat-model call under it, as a line of JSON.
+
+    It is a LangChain callback handler, so it hears the calls of any chat model in any graph:
+    `graph.ainvoke(..., config={"callbacks": [recorder]})`. Nothing is kept in memory but
+    counters. Use it as a context manager.
+
+    Args:
+        path: The file to append to; None keeps the counters only.
+        run: Name of the run, repeated in each record.
+    """
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, path: Path | None, run: str) -> None:
+        super().__init__()
+        self.run = run
+        self.calls = self.failed = self.prompt_tokens = self.completion_tokens = 0
+        self._open: dict[UUID, dict[str, Any]] = {}
+        self._steps: defaultdict[str, list[str]] = defaultdict(list)
+        self._lock = threading.Lock()
+        self._path = path
+        try:
+            self._file = path.open("a", encoding="utf-8") if path else None
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file:
+            self._file.close()
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note where in the graph a call begins."""
+        place = metadata or {}
+        options = dict(kwargs.get("invocation_params") or {})
+        with self._lock:
+            self._open[run_id] = {
+                "run": self.run,
+                **self._place(place),
+                "call": self.calls,
+                "role": place.get("role"),
+                "attempt": place.get("attempt", 0),
+                "messages": [convert_to_openai_messages(message) for message in messages[0]],
+                "options": {k: v for k, v in options.items() if v is not None and k != "_type"},
+                "requested": time.time(),
+            }
+            self.calls += 1
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write the record of a call that was answered."""
+        generation = response.generations[0][0]
+        message = generation.message if isinstance(generation, ChatGeneration) else None
+        meta = message.response_metadata if message else {}
+        usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        self._write(
+            run_id,
+            reply=generation.text,
+            model=meta.get("model_name"),
+            request_sha256=meta.get("request_sha256"),
+            trace=trace_of(message) if message else None,
+            prompt_tokens=usage["input_tokens"] if usage else 0,
+            completion_tokens=usage["output_tokens"] if usage else 0,
+            started=meta.get("started"),
+            latency_s=meta.get("latency_s"),
+        )
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write the record of a call that failed."""
+        self.failed += 1
+        self._write(run_id, error=f"{type(error).__name__}: {error}")
+
+    def _place(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        path = [part.split(":")[0] for part in str(metadata.get("langgraph_checkpoint_ns", "")).split("|")]
+        graph, step = "/".join(path), str(metadata.get("langgraph_step", ""))
+        # a subgraph's steps start again at 1 on each visit, so the parent's task tells them apart
+        parent = str(metadata.get("langgraph_checkpoint_ns", "")).rpartition("|")[0]
+        steps = self._steps[graph]
+        if (visit := f"{parent}#{step}") not in steps:
+            steps.append(visit)
+        return {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+
+    def _write(self, run_id: UUID, **outcome: Any) -> None:
+        with self._lock:
+            if (begun := self._open.pop(run_id, None)) is None:
+                return  # refused before it began, by another handler
+            empty = {
+                "request_sha256": None, "reply": None, "error": None, "model": None,
+                "trace": None, "prompt_tokens": 0, "completion_tokens": 0, "started": None,
+            }  # fmt: skip
+            if outcome.get("latency_s") is None:
+                outcome["latency_s"] = time.time() - begun["requested"]
+            record = CallRecord(**{**empty, **begun, **outcome})
+            self.prompt_tokens += record.prompt_tokens
+            self.completion_tokens += record.completion_tokens
+            if self._file:
+                self._append(record)
+
+    def _append(self, record: CallRecord) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(record.model_dump_json() + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def read_records(path: Path) -> list[CallRecord]:
+    """Read a `calls.jsonl`; a last line cut short by a crash is left out."""
+    # not splitlines(): a reply may hold line separators other than \n
+    lines = path.read_text(encoding="utf-8").split("\n")
+    whole, last = lines[:-1], lines[-1]
+    if last and _is_json(last):
+        whole.append(last)
+    return [CallRecord.model_validate_json(line) for line in whole]
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def peak_in_flight(records: list[CallRecord]) -> int:
+    """Count the most calls that an engine held at one moment."""
+    moments: list[tuple[float, int]] = []
+    for record in records:
+        start = record.started if record.started is not None else record.requested
+        moments += [(start, 1), (start + record.latency_s, -1)]
+    level = peak = 0
+    for _, change in sorted(moments):
+        level += change
+        peak = max(peak, level)
+    return peak

@@ -1,0 +1,127 @@
+"""A backend that answers by rule: for tests, examples and users' own tests."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import ConfigError, ReplyError
+from quillgraph.backends.traces import TokenTrace
+
+Reply = Callable[[ChatRequest], str]
+
+
+class Rule(BaseModel):
+    """Which request gets which reply."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: str
+    """Regular expression, searched over all messages of the request joined by newlines."""
+    reply: str | tuple[str, ...]
+    """The reply. Of several, the n-th answers the n-th *different* request that fits and the
+    last answers all later ones; a request that comes again gets the same reply again."""
+
+
+class Script(BaseModel):
+    """A YAML file of rules; the first that fits answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+
+class ScriptedChat(ChatBackend):
+    """Answers without a model, by a function of the request or by the rules of a file.
+
+    The reply depends on the request alone, so it is the same under fan-out and in any order
+    (several replies to one rule are the exception, see `Rule`). Token ids are the UTF-8 bytes
+    of the text and every log-probability is 0: enough to test what handles traces, and plainly
+    not a model's.
+
+    Args:
+        reply: Function from request to reply text. Give this or `path`.
+        path: YAML file with a list of `rules`.
+    """
+
+    model: str = "scripted"
+    reply: Reply | None = None
+    path: Path | None = None
+    items_per_call: int = 8
+    max_concurrency: int = 64
+    _script: Script | None = PrivateAttr(default=None)
+    _seen: dict[tuple[int, str], int] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any) -> None:
+        """Read the script, so that a broken file is found before the first call."""
+        super().model_post_init(context)
+        if (self.reply is None) == (self.path is None):
+            raise ConfigError("expected either reply= or path= for a scripted backend")
+        if self.path is not None:
+            self._script = read_script(self.path)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All that a trace can carry; replies follow a schema if the script's author did."""
+        return Capabilities(
+            json_schema=True, token_ids=True, logprobs=True, items_per_call=self.items_per_call
+        )
+
+    @property
+    def _llm_type(self) -> str:
+        return "quillgraph-scripted"
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        text = self.reply(request) if self.reply else self._by_rule(request)
+        prompt = tuple("\n".join(turn.content for turn in request.messages).encode())
+        full = tuple(text.encode())
+        ids = full[: request.max_tokens]
+        reason = "stop" if len(ids) == len(full) else "length"
+        return Completion(
+            text=bytes(ids).decode(errors="ignore"),
+            finish_reason=reason,
+            prompt_tokens=len(prompt),
+            completion_tokens=len(ids),
+            trace=TokenTrace(
+                prompt_ids=prompt,
+                completion_ids=ids,
+                logprobs=(0.0,) * len(ids),
+                finish_reason=reason,
+            ),
+        )
+
+    def _by_rule(self, request: ChatRequest) -> str:
+        assert self._script is not None
+        asked = "\n".join(turn.content for turn in request.messages)
+        for number, rule in enumerate(self._script.rules):
+            if re.search(rule.when, asked):
+                return self._pick(number, rule, request)
+        raise ReplyError(f"a rule in {self.path} for the request", asked[-160:])
+
+    def _pick(self, number: int, rule: Rule, request: ChatRequest) -> str:
+        if isinstance(rule.reply, str):
+            return rule.reply
+        earlier = sum(1 for seen in self._seen if seen[0] == number)
+        place = self._seen.setdefault((number, request.sha256), earlier)
+        return rule.reply[min(place, len(rule.reply) - 1)]
+
+
+def read_script(path: Path) -> Script:
+    """Read a script file.
+
+    Raises:
+        ConfigError: If the file cannot be read or does not hold rules.
+    """
+    try:
+        return Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"cannot read the script {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
+        raise ConfigError(
+            f"expected a YAML file with `rules: [{{when: ..., reply: ...}}]` in {path}: {error}"
+        ) from error

@@ -1,0 +1,171 @@
+"""Hugging Face transformers inside this process: the fallback where vLLM cannot be installed."""
+
+import asyncio
+import gc
+import importlib.util
+import queue
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import PrivateAttr
+
+from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import ConfigError, ServerFailed
+from quillgraph.backends.vllm_local import SMALL_MODEL_WIDTH
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from quillgraph.backends.decoding import Call, Decoder
+
+GATHERING_S = 0.01
+"""How long a batch stays open for a next call, seconds: a fan-out's calls arrive within this of
+each other, and one decoding step of the smallest model takes longer."""
+
+
+class TransformersChat(ChatBackend):
+    """A model on transformers, in this process, on a GPU or a CPU.
+
+    Calls that wait together are decoded together, up to `max_concurrency`, each with its own
+    sampling, grammar and seed. A call that comes while a batch runs waits for the next batch.
+    The model is loaded with the first call, or with `start()`.
+
+    Args:
+        model: Folder or hub id of the model.
+        device: `cuda`, `mps` or `cpu`; None takes the first of these that is there.
+        dtype: Number format of the weights; None takes bfloat16 on CUDA, else float32.
+    """
+
+    device: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    _worker: ThreadPoolExecutor | None = PrivateAttr(default=None)
+    _waiting: "queue.SimpleQueue[Call]" = PrivateAttr(default_factory=queue.SimpleQueue)
+    _decoder: "Decoder | None" = PrivateAttr(default=None)
+
+    def model_post_init(self, context: object) -> None:
+        """Find out at once whether the packages are there."""
+        super().model_post_init(context)
+        for package in ("torch", "transformers", "llguidance"):
+            if importlib.util.find_spec(package) is None:
+                raise ConfigError(
+                    f"{package} is not installed, so transformers:{self.model} cannot run; "
+                    "pip install 'quillgraph[local]'"
+                )
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """Everything; how many items a call may carry depends on the model's width."""
+        from transformers import AutoConfig
+
+        shape = _from_pretrained(AutoConfig, self.model).get_text_config()
+        return Capabilities(
+            json_schema=True,
+            token_ids=True,
+            logprobs=True,
+            items_per_call=1 if shape.hidden_size < SMALL_MODEL_WIDTH else 8,
+            context_tokens=getattr(shape, "max_position_embeddings", None),
+        )
+
+    @property
+    def _llm_type(self) -> str:
+        return "quillgraph-transformers"
+
+    async def start(self) -> None:
+        """Load the model now rather than with the first call."""
+        await asyncio.wrap_future(self._thread().submit(self._loaded))
+
+    async def aclose(self) -> None:
+        """Finish the calls in flight, stop the worker thread and free the model."""
+        if self._worker is None:
+            return
+        worker, self._worker = self._worker, None
+        await asyncio.to_thread(worker.shutdown)
+        self._decoder = None
+        gc.collect()  # a model is a web of cycles: without this its memory stays for a while
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        from quillgraph.backends.decoding import Call
+
+        call = Call(request)
+        self._waiting.put(call)
+        self._thread().submit(self._serve)
+        return await asyncio.wrap_future(call.future)
+
+    def _thread(self) -> ThreadPoolExecutor:
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="quillgraph-transformers")
+        return self._worker
+
+    def _serve(self) -> None:
+        """Decode what waits; runs on the worker thread, once or less per call."""
+        calls = self._gather()
+        if not calls:
+            return
+        try:
+            self._loaded().decode(calls)
+        except BaseException as error:
+            failure = error
+            if isinstance(error, RuntimeError):  # torch's own, out of memory above all
+                failure = ServerFailed(f"{self.model} failed while decoding: {error}")
+            for call in calls:
+                call.fail(failure)
+            raise
+
+    def _gather(self) -> "list[Call]":
+        calls: list[Call] = []
+        while len(calls) < self.max_concurrency:
+            try:
+                # nothing to wait for when the queue was empty from the start
+                call = (
+                    self._waiting.get(timeout=GATHERING_S) if calls else self._waiting.get_nowait()
+                )
+            except queue.Empty:
+                break
+            if not call.future.cancelled():
+                calls.append(call)
+        return calls
+
+    def _loaded(self) -> "Decoder":
+        if self._decoder is None:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            from quillgraph.backends.decoding import Decoder
+
+            device = self.device or _best_device()
+            dtype = self.dtype or ("bfloat16" if device.startswith("cuda") else "float32")
+            tokenizer = _from_pretrained(AutoTokenizer, self.model)
+            model = _from_pretrained(AutoModelForCausalLM, self.model, dtype=dtype)
+            self._decoder = Decoder(_placed(model, device).eval(), tokenizer)
+        return self._decoder
+
+
+def _best_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _placed(model: "PreTrainedModel", device: str) -> "PreTrainedModel":
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch built without CUDA
+        raise ConfigError(
+            f"cannot put the model on device {device!r}: {error}; leave the device out to take "
+            f"the best that is there, here {_best_device()!r}"
+        ) from error
+
+
+def _from_pretrained(kind: type[Any], model: str, **options: str) -> Any:  # noqa: ANN401 - what `kind` builds
+    try:
+        return kind.from_pretrained(model, **options)
+    except (OSError, ValueError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConfigError(
+            f"cannot load the model {model!r}: {reason} Give a folder with config.json, the "
+            "tokenizer and safetensors, a hub id while the hub can be reached, or the built-in "
+            "smollm2-135m (`quillgraph models pull smollm2-135m`)"
+        ) from error

@@ -1,0 +1,241 @@
+"""vLLM inside this process: continuous batching, prefix caching, JSON schemas, exact tokens."""
+
+import asyncio
+import importlib.util
+import itertools
+import multiprocessing
+import os
+from typing import Any
+
+from pydantic import Field, PrivateAttr
+
+from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import (
+    ConfigError,
+    ContextOverflow,
+    Refused,
+    ServerFailed,
+)
+from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.traces import TokenTrace
+
+ENGINE_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # see LOG.md 2026-11-23
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+"""Set before vLLM is imported, unless the user has set them."""
+
+SMALL_MODEL_WIDTH = 2048
+"""Below this hidden size (about 1.5B parameters and less) a model gets one item per call."""
+
+
+class VllmChat(ChatBackend):
+    """A model on vLLM's `AsyncLLM`, CUDA or CPU build, in this process.
+
+    The engine starts with the first call, or with `start()`, and lives on a loop of its own, so
+    the backend can be used from any number of loops and threads. Its log-probabilities are those
+    of the sampling distribution (`logprobs_mode="processed_logprobs"`).
+
+    Args:
+        model: Folder or hub id of the model.
+        max_model_len: Longest prompt and completion together, in tokens; None for the model's.
+        gpu_memory_utilization: Share of the GPU's memory that the engine may take.
+        engine_options: Further `AsyncEngineArgs`, passed as they are.
+    """
+
+    max_model_len: int | None = None
+    gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
+    engine_options: dict[str, Any] = Field(default_factory=dict)
+    _loop: BackgroundLoop | None = PrivateAttr(default=None)
+    _starting: "asyncio.Task[Any] | None" = PrivateAttr(default=None)
+    _tokenizer: Any = PrivateAttr(default=None)
+    _numbers: Any = PrivateAttr(default_factory=itertools.count)
+
+    def model_post_init(self, context: Any) -> None:
+        """Find out at once whether vLLM is there, and how large the model is."""
+        super().model_post_init(context)
+        if importlib.util.find_spec("vllm") is None:
+            raise ConfigError(
+                "vllm is not installed; `make setup` installs the build for this machine, or use "
+                f"the slower backend transformers:{self.model}"
+            )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything; how many items a call may carry depends on the model's width."""
+        shape = _shape(self.model)
+        return Capabilities(
+            json_schema=True,
+            token_ids=True,
+            logprobs=True,
+            items_per_call=1 if shape.hidden_size < SMALL_MODEL_WIDTH else 8,
+            context_tokens=self.max_model_len or shape.max_position_embeddings,
+        )
+
+    @property
+    def _llm_type(self) -> str:
+        return "quillgraph-vllm"
+
+    async def start(self) -> None:
+        """Start the engine now rather than with the first call (SmolLM2: about 40 s on a CPU)."""
+        await self._engine_loop().run(self._engine())
+
+    async def aclose(self) -> None:
+        """Stop the engine and its processes."""
+        if self._loop is None:
+            return
+        loop, self._loop = self._loop, None
+        await loop.run(self._shut_down())
+        loop.close()
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        return await self._engine_loop().run(self._generate_on_engine(request))
+
+    def _engine_loop(self) -> BackgroundLoop:
+        if self._loop is None:
+            self._loop = BackgroundLoop("quillgraph-vllm")
+        return self._loop
+
+    async def _engine(self) -> Any:
+        if self._starting is None:
+            self._starting = asyncio.create_task(asyncio.to_thread(self._build))
+        # a caller that gives up must not take the engine's start down with it
+        return await asyncio.shield(self._starting)
+
+    def _build(self) -> Any:
+        _refuse_unguarded_script()
+        for name, value in ENGINE_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import torch
+        from transformers import AutoTokenizer
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self._tokenizer = AutoTokenizer.from_pretrained(self.model)
+        options = {
+            "model": self.model,
+            "max_model_len": self.max_model_len,
+            "max_num_seqs": self.max_concurrency,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "enable_prefix_caching": True,
+            "logprobs_mode": "processed_logprobs",
+            "generation_config": "vllm",  # the model repository's sampling defaults stay out
+            "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
+            "disable_log_stats": True,
+        }
+        try:
+            options |= {} if torch.cuda.is_available() else self._cpu_options()
+            arguments = AsyncEngineArgs(**{**options, **self.engine_options})
+            return AsyncLLM.from_engine_args(arguments)
+        except (ValueError, OSError, RuntimeError) as error:
+            raise ServerFailed(f"vLLM could not start with {self.model!r}: {error}") from error
+
+    def _cpu_options(self) -> dict[str, Any]:
+        return {
+            # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
+            # (LOG.md 2026-11-23)
+            "enforce_eager": True,
+            # a prompt that is cut into chunks makes vLLM 0.31 rewind the request's random
+            # generator, which kills the engine if the generator is a CPU one and has a seed
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(8192, self.capabilities.context_tokens or 0),
+        }
+
+    async def _shut_down(self) -> None:
+        if self._starting is not None:
+            engine = await self._engine()
+            self._starting = None
+            await asyncio.to_thread(engine.shutdown)
+
+    async def _generate_on_engine(self, request: ChatRequest) -> Completion:
+        engine = await self._engine()
+        from vllm import TokensPrompt
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        prompt_ids = self._render(request)
+        final = None
+        try:
+            async for output in engine.generate(
+                TokensPrompt(prompt_token_ids=list(prompt_ids)),
+                _sampling(request),
+                request_id=f"quillgraph-{next(self._numbers)}",
+            ):
+                final = output
+        except (VLLMClientError, ValueError) as error:
+            raise Refused(f"vLLM refused the request: {error}") from error
+        except (EngineDeadError, EngineGenerateError) as error:
+            raise ServerFailed(f"the vLLM engine died: {error}") from error
+        if final is None:
+            raise ServerFailed("the vLLM engine ended the request without an output")
+        return _completion(prompt_ids, final.outputs[0])
+
+    def _render(self, request: ChatRequest) -> tuple[int, ...]:
+        messages = [turn.model_dump() for turn in request.messages]
+        rendered = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True
+        )
+        ids = tuple(rendered["input_ids"])
+        window = self.capabilities.context_tokens
+        if window is not None and len(ids) + request.max_tokens > window:
+            raise ContextOverflow(
+                f"a prompt of {len(ids)} tokens and {request.max_tokens} for the reply do not fit "
+                f"the window of {window} tokens of {self.model}; shorten the request"
+            )
+        return ids
+
+
+def _refuse_unguarded_script() -> None:
+    """Refuse to start from a script that the engine's own process is importing just now."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ConfigError(
+            "vLLM starts a process that imports your script again: put what runs the model "
+            "under `if __name__ == '__main__':`"
+        )
+
+
+def _shape(model: str) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(model).get_text_config()
+
+
+def _sampling(request: ChatRequest) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    grammar = None
+    if request.json_schema is not None:
+        grammar = StructuredOutputsParams(json=request.json_schema)
+    return SamplingParams(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_tokens=request.max_tokens,
+        seed=request.seed,
+        stop=list(request.stop) or None,
+        logprobs=0,  # of the sampled token alone
+        structured_outputs=grammar,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(prompt_ids: tuple[int, ...], output: Any) -> Completion:
+    ids = tuple(output.token_ids)
+    logprobs = tuple(
+        min(0.0, step[token].logprob) for token, step in zip(ids, output.logprobs, strict=True)
+    )
+    reason = output.finish_reason or "stop"
+    return Completion(
+        text=output.text,
+        finish_reason=reason,
+        prompt_tokens=len(prompt_ids),
+        completion_tokens=len(ids),
+        trace=TokenTrace(
+            prompt_ids=prompt_ids, completion_ids=ids, logprobs=logprobs, finish_reason=reason
+        ),
+    )

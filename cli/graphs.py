@@ -1,0 +1,64 @@
+"""`quillgraph graphs`: list the graphs, draw one as Mermaid or as a picture."""
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import networkx as nx
+
+from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.graphs.registry import GRAPHS, build
+
+
+def list_graphs(*, as_json: bool) -> None:
+    """Print every graph with what it does."""
+    if as_json:
+        sys.stdout.write(json.dumps(GRAPHS) + "\n")
+        return
+    for name, purpose in GRAPHS.items():
+        sys.stdout.write(f"{name:18} {purpose}\n")
+
+
+def draw_graph(name: str, png: Path | None) -> None:
+    """Draw a graph, subgraphs opened up: Mermaid on stdout, or a PNG file.
+
+    Raises:
+        ConfigError: If there is no such graph, or matplotlib is missing for a picture.
+        StorageError: If the picture cannot be written.
+    """
+    drawing = build(name).compile().get_graph(xray=1)
+    if png is None:
+        sys.stdout.write(drawing.draw_mermaid())
+        return
+    if find_spec("matplotlib") is None:
+        raise ConfigError("--png needs matplotlib: pip install 'quillgraph[plot]'")
+    graph = nx.DiGraph((edge.source, edge.target) for edge in drawing.edges)
+    _paint(graph, png)
+
+
+def _paint(graph: nx.DiGraph, png: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    for layer, nodes in enumerate(nx.topological_generations(nx.condensation(graph))):
+        members = nx.condensation(graph).nodes
+        for node in nodes:
+            for member in members[node]["members"]:
+                graph.nodes[member]["layer"] = layer
+    places = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
+    places = {node: (x, -y) for node, (x, y) in places.items()}
+    figure, axes = plt.subplots(figsize=(10, 0.8 * len({y for _, y in places.values()}) + 1))
+    nx.draw_networkx_edges(graph, places, ax=axes, edge_color="#888888", node_size=2400)
+    labels = {node: str(node).strip("_").replace(":", "\n") for node in graph}
+    box = {"boxstyle": "round", "facecolor": "#eef3f8", "edgecolor": "#5b7a99"}
+    nx.draw_networkx_labels(graph, places, labels, ax=axes, font_size=8, bbox=box)
+    axes.axis("off")
+    try:
+        figure.savefig(png, dpi=150, bbox_inches="tight")
+    except OSError as error:
+        raise StorageError(f"cannot write {png}: {error.strerror}") from error
+    finally:
+        plt.close(figure)

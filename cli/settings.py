@@ -1,0 +1,98 @@
+"""Settings of a run: command line over environment over YAML file over defaults."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from quillgraph.backends.errors import ConfigError, InputError, nearest
+
+
+class Settings(BaseSettings):
+    """What a run may be told; each field is also an option and a `QUILLGRAPH_…` variable."""
+
+    model_config = SettingsConfigDict(env_prefix="QUILLGRAPH_", extra="forbid", frozen=True)
+
+    backend: str | None = None
+    """Spec of the backend for all roles; None chooses what this machine can run."""
+    roles: dict[str, str] = Field(default_factory=dict)
+    """Role to spec, for roles that shall not have the common backend."""
+    embeddings: str = "minilm"
+    drafts: int = Field(default=4, ge=0, le=16)
+    draft_tokens: int = Field(default=160, ge=20)
+    seed: int = 0
+    out: Path | None = None
+    max_calls: int | None = Field(default=None, ge=1)
+    max_tokens_total: int | None = Field(default=None, ge=1)
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds that the run may take once its backends are up."""
+
+
+def load_settings(config: Path | None, **given: Any) -> Settings:
+    """Join what was given on the command line with the file and the environment.
+
+    Args:
+        config: A YAML file of settings.
+        given: Options of the command line; None counts as not given.
+
+    Raises:
+        ConfigError: On an unknown name or a value that does not fit.
+        InputError: If the file cannot be read.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None and value != {}}
+    try:
+        # the environment fills what neither the command line nor the file sets
+        return Settings(**{**_without_environment(_read(config)), **chosen})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            guess = nearest(name, Settings.model_fields)
+            raise ConfigError(f"unknown setting {name!r}: {guess}") from error
+        message = f"setting {name!r}: {first['msg']}, got {first['input']!r}"
+        raise ConfigError(message) from error
+
+
+def parse_roles(pairs: list[str]) -> dict[str, str]:
+    """Read `NAME=SPEC` options.
+
+    Raises:
+        ConfigError: If one has no `=`.
+    """
+    roles = {}
+    for pair in pairs:
+        name, equals, spec = pair.partition("=")
+        if not equals or not name or not spec:
+            raise ConfigError(
+                f"expected --role NAME=SPEC, got {pair!r}; for example coder=vllm:smollm2-135m"
+            )
+        roles[name.strip()] = spec.strip()
+    return roles
+
+
+def _read(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        data = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise InputError(f"cannot read {config}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected YAML settings in {config}: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"expected a mapping of settings in {config}, got {type(data).__name__}")
+    return data
+
+
+def _without_environment(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a file what the environment sets, so that the environment wins."""
+    # unknown names stay: constructing Settings refuses them
+    prefix = str(Settings.model_config["env_prefix"])
+    return {
+        name: value
+        for name, value in data.items()
+        if f"{prefix}{name}".upper() not in os.environ
+    }

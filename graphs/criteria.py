@@ -1,0 +1,108 @@
+"""The whole Grounded-Theory workflow: from a writing request to a frozen set of criteria."""
+
+from collections import Counter
+from typing import Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+
+from quillgraph.agents.constraints import Constraint, find_constraints
+from quillgraph.agents.domain import CriteriaSet, Incident, WritingTask
+from quillgraph.agents.segmenting import segment
+from quillgraph.agents.validating import strength_share
+from quillgraph.graphs import (
+    axial_coding,
+    criteria_writing,
+    open_coding,
+    provenance,
+    sampling,
+    selective_coding,
+)
+from quillgraph.graphs.study import Grounding, Study
+
+
+class Request(TypedDict):
+    """What the workflow starts from."""
+
+    task: WritingTask
+
+
+class Segments(TypedDict):
+    """What `split` writes."""
+
+    incidents: list[Incident]
+    constraints: tuple[Constraint, ...]
+
+
+class Frozen(TypedDict):
+    """What `freeze` writes."""
+
+    criteria_set: CriteriaSet
+
+
+def split(state: Request) -> Segments:
+    """Cut the request into incidents and find the constraints that code can check."""
+    incidents = segment(state["task"])
+    return {"incidents": list(incidents), "constraints": find_constraints(incidents)}
+
+
+def freeze(state: Grounding) -> Frozen:
+    """Freeze and hash the criteria, with the measures of the study beside them."""
+    task = state["task"]
+    return {
+        "criteria_set": CriteriaSet(
+            request_hash=task.request_hash,
+            language=task.language,
+            genre=task.genre,
+            core=state["core"],
+            criteria=state["criteria"],
+            stats=_stats(state),
+        )
+    }
+
+
+def build() -> StateGraph[Grounding, Study, Request, Grounding]:
+    """Wire the workflow; the caller compiles it, with a checkpointer or without.
+
+    Drafts are written and read while the request is being coded; coding goes on with the notes
+    on the drafts when both are there.
+    """
+    graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
+    coding = open_coding.build().compile()
+    graph.add_node("split", split)
+    graph.add_node("sampling", sampling.build().compile())
+    graph.add_node("code_request", coding)
+    graph.add_node("code_drafts", coding)
+    graph.add_node("axial_coding", axial_coding.build().compile())
+    graph.add_node("selective_coding", selective_coding.build().compile())
+    graph.add_node("criteria_writing", criteria_writing.build().compile())
+    graph.add_node("freeze", freeze)
+    graph.add_edge(START, "split")
+    graph.add_edge("split", "sampling")
+    graph.add_edge("split", "code_request")
+    graph.add_edge(["sampling", "code_request"], "code_drafts")
+    graph.add_edge("code_drafts", "axial_coding")
+    graph.add_edge("axial_coding", "selective_coding")
+    graph.add_edge("selective_coding", "criteria_writing")
+    graph.add_edge("criteria_writing", "freeze")
+    graph.add_edge("freeze", END)
+    return graph
+
+
+def _stats(state: Grounding) -> dict[str, Any]:
+    dropped = Counter(entry.stage for entry in state.get("dropped", []))
+    criteria, codes = state["criteria"], state["codes"]
+    trace = state.get("saturation", ())
+    latest = {trial.criterion_id: trial for trial in state.get("trials", {}).values()}
+    return {
+        "coverage": provenance.coverage(provenance.trace(state)),
+        "incidents": len(state["incidents"]),
+        "drafts": len(state.get("drafts", [])),
+        "codes": len(codes),
+        "categories": len(state["categories"]),
+        "parsimony": len(criteria) / len(codes),
+        "strength_share": strength_share(state.get("drafts", []), latest),
+        "saturation": [entry.model_dump() for entry in trace],
+        "saturated": bool(trace and trace[-1].saturated),
+        "refused": dict(Counter(finding.fault for finding in state.get("findings", []))),
+        "dropped": dict(dropped),
+    }

@@ -1,0 +1,414 @@
+"""Criteria are written, examined and tried out; what fails is written again, twice at most."""
+
+import asyncio
+import operator
+from typing import Annotated, Literal, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.comparing import vectors
+from quillgraph.agents.constraints import Constraint
+from quillgraph.agents.criterion_writing import (
+    FEWEST_CRITERIA,
+    MOST_HARD,
+    Slot,
+    hard_criteria,
+    plan,
+    write_criterion,
+)
+from quillgraph.agents.domain import (
+    Category,
+    Code,
+    Core,
+    Criterion,
+    Draft,
+    Dropped,
+    Incident,
+    Memo,
+    Tier,
+    WritingTask,
+)
+from quillgraph.agents.scoring import score
+from quillgraph.agents.validating import (
+    Finding,
+    Trial,
+    duplicates,
+    is_sound,
+    probes_for,
+    ungrounded,
+    weaknesses,
+)
+from quillgraph.backends.errors import ReplyError
+from quillgraph.graphs.study import Study, merged
+
+MOST_REPAIRS = 2
+"""Times that a criterion is written again (`algorithm.md` 6.2 step 11)."""
+
+
+class Weighed(TypedDict):
+    """What the stage starts from."""
+
+    task: WritingTask
+    constraints: tuple[Constraint, ...]
+    incidents: list[Incident]
+    drafts: list[Draft]
+    codes: tuple[Code, ...]
+    categories: tuple[Category, ...]
+    core: Core
+    tiers: dict[str, Tier]
+
+
+class Written(TypedDict):
+    """What the stage gives."""
+
+    slots: tuple[Slot, ...]
+    criteria: tuple[Criterion, ...]
+    trials: Annotated[dict[str, Trial], merged]
+    findings: Annotated[list[Finding], operator.add]
+    memos: Annotated[list[Memo], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class CriteriaWriting(Weighed, Written):
+    """State of the stage."""
+
+    spare: tuple[Slot, ...]
+    versions: Annotated[dict[str, Criterion], merged]
+    """Slot id to the latest version of its criterion."""
+    refused: dict[str, Finding]
+    """Slot id to what was wrong with the latest version."""
+    repairs: int
+
+
+class OneSlot(TypedDict):
+    """Input of one writing."""
+
+    task: WritingTask
+    slot: Slot
+    incidents: list[Incident]
+    storyline: str
+    taken: list[str]
+    complaint: str
+
+
+class OneTrial(TypedDict):
+    """Input of one trial."""
+
+    task: WritingTask
+    criterion: Criterion
+    drafts: list[Draft]
+
+
+class Plan(TypedDict):
+    """What `lay_out` writes."""
+
+    slots: tuple[Slot, ...]
+    spare: tuple[Slot, ...]
+    repairs: int
+    dropped: list[Dropped]
+
+
+class NewVersion(TypedDict):
+    """What `write` writes."""
+
+    versions: dict[str, Criterion]
+    dropped: list[Dropped]
+
+
+class Refusals(TypedDict):
+    """What `examine` and `weigh` write."""
+
+    refused: dict[str, Finding]
+    findings: list[Finding]
+
+
+class NewTrial(TypedDict):
+    """What `try_out` writes."""
+
+    trials: dict[str, Trial]
+    dropped: list[Dropped]
+
+
+class Weighing(Refusals):
+    """What `weigh` writes."""
+
+    memos: list[Memo]
+
+
+class Repair(TypedDict):
+    """What `repair` writes."""
+
+    slots: tuple[Slot, ...]
+    spare: tuple[Slot, ...]
+    repairs: int
+
+
+class Final(TypedDict):
+    """What `settle` writes."""
+
+    criteria: tuple[Criterion, ...]
+    memos: list[Memo]
+    dropped: list[Dropped]
+
+
+def lay_out(state: Weighed) -> Plan:
+    """Decide which criteria the set shall have."""
+    hard = state["constraints"]
+    slots, spare = plan(
+        state["categories"], state["codes"], state["tiers"], min(len(hard), MOST_HARD)
+    )
+    left_out = [
+        Dropped(stage="criteria", agent="plan", reason="more than the set can hold", text=c.name)
+        for c in hard[MOST_HARD:]
+    ]
+    return {"slots": slots, "spare": spare, "repairs": 0, "dropped": left_out}
+
+
+def deal_slots(state: CriteriaWriting) -> list[Send]:
+    """One writing per slot that has no criterion, or a refused one."""
+    refused, versions = state.get("refused", {}), state.get("versions", {})
+    due = [slot for slot in state["slots"] if slot.id not in versions or slot.id in refused]
+    return [
+        Send(
+            "write",
+            OneSlot(
+                task=state["task"],
+                slot=slot,
+                incidents=_behind(slot, state),
+                storyline=state["core"].storyline,
+                taken=[c.name for slot_id, c in versions.items() if slot_id != slot.id],
+                complaint=refused[slot.id].reason if slot.id in refused else "",
+            ),
+        )
+        for slot in due
+    ]
+
+
+async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
+    """Write the criterion of one slot."""
+    slot = state["slot"]
+    try:
+        criterion = await write_criterion(
+            state["task"],
+            slot,
+            state["incidents"],
+            runtime.context.criteria_writer,
+            storyline=state["storyline"],
+            taken=state["taken"],
+            complaint=state["complaint"],
+        )
+    except ReplyError as error:
+        lost = Dropped(
+            stage="criteria", agent="criteria_writer", reason="reply", text=error.reply[:200]
+        )
+        return {"versions": {}, "dropped": [lost]}
+    return {"versions": {slot.id: criterion}, "dropped": []}
+
+
+async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> Refusals:
+    """Refuse what code alone can see to be wrong."""
+    criteria = _current(state)
+    if not criteria:
+        raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
+    texts = [f"{c.name}. {c.description}" for c in criteria]
+    near = await vectors(texts, runtime.context.embeddings)
+    by_id = {incident.id: incident for incident in state["incidents"]}
+    findings = [*ungrounded(criteria, by_id), *duplicates(criteria, near)]
+    return {"refused": _by_slot(findings), "findings": findings}
+
+
+def deal_trials(state: CriteriaWriting) -> list[Send] | str:
+    """One trial per criterion that has not been tried in this version."""
+    tried = state.get("trials", {})
+    sends = [
+        Send(
+            "try_out",
+            OneTrial(task=state["task"], criterion=criterion, drafts=state["drafts"]),
+        )
+        for criterion in _current(state)
+        if criterion.id not in state["refused"]
+        and _key(criterion) not in tried
+        and state["drafts"]
+    ]
+    return sends or "weigh"
+
+
+async def try_out(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
+    """Score the drafts and the degenerate texts on one criterion."""
+    criterion, judge = state["criterion"], runtime.context.validator
+    texts = {draft.id: draft.text for draft in state["drafts"]}
+    probes = probes_for(state["task"], criterion) if criterion.kind == "soft" else {}
+    lost: list[Dropped] = []
+
+    async def scored(text: str) -> int | None:
+        try:
+            return await score(state["task"], text, criterion, judge)
+        except ReplyError as error:
+            reply = error.reply[:200]
+            lost.append(Dropped(stage="trial", agent="validator", reason="reply", text=reply))
+            return None
+
+    every = {**texts, **probes}
+    scores = dict(zip(every, await asyncio.gather(*map(scored, every.values())), strict=True))
+    trial = Trial(
+        criterion_id=criterion.id,
+        drafts={name: scores[name] for name in texts},
+        probes={name: scores[name] for name in probes},
+    )
+    return {"trials": {_key(criterion): trial}, "dropped": lost}
+
+
+def weigh(state: CriteriaWriting) -> Weighing:
+    """Refuse what the trials speak against, if the validator can be trusted with it."""
+    criteria, trials = _current(state), _latest_trials(state)
+    if not is_sound(criteria, trials):
+        memo = Memo(
+            stage="criteria",
+            round=state["repairs"] + 1,
+            agent="validator",
+            text=(
+                "the validator did not put real drafts above degenerate texts on most criteria, "
+                "so its scores refused none"
+                if trials
+                else "no drafts to try the criteria on"
+            ),
+        )
+        return {"refused": state["refused"], "findings": [], "memos": [memo]}
+    findings = [f for f in weaknesses(criteria, trials) if f.criterion_id not in state["refused"]]
+    return {
+        "refused": {**state["refused"], **_by_slot(findings)},
+        "findings": findings,
+        "memos": [],
+    }
+
+
+def next_step(state: CriteriaWriting) -> Literal["repair", "settle"]:
+    """Repair while something is refused, missing, and repairs are left."""
+    complete = all(slot.id in state["versions"] for slot in state["slots"])
+    if (state["refused"] or not complete) and state["repairs"] < MOST_REPAIRS:
+        return "repair"
+    return "settle"
+
+
+def repair(state: CriteriaWriting) -> Repair:
+    """Count a repair; a criterion that was a duplicate twice gets another property."""
+    slots, spare = list(state["slots"]), list(state["spare"])
+    for place, slot in enumerate(slots):
+        finding = state["refused"].get(slot.id)
+        again = finding is not None and finding.fault == "duplicate" and state["repairs"] > 0
+        if again and spare:
+            slots[place] = spare.pop(0)
+    return {"slots": tuple(slots), "spare": tuple(spare), "repairs": state["repairs"] + 1}
+
+
+def settle(state: CriteriaWriting) -> Final:
+    """Drop what is still refused, but not below the fewest criteria that a set may have."""
+    hard = hard_criteria(state["constraints"])
+    criteria, refused = _current(state), state["refused"]
+    room = FEWEST_CRITERIA - len(hard)
+    good = [criterion for criterion in criteria if criterion.id not in refused]
+    # flat criteria do the least harm, so they are the first to be kept after all
+    order = ("flat", "exploitable", "duplicate", "ungrounded")
+    bad = sorted(
+        (criterion for criterion in criteria if criterion.id in refused),
+        key=lambda criterion: order.index(refused[criterion.id].fault),
+    )
+    spared = bad[: max(0, room - len(good))]
+    chosen = {criterion.id for criterion in [*good, *spared]}
+    kept = [criterion for criterion in criteria if criterion.id in chosen]
+    memos = [
+        _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
+        for criterion in spared
+    ]
+    dropped = [
+        Dropped(
+            stage="criteria",
+            agent="validator",
+            reason=refused[criterion.id].fault,
+            text=criterion.name,
+        )
+        for criterion in bad
+        if criterion.id not in chosen
+    ]
+    return {
+        "criteria": (*hard, *_uniquely_named(kept, state["slots"])),
+        "memos": memos,
+        "dropped": dropped,
+    }
+
+
+def build() -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+    """Wire the stage."""
+    graph = StateGraph(
+        CriteriaWriting, context_schema=Study, input_schema=Weighed, output_schema=Written
+    )
+    graph.add_node("lay_out", lay_out)
+    graph.add_node("write", write, input_schema=OneSlot)
+    graph.add_node("examine", examine)
+    graph.add_node("try_out", try_out, input_schema=OneTrial)
+    graph.add_node("weigh", weigh)
+    graph.add_node("repair", repair)
+    graph.add_node("settle", settle)
+    graph.add_edge(START, "lay_out")
+    graph.add_conditional_edges("lay_out", deal_slots, ["write"])
+    graph.add_edge("write", "examine")
+    graph.add_conditional_edges("examine", deal_trials, ["try_out", "weigh"])
+    graph.add_edge("try_out", "weigh")
+    graph.add_conditional_edges("weigh", next_step, ["repair", "settle"])
+    graph.add_conditional_edges("repair", deal_slots, ["write"])
+    graph.add_edge("settle", END)
+    return graph
+
+
+def _current(state: CriteriaWriting) -> list[Criterion]:
+    """The latest version of each slot's criterion, in the order of the slots."""
+    versions = state.get("versions", {})
+    return [versions[slot.id] for slot in state["slots"] if slot.id in versions]
+
+
+def _behind(slot: Slot, state: CriteriaWriting) -> list[Incident]:
+    """The incidents that the codes of a slot's category were seen in."""
+    codes = [code for code in state["codes"] if code.id in slot.category.code_ids]
+    seen = {incident for code in codes for incident in code.evidence}
+    return [incident for incident in state["incidents"] if incident.id in seen]
+
+
+def _key(criterion: Criterion) -> str:
+    """A version of a criterion: rewritten, it has to be tried again."""
+    return f"{criterion.id}/{criterion.name}/{criterion.description}"
+
+
+def _latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
+    trials = state.get("trials", {})
+    return {c.id: trials[_key(c)] for c in _current(state) if _key(c) in trials}
+
+
+def _by_slot(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.criterion_id: finding for finding in reversed(findings)}
+
+
+def _memo(state: CriteriaWriting, criterion: Criterion, text: str) -> Memo:
+    return Memo(
+        stage="criteria",
+        round=state["repairs"] + 1,
+        agent="validator",
+        text=f"{criterion.name!r} {text}",
+        refs=(criterion.id,),
+    )
+
+
+def _uniquely_named(criteria: list[Criterion], slots: tuple[Slot, ...]) -> list[Criterion]:
+    """Tell namesakes apart by the property that each of them tests."""
+    dimension = {slot.id: slot.property.name for slot in slots}
+    named: dict[str, Criterion] = {}
+    for criterion in criteria:
+        name = criterion.name
+        if name.casefold() in named:
+            name = f"{name} ({dimension[criterion.id]})"
+        number = 2
+        while name.casefold() in named:
+            name, number = f"{criterion.name} ({number})", number + 1
+        named[name.casefold()] = criterion.model_copy(update={"name": name})
+    return list(named.values())

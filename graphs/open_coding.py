@@ -1,0 +1,274 @@
+"""Open coding with constant comparison, round by round until no new codes come."""
+
+import operator
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, TypedDict, TypeVar
+
+import numpy as np
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.coding import IDENTITIES, open_code
+from quillgraph.agents.comparing import Pair, compare, merge, shown, similar_pairs, vectors
+from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, WritingTask
+from quillgraph.agents.saturation import BASE, is_saturated, new_code_ratio
+from quillgraph.graphs.study import CodingRound, Study
+
+T = TypeVar("T")
+
+MOST_ROUNDS = 6
+"""Rounds after which coding stops, saturated or not (`algorithm.md` 6.2 step 6)."""
+
+NEAREST_CODES = 5
+"""Known codes that a coder is shown (Thematic-LM)."""
+
+
+class Data(TypedDict):
+    """What a round starts from."""
+
+    task: WritingTask
+    incidents: list[Incident]
+    codes: tuple[Code, ...]
+    coded: tuple[str, ...]
+    new_codes: tuple[int, ...]
+    saturation: tuple[CodingRound, ...]
+
+
+class Coded(TypedDict):
+    """What coding gives."""
+
+    codes: tuple[Code, ...]
+    coded: tuple[str, ...]
+    new_codes: tuple[int, ...]
+    saturation: tuple[CodingRound, ...]
+    memos: Annotated[list[Memo], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class OpenCoding(Data, Coded):  # type: ignore[misc]  # the shared keys have the same types
+    """State of the stage."""
+
+
+class Round(OpenCoding):
+    """State of one round; starts empty each time."""
+
+    batch: list[Incident]
+    codings: Annotated[list[Coding], operator.add]
+    pairs: tuple[Pair, ...]
+    same: Annotated[list[str], operator.add]
+
+
+class OneCoding(TypedDict):
+    """Input of one coder's call."""
+
+    task: WritingTask
+    incidents: list[Incident]
+    codes: list[Code]
+    identity: str
+
+
+class OneComparison(TypedDict):
+    """Input of one comparator's call."""
+
+    pairs: list[Pair]
+    codes: tuple[Code, ...]
+    codings: list[Coding]
+
+
+class Batch(TypedDict):
+    """What `choose` writes."""
+
+    batch: list[Incident]
+
+
+class NewCodings(TypedDict):
+    """What `code` writes."""
+
+    codings: list[Coding]
+    dropped: list[Dropped]
+
+
+class NewPairs(TypedDict):
+    """What `pair_up` writes."""
+
+    pairs: tuple[Pair, ...]
+
+
+class Sameness(TypedDict):
+    """What `compare_pairs` writes."""
+
+    same: list[str]
+    dropped: list[Dropped]
+
+
+class NewCodes(TypedDict):
+    """What `merge_codings` writes."""
+
+    codes: tuple[Code, ...]
+    coded: tuple[str, ...]
+    new_codes: tuple[int, ...]
+    saturation: tuple[CodingRound, ...]
+    memos: list[Memo]
+
+
+def waiting(state: Data) -> list[Incident]:
+    """The incidents that nobody has coded yet."""
+    coded = set(state.get("coded", ()))
+    return [incident for incident in state["incidents"] if incident.id not in coded]
+
+
+async def choose(state: Data, runtime: Runtime[Study]) -> Batch:
+    """Take the whole request first, then the notes that the codes cover least."""
+    left = waiting(state)
+    request = [incident for incident in left if incident.source == "request"]
+    if request:
+        return {"batch": request}
+    codes = state.get("codes", ())
+    if not codes or len(left) <= BASE:
+        return {"batch": left[:BASE]}
+    known = await vectors([shown(code) for code in codes], runtime.context.embeddings)
+    notes = await vectors([i.note or i.text for i in left], runtime.context.embeddings)
+    covered = (notes @ known.T).max(axis=1)
+    return {"batch": [left[place] for place in np.argsort(covered, kind="stable")[:BASE]]}
+
+
+async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
+    """Give every coder every incident, as many to a call as its backend can take."""
+    study, codes = runtime.context, list(state.get("codes", ()))
+    chunks = _chunks(state["batch"], study.coder)
+    known = await vectors([shown(code) for code in codes], study.embeddings)
+    sends = []
+    for chunk in chunks:
+        words = " ".join(incident.note or incident.text for incident in chunk)
+        near = known @ (await vectors([words], study.embeddings))[0] if codes else np.zeros(0)
+        nearest = [codes[place] for place in np.argsort(-near, kind="stable")[:NEAREST_CODES]]
+        for identity in IDENTITIES:
+            sends.append(
+                Send(
+                    "code",
+                    OneCoding(
+                        task=state["task"], incidents=chunk, codes=nearest, identity=identity
+                    ),
+                )
+            )
+    return sends
+
+
+async def code(state: OneCoding, runtime: Runtime[Study]) -> NewCodings:
+    """Code some incidents as one of the coders."""
+    answers = await open_code(
+        state["task"],
+        state["incidents"],
+        state["codes"],
+        state["identity"],
+        runtime.context.coder,
+    )
+    return {"codings": list(answers.items), "dropped": list(answers.dropped)}
+
+
+async def pair_up(state: Round, runtime: Runtime[Study]) -> NewPairs:
+    """Find the codes that lie close enough to be compared."""
+    pairs = await similar_pairs(
+        state.get("codes", ()), state["codings"], runtime.context.embeddings
+    )
+    return {"pairs": pairs}
+
+
+def deal_pairs(state: Round, runtime: Runtime[Study]) -> list[Send] | str:
+    """Give the comparator its pairs, as many to a call as its backend can take."""
+    codes, codings = state.get("codes", ()), state["codings"]
+    chunks = _chunks(state["pairs"], runtime.context.comparator)
+    sends = [
+        Send("compare_pairs", OneComparison(pairs=chunk, codes=codes, codings=codings))
+        for chunk in chunks
+    ]
+    return sends or "merge_codings"
+
+
+async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Sameness:
+    """Ask whether pairs of codes mean the same."""
+    answers = await compare(
+        state["pairs"], state["codes"], state["codings"], runtime.context.comparator
+    )
+    same = [entry["pair"] for entry in map(dict, answers.items) if entry["same"]]
+    return {"same": same, "dropped": list(answers.dropped)}
+
+
+def merge_codings(state: Round) -> NewCodes:
+    """Merge what means the same, count what is new, and see whether that is little enough."""
+    before, same = state.get("codes", ()), set(state.get("same", ()))
+    held = [pair for pair in state["pairs"] if pair.id in same]
+    codes = merge(before, state["codings"], held)
+    fresh = Counter(code.evidence[0] for code in codes[len(before) :])
+    batch = [incident.id for incident in state["batch"]]
+    counts = (*state.get("new_codes", ()), *(fresh[incident] for incident in batch))
+    trace = state.get("saturation", ())
+    this = CodingRound(
+        round=len(trace) + 1,
+        incidents=len(batch),
+        new_codes=len(codes) - len(before),
+        codes=len(codes),
+        ratio=new_code_ratio(counts),
+        saturated=is_saturated(counts),
+    )
+    return {
+        "codes": codes,
+        "coded": (*state.get("coded", ()), *batch),
+        "new_codes": counts,
+        "saturation": (*trace, this),
+        "memos": [_memo(this, len(state["codings"]), held)],
+    }
+
+
+def more_rounds(state: Data) -> str:
+    """Go on while there is data, rounds are left and the last one brought news."""
+    trace = state.get("saturation", ())
+    if not waiting(state) or len(trace) >= MOST_ROUNDS or (trace and trace[-1].saturated):
+        return END
+    return "round"
+
+
+def build_round() -> StateGraph[Round, Study, Data, Coded]:
+    """Wire one round."""
+    graph = StateGraph(Round, context_schema=Study, input_schema=Data, output_schema=Coded)
+    graph.add_node("choose", choose)
+    graph.add_node("code", code, input_schema=OneCoding)
+    graph.add_node("pair_up", pair_up)
+    graph.add_node("compare_pairs", compare_pairs, input_schema=OneComparison)
+    graph.add_node("merge_codings", merge_codings)
+    graph.add_edge(START, "choose")
+    graph.add_conditional_edges("choose", deal, ["code"])
+    graph.add_edge("code", "pair_up")
+    graph.add_conditional_edges("pair_up", deal_pairs, ["compare_pairs", "merge_codings"])
+    graph.add_edge("compare_pairs", "merge_codings")
+    graph.add_edge("merge_codings", END)
+    return graph
+
+
+def build() -> StateGraph[OpenCoding, Study, Data, Coded]:
+    """Wire the stage: rounds until saturation."""
+    graph = StateGraph(OpenCoding, context_schema=Study, input_schema=Data, output_schema=Coded)
+    graph.add_node("round", build_round().compile())
+    graph.add_conditional_edges(START, more_rounds, ["round", END])
+    graph.add_conditional_edges("round", more_rounds, ["round", END])
+    return graph
+
+
+def _chunks(items: Sequence[T], role: Role) -> list[list[T]]:
+    size = role.items_per_call
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def _memo(this: CodingRound, codings: int, held: Sequence[Pair]) -> Memo:
+    return Memo(
+        stage="open coding",
+        round=this.round,
+        agent="comparator",
+        text=(
+            f"{codings} codings of {this.incidents} incidents gave {this.new_codes} new codes; "
+            f"{len(held)} pairs were held to be the same"
+        ),
+    )

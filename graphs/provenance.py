@@ -1,0 +1,104 @@
+"""Where a criterion comes from: span → incident → code → category → core → criterion."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from quillgraph.graphs.study import Grounding
+
+
+def trace(state: Grounding) -> nx.DiGraph:
+    """Build the provenance graph of a finished study.
+
+    Nodes carry `kind` (span, incident, code, category, core, criterion) and `label`; spans also
+    `doc`, `start`, `end` and the verbatim `text`. Edges point from what is read to what is
+    concluded from it, and carry `relation`. A hard criterion hangs on its incident directly;
+    any other hangs on its category and on the incidents that its writer cited.
+    """
+    graph = nx.DiGraph()
+    for incident in state["incidents"]:
+        start, end = incident.span
+        span = f"{incident.doc_id}:{start}-{end}"
+        graph.add_node(
+            span, kind="span", label=span, doc=incident.doc_id, start=start, end=end,
+            text=incident.text,
+        )  # fmt: skip
+        graph.add_node(
+            incident.id,
+            kind="incident",
+            label=incident.note or incident.text,
+            source=incident.source,
+        )
+        graph.add_edge(span, incident.id, relation="read as")
+    for code in state["codes"]:
+        graph.add_node(code.id, kind="code", label=code.label)
+        _link(graph, code.evidence, code.id, "coded as")
+    for category in state["categories"]:
+        graph.add_node(category.id, kind="category", label=category.name)
+        _link(graph, category.code_ids, category.id, "part of")
+    graph.add_node("core", kind="core", label=state["core"].storyline)
+    graph.add_edge(state["core"].category_id, "core", relation="chosen as")
+    for criterion in state["criteria"]:
+        graph.add_node(
+            criterion.id, kind="criterion", label=criterion.name, tier=criterion.tier
+        )
+        _link(graph, criterion.evidence, criterion.id, "cited by")
+        if criterion.category_id is not None:
+            graph.add_edge(criterion.category_id, criterion.id, relation="tested by")
+    return graph
+
+
+def words_behind(graph: nx.DiGraph, criterion_id: str) -> tuple[str, ...]:
+    """Walk from a criterion back to the words that it rests on, in the order they were read."""
+    spans = [n for n in nx.ancestors(graph, criterion_id) if graph.nodes[n]["kind"] == "span"]
+    ordered = sorted(spans, key=lambda n: (graph.nodes[n]["doc"] != "request", n))
+    ordered.sort(key=lambda n: (graph.nodes[n]["doc"] != "request", graph.nodes[n]["start"]))
+    return tuple(graph.nodes[span]["text"] for span in ordered)
+
+
+def coverage(graph: nx.DiGraph) -> float:
+    """Share of the request's incidents from which a path leads to a criterion."""
+    asked = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
+    reached = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
+    covered = [n for n in asked if reached & nx.descendants(graph, n)]
+    return len(covered) / len(asked) if asked else 0.0
+
+
+def write_json(graph: nx.DiGraph, path: Path) -> None:
+    """Write the graph as node-link JSON."""
+    data: dict[str, Any] = nx.node_link_data(graph, edges="edges")
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def write_graphml(graph: nx.DiGraph, path: Path) -> None:
+    """Write the graph as GraphML, for Gephi, yEd and the like."""
+    nx.write_graphml(graph, path)
+
+
+def mermaid(graph: nx.DiGraph) -> str:
+    """Draw the graph as a Mermaid flow chart, without the spans behind the incidents."""
+    shown = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
+    name = {node: f"n{number}" for number, node in enumerate(shown)}
+    lines = ["flowchart LR"]
+    lines += [f'  {name[node]}["{_quoted(graph.nodes[node]["label"])}"]' for node in shown]
+    lines += [
+        f"  {name[a]} -->|{data['relation']}| {name[b]}"
+        for a, b, data in graph.edges(data=True)
+        if a in name and b in name
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _link(graph: nx.DiGraph, sources: Iterable[str], target: str, relation: str) -> None:
+    for source in sources:
+        if source not in graph:
+            raise ValueError(f"{target!r} rests on {source!r}, which is not in the study")
+        graph.add_edge(source, target, relation=relation)
+
+
+def _quoted(label: str) -> str:
+    short = label if len(label) <= 60 else label[:59] + "…"
+    return short.replace('"', "'").replace("\n", " ")

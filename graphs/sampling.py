@@ -1,0 +1,101 @@
+"""Theoretical sampling: drafts are written, then read by an observer who knows no author."""
+
+import operator
+from typing import Annotated, Literal, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from quillgraph.agents.domain import Draft, Dropped, Incident, WritingTask
+from quillgraph.agents.drafting import draft
+from quillgraph.agents.observing import observe
+from quillgraph.graphs.study import Study
+
+
+class Request(TypedDict):
+    """What the stage starts from."""
+
+    task: WritingTask
+
+
+class Sample(TypedDict):
+    """What the stage gives."""
+
+    drafts: Annotated[list[Draft], operator.add]
+    incidents: Annotated[list[Incident], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class Sampling(Request, Sample):
+    """State of the stage."""
+
+
+class OneDraft(TypedDict):
+    """Input of one drawing."""
+
+    task: WritingTask
+    number: int
+
+
+class OneReading(TypedDict):
+    """Input of one observation."""
+
+    task: WritingTask
+    draft: Draft
+
+
+class NewDraft(TypedDict, total=False):
+    """What `draw` writes."""
+
+    drafts: list[Draft]
+    dropped: list[Dropped]
+
+
+class NewNotes(TypedDict):
+    """What `read` writes."""
+
+    incidents: list[Incident]
+    dropped: list[Dropped]
+
+
+def fan_out(state: Request, runtime: Runtime[Study]) -> list[Send] | str:
+    """One drawing per draft."""
+    sends = [
+        Send("draw", OneDraft(task=state["task"], number=number))
+        for number in range(runtime.context.drafts)
+    ]
+    return sends or END
+
+
+async def draw(
+    state: OneDraft, runtime: Runtime[Study]
+) -> Command[Literal["read", "__end__"]]:
+    """Write one draft and hand it to the observer."""
+    study = runtime.context
+    drawn = await draft(
+        state["task"], state["number"], study.sampler, max_tokens=study.draft_tokens
+    )
+    if drawn is None:
+        lost = Dropped(
+            stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
+        )
+        return Command(update=NewDraft(dropped=[lost]), goto=END)
+    reading = OneReading(task=state["task"], draft=drawn)
+    return Command(update=NewDraft(drafts=[drawn]), goto=Send("read", reading))
+
+
+async def read(state: OneReading, runtime: Runtime[Study]) -> NewNotes:
+    """Note what one draft does to its reader."""
+    notes = await observe(state["task"], state["draft"], runtime.context.observer)
+    return {"incidents": list(notes.items), "dropped": list(notes.dropped)}
+
+
+def build() -> StateGraph[Sampling, Study, Request, Sample]:
+    """Wire the stage."""
+    graph = StateGraph(Sampling, context_schema=Study, input_schema=Request, output_schema=Sample)
+    graph.add_node("draw", draw, input_schema=OneDraft)
+    graph.add_node("read", read, input_schema=OneReading)
+    graph.add_conditional_edges(START, fan_out, ["draw", END])
+    graph.add_edge("read", END)
+    return graph

@@ -1,0 +1,29 @@
+"""What a sub-package exports is what its `__all__` says."""
+
+import importlib
+from types import ModuleType
+
+import pytest
+
+PACKAGES = [
+    "quillgraph.backends",
+    "quillgraph.agents",
+    "quillgraph.graphs",
+]  # of cli, the command is public
+
+
+def _exported(package: ModuleType) -> set[str]:
+    return {
+        name
+        for name, value in vars(package).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_each_package_exports_what_it_says(name: str) -> None:
+    package = importlib.import_module(name)
+    said = package.__all__
+    assert len(said) == len(set(said))
+    assert _exported(package) - set(said) == set()
+    assert [each for each in said if not hasattr(package, each)] == []
