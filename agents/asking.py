@@ -34,6 +34,11 @@ class Role:
         """How many items the role's backend can take in one call."""
         return capabilities_of(self.model).items_per_call
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the backend is too small to name things in words of its own."""
+        return self.items_per_call == 1
+
     def seed_for(self, item: str) -> int:
         """Derive a call's seed from the run's seed and what the call is about.
 
@@ -116,6 +121,11 @@ async def ask_each(
         return Answers(tuple(answer.items))
     except ReplyError as error:
         return _salvage(error.reply, form, stage, role.name)
+
+
+def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
+    """The record of a reply that could not be read, after the second asking."""
+    return Dropped(stage=stage, agent=role.name, reason="reply", text=error.reply[:200])
 
 
 def read(reply: str, form: type[T]) -> T:

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from quillgraph.agents.asking import Answers, Role, ask, ask_each
+from quillgraph.agents.choosing import choose_category
 from quillgraph.agents.domain import (
     PARADIGM,
     Category,
@@ -24,6 +25,8 @@ FEWEST, MOST = 4, 10
 
 CODES_PER_CATEGORY = 4
 """What the number of categories aims at."""
+
+MOST_PROPERTIES = 2
 
 NEIGHBOURS = 3
 """Nearest codes that a code is tied to when it is grouped by meaning alone."""
@@ -104,15 +107,16 @@ async def describe_category(
     Raises:
         ReplyError: If the coder gives no category in the asked form.
     """
-    most_properties = 2 if role.items_per_call > 1 else 1
-    form = _category_form(codes, most_properties)
+    if role.chooses:
+        return await choose_category(task, category_id, codes, role)
+    form = _category_form(codes)
     reply: Any = await ask(
         role,
         render("axial_coding", request=task.brief, codes=_listed(codes)),
         form,
         item="+".join(code.id for code in codes),
         temperature=0.4,
-        max_tokens=260 + 120 * most_properties + 16 * len(codes),
+        max_tokens=600 + 16 * len(codes),
     )
     slots = reply.slots.model_dump()
     paradigm = {
@@ -173,7 +177,7 @@ def _ids_of(codes: Sequence[Code]) -> Any:
     return Annotated[list[ids], Field(min_length=1, max_length=len(codes))]  # type: ignore[valid-type]  # ids of this call
 
 
-def _category_form(codes: Sequence[Code], most_properties: int) -> type[BaseModel]:
+def _category_form(codes: Sequence[Code]) -> type[BaseModel]:
     forbid = ConfigDict(extra="forbid")
     pole = Annotated[str, Field(min_length=8, max_length=160)]
     dimension = create_model(
@@ -193,7 +197,7 @@ def _category_form(codes: Sequence[Code], most_properties: int) -> type[BaseMode
         name=(Annotated[str, Field(min_length=3, max_length=50)], ...),
         definition=(Annotated[str, Field(min_length=8, max_length=200)], ...),
         properties=(
-            Annotated[list[dimension], Field(min_length=1, max_length=most_properties)],  # type: ignore[valid-type]  # built above
+            Annotated[list[dimension], Field(min_length=1, max_length=MOST_PROPERTIES)],  # type: ignore[valid-type]  # built above
             ...,
         ),
         slots=(slots, ...),

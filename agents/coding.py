@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from quillgraph.agents.asking import Answers, Role, ask_each
+from quillgraph.agents.asking import Answers, Role, ask_each, lost_reply
+from quillgraph.agents.choosing import choose_coding
 from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
+from quillgraph.agents.lenses import IDENTITIES, near
 from quillgraph.agents.prompting import render
-
-IDENTITIES = {
-    "reader": "a reader, who looks at effect",
-    "editor": "an editor, who looks at craft",
-    "auditor": "a brief auditor, who checks what was asked",
-}
-"""Who codes, and through which eyes; identities as in Thematic-LM."""
+from quillgraph.backends.errors import ReplyError
 
 MOST_CODES = 20
 """Codes that a coder may return from one call."""
@@ -26,6 +23,7 @@ async def open_code(
     codes: Sequence[Code],
     identity: str,
     role: Role,
+    embeddings: Embeddings,
 ) -> Answers[Coding]:
     """Name what the incidents show, as one of the `IDENTITIES`.
 
@@ -36,13 +34,19 @@ async def open_code(
             one of them says the same.
         identity: Key of `IDENTITIES`.
         role: The coder.
+        embeddings: Find the sensitizing concepts that lie near the incidents.
     """
+    if role.chooses:
+        return await _chosen(task, incidents, identity, role, embeddings)
+    passages = "\n".join(_shown(incident) for incident in incidents)
+    suggested = await near(passages, identity, task.language, embeddings)
     messages = render(
         "open_coding",
         request=task.brief,
         identity=IDENTITIES[identity],
         codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
-        passages="\n".join(_shown(incident) for incident in incidents),
+        lenses=", ".join(lens.name for lens in suggested),
+        passages=passages,
     )
     several = len(incidents) > 1
     answers = await ask_each(
@@ -58,6 +62,23 @@ async def open_code(
     return Answers(
         tuple(_coding(entry, identity) for entry in answers.items), answers.dropped
     )
+
+
+async def _chosen(
+    task: WritingTask,
+    incidents: Sequence[Incident],
+    identity: str,
+    role: Role,
+    embeddings: Embeddings,
+) -> Answers[Coding]:
+    try:
+        choices = [
+            await choose_coding(task, incident, identity, role, embeddings)
+            for incident in incidents
+        ]
+    except ReplyError as error:
+        return Answers((), (lost_reply("open coding", role, error),))
+    return Answers(tuple(choices))
 
 
 def _shown(incident: Incident) -> str:

@@ -138,6 +138,8 @@ def _one_code(members: Sequence[Code | Coding], code_id: str) -> Code:
         evidence=tuple(evidence),
         coder=voice.coder,
         confidence=voice.confidence,
+        lens=voice.lens,
+        words=voice.words,
     )
 
 

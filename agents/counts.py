@@ -127,3 +127,9 @@ class SectionCount(CountRange):
         """Compare with the number of headings of each kind."""
         counts = measures.section_counts(text) or {0}
         return self._complaint(counts, "sections with a heading")
+
+
+CountCheck = (
+    WordCount | CharCount | SentenceCount | LineCount | ParagraphCount | StanzaCount | SectionCount
+)
+"""Any check that compares a count with a range."""

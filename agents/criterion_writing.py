@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from quillgraph.agents.asking import Role, ask
+from quillgraph.agents.choosing import choose_evidence, dimension_of, worded_levels
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import (
     LEVELS,
@@ -43,7 +44,12 @@ class Slot(Value):
 
 
 def plan(
-    categories: Sequence[Category], codes: Sequence[Code], tiers: Mapping[str, Tier], hard: int
+    categories: Sequence[Category],
+    codes: Sequence[Code],
+    tiers: Mapping[str, Tier],
+    *,
+    hard: int,
+    language: str,
 ) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
     """Lay out which criteria are to be written.
 
@@ -55,13 +61,14 @@ def plan(
         codes: All codes; those of a category stand in for missing properties.
         tiers: Category id to tier.
         hard: How many hard criteria the set has already.
+        language: Of the request; codes are worded in it.
 
     Returns:
         The slots to fill, and spare ones for criteria that turn out to be duplicates.
     """
     wanted = min(MOST_CRITERIA - hard, max(FEWEST_CRITERIA, USUAL_CRITERIA - hard))
     by_weight = sorted(categories, key=lambda c: -TIER_WEIGHT[tiers[c.id]])
-    dimensions = _dimensions(by_weight, {code.id: code for code in codes})
+    dimensions = _dimensions(by_weight, {code.id: code for code in codes}, language)
     weights = [TIER_WEIGHT[tiers[category.id]] for category, _ in dimensions]
     pitfalls = _pitfalls_needed(weights, wanted)
     soft = [
@@ -101,6 +108,8 @@ async def write_criterion(
         ReplyError: If the writer gives no criterion in the asked form.
     """
     dimension = slot.property
+    if role.chooses:
+        return await _chosen(task, slot, incidents, role)
     messages = render(
         "pitfall_writing" if slot.kind == "pitfall" else "criterion_writing",
         request=task.brief,
@@ -132,6 +141,29 @@ async def write_criterion(
     )
 
 
+async def _chosen(
+    task: WritingTask, slot: Slot, incidents: Sequence[Incident], role: Role
+) -> Criterion:
+    dimension, is_zh, pitfall = slot.property, task.language == "zh", slot.kind == "pitfall"
+    name = dimension.name
+    said = f"文本{dimension.high_pole}。" if is_zh else f"The text {dimension.high_pole}."
+    if pitfall:
+        low = dimension.low_pole
+        name = f"避免失误：{name}" if is_zh else f"No lapse in {name[0].lower()}{name[1:]}"
+        said = f"文本没有这样的毛病：{low}。" if is_zh else f"The text avoids a fault: it {low}."
+    return Criterion(
+        id=slot.id,
+        name=name,
+        description=said,
+        kind=slot.kind,
+        tier=slot.tier,
+        weight=TIER_WEIGHT[slot.tier],
+        levels=worded_levels(dimension, task.language, pitfall=pitfall),
+        category_id=slot.category.id,
+        evidence=await choose_evidence(task, said, incidents, slot.id, role),
+    )
+
+
 def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
     """Turn the constraints that code can check into hard criteria, `MOST_HARD` at most."""
     return tuple(
@@ -152,19 +184,16 @@ def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
 
 
 def _dimensions(
-    categories: Sequence[Category], codes: Mapping[str, Code]
+    categories: Sequence[Category], codes: Mapping[str, Code], language: str
 ) -> list[tuple[Category, Property]]:
     """Every property of every category, round by round, then codes as properties."""
     rounds = zip_longest(*([(c, p) for p in c.properties] for c in categories))
     stated = [entry for entries in rounds for entry in entries if entry is not None]
-    coded = zip_longest(*([(c, _as_property(codes[i])) for i in c.code_ids] for c in categories))
-    return stated + [entry for entries in coded for entry in entries if entry is not None]
-
-
-def _as_property(code: Code) -> Property:
-    return Property(
-        name=code.label, low_pole=f"nothing of this: {code.gloss}", high_pole=code.gloss
+    coded = zip_longest(
+        *([(c, dimension_of(codes[i], language)) for i in c.code_ids] for c in categories)
     )
+    every = stated + [entry for entries in coded for entry in entries if entry is not None]
+    return list({(category.id, prop.name): (category, prop) for category, prop in every}.values())
 
 
 def _pitfalls_needed(weights: Sequence[float], wanted: int) -> int:

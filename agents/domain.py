@@ -77,6 +77,10 @@ class Coding(Value):
     confidence: int = Field(ge=1, le=5)
     near: str | None = None
     """Id of the existing code that says the same, in the coder's eyes."""
+    lens: str | None = None
+    """Id of the sensitizing concept it was seen through, if it was chosen and not written."""
+    words: str | None = None
+    """The phrase that the lens was turned on, verbatim."""
 
 
 class Code(Value):
@@ -90,6 +94,8 @@ class Code(Value):
     """Ids of the incidents that the code was seen in."""
     coder: str
     confidence: int = Field(ge=1, le=5)
+    lens: str | None = None
+    words: str | None = None
 
 
 class Property(Value):

@@ -1,11 +1,11 @@
-"""Demands of length in English requests: words, characters, lines, sentences, paragraphs, …"""
+"""Demands of length in English requests: words, characters, lines, sentences and parts."""
 
 import re
 from collections.abc import Iterator
 
 from quillgraph.agents.counts import (
     CharCount,
-    CountRange,
+    CountCheck,
     LineCount,
     ParagraphCount,
     SectionCount,
@@ -18,13 +18,17 @@ from quillgraph.agents.numerals import NUMBER_EN, number
 from quillgraph.agents.wording import about_name, name_of
 
 _AT_MOST = (
-    r"(?:no|not) (?:more|longer|greater) than|(?:do |must |should |may |can)?not (?:to )?exceed(?:ing)?"
-    r"|don't exceed|under|below|less than|fewer than|up to|at most|within|(?:a )?max(?:imum)?\.?(?: of)?"
+    r"(?:no|not) (?:more|longer|greater) than|(?:do |must |should |may "
+    r"|can)?not (?:to )?exceed(?:ing)?"
+    r"|don't exceed|under|below|less than|fewer than|up to|at most|within"
+    r"|(?:a )?max(?:imum)?\.?(?: of)?"
+    r"|max(?:imum)? (?:length|word count)(?: is| of|:)?|word limit(?: is| of|:)?"
     r"|limit(?:ed)? (?:it )?to|limit of|upper limit of|capped at"
 )
 _AT_LEAST = (
     r"at leas[te]|no less than|no fewer than|not (?:less|fewer) than|(?:a )?min(?:imum)?\.?(?: of)?"
-    r"|more than|over|above|exceed(?:ing|s)?|upwards of|longer than"
+    r"|min(?:imum)? (?:length|word count)(?: is| of|:)?|more than|over|above|exceed(?:ing|s)?"
+    r"|upwards of|longer than"
 )
 _ABOUT = r"about|around|approximately|approx\.?|roughly|circa|nearly|almost|close to|some|~|≈"
 _EXACTLY = r"exactly|precisely|strictly"
@@ -43,7 +47,7 @@ _COUNT = re.compile(
     rf"(?P<suffix>\s*\(?(?:(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST})))?",
     re.IGNORECASE,
 )
-_CHECKS: dict[str, type[CountRange]] = {
+_CHECKS: dict[str, type[CountCheck]] = {
     "word": WordCount,
     "character": CharCount,
     "line": LineCount,
@@ -54,7 +58,8 @@ _CHECKS: dict[str, type[CountRange]] = {
 }
 MAKING = (
     r"\b(?:write|writing|compose|create|craft|draft|generate|produce|make|prepare|give|provide|need"
-    r"|want|develop|brainstorm|design|establish|expand|rewrite|summari[sz]e|tell|deliver|turn|format"
+    r"|want|develop|brainstorm|design|establish|expand|rewrite|summari[sz]e|tell|deliver|turn"
+    r"|format"
     r"|construct|complete|present|do|build|come up with|looking for|would like|i'd like|continue"
     r"|describe|explain|respond|response|answer|reply|output)\b"
 )
@@ -71,36 +76,60 @@ _TOPIC = re.compile(
     re.IGNORECASE,
 )
 _REPORTED = re.compile(
-    r"\b(?:has|have|had|contain(?:s|ed)?|wrote|written|was|were|reads?|spent|spends|learn(?:ed|t|s)?"
-    r"|knows?|knew|said|takes?|took|lost|sent)\s*$|\b(?:these|those|the|first|last|next|this|that|my"
+    r"\b(?:has|have|had|contain(?:s|ed)?|wrote|written|was|were|reads?|spent|spends|learn(?:ed|t"
+    r"|s)?"
+    r"|(?:my|this|our|original) (?:\w+ )?is(?: currently)?|knows?|knew|said|takes?|took|lost"
+    r"|sent)\s*$|\b(?:these|those|the|first|last|next|this|that"
+    r"|my"
     r"|his|her|their|our|its|following|of each|another|every|each|per|other|any|all|whole)\s*$",
     re.IGNORECASE,
 )
 _PART = re.compile(
     r"\b(?:each|every|per|(?:intro(?:duction|ductory)?|conclu(?:sion|ding)|abstract|sections?"
     r"|chapters?|paragraphs?|stanzas?|verses?|chorus(?:es)?|hook|bridge|segments?|scenes?|headline"
-    r"|title|heading|caption|slogan|tagline|bullet|parts?|body|opening|entry|entries|answers?))\b",
+    r"|title|heading|caption|slogan|tagline|bullet|parts?|body|opening|entry|entries))\b",
     re.IGNORECASE,
 )
-_WHOLE = re.compile(r"\b(?:total|overall|entire|whole|full text|altogether|in all)\b", re.IGNORECASE)
+_SEVERAL = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|some"
+    r"|\d+)\s+(?:[a-z-]+\s+){0,2}[a-z]+s\b"
+    r"[^,]*\b(?:with|of|in|under|within)\s*$",
+    re.IGNORECASE,
+)
+"""Several texts are asked for, so that the length is that of one of them."""
+_ITEM_NOTE = re.compile(r"^\s*(?:[-•*]|\d+[.)])[^,;:(]{1,40}\($")
+"""A list item with a length in brackets behind it: the length of that part."""
+_WHOLE = re.compile(
+    r"\b(?:total|overall|entire|whole|full text|altogether|in all)\b", re.IGNORECASE
+)
 _PART_AFTER = re.compile(
-    r"\s*(?:long\s*)?(?:,\s*)?(?:each\b|apiece\b|per\b|every\b|(?:for|in) (?:each|every)\b|a (?:day|minute|week)\b"
-    r"|(?:of|from) (?:dialog(?:ue)?|code|text|the|each|these|this|those|it|evidence|his|her|their)\b"
+    r"\s*(?:long\s*)?(?:,\s*)?(?:each\b|apiece\b|per\b|every\b|(?:for|in) (?:each|every)\b"
+    r"|a (?:day|minute|week)\b"
+    r"|(?:of|from) (?:dialog(?:ue)?|code|text|the|each|these|this|those|it|evidence|his|her"
+    r"|their)\b"
     r"|for (?:the|an?) .{0,40}(?:section|part|chapter|introduction|conclusion|paragraph)\b"
-    r"|(?:that|which|rhyming|starting|beginning|related)\b)",
+    r"|apiece\b)",
     re.IGNORECASE,
 )
-_NARRATED_AFTER = re.compile(r"\b(?:wrote|said|told|explained|described|complained)\b", re.IGNORECASE)
+_CHOSEN = re.compile(r"\s*(?:that|which|rhyming|starting|beginning|related)\b", re.IGNORECASE)
+"""What follows words that are looked for, as in "ten words that rhyme"."""
+_NARRATED_AFTER = re.compile(
+    r"\b(?:wrote|said|told|explained|described|complained)\b", re.IGNORECASE
+)
 _DIVIDED = re.compile(
-    r"\b(?:divided?|split|organi[sz]ed?|structured?|separated?|broken)\b[^.]{0,20}\b(?:into|in)\s*$",
+    r"\b(?:divided?|split|organi[sz]ed?|structured?|separated?|broken)\b[^.]{0,20}\b(?:into"
+    r"|in)\s*$",
     re.IGNORECASE,
 )
+_UNMARKED = re.compile(
+    r"\b(?:story|plot|narrative|main (?:content|body|part)|body)\b", re.IGNORECASE
+)
+"""What is divided without showing it, or is itself a part."""
 _LEAD = re.compile(
-    r"(?:^|[,:;(\-•*]|\b(?:in|with|of|into|using|write|compose|be|exactly|include|comprising|only"
+    r"(?:^|[,:;(\[\-•*]|\b(?:in|with|of|into|using|write|compose|be|exactly|include|comprising|only"
     r"|consists? of|consisting of|to|create|make|just|give me|me|generate|an?|is|it|and|for))\s*$",
     re.IGNORECASE,
 )
-_FEWEST_BARE_WORDS = 3
 
 
 def lengths(text: str) -> Iterator[Demand]:
@@ -133,11 +162,13 @@ def _is_demanded(match: re.Match[str], before: str, after: str) -> bool:
     if _NARRATED_AFTER.search(after) and not _MAKING.search(before):
         return False
     unit = _unit(match)
+    if unit == "word" and _CHOSEN.match(after):
+        return False
     if unit == "section":
-        return bool(_DIVIDED.search(before))
+        return bool(_DIVIDED.search(before)) and not _UNMARKED.search(before)
     if unit == "character":
         return bool(match["smost"] or match["most"]) and (number(match["n"]) or 0) >= 50
-    if "-" in match["hyphen"] or re.match(r"\s+[a-z]", after) and unit == "word":
+    if "-" in match["hyphen"] or (re.match(r"\s+[a-z]", after) and unit == "word"):
         return _is_made(before, after, attributive="-" in match["hyphen"])
     if unit == "word":
         return _is_qualified(match) or bool(_LEAD.search(before) or _MODAL.search(before))
@@ -156,6 +187,8 @@ def _is_made(before: str, after: str, *, attributive: bool = False) -> bool:
 
 def _is_of_a_part(before: str, after: str) -> bool:
     clause = re.split(r"[,;:(]", before)[-1]
+    if _SEVERAL.search(clause) or _ITEM_NOTE.search(before):
+        return True
     if _WHOLE.search(clause) or _WHOLE.search(after[:40]):
         return False
     part = _PART.search(clause)
@@ -175,8 +208,8 @@ def _demand(match: re.Match[str]) -> Demand | None:
     made = check.model_validate(fields)
     name = about_name(low, f"{unit}_count" if unit != "character" else "char_count", chinese=False)
     return Demand(
-        check=made,  # type: ignore[arg-type]  # the classes of _CHECKS are all in the union
-        name=name if is_about else name_of(made, chinese=False),  # type: ignore[arg-type]  # as above
+        check=made,
+        name=name if is_about else name_of(made, chinese=False),
         start=match.start(),
         end=match.end(),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from quillgraph.agents.counts import (
     CharCount,
-    CountRange,
+    CountCheck,
     LineCount,
     ParagraphCount,
     SectionCount,
@@ -18,16 +18,19 @@ from quillgraph.agents.numerals import NUMBER_ZH, number
 from quillgraph.agents.wording import about_name, name_of
 
 _AT_MOST = (
-    r"不超过|不得超过|不要超过|不能超过|不多于|不得多于|不高于|不大于|不超出|最多|至多|少于|低于|小于|限"
+    r"不超过|不得超过|不要超过|不能超过|不多于|不得多于|不高于|不大于|不超出|最多|至多"
+    r"|少于|低于|小于|限"
 )
-_AT_LEAST = r"不少于|不低于|不得少于|不能少于|不能低于|不要少于|不小于|至少|最少|超过|多于|大于|达到"
+_AT_LEAST = (
+    r"不少于|不低于|不得少于|不能少于|不能低于|不要少于|不小于|至少|最少|超过|多于|大于|达到"
+)
 _ABOUT = r"大约|大概|约为|约|近|将近"
 _SUFFIX_MOST = r"以内|之内|以下|内|封顶"
 _SUFFIX_LEAST = r"以上|起步|起"
 _UNIT = (
-    r"(?P<char>个?(?:汉|中文)?字(?!母|体|节|眼|典|形|诗|成语|经|句|真言))"
+    r"(?P<char>个?(?:汉|中文)?字(?!母|体|节|眼|典|形|诗|成语|经|句|真言|文(?!章)))"
     r"|(?P<word>个?(?:英文|英语)?(?:单词|词(?!语|汇|条|性|组)))|(?P<character>个?字符)"
-    r"|(?P<paragraph>个?(?:自然)?段(?:落|式)?(?!时|经历|话|视|关|感))|(?P<sentence>句话)"
+    r"|(?P<paragraph>个?(?:自然)?段(?:落|式)?(?!时|经历|话|视|关|感|加))|(?P<sentence>句话)"
     r"|(?P<line>行)|(?P<stanza>个?(?:诗节|小节)|节(?!课|奏|日|目))"
     r"|(?P<section>个?大?(?:部分|板块|版块|章节|章|幕))"
 )
@@ -44,7 +47,7 @@ _LENGTH_OF = re.compile(
     rf"(?P<suffix>(?P<sabout>左右|上下)|(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST}))?"
     r"(?=\s*(?:[，。；,;、！）)\n]|$))"
 )
-_CHECKS: dict[str, type[CountRange]] = {
+_CHECKS: dict[str, type[CountCheck]] = {
     "char": CharCount,
     "word": WordCount,
     "character": CharCount,
@@ -56,13 +59,20 @@ _CHECKS: dict[str, type[CountRange]] = {
 }
 _CLAUSE_START = re.compile(r"[，,。；;！!？?\n：:（(、]")
 _PART = re.compile(
-    r"每|各|分别|单|开头|开场|中间|结尾|结语|结论|引言|前言|导语|摘要|标题|题目|首段|末段|第.{1,2}[段章节]"
-    r"|正文(?:部分)?[分每]|段落|口号|名称|简介[为约]|分配|一段话|关键词"
+    r"每|各|分别|单|开头|开场|中间|结尾|结语|结论|引言|前言|导语|摘要|标题|题目|首段|末段"
+    r"|第.{1,2}[段章节]"
+    r"|正文(?:部分)?[分每]|段落|口号|广告语|评论|名称|简介[为约]|分配|一段话|关键词"
 )
 _WHOLE = re.compile(r"全文|总字数|总篇幅|总共|整体|总计|文章|全诗|全篇|合计")
-_LABEL_PART = re.compile(r"(?:^|\n)[\s\-•*\d.、]*(?:标题|题目|摘要|开[头场]|引言|结[尾语]|互动引导|正文|总结)[:：]")
+_LABEL_PART = re.compile(
+    r"(?:^|\n)[\s\-•*\d.、]*(?:标题|题目|摘要|开[头场]|引言|结[尾语]|互动引导|正文|总结)[:：]"
+)
+_ITEM_NOTE = re.compile(r"^\s*(?:[-•*·]|\d+[.)、）])[^，。；]{1,16}[（(]$")
+"""A list item with a length in brackets behind it: the length of that part."""
 _REPORTED = re.compile(
-    r"写了|共有|已有|原文|上述|上面|以上|这[篇段封个]|该[文书篇]|读了|读过|收到|长达|看了|背了|认识|达到了"
+    r"写了|(?:以下|下面)[是为]|共有|已有|原文|上述|上面|以上|这[篇段封个]|该[文书篇]|读了|读过"
+    r"|收到|长达|看了|背了"
+    r"|认识|达到了"
     r"|全书|学了|(?<![要应需须])有$|关于[^，。；]*(?<!的)$|[^要]用了|讲述.*[封篇]$"
 )
 _NOT_A_LENGTH = re.compile(r"\s*(?:成语|词语|真言|口诀|的?名字|标题|名称|俗语|谚语|总结|口号|内涵)")
@@ -102,14 +112,19 @@ def _is_demanded(match: re.Match[str], unit: str, text: str) -> bool:
     starts = [stop.end() for stop in _CLAUSE_START.finditer(text, 0, match.start())]
     clause = text[starts[-1] if starts else 0 : match.start()]
     line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+    if re.search("每|各", clause) or _ITEM_NOTE.search(line):
+        return False
     if not _WHOLE.search(clause) and (_PART.search(clause) or _LABEL_PART.search(line)):
         return False
     after = text[match.end() : match.end() + 8]
-    if _REPORTED.search(clause) or _NOT_A_LENGTH.match(after):
+    # in 把这段500字的文字缩写成100字 the second number is asked for
+    told = re.split("字(?!数)", clause)[-1]
+    is_told = _REPORTED.search(told) and not re.search(r"字数|篇幅", clause)
+    if is_told or _NOT_A_LENGTH.match(after):
         return False
     if unit in ("char", "word", "character"):
         least = _FEWEST if _is_qualified(match) else _FEWEST_BARE
-        return (number(match["n"]) or 0) >= least
+        return (_numbers(match)[0] or 0) >= least
     return _is_division(match, unit, clause, text)
 
 
@@ -118,10 +133,18 @@ def _is_division(match: re.Match[str], unit: str, clause: str, text: str) -> boo
     near = clause[-14:]
     if unit == "section":
         listed = re.search(r"分[为成]?[^。；\n]{0,80}$", text[: match.start()])
-        return bool(listed) and not re.search(r"正文|主体|每|中间", listed[0] if listed else "")
+        if not listed:
+            return False
+        near = text[max(0, listed.start() - 10) : match.start()]
+        return not re.search(r"正文|主体|每|中间|故事", near)
     if unit == "paragraph":
+        # 一段 is a passage rather than one paragraph
+        if match["n"] in "一1" and not re.search(r"自然段", match["paragraph"]):
+            return False
         is_named = bool(re.search(r"自然段|段落|段式", match["paragraph"]))
-        return is_named and bool(re.search(_MAKING, near + match[0])) or bool(
+        if (match["least"] or match["most"]) and not clause:
+            return True
+        return (is_named and bool(re.search(_MAKING, near + match[0]))) or bool(
             re.search(r"分[为成]?\s*$|共\s*$|写\s*$", near)
         )
     if unit == "stanza":
@@ -129,15 +152,18 @@ def _is_division(match: re.Match[str], unit: str, clause: str, text: str) -> boo
     return bool(re.search(rf"(?:{_MAKING}|诗)\s*(?:[^每第各]{{0,4}})$", near))
 
 
+def _numbers(match: re.Match[str]) -> tuple[int | None, int | None]:
+    """Read both ends; in 2-3万 the unit of the second counts for the first too."""
+    low, high = match["n"], match["m"] or ""
+    if high[-1:] in ("万", "千") and low[-1] not in "万千百十":
+        low += high[-1]
+    return number(low), number(high)
+
+
 def _demand(match: re.Match[str], unit: str) -> Demand | None:
-    low, high = number(match["n"]), number(match["m"] or "")
-    if not low or (match["m"] and not high):
+    low, high = _numbers(match)
+    if not low or (match["m"] and (not high or high < low)):
         return None
-    if high and high < low or high and match["m"][-1] in "万千" and match["n"][-1] not in "万千":
-        scale = {"万": 10_000, "千": 1_000}.get(match["m"][-1], 1)
-        low *= scale
-        if high < low:
-            return None
     is_about = not high and _is_about(match, unit)
     low_high = (low, high) if high else _bounds(match, low, is_about=is_about)
     fields: dict[str, int | str | None] = {"min": low_high[0], "max": low_high[1]}
@@ -146,8 +172,8 @@ def _demand(match: re.Match[str], unit: str) -> Demand | None:
     made = _CHECKS[unit].model_validate(fields)
     kind = "char_count" if unit == "character" else f"{unit}_count"
     return Demand(
-        check=made,  # type: ignore[arg-type]  # the classes of _CHECKS are all in the union
-        name=about_name(low, kind, chinese=True) if is_about else name_of(made, chinese=True),  # type: ignore[arg-type]  # as above
+        check=made,
+        name=about_name(low, kind, chinese=True) if is_about else name_of(made, chinese=True),
         start=match.start(),
         end=match.end(),
     )

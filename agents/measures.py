@@ -17,6 +17,10 @@ _HEADING = re.compile(
     r"|eight|nine|ten)\b[^.!?\n]{0,60}",
     re.IGNORECASE,
 )
+_FRAME = re.compile(
+    r"introduc|conclu|prologue|epilogue|foreword|preface|summary|引言|前言|导语|序[言章幕]|结[语论尾]|尾声|后记",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"\[[^\[\]\n]{1,40}\]|【[^【】\n]{1,20}】")
 _RULE = re.compile(r"[-*_=~·•\s]{3,}")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
@@ -112,17 +116,18 @@ def sentence_count(text: str) -> int:
 
 
 def section_counts(text: str) -> set[int]:
-    """Count the sections, once for each kind of heading that the text uses.
+    """Count the sections, once for each kind of heading, with and without the frame.
 
-    A story with a title (`#`) and four chapters (`##`) gives {1, 4}: which of them is the
-    demanded division is for the reader of the demand to say.
+    A story with a title (`#`), four chapters and an epilogue (`##`) gives {1, 5, 4}: which of
+    them is the demanded division is for the reader of the demand to say.
     """
-    kinds: dict[str, int] = {}
+    kinds: dict[str, list[str]] = {}
     for line in map(str.strip, text.splitlines()):
         if _LABEL.fullmatch(line) or is_heading(line):
             kind = "#" * (len(line) - len(line.lstrip("#"))) or _kind_of_heading(line)
-            kinds[kind] = kinds.get(kind, 0) + 1
-    return set(kinds.values())
+            kinds.setdefault(kind, []).append(line)
+    inner = ([line for line in lines if not _FRAME.search(line)] for lines in kinds.values())
+    return {len(lines) for lines in (*kinds.values(), *inner) if lines}
 
 
 def _kind_of_heading(line: str) -> str:

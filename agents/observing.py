@@ -3,14 +3,19 @@
 import re
 from typing import Annotated, Any, Literal
 
+from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from quillgraph.agents.asking import Answers, Role, ask_each
+from quillgraph.agents.asking import Answers, Role, ask_each, lost_reply
+from quillgraph.agents.choosing import choose_notes
 from quillgraph.agents.domain import Draft, Incident, WritingTask
 from quillgraph.agents.prompting import render
+from quillgraph.backends.errors import ReplyError
 
 MOST_SENTENCES = 24
 """Sentences of a draft that are shown; the rest would only lengthen the prompt."""
+
+MOST_NOTES = 8
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]*(?:[.!?。！？]+[\"'”’」』)]*|(?=\n)|$)")
 
@@ -27,7 +32,9 @@ def sentences(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-async def observe(task: WritingTask, draft: Draft, role: Role) -> Answers[Incident]:
+async def observe(
+    task: WritingTask, draft: Draft, role: Role, embeddings: Embeddings
+) -> Answers[Incident]:
     """Note what sentences of the draft do to the reader; each note becomes an incident.
 
     The observer points at sentences by id, so that every note rests on words that are there.
@@ -35,6 +42,11 @@ async def observe(task: WritingTask, draft: Draft, role: Role) -> Answers[Incide
     spans = sentences(draft.text)[:MOST_SENTENCES]
     if not spans:
         return Answers(())
+    if role.chooses:
+        try:
+            return Answers(await choose_notes(task, draft, spans, role, embeddings))
+        except ReplyError as error:
+            return Answers((), (lost_reply("observation", role, error),))
     shown = {f"s{number}": span for number, span in enumerate(spans, 1)}
     answers = await ask_each(
         role,
@@ -47,7 +59,7 @@ async def observe(task: WritingTask, draft: Draft, role: Role) -> Answers[Incide
         item=draft.id,
         stage="observation",
         at_least=min(3, len(spans)),
-        at_most=min(8 if role.items_per_call > 1 else 3, len(spans)),
+        at_most=min(MOST_NOTES, len(spans)),
         temperature=0.4,
         max_tokens=600,
     )

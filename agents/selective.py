@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from quillgraph.agents.asking import Role, ask
 from quillgraph.agents.axial import described
+from quillgraph.agents.choosing import choose_core
 from quillgraph.agents.domain import Category, Core, Relation, Tier, Value, WritingTask
 from quillgraph.agents.prompting import render
 
@@ -28,6 +29,11 @@ async def select(
     Raises:
         ReplyError: If the coder gives no selection in the asked form.
     """
+    if role.chooses:
+        core, tiers, storyline = await choose_core(task, categories, relations, role)
+        return Selection(
+            core=Core(category_id=core, storyline=storyline), tiers={**tiers, core: "essential"}
+        )
     ids = tuple(category.id for category in categories)
     reply: Any = await ask(
         role,

@@ -12,6 +12,7 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|cf|No|Vol|Fig|approx|max|min)"
     r"|\b[A-Z]|(?:^|[\n:：;；。.,，(（])\s*\d{1,2})$"
 )
+_GOES_ON = re.compile(r"\s+[a-zà-öø-ÿа-я]")
 _QUOTATIONS = re.compile(
     r"“[^“”\n]{1,400}”|\"[^\"\n]{1,400}\"|「[^「」\n]{1,400}」|『[^『』\n]{1,400}』"
     r"|‘[^‘’\n]{1,200}’|(?<!\w)'[^'\n]{1,200}'(?!\w)|《[^《》\n]{1,60}》|«[^«»\n]{1,400}»"
@@ -36,6 +37,9 @@ def sentence_ends(text: str) -> Iterator[int]:
         if match[0][0] == "." and _ABBREVIATION.search(
             text, max(0, match.start() - 8), match.start()
         ):
+            continue
+        # "No!" he said goes on after the closing mark
+        if len(match[0]) > 1 and match[0][-1] in _CLOSERS and _GOES_ON.match(text, match.end()):
             continue
         at = bisect.bisect_right(starts, match.start()) - 1
         # a stop before the closing mark ends the sentence if the mark itself was taken along

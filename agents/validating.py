@@ -9,9 +9,9 @@ import numpy as np
 from quillgraph.agents.comparing import SIMILAR
 from quillgraph.agents.domain import Criterion, Draft, Incident, Value, WritingTask
 
-SOUND = 0.5
-"""Share of the soft criteria on which a validator must put real drafts above degenerate texts
-before its scores may reject a criterion. One that fails this says something about itself."""
+SOUND = 0.75
+"""How well a validator must tell real drafts from degenerate texts before its scores may refuse
+a criterion; see `is_sound`. One that fails this says something about itself."""
 
 STRENGTH_SHARE = 0.7
 """Share of criteria on which strong drafts should beat weak ones (`algorithm.md` 6.2 step 11)."""
@@ -126,8 +126,13 @@ def weaknesses(
 
 
 def is_sound(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> bool:
-    """Whether the validator mostly puts real drafts above degenerate texts."""
-    claims = []
+    """Whether the validator can tell real drafts from degenerate texts at all.
+
+    The measure is the share of (draft, degenerate text) pairs in which the draft scores higher,
+    ties counting half (the area under the ROC curve), averaged over the soft criteria. A
+    validator that guesses has .5.
+    """
+    areas = []
     for criterion in criteria:
         trial = trials.get(criterion.id)
         if criterion.kind != "soft" or trial is None:
@@ -135,8 +140,8 @@ def is_sound(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> bool
         real = [score for score in trial.drafts.values() if score is not None]
         fake = [score for score in trial.probes.values() if score is not None]
         if real and fake:
-            claims.append(fmean(real) > fmean(fake))
-    return bool(claims) and fmean(claims) >= SOUND
+            areas.append(fmean((r > f) + (r == f) / 2 for r in real for f in fake))
+    return bool(areas) and fmean(areas) >= SOUND
 
 
 def strength_share(drafts: Sequence[Draft], trials: Mapping[str, Trial]) -> float | None:

@@ -68,7 +68,9 @@ def description_of(check: Check, *, chinese: bool) -> str:
     """Say in one sentence what the text must be like."""
     name = name_of(check, chinese=chinese)
     if chinese:
-        return f"全文{name}。" if isinstance(check, WordCount | CharCount) else f"文章要求：{name}。"
+        return (
+            f"全文{name}。" if isinstance(check, WordCount | CharCount) else f"文章要求：{name}。"
+        )
     if isinstance(check, CountRange):
         unit = _UNITS[check.type][0]
         return f"The text has {span_in_words(check.min, check.max)} {unit}."
@@ -96,23 +98,13 @@ def _name_en(check: Check) -> str:
             return f"Includes {_quoted(terms)}" if terms else f"Includes one of {_quoted(any_of)}"
         case checkers.MustNotInclude(terms=terms):
             return f"Leaves out {_quoted(terms)}"
-        case checkers.Language(language=language):
-            return f"In {_LANGUAGES.get(language, (language,))[0]}"
-        case checkers.Format(form=form):
-            return _FORMS[form][0]
-        case checkers.Dialogue(present=present):
-            return "With dialogue" if present else "No dialogue"
-        case checkers.Person(person=person):
-            return f"In the {person} person"
         case checkers.Opening(text=text):
             return f"Starts with “{text}”"
         case checkers.Ending(text=text):
             return f"Ends with “{text}”"
-        case checkers.Title(present=present):
-            return "With a title" if present else "No title"
         case checkers.ClassicalVerse(lines=lines, characters=characters):
             return f"{lines} verses of {characters or 'equally many'} characters"
-    raise AssertionError(check)
+    return _manner(check)[0]
 
 
 def _name_zh(check: Check) -> str:
@@ -121,22 +113,29 @@ def _name_zh(check: Check) -> str:
             return f"包含{_quoted(terms)}" if terms else f"包含{_quoted(any_of)}之一"
         case checkers.MustNotInclude(terms=terms):
             return f"不出现{_quoted(terms)}"
-        case checkers.Language(language=language):
-            return f"用{_LANGUAGES.get(language, (language, language))[1]}写"
-        case checkers.Format(form=form):
-            return _FORMS[form][1]
-        case checkers.Dialogue(present=present):
-            return "有对话" if present else "没有对话"
-        case checkers.Person(person=person):
-            return _PERSONS[person]
         case checkers.Opening(text=text):
             return f"以“{text}”开头"
         case checkers.Ending(text=text):
             return f"以“{text}”结尾"
-        case checkers.Title(present=present):
-            return "有标题" if present else "无标题"
         case checkers.ClassicalVerse(lines=lines, characters=characters):
             return f"{lines}句，每句{characters}字" if characters else f"{lines}句，字数相等"
+    return _manner(check)[1]
+
+
+def _manner(check: Check) -> tuple[str, str]:
+    """Name what holds of the whole text, in English and Chinese."""
+    match check:
+        case checkers.Language(language=language):
+            english, chinese = _LANGUAGES.get(language, (language, language))
+            return f"In {english}", f"用{chinese}写"
+        case checkers.Format(form=form):
+            return _FORMS[form]
+        case checkers.Dialogue(present=present):
+            return ("With dialogue", "有对话") if present else ("No dialogue", "没有对话")
+        case checkers.Person(person=person):
+            return f"In the {person} person", _PERSONS[person]
+        case checkers.Title(present=present):
+            return ("With a title", "有标题") if present else ("No title", "无标题")
     raise AssertionError(check)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib.util
 import queue
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,9 +79,10 @@ class TransformersChat(ChatBackend):
 
     async def aclose(self) -> None:
         """Finish the calls in flight, stop the worker thread and free the model."""
-        if self._worker is None:
+        with _opening:
+            worker, self._worker = self._worker, None
+        if worker is None:
             return
-        worker, self._worker = self._worker, None
         await asyncio.to_thread(worker.shutdown)
         self._decoder = None
         gc.collect()  # a model is a web of cycles: without this its memory stays for a while
@@ -94,9 +96,10 @@ class TransformersChat(ChatBackend):
         return await asyncio.wrap_future(call.future)
 
     def _thread(self) -> ThreadPoolExecutor:
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix="quillgraph-transformers")
-        return self._worker
+        with _opening:  # callers come from several loops, and two workers would load two models
+            if self._worker is None:
+                self._worker = ThreadPoolExecutor(1, thread_name_prefix="quillgraph-transformers")
+            return self._worker
 
     def _serve(self) -> None:
         """Decode what waits; runs on the worker thread, once or less per call."""
@@ -141,6 +144,9 @@ class TransformersChat(ChatBackend):
         return self._decoder
 
 
+_opening = threading.Lock()
+
+
 def _best_device() -> str:
     import torch
 
@@ -159,7 +165,7 @@ def _placed(model: "PreTrainedModel", device: str) -> "PreTrainedModel":
         ) from error
 
 
-def _from_pretrained(kind: type[Any], model: str, **options: str) -> Any:  # noqa: ANN401 - what `kind` builds
+def _from_pretrained(kind: type[Any], model: str, **options: str) -> Any:
     try:
         return kind.from_pretrained(model, **options)
     except (OSError, ValueError) as error:

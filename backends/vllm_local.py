@@ -1,6 +1,7 @@
 """vLLM inside this process: continuous batching, prefix caching, JSON schemas, exact tokens."""
 
 import asyncio
+import gc
 import importlib.util
 import itertools
 import multiprocessing
@@ -151,6 +152,10 @@ class VllmChat(ChatBackend):
             engine = await self._engine()
             self._starting = None
             await asyncio.to_thread(engine.shutdown)
+            # the engine lies in reference cycles; left to the interpreter's exit, its __del__
+            # would find its modules gone
+            del engine
+            gc.collect()
 
     async def _generate_on_engine(self, request: ChatRequest) -> Completion:
         engine = await self._engine()

@@ -7,6 +7,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.axial import describe_category, group_by_meaning, group_codes, relate
 from quillgraph.agents.comparing import shown, vectors
 from quillgraph.agents.domain import Category, Code, Dropped, Memo, Relation, WritingTask
@@ -121,9 +122,7 @@ async def describe(state: OneGroup, runtime: Runtime[Study]) -> NewCategory:
             state["task"], state["category_id"], state["codes"], runtime.context.axial_coder
         )
     except ReplyError as error:
-        lost = Dropped(
-            stage="axial coding", agent="axial_coder", reason="reply", text=error.reply[:200]
-        )
+        lost = lost_reply("axial coding", runtime.context.axial_coder, error)
         return {"described": [], "dropped": [lost]}
     return {"described": [category], "dropped": []}
 

@@ -8,6 +8,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.comparing import vectors
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.criterion_writing import (
@@ -157,7 +158,11 @@ def lay_out(state: Weighed) -> Plan:
     """Decide which criteria the set shall have."""
     hard = state["constraints"]
     slots, spare = plan(
-        state["categories"], state["codes"], state["tiers"], min(len(hard), MOST_HARD)
+        state["categories"],
+        state["codes"],
+        state["tiers"],
+        hard=min(len(hard), MOST_HARD),
+        language=state["task"].language,
     )
     left_out = [
         Dropped(stage="criteria", agent="plan", reason="more than the set can hold", text=c.name)
@@ -200,9 +205,7 @@ async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
             complaint=state["complaint"],
         )
     except ReplyError as error:
-        lost = Dropped(
-            stage="criteria", agent="criteria_writer", reason="reply", text=error.reply[:200]
-        )
+        lost = lost_reply("criteria", runtime.context.criteria_writer, error)
         return {"versions": {}, "dropped": [lost]}
     return {"versions": {slot.id: criterion}, "dropped": []}
 
@@ -246,8 +249,7 @@ async def try_out(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
         try:
             return await score(state["task"], text, criterion, judge)
         except ReplyError as error:
-            reply = error.reply[:200]
-            lost.append(Dropped(stage="trial", agent="validator", reason="reply", text=reply))
+            lost.append(lost_reply("trial", judge, error))
             return None
 
     every = {**texts, **probes}

@@ -13,6 +13,7 @@ from langgraph.types import Send
 from quillgraph.agents.asking import Role
 from quillgraph.agents.coding import IDENTITIES, open_code
 from quillgraph.agents.comparing import Pair, compare, merge, shown, similar_pairs, vectors
+from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, WritingTask
 from quillgraph.agents.saturation import BASE, is_saturated, new_code_ratio
 from quillgraph.graphs.study import CodingRound, Study
@@ -22,6 +23,9 @@ T = TypeVar("T")
 MOST_ROUNDS = 6
 """Rounds after which coding stops, saturated or not (`algorithm.md` 6.2 step 6)."""
 
+CONSTRAINT_SHARE = 0.5
+"""Share of an incident's text at which a constraint says all of it."""
+
 NEAREST_CODES = 5
 """Known codes that a coder is shown (Thematic-LM)."""
 
@@ -30,6 +34,7 @@ class Data(TypedDict):
     """What a round starts from."""
 
     task: WritingTask
+    constraints: tuple[Constraint, ...]
     incidents: list[Incident]
     codes: tuple[Code, ...]
     coded: tuple[str, ...]
@@ -115,9 +120,20 @@ class NewCodes(TypedDict):
 
 
 def waiting(state: Data) -> list[Incident]:
-    """The incidents that nobody has coded yet."""
+    """The incidents that nobody has coded yet.
+
+    What code can check needs no coder: an incident that is little more than a constraint goes
+    straight to its hard criterion, as long as the request has others.
+    """
     coded = set(state.get("coded", ()))
-    return [incident for incident in state["incidents"] if incident.id not in coded]
+    said = {constraint.incident_id: constraint.quote for constraint in state["constraints"]}
+    left = [incident for incident in state["incidents"] if incident.id not in coded]
+    open_ones = [
+        incident
+        for incident in left
+        if len(said.get(incident.id, "")) < CONSTRAINT_SHARE * len(incident.text)
+    ]
+    return open_ones if open_ones or coded else left
 
 
 async def choose(state: Data, runtime: Runtime[Study]) -> Batch:
@@ -165,6 +181,7 @@ async def code(state: OneCoding, runtime: Runtime[Study]) -> NewCodings:
         state["codes"],
         state["identity"],
         runtime.context.coder,
+        runtime.context.embeddings,
     )
     return {"codings": list(answers.items), "dropped": list(answers.dropped)}
 

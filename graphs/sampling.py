@@ -87,7 +87,9 @@ async def draw(
 
 async def read(state: OneReading, runtime: Runtime[Study]) -> NewNotes:
     """Note what one draft does to its reader."""
-    notes = await observe(state["task"], state["draft"], runtime.context.observer)
+    notes = await observe(
+        state["task"], state["draft"], runtime.context.observer, runtime.context.embeddings
+    )
     return {"incidents": list(notes.items), "dropped": list(notes.dropped)}
 
 

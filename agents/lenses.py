@@ -1,0 +1,134 @@
+"""Sensitizing concepts: what three kinds of readers look for in any piece of writing.
+
+Blumer's (1954) sensitizing concepts suggest where to look and do not say what is to be seen. A
+strong model is shown them as suggestions. A small one, which cannot name a quality in words of
+its own (measured, LOG.md 2026-11-23), chooses among those that lie near a passage.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import yaml
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.comparing import vectors
+from quillgraph.agents.domain import Property, Value
+
+IDENTITIES = {
+    "reader": "a reader, who looks at effect",
+    "editor": "an editor, who looks at craft",
+    "auditor": "a brief auditor, who checks what was asked",
+}
+"""Who codes, and through which eyes; identities as in Thematic-LM."""
+
+SHORTLIST = 4
+"""Lenses that are offered for one passage."""
+
+PHRASES_PER_LENS = 2
+"""Phrases that a lens is turned on where no cue says which."""
+
+MOST_READINGS = 8
+
+CUE_REACH = 12
+"""Characters between a cue ("set it in") and the phrase that it speaks of ("a lighthouse")."""
+
+
+class Lens(Value):
+    """One sensitizing concept, in one language."""
+
+    id: str
+    identity: str
+    """Whose eyes these are: reader, editor or auditor."""
+    name: str
+    high: str
+    """What a good text does, as a verb phrase with a place for {words}."""
+    low: str
+    """What a poor text does."""
+    cues: str
+    """Regular expression of words that call for this lens."""
+
+    def of(self, words: str) -> Property:
+        """The dimension that this lens opens on a phrase."""
+        return Property(
+            name=f"{self.name}: {words}",
+            low_pole=self.low.format(words=words),
+            high_pole=self.high.format(words=words),
+        )
+
+
+@cache
+def lenses(language: str) -> tuple[Lens, ...]:
+    """All lenses, worded in Chinese for Chinese requests and in English for all others."""
+    tongue = "zh" if language == "zh" else "en"
+    text = resources.files("quillgraph.agents").joinpath("lenses.yaml").read_text("utf-8")
+    table: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return tuple(
+        Lens(id=lens_id, identity=identity, cues=entry["cues"], **entry[tongue])
+        for identity, entries in table.items()
+        for lens_id, entry in entries.items()
+    )
+
+
+class Reading(Value):
+    """A lens turned on a phrase."""
+
+    lens: Lens
+    words: str
+    cued: bool
+    """Whether the passage itself calls for this lens."""
+
+    @property
+    def dimension(self) -> Property:
+        """The dimension that opens."""
+        return self.lens.of(self.words)
+
+
+async def near(
+    text: str, identity: str, language: str, embeddings: Embeddings, count: int = SHORTLIST
+) -> tuple[Lens, ...]:
+    """Find the lenses of an identity that a passage calls for: by its cues, then by meaning.
+
+    Lenses without a cue are left out where others have one.
+    """
+    own = [lens for lens in lenses(language) if lens.identity == identity]
+    words = [f"{lens.name}: {lens.high.format(words='it')}" for lens in own]
+    matrix = await vectors([text, *words], embeddings)
+    cosine = matrix[1:] @ matrix[0]
+    cued = np.array([len(re.findall(lens.cues, text, re.IGNORECASE)) for lens in own])
+    # a cue outweighs any difference of cosines, and two cues outweigh one
+    order = np.argsort(-(2.0 * np.minimum(cued, 2) + cosine), kind="stable")[:count]
+    called = [own[place] for place in order if cued[place]]
+    return tuple(called or (own[place] for place in order))
+
+
+def readings(
+    passage: str, found: Sequence[Lens], phrases: Sequence[str]
+) -> tuple[Reading, ...]:
+    """Turn lenses on the phrases that stand where their cues are.
+
+    Args:
+        passage: The words under study.
+        found: Lenses that lie near it.
+        phrases: What they may be turned on; parts of the passage where cues are to count.
+    """
+    offered: dict[str, Reading] = {}
+    for lens in found:
+        at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
+        called = [phrase for phrase in phrases if _is_called(passage, phrase, at)]
+        for phrase in called or phrases[:PHRASES_PER_LENS]:
+            reading = Reading(lens=lens, words=phrase, cued=bool(called))
+            offered[reading.dimension.name] = reading
+    return tuple(offered.values())[:MOST_READINGS]
+
+
+def _is_called(passage: str, phrase: str, cues: Sequence[tuple[int, int]]) -> bool:
+    """Whether a phrase overlaps a cue or is the next thing behind it."""
+    start = passage.find(phrase)
+    return start >= 0 and any(
+        cue_start < start + len(phrase) and start < cue_end + CUE_REACH
+        for cue_start, cue_end in cues
+    )
