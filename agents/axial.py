@@ -1,11 +1,11 @@
 """The axial coder: codes become categories, categories get poles and relations."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import networkx as nx
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field
 
 from quillgraph.agents.asking import Answers, Role, ask, ask_each
 from quillgraph.agents.choosing import choose_category
@@ -19,6 +19,7 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, some_of, text
 
 FEWEST, MOST = 4, 10
 """Categories of a study (`algorithm.md` 6.2 step 7)."""
@@ -49,7 +50,7 @@ def group_by_meaning(codes: Sequence[Code], vectors: np.ndarray) -> tuple[tuple[
         vectors: Their unit vectors, shape (codes, dimensions).
     """
     fewest, most = category_range(len(codes))
-    graph = nx.Graph()
+    graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(codes)))
     cosine = vectors @ vectors.T
     for place in range(len(codes)):
@@ -65,21 +66,14 @@ def group_by_meaning(codes: Sequence[Code], vectors: np.ndarray) -> tuple[tuple[
     return tuple(tuple(codes[place].id for place in group) for group in groups)
 
 
-async def group_codes(
-    task: WritingTask, codes: Sequence[Code], role: Role
-) -> Answers[BaseModel]:
+async def group_codes(task: WritingTask, codes: Sequence[Code], role: Role) -> Answers[BaseModel]:
     """Ask which codes belong together.
 
     Returns:
         Items with fields `name` and `codes` (ids).
     """
     fewest, most = category_range(len(codes))
-    form = create_model(
-        "Group",
-        __config__=ConfigDict(extra="forbid"),
-        name=(Annotated[str, Field(min_length=3, max_length=60)], ...),
-        codes=(_ids_of(codes), ...),
-    )
+    group = form("Group", name=text(3, 60), codes=some_of(code.id for code in codes))
     return await ask_each(
         role,
         render(
@@ -89,7 +83,7 @@ async def group_codes(
             fewest=str(fewest),
             most=str(most),
         ),
-        form,
+        group,
         item="groups",
         stage="axial coding",
         at_least=fewest,
@@ -109,11 +103,10 @@ async def describe_category(
     """
     if role.chooses:
         return await choose_category(task, category_id, codes, role)
-    form = _category_form(codes)
     reply: Any = await ask(
         role,
         render("axial_coding", request=task.brief, codes=_listed(codes)),
-        form,
+        _category_form(codes),
         item="+".join(code.id for code in codes),
         temperature=0.4,
         max_tokens=600 + 16 * len(codes),
@@ -137,24 +130,20 @@ async def relate(
 ) -> Answers[Relation]:
     """Ask which other category each subject acts on, and how."""
     ids = tuple(category.id for category in categories)
-    form = create_model(
-        "RelationReply",
-        __config__=ConfigDict(extra="forbid"),
-        src=(Literal[tuple(subjects)], ...),
-        dst=(Literal[_others(ids, subjects)], ...),
-        type=(RelationType, ...),
+    link = form(
+        "RelationReply", src=one_of(subjects), dst=one_of(_others(ids, subjects)), type=RelationType
     )
     answers = await ask_each(
         role,
         render("relating", categories=described(categories), subject=", ".join(subjects)),
-        form,
+        link,
         item="+".join(subjects),
         stage="axial coding",
         at_most=2 * len(subjects) if len(subjects) > 1 else 1,
         temperature=0.2,
         max_tokens=40 * len(subjects) + 40,
     )
-    relations = [Relation(**entry.model_dump()) for entry in answers.items]
+    relations = [Relation.model_validate(entry.model_dump()) for entry in answers.items]
     return Answers(tuple(r for r in relations if r.src != r.dst), answers.dropped)
 
 
@@ -172,33 +161,15 @@ def _listed(codes: Sequence[Code]) -> str:
     return "\n".join(f"{code.id}: {code.label} ({code.gloss})" for code in codes)
 
 
-def _ids_of(codes: Sequence[Code]) -> Any:
-    ids = Literal[tuple(code.id for code in codes)]
-    return Annotated[list[ids], Field(min_length=1, max_length=len(codes))]  # type: ignore[valid-type]  # ids of this call
-
-
 def _category_form(codes: Sequence[Code]) -> type[BaseModel]:
-    forbid = ConfigDict(extra="forbid")
-    pole = Annotated[str, Field(min_length=8, max_length=160)]
-    dimension = create_model(
-        "Dimension",
-        __config__=forbid,
-        name=(Annotated[str, Field(min_length=3, max_length=40)], ...),
-        low_pole=(pole, ...),
-        high_pole=(pole, ...),
+    dimension: Any = form(
+        "Dimension", name=text(3, 40), low_pole=text(8, 160), high_pole=text(8, 160)
     )
-    slot = Literal[(*PARADIGM, "none")]
-    slots: Any = create_model(
-        "Slots", __config__=forbid, **dict.fromkeys([code.id for code in codes], (slot, ...))
-    )
-    return create_model(
+    slot = one_of([*PARADIGM, "none"])
+    return form(
         "CategoryReply",
-        __config__=forbid,
-        name=(Annotated[str, Field(min_length=3, max_length=50)], ...),
-        definition=(Annotated[str, Field(min_length=8, max_length=200)], ...),
-        properties=(
-            Annotated[list[dimension], Field(min_length=1, max_length=MOST_PROPERTIES)],  # type: ignore[valid-type]  # built above
-            ...,
-        ),
-        slots=(slots, ...),
+        name=text(3, 50),
+        definition=text(8, 200),
+        properties=Annotated[list[dimension], Field(min_length=1, max_length=MOST_PROPERTIES)],
+        slots=form("Slots", **dict.fromkeys([code.id for code in codes], slot)),
     )

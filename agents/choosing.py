@@ -7,14 +7,15 @@ wording around the choice is that of `lenses.yaml`.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from quillgraph.agents.asking import Role, ask
 from quillgraph.agents.comparing import vectors
+from quillgraph.agents.constraints import find_constraints, is_said_in_full
 from quillgraph.agents.domain import (
     LEVELS,
     PARADIGM,
@@ -28,27 +29,24 @@ from quillgraph.agents.domain import (
     Tier,
     WritingTask,
 )
-from quillgraph.agents.lenses import (
-    IDENTITIES,
-    PHRASES_PER_LENS,
-    Lens,
-    lenses,
-    near,
-    readings,
-)
-from quillgraph.agents.phrases import phrases
+from quillgraph.agents.lenses import IDENTITIES, Reading, lenses, near, readings
+from quillgraph.agents.phrases import is_negated, phrases
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, some_of
+from quillgraph.agents.segmenting import segment
 
 PARTS = ("opening", "middle", "close")
 """Thirds of a draft; a note is taken in each."""
 
-LENSES_PER_READER = 2
-"""Lenses of each identity that an observer is offered."""
+MOST_EVIDENCE = 2
 
-MOST_EVIDENCE = 3
+CUED, GUESSED = 4, 2
+"""Confidence of a reading that the request's own words call for, and of any other."""
 
-MOST_DEMANDS = 12
-"""Phrases of the request that notes on drafts are turned on."""
+READINGS_PER_SENTENCE = 2
+
+KNOWN_READINGS, NEW_READINGS = 3, 1
+"""Readings of the request, and others, that are offered for a sentence of a draft."""
 
 
 async def choose_coding(
@@ -56,18 +54,13 @@ async def choose_coding(
 ) -> Coding:
     """Choose how to read one incident.
 
-    A note on a draft is turned on the request's own phrases: the study is of the request, and a
-    draft's inventions are no demand of it.
-
     Raises:
         ReplyError: If the model chooses nothing that was offered.
     """
-    seen = incident.note or incident.text
-    found = await near(seen, identity, task.language, embeddings)
     if incident.source == "request":
-        offered = readings(incident.text, found, phrases(incident.text, task.language))
+        offered = await _readings_of(incident, identity, task.language, embeddings)
     else:
-        offered = readings(seen, found, await _demands_near(task, incident.text, embeddings))
+        offered = await _known_and_new(task, incident, identity, embeddings)
     by_name = {reading.dimension.name: reading for reading in offered}
     choice: Any = await ask(
         role,
@@ -78,7 +71,7 @@ async def choose_coding(
             passage=incident.text,
             readings="\n".join(by_name),
         ),
-        _form("CodingChoice", reading=Literal[tuple(by_name)]),
+        form("CodingChoice", reading=one_of(by_name)),
         item=f"{identity}/{incident.id}",
         temperature=0.5,
         max_tokens=200,
@@ -89,7 +82,7 @@ async def choose_coding(
         gloss=reading.dimension.high_pole,
         evidence=(incident.id,),
         coder=identity,
-        confidence=4 if reading.cued else 2,
+        confidence=CUED if reading.cued and incident.source == "request" else GUESSED,
         lens=reading.lens.id,
         words=reading.words,
     )
@@ -109,36 +102,35 @@ async def choose_notes(
         draft: What is read.
         spans: Where its sentences stand, in characters.
         role: The observer.
-        embeddings: Find the lenses that the draft calls for.
+        embeddings: Find the lenses that a sentence calls for.
 
     Raises:
         ReplyError: If the model chooses nothing that was offered.
     """
-    shown = {f"s{number}": span for number, span in enumerate(spans, 1)}
-    offered = await _lenses_of_all(task, draft.text, embeddings)
-    parts = dict(zip(PARTS, _thirds(list(shown)), strict=False))
-    form = _form(
-        "NotesChoice",
-        **{part: _note_form(ids, offered) for part, ids in parts.items() if ids},
-    )
+    demands = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
+    for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
+        offered[part] = {}
+        for number in numbers:
+            sentence = draft.text[slice(*spans[number])]
+            for reading in (await _closest(sentence, demands, embeddings))[:READINGS_PER_SENTENCE]:
+                place = f"s{number + 1} {reading.dimension.name}"
+                offered[part][f"{place}: works"] = spans[number], reading, True
+                offered[part][f"{place}: fails"] = spans[number], reading, False
     choice: Any = await ask(
         role,
         render(
             "choosing_notes",
             request=task.brief,
-            sentences="\n".join(f"{key}: {draft.text[a:b]}" for key, (a, b) in shown.items()),
-            lenses=", ".join(lens.name for lens in offered),
+            sentences="\n".join(f"s{n}: {draft.text[a:b]}" for n, (a, b) in enumerate(spans, 1)),
         ),
-        form,
+        form("NotesChoice", **{part: one_of(notes) for part, notes in offered.items()}),
         item=draft.id,
         temperature=0.5,
-        max_tokens=300,
+        max_tokens=200,
     )
-    by_name = {lens.name: lens for lens in offered}
-    return tuple(
-        _incident(task, draft, number, shown[note.sentence], by_name[note.lens], well=note.works)
-        for number, (_, note) in enumerate(choice, 1)
-    )
+    chosen = [offered[part][note] for part, note in choice]
+    return tuple(_incident(task, draft, number, *note) for number, note in enumerate(chosen, 1))
 
 
 async def choose_category(
@@ -152,7 +144,7 @@ async def choose_category(
     ids = tuple(code.id for code in codes)
     surest = max(code.confidence for code in codes)
     leaders = tuple(code.id for code in codes if code.confidence == surest)
-    slots = _form("Slots", **dict.fromkeys(ids, Literal[(*PARADIGM, "none")]))
+    slots = form("Slots", **dict.fromkeys(ids, one_of([*PARADIGM, "none"])))
     choice: Any = await ask(
         role,
         render(
@@ -160,7 +152,7 @@ async def choose_category(
             request=task.brief,
             codes="\n".join(f"{code.id}: {code.label}" for code in codes),
         ),
-        _form("CategoryChoice", leader=Literal[leaders], slots=slots),
+        form("CategoryChoice", leader=one_of(leaders), slots=slots),
         item="+".join(ids),
         temperature=0.3,
         max_tokens=60 + 16 * len(ids),
@@ -191,7 +183,7 @@ async def choose_core(
         ReplyError: If the model chooses nothing that was offered.
     """
     ids = tuple(category.id for category in categories)
-    tier = Literal["essential", "important", "optional"]
+    tier = one_of(["essential", "important", "optional"])
     choice: Any = await ask(
         role,
         render(
@@ -200,13 +192,15 @@ async def choose_core(
             categories="\n".join(f"{c.id}: {c.name}" for c in categories),
             relations="\n".join(f"{r.src} {r.type} {r.dst}" for r in relations) or "none",
         ),
-        _form("CoreChoice", core=Literal[ids], tiers=_form("Tiers", **dict.fromkeys(ids, tier))),
+        form("CoreChoice", core=one_of(ids), tiers=form("Tiers", **dict.fromkeys(ids, tier))),
         item="+".join(ids),
         temperature=0.3,
         max_tokens=60 + 16 * len(ids),
     )
     tiers = choice.tiers.model_dump()
-    second = next((c for c in categories if c.id != choice.core and tiers[c.id] != "optional"), None)
+    second = next(
+        (c for c in categories if c.id != choice.core and tiers[c.id] != "optional"), None
+    )
     core = next(category for category in categories if category.id == choice.core)
     return choice.core, tiers, _storyline(core, second, task.language)
 
@@ -219,8 +213,6 @@ async def choose_evidence(
     Raises:
         ReplyError: If the model chooses nothing that was offered.
     """
-    ids = Literal[tuple(incident.id for incident in incidents)]
-    most = min(MOST_EVIDENCE, len(incidents))
     choice: Any = await ask(
         role,
         render(
@@ -229,13 +221,10 @@ async def choose_evidence(
             criterion=criterion,
             passages="\n".join(f"{i.id}: {i.text[:120]}" for i in incidents),
         ),
-        _form(
-            "EvidenceChoice",
-            evidence=Annotated[list[ids], Field(min_length=1, max_length=most)],  # type: ignore[valid-type]  # ids of this call
-        ),
+        form("EvidenceChoice", evidence=some_of((i.id for i in incidents), most=MOST_EVIDENCE)),
         item=item,
         temperature=0.3,
-        max_tokens=20 + 12 * most,
+        max_tokens=20 + 12 * MOST_EVIDENCE,
     )
     return tuple(dict.fromkeys(choice.evidence))
 
@@ -255,9 +244,7 @@ def worded_levels(dimension: Property, language: str, *, pitfall: bool) -> dict[
     low, high = dimension.low_pole, dimension.high_pole
     tongue = "zh" if language == "zh" else "en"
     forms = _PITFALL_LEVELS[tongue] if pitfall else _LEVELS[tongue]
-    return {
-        band: form.format(low=low, high=high) for band, form in zip(LEVELS, forms, strict=True)
-    }
+    return {band: form.format(low=low, high=high) for band, form in zip(LEVELS, forms, strict=True)}
 
 
 _LEVELS = {
@@ -285,62 +272,82 @@ _PITFALL_LEVELS = {
         "The text {low} once, in passing.",
         "Nowhere does the text slip like this.",
     ),
-    "zh": ("全文{low}。", "多数地方{low}。", "不止一处{low}。", "只有一处{low}。", "全文没有这样的毛病。"),
+    "zh": (
+        "全文{low}。",
+        "多数地方{low}。",
+        "不止一处{low}。",
+        "只有一处{low}。",
+        "全文没有这样的毛病。",
+    ),
 }
 
 
-def _form(name: str, **fields: Any) -> type[BaseModel]:
-    form: Any = create_model(
-        name,
-        __config__=ConfigDict(extra="forbid"),
-        **{field: (kind, ...) for field, kind in fields.items()},
-    )
-    return form  # type: ignore[no-any-return]  # create_model of unpacked fields has no type
+async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> tuple[Reading, ...]:
+    """What the request asks for in an identity's eyes, as far as code cannot check it."""
+    incidents = segment(task)
+    constraints = find_constraints(incidents)
+    open_ones = [i for i in incidents if not is_said_in_full(i, constraints)] or list(incidents)
+    found = [await _readings_of(i, identity, task.language, embeddings) for i in open_ones]
+    every = [reading for few in found for reading in few]
+    return tuple([reading for reading in every if reading.cued] or every)
 
 
-def _note_form(sentence_ids: Sequence[str], offered: Sequence[Lens]) -> type[BaseModel]:
-    return _form(
-        "Note",
-        sentence=Literal[tuple(sentence_ids)],
-        lens=Literal[tuple(lens.name for lens in offered)],
-        works=bool,
-    )
+async def _readings_of(
+    incident: Incident, identity: str, language: str, embeddings: Embeddings
+) -> tuple[Reading, ...]:
+    if is_negated(incident.text):
+        found = tuple(lens for lens in lenses(language) if lens.id == "restraint")
+    else:
+        found = await near(incident.text, identity, language, embeddings)
+    return readings(incident.text, found, phrases(incident.text, language))
 
 
-async def _lenses_of_all(
-    task: WritingTask, text: str, embeddings: Embeddings
-) -> tuple[Lens, ...]:
-    found: list[Lens] = []
-    for identity in IDENTITIES:
-        found += await near(text[:600], identity, task.language, embeddings, LENSES_PER_READER)
-    return tuple(found)
+async def _known_and_new(
+    task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
+) -> tuple[Reading, ...]:
+    """What a draft's sentence may show: demands of the request, or a lens of its own.
+
+    A new lens is turned on the request's words too: the study is of the request, and a draft's
+    inventions are no demand of it.
+    """
+    demands = await demanded(task, identity, embeddings)
+    seen = f"{incident.text} {incident.note}"
+    known = (await _closest(seen, demands, embeddings))[:KNOWN_READINGS]
+    found = await near(incident.text, identity, task.language, embeddings, count=NEW_READINGS)
+    new = [Reading(lens=lens, words=known[0].words, cued=False) for lens in found]
+    return (*known, *new)
 
 
-async def _demands_near(
-    task: WritingTask, text: str, embeddings: Embeddings
-) -> tuple[str, ...]:
-    """The phrases of the request that a sentence of a draft comes closest to."""
-    demands = phrases(task.brief, task.language, most=MOST_DEMANDS)
-    matrix = await vectors([text, *demands], embeddings)
+async def _closest(
+    text: str, offered: Sequence[Reading], embeddings: Embeddings
+) -> tuple[Reading, ...]:
+    matrix = await vectors([text, *(r.dimension.high_pole for r in offered)], embeddings)
     order = np.argsort(-(matrix[1:] @ matrix[0]), kind="stable")
-    return tuple(demands[place] for place in order[:PHRASES_PER_LENS])
+    return tuple(offered[place] for place in order)
 
 
-def _thirds(ids: list[str]) -> list[list[str]]:
-    count = min(len(PARTS), len(ids))
-    cuts = [round(len(ids) * part / count) for part in range(count + 1)]
-    return [ids[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+def _thirds(count: int) -> list[range]:
+    parts = min(len(PARTS), count)
+    cuts = [round(count * part / parts) for part in range(parts + 1)]
+    return [range(start, end) for start, end in pairwise(cuts)]
 
 
 def _incident(
-    task: WritingTask, draft: Draft, number: int, span: tuple[int, int], lens: Lens, *, well: bool
+    task: WritingTask,
+    draft: Draft,
+    number: int,
+    span: tuple[int, int],
+    reading: Reading,
+    works: bool,
 ) -> Incident:
-    text = draft.text[slice(*span)]
-    dimension = lens.of(phrases(text, task.language, most=1)[0])
-    effect = dimension.high_pole if well else dimension.low_pole
-    note = f"这里{effect}。" if task.language == "zh" else f"Here the text {effect}."
+    pole = reading.dimension.high_pole if works else reading.dimension.low_pole
     return Incident(
-        id=f"{draft.id}.n{number}", source="draft", doc_id=draft.id, span=span, text=text, note=note
+        id=f"{draft.id}.n{number}",
+        source="draft",
+        doc_id=draft.id,
+        span=span,
+        text=draft.text[slice(*span)],
+        note=f"这里{pole}。" if task.language == "zh" else f"Here the text {pole}.",
     )
 
 

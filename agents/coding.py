@@ -1,16 +1,17 @@
 """The open coders: three readers name what each incident asks for or does."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field
 
 from quillgraph.agents.asking import Answers, Role, ask_each, lost_reply
 from quillgraph.agents.choosing import choose_coding
 from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
 from quillgraph.agents.lenses import IDENTITIES, near
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, some_of, text
 from quillgraph.backends.errors import ReplyError
 
 MOST_CODES = 20
@@ -59,9 +60,7 @@ async def open_code(
         temperature=0.5,
         max_tokens=2000 if several else 160,
     )
-    return Answers(
-        tuple(_coding(entry, identity) for entry in answers.items), answers.dropped
-    )
+    return Answers(tuple(_coding(entry, identity) for entry in answers.items), answers.dropped)
 
 
 async def _chosen(
@@ -88,20 +87,13 @@ def _shown(incident: Incident) -> str:
 
 
 def _coding_form(incident_ids: list[str], code_ids: list[str]) -> type[BaseModel]:
-    return create_model(
+    return form(
         "Coding",
-        __config__=ConfigDict(extra="forbid"),
-        label=(Annotated[str, Field(min_length=4, max_length=60)], ...),
-        gloss=(Annotated[str, Field(min_length=8, max_length=160)], ...),
-        evidence=(
-            Annotated[
-                list[Literal[tuple(incident_ids)]],  # type: ignore[valid-type]  # ids of this call
-                Field(min_length=1, max_length=len(incident_ids)),
-            ],
-            ...,
-        ),
-        near=(Literal[("new", *code_ids)], ...),
-        confidence=(Annotated[int, Field(ge=1, le=5)], ...),
+        label=text(4, 60),
+        gloss=text(8, 160),
+        evidence=some_of(incident_ids),
+        near=one_of(["new", *code_ids]),
+        confidence=Annotated[int, Field(ge=1, le=5)],
     )
 
 

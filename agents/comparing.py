@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import networkx as nx
 import numpy as np
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel
 
 from quillgraph.agents.asking import Answers, Role, ask_each
 from quillgraph.agents.domain import Code, Coding
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of
 
 SIMILAR = 0.85
 """Cosine above which two codes are worth comparing (Thematic-LM, doi:10.1145/3696410.3714595)."""
@@ -37,7 +38,8 @@ async def vectors(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
         return np.zeros((0, 1), dtype=np.float32)
     raw = np.asarray(await embeddings.aembed_documents(list(texts)), dtype=np.float32)
     lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    return raw / np.where(lengths == 0, 1, lengths)
+    unit: np.ndarray = raw / np.where(lengths == 0, 1, lengths)
+    return unit
 
 
 async def similar_pairs(
@@ -45,17 +47,18 @@ async def similar_pairs(
 ) -> tuple[Pair, ...]:
     """Find the pairs with a new coding in them that lie closer than `SIMILAR`.
 
-    Pairs with equal labels need no comparison and are left out: they are merged anyway.
+    Left out are pairs that need no comparison: equal labels are merged anyway, and codes that
+    were seen through different lenses stay apart.
     """
     entries = dict(_keyed(codes, codings))
     keys = list(entries)
     near = await vectors([shown(entry) for entry in entries.values()], embeddings)
     cosine = near @ near.T
-    pairs = []
+    pairs: list[Pair] = []
     for right in range(len(codes), len(keys)):
         for left in range(right):
             a, b = entries[keys[left]], entries[keys[right]]
-            if cosine[left, right] > SIMILAR and _label(a) != _label(b):
+            if cosine[left, right] > SIMILAR and _may_be_one(a, b):
                 pairs.append(Pair(f"p{len(pairs) + 1}", keys[left], keys[right]))
     return tuple(pairs)
 
@@ -69,17 +72,12 @@ async def compare(
         Items with fields `pair` (id) and `same`; a pair without an answer stays apart.
     """
     entries = dict(_keyed(codes, codings))
-    form = create_model(
-        "Sameness",
-        __config__=ConfigDict(extra="forbid"),
-        pair=(Literal[tuple(pair.id for pair in pairs)], ...),
-        same=(bool, ...),
-    )
+    sameness = form("Sameness", pair=one_of(pair.id for pair in pairs), same=bool)
     lines = [f"{p.id}: {_quoted(entries[p.left])} / {_quoted(entries[p.right])}" for p in pairs]
     return await ask_each(
         role,
         render("comparing", pairs="\n".join(lines)),
-        form,
+        sameness,
         item="+".join(f"{entries[p.left].label}/{entries[p.right].label}" for p in pairs),
         stage="constant comparison",
         at_least=len(pairs),
@@ -98,7 +96,7 @@ def merge(
     one gives the label. Codings that a coder held for an existing code count as that code.
     """
     entries = dict(_keyed(codes, codings))
-    graph = nx.Graph()
+    graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(entries)
     graph.add_edges_from((pair.left, pair.right) for pair in same)
     first_with: dict[str, str] = {}
@@ -119,9 +117,7 @@ def merge(
     return tuple(merged)
 
 
-def _keyed(
-    codes: Sequence[Code], codings: Sequence[Coding]
-) -> list[tuple[str, Code | Coding]]:
+def _keyed(codes: Sequence[Code], codings: Sequence[Coding]) -> list[tuple[str, Code | Coding]]:
     new = [(f"new{number}", coding) for number, coding in enumerate(codings, 1)]
     return [*((code.id, code) for code in codes), *new]
 
@@ -141,6 +137,11 @@ def _one_code(members: Sequence[Code | Coding], code_id: str) -> Code:
         lens=voice.lens,
         words=voice.words,
     )
+
+
+def _may_be_one(a: Code | Coding, b: Code | Coding) -> bool:
+    # two lenses look at two things by definition, whatever the words they are turned on
+    return _label(a) != _label(b) and (a.lens is None or b.lens is None or a.lens == b.lens)
 
 
 def _label(entry: Code | Coding) -> str:

@@ -134,3 +134,13 @@ def _joined(checks: Sequence[Check]) -> Check | None:
             update={"terms": tuple(dict.fromkeys(t for row in terms for t in row))}
         )
     return first if all(check == first for check in checks) else None
+
+
+def is_said_in_full(incident: Incident, constraints: Sequence[Constraint]) -> bool:
+    """Whether an incident is little more than a constraint that code can check."""
+    quotes = [c.quote for c in constraints if c.incident_id == incident.id]
+    return sum(map(len, quotes)) >= CONSTRAINT_SHARE * len(incident.text)
+
+
+CONSTRAINT_SHARE = 0.5
+"""Share of an incident's text at which its constraints say all of it."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field
 
 from quillgraph.agents.asking import Role, ask
 from quillgraph.agents.choosing import choose_evidence, dimension_of, worded_levels
@@ -22,6 +22,7 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, some_of, text
 
 FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
 """Criteria of a set, hard ones included (`algorithm.md` 6.2 step 9)."""
@@ -29,6 +30,12 @@ FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
 PITFALL_SHARE = 0.15
 """Least share of the soft weight that sits on faults to avoid: about 90 % of a rubric's weight
 on presence invites padding (arXiv:2605.12474)."""
+
+REQUEST_IDS = "i"
+"""How ids of request incidents begin; those of notes begin with their draft's."""
+
+MOST_EVIDENCE = 4
+"""Incidents that a writer may cite for one criterion."""
 
 MOST_HARD = MOST_CRITERIA - FEWEST_CRITERIA
 
@@ -66,21 +73,38 @@ def plan(
     Returns:
         The slots to fill, and spare ones for criteria that turn out to be duplicates.
     """
-    wanted = min(MOST_CRITERIA - hard, max(FEWEST_CRITERIA, USUAL_CRITERIA - hard))
-    by_weight = sorted(categories, key=lambda c: -TIER_WEIGHT[tiers[c.id]])
-    dimensions = _dimensions(by_weight, {code.id: code for code in codes}, language)
-    weights = [TIER_WEIGHT[tiers[category.id]] for category, _ in dimensions]
-    pitfalls = _pitfalls_needed(weights, wanted)
+    by_id = {code.id: code for code in codes}
+    ordered = sorted(categories, key=lambda c: -TIER_WEIGHT[tiers[c.id]])
+    needed, others = _covering(ordered, by_id)
+    dimensions = _dimensions([*needed, *others], by_id, language)
+    usual = max(FEWEST_CRITERIA, USUAL_CRITERIA - hard, len(needed) + 1)
+    wanted = min(MOST_CRITERIA - hard, usual)
+    faults = _pitfalls_needed([TIER_WEIGHT[tiers[c.id]] for c, _ in dimensions], wanted)
+    kept = wanted - faults
     soft = [
-        _slot(f"{category.id}.{number}", "soft", tiers[category.id], category, dimension)
+        Slot(
+            id=f"{category.id}.{number}",
+            kind="soft",
+            tier=tiers[category.id],
+            category=category,
+            property=dimension,
+        )
         for number, (category, dimension) in enumerate(dimensions)
     ]
-    faults = [
-        _slot(f"{category.id}.pitfall{number}", "pitfall", "pitfall", category, dimension)
-        for number, (category, dimension) in enumerate(dimensions[:pitfalls])
+    # a fault on a dimension that is not wanted anyway adds something; else the first will do
+    pitfalls = [
+        Slot(
+            id=f"{slot.category.id}.pitfall{number}",
+            kind="pitfall",
+            tier="pitfall",
+            category=slot.category,
+            property=slot.property,
+        )
+        for number, slot in enumerate([*soft[kept:], *soft][:faults], 1)
     ]
-    kept = wanted - len(faults)
-    return (*soft[:kept], *faults), tuple(soft[kept:])
+    taken = {(slot.category.id, slot.property.name) for slot in pitfalls}
+    spare = [s for s in soft[kept:] if (s.category.id, s.property.name) not in taken]
+    return (*soft[:kept], *pitfalls), tuple(spare)
 
 
 async def write_criterion(
@@ -135,7 +159,9 @@ async def write_criterion(
         kind=slot.kind,
         tier=slot.tier,
         weight=TIER_WEIGHT[slot.tier],
-        levels={band: text.strip() for band, text in reply.levels.model_dump(by_alias=True).items()},
+        levels={
+            band: text.strip() for band, text in reply.levels.model_dump(by_alias=True).items()
+        },
         category_id=slot.category.id,
         evidence=tuple(dict.fromkeys(reply.evidence)),
     )
@@ -151,6 +177,10 @@ async def _chosen(
         low = dimension.low_pole
         name = f"避免失误：{name}" if is_zh else f"No lapse in {name[0].lower()}{name[1:]}"
         said = f"文本没有这样的毛病：{low}。" if is_zh else f"The text avoids a fault: it {low}."
+    # what the request itself says is evidence by right; which drafts show it is for the model
+    asked = tuple(incident.id for incident in incidents if incident.source == "request")
+    notes = [incident for incident in incidents if incident.source != "request"]
+    chosen = await choose_evidence(task, said, notes, slot.id, role) if notes else ()
     return Criterion(
         id=slot.id,
         name=name,
@@ -160,7 +190,7 @@ async def _chosen(
         weight=TIER_WEIGHT[slot.tier],
         levels=worded_levels(dimension, task.language, pitfall=pitfall),
         category_id=slot.category.id,
-        evidence=await choose_evidence(task, said, incidents, slot.id, role),
+        evidence=(*asked, *chosen),
     )
 
 
@@ -205,29 +235,37 @@ def _pitfalls_needed(weights: Sequence[float], wanted: int) -> int:
     return 1
 
 
-def _slot(
-    slot_id: str, kind: Literal["soft", "pitfall"], tier: Tier, category: Category, prop: Property
-) -> Slot:
-    return Slot(id=slot_id, kind=kind, tier=tier, category=category, property=prop)
+def _covering(
+    categories: Sequence[Category], codes: Mapping[str, Code]
+) -> tuple[list[Category], list[Category]]:
+    """Part the categories: those needed to reach the whole request, chosen greedily, and others."""
+    reach = {
+        category.id: {
+            incident
+            for code_id in category.code_ids
+            for incident in codes[code_id].evidence
+            if incident.startswith(REQUEST_IDS)
+        }
+        for category in categories
+    }
+    left = set().union(*reach.values()) if reach else set()
+    needed: list[str] = []
+    while left:
+        best = max(categories, key=lambda c: len(reach[c.id] & left))
+        needed.append(best.id)
+        left -= reach[best.id]
+    return (
+        [category for category in categories if category.id in needed],
+        [category for category in categories if category.id not in needed],
+    )
 
 
 def _criterion_form(incident_ids: list[str]) -> type[BaseModel]:
-    forbid = ConfigDict(extra="forbid")
-    level = Annotated[str, Field(min_length=8, max_length=130)]
-    levels: Any = create_model(
-        "Levels",
-        __config__=forbid,
-        **{f"level_{n}": (level, Field(alias=band)) for n, band in enumerate(LEVELS)},
-    )
-    ids = Literal[tuple(incident_ids)]
-    return create_model(
+    levels = {f"level_{n}": (text(8, 130), Field(alias=band)) for n, band in enumerate(LEVELS)}
+    return form(
         "CriterionReply",
-        __config__=forbid,
-        name=(Annotated[str, Field(min_length=4, max_length=50)], ...),
-        description=(Annotated[str, Field(min_length=12, max_length=200)], ...),
-        evidence=(
-            Annotated[list[ids], Field(min_length=1, max_length=min(4, len(incident_ids)))],  # type: ignore[valid-type]  # ids of this call
-            ...,
-        ),
-        levels=(levels, ...),
+        name=text(4, 50),
+        description=text(12, 200),
+        evidence=some_of(incident_ids, most=MOST_EVIDENCE),
+        levels=form("Levels", **levels),
     )

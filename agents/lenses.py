@@ -105,9 +105,7 @@ async def near(
     return tuple(called or (own[place] for place in order))
 
 
-def readings(
-    passage: str, found: Sequence[Lens], phrases: Sequence[str]
-) -> tuple[Reading, ...]:
+def readings(passage: str, found: Sequence[Lens], phrases: Sequence[str]) -> tuple[Reading, ...]:
     """Turn lenses on the phrases that stand where their cues are.
 
     Args:

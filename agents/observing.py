@@ -1,35 +1,21 @@
 """The blind observer: what single sentences of a draft do to their reader."""
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from quillgraph.agents.asking import Answers, Role, ask_each, lost_reply
 from quillgraph.agents.choosing import choose_notes
 from quillgraph.agents.domain import Draft, Incident, WritingTask
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, text
+from quillgraph.agents.sentences import sentence_spans
 from quillgraph.backends.errors import ReplyError
 
 MOST_SENTENCES = 24
 """Sentences of a draft that are shown; the rest would only lengthen the prompt."""
 
 MOST_NOTES = 8
-
-_SENTENCE = re.compile(r"[^.!?。！？\n]*(?:[.!?。！？]+[\"'”’」』)]*|(?=\n)|$)")
-
-
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Find the spans of the sentences of a text, blank ones left out."""
-    spans = []
-    for match in _SENTENCE.finditer(text):
-        start, end = match.span()
-        stripped = text[start:end].strip()
-        if any(character.isalnum() for character in stripped):
-            start += text[start:end].index(stripped[0])
-            spans.append((start, start + len(stripped)))
-    return spans
 
 
 async def observe(
@@ -39,7 +25,7 @@ async def observe(
 
     The observer points at sentences by id, so that every note rests on words that are there.
     """
-    spans = sentences(draft.text)[:MOST_SENTENCES]
+    spans = sentence_spans(draft.text)[:MOST_SENTENCES]
     if not spans:
         return Answers(())
     if role.chooses:
@@ -55,7 +41,7 @@ async def observe(
             request=task.brief,
             sentences="\n".join(f"{key}: {draft.text[a:b]}" for key, (a, b) in shown.items()),
         ),
-        _note_form(tuple(shown)),
+        form("Note", sentence=one_of(shown), note=text(8, 160)),
         item=draft.id,
         stage="observation",
         at_least=min(3, len(spans)),
@@ -76,15 +62,6 @@ async def observe(
         for number, note in enumerate(notes, 1)
     )
     return Answers(incidents, answers.dropped)
-
-
-def _note_form(ids: tuple[str, ...]) -> type[BaseModel]:
-    return create_model(
-        "Note",
-        __config__=ConfigDict(extra="forbid"),
-        sentence=(Literal[ids], ...),
-        note=(Annotated[str, Field(min_length=8, max_length=160)], ...),
-    )
 
 
 def _one_note_a_sentence(notes: tuple[Any, ...]) -> list[Any]:

@@ -28,6 +28,11 @@ _ZH_BREAKS = re.compile(
 )
 
 
+def is_negated(text: str) -> bool:
+    """Whether a passage says what must not be: a part of it would say the opposite."""
+    return _NEGATION.search(text) is not None
+
+
 def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
     """Cut a passage into the phrases that carry its content.
 
@@ -40,9 +45,9 @@ def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
         At most `most` phrases, longest first; the passage itself, shortened, if it has none.
     """
     is_zh = language in ("zh", "ja")
-    if _NEGATION.search(text):
-        return (_shortened(text, is_zh=is_zh),)  # a part of it would say the opposite
-    found = [match[0].strip("“”\"「」") for match in _TITLES.finditer(text)]
+    if is_negated(text):
+        return (_shortened(text, is_zh=is_zh),)
+    found = [match[0].strip('“”"「」') for match in _TITLES.finditer(text)]
     for piece in (_ZH_BREAKS if is_zh else _BREAKS).split(text):
         phrase = (piece or "").strip(" '’-*#")
         if not is_zh:

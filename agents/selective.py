@@ -1,16 +1,17 @@
 """The selective coder: one core category, and what each other has to do with it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import networkx as nx
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel
 
 from quillgraph.agents.asking import Role, ask
 from quillgraph.agents.axial import described
 from quillgraph.agents.choosing import choose_core
 from quillgraph.agents.domain import Category, Core, Relation, Tier, Value, WritingTask
 from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, text
 
 
 class Selection(Value):
@@ -30,9 +31,10 @@ async def select(
         ReplyError: If the coder gives no selection in the asked form.
     """
     if role.chooses:
-        core, tiers, storyline = await choose_core(task, categories, relations, role)
+        chosen, tiers, storyline = await choose_core(task, categories, relations, role)
         return Selection(
-            core=Core(category_id=core, storyline=storyline), tiers={**tiers, core: "essential"}
+            core=Core(category_id=chosen, storyline=storyline),
+            tiers={**tiers, chosen: "essential"},
         )
     ids = tuple(category.id for category in categories)
     reply: Any = await ask(
@@ -56,7 +58,7 @@ def unlinked(
     categories: Sequence[Category], relations: Sequence[Relation], core: str
 ) -> tuple[str, ...]:
     """Find the categories that no path of relations, in either direction, joins to the core."""
-    graph = nx.Graph()
+    graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(category.id for category in categories)
     graph.add_edges_from((relation.src, relation.dst) for relation in relations)
     reached = nx.node_connected_component(graph, core)
@@ -64,13 +66,10 @@ def unlinked(
 
 
 def _selection_form(ids: tuple[str, ...]) -> type[BaseModel]:
-    forbid = ConfigDict(extra="forbid")
-    tier = Literal["essential", "important", "optional"]
-    tiers: Any = create_model("Tiers", __config__=forbid, **dict.fromkeys(ids, (tier, ...)))
-    return create_model(
+    tiers = dict.fromkeys(ids, one_of(["essential", "important", "optional"]))
+    return form(
         "SelectionReply",
-        __config__=forbid,
-        core=(Literal[ids], ...),
-        storyline=(Annotated[str, Field(min_length=20, max_length=600)], ...),
-        tiers=(tiers, ...),
+        core=one_of(ids),
+        storyline=text(20, 600),
+        tiers=form("Tiers", **tiers),
     )

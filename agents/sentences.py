@@ -1,6 +1,7 @@
 """Where sentences and quotations begin and end, in the scripts that requests are written in."""
 
 import bisect
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -46,3 +47,16 @@ def sentence_ends(text: str) -> Iterator[int]:
         if at >= 0 and match.end() < spans[at][1]:
             continue
         yield match.end()
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Find the spans of a text's sentences, line breaks ending one; blank ones are left out."""
+    borders = {0, len(text), *sentence_ends(text)}
+    borders |= {match.end() for match in re.finditer(r"\n", text)}
+    spans = []
+    for start, end in itertools.pairwise(sorted(borders)):
+        words = text[start:end].strip()
+        if any(character.isalnum() for character in words):
+            begin = text.index(words, start)
+            spans.append((begin, begin + len(words)))
+    return spans

@@ -95,9 +95,7 @@ def ungrounded(
     )
 
 
-def weaknesses(
-    criteria: Sequence[Criterion], trials: Mapping[str, Trial]
-) -> tuple[Finding, ...]:
+def weaknesses(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> tuple[Finding, ...]:
     """Refuse criteria that tell no drafts apart, or that a degenerate text satisfies.
 
     A fault to avoid is absent from an empty phrase too, so pitfalls are not held against the

@@ -12,7 +12,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
@@ -195,15 +195,13 @@ class ChatBackend(BaseChatModel, ABC):
             # strictly: a repaired half of a reply would pass for the whole of it
             return schema.model_validate_json(str(message.content))
 
-        if not include_raw:
-            return asked | RunnableLambda(parse)
-        parsed = RunnablePassthrough.assign(
-            parsed=lambda reply: parse(reply["raw"]), parsing_error=lambda _: None
-        )
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=asked) | parsed.with_fallbacks(
-            [failed], exception_key="parsing_error"
-        )
+        def keep(message: BaseMessage) -> dict[str, Any]:
+            try:
+                return {"raw": message, "parsed": parse(message), "parsing_error": None}
+            except ValidationError as error:
+                return {"raw": message, "parsed": None, "parsing_error": error}
+
+        return asked | RunnableLambda(keep if include_raw else parse)
 
 
 def _turn(message: BaseMessage) -> ChatTurn:

@@ -81,9 +81,8 @@ class Decoder:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.window: int | None = getattr(
-            model.config.get_text_config(), "max_position_embeddings", None
-        )
+        shape = model.config.get_text_config()
+        self.window: int | None = getattr(shape, "max_position_embeddings", None)
         self.end_ids = _end_ids(model, tokenizer)
         # the repository's sampling defaults stay out: the request alone decides
         model.generation_config = GenerationConfig()
@@ -116,7 +115,7 @@ class Decoder:
         request = call.request
         try:
             prompt_ids = self._render(request)
-            matcher = request.json_schema and self._matcher(request.json_schema)
+            matcher = None if request.json_schema is None else self._matcher(request.json_schema)
         except QuillError as error:
             call.fail(error)
             return None
@@ -125,7 +124,7 @@ class Decoder:
             generator.seed()
         else:
             generator.manual_seed(request.seed % 2**63)
-        return Row(call, prompt_ids, generator, matcher or None)
+        return Row(call, prompt_ids, generator, matcher)
 
     def _render(self, request: ChatRequest) -> list[int]:
         messages = [turn.model_dump() for turn in request.messages]

@@ -61,7 +61,7 @@ class OpenAIChat(ChatBackend):
     _line: "_Line | None" = PrivateAttr(default=None)
     _said_no_usage: bool = PrivateAttr(default=False)
 
-    def __init__(self, **fields: Any) -> None:  # noqa: ANN401 - pydantic checks the fields
+    def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
         # here and not in a validator, which would wrap a ConfigError in a ValidationError
         secret = self.api_key.get_secret_value() if self.api_key else None

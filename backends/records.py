@@ -140,7 +140,10 @@ class Recorder(BaseCallbackHandler):
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
     def _place(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        path = [part.split(":")[0] for part in str(metadata.get("langgraph_checkpoint_ns", "")).split("|")]
+        path = [
+            part.split(":")[0]
+            for part in str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
+        ]
         graph, step = "/".join(path), str(metadata.get("langgraph_step", ""))
         # a subgraph's steps start again at 1 on each visit, so the parent's task tells them apart
         parent = str(metadata.get("langgraph_checkpoint_ns", "")).rpartition("|")[0]

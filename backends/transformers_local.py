@@ -36,7 +36,9 @@ class TransformersChat(ChatBackend):
     Args:
         model: Folder or hub id of the model.
         device: `cuda`, `mps` or `cpu`; None takes the first of these that is there.
-        dtype: Number format of the weights; None takes bfloat16 on CUDA, else float32.
+        dtype: Number format of the weights; None takes bfloat16 on CUDA, else float32, in which
+            a call's seed decides its reply whatever shares its batch (bfloat16 is a quarter
+            faster on a CPU that knows it, and does not hold this: LOG.md 2026-11-23).
     """
 
     device: str | None = None

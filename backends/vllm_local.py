@@ -15,6 +15,7 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
     ConfigError,
     ContextOverflow,
+    QuillError,
     Refused,
     ServerFailed,
 )
@@ -27,6 +28,7 @@ ENGINE_ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
     "VLLM_NO_USAGE_STATS": "1",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
     "DO_NOT_TRACK": "1",
 }
 """Set before vLLM is imported, unless the user has set them."""
@@ -53,7 +55,8 @@ class VllmChat(ChatBackend):
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     engine_options: dict[str, Any] = Field(default_factory=dict)
     _loop: BackgroundLoop | None = PrivateAttr(default=None)
-    _starting: "asyncio.Task[Any] | None" = PrivateAttr(default=None)
+    _starting: "asyncio.Task[None] | None" = PrivateAttr(default=None)
+    _engine: Any = PrivateAttr(default=None)
     _tokenizer: Any = PrivateAttr(default=None)
     _numbers: Any = PrivateAttr(default_factory=itertools.count)
 
@@ -84,7 +87,7 @@ class VllmChat(ChatBackend):
 
     async def start(self) -> None:
         """Start the engine now rather than with the first call (SmolLM2: about 40 s on a CPU)."""
-        await self._engine_loop().run(self._engine())
+        await self._engine_loop().run(self._started())
 
     async def aclose(self) -> None:
         """Stop the engine and its processes."""
@@ -93,6 +96,9 @@ class VllmChat(ChatBackend):
         loop, self._loop = self._loop, None
         await loop.run(self._shut_down())
         loop.close()
+        # the engine lies in reference cycles; left to the interpreter's exit, its __del__ would
+        # find its modules gone
+        gc.collect()
 
     async def _complete(self, request: ChatRequest) -> Completion:
         return await self._engine_loop().run(self._generate_on_engine(request))
@@ -102,13 +108,19 @@ class VllmChat(ChatBackend):
             self._loop = BackgroundLoop("quillgraph-vllm")
         return self._loop
 
-    async def _engine(self) -> Any:
+    async def _started(self) -> Any:
         if self._starting is None:
             self._starting = asyncio.create_task(asyncio.to_thread(self._build))
-        # a caller that gives up must not take the engine's start down with it
-        return await asyncio.shield(self._starting)
+        starting = self._starting
+        try:
+            # a caller that gives up must not take the engine's start down with it
+            await asyncio.shield(starting)
+        except QuillError:
+            self._starting = None  # the next call tries again
+            raise
+        return self._engine
 
-    def _build(self) -> Any:
+    def _build(self) -> None:
         _refuse_unguarded_script()
         for name, value in ENGINE_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -128,11 +140,12 @@ class VllmChat(ChatBackend):
             "generation_config": "vllm",  # the model repository's sampling defaults stay out
             "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
             "disable_log_stats": True,
+            "use_tqdm_on_load": False,
         }
         try:
             options |= {} if torch.cuda.is_available() else self._cpu_options()
             arguments = AsyncEngineArgs(**{**options, **self.engine_options})
-            return AsyncLLM.from_engine_args(arguments)
+            self._engine = AsyncLLM.from_engine_args(arguments)
         except (ValueError, OSError, RuntimeError) as error:
             raise ServerFailed(f"vLLM could not start with {self.model!r}: {error}") from error
 
@@ -149,16 +162,14 @@ class VllmChat(ChatBackend):
 
     async def _shut_down(self) -> None:
         if self._starting is not None:
-            engine = await self._engine()
-            self._starting = None
+            engine = await self._started()
+            self._starting = self._engine = None
+            if engine.output_handler is not None:
+                engine.output_handler.cancel()  # else it reports the engine's end as a death
             await asyncio.to_thread(engine.shutdown)
-            # the engine lies in reference cycles; left to the interpreter's exit, its __del__
-            # would find its modules gone
-            del engine
-            gc.collect()
 
     async def _generate_on_engine(self, request: ChatRequest) -> Completion:
-        engine = await self._engine()
+        engine = await self._started()
         from vllm import TokensPrompt
         from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError

@@ -1,0 +1,1 @@
+"""The command `quillgraph`: thin, imports lazily."""

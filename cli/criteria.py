@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -89,9 +89,7 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
         said.print(f"run folder: {folder.path}", style="dim", highlight=False)
 
 
-async def _study(
-    state: Grounding, settings: Settings, recorder: Recorder, said: Console
-) -> None:
+async def _study(state: Grounding, settings: Settings, recorder: Recorder, said: Console) -> None:
     """Run the graph, keeping in `state` whatever has been reached."""
     async with AsyncExitStack() as stack:
         study = await _cast(settings, stack, said)
@@ -129,9 +127,7 @@ async def _cast(settings: Settings, stack: AsyncExitStack, said: Console) -> Stu
     return study
 
 
-async def _follow(
-    state: Grounding, study: Study, recorder: Recorder, said: Console
-) -> None:
+async def _follow(state: Grounding, study: Study, recorder: Recorder, said: Console) -> None:
     """Stream the graph's progress to the terminal and its values into `state`."""
     graph = criteria.build().compile()
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
@@ -145,10 +141,10 @@ async def _follow(
             version="v2",
         ):
             if part["type"] == "values":
-                state.update(cast(Grounding, part["data"]))
+                state.update(part["data"])
             else:
                 for node in part["data"]:
-                    progress.update(bar, advance=1, description=_next_stage(node))
+                    progress.update(bar, advance=1, description=_next_stage(str(node)))
 
 
 def _next_stage(node: str) -> str:

@@ -1,9 +1,12 @@
 """`quillgraph graphs`: list the graphs, draw one as Mermaid or as a picture."""
 
+from __future__ import annotations
+
 import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 
@@ -37,20 +40,15 @@ def draw_graph(name: str, png: Path | None) -> None:
     _paint(graph, png)
 
 
-def _paint(graph: nx.DiGraph, png: Path) -> None:
+def _paint(graph: nx.DiGraph[str], png: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    for layer, nodes in enumerate(nx.topological_generations(nx.condensation(graph))):
-        members = nx.condensation(graph).nodes
-        for node in nodes:
-            for member in members[node]["members"]:
-                graph.nodes[member]["layer"] = layer
-    places = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
-    places = {node: (x, -y) for node, (x, y) in places.items()}
-    figure, axes = plt.subplots(figsize=(10, 0.8 * len({y for _, y in places.values()}) + 1))
+    places = _layers(graph)
+    rows = len({place[1] for place in places.values()})
+    figure, axes = plt.subplots(figsize=(10, 0.8 * rows + 1))
     nx.draw_networkx_edges(graph, places, ax=axes, edge_color="#888888", node_size=2400)
     labels = {node: str(node).strip("_").replace(":", "\n") for node in graph}
     box = {"boxstyle": "round", "facecolor": "#eef3f8", "edgecolor": "#5b7a99"}
@@ -62,3 +60,14 @@ def _paint(graph: nx.DiGraph, png: Path) -> None:
         raise StorageError(f"cannot write {png}: {error.strerror}") from error
     finally:
         plt.close(figure)
+
+
+def _layers(graph: nx.DiGraph[str]) -> dict[str, Any]:
+    """Place the nodes from top to bottom in the order of the flow, loops taken as one step."""
+    steps = nx.condensation(graph)
+    for layer, generation in enumerate(nx.topological_generations(steps)):
+        for step in generation:
+            for node in steps.nodes[step]["members"]:
+                graph.nodes[node]["layer"] = layer
+    places: dict[str, Any] = nx.multipartite_layout(graph, subset_key="layer", align="horizontal")
+    return {node: (place[0], -place[1]) for node, place in places.items()}

@@ -39,10 +39,14 @@ def criteria(
     embeddings: Annotated[
         str | None, typer.Option(help="minilm, lexical or a model folder.")
     ] = None,
-    drafts: Annotated[int | None, typer.Option(help="Drafts to sample and read; 0 for none.")] = None,
+    drafts: Annotated[
+        int | None, typer.Option(help="Drafts to sample and read; 0 for none.")
+    ] = None,
     draft_tokens: Annotated[int | None, typer.Option(help="Longest draft, in tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<time>-<slug>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/<time>-<slug>.")
+    ] = None,
     max_calls: Annotated[int | None, typer.Option(help="Budget of model calls.")] = None,
     max_tokens_total: Annotated[
         int | None, typer.Option(help="Budget of tokens, prompts and replies together.")

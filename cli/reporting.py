@@ -27,7 +27,7 @@ def reporting(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(1) from error
     except (typer.Exit, typer.Abort):
         raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence; --debug shows all of it
+    except Exception as error:
         _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug=debug)
         raise typer.Exit(1) from error
 

@@ -92,7 +92,5 @@ def _without_environment(data: dict[str, Any]) -> dict[str, Any]:
     # unknown names stay: constructing Settings refuses them
     prefix = str(Settings.model_config["env_prefix"])
     return {
-        name: value
-        for name, value in data.items()
-        if f"{prefix}{name}".upper() not in os.environ
+        name: value for name, value in data.items() if f"{prefix}{name}".upper() not in os.environ
     }

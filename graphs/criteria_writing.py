@@ -231,9 +231,7 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
             OneTrial(task=state["task"], criterion=criterion, drafts=state["drafts"]),
         )
         for criterion in _current(state)
-        if criterion.id not in state["refused"]
-        and _key(criterion) not in tried
-        and state["drafts"]
+        if criterion.id not in state["refused"] and _key(criterion) not in tried and state["drafts"]
     ]
     return sends or "weigh"
 
@@ -371,9 +369,10 @@ def _current(state: CriteriaWriting) -> list[Criterion]:
 
 
 def _behind(slot: Slot, state: CriteriaWriting) -> list[Incident]:
-    """The incidents that the codes of a slot's category were seen in."""
+    """The incidents of the code that a slot's property comes from, else of all its category's."""
     codes = [code for code in state["codes"] if code.id in slot.category.code_ids]
-    seen = {incident for code in codes for incident in code.evidence}
+    own = [code for code in codes if code.label == slot.property.name]
+    seen = {incident for code in own or codes for incident in code.evidence}
     return [incident for incident in state["incidents"] if incident.id in seen]
 
 

@@ -11,10 +11,11 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from quillgraph.agents.asking import Role
-from quillgraph.agents.coding import IDENTITIES, open_code
+from quillgraph.agents.coding import open_code
 from quillgraph.agents.comparing import Pair, compare, merge, shown, similar_pairs, vectors
-from quillgraph.agents.constraints import Constraint
+from quillgraph.agents.constraints import Constraint, is_said_in_full
 from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, WritingTask
+from quillgraph.agents.lenses import IDENTITIES
 from quillgraph.agents.saturation import BASE, is_saturated, new_code_ratio
 from quillgraph.graphs.study import CodingRound, Study
 
@@ -22,9 +23,6 @@ T = TypeVar("T")
 
 MOST_ROUNDS = 6
 """Rounds after which coding stops, saturated or not (`algorithm.md` 6.2 step 6)."""
-
-CONSTRAINT_SHARE = 0.5
-"""Share of an incident's text at which a constraint says all of it."""
 
 NEAREST_CODES = 5
 """Known codes that a coder is shown (Thematic-LM)."""
@@ -53,7 +51,7 @@ class Coded(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class OpenCoding(Data, Coded):  # type: ignore[misc]  # the shared keys have the same types
+class OpenCoding(Data, Coded):
     """State of the stage."""
 
 
@@ -126,12 +124,9 @@ def waiting(state: Data) -> list[Incident]:
     straight to its hard criterion, as long as the request has others.
     """
     coded = set(state.get("coded", ()))
-    said = {constraint.incident_id: constraint.quote for constraint in state["constraints"]}
     left = [incident for incident in state["incidents"] if incident.id not in coded]
     open_ones = [
-        incident
-        for incident in left
-        if len(said.get(incident.id, "")) < CONSTRAINT_SHARE * len(incident.text)
+        incident for incident in left if not is_said_in_full(incident, state["constraints"])
     ]
     return open_ones if open_ones or coded else left
 

@@ -1,5 +1,7 @@
 """Where a criterion comes from: span → incident → code → category → core → criterion."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +12,7 @@ import networkx as nx
 from quillgraph.graphs.study import Grounding
 
 
-def trace(state: Grounding) -> nx.DiGraph:
+def trace(state: Grounding) -> nx.DiGraph[str]:
     """Build the provenance graph of a finished study.
 
     Nodes carry `kind` (span, incident, code, category, core, criterion) and `label`; spans also
@@ -18,7 +20,7 @@ def trace(state: Grounding) -> nx.DiGraph:
     concluded from it, and carry `relation`. A hard criterion hangs on its incident directly;
     any other hangs on its category and on the incidents that its writer cited.
     """
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     for incident in state["incidents"]:
         start, end = incident.span
         span = f"{incident.doc_id}:{start}-{end}"
@@ -42,24 +44,22 @@ def trace(state: Grounding) -> nx.DiGraph:
     graph.add_node("core", kind="core", label=state["core"].storyline)
     graph.add_edge(state["core"].category_id, "core", relation="chosen as")
     for criterion in state["criteria"]:
-        graph.add_node(
-            criterion.id, kind="criterion", label=criterion.name, tier=criterion.tier
-        )
+        graph.add_node(criterion.id, kind="criterion", label=criterion.name, tier=criterion.tier)
         _link(graph, criterion.evidence, criterion.id, "cited by")
         if criterion.category_id is not None:
             graph.add_edge(criterion.category_id, criterion.id, relation="tested by")
     return graph
 
 
-def words_behind(graph: nx.DiGraph, criterion_id: str) -> tuple[str, ...]:
+def words_behind(graph: nx.DiGraph[str], criterion_id: str) -> tuple[str, ...]:
     """Walk from a criterion back to the words that it rests on, in the order they were read."""
-    spans = [n for n in nx.ancestors(graph, criterion_id) if graph.nodes[n]["kind"] == "span"]
-    ordered = sorted(spans, key=lambda n: (graph.nodes[n]["doc"] != "request", n))
-    ordered.sort(key=lambda n: (graph.nodes[n]["doc"] != "request", graph.nodes[n]["start"]))
-    return tuple(graph.nodes[span]["text"] for span in ordered)
+    behind: set[Any] = nx.ancestors(graph, criterion_id)
+    spans = [data for node, data in graph.nodes(data=True) if node in behind and "start" in data]
+    spans.sort(key=lambda span: (span["doc"] != "request", span["doc"], span["start"]))
+    return tuple(span["text"] for span in spans)
 
 
-def coverage(graph: nx.DiGraph) -> float:
+def coverage(graph: nx.DiGraph[str]) -> float:
     """Share of the request's incidents from which a path leads to a criterion."""
     asked = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
     reached = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
@@ -67,18 +67,18 @@ def coverage(graph: nx.DiGraph) -> float:
     return len(covered) / len(asked) if asked else 0.0
 
 
-def write_json(graph: nx.DiGraph, path: Path) -> None:
+def write_json(graph: nx.DiGraph[str], path: Path) -> None:
     """Write the graph as node-link JSON."""
     data: dict[str, Any] = nx.node_link_data(graph, edges="edges")
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def write_graphml(graph: nx.DiGraph, path: Path) -> None:
+def write_graphml(graph: nx.DiGraph[str], path: Path) -> None:
     """Write the graph as GraphML, for Gephi, yEd and the like."""
     nx.write_graphml(graph, path)
 
 
-def mermaid(graph: nx.DiGraph) -> str:
+def mermaid(graph: nx.DiGraph[str]) -> str:
     """Draw the graph as a Mermaid flow chart, without the spans behind the incidents."""
     shown = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
     name = {node: f"n{number}" for number, node in enumerate(shown)}
@@ -92,7 +92,7 @@ def mermaid(graph: nx.DiGraph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _link(graph: nx.DiGraph, sources: Iterable[str], target: str, relation: str) -> None:
+def _link(graph: nx.DiGraph[str], sources: Iterable[str], target: str, relation: str) -> None:
     for source in sources:
         if source not in graph:
             raise ValueError(f"{target!r} rests on {source!r}, which is not in the study")

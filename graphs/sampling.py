@@ -68,9 +68,7 @@ def fan_out(state: Request, runtime: Runtime[Study]) -> list[Send] | str:
     return sends or END
 
 
-async def draw(
-    state: OneDraft, runtime: Runtime[Study]
-) -> Command[Literal["read", "__end__"]]:
+async def draw(state: OneDraft, runtime: Runtime[Study]) -> Command[Literal["read", "__end__"]]:
     """Write one draft and hand it to the observer."""
     study = runtime.context
     drawn = await draft(
@@ -80,7 +78,7 @@ async def draw(
         lost = Dropped(
             stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
         )
-        return Command(update=NewDraft(dropped=[lost]), goto=END)
+        return Command(update=NewDraft(dropped=[lost]), goto="__end__")
     reading = OneReading(task=state["task"], draft=drawn)
     return Command(update=NewDraft(drafts=[drawn]), goto=Send("read", reading))
 

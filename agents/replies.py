@@ -1,0 +1,37 @@
+"""Forms of replies, made for one call: the ids that may be cited are those of the call.
+
+Evidence is given by id, and the ids allowed are an enum in the JSON schema, so that even a small
+model cannot cite what is not there.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+
+def form(title: str, /, **fields: Any) -> type[BaseModel]:
+    """Make a pydantic model of required fields that refuses any other."""
+    made: dict[str, Any] = {
+        field: kind if isinstance(kind, tuple) else (kind, ...) for field, kind in fields.items()
+    }
+    return create_model(title, __config__=ConfigDict(extra="forbid"), **made)
+
+
+def one_of(choices: Iterable[str]) -> Any:
+    """One of these strings."""
+    return Literal[tuple(choices)]
+
+
+def some_of(choices: Iterable[str], most: int | None = None) -> Any:
+    """At least one of these strings, and at most `most`."""
+    allowed = tuple(choices)
+    listed: Any = list[Literal[allowed]]  # type: ignore[valid-type]  # values of this call
+    return Annotated[
+        listed, Field(min_length=1, max_length=min(most or len(allowed), len(allowed)))
+    ]
+
+
+def text(least: int, most: int) -> Any:
+    """A string of so many characters."""
+    return Annotated[str, Field(min_length=least, max_length=most)]
