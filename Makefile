@@ -8,7 +8,7 @@ BIN := .venv/bin
 PACKAGES := backends agents graphs cli
 # A folder's time changes when a module is added or removed, which is when links must be made anew.
 FOLDERS := $(shell find $(PACKAGES) -type d -not -name __pycache__)
-REQUEST ?= Write a short story about a lighthouse keeper who finds a letter that was meant for someone else.
+REQUEST ?= examples/requests/bedtime.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sync demo test check lint clean
@@ -30,13 +30,13 @@ sync: .venv/.set-up ## link modules that were added or removed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch .venv/.linked
 
-demo: setup ## write a text for a real request, with its criteria and judgements (REQUEST="...")
-	HF_HUB_OFFLINE=1 $(BIN)/quillgraph write "$(REQUEST)"
+demo: setup ## find the criteria of a real request with a real model (REQUEST=file)
+	HF_HUB_OFFLINE=1 $(BIN)/quillgraph criteria --file "$(REQUEST)" --seed 7
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/mypy $(PACKAGES) tests benchmarks
 	$(BIN)/lint-imports
 
 test: lint ## set up, check and test everything, as CI does

@@ -12,7 +12,7 @@ import networkx as nx
 from quillgraph.graphs.study import Grounding
 
 
-def trace(state: Grounding) -> nx.DiGraph[str]:
+def trace(state: Grounding) -> nx.DiGraph[Any]:
     """Build the provenance graph of a finished study.
 
     Nodes carry `kind` (span, incident, code, category, core, criterion) and `label`; spans also
@@ -20,7 +20,7 @@ def trace(state: Grounding) -> nx.DiGraph[str]:
     concluded from it, and carry `relation`. A hard criterion hangs on its incident directly;
     any other hangs on its category and on the incidents that its writer cited.
     """
-    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph: nx.DiGraph[Any] = nx.DiGraph()
     for incident in state["incidents"]:
         start, end = incident.span
         span = f"{incident.doc_id}:{start}-{end}"
@@ -51,7 +51,7 @@ def trace(state: Grounding) -> nx.DiGraph[str]:
     return graph
 
 
-def words_behind(graph: nx.DiGraph[str], criterion_id: str) -> tuple[str, ...]:
+def words_behind(graph: nx.DiGraph[Any], criterion_id: str) -> tuple[str, ...]:
     """Walk from a criterion back to the words that it rests on, in the order they were read."""
     behind: set[Any] = nx.ancestors(graph, criterion_id)
     spans = [data for node, data in graph.nodes(data=True) if node in behind and "start" in data]
@@ -59,7 +59,7 @@ def words_behind(graph: nx.DiGraph[str], criterion_id: str) -> tuple[str, ...]:
     return tuple(span["text"] for span in spans)
 
 
-def coverage(graph: nx.DiGraph[str]) -> float:
+def coverage(graph: nx.DiGraph[Any]) -> float:
     """Share of the request's incidents from which a path leads to a criterion."""
     asked = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
     reached = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
@@ -67,18 +67,18 @@ def coverage(graph: nx.DiGraph[str]) -> float:
     return len(covered) / len(asked) if asked else 0.0
 
 
-def write_json(graph: nx.DiGraph[str], path: Path) -> None:
+def write_json(graph: nx.DiGraph[Any], path: Path) -> None:
     """Write the graph as node-link JSON."""
     data: dict[str, Any] = nx.node_link_data(graph, edges="edges")
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def write_graphml(graph: nx.DiGraph[str], path: Path) -> None:
+def write_graphml(graph: nx.DiGraph[Any], path: Path) -> None:
     """Write the graph as GraphML, for Gephi, yEd and the like."""
     nx.write_graphml(graph, path)
 
 
-def mermaid(graph: nx.DiGraph[str]) -> str:
+def mermaid(graph: nx.DiGraph[Any]) -> str:
     """Draw the graph as a Mermaid flow chart, without the spans behind the incidents."""
     shown = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
     name = {node: f"n{number}" for number, node in enumerate(shown)}
@@ -92,7 +92,7 @@ def mermaid(graph: nx.DiGraph[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _link(graph: nx.DiGraph[str], sources: Iterable[str], target: str, relation: str) -> None:
+def _link(graph: nx.DiGraph[Any], sources: Iterable[str], target: str, relation: str) -> None:
     for source in sources:
         if source not in graph:
             raise ValueError(f"{target!r} rests on {source!r}, which is not in the study")

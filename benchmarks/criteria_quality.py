@@ -1,0 +1,148 @@
+"""How good are the criteria that a backend gives? Measures without a reference, over many requests.
+
+Run: python benchmarks/criteria_quality.py --backend vllm:smollm2-135m
+Reads a JSONL file of requests, prints one line a request and a table of means, and stores both in
+benchmarks/results/. Every study has a recorder of its own; several run at a time on one engine.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import time
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents import CriteriaSet, writing_task
+from quillgraph.agents.comparing import SIMILAR, vectors
+from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
+from quillgraph.backends.errors import QuillError
+from quillgraph.graphs import Grounding, Study, criteria
+
+REQUESTS = Path(__file__).parent.parent / "examples" / "requests" / "writingbench.jsonl"
+RESULTS = Path(__file__).parent / "results"
+
+
+async def measure(request: str, study: Study) -> dict[str, Any]:
+    """Run one study and measure what came out."""
+    recorder = Recorder(None, run="quality")
+    begun = time.perf_counter()
+    result = await criteria.build().compile().ainvoke(
+        {"task": writing_task(request)},
+        {"callbacks": [recorder], "recursion_limit": 100},
+        context=study,
+        version="v2",
+    )
+    state: Grounding = result.value
+    done = state["criteria_set"]
+    known = {incident.id: incident for incident in state["incidents"]}
+    return {
+        "criteria": len(done.criteria),
+        "hard": sum(criterion.kind == "hard" for criterion in done.criteria),
+        "unique_names": len({c.name.casefold() for c in done.criteria}) == len(done.criteria),
+        "grounded": fmean(
+            all(_is_verbatim(state, known, i) for i in c.evidence) for c in done.criteria
+        ),
+        "coverage": done.stats["coverage"],
+        "duplicate_pairs": await _duplicates(done, study.embeddings),
+        "dropped": len(state.get("dropped", [])),
+        "codes": done.stats["codes"],
+        "saturated": done.stats["saturated"],
+        "strength_share": done.stats["strength_share"],
+        "calls": recorder.calls,
+        "completion_tokens": recorder.completion_tokens,
+        "seconds": round(time.perf_counter() - begun, 1),
+        "names": [criterion.name for criterion in done.criteria],
+    }
+
+
+def _is_verbatim(state: Grounding, known: dict[str, Any], incident_id: str) -> bool:
+    incident = known.get(incident_id)
+    if incident is None:
+        return False
+    drafts = {draft.id: draft.text for draft in state.get("drafts", [])}
+    text = drafts.get(incident.doc_id, state["task"].request)
+    return bool(text[slice(*incident.span)] == incident.text)
+
+
+async def _duplicates(done: CriteriaSet, embeddings: Embeddings) -> int:
+    soft = [c for c in done.criteria if c.kind == "soft"]
+    near = await vectors([f"{c.name}. {c.description}" for c in soft], embeddings)
+    return sum(float(near[a] @ near[b]) > SIMILAR for a, b in combinations(range(len(soft)), 2))
+
+
+async def run(backend: ChatBackend, rows: list[dict[str, Any]], at_once: int) -> list[Any]:
+    """Study all requests, `at_once` of them at a time."""
+    study = Study.of(backend, connect_embeddings("minilm"), seed=7)
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(row: dict[str, Any]) -> dict[str, Any]:
+        async with gate:
+            try:
+                found = await measure(row["request"], study)
+            except QuillError as error:
+                found = {"error": f"{type(error).__name__}: {error}"}
+            found = {"index": row["index"], "language": row["language"], **found}
+            print(json.dumps(found, ensure_ascii=False), flush=True)
+            return found
+
+    await backend.start()
+    try:
+        return await asyncio.gather(*map(one, rows))
+    finally:
+        await backend.aclose()
+
+
+def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the requests that came to an end, and how many did not."""
+    good = [row for row in found if "error" not in row]
+    names = [name.casefold() for row in good for name in row["names"]]
+    numeric = (
+        "criteria", "hard", "unique_names", "grounded", "coverage", "duplicate_pairs", "dropped",
+        "codes", "saturated", "calls", "completion_tokens", "seconds",
+    )  # fmt: skip
+    means = {key: round(fmean(float(row[key]) for row in good), 3) for key in numeric}
+    return {
+        "requests": len(found),
+        "failed": len(found) - len(good),
+        **means,
+        "fewest_criteria": min(row["criteria"] for row in good),
+        "most_criteria": max(row["criteria"] for row in good),
+        "coverage_below_0.9": sum(row["coverage"] < 0.9 for row in good),
+        "distinct_name_share": round(len(set(names)) / len(names), 3),
+    }
+
+
+def main() -> None:
+    """Read the options, run, store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", default="vllm:smollm2-135m")
+    parser.add_argument("--requests", type=Path, default=REQUESTS)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--at-once", type=int, default=3)
+    options = parser.parse_args()
+    lines = options.requests.read_text(encoding="utf-8").splitlines()[: options.limit]
+    rows = [json.loads(line) for line in lines]
+    backend = connect(options.backend, max_concurrency=32)
+    found = asyncio.run(run(backend, rows, options.at_once))
+    summary = summarise(found)
+    print(json.dumps(summary, indent=1))
+    RESULTS.mkdir(exist_ok=True)
+    stored = {
+        "backend": options.backend,
+        "machine": f"{platform.machine()}, {platform.python_version()}",
+        "summary": summary,
+        "requests": found,
+    }
+    name = options.backend.replace(":", "-").replace("/", "-")
+    (RESULTS / f"criteria_quality-{name}.json").write_text(
+        json.dumps(stored, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()
