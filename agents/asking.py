@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic import Field as field_of
 
-from quillgraph.agents.domain import Dropped
+from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.errors import ReplyError
@@ -38,6 +38,10 @@ class Role:
     def chooses(self) -> bool:
         """Whether the backend is too small to name things in words of its own."""
         return self.items_per_call == 1
+
+    def brief(self, task: WritingTask) -> str:
+        """The request as this role reads it: whole, or cut to what its backend can hold."""
+        return task.brief if self.chooses else task.request
 
     def seed_for(self, item: str) -> int:
         """Derive a call's seed from the run's seed and what the call is about.
@@ -120,7 +124,7 @@ async def ask_each(
         answer: Any = await ask(role, messages, whole, item=item, **options)
         return Answers(tuple(answer.items))
     except ReplyError as error:
-        return _salvage(error.reply, form, stage, role.name)
+        return _salvage(error.reply, form, at_most=at_most, stage=stage, agent=role.name)
 
 
 def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
@@ -137,11 +141,18 @@ def read(reply: str, form: type[T]) -> T:
     try:
         return form.model_validate_json(reply)
     except ValidationError:
-        return form.model_validate(json_repair.loads(reply))
+        return form.model_validate(_repaired(reply))
 
 
-def _salvage(reply: str, form: type[T], stage: str, agent: str) -> Answers[T]:
-    raw = json_repair.loads(reply)
+def _repaired(reply: str) -> Any:
+    try:
+        return json_repair.loads(reply)
+    except (RecursionError, ValueError):  # brackets without end, as small models stutter them
+        return None
+
+
+def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str) -> Answers[T]:
+    raw = _repaired(reply)
     items = raw.get("items") if isinstance(raw, dict) else None
     if not isinstance(items, list) or not items:
         return Answers((), (Dropped(stage=stage, agent=agent, reason="reply", text=reply[:200]),))
@@ -152,7 +163,10 @@ def _salvage(reply: str, form: type[T], stage: str, agent: str) -> Answers[T]:
         except ValidationError as error:
             reason = f"{form.__name__}: {_complaint(error)}"
             dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(entry)[:200]))
-    return Answers(tuple(kept), tuple(dropped))
+    reason = f"{form.__name__}: more than the {at_most} that were asked for"
+    for extra in kept[at_most:]:
+        dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(extra)[:200]))
+    return Answers(tuple(kept[:at_most]), tuple(dropped))
 
 
 async def _call(

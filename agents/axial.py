@@ -13,6 +13,7 @@ from quillgraph.agents.domain import (
     PARADIGM,
     Category,
     Code,
+    Dropped,
     Property,
     Relation,
     RelationType,
@@ -78,7 +79,7 @@ async def group_codes(task: WritingTask, codes: Sequence[Code], role: Role) -> A
         role,
         render(
             "grouping",
-            request=task.brief,
+            request=role.brief(task),
             codes=_listed(codes),
             fewest=str(fewest),
             most=str(most),
@@ -105,7 +106,7 @@ async def describe_category(
         return await choose_category(task, category_id, codes, role)
     reply: Any = await ask(
         role,
-        render("axial_coding", request=task.brief, codes=_listed(codes)),
+        render("axial_coding", request=role.brief(task), codes=_listed(codes)),
         _category_form(codes),
         item="+".join(code.id for code in codes),
         temperature=0.4,
@@ -144,7 +145,12 @@ async def relate(
         max_tokens=40 * len(subjects) + 40,
     )
     relations = [Relation.model_validate(entry.model_dump()) for entry in answers.items]
-    return Answers(tuple(r for r in relations if r.src != r.dst), answers.dropped)
+    selfish = [
+        Dropped(stage="axial coding", agent=role.name, reason="relation to itself", text=r.src)
+        for r in relations
+        if r.src == r.dst
+    ]
+    return Answers(tuple(r for r in relations if r.src != r.dst), (*answers.dropped, *selfish))
 
 
 def described(categories: Sequence[Category]) -> str:

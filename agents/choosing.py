@@ -40,6 +40,9 @@ PARTS = ("opening", "middle", "close")
 
 MOST_EVIDENCE = 2
 
+MOST_PASSAGE = 600
+"""Characters of an incident that are shown; only pasted material is longer."""
+
 CUED, GUESSED = 4, 2
 """Confidence of a reading that the request's own words call for, and of any other."""
 
@@ -66,9 +69,9 @@ async def choose_coding(
         role,
         render(
             "choosing_code",
-            request=task.brief,
+            request=role.brief(task),
             identity=IDENTITIES[identity],
-            passage=incident.text,
+            passage=incident.text[:MOST_PASSAGE],
             readings="\n".join(by_name),
         ),
         form("CodingChoice", reading=one_of(by_name)),
@@ -107,7 +110,9 @@ async def choose_notes(
     Raises:
         ReplyError: If the model chooses nothing that was offered.
     """
-    demands = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    found = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    # a prohibition is read alike by all three
+    demands = list({reading.dimension.name: reading for reading in found}.values())
     offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
     for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
         offered[part] = {}
@@ -121,7 +126,7 @@ async def choose_notes(
         role,
         render(
             "choosing_notes",
-            request=task.brief,
+            request=role.brief(task),
             sentences="\n".join(f"s{n}: {draft.text[a:b]}" for n, (a, b) in enumerate(spans, 1)),
         ),
         form("NotesChoice", **{part: one_of(notes) for part, notes in offered.items()}),
@@ -149,7 +154,7 @@ async def choose_category(
         role,
         render(
             "choosing_category",
-            request=task.brief,
+            request=role.brief(task),
             codes="\n".join(f"{code.id}: {code.label}" for code in codes),
         ),
         form("CategoryChoice", leader=one_of(leaders), slots=slots),
@@ -188,7 +193,7 @@ async def choose_core(
         role,
         render(
             "choosing_core",
-            request=task.brief,
+            request=role.brief(task),
             categories="\n".join(f"{c.id}: {c.name}" for c in categories),
             relations="\n".join(f"{r.src} {r.type} {r.dst}" for r in relations) or "none",
         ),
@@ -217,7 +222,7 @@ async def choose_evidence(
         role,
         render(
             "choosing_evidence",
-            request=task.brief,
+            request=role.brief(task),
             criterion=criterion,
             passages="\n".join(f"{i.id}: {i.text[:120]}" for i in incidents),
         ),

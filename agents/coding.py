@@ -43,7 +43,7 @@ async def open_code(
     suggested = await near(passages, identity, task.language, embeddings)
     messages = render(
         "open_coding",
-        request=task.brief,
+        request=role.brief(task),
         identity=IDENTITIES[identity],
         codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
         lenses=", ".join(lens.name for lens in suggested),

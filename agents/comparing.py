@@ -105,15 +105,20 @@ def merge(
         if isinstance(entry, Coding) and entry.near in entries:
             graph.add_edge(entry.near, key)
     order = {key: place for place, key in enumerate(entries)}
-    groups = [sorted(group, key=order.__getitem__) for group in nx.connected_components(graph)]
+    groups: list[list[str]] = []
+    for component in nx.connected_components(graph):
+        members = sorted(component, key=order.__getitem__)
+        # a known code never vanishes into another: only codings have been compared with it
+        later = [key for key in members[1:] if isinstance(entries[key], Code)]
+        groups += [[key for key in members if key not in later], *([key] for key in later)]
     groups.sort(key=lambda group: order[group[0]])
     merged, number = [], len(codes)
     for group in groups:
-        members = [entries[key] for key in group]
-        known = [member for member in members if isinstance(member, Code)]
+        alike = [entries[key] for key in group]
+        known = [entry for entry in alike if isinstance(entry, Code)]
         if not known:
             number += 1
-        merged.append(_one_code(members, known[0].id if known else f"c{number}"))
+        merged.append(_one_code(alike, known[0].id if known else f"c{number}"))
     return tuple(merged)
 
 

@@ -79,7 +79,9 @@ def plan(
     dimensions = _dimensions([*needed, *others], by_id, language)
     usual = max(FEWEST_CRITERIA, USUAL_CRITERIA - hard, len(needed) + 1)
     wanted = min(MOST_CRITERIA - hard, usual)
-    faults = _pitfalls_needed([TIER_WEIGHT[tiers[c.id]] for c, _ in dimensions], wanted)
+    needed_faults = _pitfalls_needed([TIER_WEIGHT[tiers[c.id]] for c, _ in dimensions], wanted)
+    # where a study has too few dimensions, their faults fill the set
+    faults = max(needed_faults, wanted - len(dimensions))
     kept = wanted - faults
     soft = [
         Slot(
@@ -136,7 +138,7 @@ async def write_criterion(
         return await _chosen(task, slot, incidents, role)
     messages = render(
         "pitfall_writing" if slot.kind == "pitfall" else "criterion_writing",
-        request=task.brief,
+        request=role.brief(task),
         storyline=storyline,
         category=f"{slot.category.name}: {slot.category.definition}",
         passages="\n".join(f"{incident.id}: {incident.text[:200]}" for incident in incidents),
@@ -216,14 +218,28 @@ def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
 def _dimensions(
     categories: Sequence[Category], codes: Mapping[str, Code], language: str
 ) -> list[tuple[Category, Property]]:
-    """Every property of every category, round by round, then codes as properties."""
-    rounds = zip_longest(*([(c, p) for p in c.properties] for c in categories))
+    """Every property of every category, round by round, then codes as properties.
+
+    A category gives first what no category before it has given, so that a set does not look at
+    everything through one lens.
+    """
+    used: set[str] = set()
+    varied = []
+    for category in categories:
+        fresh = sorted(category.properties, key=lambda prop: _lens_name(prop) in used)
+        used.add(_lens_name(fresh[0]))
+        varied.append([(category, prop) for prop in fresh])
+    rounds = zip_longest(*varied)
     stated = [entry for entries in rounds for entry in entries if entry is not None]
     coded = zip_longest(
         *([(c, dimension_of(codes[i], language)) for i in c.code_ids] for c in categories)
     )
     every = stated + [entry for entries in coded for entry in entries if entry is not None]
     return list({(category.id, prop.name): (category, prop) for category, prop in every}.values())
+
+
+def _lens_name(dimension: Property) -> str:
+    return dimension.name.partition(":")[0]
 
 
 def _pitfalls_needed(weights: Sequence[float], wanted: int) -> int:

@@ -30,7 +30,7 @@ class WritingTask(Value):
 
     @property
     def brief(self) -> str:
-        """The request, cut where a long one would drown what a role is asked about."""
+        """The request, cut where a long one would drown a small model."""
         if len(self.request) <= BRIEF_CHARS:
             return self.request
         return self.request[:BRIEF_CHARS].rstrip() + " […]"

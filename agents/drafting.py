@@ -39,7 +39,7 @@ async def draft(task: WritingTask, number: int, role: Role, *, max_tokens: int) 
         max_tokens: Longest draft. A beginning is enough to observe.
     """
     persona = PERSONAS[number % len(PERSONAS)]
-    messages = render("sampling", persona=persona.voice, request=task.request)
+    messages = render("sampling", persona=persona.voice, request=role.brief(task))
     for attempt in range(2):
         reply = await say(
             role,

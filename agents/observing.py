@@ -38,7 +38,7 @@ async def observe(
         role,
         render(
             "observing",
-            request=task.brief,
+            request=role.brief(task),
             sentences="\n".join(f"{key}: {draft.text[a:b]}" for key, (a, b) in shown.items()),
         ),
         form("Note", sentence=one_of(shown), note=text(8, 160)),
@@ -65,4 +65,7 @@ async def observe(
 
 
 def _one_note_a_sentence(notes: tuple[Any, ...]) -> list[Any]:
-    return list({note.sentence: note for note in reversed(notes)}.values())[::-1]
+    first: dict[str, Any] = {}
+    for note in notes:
+        first.setdefault(note.sentence, note)
+    return list(first.values())

@@ -16,7 +16,13 @@ _BREAKS = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|without|avoid\w*|don't|doesn't|nor)\b|不要|不得|不能|切勿|避免|禁止|没有",
+    r"\b(?:not|no|never|without|avoid\w*|\w+n['’]t|cannot|nor)\b|不要|不得|不能|切勿|避免|禁止|没有",
+    re.IGNORECASE,
+)
+_EMPTY = re.compile(
+    r"\b(?:following|requirements?|specific|especially|such|content|aspects?|points?|etc|example)\b"
+    r"|^(?:help|more|most|some|many|also|only|other|another|first|next|finally|overall)$|^\w+ly$"
+    r"|以下|如下|内容|要求|字数|具体",
     re.IGNORECASE,
 )
 _EDGES = re.compile(r"^(?:(?:a|an|the|my|our|your|his|her|their|some|any|of)\s+)+|\s+of$", re.I)
@@ -37,9 +43,7 @@ def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
     """Cut a passage into the phrases that carry its content.
 
     Function words are the borders, as in RAKE (Rose et al. 2010). Each phrase is a verbatim
-    part of the text.
-
-    A negated clause is kept whole.
+    part of the text; a negated clause is kept in one piece.
 
     Returns:
         At most `most` phrases, longest first; the passage itself, shortened, if it has none.
@@ -47,9 +51,9 @@ def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
     is_zh = language in ("zh", "ja")
     if is_negated(text):
         return (_shortened(text, is_zh=is_zh),)
-    found = [match[0].strip('“”"「」') for match in _TITLES.finditer(text)]
+    found = [match[0].strip('“”"「」,.') for match in _TITLES.finditer(text)]
     for piece in (_ZH_BREAKS if is_zh else _BREAKS).split(text):
-        phrase = (piece or "").strip(" '’-*#")
+        phrase = (piece or "").strip(" '’-*#&")
         if not is_zh:
             phrase = _EDGES.sub("", phrase).strip()
         if _is_telling(phrase, is_zh=is_zh):
@@ -60,11 +64,17 @@ def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
 
 
 def _is_telling(phrase: str, *, is_zh: bool) -> bool:
+    if _EMPTY.search(phrase):
+        return False
     if is_zh:
         return 2 <= len(phrase) <= LONGEST_ZH
     return len(phrase) >= 4 and 1 <= len(phrase.split()) <= LONGEST_EN
 
 
 def _shortened(text: str, *, is_zh: bool) -> str:
+    # of a long clause, what is denied says more than what stands before
+    denial = _NEGATION.search(text)
+    if denial and denial.start() > LONGEST_ZH:
+        text = text[denial.start() :]
     whole = re.sub(r"^(?:and|but|please|also)\s+", "", text.strip(" \n.,;:，。；："), flags=re.I)
     return whole[:LONGEST_ZH] if is_zh else " ".join(whole.split()[: LONGEST_EN + 2])

@@ -34,7 +34,7 @@ async def score(task: WritingTask, text: str, criterion: Criterion, role: Role) 
         role,
         render(
             "scoring",
-            request=task.brief,
+            request=role.brief(task),
             text=text[:MOST_TEXT_CHARS],
             criterion=f"Criterion: {criterion.name}. {criterion.description}\n{levels}",
         ),

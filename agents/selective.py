@@ -41,7 +41,7 @@ async def select(
         role,
         render(
             "selective_coding",
-            request=task.brief,
+            request=role.brief(task),
             categories=described(categories),
             relations="\n".join(f"{r.src} {r.type} {r.dst}" for r in relations) or "none",
         ),

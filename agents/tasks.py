@@ -35,8 +35,8 @@ def writing_task(request: str) -> WritingTask:
             f"expected a request of at most {MAX_REQUEST_CHARS:,} characters, got {len(text):,}; "
             "leave out material that the text does not depend on"
         )
-    if "\x00" in text:
-        raise InputError("expected text, got binary data (a NUL byte); give a UTF-8 text file")
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InputError("expected text, got binary data; give a UTF-8 text file")
     return WritingTask(request=text, language=language_of(text), genre=genre_of(text))
 
 
@@ -44,7 +44,8 @@ def genre_of(text: str) -> str:
     """Name the genre that a request asks for; `writing` if it names none."""
     found = []
     for genre, words in GENRES.items():
-        pattern = rf"\b(?:{words})s?\b" if text.isascii() else f"(?:{words})"
+        # not \b, which Chinese characters know nothing of: no letter may go on on either side
+        pattern = rf"(?<![a-z](?=[a-z]))(?:{words})s?(?!(?<=[a-z])[a-z])"
         if match := re.search(pattern, text, re.IGNORECASE):
             found.append((match.start(), genre))
     return min(found)[1] if found else "writing"

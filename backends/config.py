@@ -55,7 +55,7 @@ class BackendSpec(BaseModel):
         if not colon or not model:
             raise ConfigError(f"expected KIND:MODEL, got {text!r}; for example vllm:smollm2-135m")
         try:
-            options = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+            options = dict(parse_qsl(query, True, strict_parsing=True)) if query else {}
         except ValueError as error:
             raise ConfigError(f"expected option=value&option=value, got {query!r}") from error
         return cls(kind=kind, model=model, base_url=url or None, options=options)  # type: ignore[arg-type]  # checked above

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -88,6 +89,10 @@ class Recorder(BaseCallbackHandler):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # a call that is cancelled ends without a word from LangChain
+        for run_id in list(self._open):
+            self.failed += 1
+            self._write(run_id, error="the run ended before the reply came")
         if self._file:
             self._file.close()
 
@@ -174,6 +179,9 @@ class Recorder(BaseCallbackHandler):
             self._file.write(record.model_dump_json() + "\n")
             self._file.flush()
         except OSError as error:
+            file, self._file = self._file, None
+            with suppress(OSError):  # closing tries to write once more
+                file.close()
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
 

@@ -21,7 +21,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    when: str
+    when: re.Pattern[str]
     """Regular expression, searched over all messages of the request joined by newlines."""
     reply: str | tuple[str, ...]
     """The reply. Of several, the n-th answers the n-th *different* request that fits and the
@@ -57,9 +57,9 @@ class ScriptedChat(ChatBackend):
     _script: Script | None = PrivateAttr(default=None)
     _seen: dict[tuple[int, str], int] = PrivateAttr(default_factory=dict)
 
-    def model_post_init(self, context: Any) -> None:
-        """Read the script, so that a broken file is found before the first call."""
-        super().model_post_init(context)
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        # here and not in a validator, which would wrap a ConfigError in a ValidationError
         if (self.reply is None) == (self.path is None):
             raise ConfigError("expected either reply= or path= for a scripted backend")
         if self.path is not None:
@@ -99,7 +99,7 @@ class ScriptedChat(ChatBackend):
         assert self._script is not None
         asked = "\n".join(turn.content for turn in request.messages)
         for number, rule in enumerate(self._script.rules):
-            if re.search(rule.when, asked):
+            if rule.when.search(asked):
                 return self._pick(number, rule, request)
         raise ReplyError(f"a rule in {self.path} for the request", asked[-160:])
 
@@ -121,7 +121,12 @@ def read_script(path: Path) -> Script:
         return Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"cannot read the script {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
-        raise ConfigError(
-            f"expected a YAML file with `rules: [{{when: ..., reply: ...}}]` in {path}: {error}"
-        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{_WANTED} in {path}, but {where}: {first['msg']}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{_WANTED} in {path}: {' '.join(str(error).split())}") from error
+
+
+_WANTED = "expected a YAML file with `rules: [{when: ..., reply: ...}]`"

@@ -47,9 +47,9 @@ class TransformersChat(ChatBackend):
     _waiting: "queue.SimpleQueue[Call]" = PrivateAttr(default_factory=queue.SimpleQueue)
     _decoder: "Decoder | None" = PrivateAttr(default=None)
 
-    def model_post_init(self, context: object) -> None:
-        """Find out at once whether the packages are there."""
-        super().model_post_init(context)
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        # here and not in a validator, which would wrap a ConfigError in a ValidationError
         for package in ("torch", "transformers", "llguidance"):
             if importlib.util.find_spec(package) is None:
                 raise ConfigError(

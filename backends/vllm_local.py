@@ -51,6 +51,7 @@ class VllmChat(ChatBackend):
         engine_options: Further `AsyncEngineArgs`, passed as they are.
     """
 
+    max_concurrency: int = Field(default=32, gt=0)
     max_model_len: int | None = None
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     engine_options: dict[str, Any] = Field(default_factory=dict)
@@ -60,9 +61,9 @@ class VllmChat(ChatBackend):
     _tokenizer: Any = PrivateAttr(default=None)
     _numbers: Any = PrivateAttr(default_factory=itertools.count)
 
-    def model_post_init(self, context: Any) -> None:
-        """Find out at once whether vLLM is there, and how large the model is."""
-        super().model_post_init(context)
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        # here and not in a validator, which would wrap a ConfigError in a ValidationError
         if importlib.util.find_spec("vllm") is None:
             raise ConfigError(
                 "vllm is not installed; `make setup` installs the build for this machine, or use "
@@ -121,6 +122,8 @@ class VllmChat(ChatBackend):
         return self._engine
 
     def _build(self) -> None:
+        # returns nothing: some frame of this thread stays referenced, and an engine that hung on
+        # it would outlive `aclose` and complain at exit
         _refuse_unguarded_script()
         for name, value in ENGINE_ENVIRONMENT.items():
             os.environ.setdefault(name, value)

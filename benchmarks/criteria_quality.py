@@ -92,7 +92,7 @@ async def run(backend: ChatBackend, rows: list[dict[str, Any]], at_once: int) ->
 
     await backend.start()
     try:
-        return await asyncio.gather(*map(one, rows))
+        return list(await asyncio.gather(*map(one, rows)))
     finally:
         await backend.aclose()
 

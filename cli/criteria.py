@@ -5,53 +5,65 @@ import json
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from langchain_core.embeddings import Embeddings
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, ChatBackend, Recorder, connect, connect_embeddings
-from quillgraph.backends.errors import BudgetReached, InputError
+from quillgraph.backends.errors import (
+    BackendError,
+    BudgetReached,
+    ConfigError,
+    InputError,
+    StorageError,
+    nearest,
+)
 from quillgraph.backends.local import default_backend
-from quillgraph.cli.display import criteria_markdown, criteria_tree, summary
+from quillgraph.cli.display import criteria_markdown, criteria_tree, reached, summary
+from quillgraph.cli.engine_log import engines_print_to
+from quillgraph.cli.progress import Watch, follow
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
 from quillgraph.graphs import criteria, provenance
-from quillgraph.graphs.study import Grounding, Study
+from quillgraph.graphs.study import ROLES, Grounding, Study
 
-STAGES = {
-    "split": "reading the request",
-    "sampling": "sampling drafts, coding the request",
-    "code_request": "sampling drafts, coding the request",
-    "code_drafts": "coding the drafts",
-    "axial_coding": "axial coding",
-    "selective_coding": "selective coding",
-    "criteria_writing": "writing and trying criteria",
-    "freeze": "freezing",
-}
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What a run computes with."""
+
+    chats: dict[str, ChatBackend]
+    """Spec to the backend that all its roles share."""
+    embeddings: Embeddings
 
 
 def read_request(request: str | None, file: Path | None) -> str:
     """Take the request from the command line or from a file.
 
     Raises:
-        InputError: If there is none, there are two, or the file is not UTF-8 text.
+        InputError: If there is none, there are two, or it is not UTF-8 text.
     """
-    if (request is None) == (file is None):
-        raise InputError("expected either a REQUEST or --file FILE; give one of them")
-    if file is None:
-        return str(request)
+    if request is not None and file is not None:
+        raise InputError("expected a REQUEST or --file FILE, got both; leave one of them out")
     try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
+        if file is not None:
+            return file.read_text(encoding="utf-8-sig")
+        if request is not None:
+            request.encode()  # the shell may have handed over bytes that are no text
+            return request
+    except UnicodeError as error:
+        place = f"{file}, got something else at byte {getattr(error, 'start', 0)}; save it as"
         raise InputError(
-            f"expected UTF-8 text in {file}, got something else at byte {error.start}; "
-            "save the file as UTF-8"
+            f"expected UTF-8 text in {place if file else 'the REQUEST; give it as'} UTF-8"
         ) from error
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
+    raise InputError("expected a REQUEST or --file FILE, got neither; say what is to be written")
 
 
 def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
@@ -61,96 +73,97 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
         QuillError: After what was finished has been written to the run folder.
     """
     task = writing_task(request)
-    said = Console(stderr=True)
+    said = Console(stderr=True, soft_wrap=True, highlight=False)
     if settings.backend is None:
         spec, reason = default_backend()
         settings = settings.model_copy(update={"backend": spec})
-        said.print(f"backend {spec}: {reason}", style="dim", highlight=False)
+        said.print(f"backend {spec}: {reason}", style="dim")
+    engines = _connected(settings)
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", criteria.build().compile().get_graph(xray=1).draw_mermaid())
     state = Grounding(task=task)
     with Recorder(folder.path / "calls.jsonl", run=folder.path.name) as recorder:
-        try:
-            asyncio.run(_study(state, settings, recorder, said))
-            status = "done"
-        except BaseException as error:
-            status = type(error).__name__
-            folder.finish(status, error=str(error), **_usage(recorder))
-            raise
-        finally:
-            _keep(folder, state)
-    folder.finish(status, **_usage(recorder))
+        _supervise(state, settings, engines, recorder, folder)
     if as_json:
         sys.stdout.write(json.dumps(_result(state, folder), ensure_ascii=False) + "\n")
     else:
-        Console().print(criteria_tree(state))
-        said.print(summary(state), highlight=False)
-        said.print(f"run folder: {folder.path}", style="dim", highlight=False)
+        Console(highlight=False).print(criteria_tree(state))
+        said.print(summary(state))
+    said.print(f"run folder: {folder.path}", style="dim")
 
 
-async def _study(state: Grounding, settings: Settings, recorder: Recorder, said: Console) -> None:
-    """Run the graph, keeping in `state` whatever has been reached."""
+def _connected(settings: Settings) -> Engines:
+    """Connect each distinct spec once; starts nothing, but finds out what is misspelt."""
+    if unknown := sorted(set(settings.roles) - set(ROLES)):
+        raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], ROLES)}")
+    specs = dict.fromkeys([str(settings.backend), *settings.roles.values()])
+    return Engines(
+        chats={spec: connect(spec) for spec in specs},
+        embeddings=connect_embeddings(settings.embeddings),
+    )
+
+
+def _supervise(
+    state: Grounding, settings: Settings, engines: Engines, recorder: Recorder, folder: RunFolder
+) -> None:
+    """Run the study, and write down how it went however it ends."""
+    log = folder.path / "engine.log"
+    with engines_print_to(log) as terminal:
+        said = Console(file=terminal, soft_wrap=True, highlight=False)
+        watch = Watch(said, recorder)
+        try:
+            with watch:
+                asyncio.run(_study(state, settings, engines, recorder, watch))
+            _keep(folder, state)
+        except BaseException as error:
+            said.print(f"stopped while {watch.stage}; {reached(state)}, kept in {folder.path}")
+            _end(folder, state, recorder, error)
+            if isinstance(error, BackendError) and log.stat().st_size:
+                raise type(error)(f"{error}; the engine's own words are in {log}") from error
+            raise
+    folder.finish("done", **_usage(recorder))
+
+
+async def _study(
+    state: Grounding, settings: Settings, engines: Engines, recorder: Recorder, watch: Watch
+) -> None:
+    """Start the engines and run the graph, keeping in `state` whatever has been reached."""
     async with AsyncExitStack() as stack:
-        study = await _cast(settings, stack, said)
+        for chat in engines.chats.values():
+            stack.push_async_callback(chat.aclose)
+        study = Study.of(
+            engines.chats[str(settings.backend)],
+            engines.embeddings,
+            seed=settings.seed,
+            budget=Budget(settings.max_calls, settings.max_tokens_total),
+            roles={name: engines.chats[spec] for name, spec in settings.roles.items()},
+            drafts=settings.drafts,
+            draft_tokens=settings.draft_tokens,
+        )
+        for chat in engines.chats.values():
+            await chat.start()
+        watch.finished("start")
         try:
             async with asyncio.timeout(settings.timeout):
-                await _follow(state, study, recorder, said)
+                await follow(state, study, recorder, watch)
         except TimeoutError as error:
             raise BudgetReached(
                 f"the {settings.timeout:g} s of the run are over; raise --timeout"
             ) from error
 
 
-async def _cast(settings: Settings, stack: AsyncExitStack, said: Console) -> Study:
-    """Connect the backends, one per distinct spec, and start their engines."""
-    backends: dict[str, ChatBackend] = {}
-
-    def backend(spec: str) -> ChatBackend:
-        if spec not in backends:
-            backends[spec] = connect(spec)
-            stack.push_async_callback(backends[spec].aclose)
-        return backends[spec]
-
-    study = Study.of(
-        backend(str(settings.backend)),
-        connect_embeddings(settings.embeddings),
-        seed=settings.seed,
-        budget=Budget(settings.max_calls, settings.max_tokens_total),
-        roles={name: backend(spec) for name, spec in settings.roles.items()},
-        drafts=settings.drafts,
-        draft_tokens=settings.draft_tokens,
-    )
-    with said.status("starting the model"):
-        for started in backends.values():
-            await started.start()
-    return study
-
-
-async def _follow(state: Grounding, study: Study, recorder: Recorder, said: Console) -> None:
-    """Stream the graph's progress to the terminal and its values into `state`."""
-    graph = criteria.build().compile()
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=said, transient=True) as progress:
-        bar = progress.add_task(STAGES["split"], total=len(STAGES))
-        async for part in graph.astream(
-            {"task": state["task"]},
-            {"callbacks": [recorder], "recursion_limit": 100},
-            context=study,
-            stream_mode=["values", "updates"],
-            version="v2",
-        ):
-            if part["type"] == "values":
-                state.update(part["data"])
-            else:
-                for node in part["data"]:
-                    progress.update(bar, advance=1, description=_next_stage(str(node)))
-
-
-def _next_stage(node: str) -> str:
-    names = list(STAGES)
-    place = names.index(node) if node in names else -1
-    return STAGES[names[min(place + 1, len(names) - 1)]]
+def _end(folder: RunFolder, state: Grounding, recorder: Recorder, error: BaseException) -> None:
+    """Write down that a run ended early, and what it had reached."""
+    status = {KeyboardInterrupt: "interrupted", BudgetReached: "budget reached"}
+    told = f"{type(error).__name__}: {error}".removesuffix(": ")
+    try:
+        _keep(folder, state)
+        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder))
+    except StorageError:
+        # a disk that is full has ended the run already; another end is told for what it was
+        if not isinstance(error, StorageError):
+            raise
 
 
 def _keep(folder: RunFolder, state: Grounding) -> None:
@@ -162,8 +175,8 @@ def _keep(folder: RunFolder, state: Grounding) -> None:
     folder.write_json("criteria.json", state["criteria_set"])
     folder.write_text("criteria.md", criteria_markdown(state))
     graph = provenance.trace(state)
-    provenance.write_json(graph, folder.path / "provenance.json")
-    provenance.write_graphml(graph, folder.path / "provenance.graphml")
+    folder.write("provenance.json", partial(provenance.write_json, graph))
+    folder.write("provenance.graphml", partial(provenance.write_graphml, graph))
     folder.write_text("provenance.mmd", provenance.mermaid(graph))
 
 

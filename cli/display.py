@@ -1,10 +1,13 @@
-"""How criteria look to a person: a tree with the words behind each branch, and Markdown."""
+"""How results look to a person: criteria as a tree with the words behind it, and Markdown."""
 
-from rich.console import Group
+from collections.abc import Sequence
+
+from rich.console import Console, Group
 from rich.text import Text
 from rich.tree import Tree
 
 from quillgraph.agents.domain import LEVELS, Criterion, Incident
+from quillgraph.cli.doctor import Finding
 from quillgraph.graphs.study import Grounding
 
 LONGEST_QUOTE = 90
@@ -20,11 +23,12 @@ def criteria_tree(state: Grounding) -> Tree:
         branch = tree.add(Text("Checked by code", style="cyan"))
         for criterion in hard:
             branch.add(_leaf(criterion, incidents))
-    for category in state["categories"]:
+    core = done.core.category_id
+    for category in sorted(state["categories"], key=lambda c: c.id != core):
         mine = [c for c in done.criteria if c.category_id == category.id]
         if mine:
-            core = " (core)" if category.id == done.core.category_id else ""
-            branch = tree.add(Text(f"{category.name}{core}", style="cyan"))
+            mark = " (core)" if category.id == core else ""
+            branch = tree.add(Text(f"{category.name}{mark}", style="cyan"))
             for criterion in mine:
                 branch.add(_leaf(criterion, incidents))
     return tree
@@ -43,8 +47,9 @@ def criteria_markdown(state: Grounding) -> str:
             f"weight {criterion.weight:g})*",
             "",
         ]
-        lines += [f"- **{band}** {criterion.levels[band]}" for band in LEVELS if criterion.levels]
-        lines += ["", *(f"> {_quote(incidents[i])}" for i in criterion.evidence), ""]
+        if criterion.levels:
+            lines += [*(f"- **{band}** {criterion.levels[band]}" for band in LEVELS), ""]
+        lines += ["Rests on:", "", *(f"- {_quote(incidents[i])}" for i in criterion.evidence), ""]
     lines += [f"`sha256 {done.sha256}`", ""]
     return "\n".join(lines)
 
@@ -52,14 +57,42 @@ def criteria_markdown(state: Grounding) -> str:
 def summary(state: Grounding) -> str:
     """Say in one line how the study went."""
     stats = state["criteria_set"].stats
-    trace = stats["saturation"]
+    rounds = len(stats["saturation"])
     ended = "saturated" if stats["saturated"] else "not saturated"
     dropped = sum(stats["dropped"].values())
     return (
-        f"{len(state['criteria'])} criteria from {stats['codes']} codes in "
-        f"{stats['categories']} categories; coverage {stats['coverage']:.0%}; "
-        f"{ended} after {len(trace)} rounds; {dropped} replies or items dropped"
+        f"{_counted(len(state['criteria']), 'criterion', 'criteria')} from "
+        f"{_counted(stats['codes'], 'code')} in "
+        f"{_counted(stats['categories'], 'category', 'categories')}; "
+        f"{stats['coverage']:.0%} of the request covered; "
+        f"{ended} after {_counted(rounds, 'round')} of coding"
+        + (f"; {_counted(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
     )
+
+
+def reached(state: Grounding) -> str:
+    """Say what a study that ended early has reached."""
+    counts = [
+        _counted(len(state["incidents"]), "incident") if state.get("incidents") else "",
+        _counted(len(state["drafts"]), "draft") if state.get("drafts") else "",
+        _counted(len(state["codes"]), "code") if state.get("codes") else "",
+        _counted(len(state["categories"]), "category", "categories")
+        if state.get("categories")
+        else "",
+    ]
+    return f"reached: {', '.join(filter(None, counts)) or 'nothing yet'}"
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print what the doctor found, a line each, and what to do about it on the next."""
+    console = Console(soft_wrap=True, highlight=False)
+    colours = {"ok": "green", "absent": "yellow", "trouble": "red"}
+    width = max(len(finding.topic) for finding in findings)
+    for finding in findings:
+        state = (f"{finding.state:8}", colours[finding.state])
+        console.print(Text.assemble(state, f"{finding.topic:{width}}  {finding.found}"))
+        if finding.advice:
+            console.print(Text(f"{'':{width + 8}}  → {finding.advice}", style="dim"))
 
 
 def _leaf(criterion: Criterion, incidents: dict[str, Incident]) -> Group:
@@ -73,3 +106,7 @@ def _quote(incident: Incident) -> str:
     words = " ".join(incident.text.split())
     short = words if len(words) <= LONGEST_QUOTE else words[: LONGEST_QUOTE - 1] + "…"
     return f"“{short}” [{incident.id}]"
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -15,18 +15,22 @@ def reporting(*, debug: bool) -> Iterator[None]:
     Statuses: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was
     reached, 1 anything else.
     """
-    from quillgraph.backends.errors import QuillError
+    from quillgraph.backends.errors import QuillError, ReplyError
 
     try:
         yield
+    except ReplyError as error:
+        advice = "calls.jsonl in the run folder has every reply; a larger model may do better"
+        _say(f"{error}; {advice}", debug=debug)
+        raise typer.Exit(error.exit_status) from error
     except QuillError as error:
         _say(str(error), debug=debug)
         raise typer.Exit(error.exit_status) from error
     except KeyboardInterrupt as error:
-        _say("stopped; what was finished is kept", debug=False)
+        _say("interrupted", debug=debug)
         raise typer.Exit(1) from error
-    except (typer.Exit, typer.Abort):
-        raise
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise  # typer's own business; it knows what to do about a closed pipe, too
     except Exception as error:
         _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug=debug)
         raise typer.Exit(1) from error
@@ -35,4 +39,5 @@ def reporting(*, debug: bool) -> Iterator[None]:
 def _say(message: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exc(file=sys.stderr)
-    sys.stderr.write(f"quillgraph: {message}\n")
+    # parsers of YAML and servers tell their errors in many lines
+    sys.stderr.write(f"quillgraph: {' '.join(message.split())}\n")

@@ -3,9 +3,10 @@
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,13 @@ class RunFolder:
         settings: The run's settings, for `run.json`. Keys and secrets do not belong in it.
 
     Raises:
-        StorageError: If the folder cannot be made or written, or holds another run.
+        StorageError: If the folder cannot be made or written, or holds files already.
     """
 
     def __init__(self, out: Path | None, title: str, settings: dict[str, Any]) -> None:
         started = datetime.now(UTC)
         name = f"{started:%Y%m%d-%H%M%S}-{slug(title)}"
-        self.path = out if out is not None else Path("runs") / name
-        if (self.path / "run.json").exists():
-            raise StorageError(f"{self.path} holds a run already; choose another --out")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make the run folder {self.path}: {error}") from error
+        self.path = _given(out) if out is not None else _new(Path("runs"), name)
         self._run = {
             "started": started.isoformat(timespec="seconds"),
             "status": "running",
@@ -56,12 +51,20 @@ class RunFolder:
         self._run |= {"status": status, "finished": finished, **facts}
         self.write_json("run.json", self._run)
 
+    def write(self, name: str, write: Callable[[Path], object]) -> None:
+        """Have a file written whole: one that was there stays until the new one is complete."""
+        path = self.path / name
+        part = path.with_name(f"{name}.part")
+        try:
+            write(part)
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
     def write_text(self, name: str, text: str) -> None:
         """Write a text file."""
-        try:
-            (self.path / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path / name}: {error.strerror}") from error
+        self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
 
     def write_json(self, name: str, value: object) -> None:
         """Write a value as JSON; pydantic values anywhere in it are dumped."""
@@ -93,4 +96,36 @@ def versions() -> dict[str, str]:
 def _plain(value: object) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    return str(value)
+    raise TypeError(f"expected a value that JSON can hold, got {value!r}")
+
+
+def _given(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = next(folder.iterdir(), None)
+    except OSError as error:
+        raise StorageError(f"cannot make the run folder {folder}: {error.strerror}") from error
+    if (folder / "run.json").exists():
+        raise StorageError(f"{folder} holds a run already; choose another --out")
+    if held is not None:
+        raise StorageError(
+            f"expected a new or an empty folder to keep the run in, but {folder} holds "
+            f"{held.name}; choose another --out"
+        )
+    return folder
+
+
+def _new(parent: Path, name: str) -> Path:
+    """Make a folder of this name; runs that start in the same second get a number."""
+    for number in count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StorageError(
+                f"cannot make the run folder {folder}: {error.strerror}; choose one with --out"
+            ) from error
+        return folder
+    raise AssertionError("unreachable")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 
@@ -43,17 +43,26 @@ def load_settings(config: Path | None, **given: Any) -> Settings:
         InputError: If the file cannot be read.
     """
     chosen = {name: value for name, value in given.items() if value is not None and value != {}}
+    # the environment fills what neither the command line nor the file sets
+    values = _without_environment(_read(config))
+    if "roles" in chosen and isinstance(values.get("roles"), dict):
+        chosen["roles"] = {**values["roles"], **chosen["roles"]}
     try:
-        # the environment fills what neither the command line nor the file sets
-        return Settings(**{**_without_environment(_read(config)), **chosen})
+        return Settings(**{**values, **chosen})
+    except SettingsError as error:
+        raise ConfigError(
+            'QUILLGRAPH_ROLES: expected JSON like {"coder": "vllm:smollm2-135m"}, got '
+            f"{os.environ.get('QUILLGRAPH_ROLES')!r}"
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             guess = nearest(name, Settings.model_fields)
-            raise ConfigError(f"unknown setting {name!r}: {guess}") from error
-        message = f"setting {name!r}: {first['msg']}, got {first['input']!r}"
-        raise ConfigError(message) from error
+            raise ConfigError(f"unknown setting {name!r} in {config}: {guess}") from error
+        where = _where(name, chosen, config)
+        expected = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+        raise ConfigError(f"{where}: {expected}, got {first['input']!r}") from error
 
 
 def parse_roles(pairs: list[str]) -> dict[str, str]:
@@ -90,7 +99,21 @@ def _read(config: Path | None) -> dict[str, Any]:
 def _without_environment(data: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a file what the environment sets, so that the environment wins."""
     # unknown names stay: constructing Settings refuses them
-    prefix = str(Settings.model_config["env_prefix"])
-    return {
-        name: value for name, value in data.items() if f"{prefix}{name}".upper() not in os.environ
-    }
+    return {name: value for name, value in data.items() if not _in_environment(name)}
+
+
+def _in_environment(name: str) -> bool:
+    variable = _variable(name)
+    return any(each.upper() == variable for each in os.environ)
+
+
+def _variable(name: str) -> str:
+    return f"{Settings.model_config['env_prefix']}{name}".upper()
+
+
+def _where(name: str, chosen: dict[str, Any], config: Path | None) -> str:
+    """Name the place that a setting's value came from."""
+    setting = name.split(".")[0]
+    if setting in chosen:
+        return f"--{setting.replace('_', '-')}"
+    return _variable(setting) if _in_environment(setting) else f"{name} in {config}"

@@ -184,7 +184,7 @@ def deal_slots(state: CriteriaWriting) -> list[Send]:
                 incidents=_behind(slot, state),
                 storyline=state["core"].storyline,
                 taken=[c.name for slot_id, c in versions.items() if slot_id != slot.id],
-                complaint=refused[slot.id].reason if slot.id in refused else "",
+                complaint=_complaint(slot, state),
             ),
         )
         for slot in due
@@ -374,6 +374,12 @@ def _behind(slot: Slot, state: CriteriaWriting) -> list[Incident]:
     own = [code for code in codes if code.label == slot.property.name]
     seen = {incident for code in own or codes for incident in code.evidence}
     return [incident for incident in state["incidents"] if incident.id in seen]
+
+
+def _complaint(slot: Slot, state: CriteriaWriting) -> str:
+    """What was wrong with the last version, by name: the same fault twice is two complaints."""
+    finding = state.get("refused", {}).get(slot.id)
+    return f"{state['versions'][slot.id].name!r}: {finding.reason}" if finding else ""
 
 
 def _key(criterion: Criterion) -> str:

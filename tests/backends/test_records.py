@@ -1,18 +1,19 @@
 """The recorder, under a real graph that fans out and nests."""
 
+import asyncio
 import json
 import operator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from quillgraph.backends.budgets import Budget
-from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, ServerFailed, StorageError
 from quillgraph.backends.records import CallRecord, Recorder, peak_in_flight, read_records
 from quillgraph.backends.scripted import ScriptedChat
@@ -160,15 +161,52 @@ async def test_a_failed_call_is_recorded_with_its_error_and_place(tmp_path: Path
     assert (recorder.calls, recorder.failed) == (1, 1)
 
 
-async def test_a_call_that_a_budget_refused_is_no_record(tmp_path: Path) -> None:
+class Refuser(BaseCallbackHandler):
+    """Refuses every call before it begins."""
+
+    raise_error = True
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        raise BudgetReached("no more")
+
+
+async def test_a_call_that_another_handler_refused_is_no_record(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     with Recorder(path, "run-1") as recorder:
-        # the recorder first: LangChain drops the handlers that come after one that refuses
-        both = under(recorder, Budget(max_calls=1))
-        await says().ainvoke("a", config=both)
+        await says().ainvoke("a", config=under(recorder))
         with pytest.raises(BudgetReached):
-            await says().ainvoke("b", config=both)
+            await says().ainvoke("b", config=under(Refuser(), recorder))
     assert [asked(record) for record in read_records(path)] == ["a"]
+
+
+async def test_a_call_that_was_cancelled_is_recorded_when_the_run_ends(tmp_path: Path) -> None:
+    begun, path = asyncio.Event(), tmp_path / "calls.jsonl"
+
+    class Waiting(ScriptedChat):
+        async def _complete(self, request: ChatRequest) -> Completion:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError("never answered")
+
+    with Recorder(path, "run-1") as recorder:
+        call = asyncio.ensure_future(
+            Waiting(reply=lambda _: "so").ainvoke("a", config=under(recorder))
+        )
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    (record,) = read_records(path)
+    assert (asked(record), record.reply) == ("a", None)
+    assert record.error == "the run ended before the reply came"
+    assert (recorder.calls, recorder.failed) == (1, 1)
+
+
+async def test_a_disk_that_is_full_is_said_once_and_by_the_name_of_the_file() -> None:
+    full = Path("/dev/full")
+    with pytest.raises(StorageError, match="cannot write /dev/full: No space left"):  # noqa: SIM117
+        with Recorder(full, "run-1") as recorder:
+            await says().ainvoke("a", config=under(recorder))
 
 
 async def test_a_foreign_chat_model_is_recorded_too(tmp_path: Path) -> None:
@@ -214,7 +252,6 @@ async def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     assert read_records(path) == records[:-1]
 
 
-@pytest.mark.xfail(strict=True, reason="read_records splits at U+2028 and stops there")
 async def test_unicode_line_separators_in_a_reply_do_not_split_a_record(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     with Recorder(path, "run-1") as recorder:

@@ -1,0 +1,131 @@
+"""Phrases of a passage."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quillgraph.agents.phrases import LONGEST_EN, LONGEST_ZH, is_negated, phrases
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "a lighthouse keeper",
+            "the old sea wall",
+            "who never sleeps",
+            "please write",
+            "about",
+            "of",
+            "don’t shout",
+            "“The Red Door”",
+            "'quoted'",
+            "- item",
+            "3,5",
+            ",",
+            ".",
+            "\n",
+            "  ",
+            "写一首诗",
+            "关于大海的",
+            "不要押韵",
+            "《红门》",
+            "，",
+            "。",
+        ]
+    ),
+    max_size=10,
+).map(" ".join)
+LANGUAGES = st.sampled_from(["en", "zh", "ja", "fr", "und"])
+
+
+def without_blanks(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(PIECES | st.text(max_size=80), LANGUAGES, st.integers(1, 8))
+def test_phrases_are_verbatim_parts_of_the_passage(text: str, language: str, most: int) -> None:
+    found = phrases(text, language, most)
+    # a shortened passage may have its blanks and line breaks evened out
+    assert all(without_blanks(phrase) in without_blanks(text) for phrase in found)
+    assert 1 <= len(found) <= most
+    assert len(set(found)) == len(found)
+
+
+@given(PIECES, LANGUAGES)
+def test_phrases_stay_short_and_the_longest_come_first(text: str, language: str) -> None:
+    found = phrases(text, language)
+    assert sorted(found, key=len, reverse=True) == list(found)
+    if language == "zh":
+        # a title in quotation marks may be longer
+        assert all(len(phrase) <= max(LONGEST_ZH, 20) for phrase in found)
+    elif "“" not in text and "《" not in text:
+        assert all(len(phrase.split()) <= LONGEST_EN + 2 for phrase in found)
+
+
+@given(PIECES, LANGUAGES)
+def test_a_negated_passage_is_one_phrase(text: str, language: str) -> None:
+    if is_negated(text):
+        assert len(phrases(text, language)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "Write a story about an old lighthouse keeper and the winter storm",
+            ("old lighthouse keeper", "winter storm", "story"),
+        ),
+        ("set in the harbour of Lisbon", ("harbour of Lisbon",)),
+        ("my grandmother's kitchen at night", ("grandmother's kitchen", "night")),
+        # nothing carries content: the passage itself, without its first word
+        ("Please do it for us", ("do it for us",)),
+    ],
+)
+def test_english_phrases_lie_between_function_words(text: str, found: tuple[str, ...]) -> None:
+    assert phrases(text, "en") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("请写一首关于大海的诗，语言优美", ("语言优美", "大海")),
+        ("描写故乡的冬天和母亲", ("描写故乡", "冬天", "母亲")),
+    ],
+)
+def test_chinese_phrases_lie_between_function_words(text: str, found: tuple[str, ...]) -> None:
+    assert phrases(text, "zh") == found
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Do not use the word love.", "Do not use the word love"),
+        ("and never mention the war,", "never mention the war"),
+        ("Don’t name the feeling", "Don’t name the feeling"),
+        ("It can't be sad", "It can't be sad"),
+        ("without a single adjective", "without a single adjective"),
+    ],
+)
+def test_a_prohibition_is_kept_whole(text: str, kept: str) -> None:
+    # "use the word love" would ask for the opposite
+    assert is_negated(text)
+    assert phrases(text, "en") == (kept,)
+
+
+def test_a_title_is_a_phrase_though_it_holds_function_words() -> None:
+    assert phrases("titled “Gone with the Wind”", "en")[0] == "Gone with the Wind"
+    assert phrases("以《我和我的祖国》为题", "zh")[0] == "《我和我的祖国》"
+
+
+def test_a_chinese_prohibition_is_kept_whole() -> None:
+    assert phrases("不要直接写出悲伤。", "zh") == ("不要直接写出悲伤",)
+    assert phrases("避免使用任何形容词或者副词以及成语", "zh") == ("避免使用任何形容词或者副词以",)
+
+
+@pytest.mark.parametrize("text", ["a knotted rope", "nothing but sea", "noble", "写一首诗"])
+def test_words_that_only_look_like_a_negation_are_none(text: str) -> None:
+    assert not is_negated(text)
+
+
+def test_the_most_phrases_may_be_fewer() -> None:
+    text = "red door, blue window, green garden, white fence"
+    assert phrases(text, "en", most=2) == ("green garden", "blue window")

@@ -1,0 +1,125 @@
+"""The backend that answers by rule."""
+
+from pathlib import Path
+
+import pytest
+
+from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.errors import ConfigError, ReplyError
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.backends.traces import trace_of
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "script.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+async def said(chat: ScriptedChat, *questions: str) -> list[str]:
+    return [str((await chat.ainvoke(question)).content) for question in questions]
+
+
+async def test_the_first_rule_that_fits_answers(tmp_path: Path) -> None:
+    path = script(
+        tmp_path,
+        """
+        rules:
+          - {when: "sea|shore", reply: "salt"}
+          - {when: "sea", reply: "never said"}
+          - {when: "", reply: "anything"}
+        """,
+    )
+    assert await said(ScriptedChat(path=path), "the sea", "a hill") == ["salt", "anything"]
+
+
+async def test_a_rule_sees_all_messages_of_a_request(tmp_path: Path) -> None:
+    chat = ScriptedChat(path=script(tmp_path, 'rules: [{when: "(?s)wise.*owl", reply: "hoo"}]'))
+    message = await chat.ainvoke([("system", "You are wise"), ("user", "as an owl")])
+    assert message.content == "hoo"
+
+
+async def test_several_replies_go_to_different_requests_and_the_last_stays(
+    tmp_path: Path,
+) -> None:
+    chat = ScriptedChat(
+        path=script(tmp_path, 'rules: [{when: "line", reply: [first, second]}]'),
+    )
+    asked = ["line a", "line b", "line c", "line a", "line b"]
+    # a and b are the 1st and 2nd different requests; c is beyond the list; a and b come again
+    assert await said(chat, *asked) == ["first", "second", "second", "first", "second"]
+
+
+async def test_a_request_that_no_rule_fits_is_said_with_its_end(tmp_path: Path) -> None:
+    path = script(tmp_path, "rules: [{when: sea, reply: salt}]")
+    with pytest.raises(ReplyError, match=r"script\.yaml.*a hill"):
+        await ScriptedChat(path=path).ainvoke("a hill")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rules: []", "rules"),
+        ("rules: [{when: sea}]", "reply"),
+        ("rules: [{when: sea, reply: salt, then: x}]", "then"),
+        ("just words", "script.yaml"),
+        ("rules: [", "script.yaml"),
+        ("", "script.yaml"),
+    ],
+)
+def test_a_file_without_rules_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ScriptedChat(path=script(tmp_path, text))
+    assert "script.yaml" in str(caught.value)
+    assert named in str(caught.value)
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused_before_the_first_call(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError, match=r"script\.yaml"):
+        ScriptedChat(path=script(tmp_path, 'rules: [{when: "(sea", reply: salt}]'))
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
+        ScriptedChat(path=tmp_path / "none.yaml")
+
+
+def test_a_function_or_a_file_but_one_of_them(tmp_path: Path) -> None:
+    path = script(tmp_path, "rules: [{when: sea, reply: salt}]")
+    with pytest.raises(ConfigError, match=r"reply= or path="):
+        ScriptedChat()
+    with pytest.raises(ConfigError, match=r"reply= or path="):
+        ScriptedChat(path=path, reply=lambda _: "so")
+
+
+async def test_a_trace_holds_the_bytes_of_prompt_and_reply() -> None:
+    message = await ScriptedChat(reply=lambda _: "só").ainvoke("hi")
+    trace = trace_of(message)
+    assert trace is not None
+    assert bytes(trace.prompt_ids) == b"hi"
+    assert bytes(trace.completion_ids) == "só".encode()
+    # one log-probability per byte: s is one, ó is two
+    assert trace.logprobs == (0.0, 0.0, 0.0)
+    assert trace.finish_reason == "stop"
+
+
+async def test_a_reply_longer_than_allowed_is_cut_and_says_so() -> None:
+    message = await ScriptedChat(reply=lambda _: "só").ainvoke("hi", max_tokens=2)
+    # the second byte is half of ó, which cannot be shown
+    assert message.content == "s"
+    assert message.response_metadata["finish_reason"] == "length"
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["output_tokens"] == 2
+
+
+async def test_a_function_is_given_the_whole_request() -> None:
+    asked: list[ChatRequest] = []
+
+    def reply(request: ChatRequest) -> str:
+        asked.append(request)
+        return "so"
+
+    await ScriptedChat(reply=reply).ainvoke("hi", temperature=0.0, seed=4)
+    assert (asked[0].messages[0].content, asked[0].temperature, asked[0].seed) == ("hi", 0.0, 4)
