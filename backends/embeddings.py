@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import logging
 import threading
 from collections import OrderedDict
 from importlib.util import find_spec
@@ -15,6 +16,8 @@ from langchain_core.embeddings import Embeddings
 
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.models import pull
+
+logger = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
 
@@ -39,7 +42,7 @@ def connect_embeddings(name: str) -> Embeddings:
     if name == "lexical":
         return LexicalEmbeddings()
     if name == "minilm":
-        return SentenceEmbeddings(pull(name))
+        return SentenceEmbeddings(pull(name, progress=logger.info))
     if name and (folder := Path(name).expanduser()).is_dir():
         return SentenceEmbeddings(folder)
     guess = nearest(name, ["minilm", "lexical"])

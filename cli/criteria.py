@@ -26,7 +26,7 @@ from quillgraph.backends.errors import (
 from quillgraph.backends.local import default_backend
 from quillgraph.cli.display import criteria_markdown, criteria_tree, reached, summary
 from quillgraph.cli.engine_log import engines_print_to
-from quillgraph.cli.progress import Watch, follow
+from quillgraph.cli.progress import Watch, follow, log_shown, plain_console
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
 from quillgraph.graphs import criteria, provenance
@@ -73,12 +73,13 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
         QuillError: After what was finished has been written to the run folder.
     """
     task = writing_task(request)
-    said = Console(stderr=True, soft_wrap=True, highlight=False)
+    said = plain_console(sys.stderr)
     if settings.backend is None:
         spec, reason = default_backend()
         settings = settings.model_copy(update={"backend": spec})
         said.print(f"backend {spec}: {reason}", style="dim")
-    engines = _connected(settings)
+    with log_shown(said):
+        engines = _connected(settings)
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", criteria.build().compile().get_graph(xray=1).draw_mermaid())
@@ -88,7 +89,7 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(_result(state, folder), ensure_ascii=False) + "\n")
     else:
-        Console(highlight=False).print(criteria_tree(state))
+        Console().print(criteria_tree(state))
         said.print(summary(state))
     said.print(f"run folder: {folder.path}", style="dim")
 
@@ -110,7 +111,7 @@ def _supervise(
     """Run the study, and write down how it went however it ends."""
     log = folder.path / "engine.log"
     with engines_print_to(log) as terminal:
-        said = Console(file=terminal, soft_wrap=True, highlight=False)
+        said = plain_console(terminal)
         watch = Watch(said, recorder)
         try:
             with watch:
@@ -132,25 +133,37 @@ async def _study(
     async with AsyncExitStack() as stack:
         for chat in engines.chats.values():
             stack.push_async_callback(chat.aclose)
-        study = Study.of(
-            engines.chats[str(settings.backend)],
-            engines.embeddings,
-            seed=settings.seed,
-            budget=Budget(settings.max_calls, settings.max_tokens_total),
-            roles={name: engines.chats[spec] for name, spec in settings.roles.items()},
-            drafts=settings.drafts,
-            draft_tokens=settings.draft_tokens,
-        )
-        for chat in engines.chats.values():
-            await chat.start()
-        watch.finished("start")
+        limit = asyncio.timeout(settings.timeout)
         try:
-            async with asyncio.timeout(settings.timeout):
+            study = await _cast(settings, engines)
+            watch.finished("start")
+            async with limit:
                 await follow(state, study, recorder, watch)
+        except asyncio.CancelledError:
+            watch.stopping()  # an engine may take a while to close
+            raise
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             raise BudgetReached(
                 f"the {settings.timeout:g} s of the run are over; raise --timeout"
             ) from error
+
+
+async def _cast(settings: Settings, engines: Engines) -> Study:
+    """Give every role its model, and start the models."""
+    study = Study.of(
+        engines.chats[str(settings.backend)],
+        engines.embeddings,
+        seed=settings.seed,
+        budget=Budget(settings.max_calls, settings.max_tokens_total),
+        roles={name: engines.chats[spec] for name, spec in settings.roles.items()},
+        drafts=settings.drafts,
+        draft_tokens=settings.draft_tokens,
+    )
+    for chat in engines.chats.values():
+        await chat.start()
+    return study
 
 
 def _end(folder: RunFolder, state: Grounding, recorder: Recorder, error: BaseException) -> None:

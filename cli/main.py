@@ -210,8 +210,10 @@ def list_models(*, as_json: AsJson = False, debug: Debug = False) -> None:
             sys.stdout.write(json.dumps(rows, default=str) + "\n")
             return
         for model in models:
-            where = model.path if model.path else "not pulled"
-            sys.stdout.write(f"{model.name}\t{model.size_mb} MB\t{model.licence}\t{where}\n")
+            where = model.path if model.pulled else "not pulled"
+            size = f"{model.size_mb} MB"
+            row = f"{model.name:13} {model.use:10} {size:>7}  {model.licence:10} {where}"
+            sys.stdout.write(f"{row}\n")
 
 
 def main() -> None:

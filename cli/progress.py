@@ -1,12 +1,12 @@
 """A running study, as its user sees it: where it is, and what it has reached."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TextIO, cast
 
 from rich.console import Console
-from rich.highlighter import NullHighlighter
-from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quillgraph.backends import Recorder
@@ -33,10 +33,34 @@ REPLACED = ("codes", "saturation", "categories", "core", "tiers")
 """What a node of a stage writes whole."""
 
 
+def plain_console(file: TextIO) -> Console:
+    """Make a console that prints words as they are: paths stay whole, brackets stay brackets."""
+    return Console(file=file, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def log_shown(said: Console) -> Iterator[None]:
+    """Show what the package logs: a model that is being fetched, a server that counts nothing."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.print(record.getMessage(), style="dim")
+
+    logger, handler = logging.getLogger("quillgraph"), Shown()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
 class Watch:
     """Shows where a study is: a bar on a terminal, a line per stage elsewhere.
 
-    What the package logs is shown too. Use it as a context manager.
+    What the package logs is shown too. Use it as a context manager, once.
 
     Args:
         said: Console for the user's eyes.
@@ -54,14 +78,12 @@ class Watch:
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._bar = self._progress.add_task(self.stage, total=len(STAGES), calls=0)
-        self._handler = RichHandler(
-            logging.WARNING, said, show_time=False, show_path=False, highlighter=NullHighlighter()
-        )
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        logging.getLogger("quillgraph").addHandler(self._handler)
-        self._progress.start()
-        self._say()
+        self._open.enter_context(self._progress)
+        self._open.enter_context(log_shown(self._said))
+        self._say(self.stage)
         return self
 
     def __exit__(
@@ -70,8 +92,7 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
-        logging.getLogger("quillgraph").removeHandler(self._handler)
+        self._open.close()
 
     @property
     def stage(self) -> str:
@@ -91,11 +112,16 @@ class Watch:
             calls=self._recorder.calls,
         )
         if self.stage != before:
-            self._say()
+            self._say(self.stage)
 
-    def _say(self) -> None:
+    def stopping(self) -> None:
+        """Say that the run has been told to stop, and does."""
+        self._progress.update(self._bar, description="stopping")
+        self._say("stopping")
+
+    def _say(self, doing: str) -> None:
         if not self._said.is_terminal:
-            self._said.print(f"{self.stage} …", style="dim", highlight=False)
+            self._said.print(f"{doing} …", style="dim")
 
 
 async def follow(state: Grounding, study: Study, recorder: Recorder, watch: Watch) -> None:

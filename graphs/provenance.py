@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import networkx as nx
 
 from quillgraph.graphs.study import Grounding
+
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def trace(state: Grounding) -> nx.DiGraph[Any]:
@@ -42,12 +45,12 @@ def trace(state: Grounding) -> nx.DiGraph[Any]:
         graph.add_node(category.id, kind="category", label=category.name)
         _link(graph, category.code_ids, category.id, "part of")
     graph.add_node("core", kind="core", label=state["core"].storyline)
-    graph.add_edge(state["core"].category_id, "core", relation="chosen as")
+    _link(graph, [state["core"].category_id], "core", "chosen as")
     for criterion in state["criteria"]:
         graph.add_node(criterion.id, kind="criterion", label=criterion.name, tier=criterion.tier)
         _link(graph, criterion.evidence, criterion.id, "cited by")
         if criterion.category_id is not None:
-            graph.add_edge(criterion.category_id, criterion.id, relation="tested by")
+            _link(graph, [criterion.category_id], criterion.id, "tested by")
     return graph
 
 
@@ -74,8 +77,14 @@ def write_json(graph: nx.DiGraph[Any], path: Path) -> None:
 
 
 def write_graphml(graph: nx.DiGraph[Any], path: Path) -> None:
-    """Write the graph as GraphML, for Gephi, yEd and the like."""
-    nx.write_graphml(graph, path)
+    """Write the graph as GraphML, for Gephi, yEd and the like.
+
+    What XML cannot carry, such as a form feed in a request, becomes U+FFFD.
+    """
+    legible = graph.copy()
+    for _, data in legible.nodes(data=True):
+        data.update({k: _NOT_XML.sub("\ufffd", v) for k, v in data.items() if isinstance(v, str)})
+    nx.write_graphml(legible, path)
 
 
 def mermaid(graph: nx.DiGraph[Any]) -> str:

@@ -1,8 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from quillgraph.backends.models import pull
+
+# read when LangGraph is imported: checkpoints then hold only what the graphs' states declare
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,13 @@ def test_groups_part_the_codes_and_keep_their_order(
     assert len(groups) <= max(most, fewest)
 
 
+def test_groups_that_nothing_joins_are_merged_down_to_the_most(code: MakeCode) -> None:
+    # twelve axes with four codes each would make twelve groups; 48 codes may form ten
+    codes = [code(f"c{n}") for n in range(48)]
+    assert category_range(48) == (4, 10)
+    assert len(group_by_meaning(codes, np.repeat(np.eye(12), 4, axis=0))) == 10
+
+
 def test_equal_codes_give_the_same_groups_each_time(code: MakeCode) -> None:
     codes = [code(f"c{n}") for n in range(9)]
     rows = np.ones((9, 1))

@@ -125,6 +125,15 @@ async def test_a_drafts_sentence_is_read_by_the_demands_of_the_request(
     assert chosen.confidence == GUESSED
 
 
+async def test_what_a_draft_shows_is_less_sure_even_where_the_request_calls_for_it(
+    incident: Callable[..., Incident], role_of: Callable[..., Role]
+) -> None:
+    role = role_of({"reading": "Subject: lighthouse keeper"}, chooses=True)
+    note = incident("d1.n1", "It was a funny story.")
+    chosen = await choose_coding(STORY, note, "auditor", role, EMBEDDINGS)
+    assert (chosen.lens, chosen.confidence) == ("subject", GUESSED)
+
+
 async def test_a_long_passage_is_shown_in_part(
     incident: Callable[..., Incident], role_of: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
@@ -371,6 +380,14 @@ async def test_what_the_request_calls_for_comes_before_what_it_might_mean() -> N
     found = await demanded(STORY, "reader", EMBEDDINGS)
     assert [reading.lens.id for reading in found] == ["humour"]
     assert all(reading.cued for reading in found)
+
+
+async def test_where_one_clause_calls_for_a_lens_the_others_demand_nothing() -> None:
+    task = WritingTask(
+        request="Tell of a lonely keeper.\nHe polishes brass lamps every day.", language="en"
+    )
+    found = await demanded(task, "reader", EMBEDDINGS)
+    assert [(reading.lens.id, reading.words) for reading in found] == [("feeling", "lonely keeper")]
 
 
 async def test_what_code_can_check_is_no_demand_beside_others() -> None:

@@ -86,13 +86,13 @@ async def test_two_cues_outweigh_one_and_more_than_two_count_as_two(
     placed: Callable[..., Embeddings],
 ) -> None:
     def place(text: str) -> tuple[float, float]:
-        return (1, 0) if text.startswith(("Humour:", "a sad")) else (0, 1)
+        return (1, 0) if text.startswith(("Curiosity:", "Humour:", "a sad")) else (0, 1)
 
-    # feeling is called for three times, curiosity twice, humour once: 4 + 0, 4 + 0, 2 + 1
+    # feeling is called for three times, curiosity twice, humour once: 4 + 0, 4 + 1, 2 + 1
     found = await near(
         "a sad and lonely love, a secret, a mystery, a joke", "reader", "en", placed(place)
     )
-    assert [lens.id for lens in found] == ["feeling", "curiosity", "humour"]
+    assert [lens.id for lens in found] == ["curiosity", "feeling", "humour"]
 
 
 async def test_without_a_cue_the_nearest_lenses_are_offered(

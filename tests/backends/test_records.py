@@ -170,13 +170,16 @@ class Refuser(BaseCallbackHandler):
         raise BudgetReached("no more")
 
 
-async def test_a_call_that_another_handler_refused_is_no_record(tmp_path: Path) -> None:
+async def test_a_call_that_another_handler_refused_is_recorded_as_such(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "calls.jsonl"
     with Recorder(path, "run-1") as recorder:
         await says().ainvoke("a", config=under(recorder))
         with pytest.raises(BudgetReached):
-            await says().ainvoke("b", config=under(Refuser(), recorder))
-    assert [asked(record) for record in read_records(path)] == ["a"]
+            await says().ainvoke("b", config=under(recorder, Refuser()))
+    records = read_records(path)
+    assert [(asked(record), record.reply) for record in records] == [("a", "so"), ("b", None)]
 
 
 async def test_a_call_that_was_cancelled_is_recorded_when_the_run_ends(tmp_path: Path) -> None:

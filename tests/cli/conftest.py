@@ -12,33 +12,10 @@ from werkzeug import Request, Response
 
 from quillgraph.cli.main import app
 
-WORDS = [
-    "amber",
-    "bell",
-    "cedar",
-    "dusk",
-    "ember",
-    "fern",
-    "gull",
-    "harbour",
-    "ink",
-    "jetty",
-    "kelp",
-    "lamp",
-    "mist",
-    "night",
-    "oar",
-    "pier",
-    "quartz",
-    "rope",
-    "salt",
-    "tide",
-    "umber",
-    "vale",
-    "wave",
-    "yarn",
-    "zinc",
-]
+WORDS = (
+    "amber", "bell", "cedar", "dusk", "ember", "fern", "gull", "harbour", "ink", "jetty", "kelp",
+    "lamp", "mist", "night", "oar", "pier", "quartz", "rope", "salt", "tide", "umber", "vale",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """`quillgraph criteria`, run to its end against a server that answers any schema."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pytest_httpserver import HTTPServer
 from typer.testing import CliRunner
+from werkzeug import Request, Response
 
 from quillgraph.agents.domain import CriteriaSet, Draft
 from quillgraph.backends.records import read_records
@@ -171,7 +174,7 @@ def test_the_seed_reaches_every_call(run: Run, spec: str, quillgraph: Any, tmp_p
 
 
 def test_a_role_may_have_a_backend_of_its_own(
-    spec: str, quillgraph: Any, tmp_path: Path, httpserver: Any
+    spec: str, quillgraph: Any, tmp_path: Path, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1/chat/completions").respond_with_data(status=500)
     broken = f"openai:other@{httpserver.url_for('/v1')}?max_retries=0"
@@ -210,3 +213,19 @@ def test_a_run_without_out_makes_a_folder_named_after_the_request(
     assert quillgraph(*arguments(spec, "--drafts", 0)).status == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.endswith("-write-a-story-about-a-lighthouse")
+
+
+def test_a_server_that_counts_no_tokens_is_reported_once_on_stderr(
+    quillgraph: Any, httpserver: HTTPServer, answer: Callable[[Request], Response]
+) -> None:
+    def without_usage(request: Request) -> Response:
+        said = json.loads(answer(request).get_data(as_text=True))
+        return Response(json.dumps({"choices": said["choices"]}), content_type="application/json")
+
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(without_usage)
+    address = httpserver.url_for("/v1")
+    done = quillgraph(*arguments(f"openai:m@{address}", "--drafts", 0, "--out", "[run]"))
+    assert done.status == 0
+    assert done.stderr.count(f"{address} reports no usage: its calls count as 0 tokens") == 1
+    # what stands in brackets is part of the name, and no style
+    assert done.error == "run folder: [run]"

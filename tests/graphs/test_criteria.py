@@ -1,6 +1,7 @@
 """The whole workflow on one study that is written out by hand, end to end."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from typer.testing import CliRunner
 
 from quillgraph.agents.comparing import SIMILAR, shown
 from quillgraph.agents.domain import LEVELS, Code, Coding, Criterion
@@ -19,6 +21,7 @@ from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.records import CallRecord, Recorder, read_records
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.cli.main import app
 from quillgraph.graphs import criteria, provenance
 from quillgraph.graphs.study import Grounding, Study
 
@@ -358,6 +361,24 @@ async def test_another_request_gives_another_hash(played: Played) -> None:
     state = await studied(REQUEST.replace("300", "250"), lighthouse())
     assert [c.name for c in state["criteria"]][1] == "At most 250 words"
     assert state["criteria_set"].sha256 != played.state["criteria_set"].sha256
+
+
+def test_the_script_runs_from_the_command_line(played: Played, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app,
+        [
+            "criteria",
+            *("--file", str(SCRIPTS / "lighthouse.txt")),
+            *("--backend", f"scripted:{SCRIPTS / 'lighthouse.yaml'}"),
+            *("--embeddings", "lexical"),
+            *("--out", str(tmp_path / "run")),
+            "--json",
+        ],
+    )
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["criteria_set"]["sha256"] == played.state["criteria_set"].sha256
+    assert result["coverage"] == 1.0
 
 
 class Lingering(ScriptedChat):

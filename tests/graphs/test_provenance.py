@@ -1,6 +1,7 @@
 """From a criterion back to the words."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,10 @@ def test_notes_on_drafts_do_not_count_as_coverage() -> None:
 
 
 def test_without_a_request_nothing_is_covered() -> None:
-    nothing = Grounding(
-        incidents=[], codes=(), categories=(), criteria=(),
-        core=Core(category_id="k1", storyline="so"),
+    notes = [note("d1.n1", "d1", (5, 11), "Waves.", "a sound")]
+    nothing = grounding(
+        incidents=notes, codes=(code("c1", "d1.n1"),), categories=(category("k1", "c1"),),
+        criteria=(criterion("k1.0", "k1", "d1.n1"),),
     )  # fmt: skip
     assert provenance.coverage(provenance.trace(nothing)) == 0.0
 
@@ -124,7 +126,7 @@ def test_each_step_from_span_to_criterion_is_named() -> None:
     assert [graph.nodes[node]["kind"] for node in path] == [
         "span", "incident", "code", "category", "criterion",
     ]  # fmt: skip
-    assert [graph.edges[a, b]["relation"] for a, b in zip(path, path[1:], strict=False)] == [
+    assert [graph.edges[a, b]["relation"] for a, b in pairwise(path)] == [
         "read as", "coded as", "part of", "tested by",
     ]  # fmt: skip
     assert graph.edges["k1", "core"]["relation"] == "chosen as"
@@ -140,6 +142,8 @@ def test_each_step_from_span_to_criterion_is_named() -> None:
         ({"criteria": (criterion("k1.0", "k1", "i9"),)}, "i9"),
         ({"codes": (code("c1", "i8"), code("c2", "i3"), code("c3", "d2.n1"))}, "i8"),
         ({"categories": (category("k1", "c7"), category("k2", "c2"))}, "c7"),
+        ({"criteria": (criterion("k1.0", "k3", "i1"),)}, "k3"),
+        ({"core": Core(category_id="k4", storyline="so")}, "k4"),
     ],
 )
 def test_what_rests_on_nothing_is_an_error(changes: dict[str, Any], missing: str) -> None:
@@ -159,7 +163,15 @@ def test_graphml_gives_the_same_graph_back(tmp_path: Path) -> None:
     graph = provenance.trace(grounding())
     provenance.write_graphml(graph, tmp_path / "provenance.graphml")
     read = nx.read_graphml(tmp_path / "provenance.graphml")
-    assert nx.utils.graphs_equal(read, graph)
+    assert dict(read.nodes(data=True)) == dict(graph.nodes(data=True))
+    assert list(read.edges(data=True)) == list(graph.edges(data=True))
+
+
+def test_graphml_can_be_read_whatever_characters_a_text_holds(tmp_path: Path) -> None:
+    odd = grounding(core=Core(category_id="k1", storyline="a\x0cb\x1bc\ufffe"))
+    provenance.write_graphml(provenance.trace(odd), tmp_path / "provenance.graphml")
+    read = nx.read_graphml(tmp_path / "provenance.graphml")
+    assert read.nodes["core"]["label"] == "a\ufffdb\ufffdc\ufffd"
 
 
 def test_json_keeps_chinese_legible(tmp_path: Path) -> None:
