@@ -24,6 +24,7 @@ COUNTS = (
 )
 WORDS = ("must_include", "must_not_include")
 MOST_DEMANDS = 8
+MOST_COUNTED = 100_000
 
 _CHECK: TypeAdapter[Check] = TypeAdapter(Check)
 
@@ -42,14 +43,15 @@ async def audit(
         found: What the rules have found.
         role: The coder who plays the auditor.
     """
+    term: Any = text(1, 60)
     demand = form(
         "Demand",
         incident=one_of(incident.id for incident in incidents),
         quote=text(3, 200),
         kind=one_of([*COUNTS, *WORDS]),
-        least=Annotated[int, Field(ge=0)],
-        most=Annotated[int, Field(ge=0)],
-        terms=Annotated[list[str], Field(max_length=12)],
+        least=Annotated[int, Field(ge=0, le=MOST_COUNTED)],
+        most=Annotated[int, Field(ge=0, le=MOST_COUNTED)],
+        terms=Annotated[list[term], Field(max_length=12)],
     )
     answers = await ask_each(
         role,

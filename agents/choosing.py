@@ -10,30 +10,25 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.anchors import dimension_of, storyline_of
 from quillgraph.agents.asking import Role, ask
-from quillgraph.agents.comparing import vectors
-from quillgraph.agents.constraints import find_constraints, is_said_in_full
 from quillgraph.agents.domain import (
-    LEVELS,
     PARADIGM,
     Category,
     Code,
     Coding,
     Draft,
     Incident,
-    Property,
     Relation,
     Tier,
     WritingTask,
 )
-from quillgraph.agents.lenses import IDENTITIES, Reading, lenses, near, readings
-from quillgraph.agents.phrases import is_negated, phrases
+from quillgraph.agents.lenses import IDENTITIES
 from quillgraph.agents.prompting import render
+from quillgraph.agents.readings import Reading, closest, demanded, known_and_new, readings_of
 from quillgraph.agents.replies import form, one_of, some_of
-from quillgraph.agents.segmenting import segment
 
 PARTS = ("opening", "middle", "close")
 """Thirds of a draft; a note is taken in each."""
@@ -48,9 +43,6 @@ CUED, GUESSED = 4, 2
 
 READINGS_PER_SENTENCE = 2
 
-KNOWN_READINGS, NEW_READINGS = 3, 1
-"""Readings of the request, and others, that are offered for a sentence of a draft."""
-
 
 async def choose_coding(
     task: WritingTask, incident: Incident, identity: str, role: Role, embeddings: Embeddings
@@ -61,9 +53,9 @@ async def choose_coding(
         ReplyError: If the model chooses nothing that was offered.
     """
     if incident.source == "request":
-        offered = await _readings_of(incident, identity, task.language, embeddings)
+        offered = await readings_of(incident, identity, task.language, embeddings)
     else:
-        offered = await _known_and_new(task, incident, identity, embeddings)
+        offered = await known_and_new(task, incident, identity, embeddings)
     by_name = {reading.dimension.name: reading for reading in offered}
     choice: Any = await ask(
         role,
@@ -118,7 +110,7 @@ async def choose_notes(
         offered[part] = {}
         for number in numbers:
             sentence = draft.text[slice(*spans[number])]
-            for reading in (await _closest(sentence, demands, embeddings))[:READINGS_PER_SENTENCE]:
+            for reading in (await closest(sentence, demands, embeddings))[:READINGS_PER_SENTENCE]:
                 place = f"s{number + 1} {reading.dimension.name}"
                 offered[part][f"{place}: works"] = spans[number], reading, True
                 offered[part][f"{place}: fails"] = spans[number], reading, False
@@ -207,7 +199,7 @@ async def choose_core(
         (c for c in categories if c.id != choice.core and tiers[c.id] != "optional"), None
     )
     core = next(category for category in categories if category.id == choice.core)
-    return choice.core, tiers, _storyline(core, second, task.language)
+    return choice.core, tiers, storyline_of(core, second, task.language)
 
 
 async def choose_evidence(
@@ -234,103 +226,6 @@ async def choose_evidence(
     return tuple(dict.fromkeys(choice.evidence))
 
 
-def dimension_of(code: Code, language: str) -> Property:
-    """The dimension that a code's lens opens; the code's own words where it has none."""
-    for lens in lenses(language):
-        if lens.id == code.lens and code.words is not None:
-            return lens.of(code.words)
-    return Property(
-        name=code.label, low_pole=f"shows nothing of this: {code.gloss}", high_pole=code.gloss
-    )
-
-
-def worded_levels(dimension: Property, language: str, *, pitfall: bool) -> dict[str, str]:
-    """Word the five levels of a dimension between its poles."""
-    low, high = dimension.low_pole, dimension.high_pole
-    tongue = "zh" if language == "zh" else "en"
-    forms = _PITFALL_LEVELS[tongue] if pitfall else _LEVELS[tongue]
-    return {band: form.format(low=low, high=high) for band, form in zip(LEVELS, forms, strict=True)}
-
-
-_LEVELS = {
-    "en": (
-        "The text {low} throughout.",
-        "The text {low} in most places.",
-        "In some places the text {high}; in others it {low}.",
-        "The text {high} in most places.",
-        "The text {high} from first to last.",
-    ),
-    "zh": (
-        "全文{low}。",
-        "多数地方{low}。",
-        "有的地方{high}；有的地方{low}。",
-        "多数地方{high}。",
-        "自始至终{high}。",
-    ),
-}
-
-_PITFALL_LEVELS = {
-    "en": (
-        "The text {low} throughout.",
-        "The text {low} in most places.",
-        "The text {low} more than once.",
-        "The text {low} once, in passing.",
-        "Nowhere does the text slip like this.",
-    ),
-    "zh": (
-        "全文{low}。",
-        "多数地方{low}。",
-        "不止一处{low}。",
-        "只有一处{low}。",
-        "全文没有这样的毛病。",
-    ),
-}
-
-
-async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> tuple[Reading, ...]:
-    """What the request asks for in an identity's eyes, as far as code cannot check it."""
-    incidents = segment(task)
-    constraints = find_constraints(incidents)
-    open_ones = [i for i in incidents if not is_said_in_full(i, constraints)] or list(incidents)
-    found = [await _readings_of(i, identity, task.language, embeddings) for i in open_ones]
-    every = [reading for few in found for reading in few]
-    return tuple([reading for reading in every if reading.cued] or every)
-
-
-async def _readings_of(
-    incident: Incident, identity: str, language: str, embeddings: Embeddings
-) -> tuple[Reading, ...]:
-    if is_negated(incident.text):
-        found = tuple(lens for lens in lenses(language) if lens.id == "restraint")
-    else:
-        found = await near(incident.text, identity, language, embeddings)
-    return readings(incident.text, found, phrases(incident.text, language))
-
-
-async def _known_and_new(
-    task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
-) -> tuple[Reading, ...]:
-    """What a draft's sentence may show: demands of the request, or a lens of its own.
-
-    A new lens is turned on the request's words too: the study is of the request, and a draft's
-    inventions are no demand of it.
-    """
-    demands = await demanded(task, identity, embeddings)
-    seen = f"{incident.text} {incident.note}"
-    known = (await _closest(seen, demands, embeddings))[:KNOWN_READINGS]
-    found = await near(incident.text, identity, task.language, embeddings, count=NEW_READINGS)
-    new = [Reading(lens=lens, words=known[0].words, cued=False) for lens in found]
-    return (*known, *new)
-
-
-async def _closest(
-    text: str, offered: Sequence[Reading], embeddings: Embeddings
-) -> tuple[Reading, ...]:
-    matrix = await vectors([text, *(r.dimension.high_pole for r in offered)], embeddings)
-    order = np.argsort(-(matrix[1:] @ matrix[0]), kind="stable")
-    return tuple(offered[place] for place in order)
-
-
 def _thirds(count: int) -> list[range]:
     parts = min(len(PARTS), count)
     cuts = [round(count * part / parts) for part in range(parts + 1)]
@@ -354,10 +249,3 @@ def _incident(
         text=draft.text[slice(*span)],
         note=f"这里{pole}。" if task.language == "zh" else f"Here the text {pole}.",
     )
-
-
-def _storyline(core: Category, second: Category | None, language: str) -> str:
-    poles = [c.properties[0].high_pole for c in (core, second) if c is not None]
-    if language == "zh":
-        return f"文本要{'，并且'.join(poles)}。"
-    return f"The text {', and '.join(poles)}."

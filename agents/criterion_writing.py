@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from quillgraph.agents.anchors import dimension_of, worded_levels
 from quillgraph.agents.asking import Role, ask
-from quillgraph.agents.choosing import choose_evidence, dimension_of, worded_levels
+from quillgraph.agents.choosing import choose_evidence
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import (
     LEVELS,

@@ -6,7 +6,6 @@ its own (measured, LOG.md 2026-11-23), chooses among those that lie near a passa
 """
 
 import re
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -27,14 +26,6 @@ IDENTITIES = {
 
 SHORTLIST = 4
 """Lenses that are offered for one passage."""
-
-PHRASES_PER_LENS = 2
-"""Phrases that a lens is turned on where no cue says which."""
-
-MOST_READINGS = 8
-
-CUE_REACH = 12
-"""Characters between a cue ("set it in") and the phrase that it speaks of ("a lighthouse")."""
 
 
 class Lens(Value):
@@ -73,20 +64,6 @@ def lenses(language: str) -> tuple[Lens, ...]:
     )
 
 
-class Reading(Value):
-    """A lens turned on a phrase."""
-
-    lens: Lens
-    words: str
-    cued: bool
-    """Whether the passage itself calls for this lens."""
-
-    @property
-    def dimension(self) -> Property:
-        """The dimension that opens."""
-        return self.lens.of(self.words)
-
-
 async def near(
     text: str, identity: str, language: str, embeddings: Embeddings, count: int = SHORTLIST
 ) -> tuple[Lens, ...]:
@@ -103,30 +80,3 @@ async def near(
     order = np.argsort(-(2.0 * np.minimum(cued, 2) + cosine), kind="stable")[:count]
     called = [own[place] for place in order if cued[place]]
     return tuple(called or (own[place] for place in order))
-
-
-def readings(passage: str, found: Sequence[Lens], phrases: Sequence[str]) -> tuple[Reading, ...]:
-    """Turn lenses on the phrases that stand where their cues are.
-
-    Args:
-        passage: The words under study.
-        found: Lenses that lie near it.
-        phrases: What they may be turned on; parts of the passage where cues are to count.
-    """
-    offered: dict[str, Reading] = {}
-    for lens in found:
-        at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
-        called = [phrase for phrase in phrases if _is_called(passage, phrase, at)]
-        for phrase in called or phrases[:PHRASES_PER_LENS]:
-            reading = Reading(lens=lens, words=phrase, cued=bool(called))
-            offered[reading.dimension.name] = reading
-    return tuple(offered.values())[:MOST_READINGS]
-
-
-def _is_called(passage: str, phrase: str, cues: Sequence[tuple[int, int]]) -> bool:
-    """Whether a phrase overlaps a cue or is the next thing behind it."""
-    start = passage.find(phrase)
-    return start >= 0 and any(
-        cue_start < start + len(phrase) and start < cue_end + CUE_REACH
-        for cue_start, cue_end in cues
-    )

@@ -1,12 +1,16 @@
 """One text, one criterion, one score: how the validator tries its criteria out."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from quillgraph.agents.asking import Role, ask
-from quillgraph.agents.domain import Criterion, WritingTask
+from quillgraph.agents.asking import Role, ask, lost_reply
+from quillgraph.agents.domain import Criterion, Draft, Dropped, WritingTask
 from quillgraph.agents.prompting import render
+from quillgraph.agents.validating import Trial, probes_for
+from quillgraph.backends.errors import ReplyError
 
 MOST_TEXT_CHARS = 1_500
 """How much of a text is read: enough to tell drafts apart."""
@@ -44,3 +48,32 @@ async def score(task: WritingTask, text: str, criterion: Criterion, role: Role) 
         max_tokens=16,
     )
     return int(reply.score)
+
+
+async def try_out(
+    task: WritingTask, criterion: Criterion, drafts: Sequence[Draft], role: Role
+) -> tuple[Trial, tuple[Dropped, ...]]:
+    """Score the drafts on a criterion, and the degenerate texts on a soft one.
+
+    Returns:
+        The scores, None where a reply could not be read, and those replies.
+    """
+    texts = {draft.id: draft.text for draft in drafts}
+    probes = probes_for(task, criterion) if criterion.kind == "soft" else {}
+    lost: list[Dropped] = []
+
+    async def scored(text: str) -> int | None:
+        try:
+            return await score(task, text, criterion, role)
+        except ReplyError as error:
+            lost.append(lost_reply("trial", role, error))
+            return None
+
+    every = [*texts.values(), *probes.values()]
+    scores = await asyncio.gather(*map(scored, every))
+    trial = Trial(
+        criterion_id=criterion.id,
+        drafts=dict(zip(texts, scores, strict=False)),
+        probes=dict(zip(probes, scores[len(texts) :], strict=True)),
+    )
+    return trial, tuple(lost)

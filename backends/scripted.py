@@ -13,6 +13,8 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ReplyError
 from quillgraph.backends.traces import TokenTrace
 
+TOKEN_BYTES = 4
+
 Reply = Callable[[ChatRequest], str]
 
 
@@ -40,9 +42,9 @@ class ScriptedChat(ChatBackend):
     """Answers without a model, by a function of the request or by the rules of a file.
 
     The reply depends on the request alone, so it is the same under fan-out and in any order
-    (several replies to one rule are the exception, see `Rule`). Token ids are the UTF-8 bytes
-    of the text and every log-probability is 0: enough to test what handles traces, and plainly
-    not a model's.
+    (several replies to one rule are the exception, see `Rule`). A token is four UTF-8 bytes of
+    the text, about what a real one is, its id is their value, and every log-probability is 0:
+    enough to test what handles traces, and plainly not a model's.
 
     Args:
         reply: Function from request to reply text. Give this or `path`.
@@ -78,12 +80,12 @@ class ScriptedChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         text = self.reply(request) if self.reply else self._by_rule(request)
-        prompt = tuple("\n".join(turn.content for turn in request.messages).encode())
-        full = tuple(text.encode())
+        prompt = _tokens("\n".join(turn.content for turn in request.messages))
+        full = _tokens(text)
         ids = full[: request.max_tokens]
         reason = "stop" if len(ids) == len(full) else "length"
         return Completion(
-            text=bytes(ids).decode(errors="ignore"),
+            text=text.encode()[: TOKEN_BYTES * len(ids)].decode(errors="ignore"),
             finish_reason=reason,
             prompt_tokens=len(prompt),
             completion_tokens=len(ids),
@@ -109,6 +111,12 @@ class ScriptedChat(ChatBackend):
         earlier = sum(1 for seen in self._seen if seen[0] == number)
         place = self._seen.setdefault((number, request.sha256), earlier)
         return rule.reply[min(place, len(rule.reply) - 1)]
+
+
+def _tokens(text: str) -> tuple[int, ...]:
+    raw = text.encode()
+    starts = range(0, len(raw), TOKEN_BYTES)
+    return tuple(int.from_bytes(raw[start : start + TOKEN_BYTES]) for start in starts)
 
 
 def read_script(path: Path) -> Script:

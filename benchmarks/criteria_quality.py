@@ -31,11 +31,15 @@ async def measure(request: str, study: Study) -> dict[str, Any]:
     """Run one study and measure what came out."""
     recorder = Recorder(None, run="quality")
     begun = time.perf_counter()
-    result = await criteria.build().compile().ainvoke(
-        {"task": writing_task(request)},
-        {"callbacks": [recorder], "recursion_limit": 100},
-        context=study,
-        version="v2",
+    result = (
+        await criteria.build()
+        .compile()
+        .ainvoke(
+            {"task": writing_task(request)},
+            {"callbacks": [recorder], "recursion_limit": 100},
+            context=study,
+            version="v2",
+        )
     )
     state: Grounding = result.value
     done = state["criteria_set"]

@@ -4,9 +4,11 @@ from collections import Counter
 from typing import Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
 
+from quillgraph.agents.auditing import audit
 from quillgraph.agents.constraints import Constraint, find_constraints
-from quillgraph.agents.domain import CriteriaSet, Incident, WritingTask
+from quillgraph.agents.domain import CriteriaSet, Dropped, Incident, WritingTask
 from quillgraph.agents.segmenting import segment
 from quillgraph.agents.validating import strength_share
 from quillgraph.graphs import (
@@ -33,6 +35,13 @@ class Segments(TypedDict):
     constraints: tuple[Constraint, ...]
 
 
+class Audited(TypedDict):
+    """What `audit_brief` writes."""
+
+    constraints: tuple[Constraint, ...]
+    dropped: list[Dropped]
+
+
 class Frozen(TypedDict):
     """What `freeze` writes."""
 
@@ -43,6 +52,19 @@ def split(state: Request) -> Segments:
     """Cut the request into incidents and find the constraints that code can check."""
     incidents = segment(state["task"])
     return {"incidents": list(incidents), "constraints": find_constraints(incidents)}
+
+
+def first_steps(state: Grounding, runtime: Runtime[Study]) -> list[str]:
+    """What can begin at once; a model that only chooses cannot audit."""
+    steps = ["sampling", "code_request"]
+    return steps if runtime.context.coder.chooses else [*steps, "audit_brief"]
+
+
+async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> Audited:
+    """Ask for the checkable demands that the rules have missed."""
+    found = state["constraints"]
+    answers = await audit(state["task"], state["incidents"], found, runtime.context.coder)
+    return {"constraints": (*found, *answers.items), "dropped": list(answers.dropped)}
 
 
 def freeze(state: Grounding) -> Frozen:
@@ -63,12 +85,13 @@ def freeze(state: Grounding) -> Frozen:
 def build() -> StateGraph[Grounding, Study, Request, Grounding]:
     """Wire the workflow; the caller compiles it, with a checkpointer or without.
 
-    Drafts are written and read while the request is being coded; coding goes on with the notes
-    on the drafts when both are there.
+    Drafts are written and read while the request is being coded and audited; coding goes on
+    with the notes on the drafts when both are there.
     """
     graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
     coding = open_coding.build().compile()
     graph.add_node("split", split)
+    graph.add_node("audit_brief", audit_brief)
     graph.add_node("sampling", sampling.build().compile())
     graph.add_node("code_request", coding)
     graph.add_node("code_drafts", coding)
@@ -77,8 +100,7 @@ def build() -> StateGraph[Grounding, Study, Request, Grounding]:
     graph.add_node("criteria_writing", criteria_writing.build().compile())
     graph.add_node("freeze", freeze)
     graph.add_edge(START, "split")
-    graph.add_edge("split", "sampling")
-    graph.add_edge("split", "code_request")
+    graph.add_conditional_edges("split", first_steps, ["sampling", "code_request", "audit_brief"])
     graph.add_edge(["sampling", "code_request"], "code_drafts")
     graph.add_edge("code_drafts", "axial_coding")
     graph.add_edge("axial_coding", "selective_coding")

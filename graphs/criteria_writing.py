@@ -1,6 +1,5 @@
 """Criteria are written, examined and tried out; what fails is written again, twice at most."""
 
-import asyncio
 import operator
 from typing import Annotated, Literal, TypedDict
 
@@ -31,13 +30,13 @@ from quillgraph.agents.domain import (
     Tier,
     WritingTask,
 )
-from quillgraph.agents.scoring import score
+from quillgraph.agents.keeping import keep, uniquely_named
+from quillgraph.agents.scoring import try_out
 from quillgraph.agents.validating import (
     Finding,
     Trial,
     duplicates,
     is_sound,
-    probes_for,
     ungrounded,
     weaknesses,
 )
@@ -126,7 +125,7 @@ class Refusals(TypedDict):
 
 
 class NewTrial(TypedDict):
-    """What `try_out` writes."""
+    """What `try_criterion` writes."""
 
     trials: dict[str, Trial]
     dropped: list[Dropped]
@@ -236,28 +235,13 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
     return sends or "weigh"
 
 
-async def try_out(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
+async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
     """Score the drafts and the degenerate texts on one criterion."""
-    criterion, judge = state["criterion"], runtime.context.validator
-    texts = {draft.id: draft.text for draft in state["drafts"]}
-    probes = probes_for(state["task"], criterion) if criterion.kind == "soft" else {}
-    lost: list[Dropped] = []
-
-    async def scored(text: str) -> int | None:
-        try:
-            return await score(state["task"], text, criterion, judge)
-        except ReplyError as error:
-            lost.append(lost_reply("trial", judge, error))
-            return None
-
-    every = {**texts, **probes}
-    scores = dict(zip(every, await asyncio.gather(*map(scored, every.values())), strict=True))
-    trial = Trial(
-        criterion_id=criterion.id,
-        drafts={name: scores[name] for name in texts},
-        probes={name: scores[name] for name in probes},
+    criterion = state["criterion"]
+    trial, lost = await try_out(
+        state["task"], criterion, state["drafts"], runtime.context.validator
     )
-    return {"trials": {_key(criterion): trial}, "dropped": lost}
+    return {"trials": {_key(criterion): trial}, "dropped": list(lost)}
 
 
 def weigh(state: CriteriaWriting) -> Weighing:
@@ -306,36 +290,17 @@ def repair(state: CriteriaWriting) -> Repair:
 def settle(state: CriteriaWriting) -> Final:
     """Drop what is still refused, but not below the fewest criteria that a set may have."""
     hard = hard_criteria(state["constraints"])
-    criteria, refused = _current(state), state["refused"]
-    room = FEWEST_CRITERIA - len(hard)
-    good = [criterion for criterion in criteria if criterion.id not in refused]
-    # flat criteria do the least harm, so they are the first to be kept after all
-    order = ("flat", "exploitable", "duplicate", "ungrounded")
-    bad = sorted(
-        (criterion for criterion in criteria if criterion.id in refused),
-        key=lambda criterion: order.index(refused[criterion.id].fault),
-    )
-    spared = bad[: max(0, room - len(good))]
-    chosen = {criterion.id for criterion in [*good, *spared]}
-    kept = [criterion for criterion in criteria if criterion.id in chosen]
+    refused = state["refused"]
+    kept = keep(_current(state), refused, fewest=FEWEST_CRITERIA - len(hard))
+    dimensions = {slot.id: slot.property.name for slot in state["slots"]}
     memos = [
         _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
-        for criterion in spared
-    ]
-    dropped = [
-        Dropped(
-            stage="criteria",
-            agent="validator",
-            reason=refused[criterion.id].fault,
-            text=criterion.name,
-        )
-        for criterion in bad
-        if criterion.id not in chosen
+        for criterion in kept.spared
     ]
     return {
-        "criteria": (*hard, *_uniquely_named(kept, state["slots"])),
+        "criteria": (*hard, *uniquely_named(kept.criteria, dimensions)),
         "memos": memos,
-        "dropped": dropped,
+        "dropped": list(kept.dropped),
     }
 
 
@@ -347,7 +312,7 @@ def build() -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
     graph.add_node("lay_out", lay_out)
     graph.add_node("write", write, input_schema=OneSlot)
     graph.add_node("examine", examine)
-    graph.add_node("try_out", try_out, input_schema=OneTrial)
+    graph.add_node("try_out", try_criterion, input_schema=OneTrial)
     graph.add_node("weigh", weigh)
     graph.add_node("repair", repair)
     graph.add_node("settle", settle)
@@ -404,18 +369,3 @@ def _memo(state: CriteriaWriting, criterion: Criterion, text: str) -> Memo:
         text=f"{criterion.name!r} {text}",
         refs=(criterion.id,),
     )
-
-
-def _uniquely_named(criteria: list[Criterion], slots: tuple[Slot, ...]) -> list[Criterion]:
-    """Tell namesakes apart by the property that each of them tests."""
-    dimension = {slot.id: slot.property.name for slot in slots}
-    named: dict[str, Criterion] = {}
-    for criterion in criteria:
-        name = criterion.name
-        if name.casefold() in named:
-            name = f"{name} ({dimension[criterion.id]})"
-        number = 2
-        while name.casefold() in named:
-            name, number = f"{criterion.name} ({number})", number + 1
-        named[name.casefold()] = criterion.model_copy(update={"name": name})
-    return list(named.values())

@@ -1,9 +1,13 @@
+import asyncio
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from quillgraph.backends.models import pull
+from quillgraph.backends.vllm_local import VllmChat
 
 # read when LangGraph is imported: checkpoints then hold only what the graphs' states declare
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -13,3 +17,15 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 def smollm2_folder() -> Path:
     """The built-in model, fetched once and kept in the user's cache."""
     return pull("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def vllm_chat(smollm2_folder: Path) -> Iterator[VllmChat]:
+    """One engine for the whole test session: it takes half a minute to start."""
+    pytest.importorskip("vllm")
+    chat = VllmChat(model=str(smollm2_folder), max_model_len=2048, max_tokens=24, max_concurrency=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of vLLM's own imports
+        asyncio.run(chat.start())
+    yield chat
+    asyncio.run(chat.aclose())

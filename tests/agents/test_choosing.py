@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.anchors import dimension_of, worded_levels
 from quillgraph.agents.asking import Role
 from quillgraph.agents.choosing import (
     CUED,
@@ -20,9 +21,6 @@ from quillgraph.agents.choosing import (
     choose_core,
     choose_evidence,
     choose_notes,
-    demanded,
-    dimension_of,
-    worded_levels,
 )
 from quillgraph.agents.domain import (
     LEVELS,
@@ -35,6 +33,7 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.lenses import IDENTITIES
+from quillgraph.agents.readings import demanded
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ReplyError

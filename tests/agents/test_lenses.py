@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.lenses import (
-    IDENTITIES,
-    MOST_READINGS,
-    PHRASES_PER_LENS,
-    SHORTLIST,
-    Lens,
-    lenses,
-    near,
-    readings,
-)
+from quillgraph.agents.lenses import IDENTITIES, SHORTLIST, Lens, lenses, near
+from quillgraph.agents.readings import MOST_READINGS, PHRASES_PER_LENS, readings
 from quillgraph.backends.embeddings import LexicalEmbeddings
 
 EVERY = [

@@ -94,24 +94,24 @@ def test_a_function_or_a_file_but_one_of_them(tmp_path: Path) -> None:
         ScriptedChat(path=path, reply=lambda _: "so")
 
 
-async def test_a_trace_holds_the_bytes_of_prompt_and_reply() -> None:
-    message = await ScriptedChat(reply=lambda _: "só").ainvoke("hi")
+async def test_a_trace_holds_prompt_and_reply_in_tokens_of_four_bytes() -> None:
+    message = await ScriptedChat(reply=lambda _: "sólo").ainvoke("hi")
     trace = trace_of(message)
     assert trace is not None
-    assert bytes(trace.prompt_ids) == b"hi"
-    assert bytes(trace.completion_ids) == "só".encode()
-    # one log-probability per byte: s is one, ó is two
-    assert trace.logprobs == (0.0, 0.0, 0.0)
+    assert trace.prompt_ids == (int.from_bytes(b"hi"),)
+    # s ó l is 1 + 2 + 1 = 4 bytes, o is the fifth
+    assert trace.completion_ids == (int.from_bytes("sól".encode()), int.from_bytes(b"o"))
+    assert trace.logprobs == (0.0, 0.0)
     assert trace.finish_reason == "stop"
 
 
 async def test_a_reply_longer_than_allowed_is_cut_and_says_so() -> None:
-    message = await ScriptedChat(reply=lambda _: "só").ainvoke("hi", max_tokens=2)
-    # the second byte is half of ó, which cannot be shown
-    assert message.content == "s"
+    message = await ScriptedChat(reply=lambda _: "abcé, and more").ainvoke("hi", max_tokens=1)
+    # the fourth byte is half of é, which cannot be shown
+    assert message.content == "abc"
     assert message.response_metadata["finish_reason"] == "length"
     assert message.usage_metadata is not None
-    assert message.usage_metadata["output_tokens"] == 2
+    assert message.usage_metadata["output_tokens"] == 1
 
 
 async def test_a_function_is_given_the_whole_request() -> None:

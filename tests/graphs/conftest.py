@@ -93,6 +93,5 @@ def _filled(schema: dict[str, Any], root: dict[str, Any], pick: Pick, place: str
             return int(low + pick(place, high - low + 1))
         case "boolean":
             return bool(pick(place, 2))
-    # a scripted token is a byte, so the longest strings would be cut
     words = [WORDS[pick(f"{place}~{n}", len(WORDS))] for n in range(8)]
     return " ".join(words)[: schema["minLength"] + pick(f"{place}~", 12)].ljust(8, "a")

@@ -317,8 +317,8 @@ def test_every_role_is_asked_as_often_as_its_work_needs(played: Played) -> None:
     assert Counter(record.role for record in played.records) == {
         "sampler": 4,
         "observer": 4,
-        # 3 coders in each of 3 rounds, and one asked again
-        "coder": 10,
+        # 3 coders in each of 3 rounds, one asked again, and one audit
+        "coder": 11,
         "comparator": 1,
         # 1 grouping, 4 descriptions, 1 for all relations
         "axial_coder": 6,

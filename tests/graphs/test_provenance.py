@@ -61,7 +61,7 @@ def criterion(name: str, parent: str | None, *evidence: str) -> Criterion:
 
 
 def grounding(**changes: Any) -> Grounding:
-    """Four clauses and two notes; i3 reaches a category that no criterion tests, i4 no code."""
+    """Four clauses and two notes; i3 reaches a category that no criterion tests."""
     state = Grounding(
         task=WritingTask(request=REQUEST, language="en"),
         incidents=[
@@ -76,7 +76,7 @@ def grounding(**changes: Any) -> Grounding:
             Draft(id="d1", text="Salt. Waves.", strength="strong"),
             Draft(id="d2", text="Grey.", strength="weak"),
         ],
-        codes=(code("c1", "i1", "d1.n1"), code("c2", "i3"), code("c3", "d2.n1")),
+        codes=(code("c1", "i1", "d1.n1"), code("c2", "i3"), code("c3", "i4", "d2.n1")),
         categories=(category("k1", "c1", "c3"), category("k2", "c2")),
         core=Core(category_id="k1", storyline="The sea is heard."),
         criteria=(criterion("h1", None, "i2"), criterion("k1.0", "k1", "i1", "d1.n1")),
@@ -86,8 +86,8 @@ def grounding(**changes: Any) -> Grounding:
 
 
 def test_coverage_counts_the_clauses_from_which_a_path_leads_to_a_criterion() -> None:
-    # i1 by code, category and evidence; i2 by the hard criterion; i3 ends at k2; i4 nowhere
-    assert provenance.coverage(provenance.trace(grounding())) == 2 / 4
+    # i1 by code, category and evidence; i2 by the hard criterion; i3 ends at k2; i4 by a code
+    assert provenance.coverage(provenance.trace(grounding())) == 3 / 4
 
 
 def test_notes_on_drafts_do_not_count_as_coverage() -> None:
@@ -109,8 +109,10 @@ def test_without_a_request_nothing_is_covered() -> None:
 
 def test_behind_a_criterion_stand_the_words_of_its_evidence_and_of_its_category() -> None:
     graph = provenance.trace(grounding())
-    # the request first, then the drafts in their order: c1 brings i1 and d1.n1, c3 brings d2.n1
-    assert provenance.words_behind(graph, "k1.0") == ("Write of the sea.", "Waves.", "Grey.")
+    # the request first, then the drafts in order: c1 brings i1 and d1.n1, c3 i4 and d2.n1
+    assert provenance.words_behind(graph, "k1.0") == (
+        "Write of the sea.", "Be brief.", "Waves.", "Grey.",
+    )  # fmt: skip
     assert provenance.words_behind(graph, "h1") == ('Say "salt" twice.',)
 
 

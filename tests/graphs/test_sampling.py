@@ -128,8 +128,8 @@ async def test_drafts_are_as_long_as_the_study_says() -> None:
     house = House(lambda request: "wave " * 100, [{"sentence": "s1", "note": "a long wave"}])
     state = await sampled(house, 1, draft_tokens=50)
     assert house.writings[0].max_tokens == 50
-    # a scripted token is a byte; the last blank is stripped
-    assert len(state["drafts"][0].text) == 49
+    # a scripted token is four bytes; the last blank is stripped
+    assert len(state["drafts"][0].text) == 4 * 50 - 1
 
 
 async def test_a_note_on_a_sentence_that_is_not_there_is_dropped_and_counted() -> None:
