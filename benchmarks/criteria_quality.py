@@ -1,8 +1,9 @@
 """How good are the criteria that a backend gives? Measures without a reference, over many requests.
 
 Run: python benchmarks/criteria_quality.py --backend vllm:smollm2-135m
-Reads a JSONL file of requests, prints one line a request and a table of means, and stores both in
-benchmarks/results/. Every study has a recorder of its own; several run at a time on one engine.
+Reads a JSONL file of requests, adds a line per finished request to a JSONL file in
+benchmarks/results/ (a run that is cut short goes on from there), then prints and stores the means.
+Every study has a recorder of its own; several run at a time on one engine.
 """
 
 import argparse
@@ -79,24 +80,27 @@ async def _duplicates(done: CriteriaSet, embeddings: Embeddings) -> int:
     return sum(float(near[a] @ near[b]) > SIMILAR for a, b in combinations(range(len(soft)), 2))
 
 
-async def run(backend: ChatBackend, rows: list[dict[str, Any]], at_once: int) -> list[Any]:
-    """Study all requests, `at_once` of them at a time."""
+async def run(
+    backend: ChatBackend, rows: list[dict[str, Any]], at_once: int, finished: Path
+) -> None:
+    """Study all requests, `at_once` of them at a time, and add what was found to a file."""
     study = Study.of(backend, connect_embeddings("minilm"), seed=7)
     gate = asyncio.Semaphore(at_once)
 
-    async def one(row: dict[str, Any]) -> dict[str, Any]:
+    async def one(row: dict[str, Any]) -> None:
         async with gate:
             try:
                 found = await measure(row["request"], study)
             except QuillError as error:
                 found = {"error": f"{type(error).__name__}: {error}"}
             found = {"index": row["index"], "language": row["language"], **found}
-            print(json.dumps(found, ensure_ascii=False), flush=True)
-            return found
+            with finished.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found, ensure_ascii=False) + "\n")
+            print(f"{row['index']} done", flush=True)
 
     await backend.start()
     try:
-        return list(await asyncio.gather(*map(one, rows)))
+        await asyncio.gather(*map(one, rows))
     finally:
         await backend.aclose()
 
@@ -131,21 +135,28 @@ def main() -> None:
     options = parser.parse_args()
     lines = options.requests.read_text(encoding="utf-8").splitlines()[: options.limit]
     rows = [json.loads(line) for line in lines]
-    backend = connect(options.backend, max_concurrency=32)
-    found = asyncio.run(run(backend, rows, options.at_once))
-    summary = summarise(found)
-    print(json.dumps(summary, indent=1))
     RESULTS.mkdir(exist_ok=True)
-    stored = {
-        "backend": options.backend,
-        "machine": f"{platform.machine()}, {platform.python_version()}",
-        "summary": summary,
-        "requests": found,
-    }
     name = options.backend.replace(":", "-").replace("/", "-")
-    (RESULTS / f"criteria_quality-{name}.json").write_text(
-        json.dumps(stored, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-    )
+    finished = RESULTS / f"criteria_quality-{name}.jsonl"
+    known = {row["index"] for row in read_rows(finished)}
+    if due := [row for row in rows if row["index"] not in known]:
+        backend = connect(options.backend, max_concurrency=32)
+        asyncio.run(run(backend, due, options.at_once, finished))
+    summary = {
+        "backend": options.backend,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        **summarise(read_rows(finished)),
+    }
+    print(json.dumps(summary, indent=1))
+    stored = RESULTS / f"criteria_quality-{name}.json"
+    stored.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read what earlier runs have found."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":
