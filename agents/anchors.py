@@ -14,9 +14,18 @@ def dimension_of(code: Code, language: str) -> Property:
     )
 
 
+def clauses(dimension: Property, language: str) -> tuple[str, str]:
+    """The low and the high pole as verb phrases; poles in free words are quoted."""
+    low, high = dimension.low_pole, dimension.high_pole
+    if dimension.is_clause:
+        return low, high
+    shows = "表现为" if language == "zh" else "shows this: "
+    return f"{shows}“{low}”", f"{shows}“{high}”"
+
+
 def worded_levels(dimension: Property, language: str, *, pitfall: bool) -> dict[str, str]:
     """Word the five levels of a dimension between its poles."""
-    low, high = dimension.low_pole, dimension.high_pole
+    low, high = clauses(dimension, language)
     tongue = "zh" if language == "zh" else "en"
     forms = _PITFALL_LEVELS[tongue] if pitfall else _LEVELS[tongue]
     return {band: form.format(low=low, high=high) for band, form in zip(LEVELS, forms, strict=True)}
@@ -59,7 +68,7 @@ _PITFALL_LEVELS = {
 
 def storyline_of(core: Category, second: Category | None, language: str) -> str:
     """Say what the core, and the category beside it, ask of the text."""
-    poles = [c.properties[0].high_pole for c in (core, second) if c is not None]
+    poles = [clauses(c.properties[0], language)[1] for c in (core, second) if c is not None]
     if language == "zh":
         return f"文本要{'，并且'.join(poles)}。"
     return f"The text {', and '.join(poles)}."

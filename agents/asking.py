@@ -3,15 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import json_repair
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from pydantic import BaseModel, ValidationError, create_model
-from pydantic import Field as field_of
+from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
+from quillgraph.agents.replies import form as list_of
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.errors import ReplyError
@@ -40,7 +40,7 @@ class Role:
         return self.items_per_call == 1
 
     def brief(self, task: WritingTask) -> str:
-        """The request as this role reads it: whole, or cut to what its backend can hold."""
+        """The request as this role reads it: whole, or cut where it would drown a small model."""
         return task.brief if self.chooses else task.request
 
     def seed_for(self, item: str) -> int:
@@ -92,9 +92,13 @@ async def ask(
             options={"json_schema": form.model_json_schema(), **options},
         )
         reply = str(message.content)
+        is_cut = message.response_metadata.get("finish_reason") == "length"
         try:
-            return read(reply, form)
+            # the repaired half of a reply would pass for the whole of it
+            return form.model_validate_json(reply) if is_cut else read(reply, form)
         except ValidationError as error:
+            if is_cut and "max_tokens" in options:
+                options["max_tokens"] *= 2
             conversation = [*messages, message, HumanMessage(_complaint(error))]
     raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
 
@@ -115,10 +119,10 @@ async def ask_each(
     A reply of which nothing can be used is dropped as a whole: the role had its say, and what
     it said is in the record of calls.
     """
-    whole = create_model(
+    entries: Any = list[form]  # type: ignore[valid-type]  # the form is a value here
+    whole = list_of(
         f"{form.__name__}List",
-        __base__=BaseModel,
-        items=(list[form], field_of(min_length=at_least, max_length=at_most)),  # type: ignore[valid-type]  # the form is a value here
+        items=Annotated[entries, Field(min_length=at_least, max_length=at_most)],
     )
     try:
         answer: Any = await ask(role, messages, whole, item=item, **options)

@@ -1,5 +1,6 @@
 """The brief auditor: literal demands of the request that the rules have missed."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from quillgraph.agents.asking import Answers, Role, ask_each
 from quillgraph.agents.checkers import Check
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import Dropped, Incident, WritingTask
+from quillgraph.agents.numerals import number
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, text
 from quillgraph.agents.wording import description_of, name_of
@@ -25,6 +27,9 @@ COUNTS = (
 WORDS = ("must_include", "must_not_include")
 MOST_DEMANDS = 8
 MOST_COUNTED = 100_000
+
+STEM = 4
+"""Letters of a term that its quote must hold: "fairies" may be asked for as "fairy"."""
 
 _CHECK: TypeAdapter[Check] = TypeAdapter(Check)
 
@@ -89,6 +94,8 @@ def _constraint(entry: Any, words: dict[str, str], task: WritingTask) -> Constra
     """Make a constraint of an answer, or say why it cannot be one."""
     if entry.quote not in words[entry.incident]:
         return "the quote is not in the incident"
+    if not _is_said(entry):
+        return "the quote does not say the words or the number"
     bounds = {"min": entry.least or None, "max": entry.most or None}
     fields = bounds if entry.kind in COUNTS else {"terms": tuple(entry.terms)}
     try:
@@ -104,3 +111,15 @@ def _constraint(entry: Any, words: dict[str, str], task: WritingTask) -> Constra
         incident_id=entry.incident,
         quote=entry.quote,
     )
+
+
+def _is_said(entry: Any) -> bool:
+    """Whether the quote holds the beginning of every term, or every number, in some form."""
+    quote = entry.quote.casefold()
+    if entry.kind in WORDS:
+        return all(term.casefold()[:STEM] in quote for term in entry.terms)
+    words = quote.replace("-", " ").replace(",", "").split()
+    runs = [" ".join(words[a:b]) for a in range(len(words)) for b in range(a + 1, a + 5)]
+    runs += re.findall(r"\d+|[零一二两三四五六七八九十百千万]+", quote.replace(",", ""))
+    said = {number(run) for run in runs}
+    return all(bound in said for bound in (entry.least, entry.most) if bound)

@@ -39,7 +39,7 @@ async def open_code(
     """
     if role.chooses:
         return await _chosen(task, incidents, identity, role, embeddings)
-    passages = "\n".join(_shown(incident) for incident in incidents)
+    passages = "\n".join(shown(incident) for incident in incidents)
     suggested = await near(passages, identity, task.language, embeddings)
     messages = render(
         "open_coding",
@@ -80,7 +80,8 @@ async def _chosen(
     return Answers(tuple(choices))
 
 
-def _shown(incident: Incident) -> str:
+def shown(incident: Incident) -> str:
+    """An incident in a prompt: its words, and what a reader noted of them."""
     if incident.note is None:
         return f"{incident.id}: {incident.text}"
     return f'{incident.id}: "{incident.text}" (a reader notes: {incident.note})'

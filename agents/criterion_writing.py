@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from quillgraph.agents.anchors import dimension_of, worded_levels
+from quillgraph.agents.anchors import clauses, dimension_of, worded_levels
 from quillgraph.agents.asking import Role, ask
 from quillgraph.agents.choosing import choose_evidence
+from quillgraph.agents.coding import shown
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import (
     LEVELS,
@@ -142,7 +143,7 @@ async def write_criterion(
         request=role.brief(task),
         storyline=storyline,
         category=f"{slot.category.name}: {slot.category.definition}",
-        passages="\n".join(f"{incident.id}: {incident.text[:200]}" for incident in incidents),
+        passages="\n".join(shown(incident) for incident in incidents),
         property=f'{dimension.name}, from "{dimension.low_pole}" to "{dimension.high_pole}".',
         taken=", ".join(taken) or "none",
         complaint=f"Your last version was refused: {complaint}" if complaint else "",
@@ -175,9 +176,9 @@ async def _chosen(
 ) -> Criterion:
     dimension, is_zh, pitfall = slot.property, task.language == "zh", slot.kind == "pitfall"
     name = dimension.name
-    said = f"文本{dimension.high_pole}。" if is_zh else f"The text {dimension.high_pole}."
+    low, high = clauses(dimension, task.language)
+    said = f"文本{high}。" if is_zh else f"The text {high}."
     if pitfall:
-        low = dimension.low_pole
         name = f"避免失误：{name}" if is_zh else f"No lapse in {name[0].lower()}{name[1:]}"
         said = f"文本没有这样的毛病：{low}。" if is_zh else f"The text avoids a fault: it {low}."
     # what the request itself says is evidence by right; which drafts show it is for the model

@@ -104,6 +104,8 @@ class Property(Value):
     name: str
     low_pole: str
     high_pole: str
+    is_clause: bool = False
+    """Whether the poles are verb phrases that want "the text" before them, as lenses word them."""
 
 
 PARADIGM = ("phenomenon", "causal", "context", "intervening", "strategies", "consequences")

@@ -57,7 +57,7 @@ def uniquely_named(
     for criterion in criteria:
         name = criterion.name
         if name.casefold() in named:
-            name = f"{name} ({dimensions[criterion.id]})"
+            name = f"{name} ({dimensions.get(criterion.id, criterion.kind)})"
         number = 2
         while name.casefold() in named:
             name, number = f"{criterion.name} ({number})", number + 1

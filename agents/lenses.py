@@ -48,6 +48,7 @@ class Lens(Value):
             name=f"{self.name}: {words}",
             low_pole=self.low.format(words=words),
             high_pole=self.high.format(words=words),
+            is_clause=True,
         )
 
 

@@ -19,7 +19,7 @@ class Capabilities:
     """Returns the log-probability of each completion token."""
     items_per_call: int = 1
     """How many items (incidents, pairs, criteria) one call may carry. Small models do one
-    thing at a time; measured on SmolLM2, see LOG.md 2026-11-23."""
+    thing at a time, and choose where larger ones write (LOG.md 2026-11-23)."""
     context_tokens: int | None = None
     """Window of the model, prompt and completion together; None if unknown."""
 

@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
-from quillgraph.backends.vllm_local import SMALL_MODEL_WIDTH
+from quillgraph.backends.pretrained import from_pretrained, items_per_call, shape_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,14 +60,12 @@ class TransformersChat(ChatBackend):
     @cached_property
     def capabilities(self) -> Capabilities:
         """Everything; how many items a call may carry depends on the model's width."""
-        from transformers import AutoConfig
-
-        shape = _from_pretrained(AutoConfig, self.model).get_text_config()
+        shape = shape_of(self.model)
         return Capabilities(
             json_schema=True,
             token_ids=True,
             logprobs=True,
-            items_per_call=1 if shape.hidden_size < SMALL_MODEL_WIDTH else 8,
+            items_per_call=items_per_call(shape),
             context_tokens=getattr(shape, "max_position_embeddings", None),
         )
 
@@ -140,8 +138,8 @@ class TransformersChat(ChatBackend):
 
             device = self.device or _best_device()
             dtype = self.dtype or ("bfloat16" if device.startswith("cuda") else "float32")
-            tokenizer = _from_pretrained(AutoTokenizer, self.model)
-            model = _from_pretrained(AutoModelForCausalLM, self.model, dtype=dtype)
+            tokenizer = from_pretrained(AutoTokenizer, self.model)
+            model = from_pretrained(AutoModelForCausalLM, self.model, dtype=dtype)
             self._decoder = Decoder(_placed(model, device).eval(), tokenizer)
         return self._decoder
 
@@ -164,16 +162,4 @@ def _placed(model: "PreTrainedModel", device: str) -> "PreTrainedModel":
         raise ConfigError(
             f"cannot put the model on device {device!r}: {error}; leave the device out to take "
             f"the best that is there, here {_best_device()!r}"
-        ) from error
-
-
-def _from_pretrained(kind: type[Any], model: str, **options: str) -> Any:
-    try:
-        return kind.from_pretrained(model, **options)
-    except (OSError, ValueError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ConfigError(
-            f"cannot load the model {model!r}: {reason} Give a folder with config.json, the "
-            "tokenizer and safetensors, a hub id while the hub can be reached, or the built-in "
-            "smollm2-135m (`quillgraph models pull smollm2-135m`)"
         ) from error

@@ -6,6 +6,7 @@ import importlib.util
 import itertools
 import multiprocessing
 import os
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field, PrivateAttr
@@ -15,16 +16,17 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
     ConfigError,
     ContextOverflow,
-    QuillError,
     Refused,
     ServerFailed,
 )
 from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.pretrained import from_pretrained, items_per_call, shape_of
+from quillgraph.backends.sentinel import Sentinel
 from quillgraph.backends.traces import TokenTrace
 
 ENGINE_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
-    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # see LOG.md 2026-11-23
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # two cores are few enough for the engine
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
     "VLLM_NO_USAGE_STATS": "1",
@@ -32,9 +34,6 @@ ENGINE_ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
 }
 """Set before vLLM is imported, unless the user has set them."""
-
-SMALL_MODEL_WIDTH = 2048
-"""Below this hidden size (about 1.5B parameters and less) a model gets one item per call."""
 
 
 class VllmChat(ChatBackend):
@@ -58,6 +57,7 @@ class VllmChat(ChatBackend):
     _loop: BackgroundLoop | None = PrivateAttr(default=None)
     _starting: "asyncio.Task[None] | None" = PrivateAttr(default=None)
     _engine: Any = PrivateAttr(default=None)
+    _sentinel: Sentinel | None = PrivateAttr(default=None)
     _tokenizer: Any = PrivateAttr(default=None)
     _numbers: Any = PrivateAttr(default_factory=itertools.count)
 
@@ -70,15 +70,15 @@ class VllmChat(ChatBackend):
                 f"the slower backend transformers:{self.model}"
             )
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
         """Everything; how many items a call may carry depends on the model's width."""
-        shape = _shape(self.model)
+        shape = shape_of(self.model)
         return Capabilities(
             json_schema=True,
             token_ids=True,
             logprobs=True,
-            items_per_call=1 if shape.hidden_size < SMALL_MODEL_WIDTH else 8,
+            items_per_call=items_per_call(shape),
             context_tokens=self.max_model_len or shape.max_position_embeddings,
         )
 
@@ -116,9 +116,9 @@ class VllmChat(ChatBackend):
         try:
             # a caller that gives up must not take the engine's start down with it
             await asyncio.shield(starting)
-        except QuillError:
-            self._starting = None  # the next call tries again
-            raise
+        finally:
+            if starting.done() and self._engine is None:
+                self._starting = None  # it failed; the next call tries again
         return self._engine
 
     def _build(self) -> None:
@@ -127,12 +127,13 @@ class VllmChat(ChatBackend):
         _refuse_unguarded_script()
         for name, value in ENGINE_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        import psutil
         import torch
         from transformers import AutoTokenizer
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        self._tokenizer = AutoTokenizer.from_pretrained(self.model)
+        self._tokenizer = from_pretrained(AutoTokenizer, self.model)
         options = {
             "model": self.model,
             "max_model_len": self.max_model_len,
@@ -148,7 +149,10 @@ class VllmChat(ChatBackend):
         try:
             options |= {} if torch.cuda.is_available() else self._cpu_options()
             arguments = AsyncEngineArgs(**{**options, **self.engine_options})
+            before = set(psutil.Process().children(recursive=True))
             self._engine = AsyncLLM.from_engine_args(arguments)
+            started = set(psutil.Process().children(recursive=True)) - before
+            self._sentinel = Sentinel(process.pid for process in started)
         except (ValueError, OSError, RuntimeError) as error:
             raise ServerFailed(f"vLLM could not start with {self.model!r}: {error}") from error
 
@@ -170,6 +174,8 @@ class VllmChat(ChatBackend):
             if engine.output_handler is not None:
                 engine.output_handler.cancel()  # else it reports the engine's end as a death
             await asyncio.to_thread(engine.shutdown)
+            if self._sentinel is not None:
+                self._sentinel.dismiss()
 
     async def _generate_on_engine(self, request: ChatRequest) -> Completion:
         engine = await self._started()
@@ -216,12 +222,6 @@ def _refuse_unguarded_script() -> None:
             "vLLM starts a process that imports your script again: put what runs the model "
             "under `if __name__ == '__main__':`"
         )
-
-
-def _shape(model: str) -> Any:
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(model).get_text_config()
 
 
 def _sampling(request: ChatRequest) -> Any:

@@ -3,6 +3,7 @@
 import operator
 from typing import Annotated, Any, TypedDict
 
+import numpy as np
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
@@ -97,7 +98,7 @@ async def group(state: Codes, runtime: Runtime[Study]) -> NewGroups:
     if study.axial_coder.items_per_call == 1 or len(codes) == 1:
         return {"groups": group_by_meaning(codes, near), "dropped": []}
     answers = await group_codes(state["task"], codes, study.axial_coder)
-    groups = _whole(codes, [list(entry["codes"]) for entry in map(dict, answers.items)])
+    groups = _whole(codes, [list(entry["codes"]) for entry in map(dict, answers.items)], near)
     return {"groups": groups or group_by_meaning(codes, near), "dropped": list(answers.dropped)}
 
 
@@ -188,16 +189,22 @@ def build() -> StateGraph[AxialCoding, Study, Codes, Theory]:
     return graph
 
 
-def _whole(codes: tuple[Code, ...], groups: list[list[Any]]) -> tuple[tuple[str, ...], ...]:
-    """Give each code to the first group that claims it, and the unclaimed one group each."""
-    free = dict.fromkeys(code.id for code in codes)
-    whole = []
+def _whole(
+    codes: tuple[Code, ...], groups: list[list[Any]], near: np.ndarray
+) -> tuple[tuple[str, ...], ...]:
+    """Give each code to the first group that claims it, and the unclaimed to the nearest one."""
+    place = {code.id: number for number, code in enumerate(codes)}
+    whole: list[list[str]] = []
+    free = dict.fromkeys(place)
     for claimed in groups:
-        members = tuple(i for i in dict.fromkeys(claimed) if i in free)
+        members = [i for i in dict.fromkeys(claimed) if i in free]
         for member in members:
             del free[member]
         if members:
             whole.append(members)
     if not whole:
         return ()
-    return (*whole, *((left,) for left in free))
+    centres = np.stack([near[[place[i] for i in members]].mean(axis=0) for members in whole])
+    for left in free:
+        whole[int(np.argmax(centres @ near[place[left]]))].append(left)
+    return tuple(map(tuple, whole))

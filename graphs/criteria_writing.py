@@ -33,10 +33,12 @@ from quillgraph.agents.domain import (
 from quillgraph.agents.keeping import keep, uniquely_named
 from quillgraph.agents.scoring import try_out
 from quillgraph.agents.validating import (
+    STRENGTH_SHARE,
     Finding,
     Trial,
     duplicates,
     is_sound,
+    strength_share,
     ungrounded,
     weaknesses,
 )
@@ -182,7 +184,10 @@ def deal_slots(state: CriteriaWriting) -> list[Send]:
                 slot=slot,
                 incidents=_behind(slot, state),
                 storyline=state["core"].storyline,
-                taken=[c.name for slot_id, c in versions.items() if slot_id != slot.id],
+                taken=[
+                    *(constraint.name for constraint in state["constraints"]),
+                    *(c.name for slot_id, c in versions.items() if slot_id != slot.id),
+                ],
                 complaint=_complaint(slot, state),
             ),
         )
@@ -264,7 +269,7 @@ def weigh(state: CriteriaWriting) -> Weighing:
     return {
         "refused": {**state["refused"], **_by_slot(findings)},
         "findings": findings,
-        "memos": [],
+        "memos": _memo_on_strength(state, trials),
     }
 
 
@@ -297,8 +302,11 @@ def settle(state: CriteriaWriting) -> Final:
         _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
         for criterion in kept.spared
     ]
+    if (total := len(hard) + len(kept.criteria)) < FEWEST_CRITERIA:
+        text = f"the study gave no more than {total} criteria"
+        memos.append(Memo(stage="criteria", round=state["repairs"] + 1, agent="plan", text=text))
     return {
-        "criteria": (*hard, *uniquely_named(kept.criteria, dimensions)),
+        "criteria": uniquely_named([*hard, *kept.criteria], dimensions),
         "memos": memos,
         "dropped": list(kept.dropped),
     }
@@ -349,7 +357,7 @@ def _complaint(slot: Slot, state: CriteriaWriting) -> str:
 
 def _key(criterion: Criterion) -> str:
     """A version of a criterion: rewritten, it has to be tried again."""
-    return f"{criterion.id}/{criterion.name}/{criterion.description}"
+    return criterion.model_dump_json()
 
 
 def _latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
@@ -359,6 +367,15 @@ def _latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
 
 def _by_slot(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.criterion_id: finding for finding in reversed(findings)}
+
+
+def _memo_on_strength(state: CriteriaWriting, trials: dict[str, Trial]) -> list[Memo]:
+    share = strength_share(state["drafts"], trials)
+    if share is None or share >= STRENGTH_SHARE:
+        return []
+    text = f"strong drafts beat weak ones on {share:.0%} of the criteria only"
+    number = state["repairs"] + 1
+    return [Memo(stage="criteria", round=number, agent="validator", text=text)]
 
 
 def _memo(state: CriteriaWriting, criterion: Criterion, text: str) -> Memo:

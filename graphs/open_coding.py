@@ -115,6 +115,7 @@ class NewCodes(TypedDict):
     new_codes: tuple[int, ...]
     saturation: tuple[CodingRound, ...]
     memos: list[Memo]
+    dropped: list[Dropped]
 
 
 def waiting(state: Data) -> list[Incident]:
@@ -143,7 +144,9 @@ async def choose(state: Data, runtime: Runtime[Study]) -> Batch:
     known = await vectors([shown(code) for code in codes], runtime.context.embeddings)
     notes = await vectors([i.note or i.text for i in left], runtime.context.embeddings)
     covered = (notes @ known.T).max(axis=1)
-    return {"batch": [left[place] for place in np.argsort(covered, kind="stable")[:BASE]]}
+    fewest = np.argsort(covered, kind="stable")[:BASE]
+    # in the order of reading: sorted by news, the last would always bring the least
+    return {"batch": [left[place] for place in sorted(fewest)]}
 
 
 async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
@@ -205,7 +208,10 @@ async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Samene
     answers = await compare(
         state["pairs"], state["codes"], state["codings"], runtime.context.comparator
     )
-    same = [entry["pair"] for entry in map(dict, answers.items) if entry["same"]]
+    said = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
+    # whoever says both, or nothing, is in doubt, and what is in doubt stays apart
+    denied = {pair for pair, is_same in said if not is_same}
+    same = [pair for pair, is_same in dict.fromkeys(said) if is_same and pair not in denied]
     return {"same": same, "dropped": list(answers.dropped)}
 
 
@@ -216,7 +222,11 @@ def merge_codings(state: Round) -> NewCodes:
     codes = merge(before, state["codings"], held)
     fresh = Counter(code.evidence[0] for code in codes[len(before) :])
     batch = [incident.id for incident in state["batch"]]
-    counts = (*state.get("new_codes", ()), *(fresh[incident] for incident in batch))
+    # an incident that nobody said anything of brought no news of either kind
+    seen = {incident for coding in state["codings"] for incident in coding.evidence}
+    silent = [incident for incident in batch if incident not in seen]
+    news = (fresh[incident] for incident in batch if incident in seen)
+    counts = (*state.get("new_codes", ()), *news)
     trace = state.get("saturation", ())
     this = CodingRound(
         round=len(trace) + 1,
@@ -224,7 +234,7 @@ def merge_codings(state: Round) -> NewCodes:
         new_codes=len(codes) - len(before),
         codes=len(codes),
         ratio=new_code_ratio(counts),
-        saturated=is_saturated(counts),
+        saturated=bool(seen) and is_saturated(counts),
     )
     return {
         "codes": codes,
@@ -232,6 +242,10 @@ def merge_codings(state: Round) -> NewCodes:
         "new_codes": counts,
         "saturation": (*trace, this),
         "memos": [_memo(this, len(state["codings"]), held)],
+        "dropped": [
+            Dropped(stage="open coding", agent="coder", reason="no coder named it", text=incident)
+            for incident in silent
+        ],
     }
 
 

@@ -51,12 +51,13 @@ def trace(state: Grounding) -> nx.DiGraph[Any]:
         _link(graph, criterion.evidence, criterion.id, "cited by")
         if criterion.category_id is not None:
             _link(graph, [criterion.category_id], criterion.id, "tested by")
+            graph.add_edge("core", criterion.id, relation="served by")
     return graph
 
 
 def words_behind(graph: nx.DiGraph[Any], criterion_id: str) -> tuple[str, ...]:
     """Walk from a criterion back to the words that it rests on, in the order they were read."""
-    behind: set[Any] = nx.ancestors(graph, criterion_id)
+    behind: set[Any] = nx.ancestors(_without_core(graph), criterion_id)
     spans = [data for node, data in graph.nodes(data=True) if node in behind and "start" in data]
     spans.sort(key=lambda span: (span["doc"] != "request", span["doc"], span["start"]))
     return tuple(span["text"] for span in spans)
@@ -66,7 +67,7 @@ def coverage(graph: nx.DiGraph[Any]) -> float:
     """Share of the request's incidents from which a path leads to a criterion."""
     asked = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
     reached = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
-    covered = [n for n in asked if reached & nx.descendants(graph, n)]
+    covered = [n for n in asked if reached & nx.descendants(_without_core(graph), n)]
     return len(covered) / len(asked) if asked else 0.0
 
 
@@ -99,6 +100,12 @@ def mermaid(graph: nx.DiGraph[Any]) -> str:
         if a in name and b in name
     ]
     return "\n".join(lines) + "\n"
+
+
+def _without_core(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
+    # every criterion serves the core, so a path through it tells nothing of a single one
+    direct: nx.DiGraph[Any] = graph.subgraph([node for node in graph if node != "core"])
+    return direct
 
 
 def _link(graph: nx.DiGraph[Any], sources: Iterable[str], target: str, relation: str) -> None:

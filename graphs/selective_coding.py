@@ -10,6 +10,10 @@ from quillgraph.agents.domain import Category, Core, Memo, Relation, Tier, Writi
 from quillgraph.agents.selective import select, unlinked
 from quillgraph.graphs.study import Study
 
+LINKED_SHARE = 0.6
+"""Share of the categories that must be linked to the core before being loose says something
+about a category, and not about the relations (`algorithm.md` appendix A)."""
+
 
 class Theory(TypedDict):
     """What the stage starts from."""
@@ -56,6 +60,16 @@ async def choose_core(state: Theory, runtime: Runtime[Study]) -> Chosen:
 def link(state: SelectiveCoding) -> Linked:
     """Make optional what nothing joins to the core."""
     loose = unlinked(state["categories"], state["relations"], state["core"].category_id)
+    others = len(state["categories"]) - 1
+    if len(loose) > (1 - LINKED_SHARE) * others:
+        memo = Memo(
+            stage="selective coding",
+            round=1,
+            agent="selective_coder",
+            text=f"relations reach only {others - len(loose)} of {others} categories: too few to "
+            "weigh by, so no tier was changed",
+        )
+        return {"tiers": state["tiers"], "memos": [memo]}
     memos = [
         Memo(
             stage="selective coding",

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.callbacks import AsyncCallbackHandler
-from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quillgraph.agents.asking import Role, ask, ask_each, lost_reply, read, say
 from quillgraph.agents.domain import BRIEF_CHARS, WritingTask
+from quillgraph.agents.replies import form, text
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ReplyError
@@ -132,12 +133,12 @@ async def test_every_attempt_is_admitted_and_counted(role_saying: Callable[..., 
     budget = Budget()
     role = role_saying("no", {"name": "blue"}, budget=budget)
     await ask(role, [HumanMessage("?")], Colour, item="sea")
-    # a scripted token is a byte, and turns are joined by newlines:
-    # 1 + 2 for "?" and "no"; then the prompt is "?", "no" and the complaint
-    complaint = len("the reply: Input should be a valid dictionary or instance of Colour")
-    complaint += len(". Answer again with JSON of the asked form only.")
-    again = 1 + 1 + 2 + 1 + complaint + len('{"name": "blue"}')
-    assert (budget.calls, budget.tokens) == (2, 3 + again)
+    # a scripted token is up to four bytes, and turns are joined by newlines. First "?" and "no",
+    # a token each. Then the complaint has 67 bytes ("the reply: Input should be a valid dictionary
+    # or instance of Colour") and 48 (". Answer again with JSON of the asked form only."), so the
+    # prompt of "?", "no" and the complaint has 1 + 1 + 2 + 1 + 115 = 120 bytes, 30 tokens; and
+    # '{"name": "blue"}' has 16 bytes, 4 tokens
+    assert (budget.calls, budget.tokens) == (2, (1 + 1) + (30 + 4))
 
 
 async def test_a_spent_budget_ends_the_asking_before_the_model_hears_of_it(
@@ -147,6 +148,57 @@ async def test_a_spent_budget_ends_the_asking_before_the_model_hears_of_it(
     with pytest.raises(BudgetReached):
         await ask(role, PROMPT, Colour, item="sea")
     assert len(asked) == 1
+
+
+# --- replies that are cut ---------------------------------------------------------------------
+
+CUT_FORM = form("Cut", name=text(4, 50), levels=form("Levels", low=text(8, 90), high=text(8, 90)))
+WHOLE = (
+    '{"name": "Salt", "levels": {"low": "The text is dry.", "high": "The text drips with salt."}}'
+)
+
+
+async def test_a_reply_cut_in_mid_string_is_asked_for_again_with_twice_the_room(
+    role_of: Callable[..., Role], asked: list[ChatRequest]
+) -> None:
+    # WHOLE has 92 bytes, 23 tokens; 20 tokens are 80 bytes, and end within the last string
+    assert len(WHOLE) == 92
+    assert WHOLE[:80].endswith('"high": "The text drips w')
+    # mended, the part would pass for the whole
+    assert read(WHOLE[:80], CUT_FORM).model_dump()["levels"]["high"] == "The text drips w"
+    answer = await ask(role_of(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=20)
+    assert answer == CUT_FORM.model_validate_json(WHOLE)
+    assert [request.max_tokens for request in asked] == [20, 40]
+    assert asked[1].messages[2].content == WHOLE[:80]
+    assert "Answer again with JSON" in asked[1].messages[3].content
+
+
+async def test_a_reply_that_is_cut_twice_is_an_error_and_not_mended(
+    role_of: Callable[..., Role], asked: list[ChatRequest]
+) -> None:
+    # 22 tokens are 88 bytes, which could be mended too
+    assert read(WHOLE[:88], CUT_FORM)
+    with pytest.raises(ReplyError) as caught:
+        await ask(role_of(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=11)
+    assert caught.value.reply == WHOLE[:88]
+    assert [request.max_tokens for request in asked] == [11, 22]
+
+
+def role_cut_at_its_end(*replies: str) -> Role:
+    """A role whose engine says of every reply that it was cut."""
+    cut = {"finish_reason": "length"}
+    messages = [AIMessage(reply, response_metadata=cut) for reply in replies]
+    return Role("coder", GenericFakeChatModel(messages=iter(messages)))
+
+
+async def test_a_reply_that_is_whole_where_the_room_ends_is_taken() -> None:
+    answer = await ask(role_cut_at_its_end(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=23)
+    assert answer == CUT_FORM.model_validate_json(WHOLE)
+
+
+async def test_a_reply_cut_at_the_engines_own_limit_is_asked_for_again() -> None:
+    role = role_cut_at_its_end(WHOLE[:80], WHOLE)
+    assert await ask(role, PROMPT, CUT_FORM, item="sea") == CUT_FORM.model_validate_json(WHOLE)
 
 
 class Overheard(AsyncCallbackHandler):
@@ -185,6 +237,39 @@ async def test_a_list_that_fits_is_kept_whole(
     assert schema is not None
     assert schema["properties"]["items"]["minItems"] == 1
     assert schema["properties"]["items"]["maxItems"] == 3
+
+
+def objects(schema: Any) -> list[dict[str, Any]]:
+    """Every object in a JSON schema, definitions included."""
+    if isinstance(schema, list):
+        return [found for each in schema for found in objects(each)]
+    if not isinstance(schema, dict):
+        return []
+    own = [schema] if schema.get("type") == "object" else []
+    return own + [found for each in schema.values() for found in objects(each)]
+
+
+async def test_every_object_of_a_list_has_all_its_keys_and_no_other(
+    role_saying: Callable[..., Role], asked: list[ChatRequest]
+) -> None:
+    role = role_saying(f'{{"items": [{WHOLE}]}}')
+    answers = await ask_each(role, PROMPT, CUT_FORM, item="sea", stage="looking", at_most=3)
+    assert answers.items == (CUT_FORM.model_validate_json(WHOLE),)
+    found = objects(asked[0].json_schema)
+    assert {each["title"] for each in found} == {"CutList", "Cut", "Levels"}
+    for each in found:
+        assert each["additionalProperties"] is False
+        assert each["required"] == list(each["properties"])
+
+
+async def test_a_list_with_a_key_beside_it_is_asked_for_again(
+    role_saying: Callable[..., Role], asked: list[ChatRequest]
+) -> None:
+    items = [{"name": "blue"}]
+    answers = await each_colour(role_saying({"items": items, "hue": 3}, {"items": items}))
+    assert [item.name for item in answers.items] == ["blue"]
+    assert len(asked) == 2
+    assert asked[1].messages[3].content.startswith("hue: Extra inputs are not permitted")
 
 
 async def test_items_that_break_the_form_twice_are_dropped_one_by_one(

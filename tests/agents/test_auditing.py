@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from quillgraph.agents.asking import Role
 from quillgraph.agents.auditing import audit
 from quillgraph.agents.checkers import MustInclude
@@ -64,12 +66,75 @@ async def test_a_count_without_bounds_or_words_without_terms_are_dropped_with_th
         assert "expected" in answers.dropped[0].reason
 
 
+UNSAID = "the quote does not say the words or the number"
+
+
+@pytest.mark.parametrize("kind", ["must_include", "must_not_include"])
+@pytest.mark.parametrize(
+    ("quote", "terms", "held"),
+    [
+        ("a bedtime story", ["dragon"], False),
+        ("a bedtime story", ["bedtime"], True),
+        # the first four letters are enough, in either case
+        ("a tale of Fairies", ["fairy"], True),
+        ("a tale of fairies", ["Fairy"], True),
+        # three are not
+        ("a tale of the fall", ["fairy"], False),
+        # every term must be said
+        ("a fairy and a king", ["fairy", "dragon"], False),
+        ("a fairy and a king", ["fairy", "king"], True),
+        ("一个海獭的故事", ["海獭"], True),
+        ("一个海獭的故事", ["巨龙"], False),
+    ],
+)
+async def test_a_term_must_stand_in_the_quote(
+    kind: str, quote: str, terms: list[str], held: bool
+) -> None:
+    # that a term stands elsewhere in the passage is not enough
+    task = writing_task(f"Write {quote}, not dragon 巨龙.")
+    asked = demand(incident="i1", quote=quote, kind=kind, terms=terms)
+    answers = await audit(task, segment(task), (), auditor(asked))
+    assert [constraint.quote for constraint in answers.items] == [quote] * held
+    assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
+
+
+@pytest.mark.parametrize(
+    ("quote", "least", "most", "held"),
+    [
+        ("five hundred words at the outside", 0, 500, True),
+        ("five hundred words at the outside", 0, 400, False),
+        ("five hundred words at the outside", 500, 500, True),
+        # a bound that is made up beside one that is said
+        ("five hundred words at the outside", 100, 500, False),
+        ("words at the outside", 0, 500, False),
+        ("some 1,500 words", 0, 1500, True),
+        ("a 250-word fable", 0, 250, True),
+        ("twenty-five words", 25, 0, True),
+        # digits within a longer number say nothing
+        ("some 1,500 words", 0, 500, False),
+        ("300字以内", 0, 300, True),
+        ("300字以内", 0, 200, False),
+        ("三百字以内", 0, 300, True),
+        ("两千到三千字", 2000, 3000, True),
+    ],
+)
+async def test_a_number_must_stand_in_the_quote_in_digits_or_in_words(
+    quote: str, least: int, most: int, held: bool
+) -> None:
+    task = writing_task(f"Write {quote}.")
+    asked = demand(incident="i1", quote=quote, kind="word_count", least=least, most=most, terms=[])
+    answers = await audit(task, segment(task), (), auditor(asked))
+    expected = WordCount(min=least or None, max=most or None)
+    assert [constraint.check for constraint in answers.items] == [expected] * held
+    assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
+
+
 async def test_what_a_rule_has_found_is_not_overruled() -> None:
-    task = writing_task("A fable that must mention the word 'otter'. The otter has to turn up.")
+    task = writing_task("A fable that must mention the word 'badger'. The otter has to turn up.")
     incidents = segment(task)
     found = find_constraints(incidents)
     assert [constraint.check.type for constraint in found] == ["must_include"]
-    answers = await audit(task, incidents, found, auditor(demand(terms=["badger"])))
+    answers = await audit(task, incidents, found, auditor(demand()))
     assert answers.items == ()
     assert [entry.reason for entry in answers.dropped] == ["a demand of this kind is known"]
 

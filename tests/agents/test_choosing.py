@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.anchors import dimension_of, worded_levels
+from quillgraph.agents.anchors import clauses, dimension_of, worded_levels
 from quillgraph.agents.asking import Role
 from quillgraph.agents.choosing import (
     CUED,
@@ -291,13 +291,19 @@ async def test_codes_of_one_dimension_give_the_category_one_property(
 # --- the core --------------------------------------------------------------------------------
 
 
+def in_clauses(category: Category) -> Category:
+    """The category as lenses word it: its poles are verb phrases."""
+    worded = [p.model_copy(update={"is_clause": True}) for p in category.properties]
+    return category.model_copy(update={"properties": tuple(worded)})
+
+
 async def test_the_core_its_tiers_and_its_storyline_are_what_was_chosen(
     category: Callable[..., Category], role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
     categories = [
-        category("k1", properties=["salt"]),
-        category("k2", properties=["fog"]),
-        category("k3", properties=["foam"]),
+        in_clauses(category("k1", properties=["salt"])),
+        in_clauses(category("k2", properties=["fog"])),
+        in_clauses(category("k3", properties=["foam"])),
     ]
     tiers = {"k1": "optional", "k2": "important", "k3": "essential"}
     role = role_saying({"core": "k3", "tiers": tiers}, chooses=True)
@@ -312,13 +318,29 @@ async def test_the_core_its_tiers_and_its_storyline_are_what_was_chosen(
 async def test_a_core_among_optional_ones_tells_the_story_alone(
     category: Callable[..., Category], role_of: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
-    categories = [category("k1", properties=["salt"]), category("k2", properties=["fog"])]
+    categories = [
+        in_clauses(category("k1", properties=["salt"])),
+        in_clauses(category("k2", properties=["fog"])),
+    ]
     tiers = {"k1": "essential", "k2": "optional"}
     role = role_of({"core": "k1", "tiers": tiers}, chooses=True)
     assert (await choose_core(STORY, categories, [], role))[2] == "The text is full of salt."
     chinese = await choose_core(GEDICHT, categories, [], role)
     assert chinese[2] == "文本要is full of salt。"
     assert "<relations>\nnone\n</relations>" in asked[0].messages[-1].content
+
+
+async def test_a_storyline_quotes_poles_in_free_words(
+    category: Callable[..., Category], role_of: Callable[..., Role]
+) -> None:
+    free = category("k1", properties=["salt"])
+    categories = [free, in_clauses(category("k2", properties=["fog"]))]
+    role = role_of({"core": "k1", "tiers": {"k1": "essential", "k2": "important"}}, chooses=True)
+    # each pole by its own kind
+    storyline = "The text shows this: “is full of salt”, and is full of fog."
+    assert (await choose_core(STORY, categories, [], role))[2] == storyline
+    role = role_of({"core": "k1", "tiers": {"k1": "essential"}}, chooses=True)
+    assert (await choose_core(GEDICHT, [free], [], role))[2] == "文本要表现为“is full of salt”。"
 
 
 # --- evidence --------------------------------------------------------------------------------
@@ -347,6 +369,7 @@ def test_the_dimension_of_a_code_is_that_of_its_lens(code: Callable[..., Code]) 
     made = dimension_of(code("c1", lens="humour", words="the sea"), "en")
     assert made.name == "Humour: the sea"
     assert made.high_pole == "makes “the sea” funny by surprise and timing"
+    assert made.is_clause
     assert dimension_of(code("c1", lens="humour", words="海"), "zh").name == "幽默: 海"
 
 
@@ -358,10 +381,35 @@ def test_a_code_in_its_own_words_is_its_own_dimension(code: Callable[..., Code])
     assert dimension_of(code("c1", "Salt", lens="unheard-of", words="sea"), "en") == expected
 
 
+@pytest.mark.parametrize(
+    ("is_clause", "language", "low", "high"),
+    [
+        (True, "en", "drags", "flows"),
+        (True, "zh", "drags", "flows"),
+        (False, "en", "shows this: “drags”", "shows this: “flows”"),
+        (False, "fr", "shows this: “drags”", "shows this: “flows”"),
+        (False, "zh", "表现为“drags”", "表现为“flows”"),
+    ],
+)
+def test_poles_in_free_words_are_quoted_and_those_of_lenses_are_not(
+    is_clause: bool, language: str, low: str, high: str
+) -> None:
+    dimension = Property(name="-", low_pole="drags", high_pole="flows", is_clause=is_clause)
+    assert clauses(dimension, language) == (low, high)
+    assert worded_levels(dimension, language, pitfall=False)["1-2"] == (
+        f"全文{low}。" if language == "zh" else f"The text {low} throughout."
+    )
+
+
+def test_a_property_has_free_words_unless_it_says_otherwise() -> None:
+    assert not Property(name="-", low_pole="drags", high_pole="flows").is_clause
+
+
+@pytest.mark.parametrize("is_clause", [False, True])
 @pytest.mark.parametrize("pitfall", [False, True])
 @pytest.mark.parametrize("language", ["en", "zh", "fr"])
-def test_levels_run_from_the_low_pole_up(language: str, pitfall: bool) -> None:
-    dimension = Property(name="-", low_pole="drags {x}", high_pole="flows {y}")
+def test_levels_run_from_the_low_pole_up(language: str, pitfall: bool, is_clause: bool) -> None:
+    dimension = Property(name="-", low_pole="drags {x}", high_pole="flows {y}", is_clause=is_clause)
     levels = worded_levels(dimension, language, pitfall=pitfall)
     assert tuple(levels) == LEVELS
     assert len(set(levels.values())) == 5

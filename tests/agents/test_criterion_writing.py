@@ -273,7 +273,7 @@ def written(**fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def slot(category: MakeCategory) -> Callable[..., Slot]:
-    def make(kind: str = "soft", tier: str = "important") -> Slot:
+    def make(kind: str = "soft", tier: str = "important", *, is_clause: bool = True) -> Slot:
         owner = category("k1", properties=["depth"])
         return Slot.model_validate(
             {
@@ -281,7 +281,7 @@ def slot(category: MakeCategory) -> Callable[..., Slot]:
                 "kind": kind,
                 "tier": tier,
                 "category": owner,
-                "property": owner.properties[0],
+                "property": owner.properties[0].model_copy(update={"is_clause": is_clause}),
             }
         )
 
@@ -434,6 +434,45 @@ async def test_a_small_writer_words_chinese_criteria_in_chinese(
         "避免失误：depth",
         "文本没有这样的毛病：lacks depth。",
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "soft_says", "soft_best", "fault_says", "fault_worst"),
+    [
+        (
+            "en",
+            "The text shows this: “is full of depth”.",
+            "The text shows this: “is full of depth” from first to last.",
+            "The text avoids a fault: it shows this: “lacks depth”.",
+            "The text shows this: “lacks depth” throughout.",
+        ),
+        (
+            "zh",
+            "文本表现为“is full of depth”。",
+            "自始至终表现为“is full of depth”。",
+            "文本没有这样的毛病：表现为“lacks depth”。",
+            "全文表现为“lacks depth”。",
+        ),
+    ],
+)
+async def test_a_small_writer_quotes_poles_in_free_words(
+    slot: Callable[..., Slot],
+    incident: Callable[..., Incident],
+    role_of: Callable[..., Role],
+    language: Any,
+    soft_says: str,
+    soft_best: str,
+    fault_says: str,
+    fault_worst: str,
+) -> None:
+    task = WritingTask(request="Write a poem.", language=language)
+    role = role_of("-", chooses=True)
+    free = [slot(is_clause=False), slot("pitfall", "pitfall", is_clause=False)]
+    soft, fault = [
+        await write_criterion(task, each, [incident("i1")], role, storyline="-") for each in free
+    ]
+    assert (soft.description, soft.levels["9-10"]) == (soft_says, soft_best)
+    assert (fault.description, fault.levels["1-2"]) == (fault_says, fault_worst)
 
 
 def test_every_tier_has_a_weight() -> None:

@@ -15,22 +15,22 @@ FOLDER = resources.files("quillgraph.agents").joinpath("prompts")
 
 PINNED = {
     "auditing": (1, "14f9c7f682759189"),
-    "axial_coding": (1, "94062668182998ec"),
+    "axial_coding": (2, "06ca628bbc09d09e"),
     "choosing_category": (1, "eb15fe177beb04f5"),
     "choosing_code": (1, "f17725167a94e9bf"),
     "choosing_core": (1, "0f8f5e081c0d7634"),
     "choosing_evidence": (1, "8ef3d02e3e2b7a27"),
     "choosing_notes": (1, "c18c14c74a535c15"),
     "comparing": (1, "de32d11eb4a77b3b"),
-    "criterion_writing": (1, "033dec87a1cd5b37"),
-    "grouping": (1, "94d84d12b392671a"),
-    "observing": (1, "b3a3a7ea1fb4561c"),
-    "open_coding": (2, "babba83b1884abbf"),
-    "pitfall_writing": (1, "dbc6ebeae1a92aaa"),
+    "criterion_writing": (2, "f7064456a2f36c19"),
+    "grouping": (2, "39c2b82af483ccff"),
+    "observing": (2, "798e74c6d1a35c4f"),
+    "open_coding": (3, "5ea0221e19401317"),
+    "pitfall_writing": (2, "8f8bb9480095331b"),
     "relating": (1, "bb9f14b2b917124e"),
     "sampling": (1, "289ce313a5d3209c"),
     "scoring": (1, "467eca7a141fc5bf"),
-    "selective_coding": (1, "db73a6f7e4b0f017"),
+    "selective_coding": (2, "7adfa2fcca01b957"),
 }
 """Version and hash of each prompt file. Whoever edits a prompt raises its version, since scores
 and runs are kept with it, and then pins the new hash here."""

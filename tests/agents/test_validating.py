@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import Criterion, Draft, Incident, WritingTask
 from quillgraph.agents.validating import (
+    LOWEST,
     PROBES,
     SOUND,
     Trial,
@@ -106,6 +107,10 @@ def test_a_criterion_that_cites_what_is_not_there_is_ungrounded(
         ([5, 5], [1, 2], "flat"),
         # the worse fault is told first
         ([5, 5], [5, 2], "exploitable"),
+        # at the foot of the scale a probe can lie no lower, so it fools nobody; one above it does
+        ([LOWEST, 7], [LOWEST], None),
+        ([LOWEST, 7], [LOWEST + 1, LOWEST], "exploitable"),
+        ([LOWEST, LOWEST], [LOWEST], "flat"),
         # one draft alone cannot be told apart from anything
         ([5], [1], None),
         # a missing score is not a zero: neither weakest, nor equal, nor fooled
@@ -132,12 +137,30 @@ def test_the_writer_is_told_which_texts_fooled_the_criterion(criterion: MakeCrit
     assert "(p1, p3)" in found.reason
 
 
-def test_a_pitfall_may_be_absent_from_an_empty_phrase_but_not_flat(
+def test_a_probe_at_the_foot_of_the_scale_is_not_told_among_those_that_fooled(
     criterion: MakeCriterion,
 ) -> None:
+    assert LOWEST == 1
+    [found] = weaknesses([criterion("k1.0")], trial([1, 8], [1, 2, 1]))
+    assert "(p2)" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("drafts", "probes"), [([3, 7], [10, 10]), ([5, 5], [10]), ([5, 5], [2]), ([10, 10, 10], [])]
+)
+def test_a_pitfall_may_be_absent_from_an_empty_phrase_and_from_every_draft(
+    criterion: MakeCriterion, drafts: list[int | None], probes: list[int | None]
+) -> None:
     pitfall = criterion("k1.0", kind="pitfall", tier="pitfall")
-    assert weaknesses([pitfall], trial([3, 7], [10, 10])) == ()
-    assert [f.fault for f in weaknesses([pitfall], trial([5, 5], [10]))] == ["flat"]
+    assert weaknesses([pitfall], trial(drafts, probes)) == ()
+    # what is no fault to avoid is held against both
+    assert len(weaknesses([criterion("k1.0")], trial(drafts, probes))) == 1
+
+
+def test_a_pitfall_does_not_excuse_the_soft_criterion_beside_it(criterion: MakeCriterion) -> None:
+    pair = [criterion("a", kind="pitfall", tier="pitfall"), criterion("b")]
+    found = weaknesses(pair, trial([5, 5], [1], "a") | trial([5, 5], [1], "b"))
+    assert [(each.criterion_id, each.fault) for each in found] == [("b", "flat")]
 
 
 def test_a_criterion_that_was_not_tried_has_no_weakness(criterion: MakeCriterion) -> None:

@@ -17,11 +17,11 @@ from quillgraph.graphs.study import Study
 TASK = WritingTask(request="A story of the sea.", language="en")
 
 
-def codes(count: int) -> tuple[Code, ...]:
+def codes(count: int, **labels: str) -> tuple[Code, ...]:
     return tuple(
         Code(
             id=f"c{n}",
-            label=f"Quality {n}",
+            label=labels.get(f"c{n}", f"Quality {n}"),
             gloss=f"what quality {n} looks like",
             evidence=("i1",),
             coder="reader",
@@ -74,9 +74,9 @@ class Axial:
         }
 
 
-async def related(axial: Any, count: int, items_per_call: int = 8) -> dict[str, Any]:
+async def related(axial: Any, count: int, items_per_call: int = 8, **labels: str) -> dict[str, Any]:
     chat = ScriptedChat(reply=axial, items_per_call=items_per_call)
-    start: Any = {"task": TASK, "codes": codes(count)}
+    start: Any = {"task": TASK, "codes": codes(count, **labels)}
     study = Study.of(chat, LexicalEmbeddings())
     graph = axial_coding.build().compile()
     return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
@@ -100,12 +100,19 @@ async def test_each_group_becomes_a_category_with_poles_and_paradigm() -> None:
     assert first.paradigm == {"strategies": ("c1",)}
 
 
-async def test_a_code_goes_to_the_first_group_that_claims_it_and_the_unclaimed_stand_alone() -> (
+async def test_a_code_goes_to_the_first_group_that_claims_it_and_the_unclaimed_to_the_nearest() -> (
     None
 ):
-    state = await related(Axial([["c1", "c2"], ["c2", "c3"], ["c3"], ["c1", "c4"]]), 6)
+    state = await related(
+        Axial([["c1", "c2"], ["c2", "c3"], ["c3"], ["c1", "c4"]]),
+        6,
+        c3="Heavy rain at night",
+        c4="Gulls over the harbour",
+        c5="Gulls in the harbour",
+        c6="Heavy rain by night",
+    )
     # the third group has lost all it claimed; c5 and c6 were claimed by nobody
-    assert list(members(state).values()) == [("c1", "c2"), ("c3",), ("c4",), ("c5",), ("c6",)]
+    assert list(members(state).values()) == [("c1", "c2"), ("c3", "c6"), ("c4", "c5")]
 
 
 async def test_groups_that_cannot_be_read_are_made_by_meaning_and_counted() -> None:

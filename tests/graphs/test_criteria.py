@@ -163,10 +163,12 @@ def test_coding_goes_on_until_notes_bring_nothing_new_and_leaves_the_rest_unread
         (4, 2, 8, False),
         (4, 0, 8, True),
     ]
-    # new codes by incident: i1 2, i4 3, i5 1 | 0, 0, 1, 1 | 0, 0, 0, 0
-    assert played.state["new_codes"] == (2, 3, 1, 0, 0, 1, 1, 0, 0, 0, 0)
-    # fewer than 4 + 2 incidents; then (1 + 1) / (2 + 3 + 1 + 0); then 0 / 6
-    assert [r.ratio for r in trace] == [None, pytest.approx(1 / 3), 0.0]
+    # in the order of reading, though the least covered of all notes
+    assert played.state["coded"][3:7] == ("d2.n1", "d2.n2", "d3.n1", "d4.n2")
+    # new codes by incident: i1 2, i4 3, i5 1 | 0, 1, 1, 0 | 0, 0, 0, 0
+    assert played.state["new_codes"] == (2, 3, 1, 0, 1, 1, 0, 0, 0, 0, 0)
+    # fewer than 4 + 2 incidents; then (1 + 0) / (2 + 3 + 1 + 0); then 0 / 6
+    assert [r.ratio for r in trace] == [None, pytest.approx(1 / 6), 0.0]
     unread = {i.id for i in played.state["incidents"]} - set(played.state["coded"])
     # i2 and i3 are for code to check
     assert unread == {"i2", "i3", "d1.n3", "d3.n2", "d3.n3", "d4.n3"}
@@ -265,8 +267,11 @@ def test_a_duplicate_is_refused_before_it_is_tried_and_written_again(played: Pla
     assert len(writings) == 2
     assert "was refused" not in prompt(writings[0])
     assert "was refused: 'The storm heard from inside': it says the same as" in prompt(writings[1])
-    assert "Names already taken: A storm heard from inside, A picture" in prompt(writings[1])
-    tried = {trial.split("/")[1] for trial in played.state["trials"]}
+    # what code decides has its names from the start
+    hard = "Names already taken: In the second person, At most 300 words"
+    assert hard in prompt(writings[0])
+    assert f"{hard}, A storm heard from inside, A picture" in prompt(writings[1])
+    tried = {json.loads(version)["name"] for version in played.state["trials"]}
     assert "The storm heard from inside" not in tried
     assert "Sentences that slow down" in tried
 

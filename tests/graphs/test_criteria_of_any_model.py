@@ -156,12 +156,14 @@ async def test_a_model_that_never_answers_in_the_asked_form_ends_the_study_and_l
         await studied(REQUEST, study, into=state)
     assert len(state["drafts"]) == 4
     assert state["codes"] == ()
-    # 4 drafts of one reading each; 3 coders for 3 incidents, in 3 calls each or in one; the audit
+    # 4 drafts of one reading each; 3 coders for 3 incidents, in 3 calls each or in one, and the
+    # 3 incidents, of which nothing is known then; the audit
     large = items_per_call == 8
-    assert Counter(d.stage for d in state["dropped"]) == {
-        "observation": 4,
-        "open coding": 3 if large else 9,
-        **({"audit": 1} if large else {}),
+    assert Counter((d.stage, d.reason) for d in state["dropped"]) == {
+        ("observation", "reply"): 4,
+        ("open coding", "reply"): 3 if large else 9,
+        ("open coding", "no coder named it"): 3,
+        **({("audit", "reply"): 1} if large else {}),
     }
     assert "criteria_set" not in state
 

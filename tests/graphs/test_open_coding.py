@@ -112,7 +112,7 @@ def labels(state: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def one_label(who: str, ids: list[str]) -> list[dict[str, Any]]:
-    return [coding("The sea", *ids[:4])]
+    return [coding("The sea", i) for i in ids]
 
 
 async def test_each_coder_gets_every_incident_as_many_to_a_call_as_the_backend_takes() -> None:
@@ -184,6 +184,19 @@ async def test_without_a_readable_verdict_codes_stay_apart_and_the_reply_is_coun
     ]
 
 
+@pytest.mark.parametrize("says", [(True, False), (False, True)])
+async def test_a_pair_that_is_said_to_be_the_same_and_not_stays_apart(
+    says: tuple[bool, bool],
+) -> None:
+    # p1 is Near and Close, p2 Near and Calm; p3, Close and Calm, has no answer
+    verdicts = [("p1", says[0]), ("p1", says[1]), ("p2", True)]
+    items = json.dumps({"items": [{"pair": pair, "same": same} for pair, same in verdicts]})
+    coders = Coders(storm, same=items)
+    state = await coded(coders, [clause(1)], Angles({"Near": 0.0, "Close": 10.0, "Calm": 20.0}))
+    assert len(coders.compared) == 3
+    assert [code.label for code in state["codes"]] == ["Near storm", "Close storm"]
+
+
 async def test_equal_labels_are_one_code_without_asking_anybody() -> None:
     def same_label(who: str, ids: list[str]) -> list[dict[str, Any]]:
         return [coding("the SEA" if who == "editor" else "The sea", ids[0])]
@@ -222,6 +235,34 @@ async def test_saturated_coding_leaves_the_remaining_notes_alone() -> None:
     assert not any(i.startswith("d1") for _, ids in coders.coded for i in ids)
 
 
+async def test_what_no_coder_named_is_neither_news_nor_none_and_is_counted() -> None:
+    def odd_ones(who: str, ids: list[str]) -> list[dict[str, Any]]:
+        return [coding(f"Quality {i}", i) for i in ids if int(i[1:]) % 2]
+
+    # six incidents, but news of three only: too few to judge by
+    state = await coded(Coders(odd_ones, same=False), [clause(n) for n in range(1, 7)])
+    assert state["new_codes"] == (1, 1, 1)
+    (only,) = state["saturation"]
+    assert (only.incidents, only.ratio, only.saturated) == (6, None, False)
+    assert [(d.stage, d.agent, d.reason, d.text) for d in state["dropped"]] == [
+        ("open coding", "coder", "no coder named it", i) for i in ("i2", "i4", "i6")
+    ]
+    # they are done with all the same
+    assert state["coded"] == ("i1", "i2", "i3", "i4", "i5", "i6")
+
+
+async def test_a_round_in_which_nothing_was_named_is_never_saturated() -> None:
+    def only_the_fifth(who: str, ids: list[str]) -> list[dict[str, Any]]:
+        return [coding("The sea", i) for i in ids if i == "d1.n5"]
+
+    # news enough to be saturated by, from before: 1, 0, 0, 0, 0, 0
+    notes = [note(n) for n in range(1, 6)]
+    state = await coded(Coders(only_the_fifth), notes, new_codes=(1, 0, 0, 0, 0, 0))
+    assert [(r.incidents, r.saturated) for r in state["saturation"]] == [(4, False), (1, False)]
+    silent = [d.text for d in state["dropped"] if d.reason == "no coder named it"]
+    assert silent == ["d1.n1", "d1.n2", "d1.n3", "d1.n4"]
+
+
 async def test_notes_that_go_on_bringing_news_are_coded_four_at_a_time_for_six_rounds() -> None:
     def always_new(who: str, ids: list[str]) -> list[dict[str, Any]]:
         return [coding(f"{who} of {i}", i) for i in ids]
@@ -236,13 +277,16 @@ async def test_notes_that_go_on_bringing_news_are_coded_four_at_a_time_for_six_r
     assert state["saturation"][-1].ratio == pytest.approx(0.5)
 
 
-async def test_the_notes_that_the_codes_cover_least_are_coded_first() -> None:
+async def test_the_notes_that_the_codes_cover_least_are_coded_first_in_the_order_of_reading() -> (
+    None
+):
     # the one code lies at 0 degrees, notes 1 to 6 at 10, 20, 30, 40, 50 and 60
     degrees = {f"note {n}": 10.0 * n for n in range(1, 7)}
     coders = Coders(one_label)
     angles = Angles({"sea": 0.0, **degrees})
     state = await coded(coders, [clause(1, "the sea"), *(note(n) for n in range(1, 7))], angles)
-    assert state["coded"] == ("i1", "d1.n6", "d1.n5", "d1.n4", "d1.n3", "d1.n1", "d1.n2")
+    # the four farthest, then the rest; within a batch nothing is sorted by distance
+    assert state["coded"] == ("i1", "d1.n3", "d1.n4", "d1.n5", "d1.n6", "d1.n1", "d1.n2")
 
 
 async def test_a_coder_is_shown_the_five_known_codes_that_lie_nearest() -> None:

@@ -116,6 +116,14 @@ def test_behind_a_criterion_stand_the_words_of_its_evidence_and_of_its_category(
     assert provenance.words_behind(graph, "h1") == ('Say "salt" twice.',)
 
 
+def test_a_path_through_the_core_stands_behind_nothing_and_covers_nothing() -> None:
+    # every criterion serves the core, k1, on which i1 and i4 rest; this one tests k2 alone
+    graph = provenance.trace(grounding(criteria=(criterion("k2.0", "k2", "i3"),)))
+    assert nx.has_path(graph, "i1", "k2.0")
+    assert provenance.words_behind(graph, "k2.0") == ("Be kind.",)
+    assert provenance.coverage(graph) == 1 / 4
+
+
 def test_every_criterion_reaches_a_span() -> None:
     state = grounding()
     graph = provenance.trace(state)
@@ -132,6 +140,9 @@ def test_each_step_from_span_to_criterion_is_named() -> None:
         "read as", "coded as", "part of", "tested by",
     ]  # fmt: skip
     assert graph.edges["k1", "core"]["relation"] == "chosen as"
+    assert graph.edges["core", "k1.0"]["relation"] == "served by"
+    # what code decides serves no core
+    assert list(graph.successors("core")) == ["k1.0"]
     assert graph.edges["i1", "k1.0"]["relation"] == "cited by"
     # a note is shown by what was noted, a clause by its words
     assert graph.nodes["d1.n1"]["label"] == "a sound"

@@ -22,7 +22,7 @@ CATEGORIES = tuple(
         code_ids=(f"c{n}",),
         properties=(Property(name="degree", low_pole="hardly there", high_pole="always there"),),
     )
-    for n in range(1, 5)
+    for n in range(1, 7)
 )
 
 
@@ -35,11 +35,11 @@ async def selected(
     tiers: str = "essential important important optional",
     core: str = "k1",
 ) -> dict[str, Any]:
-    asked = dict(zip(("k1", "k2", "k3", "k4"), tiers.split(), strict=True))
+    asked = {f"k{n}": tier for n, tier in enumerate(tiers.split(), 1)}
     storyline = "The sea takes and the sea gives back."
     reply = json.dumps({"core": core, "storyline": storyline, "tiers": asked})
     study = Study.of(ScriptedChat(reply=lambda _: reply), LexicalEmbeddings())
-    start: Any = {"task": TASK, "categories": CATEGORIES, "relations": relations}
+    start: Any = {"task": TASK, "categories": CATEGORIES[: len(asked)], "relations": relations}
     graph = selective_coding.build().compile()
     return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
 
@@ -58,15 +58,32 @@ async def test_categories_joined_to_the_core_keep_the_tiers_they_were_given() ->
 
 
 async def test_what_no_path_joins_to_the_core_becomes_optional_with_a_memo() -> None:
-    # k3 and k4 have each other and not the core
-    state = await selected(chain(("k2", "k1"), ("k3", "k4")), tiers=" ".join(["essential"] * 4))
+    # k5 and k6 have each other and not the core; 3 of the 5 others are joined, 60 % exactly
+    links = chain(("k2", "k1"), ("k3", "k2"), ("k1", "k4"), ("k5", "k6"))
+    state = await selected(links, tiers=" ".join(["essential"] * 6))
     assert state["tiers"] == {
         "k1": "essential",
         "k2": "essential",
-        "k3": "optional",
-        "k4": "optional",
+        "k3": "essential",
+        "k4": "essential",
+        "k5": "optional",
+        "k6": "optional",
     }
-    assert [memo.refs for memo in state["memos"]] == [("k3",), ("k4",)]
+    assert [memo.refs for memo in state["memos"]] == [("k5",), ("k6",)]
+
+
+async def test_relations_that_reach_too_few_change_no_tier_and_one_memo_says_so() -> None:
+    # 2 of the 5 others are joined
+    links = chain(("k2", "k1"), ("k3", "k2"), ("k4", "k5"), ("k5", "k6"))
+    tiers = "essential important optional essential important optional"
+    state = await selected(links, tiers=tiers)
+    assert list(state["tiers"].values()) == tiers.split()
+    assert [(memo.text, memo.refs) for memo in state["memos"]] == [
+        (
+            "relations reach only 2 of 5 categories: too few to weigh by, so no tier was changed",
+            (),
+        )
+    ]
 
 
 async def test_the_core_is_essential_whatever_it_was_called() -> None:
