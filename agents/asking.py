@@ -160,7 +160,12 @@ def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str)
     items = raw.get("items") if isinstance(raw, dict) else None
     if not isinstance(items, list) or not items:
         return Answers((), (Dropped(stage=stage, agent=agent, reason="reply", text=reply[:200]),))
-    kept, dropped = [], []
+    kept: list[T] = []
+    dropped: list[Dropped] = []
+    if not reply.rstrip("` \n").endswith(("}", "]")):
+        # cut short: its last item may be half of what was meant
+        half = str(items.pop())[:200]
+        dropped.append(Dropped(stage=stage, agent=agent, reason="cut short", text=half))
     for entry in items:
         try:
             kept.append(form.model_validate(entry))

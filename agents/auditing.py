@@ -10,7 +10,7 @@ from quillgraph.agents.asking import Answers, Role, ask_each
 from quillgraph.agents.checkers import Check
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import Dropped, Incident, WritingTask
-from quillgraph.agents.numerals import number
+from quillgraph.agents.numerals import NUMBER_EN, NUMBER_ZH, number
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, text
 from quillgraph.agents.wording import description_of, name_of
@@ -118,8 +118,5 @@ def _is_said(entry: Any) -> bool:
     quote = entry.quote.casefold()
     if entry.kind in WORDS:
         return all(term.casefold()[:STEM] in quote for term in entry.terms)
-    words = quote.replace("-", " ").replace(",", "").split()
-    runs = [" ".join(words[a:b]) for a in range(len(words)) for b in range(a + 1, a + 5)]
-    runs += re.findall(r"\d+|[零一二两三四五六七八九十百千万]+", quote.replace(",", ""))
-    said = {number(run) for run in runs}
+    said = {number(found) for form in (NUMBER_EN, NUMBER_ZH) for found in re.findall(form, quote)}
     return all(bound in said for bound in (entry.least, entry.most) if bound)

@@ -389,3 +389,17 @@ def test_only_a_small_model_is_shown_a_long_request_cut(role_of: Callable[..., R
     task = WritingTask(request="x" * 2_000, language="en")
     assert role_of("-").brief(task) == task.request
     assert role_of("-", chooses=True).brief(task) == "x" * BRIEF_CHARS + " […]"
+
+
+async def test_the_last_item_of_a_reply_that_was_cut_twice_is_dropped() -> None:
+    class Label(BaseModel):
+        label: str
+
+    # 12 tokens are 48 bytes, and 24 in the second asking 96: both end inside the second label
+    reply = '{"items": [{"label": "calm"}, {"label": "' + "green as grass " * 20 + '"}]}'
+    role = Role("coder", ScriptedChat(reply=lambda _: reply))
+    answers = await ask_each(
+        role, [HumanMessage("?")], Label, item="a", stage="open coding", at_most=4, max_tokens=12
+    )
+    assert [item.label for item in answers.items] == ["calm"]
+    assert [entry.reason for entry in answers.dropped] == ["cut short"]

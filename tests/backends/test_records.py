@@ -140,10 +140,10 @@ async def test_a_record_holds_request_reply_trace_and_counts(tmp_path: Path) -> 
     assert record.error is None
     assert record.request_sha256 == message.response_metadata["request_sha256"]
     assert record.trace is not None
-    assert bytes(record.trace.completion_ids) == b"yes"
-    # a scripted token is a byte: 1 of "a", 3 of "yes"
-    assert (record.prompt_tokens, record.completion_tokens) == (1, 3)
-    assert (recorder.prompt_tokens, recorder.completion_tokens) == (1, 3)
+    # a scripted token is four bytes, so "a" and "yes" are one each
+    assert record.trace.completion_ids == (int.from_bytes(b"yes"),)
+    assert (record.prompt_tokens, record.completion_tokens) == (1, 1)
+    assert (recorder.prompt_tokens, recorder.completion_tokens) == (1, 1)
     assert record.started is not None
     assert record.started >= record.requested
 
@@ -239,7 +239,7 @@ async def test_a_second_recorder_adds_to_the_file(tmp_path: Path) -> None:
 async def test_without_a_path_only_the_counters_are_kept() -> None:
     with Recorder(None, "run-1") as recorder:
         await says("yes").ainvoke("a", config=under(recorder))
-    assert (recorder.calls, recorder.prompt_tokens, recorder.completion_tokens) == (1, 1, 3)
+    assert (recorder.calls, recorder.prompt_tokens, recorder.completion_tokens) == (1, 1, 1)
 
 
 def test_a_path_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
@@ -296,4 +296,4 @@ async def test_records_hold_json_that_others_can_read(tmp_path: Path) -> None:
     await recorded(coding_graph(says()), path, "a")
     first = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
     assert first["node"] == "code"
-    assert first["trace"]["completion_ids"] == list(b"so")
+    assert first["trace"]["completion_ids"] == [int.from_bytes(b"so")]
