@@ -14,7 +14,7 @@ from quillgraph.backends import connect, connect_embeddings
 from quillgraph.graphs import Study, criteria, provenance
 
 HERE = Path(__file__).parent
-REQUEST = (HERE / "requests" / "bedtime.txt").read_text(encoding="utf-8")
+REQUEST = (HERE / "scripts" / "lighthouse.txt").read_text(encoding="utf-8")
 
 
 async def main(backend: str, embeddings: str) -> None:
