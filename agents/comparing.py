@@ -45,10 +45,11 @@ async def vectors(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
 async def similar_pairs(
     codes: Sequence[Code], codings: Sequence[Coding], embeddings: Embeddings
 ) -> tuple[Pair, ...]:
-    """Find the pairs with a new coding in them that lie closer than `SIMILAR`.
+    """Find the pairs with a new coding in them that may say the same.
 
-    Left out are pairs that need no comparison: equal labels are merged anyway, and codes that
-    were seen through different lenses stay apart.
+    They lie closer than `SIMILAR`, or the coder held the one for the other. Left out are pairs
+    that need no comparison: equal labels are merged anyway, and codes that were seen through
+    different lenses stay apart.
     """
     entries = dict(_keyed(codes, codings))
     keys = list(entries)
@@ -58,7 +59,8 @@ async def similar_pairs(
     for right in range(len(codes), len(keys)):
         for left in range(right):
             a, b = entries[keys[left]], entries[keys[right]]
-            if cosine[left, right] > SIMILAR and _may_be_one(a, b):
+            held = isinstance(b, Coding) and b.near == keys[left]
+            if (held or cosine[left, right] > SIMILAR) and _may_be_one(a, b):
                 pairs.append(Pair(f"p{len(pairs) + 1}", keys[left], keys[right]))
     return tuple(pairs)
 
@@ -93,7 +95,7 @@ def merge(
     """Add codings to the codes; what means the same becomes one code with all the evidence.
 
     Existing codes keep their ids, labels and order. Of codings that merge, the most confident
-    one gives the label. Codings that a coder held for an existing code count as that code.
+    one gives the label.
     """
     entries = dict(_keyed(codes, codings))
     graph: nx.Graph[str] = nx.Graph()
@@ -102,8 +104,6 @@ def merge(
     first_with: dict[str, str] = {}
     for key, entry in entries.items():
         graph.add_edge(first_with.setdefault(_label(entry), key), key)
-        if isinstance(entry, Coding) and entry.near in entries:
-            graph.add_edge(entry.near, key)
     order = {key: place for place, key in enumerate(entries)}
     groups: list[list[str]] = []
     for component in nx.connected_components(graph):

@@ -54,6 +54,9 @@ class OpenAIChat(ChatBackend):
     it with `--logprobs-mode processed_logprobs`, or the log-probs are those before temperature."""
     own_sampling: bool = False
     """Send neither temperature nor top_p: reasoning models sample their own way."""
+    thinking_tokens: int = Field(default=0, ge=0)
+    """Tokens granted on top of each call's `max_tokens`, for models that think before they
+    answer: what they think counts as completion."""
     items_per_call: int = Field(default=8, gt=0)
     context_tokens: int | None = Field(default=None, gt=0)
 
@@ -140,7 +143,7 @@ class OpenAIChat(ChatBackend):
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [turn.model_dump() for turn in request.messages],
-            longest: request.max_tokens,
+            longest: request.max_tokens + self.thinking_tokens,
         }
         if not self.own_sampling:
             body |= {"temperature": request.temperature, "top_p": request.top_p}

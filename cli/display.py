@@ -8,6 +8,7 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import LEVELS, Criterion, Incident
 from quillgraph.cli.doctor import Finding
+from quillgraph.cli.terminal import visible
 from quillgraph.graphs.study import Grounding
 
 LONGEST_QUOTE = 90
@@ -16,7 +17,7 @@ LONGEST_QUOTE = 90
 def criteria_tree(state: Grounding) -> Tree:
     """Draw the criteria under the core, category by category, with their evidence."""
     done = state["criteria_set"]
-    tree = Tree(Text(done.core.storyline, style="bold"), guide_style="dim")
+    tree = Tree(Text(visible(done.core.storyline), style="bold"), guide_style="dim")
     incidents = {incident.id: incident for incident in state["incidents"]}
     hard = [criterion for criterion in done.criteria if criterion.kind == "hard"]
     if hard:
@@ -28,7 +29,7 @@ def criteria_tree(state: Grounding) -> Tree:
         mine = [c for c in done.criteria if c.category_id == category.id]
         if mine:
             mark = " (core)" if category.id == core else ""
-            branch = tree.add(Text(f"{category.name}{mark}", style="cyan"))
+            branch = tree.add(Text(visible(f"{category.name}{mark}"), style="cyan"))
             for criterion in mine:
                 branch.add(_leaf(criterion, incidents))
     return tree
@@ -97,9 +98,11 @@ def show_findings(findings: Sequence[Finding]) -> None:
 
 def _leaf(criterion: Criterion, incidents: dict[str, Incident]) -> Group:
     mark = {"hard": "■", "soft": "○", "pitfall": "✕"}[criterion.kind]
-    title = Text.assemble((f"{mark} {criterion.name}", "bold"), (f"  {criterion.tier}", "dim"))
-    quotes = [Text(_quote(incidents[i]), style="green") for i in criterion.evidence]
-    return Group(title, Text(criterion.description), *quotes)
+    title = Text.assemble(
+        (visible(f"{mark} {criterion.name}"), "bold"), (f"  {criterion.tier}", "dim")
+    )
+    quotes = [Text(visible(_quote(incidents[i])), style="green") for i in criterion.evidence]
+    return Group(title, Text(visible(criterion.description)), *quotes)
 
 
 def _quote(incident: Incident) -> str:

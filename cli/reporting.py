@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import typer
 
+from quillgraph.cli.terminal import visible
+
 
 @contextmanager
 def reporting(*, debug: bool) -> Iterator[None]:
@@ -40,4 +42,4 @@ def _say(message: str, *, debug: bool) -> None:
     if debug:
         traceback.print_exc(file=sys.stderr)
     # parsers of YAML and servers tell their errors in many lines
-    sys.stderr.write(f"quillgraph: {' '.join(message.split())}\n")
+    sys.stderr.write(f"quillgraph: {visible(' '.join(message.split()))}\n")

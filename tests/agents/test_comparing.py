@@ -116,6 +116,18 @@ async def test_codes_seen_through_different_lenses_stay_apart(
     assert len(found) == pairs
 
 
+async def test_what_a_coder_held_for_a_known_code_is_compared_with_it_however_far_it_lies(
+    known: tuple[Code, ...], coding: MakeCoding, placed: Callable[..., Embeddings]
+) -> None:
+    apart = placed(lambda text: (0.0, 1.0) if text.startswith("Any") else (1.0, 0.0))
+    held = [coding("Anything", near="c2"), coding("Any other", near="c9")]
+    # the two codings lie on one spot; of the codes only c2 was named, and there is no c9
+    assert await similar_pairs(known, held, apart) == (
+        Pair("p1", "c2", "new1"),
+        Pair("p2", "new1", "new2"),
+    )
+
+
 async def test_without_new_codings_there_is_nothing_to_compare(
     known: tuple[Code, ...], placed: Callable[..., Embeddings]
 ) -> None:
@@ -190,21 +202,6 @@ def test_a_known_code_keeps_its_words_and_gains_the_evidence(
     assert merged[1:] == known[1:]
 
 
-def test_what_a_coder_held_for_a_known_code_counts_as_that_code(
-    known: tuple[Code, ...], coding: MakeCoding
-) -> None:
-    merged = merge(known, [coding("Anything", "i9", near="c2")], [])
-    assert [code.id for code in merged] == ["c1", "c2", "c3"]
-    assert merged[1].evidence == ("i2", "d1.n1", "i9")
-
-
-def test_a_code_that_does_not_exist_is_near_to_nothing(
-    known: tuple[Code, ...], coding: MakeCoding
-) -> None:
-    merged = merge(known, [coding("Anything", near="c9")], [])
-    assert [code.label for code in merged][3:] == ["Anything"]
-
-
 def test_equal_labels_are_one_code_whatever_their_case(coding: MakeCoding) -> None:
     [merged] = merge([], [coding("Sea Salt", "i1"), coding("sea salt", "i2")], [])
     assert merged.evidence == ("i1", "i2")
@@ -242,7 +239,6 @@ def rounds(draw: st.DrawFn) -> tuple[list[Coding], list[Pair]]:
             evidence=tuple(draw(INCIDENTS)),
             coder="reader",
             confidence=draw(st.integers(1, 5)),
-            near=draw(st.sampled_from([None, None, "c1", "c2", "c9"])),
         )
         for number in range(draw(st.integers(0, 5)))
     ]

@@ -191,6 +191,16 @@ async def test_a_model_with_its_own_sampling_is_sent_none_and_records_none(serve
     assert {"temperature", "top_p"}.isdisjoint(model._identifying_params)
 
 
+async def test_a_model_that_thinks_gets_room_to_think_on_top_of_the_reply(server: Server) -> None:
+    model = chat(server, max_tokens=7, thinking_tokens=4000)
+    try:
+        await model.ainvoke("hi")
+        await model.ainvoke("hi", max_tokens=20)
+    finally:
+        await model.aclose()
+    assert [body["max_tokens"] for body in server.bodies] == [4007, 4020]
+
+
 async def test_without_a_key_the_word_empty_is_sent(server: Server) -> None:
     await ask(chat(server))
     assert server.keys == ["Bearer EMPTY"]

@@ -207,14 +207,19 @@ async def test_equal_labels_are_one_code_without_asking_anybody() -> None:
     assert coders.compared == []
 
 
-async def test_a_coding_that_is_held_for_a_known_code_adds_its_evidence_and_no_name() -> None:
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_coding_that_is_held_for_a_known_code_adds_to_it_if_the_comparator_agrees(
+    same: bool,
+) -> None:
     def say(who: str, ids: list[str]) -> list[dict[str, Any]]:
         if ids[0].startswith("i"):
             return [coding("The sea", *ids)]
-        return [coding(f"Water {who}", ids[0], near="c1")]
+        return [coding("Water", ids[0], near="c1")]
 
-    state = await coded(Coders(say), [clause(1), note(1)])
-    assert labels(state) == {"The sea": ("i1", "d1.n1")}
+    apart = Angles({"The sea": 0.0, "Water": 90.0})
+    state = await coded(Coders(say, same), [clause(1), note(1)], apart)
+    merged = {"The sea": ("i1", "d1.n1")}
+    assert labels(state) == (merged if same else {"The sea": ("i1",), "Water": ("d1.n1",)})
 
 
 async def test_coding_is_never_saturated_before_six_incidents() -> None:
