@@ -58,6 +58,8 @@ class Answers(Generic[T]):
 
     items: tuple[T, ...]
     dropped: tuple[Dropped, ...] = ()
+    reply: AIMessage | None = None
+    """The message that the items were read from; None where parts of it were dropped."""
 
 
 async def say(
@@ -82,6 +84,13 @@ async def ask(
     Raises:
         ReplyError: If the second reply does not fit either.
     """
+    value, _ = await _asked(role, messages, form, item=item, **options)
+    return value
+
+
+async def _asked(
+    role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
+) -> tuple[T, AIMessage]:
     conversation, reply = list(messages), ""
     for attempt in (0, 1):
         message = await _call(
@@ -95,11 +104,13 @@ async def ask(
         is_cut = message.response_metadata.get("finish_reason") == "length"
         try:
             # the repaired half of a reply would pass for the whole of it
-            return form.model_validate_json(reply) if is_cut else read(reply, form)
+            value = form.model_validate_json(reply) if is_cut else read(reply, form)
         except ValidationError as error:
             if is_cut and "max_tokens" in options:
                 options["max_tokens"] *= 2
             conversation = [*messages, message, HumanMessage(_complaint(error))]
+        else:
+            return value, message
     raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
 
 
@@ -125,8 +136,9 @@ async def ask_each(
         items=Annotated[entries, Field(min_length=at_least, max_length=at_most)],
     )
     try:
-        answer: Any = await ask(role, messages, whole, item=item, **options)
-        return Answers(tuple(answer.items))
+        answer: Any
+        answer, reply = await _asked(role, messages, whole, item=item, **options)
+        return Answers(tuple(answer.items), reply=reply)
     except ReplyError as error:
         return _salvage(error.reply, form, at_most=at_most, stage=stage, agent=role.name)
 

@@ -15,6 +15,7 @@ from quillgraph.agents.counts import (
     CharCount,
     CheckValue,
     LineCount,
+    ListCount,
     ParagraphCount,
     SectionCount,
     SentenceCount,
@@ -214,6 +215,7 @@ Check = Annotated[
     | ParagraphCount
     | StanzaCount
     | SectionCount
+    | ListCount
     | ClassicalVerse
     | MustInclude
     | MustNotInclude

@@ -53,7 +53,7 @@ async def choose_coding(
         ReplyError: If the model chooses nothing that was offered.
     """
     if incident.source == "request":
-        offered = await readings_of(incident, identity, task.language, embeddings)
+        offered = await readings_of(task, incident, identity, embeddings)
     else:
         offered = await known_and_new(task, incident, identity, embeddings)
     by_name = {reading.dimension.name: reading for reading in offered}

@@ -18,6 +18,8 @@ from quillgraph.agents.checkers import Check, Format, MustInclude, MustNotInclud
 from quillgraph.agents.counts import CharCount, CountRange
 from quillgraph.agents.demands import Demand, Rule
 from quillgraph.agents.domain import Incident
+from quillgraph.agents.phrases import telling
+from quillgraph.agents.scripts import is_cjk, letter_count
 from quillgraph.agents.wording import description_of, name_of
 
 logger = logging.getLogger(__name__)
@@ -139,8 +141,14 @@ def _joined(checks: Sequence[Check]) -> Check | None:
 def is_said_in_full(incident: Incident, constraints: Sequence[Constraint]) -> bool:
     """Whether an incident is little more than a constraint that code can check."""
     quotes = [c.quote for c in constraints if c.incident_id == incident.id]
-    return sum(map(len, quotes)) >= CONSTRAINT_SHARE * len(incident.text)
+    left = incident.text
+    for quote in quotes:
+        left = left.replace(quote, "\n")
+    has_more = telling(left, is_zh=is_cjk(incident.text))
+    # numbering and marks say nothing
+    share = sum(map(letter_count, quotes)) / max(1, letter_count(incident.text))
+    return bool(quotes) and not has_more and share >= CONSTRAINT_SHARE
 
 
 CONSTRAINT_SHARE = 0.5
-"""Share of an incident's text at which its constraints say all of it."""
+"""Share of an incident's letters at which its constraints say all of it."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from quillgraph.agents import measures
+from quillgraph.agents import forms, measures
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -129,7 +129,24 @@ class SectionCount(CountRange):
         return self._complaint(counts, "sections with a heading")
 
 
+class ListCount(CountRange):
+    """How many items of a list, bulleted or numbered; what is indented below them left out."""
+
+    type: Literal["list_count"] = "list_count"
+
+    def violation(self, text: str) -> str | None:
+        """Compare with the number of items of each kind of mark."""
+        return self._complaint(forms.list_item_counts(text) or {0}, "list items")
+
+
 CountCheck = (
-    WordCount | CharCount | SentenceCount | LineCount | ParagraphCount | StanzaCount | SectionCount
+    WordCount
+    | CharCount
+    | SentenceCount
+    | LineCount
+    | ParagraphCount
+    | StanzaCount
+    | SectionCount
+    | ListCount
 )
 """Any check that compares a count with a range."""

@@ -25,6 +25,7 @@ from quillgraph.agents.domain import (
 )
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, some_of, text
+from quillgraph.agents.segmenting import segment
 
 FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
 """Criteria of a set, hard ones included (`algorithm.md` 6.2 step 9)."""
@@ -50,6 +51,8 @@ class Slot(Value):
     tier: Tier
     category: Category
     property: Property
+    asked: tuple[str, ...] = ()
+    """Ids of the incidents of the request that the category rests on."""
 
 
 def plan(
@@ -92,6 +95,7 @@ def plan(
             tier=tiers[category.id],
             category=category,
             property=dimension,
+            asked=_asked(category, by_id),
         )
         for number, (category, dimension) in enumerate(dimensions)
     ]
@@ -103,6 +107,7 @@ def plan(
             tier="pitfall",
             category=slot.category,
             property=slot.property,
+            asked=slot.asked,
         )
         for number, slot in enumerate([*soft[kept:], *soft][:faults], 1)
     ]
@@ -184,7 +189,12 @@ async def _chosen(
     # what the request itself says is evidence by right; which drafts show it is for the model
     asked = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
-    chosen = await choose_evidence(task, said, notes, slot.id, role) if notes else ()
+    near = () if asked else _near_in_request(task, slot)
+    chosen = await choose_evidence(task, said, [*near, *notes], slot.id, role) if notes else ()
+    if not asked:
+        cited = [incident.id for incident in near if incident.id in chosen]
+        asked = tuple(cited or [incident.id for incident in near[:1]])
+        chosen = tuple(each for each in chosen if each not in asked)
     return Criterion(
         id=slot.id,
         name=name,
@@ -196,6 +206,16 @@ async def _chosen(
         category_id=slot.category.id,
         evidence=(*asked, *chosen),
     )
+
+
+def _near_in_request(task: WritingTask, slot: Slot) -> tuple[Incident, ...]:
+    """The request's incidents behind a slot whose own are of drafts, the nearest first.
+
+    They are those of its category and those in which the phrase of its dimension stands.
+    """
+    words = slot.property.name.partition(": ")[2]
+    found = [i for i in segment(task) if i.id in slot.asked or (words and words in i.text)]
+    return tuple(sorted(found, key=lambda incident: words not in incident.text))
 
 
 def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
@@ -240,6 +260,11 @@ def _dimensions(
     return list({(category.id, prop.name): (category, prop) for category, prop in every}.values())
 
 
+def _asked(category: Category, codes: Mapping[str, Code]) -> tuple[str, ...]:
+    cited = (incident for code_id in category.code_ids for incident in codes[code_id].evidence)
+    return tuple(dict.fromkeys(i for i in cited if i.startswith(REQUEST_IDS)))
+
+
 def _lens_name(dimension: Property) -> str:
     return dimension.name.partition(":")[0]
 
@@ -257,15 +282,7 @@ def _covering(
     categories: Sequence[Category], codes: Mapping[str, Code]
 ) -> tuple[list[Category], list[Category]]:
     """Part the categories: those needed to reach the whole request, chosen greedily, and others."""
-    reach = {
-        category.id: {
-            incident
-            for code_id in category.code_ids
-            for incident in codes[code_id].evidence
-            if incident.startswith(REQUEST_IDS)
-        }
-        for category in categories
-    }
+    reach = {category.id: {*_asked(category, codes)} for category in categories}
     left = set().union(*reach.values()) if reach else set()
     needed: list[str] = []
     while left:

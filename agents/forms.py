@@ -59,6 +59,15 @@ def _is_numbered_list(text: str) -> bool:
     return len(_NUMBERED.findall(text)) >= 2
 
 
+def list_item_counts(text: str) -> set[int]:
+    """Count the outermost items of a list, once for bullets and once for numbers."""
+    counts = set()
+    for mark in (_BULLET, _NUMBERED):
+        indents = [len(match[0]) - len(match[0].lstrip()) for match in mark.finditer(text)]
+        counts.add(sum(indent <= min(indents) for indent in indents))
+    return counts - {0}
+
+
 def _has_headings(text: str) -> bool:
     return any(map(is_heading, text.splitlines()))
 

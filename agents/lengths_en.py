@@ -7,6 +7,7 @@ from quillgraph.agents.counts import (
     CharCount,
     CountCheck,
     LineCount,
+    ListCount,
     ParagraphCount,
     SectionCount,
     SentenceCount,
@@ -37,12 +38,13 @@ _SUFFIX_LEAST = r"or (?:more|longer|above)|min(?:imum)?\b|at least|and above|\+"
 _UNIT = (
     r"(?P<word>words?)|(?P<character>characters?)|(?P<line>lines?)|(?P<sentence>sentences?)"
     r"|(?P<paragraph>paragraphs?)|(?P<stanza>stanzas?)|(?P<section>sections?|chapters?|parts?)"
+    r"|(?P<list>(?:bullet(?:ed)?[- ]?)points?|bullets)"
 )
 _COUNT = re.compile(
     rf"(?<![\w.,$£€#%-])(?:(?:(?P<most>{_AT_MOST})|(?P<least>{_AT_LEAST})|(?P<about>{_ABOUT})"
     rf"|(?P<exact>{_EXACTLY})|(?P<between>between))\s*)?"
     rf"(?P<n>{NUMBER_EN})(?P<plus>\+)?(?:\s*(?:-|–|—|~|to|and)\s*(?P<m>{NUMBER_EN}))?"
-    rf"(?P<hyphen>\s*-\s*|\s+)(?:(?:short|long|full|complete|brief|distinct|separate|different|main"
+    rf"(?P<hyphen>\s*-\s*|\s+)(?:(?:short|long|full|complete|brief|distinct|separate|different|main|key|clear|crisp|concise"
     rf"|English|rhyming)\s+)?(?:{_UNIT})\b"
     rf"(?P<suffix>\s*\(?(?:(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST})))?",
     re.IGNORECASE,
@@ -55,6 +57,7 @@ _CHECKS: dict[str, type[CountCheck]] = {
     "paragraph": ParagraphCount,
     "stanza": StanzaCount,
     "section": SectionCount,
+    "list": ListCount,
 }
 MAKING = (
     r"\b(?:write|writing|compose|create|craft|draft|generate|produce|make|prepare|give|provide|need"
@@ -125,6 +128,10 @@ _UNMARKED = re.compile(
     r"\b(?:story|plot|narrative|main (?:content|body|part)|body)\b", re.IGNORECASE
 )
 """What is divided without showing it, or is itself a part."""
+_ARRANGED = re.compile(
+    rf"^\W*$|\b(?:in|into|as|us(?:e|ing))\s*$|{MAKING}\s+(?:me\s+)?$", re.IGNORECASE
+)
+"""What stands before bullets that are marks and not what guns shoot."""
 _LEAD = re.compile(
     r"(?:^|[,:;(\[\-•*]|\b(?:in|with|of|into|using|write|compose|be|exactly|include|comprising|only"
     r"|consists? of|consisting of|to|create|make|just|give me|me|generate|an?|is|it|and|for))\s*$",
@@ -166,6 +173,8 @@ def _is_demanded(match: re.Match[str], before: str, after: str) -> bool:
         return False
     if unit == "section":
         return bool(_DIVIDED.search(before)) and not _UNMARKED.search(before)
+    if unit == "list" and match["list"].casefold() == "bullets" and not _ARRANGED.search(before):
+        return False
     if unit == "character":
         return bool(match["smost"] or match["most"]) and (number(match["n"]) or 0) >= 50
     if "-" in match["hyphen"] or (re.match(r"\s+[a-z]", after) and unit == "word"):

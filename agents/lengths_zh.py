@@ -7,6 +7,7 @@ from quillgraph.agents.counts import (
     CharCount,
     CountCheck,
     LineCount,
+    ListCount,
     ParagraphCount,
     SectionCount,
     SentenceCount,
@@ -32,6 +33,7 @@ _UNIT = (
     r"|(?P<word>个?(?:英文|英语)?(?:单词|词(?!语|汇|条|性|组)))|(?P<character>个?字符)"
     r"|(?P<paragraph>个?(?:自然)?段(?:落|式)?(?!时|经历|话|视|关|感|加))|(?P<sentence>句话)"
     r"|(?P<line>行)|(?P<stanza>个?(?:诗节|小节)|节(?!课|奏|日|目))"
+    r"|(?P<list>[个条大]?要点)"
     r"|(?P<section>个?大?(?:部分|板块|版块|章节|章|幕))"
 )
 _COUNT = re.compile(
@@ -56,6 +58,7 @@ _CHECKS: dict[str, type[CountCheck]] = {
     "line": LineCount,
     "stanza": StanzaCount,
     "section": SectionCount,
+    "list": ListCount,
 }
 _CLAUSE_START = re.compile(r"[，,。；;！!？?\n：:（(、]")
 _PART = re.compile(
@@ -147,6 +150,8 @@ def _is_division(match: re.Match[str], unit: str, clause: str, text: str) -> boo
         return (is_named and bool(re.search(_MAKING, near + match[0]))) or bool(
             re.search(r"分[为成]?\s*$|共\s*$|写\s*$", near)
         )
+    if unit == "list":
+        return bool(re.search(r"(?:用|以|分[为成]?|列出|写|[为成]|共|按)\s*$", near))
     if unit == "stanza":
         return bool(re.search(r"诗|歌|每节", text)) and bool(re.search(_MAKING, near))
     return bool(re.search(rf"(?:{_MAKING}|诗)\s*(?:[^每第各]{{0,4}})$", near))

@@ -6,9 +6,10 @@ its own (measured, LOG.md 2026-11-23), chooses among those that lie near a passa
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -16,6 +17,7 @@ from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.comparing import vectors
 from quillgraph.agents.domain import Property, Value
+from quillgraph.agents.kinds import Circumstance, Kind
 
 IDENTITIES = {
     "reader": "a reader, who looks at effect",
@@ -41,6 +43,14 @@ class Lens(Value):
     """What a poor text does."""
     cues: str
     """Regular expression of words that call for this lens."""
+    fits: tuple[Kind, ...]
+    """Kinds of phrases that it may be turned on."""
+    levels: Literal["spread", "degree", "rule"]
+    """How what lies between its poles is worded."""
+    only_cued: bool = False
+    """Whether it is offered only where a passage calls for it."""
+    unless: tuple[Circumstance, ...] = ()
+    """Circumstances that rule it out."""
 
     def of(self, words: str) -> Property:
         """The dimension that this lens opens on a phrase."""
@@ -59,20 +69,23 @@ def lenses(language: str) -> tuple[Lens, ...]:
     text = resources.files("quillgraph.agents").joinpath("lenses.yaml").read_text("utf-8")
     table: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return tuple(
-        Lens(id=lens_id, identity=identity, cues=entry["cues"], **entry[tongue])
+        Lens.model_validate(
+            {"id": lens_id, "identity": identity, **entry[tongue]}
+            | {key: value for key, value in entry.items() if key not in ("en", "zh")}
+        )
         for identity, entries in table.items()
         for lens_id, entry in entries.items()
     )
 
 
 async def near(
-    text: str, identity: str, language: str, embeddings: Embeddings, count: int = SHORTLIST
+    text: str, among: Sequence[Lens], embeddings: Embeddings, count: int = SHORTLIST
 ) -> tuple[Lens, ...]:
-    """Find the lenses of an identity that a passage calls for: by its cues, then by meaning.
+    """Find the lenses that a passage calls for: by its cues, then by meaning.
 
-    Lenses without a cue are left out where others have one.
+    Lenses without a cue are left out where others have one, and those that want one anyway.
     """
-    own = [lens for lens in lenses(language) if lens.identity == identity]
+    own = [lens for lens in among if not lens.only_cued or re.search(lens.cues, text, re.I)]
     words = [f"{lens.name}: {lens.high.format(words='it')}" for lens in own]
     matrix = await vectors([text, *words], embeddings)
     cosine = matrix[1:] @ matrix[0]

@@ -9,8 +9,9 @@ from langchain_core.embeddings import Embeddings
 from quillgraph.agents.comparing import vectors
 from quillgraph.agents.constraints import find_constraints, is_said_in_full
 from quillgraph.agents.domain import Incident, Property, Value, WritingTask
+from quillgraph.agents.kinds import circumstances, kind_of
 from quillgraph.agents.lenses import Lens, lenses, near
-from quillgraph.agents.phrases import is_negated, phrases
+from quillgraph.agents.phrases import phrases, with_its_place
 from quillgraph.agents.segmenting import segment
 
 PHRASES_PER_LENS = 2
@@ -40,7 +41,7 @@ class Reading(Value):
 
 
 def readings(passage: str, found: Sequence[Lens], phrases: Sequence[str]) -> tuple[Reading, ...]:
-    """Turn lenses on the phrases that stand where their cues are.
+    """Turn lenses on the phrases that they fit, first on those that stand where their cues are.
 
     Args:
         passage: The words under study.
@@ -50,8 +51,9 @@ def readings(passage: str, found: Sequence[Lens], phrases: Sequence[str]) -> tup
     offered: dict[str, Reading] = {}
     for lens in found:
         at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
-        called = [phrase for phrase in phrases if _is_called(passage, phrase, at)]
-        for phrase in called or phrases[:PHRASES_PER_LENS]:
+        fitting = [phrase for phrase in phrases if kind_of(phrase) in lens.fits]
+        called = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
+        for phrase in called or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
             reading = Reading(lens=lens, words=phrase, cued=bool(called))
             offered[reading.dimension.name] = reading
     return tuple(offered.values())[:MOST_READINGS]
@@ -71,20 +73,66 @@ async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> 
     incidents = segment(task)
     constraints = find_constraints(incidents)
     open_ones = [i for i in incidents if not is_said_in_full(i, constraints)] or list(incidents)
-    found = [await readings_of(i, identity, task.language, embeddings) for i in open_ones]
+    found = [await readings_of(task, i, identity, embeddings) for i in open_ones]
     every = [reading for few in found for reading in few]
     return tuple([reading for reading in every if reading.cued] or every)
 
 
 async def readings_of(
-    incident: Incident, identity: str, language: str, embeddings: Embeddings
+    task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
 ) -> tuple[Reading, ...]:
-    """What an incident of the request asks for; a prohibition can only be kept or broken."""
-    if is_negated(incident.text):
-        found = tuple(lens for lens in lenses(language) if lens.id == "restraint")
-    else:
-        found = await near(incident.text, identity, language, embeddings)
-    return readings(incident.text, found, phrases(incident.text, language))
+    """What an incident of the request asks for, as far as code cannot check it.
+
+    What must not be, and what the beginning or end must be, can only be kept or broken: the
+    auditor reads that and nothing else where it stands, the others only where nothing else does.
+    """
+    offered = open_phrases(task, incident)
+    rules = [phrase for phrase in offered if kind_of(phrase) in RULES]
+    free = [phrase for phrase in offered if kind_of(phrase) not in RULES]
+    if rules and (identity == "auditor" or not free):
+        return tuple(
+            Reading(lens=lens, words=phrase, cued=True)
+            for phrase in rules
+            for lens in lenses(task.language)
+            if kind_of(phrase) in lens.fits
+        )
+    found = await near(incident.text, _apt(task, identity, free), embeddings)
+    if turned := readings(incident.text, found, free):
+        return turned
+    # cues may call for lenses that fit nothing here
+    apt = [lens for lens in _apt(task, identity, free) if not lens.only_cued]
+    return readings("", apt, free) or _at_a_loss(task, identity, free)
+
+
+RULES = ("ban", "edge")
+"""Kinds of phrases that can only be kept or broken."""
+
+
+def open_phrases(task: WritingTask, incident: Incident) -> list[str]:
+    """The phrases of an incident that no constraint covers; all, if all are covered."""
+    every = phrases(with_its_place(task.request, incident.span, incident.text), task.language)
+    quotes = [constraint.quote for constraint in find_constraints([incident])]
+    # a kind of text is more than the lines or the greeting that code can check
+    left = [p for p in every if kind_of(p) == "form" or not any(p in quote for quote in quotes)]
+    return left or list(every)
+
+
+def _apt(task: WritingTask, identity: str, words: Sequence[str]) -> list[Lens]:
+    """The lenses of an identity that fit a phrase and are not ruled out by the request."""
+    kinds = {kind_of(phrase) for phrase in words}
+    ruled_out = circumstances(task.request, find_constraints(segment(task)))
+    return [
+        lens
+        for lens in lenses(task.language)
+        if lens.identity == identity and kinds & {*lens.fits} and not ruled_out & {*lens.unless}
+    ]
+
+
+def _at_a_loss(task: WritingTask, identity: str, words: Sequence[str]) -> tuple[Reading, ...]:
+    """Where no lens fits, those of the identity that fit the most kinds of phrases."""
+    own = [x for x in lenses(task.language) if x.identity == identity and not x.only_cued]
+    widest = max(own, key=lambda lens: len(lens.fits))
+    return tuple(Reading(lens=widest, words=phrase, cued=False) for phrase in words)
 
 
 async def known_and_new(
@@ -98,8 +146,10 @@ async def known_and_new(
     demands = await demanded(task, identity, embeddings)
     seen = f"{incident.text} {incident.note}"
     known = (await closest(seen, demands, embeddings))[:KNOWN_READINGS]
-    found = await near(incident.text, identity, task.language, embeddings, count=NEW_READINGS)
-    new = [Reading(lens=lens, words=known[0].words, cued=False) for lens in found]
+    words = known[0].words
+    apt = [lens for lens in _apt(task, identity, [words]) if not lens.only_cued]
+    found = await near(incident.text, apt, embeddings, count=NEW_READINGS) if apt else ()
+    new = [Reading(lens=lens, words=words, cued=False) for lens in found]
     return (*known, *new)
 
 

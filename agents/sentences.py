@@ -60,3 +60,9 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
             begin = text.index(words, start)
             spans.append((begin, begin + len(words)))
     return spans
+
+
+def up_to_last_sentence(text: str) -> str:
+    """Cut off what a length limit has left of the last sentence, if a whole one comes before."""
+    ends = [end for end in sentence_ends(text.rstrip()) if text[:end].strip()]
+    return text[: ends[-1]] if ends else text

@@ -12,6 +12,7 @@ _UNITS = {
     "paragraph_count": ("paragraphs", "段"),
     "stanza_count": ("stanzas", "节"),
     "section_count": ("sections", "个部分"),
+    "list_count": ("bullet points", "个要点"),
 }
 _FORMS = {
     "list": ("A list", "列表形式"),

@@ -8,9 +8,16 @@ from quillgraph.backends.embeddings import connect_embeddings
 from quillgraph.backends.local import default_backend
 from quillgraph.backends.records import CallRecord, Recorder, peak_in_flight, read_records
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.traces import TokenTrace, trace_of
+from quillgraph.backends.traces import (
+    Alternative,
+    Position,
+    TokenTrace,
+    alternatives_of,
+    trace_of,
+)
 
 __all__ = [
+    "Alternative",
     "BackendSpec",
     "Budget",
     "CallRecord",
@@ -19,9 +26,11 @@ __all__ = [
     "ChatRequest",
     "ChatTurn",
     "Completion",
+    "Position",
     "Recorder",
     "ScriptedChat",
     "TokenTrace",
+    "alternatives_of",
     "capabilities_of",
     "connect",
     "connect_embeddings",

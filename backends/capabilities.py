@@ -17,6 +17,8 @@ class Capabilities:
     """Returns the prompt's and the completion's token ids."""
     logprobs: bool = False
     """Returns the log-probability of each completion token."""
+    top_logprobs: bool = False
+    """Returns the most probable tokens at each place of the reply, with their log-probs."""
     items_per_call: int = 1
     """How many items (incidents, pairs, criteria) one call may carry. Small models do one
     thing at a time, and choose where larger ones write (LOG.md 2026-11-23)."""

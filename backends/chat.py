@@ -19,7 +19,7 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.traces import TokenTrace
+from quillgraph.backends.traces import Position, TokenTrace
 
 
 class ChatTurn(BaseModel):
@@ -44,6 +44,9 @@ class ChatRequest(BaseModel):
     max_tokens: int = Field(gt=0)
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    top_logprobs: int = Field(default=0, ge=0, le=20)
+    """How many of the most probable tokens to report for each token of the reply. 20 is the most
+    that OpenAI, and vLLM as it is set up, give."""
 
     @cached_property
     def sha256(self) -> str:
@@ -62,6 +65,8 @@ class Completion(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     trace: TokenTrace | None = None
+    alternatives: tuple[Position, ...] | None = None
+    """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
 
 
 class ChatBackend(BaseChatModel, ABC):
@@ -69,8 +74,8 @@ class ChatBackend(BaseChatModel, ABC):
 
     A subclass answers one `ChatRequest` with one `Completion` in `_complete`, raises nothing
     but `BackendError`s there, and declares its `capabilities`. Per call, `temperature`,
-    `top_p`, `max_tokens`, `seed`, `stop` and `json_schema` override the fields below; any other
-    option is refused.
+    `top_p`, `max_tokens`, `seed`, `stop` and `json_schema` override the fields below, and
+    `top_logprobs` asks for the alternatives to each token; any other option is refused.
     """
 
     model: str
@@ -108,10 +113,10 @@ class ChatBackend(BaseChatModel, ABC):
         """Turn messages and call options into the request that the engine gets.
 
         Raises:
-            ConfigError: On an option that this package does not know, or a message that is
-                not plain text.
+            ConfigError: On an option that this package does not know or this backend cannot
+                meet, or a message that is not plain text.
         """
-        known = {"json_schema", "temperature", "top_p", "max_tokens", "seed"}
+        known = {"json_schema", "temperature", "top_p", "max_tokens", "seed", "top_logprobs"}
         if unknown := sorted(set(options) - known):
             raise ConfigError(f"unknown call option {unknown[0]!r}: {nearest(unknown[0], known)}")
         defaults = {
@@ -121,13 +126,20 @@ class ChatBackend(BaseChatModel, ABC):
         }
         turns = tuple(_turn(message) for message in messages)
         try:
-            return ChatRequest(messages=turns, stop=tuple(stop or ()), **{**defaults, **options})
+            request = ChatRequest(messages=turns, stop=tuple(stop or ()), **{**defaults, **options})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
             raise ConfigError(
                 f"call option {name!r}: {first['msg']}, got {first['input']!r}"
             ) from error
+        if request.top_logprobs and not self.capabilities.top_logprobs:
+            raise ConfigError(
+                f"call option 'top_logprobs': backend {type(self).__name__} reports no "
+                "alternatives; leave the option out, or use one that does, for example "
+                "vllm:smollm2-135m or openai:MODEL?top_logprobs=true"
+            )
+        return request
 
     async def _agenerate(
         self,
@@ -141,6 +153,7 @@ class ChatBackend(BaseChatModel, ABC):
             started, clock = time.time(), time.perf_counter()
             completion = await self._complete(request)
             latency = time.perf_counter() - clock
+        alternatives = completion.alternatives
         message = AIMessage(
             content=completion.text,
             usage_metadata={
@@ -155,6 +168,9 @@ class ChatBackend(BaseChatModel, ABC):
                 "started": started,
                 "latency_s": latency,
                 "token_trace": completion.trace and completion.trace.model_dump(),
+                "alternatives": None
+                if alternatives is None
+                else [each.model_dump(mode="json") for each in alternatives],
             },
         )
         return ChatResult(generations=[ChatGeneration(message=message)])

@@ -25,7 +25,8 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import ContextOverflow, QuillError, Refused
-from quillgraph.backends.traces import TokenTrace
+from quillgraph.backends.sampling import Draw, draw
+from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
 
 COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """One fixed spacing: left free, a small model fills its budget with spaces and newlines."""
@@ -33,6 +34,9 @@ COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separ
 
 PROBE = '{"a": "b c"}'
 """What a tokenizer must carry through unchanged, spaces above all, to serve grammars."""
+
+SPLIT = "\ufffd"
+"""What a tokenizer writes for the bytes of a character that is not whole."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class Row:
     matcher: LLMatcher | None
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    likeliest: list[dict[int, float]] = field(default_factory=list)
+    """For each token of `ids`, the log-probabilities of the most probable ones in its place."""
 
     @property
     def ended(self) -> bool:
@@ -180,7 +186,29 @@ class Decoder:
                 logprobs=tuple(row.logprobs),
                 finish_reason=reason,
             ),
+            alternatives=self._alternatives(row) if row.call.request.top_logprobs else None,
         )
+
+    def _alternatives(self, row: Row) -> tuple[Position, ...]:
+        def said(place: int, token: int, logprob: float) -> Alternative:
+            return Alternative(text=self._added(row.ids[:place], token), logprob=logprob)
+
+        return tuple(
+            position(
+                said(place, token, logprob),
+                [said(place, other, likely[other]) for other in likely if other != token],
+            )
+            for place, (token, logprob, likely) in enumerate(
+                zip(row.ids, row.logprobs, row.likeliest, strict=True)
+            )
+        )
+
+    def _added(self, before: list[int], token: int) -> str:
+        """What a token adds to the text; the last token of a split character adds all of it."""
+        nearby = before[-4:]  # no character has more bytes
+        held = self.tokenizer.decode(nearby, clean_up_tokenization_spaces=False)
+        whole = self.tokenizer.decode([*nearby, token], clean_up_tokenization_spaces=False)
+        return "" if whole.endswith(SPLIT) else whole[len(held.rstrip(SPLIT)) :]
 
     def text(self, row: Row) -> str:
         """Decode a row's tokens, without the special ones and without any tidying up."""
@@ -202,10 +230,14 @@ class Batch:
         live = [number for number, row in enumerate(self.rows) if not row.ended]
         if live:
             rows = [self.rows[number] for number in live]
-            drawn, logprobs = draw(masked(scores_BV[live], rows), rows)
-            for number, token, logprob in zip(live, drawn, logprobs, strict=True):
-                tokens[number] = token
-                self._take(self.rows[number], token, logprob)
+            drawn = draw(
+                masked(scores_BV[live], rows),
+                [row.call.request for row in rows],
+                [row.generator for row in rows],
+            )
+            for number, taken in zip(live, drawn, strict=True):
+                tokens[number] = taken.token
+                self._take(self.rows[number], taken)
         forced_BV = torch.full_like(scores_BV, float("-inf"))
         chosen_B1 = torch.tensor(tokens, device=scores_BV.device).unsqueeze(1)
         return forced_BV.scatter_(1, chosen_B1, 0.0)
@@ -214,9 +246,11 @@ class Batch:
         """Say for each row whether it has ended; the batch stops when all have."""
         return torch.tensor([row.ended for row in self.rows], device=ids_BT.device)
 
-    def _take(self, row: Row, token: int, logprob: float) -> None:
+    def _take(self, row: Row, taken: Draw) -> None:
+        token = taken.token
         row.ids.append(token)
-        row.logprobs.append(min(0.0, logprob))
+        row.logprobs.append(taken.logprob)
+        row.likeliest.append(taken.likeliest)
         if row.matcher is not None and not row.matcher.consume_token(token):
             row.call.fail(Refused(f"the JSON grammar broke off: {row.matcher.get_error()}"))
         elif (end := self._end(row, token)) is not None:
@@ -245,48 +279,6 @@ def masked(scores_BV: Tensor, rows: Sequence[Row]) -> Tensor:
             forbidden_V = torch.from_numpy(~allowed).to(scores_V.device)
             scores_V.masked_fill_(forbidden_V, float("-inf"))
     return scores_BV
-
-
-def draw(scores_BV: Tensor, rows: Sequence[Row]) -> tuple[list[int], list[float]]:
-    """Sample one token per row.
-
-    Returns:
-        The tokens and their log-probabilities under the distribution that they were drawn from.
-        A greedy row (temperature 0) gives those at temperature 1, as vLLM does: its own
-        distribution is a single point.
-    """
-    requests = [row.call.request for row in rows]
-    logprobs_BV = sampling_logprobs(
-        scores_BV,
-        [request.temperature for request in requests],
-        [request.top_p for request in requests],
-    )
-    tokens_B1 = logprobs_BV.argmax(dim=-1, keepdim=True)
-    for number, (row, request) in enumerate(zip(rows, requests, strict=True)):
-        if request.temperature > 0:
-            probs_V = logprobs_BV[number].exp()
-            tokens_B1[number] = torch.multinomial(probs_V, 1, generator=row.generator)
-    logprobs_B = logprobs_BV.gather(1, tokens_B1).squeeze(1)
-    return tokens_B1.squeeze(1).tolist(), logprobs_B.tolist()
-
-
-def sampling_logprobs(
-    scores_BV: Tensor, temperatures: Sequence[float], top_ps: Sequence[float]
-) -> Tensor:
-    """Log-probabilities after each row's temperature and top-p.
-
-    Top-p keeps the fewest most probable tokens whose mass reaches `top_p` (nucleus sampling,
-    arXiv:1904.09751, section 3.1). A row of temperature 0 is scaled by 1 and keeps all tokens.
-    """
-    scale = [temperature or 1.0 for temperature in temperatures]
-    logits_BV = scores_BV / torch.tensor(scale, device=scores_BV.device).unsqueeze(1)
-    for number, (temperature, top_p) in enumerate(zip(temperatures, top_ps, strict=True)):
-        if temperature > 0 and top_p < 1:
-            sorted_V, order_V = logits_BV[number].sort(descending=True)
-            probs_V = sorted_V.softmax(dim=-1)
-            beyond_V = probs_V.cumsum(dim=-1) - probs_V >= top_p
-            logits_BV[number, order_V[beyond_V]] = float("-inf")
-    return logits_BV.log_softmax(dim=-1)
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:

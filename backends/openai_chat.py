@@ -8,14 +8,15 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.openai_endpoint import OPENAI_URL, Endpoint, find_key
-from quillgraph.backends.traces import TokenTrace
+from quillgraph.backends.openai_reply import Answer, Usage, alternatives_in
+from quillgraph.backends.traces import Position, TokenTrace
 
 if TYPE_CHECKING:
     import openai
@@ -52,6 +53,10 @@ class OpenAIChat(ChatBackend):
     token_ids: bool = False
     """Ask for token ids and log-probs, and refuse replies without them. vLLM gives both; start
     it with `--logprobs-mode processed_logprobs`, or the log-probs are those before temperature."""
+    top_logprobs: bool = False
+    """Whether the server can report the most probable tokens in each token's place, as OpenAI's
+    own models do but for those that reason; `token_ids` says as much of a vLLM server. OpenAI's
+    log-probs are those before temperature."""
     own_sampling: bool = False
     """Send neither temperature nor top_p: reasoning models sample their own way."""
     thinking_tokens: int = Field(default=0, ge=0)
@@ -90,6 +95,7 @@ class OpenAIChat(ChatBackend):
             json_schema=True,
             token_ids=self.token_ids,
             logprobs=self.token_ids,
+            top_logprobs=self.token_ids or self.top_logprobs,
             items_per_call=self.items_per_call,
             context_tokens=self.context_tokens,
         )
@@ -104,7 +110,8 @@ class OpenAIChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         line = self._open()
-        return self._read(await line.loop.run(self._ask(line.client, self._body(request))))
+        answer = await line.loop.run(self._ask(line.client, self._body(request)))
+        return self._read(answer, request)
 
     @property
     def _llm_type(self) -> str:
@@ -153,6 +160,8 @@ class OpenAIChat(ChatBackend):
             body["stop"] = list(request.stop)
         if self.token_ids:
             body |= {"return_token_ids": True, "logprobs": True}
+        if request.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         if request.json_schema is not None:
             self._add_schema(body, request.json_schema)
         return body
@@ -184,12 +193,12 @@ class OpenAIChat(ChatBackend):
         except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise self._endpoint.unreadable(f"{type(error).__name__}: {error}") from None
 
-    def _read(self, answer: object) -> Completion:
+    def _read(self, answer: object, request: ChatRequest) -> Completion:
         try:
             read = (
-                _Answer.model_validate_json(answer)  # JSON under another content type
+                Answer.model_validate_json(answer)  # JSON under another content type
                 if isinstance(answer, str)
-                else _Answer.model_validate(answer)
+                else Answer.model_validate(answer)
             )
         except ValidationError:
             raise self._endpoint.unreadable(repr(answer)) from None
@@ -210,9 +219,10 @@ class OpenAIChat(ChatBackend):
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             trace=trace,
+            alternatives=self._alternatives(read) if request.top_logprobs else None,
         )
 
-    def _trace(self, read: "_Answer") -> TokenTrace:
+    def _trace(self, read: Answer) -> TokenTrace:
         choice = read.choices[0]
         tokens = choice.logprobs.content if choice.logprobs else None
         if read.prompt_token_ids is None or choice.token_ids is None or tokens is None:
@@ -231,16 +241,25 @@ class OpenAIChat(ChatBackend):
             reason = error.errors()[0]["msg"]
             raise ServerFailed(f"reply of {self._endpoint.address}: {reason}") from error
 
-    def _own_count(self, trace: TokenTrace | None) -> "_Usage":
+    def _alternatives(self, read: Answer) -> tuple[Position, ...]:
+        if (found := alternatives_in(read.choices[0])) is None:
+            raise Refused(
+                f"top_logprobs was asked for, but {self._endpoint.address} answered without the "
+                "alternatives to each token; OpenAI's models that do not reason and vLLM give "
+                "them, for others leave the option top_logprobs out"
+            )
+        return found
+
+    def _own_count(self, trace: TokenTrace | None) -> Usage:
         if trace:
-            return _Usage(
+            return Usage(
                 prompt_tokens=len(trace.prompt_ids), completion_tokens=len(trace.completion_ids)
             )
         if not self._said_no_usage:
             self._said_no_usage = True
             address = self._endpoint.address
             logger.warning("%s reports no usage: its calls count as 0 tokens", address)
-        return _Usage(prompt_tokens=0, completion_tokens=0)
+        return Usage(prompt_tokens=0, completion_tokens=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,37 +269,6 @@ class _Line:
 
 
 _opening = threading.Lock()
-
-
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _TokenLogprob(BaseModel):
-    logprob: float
-
-
-class _Logprobs(BaseModel):
-    content: tuple[_TokenLogprob, ...] | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str
-    logprobs: _Logprobs | None = None
-    token_ids: tuple[int, ...] | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class _Answer(BaseModel):
-    choices: tuple[_Choice, ...] = Field(min_length=1)
-    usage: _Usage | None = None
-    prompt_token_ids: tuple[int, ...] | None = None
 
 
 _SCHEMA_IN_WORDS = "Answer with one JSON object and nothing else. It must satisfy this JSON schema:"

@@ -149,6 +149,8 @@ def _advice(said: str) -> str:
         return "; if the model samples its own way, set own_sampling"
     if re.search(r"response_format|schema", said):
         return "; if it cannot decode under this JSON schema, set schema_mode to 'prompt'"
+    if "logprobs" in said:
+        return "; if it reports no log-probs, leave the options top_logprobs and token_ids out"
     return ""
 
 

@@ -1,5 +1,6 @@
 """A backend that answers by rule: for tests, examples and users' own tests."""
 
+import codecs
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ReplyError
-from quillgraph.backends.traces import TokenTrace
+from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
 
 TOKEN_BYTES = 4
 
@@ -44,7 +45,8 @@ class ScriptedChat(ChatBackend):
     The reply depends on the request alone, so it is the same under fan-out and in any order
     (several replies to one rule are the exception, see `Rule`). A token is four UTF-8 bytes of
     the text, about what a real one is, its id is their value, and every log-probability is 0:
-    enough to test what handles traces, and plainly not a model's.
+    enough to test what handles traces, and plainly not a model's. Each token is its own and
+    only alternative.
 
     Args:
         reply: Function from request to reply text. Give this or `path`.
@@ -71,7 +73,11 @@ class ScriptedChat(ChatBackend):
     def capabilities(self) -> Capabilities:
         """All that a trace can carry; replies follow a schema if the script's author did."""
         return Capabilities(
-            json_schema=True, token_ids=True, logprobs=True, items_per_call=self.items_per_call
+            json_schema=True,
+            token_ids=True,
+            logprobs=True,
+            top_logprobs=True,
+            items_per_call=self.items_per_call,
         )
 
     @property
@@ -95,6 +101,7 @@ class ScriptedChat(ChatBackend):
                 logprobs=(0.0,) * len(ids),
                 finish_reason=reason,
             ),
+            alternatives=_alone(text, len(ids)) if request.top_logprobs else None,
         )
 
     def _by_rule(self, request: ChatRequest) -> str:
@@ -117,6 +124,17 @@ def _tokens(text: str) -> tuple[int, ...]:
     raw = text.encode()
     starts = range(0, len(raw), TOKEN_BYTES)
     return tuple(int.from_bytes(raw[start : start + TOKEN_BYTES]) for start in starts)
+
+
+def _alone(text: str, number: int) -> tuple[Position, ...]:
+    raw = text.encode()[: TOKEN_BYTES * number]
+    # as vLLM does, the token that completes a character adds all of it
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    pieces = (
+        decoder.decode(raw[start : start + TOKEN_BYTES])
+        for start in range(0, len(raw), TOKEN_BYTES)
+    )
+    return tuple(position(Alternative(text=piece, logprob=0.0), ()) for piece in pieces)
 
 
 def read_script(path: Path) -> Script:

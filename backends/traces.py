@@ -1,5 +1,6 @@
 """What the engine saw and said, token by token."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from langchain_core.messages import BaseMessage
@@ -33,7 +34,63 @@ class TokenTrace(BaseModel):
         return self
 
 
+IMPOSSIBLE = -9999.0
+"""What servers write for the log-probability of a token that cannot come, as JSON has no minus
+infinity."""
+
+
+class Alternative(BaseModel):
+    """A token that an engine could have written at one place of its reply."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    """What the token adds to the reply; empty where it ends inside a character."""
+    logprob: float
+    """Natural log-probability under the distribution that the token was sampled from, after
+    temperature, top-p and grammar, where the engine gives that (`Position`)."""
+
+
+class Position(BaseModel):
+    """One token of a reply, and what could have stood in its place.
+
+    At temperature 0 vLLM and the transformers backend report the distribution at temperature 1
+    under the grammar, and no single point; what another server reports there is its own affair.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    """Text of the sampled token. Joined, the texts of a reply's tokens begin with the reply, then
+    hold what it leaves out: an end token, what a stop string cut off."""
+    alternatives: tuple[Alternative, ...]
+    """The most probable tokens, most probable first. The sampled one is among them, also where
+    it is not one of the most probable; tokens of probability 0 are not."""
+
+    @model_validator(mode="after")
+    def _sampled_is_an_alternative(self) -> Self:
+        if all(alternative.text != self.text for alternative in self.alternatives):
+            raise ValueError(f"expected the sampled token {self.text!r} among its alternatives")
+        return self
+
+
+def position(sampled: Alternative, others: Iterable[Alternative]) -> Position:
+    """Put a sampled token and the other likely ones of its place in order."""
+    possible = [other for other in others if other.logprob > IMPOSSIBLE]
+    ordered = sorted((sampled, *possible), key=lambda token: -token.logprob)
+    return Position(text=sampled.text, alternatives=tuple(ordered))
+
+
 def trace_of(message: BaseMessage) -> TokenTrace | None:
     """Read the trace that a native backend left on its message; None if there is none."""
     raw = message.response_metadata.get("token_trace")
     return None if raw is None else TokenTrace.model_validate(raw)
+
+
+def alternatives_of(message: BaseMessage) -> tuple[Position, ...] | None:
+    """Read what a native backend left of each completion token's alternatives, in order.
+
+    None if the call did not ask for any (`top_logprobs`), or the model is a foreign one.
+    """
+    raw = message.response_metadata.get("alternatives")
+    return None if raw is None else tuple(Position.model_validate(each) for each in raw)

@@ -65,6 +65,7 @@ class TransformersChat(ChatBackend):
             json_schema=True,
             token_ids=True,
             logprobs=True,
+            top_logprobs=True,
             items_per_call=items_per_call(shape),
             context_tokens=getattr(shape, "max_position_embeddings", None),
         )

@@ -22,7 +22,7 @@ from quillgraph.backends.errors import (
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.pretrained import from_pretrained, items_per_call, shape_of
 from quillgraph.backends.sentinel import Sentinel
-from quillgraph.backends.traces import TokenTrace
+from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
 
 ENGINE_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
@@ -78,6 +78,7 @@ class VllmChat(ChatBackend):
             json_schema=True,
             token_ids=True,
             logprobs=True,
+            top_logprobs=True,
             items_per_call=items_per_call(shape),
             context_tokens=self.max_model_len or shape.max_position_embeddings,
         )
@@ -198,7 +199,7 @@ class VllmChat(ChatBackend):
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return _completion(prompt_ids, final.outputs[0])
+        return _completion(request, prompt_ids, final.outputs[0])
 
     def _render(self, request: ChatRequest) -> tuple[int, ...]:
         messages = [turn.model_dump() for turn in request.messages]
@@ -237,13 +238,13 @@ def _sampling(request: ChatRequest) -> Any:
         max_tokens=request.max_tokens,
         seed=request.seed,
         stop=list(request.stop) or None,
-        logprobs=0,  # of the sampled token alone
+        logprobs=request.top_logprobs,  # 0: of the sampled token alone
         structured_outputs=grammar,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
 
-def _completion(prompt_ids: tuple[int, ...], output: Any) -> Completion:
+def _completion(request: ChatRequest, prompt_ids: tuple[int, ...], output: Any) -> Completion:
     ids = tuple(output.token_ids)
     logprobs = tuple(
         min(0.0, step[token].logprob) for token, step in zip(ids, output.logprobs, strict=True)
@@ -257,4 +258,15 @@ def _completion(prompt_ids: tuple[int, ...], output: Any) -> Completion:
         trace=TokenTrace(
             prompt_ids=prompt_ids, completion_ids=ids, logprobs=logprobs, finish_reason=reason
         ),
+        alternatives=_alternatives(ids, output.logprobs) if request.top_logprobs else None,
+    )
+
+
+def _alternatives(ids: tuple[int, ...], steps: Any) -> tuple[Position, ...]:
+    def said(token: Any) -> Alternative:
+        return Alternative(text=token.decoded_token or "", logprob=min(0.0, token.logprob))
+
+    return tuple(
+        position(said(step[sampled]), [said(step[other]) for other in step if other != sampled])
+        for sampled, step in zip(ids, steps, strict=True)
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from quillgraph.cli import options
 from quillgraph.cli.reporting import reporting
 
 app = typer.Typer(
@@ -19,14 +20,13 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Built-in models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+memory_app = typer.Typer(help="What episodes have left behind.", no_args_is_help=True)
+app.add_typer(memory_app, name="memory")
 
 EXIT_STATUSES = (
     "Exit status: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was "
     "reached (what was finished is kept), 1 anything else."
 )
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 
 
 def _show_version(asked: bool) -> None:
@@ -50,68 +50,22 @@ def quillgraph(
 
 @app.command(epilog=EXIT_STATUSES)
 def criteria(
-    request: Annotated[
-        str | None, typer.Argument(help="What is to be written, in any words.", metavar="REQUEST")
-    ] = None,
+    request: options.Request = None,
     *,
-    file: Annotated[
-        Path | None, typer.Option(help="Read the request from a file.", metavar="FILE")
-    ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            help="Model of all roles, as KIND:MODEL[@URL][?option=value]: vllm:smollm2-135m, "
-            "transformers:FOLDER, openai:gpt-5-mini, openai:MODEL@http://127.0.0.1:8000/v1, "
-            "scripted:FILE. Default: the built-in model on what this machine can run.",
-            metavar="SPEC",
-        ),
-    ] = None,
-    role: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Another model for one role, such as coder=openai:gpt-5-mini; may be repeated.",
-            metavar="NAME=SPEC",
-        ),
-    ] = None,
-    embeddings: Annotated[
-        str | None,
-        typer.Option(help="minilm (default), lexical or a model folder.", metavar="NAME"),
-    ] = None,
-    drafts: Annotated[
-        int | None,
-        typer.Option(help="Drafts to sample and read, 0 to 16; default 4.", metavar="N"),
-    ] = None,
-    draft_tokens: Annotated[
-        int | None, typer.Option(help="Longest draft, in tokens; default 160.", metavar="N")
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Equal seeds repeat a run; default 0.", metavar="N"),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="New folder to keep the run in; default runs/<time>-<slug>.", metavar="DIR"
-        ),
-    ] = None,
-    max_calls: Annotated[int | None, typer.Option(help="Most model calls.", metavar="N")] = None,
-    max_tokens_total: Annotated[
-        int | None, typer.Option(help="Most tokens, prompts and replies together.", metavar="N")
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(help="Most seconds, counted from when the model is up.", metavar="S"),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML file of these settings. QUILLGRAPH_SEED and the like go before it, "
-            "the command line before both.",
-            metavar="FILE",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
+    file: options.RequestFile = None,
+    backend: options.Backend = None,
+    role: Annotated[list[str] | None, options.role_option("coder=openai:gpt-5-mini")] = None,
+    embeddings: options.Embeddings = None,
+    drafts: options.Drafts = None,
+    draft_tokens: options.DraftTokens = None,
+    seed: options.Seed = None,
+    out: options.Out = None,
+    max_calls: options.MaxCalls = None,
+    max_tokens_total: options.MaxTokensTotal = None,
+    timeout: options.Timeout = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """Find the criteria of a writing request.
 
@@ -119,7 +73,8 @@ def criteria(
     on, and kept in a run folder with all that led to them.
     """
     with reporting(debug=debug):
-        from quillgraph.cli.criteria import read_request, run_criteria
+        from quillgraph.cli.criteria import run_criteria
+        from quillgraph.cli.reading import read_request
         from quillgraph.cli.settings import load_settings, parse_roles
 
         settings = load_settings(
@@ -138,6 +93,109 @@ def criteria(
         run_criteria(read_request(request, file), settings, as_json=as_json)
 
 
+@app.command(epilog=EXIT_STATUSES)
+def write(
+    request: options.Request = None,
+    *,
+    file: options.RequestFile = None,
+    criteria_file: options.CriteriaFile = None,
+    backend: options.Backend = None,
+    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    embeddings: options.Embeddings = None,
+    drafts: options.Drafts = None,
+    draft_tokens: options.DraftTokens = None,
+    rounds: options.Rounds = None,
+    text_tokens: options.TextTokens = None,
+    samples: options.Samples = None,
+    memory: options.MemoryFile = None,
+    no_memory: options.NoMemory = False,
+    seed: options.Seed = None,
+    out: options.Out = None,
+    max_calls: options.MaxCalls = None,
+    max_tokens_total: options.MaxTokensTotal = None,
+    timeout: options.Timeout = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write a text: find criteria, draft, judge, reflect, revise.
+
+    A revision is accepted only if it raises the reward, adds no violation and costs no
+    essential criterion; else it is rolled back. What worked is remembered for later requests.
+    """
+    with reporting(debug=debug):
+        from quillgraph.cli.reading import read_criteria, read_request
+        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.writing import run_write
+
+        settings = load_settings(
+            config,
+            backend=backend,
+            roles=parse_roles(role or []),
+            embeddings=embeddings,
+            drafts=drafts,
+            draft_tokens=draft_tokens,
+            rounds=rounds,
+            text_tokens=text_tokens,
+            samples=samples,
+            memory=memory,
+            no_memory=no_memory or None,
+            seed=seed,
+            out=out,
+            max_calls=max_calls,
+            max_tokens_total=max_tokens_total,
+            timeout=timeout,
+        )
+        given = read_criteria(criteria_file) if criteria_file else None
+        run_write(read_request(request, file), settings, given=given, as_json=as_json)
+
+
+@app.command(epilog=EXIT_STATUSES)
+def judge(
+    *,
+    criteria_file: options.CriteriaFile = None,
+    text: Annotated[
+        Path | None, typer.Option(help="File with the text to judge.", metavar="FILE")
+    ] = None,
+    request: Annotated[
+        str | None,
+        typer.Option(
+            help="What was to be written; default: request.txt beside the criteria.",
+            metavar="REQUEST",
+        ),
+    ] = None,
+    file: options.RequestFile = None,
+    backend: options.Backend = None,
+    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    samples: options.Samples = None,
+    seed: options.Seed = None,
+    out: options.Out = None,
+    max_calls: options.MaxCalls = None,
+    max_tokens_total: options.MaxTokensTotal = None,
+    timeout: options.Timeout = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Judge a text by a frozen set of criteria: scores with evidence, and the reward."""
+    with reporting(debug=debug):
+        from quillgraph.cli.judging import read_exhibit, run_judge
+        from quillgraph.cli.settings import load_settings, parse_roles
+
+        settings = load_settings(
+            config,
+            backend=backend,
+            roles=parse_roles(role or []),
+            samples=samples,
+            seed=seed,
+            out=out,
+            max_calls=max_calls,
+            max_tokens_total=max_tokens_total,
+            timeout=timeout,
+        )
+        run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
+
+
 @app.command()
 def graphs(
     draw: Annotated[
@@ -146,8 +204,8 @@ def graphs(
     png: Annotated[
         Path | None, typer.Option(help="Draw it as a picture instead.", metavar="FILE")
     ] = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
 ) -> None:
     """List the graphs, or draw one."""
     with reporting(debug=debug):
@@ -163,7 +221,7 @@ def graphs(
 
 
 @app.command()
-def doctor(*, as_json: AsJson = False, debug: Debug = False) -> None:
+def doctor(*, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
     """Say what works here, and what to do about the rest."""
     with reporting(debug=debug):
         from dataclasses import asdict
@@ -186,7 +244,7 @@ def pull_model(
         str, typer.Argument(help="As `quillgraph models list` says it.", metavar="NAME")
     ],
     *,
-    debug: Debug = False,
+    debug: options.Debug = False,
 ) -> None:
     """Fetch a built-in model into the user's cache."""
     with reporting(debug=debug):
@@ -197,7 +255,7 @@ def pull_model(
 
 
 @models_app.command("list")
-def list_models(*, as_json: AsJson = False, debug: Debug = False) -> None:
+def list_models(*, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
     """List the built-in models, and which of them are here."""
     with reporting(debug=debug):
         from dataclasses import asdict
@@ -214,6 +272,76 @@ def list_models(*, as_json: AsJson = False, debug: Debug = False) -> None:
             size = f"{model.size_mb} MB"
             row = f"{model.name:13} {model.use:10} {size:>7}  {model.licence:10} {where}"
             sys.stdout.write(f"{row}\n")
+
+
+MemoryPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--path",
+        help="Memory file; default: QUILLGRAPH_MEMORY, or one in the user's data directory.",
+        metavar="FILE",
+    ),
+]
+Genre = Annotated[str | None, typer.Option(help="Only what is of this genre.", metavar="GENRE")]
+ItemId = Annotated[str, typer.Argument(help="As `quillgraph memory list` says it.", metavar="ID")]
+
+
+@memory_app.command("list")
+def list_memory(
+    *,
+    genre: Genre = None,
+    path: MemoryPath = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """List the lessons and entries that are remembered."""
+    with reporting(debug=debug):
+        from quillgraph.cli import memory
+
+        memory.list_memory(path, genre=genre, as_json=as_json)
+
+
+@memory_app.command("show")
+def show_memory(
+    item_id: ItemId,
+    *,
+    path: MemoryPath = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show one lesson or entry in full."""
+    with reporting(debug=debug):
+        from quillgraph.cli import memory
+
+        memory.show_item(path, item_id, as_json=as_json)
+
+
+@memory_app.command("forget")
+def forget_memory(
+    item_id: ItemId, *, path: MemoryPath = None, debug: options.Debug = False
+) -> None:
+    """Forget one lesson or entry."""
+    with reporting(debug=debug):
+        from quillgraph.cli import memory
+
+        memory.forget_item(path, item_id)
+
+
+@memory_app.command("export")
+def export_memory(
+    file: Annotated[
+        Path | None, typer.Argument(help="Where to; default: stdout.", metavar="FILE")
+    ] = None,
+    *,
+    genre: Genre = None,
+    path: MemoryPath = None,
+    debug: options.Debug = False,
+) -> None:
+    """Write all that is remembered as JSON."""
+    with reporting(debug=debug):
+        from quillgraph.cli import memory
+
+        memory.export_memory(path, file, genre=genre)
 
 
 def main() -> None:

@@ -23,6 +23,12 @@ class Settings(BaseSettings):
     embeddings: str = "minilm"
     drafts: int = Field(default=4, ge=0, le=16)
     draft_tokens: int = Field(default=160, ge=20)
+    rounds: int = Field(default=3, ge=0, le=20)
+    text_tokens: int = Field(default=512, ge=20)
+    samples: int = Field(default=2, ge=1, le=9)
+    memory: Path | None = None
+    """Memory file; None is the user's own."""
+    no_memory: bool = False
     seed: int = 0
     out: Path | None = None
     max_calls: int | None = Field(default=None, ge=1)

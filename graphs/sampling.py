@@ -7,9 +7,14 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
+from quillgraph.agents.checkers import Language
+from quillgraph.agents.constraints import find_constraints
 from quillgraph.agents.domain import Draft, Dropped, Incident, WritingTask
 from quillgraph.agents.drafting import draft
+from quillgraph.agents.language import UNDETERMINED, language_of
 from quillgraph.agents.observing import observe
+from quillgraph.agents.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
+from quillgraph.agents.segmenting import segment
 from quillgraph.graphs.study import Study
 
 
@@ -79,6 +84,11 @@ async def draw(state: OneDraft, runtime: Runtime[Study]) -> Command[Literal["rea
             stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
         )
         return Command(update=NewDraft(dropped=[lost]), goto="__end__")
+    if foreign := _foreign_language(drawn, state["task"]):
+        lost = Dropped(
+            stage="sampling", agent="sampler", reason=f"written in {foreign}", text=drawn.text
+        )
+        return Command(update=NewDraft(dropped=[lost]), goto="__end__")
     reading = OneReading(task=state["task"], draft=drawn)
     return Command(update=NewDraft(drafts=[drawn]), goto=Send("read", reading))
 
@@ -89,6 +99,24 @@ async def read(state: OneReading, runtime: Runtime[Study]) -> NewNotes:
         state["task"], state["draft"], runtime.context.observer, runtime.context.embeddings
     )
     return {"incidents": list(notes.items), "dropped": list(notes.dropped)}
+
+
+def _foreign_language(drawn: Draft, task: WritingTask) -> str | None:
+    """Name the language of a draft in which nobody asked for it, if it is long enough to tell."""
+    constraints = find_constraints(segment(task))
+    asked = {c.check.language for c in constraints if isinstance(c.check, Language)}
+    asked = asked or {task.language}
+    cjk = len(CJK.findall(drawn.text))
+    letters = letter_count(drawn.text) + cjk * (LETTERS_PER_CHARACTER - 1)
+    if letters < FEWEST_LETTERS or UNDETERMINED in asked:
+        return None
+    found = language_of(drawn.text)
+    return None if found in asked else found
+
+
+FEWEST_LETTERS = 80
+"""Letters from which on a draft's language can be told. Of pieces of English documentation of 40,
+60, 80 and 120 characters 4 in 439, 1 in 297, 0 in 225 and 0 in 153 were taken for something else."""
 
 
 def build() -> StateGraph[Sampling, Study, Request, Sample]:

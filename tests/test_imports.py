@@ -16,7 +16,13 @@ print(json.dumps(sorted(set(sys.argv[2:]) & set(sys.modules))))
 
 @pytest.mark.parametrize(
     "module",
-    ["quillgraph.backends", "quillgraph.agents", "quillgraph.graphs", "quillgraph.cli.main"],
+    [
+        "quillgraph.backends",
+        "quillgraph.agents",
+        "quillgraph.graphs",
+        "quillgraph.rl",
+        "quillgraph.cli.main",
+    ],
 )
 def test_importing_the_package_loads_no_engine(module: str) -> None:
     # a process of its own: here other tests may have loaded them

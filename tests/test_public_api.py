@@ -9,6 +9,7 @@ PACKAGES = [
     "quillgraph.backends",
     "quillgraph.agents",
     "quillgraph.graphs",
+    "quillgraph.rl",
 ]  # of cli, the command is public
 
 

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
 from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
-from quillgraph.backends.traces import TokenTrace, trace_of
+from quillgraph.backends.traces import (
+    Alternative,
+    Position,
+    TokenTrace,
+    alternatives_of,
+    position,
+    trace_of,
+)
 
 
 class Echo(ChatBackend):
@@ -88,6 +95,45 @@ def test_equal_requests_have_equal_hashes_and_others_do_not() -> None:
 async def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="did you mean 'temperature'"):
         await Echo().ainvoke("hi", temprature=0.0)
+
+
+def test_a_request_for_alternatives_has_a_hash_of_its_own() -> None:
+    turns = (ChatTurn(role="user", content="hi"),)
+    plain = ChatRequest(messages=turns, temperature=0.0, top_p=1.0, max_tokens=1)
+    none = ChatRequest(messages=turns, temperature=0.0, top_p=1.0, max_tokens=1, top_logprobs=0)
+    some = ChatRequest(messages=turns, temperature=0.0, top_p=1.0, max_tokens=1, top_logprobs=5)
+    assert plain.sha256 == none.sha256
+    assert plain.sha256 != some.sha256
+
+
+async def test_alternatives_are_refused_before_the_call_by_a_backend_without_them() -> None:
+    model = Echo()
+    with pytest.raises(ConfigError, match=r"top_logprobs.*Echo reports no alternatives"):
+        await model.ainvoke("hi", top_logprobs=5)
+    assert model.asked == []
+
+
+@pytest.mark.parametrize("number", [-1, 21])
+async def test_more_alternatives_than_engines_give_are_refused(number: int) -> None:
+    with pytest.raises(ConfigError, match=rf"'top_logprobs': .*, got {number}"):
+        await Echo().ainvoke("hi", top_logprobs=number)
+
+
+def test_alternatives_stand_in_order_without_those_that_cannot_come() -> None:
+    sampled = Alternative(text="7", logprob=-1.5)
+    likelier, never = Alternative(text="8", logprob=-0.5), Alternative(text="x", logprob=-9999.0)
+    impossible = Alternative(text="y", logprob=float("-inf"))
+    place = position(sampled, [never, likelier, impossible])
+    assert place == Position(text="7", alternatives=(likelier, sampled))
+
+
+def test_a_position_without_its_own_token_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'7' among its alternatives"):
+        Position(text="7", alternatives=(Alternative(text="8", logprob=0.0),))
+
+
+def test_a_foreign_message_has_no_alternatives() -> None:
+    assert alternatives_of(AIMessage("hi")) is None
 
 
 async def test_what_is_not_plain_text_is_refused() -> None:

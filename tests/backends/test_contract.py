@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import pickle
 import threading
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 import pytest
+from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ConfigDict
 
 from quillgraph.backends.chat import ChatBackend, ChatRequest
 from quillgraph.backends.errors import ConfigError, ContextOverflow, QuillError
 from quillgraph.backends.openai_chat import OpenAIChat
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.traces import trace_of
+from quillgraph.backends.traces import alternatives_of, trace_of
 
 STORY = "The sea took the harbour lamp on a night without wind, and kept it burning."
 ASK = "Write a long story about the sea."
@@ -26,6 +28,15 @@ class Colour(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     colour: Literal["green", "red"]
+
+
+SCORE = {
+    "type": "object",
+    "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
+RATE = 'Rate this story from 0 to 9 as JSON: "The sea took the lamp."'
 
 
 class _ByteServer(BaseHTTPRequestHandler):
@@ -46,7 +57,7 @@ class _ByteServer(BaseHTTPRequestHandler):
             "message": {"role": "assistant", "content": bytes(ids).decode()},
             "finish_reason": "stop" if len(ids) == len(text) else "length",
             "token_ids": ids,
-            "logprobs": {"content": [{"token": chr(byte), "logprob": -0.5} for byte in ids]},
+            "logprobs": {"content": [_byte(byte, asked.get("top_logprobs", 0)) for byte in ids]},
         }
         usage = {"prompt_tokens": 2, "completion_tokens": len(ids), "total_tokens": 2 + len(ids)}
         self._send(200, {"choices": [choice], "usage": usage, "prompt_token_ids": [1, 2]})
@@ -61,6 +72,12 @@ class _ByteServer(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+def _byte(byte: int, wanted: int) -> dict[str, Any]:
+    said = {"token": chr(byte), "logprob": -0.5}
+    likely = [said, {"token": "~", "logprob": -1.0}, {"token": "^", "logprob": -9999.0}]
+    return {**said, "top_logprobs": likely[:wanted]}
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +106,12 @@ def openai_chat() -> Iterator[OpenAIChat]:
         server.shutdown()
 
 
+@pytest.fixture(scope="session")
+def plain_openai_chat() -> OpenAIChat:
+    # nothing listens at port 9: what is refused here is refused before the call
+    return OpenAIChat(model="m", base_url="http://127.0.0.1:9/v1", api_key="sk-loopback")
+
+
 WINDOWED = [
     "openai_chat",
     pytest.param("transformers_chat", marks=pytest.mark.model),
@@ -98,6 +121,12 @@ WINDOWED = [
 
 @pytest.fixture(params=["scripted_chat", *WINDOWED])
 def backend(request: pytest.FixtureRequest) -> ChatBackend:
+    chat: ChatBackend = request.getfixturevalue(request.param)
+    return chat
+
+
+@pytest.fixture(params=["transformers_chat", "vllm_chat"])
+def real_model(request: pytest.FixtureRequest) -> ChatBackend:
     chat: ChatBackend = request.getfixturevalue(request.param)
     return chat
 
@@ -157,6 +186,65 @@ async def test_the_trace_agrees_with_the_usage(backend: ChatBackend) -> None:
     assert trace.logprobs is not None
     assert all(logprob <= 0 for logprob in trace.logprobs)
     assert trace.finish_reason == reply.response_metadata["finish_reason"]
+
+
+async def test_alternatives_are_given_for_each_token_of_the_reply(backend: ChatBackend) -> None:
+    reply = await backend.ainvoke(ASK, max_tokens=12, temperature=1.0, seed=3, top_logprobs=3)
+    trace, positions = trace_of(reply), alternatives_of(reply)
+    assert backend.capabilities.top_logprobs
+    assert trace is not None
+    assert trace.logprobs is not None
+    assert positions is not None
+    assert len(positions) == len(trace.completion_ids)
+    assert "".join(each.text for each in positions).startswith(str(reply.content))
+    for each, logprob in zip(positions, trace.logprobs, strict=True):
+        logprobs = [alternative.logprob for alternative in each.alternatives]
+        assert logprobs == sorted(logprobs, reverse=True)
+        assert (each.text, logprob) in [(one.text, one.logprob) for one in each.alternatives]
+        assert 1 <= len(logprobs) <= 4  # the three asked for, and the sampled one beside them
+        assert sum(math.exp(one) for one in logprobs) < 1.05  # -0.5 and -1.0: 0.607 + 0.368
+    json.dumps(reply.response_metadata["alternatives"], allow_nan=False)
+
+
+async def test_a_call_that_asks_for_no_alternatives_gets_none(backend: ChatBackend) -> None:
+    assert alternatives_of(await backend.ainvoke(ASK, max_tokens=4)) is None
+
+
+async def test_alternatives_are_refused_before_the_call_where_they_cannot_be_given(
+    plain_openai_chat: OpenAIChat,
+) -> None:
+    assert not plain_openai_chat.capabilities.top_logprobs
+    with pytest.raises(ConfigError, match=r"top_logprobs.*OpenAIChat reports no alternatives"):
+        await plain_openai_chat.ainvoke(ASK, top_logprobs=3)
+
+
+@pytest.mark.model
+async def test_the_alternatives_to_a_score_are_the_models_distribution_over_the_scores(
+    real_model: ChatBackend,
+) -> None:
+    # together, so that a greedy row shares its batch with sampled ones
+    replies = await asyncio.gather(
+        *(
+            real_model.ainvoke(RATE, json_schema=SCORE, temperature=each, seed=3, top_logprobs=20)
+            for each in (0.0, 1.0, 0.5)
+        )
+    )
+    greedy, sampled, sharper = [_over_scores(reply) for reply in replies]
+    for probabilities in (greedy, sampled, sharper):
+        assert sorted(probabilities) == list("0123456789")
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
+    # temperature 0 reports the distribution at temperature 1, in which the best score had 0.29 to
+    # 0.45, and no single point, in which it would have 1
+    assert max(greedy.values()) < 0.9
+    assert json.loads(str(replies[0].content))["score"] == int(max(greedy, key=greedy.__getitem__))
+    assert max(sharper.values()) > max(sampled.values())
+
+
+def _over_scores(reply: BaseMessage) -> dict[str, float]:
+    positions = alternatives_of(reply)
+    assert positions is not None
+    (place,) = [each for each in positions if each.text.isdecimal()]
+    return {each.text: math.exp(each.logprob) for each in place.alternatives}
 
 
 async def test_max_tokens_cuts_the_reply(backend: ChatBackend) -> None:

@@ -11,9 +11,8 @@ from quillgraph.backends.decoding import (  # noqa: E402
     Batch,
     Call,
     Row,
-    draw,
-    sampling_logprobs,
 )
+from quillgraph.backends.sampling import Draw, draw, sampling_logprobs  # noqa: E402
 
 
 def request(**options: Any) -> ChatRequest:
@@ -25,6 +24,10 @@ def request(**options: Any) -> ChatRequest:
 def row(seed: int = 0, **options: Any) -> Row:
     generator = torch.Generator().manual_seed(seed)
     return Row(Call(request(**options)), prompt_ids=[5], generator=generator, matcher=None)
+
+
+def drawn(scores_BV: Any, rows: list[Row]) -> list[Draw]:
+    return draw(scores_BV, [row.call.request for row in rows], [row.generator for row in rows])
 
 
 def scores(*probabilities: float) -> Any:
@@ -74,23 +77,33 @@ def test_top_p_below_the_best_token_still_keeps_that_token() -> None:
 
 
 def test_a_greedy_row_takes_the_best_token_and_reports_its_probability() -> None:
-    tokens, logprobs = draw(scores(0.2, 0.5, 0.3), [row(temperature=0.0)])
-    assert tokens == [1]
-    assert logprobs == [pytest.approx(-0.693147)]  # ln 0.5
+    (taken,) = drawn(scores(0.2, 0.5, 0.3), [row(temperature=0.0)])
+    assert taken.token == 1
+    assert taken.logprob == pytest.approx(-0.693147)  # ln 0.5
+    assert taken.likeliest == {}
+
+
+def test_each_row_reports_as_many_of_its_likeliest_tokens_as_it_asked_for() -> None:
+    three = scores(0.2, 0.5, 0.3).repeat(3, 1)
+    none, two, all_three = drawn(three, [row(top_logprobs=number) for number in (0, 2, 20)])
+    assert none.likeliest == {}
+    # ln 0.5, ln 0.3 and ln 0.2
+    assert two.likeliest == pytest.approx({1: -0.693147, 2: -1.203973})
+    assert all_three.likeliest == pytest.approx({1: -0.693147, 2: -1.203973, 0: -1.609438})
 
 
 def test_draws_follow_the_distribution() -> None:
     rows = [row(seed) for seed in range(2000)]
-    tokens, _ = draw(scores(0.5, 0.3, 0.2).repeat(2000, 1), rows)
+    tokens = [taken.token for taken in drawn(scores(0.5, 0.3, 0.2).repeat(2000, 1), rows)]
     # 2000 draws of p = 0.3: standard deviation sqrt(2000 * 0.3 * 0.7) = 20.5, so 4 of them are 82
     assert abs(tokens.count(1) - 600) < 82
 
 
 def test_a_row_draws_the_same_whoever_shares_the_batch() -> None:
     flat = torch.zeros(1, 1000)
-    alone, _ = draw(flat, [row(seed=3)])
-    shared, _ = draw(flat.repeat(3, 1), [row(seed=1), row(seed=3), row(seed=2)])
-    assert shared[1] == alone[0]
+    (alone,) = drawn(flat, [row(seed=3)])
+    shared = drawn(flat.repeat(3, 1), [row(seed=1), row(seed=3), row(seed=2)])
+    assert shared[1].token == alone.token
 
 
 def test_a_row_ends_at_its_end_token_and_keeps_it() -> None:

@@ -28,7 +28,7 @@ from quillgraph.backends.errors import (
 )
 from quillgraph.backends.openai_chat import OpenAIChat
 from quillgraph.backends.records import Recorder, read_records
-from quillgraph.backends.traces import trace_of
+from quillgraph.backends.traces import alternatives_of, trace_of
 
 KEY = "sk-never-to-be-shown"
 
@@ -335,12 +335,81 @@ async def test_ids_and_logprobs_of_different_number_are_an_error(server: Server)
     assert "got 1 for 2 tokens" in str(error)
 
 
+def likely(token: str, logprob: float, *others: tuple[str, float]) -> dict[str, Any]:
+    said = {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+    tops = [{"token": text, "logprob": each, "bytes": None} for text, each in others]
+    return {**said, "top_logprobs": tops}
+
+
+async def test_alternatives_are_asked_for_and_read(server: Server) -> None:
+    tokens = [
+        likely('{"score":', 0.0, ('{"score":', 0.0), ("{", -9999.0)),
+        likely("7", -1.5, ("8", -0.5), ("7", -1.5)),
+        likely("}", -4.0, ("1", -0.25)),
+    ]
+    server.answers = [reply('{"score":7}', logprobs={"content": tokens, "refusal": None})]
+    message = await ask(chat(server, top_logprobs=True), top_logprobs=2)
+    assert (server.bodies[0]["logprobs"], server.bodies[0]["top_logprobs"]) == (True, 2)
+    assert "return_token_ids" not in server.bodies[0]
+    positions = alternatives_of(message)
+    assert positions is not None
+    assert [each.text for each in positions] == ['{"score":', "7", "}"]
+    # a token that cannot come is left out; a sampled one beyond the two asked for is added
+    assert [[(one.text, one.logprob) for one in each.alternatives] for each in positions] == [
+        [('{"score":', 0.0)],
+        [("8", -0.5), ("7", -1.5)],
+        [("1", -0.25), ("}", -4.0)],
+    ]
+
+
+async def test_tokens_that_look_alike_are_all_kept(server: Server) -> None:
+    # the first bytes of several characters: a server shows each of them as nothing
+    tokens = [likely("", -1.0, ("", -0.75), ("", -1.0), ("a", -2.0))]
+    server.answers = [reply("", logprobs={"content": tokens})]
+    positions = alternatives_of(await ask(chat(server, top_logprobs=True), top_logprobs=3))
+    assert positions is not None
+    assert [one.logprob for one in positions[0].alternatives] == [-0.75, -1.0, -2.0]
+
+
+async def test_what_asks_for_no_alternatives_sends_nothing_of_them(server: Server) -> None:
+    message = await ask(chat(server, top_logprobs=True))
+    assert {"logprobs", "top_logprobs"}.isdisjoint(server.bodies[0])
+    assert alternatives_of(message) is None
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        None,
+        {"content": None},
+        {"content": [{"token": "7", "logprob": -1.0}]},
+        {"content": [likely("7", -1.0)]},
+        {"content": [likely("7", -1.0, ("7", -1.0)), {"token": "}", "logprob": 0.0}]},
+        {"content": [{"logprob": 0.0, "top_logprobs": [{"token": "7", "logprob": 0.0}]}]},
+    ],
+)
+async def test_alternatives_that_were_wanted_and_did_not_come_are_an_error(
+    server: Server, logprobs: Any
+) -> None:
+    server.answers = [reply("7}", logprobs=logprobs)]
+    with pytest.raises(Refused, match="leave the option top_logprobs out"):
+        await ask(chat(server, top_logprobs=True), top_logprobs=5)
+
+
+async def test_a_server_that_never_said_it_gives_alternatives_is_not_asked(server: Server) -> None:
+    with pytest.raises(ConfigError, match=r"top_logprobs=true"):
+        await ask(chat(server), top_logprobs=5)
+    assert server.bodies == []
+
+
 def test_capabilities_are_those_of_the_options() -> None:
     plain = OpenAIChat(model="m", base_url="http://h/v1").capabilities
     traced = OpenAIChat(model="m", base_url="http://h/v1", token_ids=True, context_tokens=64)
     assert (plain.json_schema, plain.token_ids, plain.items_per_call) == (True, False, 8)
     assert traced.capabilities.token_ids
     assert traced.capabilities.logprobs
+    assert traced.capabilities.top_logprobs
+    assert not plain.top_logprobs
     assert traced.capabilities.context_tokens == 64
 
 
@@ -451,6 +520,7 @@ async def test_a_prompt_longer_than_the_window_is_an_overflow(
     [
         ("Unsupported value: 'temperature' does not support 0.0", "own_sampling"),
         ("Unsupported response_format type", "schema_mode"),
+        ("You are not allowed to request logprobs from this model", "top_logprobs"),
         ("n must be at least 1", "n must be"),
     ],
 )

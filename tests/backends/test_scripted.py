@@ -7,7 +7,7 @@ import pytest
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError, ReplyError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.traces import trace_of
+from quillgraph.backends.traces import alternatives_of, trace_of
 
 
 def script(folder: Path, text: str) -> Path:
@@ -103,6 +103,16 @@ async def test_a_trace_holds_prompt_and_reply_in_tokens_of_four_bytes() -> None:
     assert trace.completion_ids == (int.from_bytes("sól".encode()), int.from_bytes(b"o"))
     assert trace.logprobs == (0.0, 0.0)
     assert trace.finish_reason == "stop"
+
+
+async def test_each_token_is_its_own_only_alternative() -> None:
+    message = await ScriptedChat(reply=lambda _: "abcé, so").ainvoke("hi", top_logprobs=5)
+    positions = alternatives_of(message)
+    assert positions is not None
+    # a b c and half of é; the other half, a comma, a space and s; o
+    assert [each.text for each in positions] == ["abc", "é, s", "o"]
+    assert [each.alternatives[0].logprob for each in positions] == [0.0, 0.0, 0.0]
+    assert all(len(each.alternatives) == 1 for each in positions)
 
 
 async def test_a_reply_longer_than_allowed_is_cut_and_says_so() -> None:

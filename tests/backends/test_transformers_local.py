@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from quillgraph.backends.errors import ConfigError, ContextOverflow, Refused
-from quillgraph.backends.traces import TokenTrace, trace_of
+from quillgraph.backends.traces import TokenTrace, alternatives_of, trace_of
 from quillgraph.backends.transformers_local import TransformersChat
 
 pytestmark = pytest.mark.model
@@ -95,6 +95,17 @@ async def test_the_end_token_is_kept_in_the_trace_and_out_of_the_text(
     assert trace is not None
     assert trace.completion_ids[-1] == 2  # <|im_end|>
     assert trace.finish_reason == "stop"
+
+
+async def test_the_last_token_of_a_split_character_is_shown_as_all_of_it(
+    transformers_chat: TransformersChat,
+) -> None:
+    reply = await transformers_chat.ainvoke("Hi", json_schema={"const": "鲸é"}, top_logprobs=2)
+    positions = alternatives_of(reply)
+    assert positions is not None
+    texts = [each.text for each in positions]
+    assert "".join(texts) == '"鲸é"<|im_end|>'
+    assert "" in texts  # 鲸 is three bytes, of which SmolLM2 has no single token
 
 
 async def test_json_is_written_without_spare_whitespace(

@@ -1,0 +1,115 @@
+"""Lessons worded by code, for a small model to choose among: which criterion moved, and how."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quillgraph.agents.domain import LEVELS
+from quillgraph.agents.hygiene import fault_of
+from quillgraph.agents.lessons import Contrast, Fate, Operation
+
+MOST_CANDIDATES = 6
+"""As many as a small model can tell apart in one list."""
+
+MIDDLE = 2
+"""Index of the band 5-6: a criterion that stays there, or lower, is still worth a revision."""
+
+_WORDS = {
+    "en": {
+        "raised": (
+            "When “{name}” is at level {before}",
+            "revise for it by itself: here that brought it to level {after}",
+        ),
+        "lowered": (
+            "When “{name}” is already at level {before}",
+            "changes that touch it: here they took it down to level {after}",
+        ),
+        "stuck": (
+            "When “{name}” stays at level {before} after a revision",
+            "the same kind of change again: here it was taken back",
+        ),
+        "reached": (
+            "When “{name}” is at level {before}",
+            "start over in another way: here another text reached level {after}",
+        ),
+    },
+    "zh": {
+        "raised": ("当“{name}”处于{before}档时", "单独为它修改：这里由此升到{after}档"),
+        "lowered": ("当“{name}”已在{before}档时", "牵动它的改动：这里因此降到{after}档"),
+        "stuck": ("当“{name}”修改后仍在{before}档时", "再做同类改动：这里已被撤回"),
+        "reached": ("当“{name}”处于{before}档时", "换一种写法重来：这里另一篇到了{after}档"),
+    },
+}
+
+_Kind = Literal["raised", "lowered", "stuck", "reached"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A criterion that went from one band to another; bands count from 0."""
+
+    kind: _Kind
+    name: str
+    before: int
+    after: int
+
+
+def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
+    """Word what an episode may teach, as lessons to add.
+
+    A revision that was kept and raised a criterion by a band or more says what to do; one that
+    lowered a criterion, or was taken back and left a criterion at 5-6 or below, says what to
+    avoid. Where no revision raised a criterion, the best text may stand against the worst.
+
+    Args:
+        contrast: Scores of its texts and fates of its revisions.
+        language: Of the request; Chinese is worded in Chinese, all else in English.
+
+    Returns:
+        At most six lessons, those of the widest moves first.
+    """
+    moves = [move for fate in contrast.revisions for move in _moves(fate, contrast)]
+    raised = {move.name for move in moves if move.kind == "raised"}
+    moves += [move for move in _contrasts(contrast) if move.name not in raised]
+    moves.sort(key=lambda move: -abs(move.after - move.before))
+    worded = [_operation(move, language) for move in dict.fromkeys(moves)]
+    # a name that reads like an address to a judge would be refused later
+    sound = [each for each in worded if not fault_of(each.condition, each.strategy, ())]
+    return tuple(sound[:MOST_CANDIDATES])
+
+
+def _moves(fate: Fate, contrast: Contrast) -> list[_Move]:
+    moves = []
+    for name in contrast.criteria:
+        if name not in fate.before or name not in fate.after:
+            continue
+        before, after = _band(fate.before[name]), _band(fate.after[name])
+        if after < before:
+            moves.append(_Move("lowered", name, before, after))
+        elif after > before and fate.accepted:
+            moves.append(_Move("raised", name, before, after))
+        elif after == before <= MIDDLE and not fate.accepted:
+            moves.append(_Move("stuck", name, before, after))
+    return moves
+
+
+def _contrasts(contrast: Contrast) -> list[_Move]:
+    both = [name for name in contrast.criteria if name in contrast.best and name in contrast.worst]
+    bands = [(name, _band(contrast.worst[name]), _band(contrast.best[name])) for name in both]
+    return [_Move("reached", name, low, high) for name, low, high in bands if low < high]
+
+
+def _band(score: float) -> int:
+    """Index of the band that a score from 1 to 10 has reached; 2.5 is still in 1-2."""
+    return (int(score) - 1) // 2
+
+
+def _operation(move: _Move, language: str) -> Operation:
+    condition, strategy = _WORDS["zh" if language == "zh" else "en"][move.kind]
+    filled = {"name": move.name, "before": LEVELS[move.before], "after": LEVELS[move.after]}
+    return Operation(
+        operation="ADD",
+        condition=condition.format(**filled),
+        strategy=strategy.format(**filled),
+        polarity="do" if move.kind in ("raised", "reached") else "avoid",
+        criteria=(move.name,),
+    )

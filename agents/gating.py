@@ -1,0 +1,123 @@
+"""The gate before the judge: texts that need no judge to be turned away (`algorithm.md` 6.3.5).
+
+An empty phrase fools most judges (arXiv:2507.08794), so what code can see to be no text is not
+shown to one.
+"""
+
+import re
+from collections.abc import Sequence
+from statistics import median
+
+from quillgraph.agents.checkers import Format, Language
+from quillgraph.agents.counts import CharCount, WordCount
+from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.language import UNDETERMINED, language_of
+from quillgraph.agents.measures import normalised
+from quillgraph.agents.meta import without_meta
+from quillgraph.agents.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
+from quillgraph.agents.sentences import sentence_spans
+
+SHORTEST = 20
+"""Letters that a text must have; a Chinese or Japanese character counts for three."""
+
+CLEAR_LETTERS = 120
+"""Letters from which the language of a text can be told for certain enough to refuse it."""
+
+MOST_REPEATED = 0.6
+"""Share of lines, or of sentences, that may have stood before."""
+
+MOST_PASTED = 0.5
+"""Share of a text's 4-grams that may come from the criteria or the request."""
+
+FEWEST_KEYWORDS = 8
+
+
+def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
+    """Say why a text is turned away before a judge is asked; None if it may pass.
+
+    Args:
+        text: The text, its markup taken off.
+        request: What was asked for; a text that repeats it is none.
+        criteria_set: The criteria; a text that pastes them is none, and those that code checks
+            may allow what is refused otherwise: a short text, another language, a list.
+    """
+    own = without_meta(text)
+    if not letter_count(text):
+        return "no letters in it"
+    if _letters(own) < SHORTEST and not _may_be_short(criteria_set):
+        if _letters(text) >= SHORTEST:
+            return "nothing but words about the text"
+        return f"fewer than {SHORTEST} letters"
+    if language := _wrong_language(own, criteria_set):
+        return language
+    if (share := repeated_share(text)) > MOST_REPEATED:
+        return f"{share:.0%} of its lines or sentences have stood before"
+    rubric = (
+        f"{c.name}. {c.description} {' '.join(c.levels.values())}" for c in criteria_set.criteria
+    )
+    if (share := pasted_share(own, [request, *rubric])) > MOST_PASTED:
+        return f"{share:.0%} of it is pasted from the request or the criteria"
+    if _is_keyword_list(own) and not _may_be_list(criteria_set):
+        return "a list of keywords"
+    return None
+
+
+def repeated_share(text: str) -> float:
+    """Share of lines that have stood before, or of sentences if that is more."""
+    lines = [line for line in text.splitlines() if letter_count(line)]
+    sentences = [text[slice(*span)] for span in sentence_spans(text)]
+    return max(_repeated(lines), _repeated(sentences))
+
+
+def pasted_share(text: str, sources: Sequence[str]) -> float:
+    """Share of the text's 4-grams that stand in one of the sources; 0 for under four tokens."""
+    own = fourgrams(text)
+    known = {gram for source in sources for gram in fourgrams(source)}
+    return sum(gram in known for gram in own) / len(own) if own else 0.0
+
+
+def fourgrams(text: str) -> list[tuple[str, ...]]:
+    """Every run of four words; each Chinese or Japanese character is a word."""
+    words = re.findall(r"\w+", CJK.sub(r" \g<0> ", normalised(text)))
+    return list(zip(words, words[1:], words[2:], words[3:], strict=False))
+
+
+def _letters(text: str) -> int:
+    return letter_count(text) + (LETTERS_PER_CHARACTER - 1) * len(CJK.findall(text))
+
+
+def _repeated(parts: Sequence[str]) -> float:
+    # two lines that are alike may be a refrain
+    if len(parts) < 3:
+        return 0.0
+    return 1 - len({normalised(part).strip() for part in parts}) / len(parts)
+
+
+def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:
+    asked = {c.check.language for c in criteria_set.criteria if isinstance(c.check, Language)}
+    found = language_of(text)
+    if _letters(text) < CLEAR_LETTERS or found in {UNDETERMINED, criteria_set.language, *asked}:
+        return None
+    expected = " or ".join(map(repr, sorted(asked or {criteria_set.language})))
+    return f"in {found!r}, while {expected} is asked for"
+
+
+def _is_keyword_list(text: str) -> bool:
+    words = re.sub(r"[.。]\s*$", "", text.strip())
+    items = [item for item in re.split(r"[,，、;；|]", words) if item.strip()]
+    if len(items) < FEWEST_KEYWORDS or re.search(r"[.!?。！？]", words):
+        return False
+    return median(len(item.split()) + len(CJK.findall(item)) // 3 for item in items) <= 2
+
+
+def _may_be_short(criteria_set: CriteriaSet) -> bool:
+    checks = (criterion.check for criterion in criteria_set.criteria)
+    return any(
+        isinstance(check, WordCount | CharCount) and check.max is not None and check.max < SHORTEST
+        for check in checks
+    )
+
+
+def _may_be_list(criteria_set: CriteriaSet) -> bool:
+    checks = (criterion.check for criterion in criteria_set.criteria)
+    return any(isinstance(check, Format) and "list" in check.form for check in checks)

@@ -1,0 +1,116 @@
+"""What a judge says of a text, and the one number that is made of it (`algorithm.md` 6.3)."""
+
+import hashlib
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from quillgraph.agents.domain import Criterion, Value
+
+GATE = "gate"
+"""Stands among the ids of broken criteria for a text that was turned away before a judge."""
+
+Points = Annotated[float, Field(ge=1, le=10)]
+"""A score on the ten-point scale; the median of several judges need not be whole."""
+
+
+def text_hash(text: str) -> str:
+    """Hash by which a judgement knows the text that it is about."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def unit(score: float) -> float:
+    """Bring a score of 1 to 10 to the range from 0 to 1."""
+    return (score - 1) / 9
+
+
+class Verdict(Value):
+    """The score of a text on one soft or pitfall criterion, and what it rests on."""
+
+    criterion_id: str
+    score: Points
+    """Median of `votes`."""
+    votes: tuple[Points, ...] = Field(min_length=1)
+    """What each judge, or each sample of one, gave; capped where it cited nothing."""
+    evidence: str | None = None
+    """Id of the sentence that is cited, such as `s3`; None where nothing was."""
+    quote: str | None = None
+    """That sentence, verbatim."""
+    reason: str = ""
+
+
+class Violation(Value):
+    """A hard criterion that the text breaks, as code saw it."""
+
+    criterion_id: str
+    reason: str
+
+
+class Missing(Value):
+    """A criterion on which no judge could be understood. It is not a zero."""
+
+    criterion_id: str
+    reason: str
+
+
+class Judgement(Value):
+    """All that was found of one text under one frozen set of criteria."""
+
+    criteria_sha: str
+    """The scores hold under this set of criteria and no other."""
+    text_sha: str
+    judge: str
+    gate: str | None = None
+    """Why the text was turned away before a judge was asked; None if it was not."""
+    verdicts: tuple[Verdict, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Criterion id to score."""
+        return {verdict.criterion_id: verdict.score for verdict in self.verdicts}
+
+    @property
+    def violated(self) -> frozenset[str]:
+        """Ids of the hard criteria that are broken, and `GATE` if the text was turned away."""
+        broken = {violation.criterion_id for violation in self.violations}
+        return frozenset(broken | {GATE} if self.gate else broken)
+
+    @model_validator(mode="after")
+    def _no_verdict_on_a_text_turned_away(self) -> "Judgement":
+        if self.gate and self.verdicts:
+            raise ValueError(
+                f"the text was turned away ({self.gate}), so nobody can have judged it"
+            )
+        return self
+
+
+class Reward(Value):
+    """One number for a text, with the parts that it is made of.
+
+    `value` is None where a verdict that counts is missing: what was not read is not a zero.
+    """
+
+    value: float | None
+    soft: float | None
+    """Weighted mean of the active verdicts, from 0 to 1 (`algorithm.md` 6.3.3)."""
+    length: float | None
+    """Length term; None where no length is asked for, and its weight goes to `soft`."""
+    repetition: float
+    violations: tuple[str, ...] = ()
+    """Ids of the hard criteria that are broken. They cost nothing here: see `rl.groups`."""
+    excluded: tuple[str, ...] = ()
+    """Ids of active criteria without a verdict."""
+    inactive: tuple[str, ...] = ()
+    """Ids of criteria that rubric dropout left out."""
+
+
+def judged(criteria: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+    """The criteria that a judge scores: hard ones are left to code."""
+    return tuple(criterion for criterion in criteria if criterion.kind != "hard")
+
+
+def checked(criteria: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+    """The criteria that code checks."""
+    return tuple(criterion for criterion in criteria if criterion.kind == "hard")

@@ -1,0 +1,271 @@
+"""The judge: one verdict per criterion, each with the sentence that it rests on."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from statistics import median
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from quillgraph.agents.asking import Role, ask_each
+from quillgraph.agents.domain import LEVELS, Criterion, Dropped, WritingTask
+from quillgraph.agents.expecting import expected_scores
+from quillgraph.agents.judgements import Missing, Verdict
+from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, text
+from quillgraph.agents.sentences import sentence_spans
+from quillgraph.backends.capabilities import capabilities_of
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import InputError
+from quillgraph.backends.traces import alternatives_of
+
+MOST_TEXT_CHARS = 64_000
+"""Twice the longest request."""
+
+UNFOUNDED = 5.0
+"""Most points for a quality that no sentence is cited for (`algorithm.md` 6.3.1)."""
+
+SAMPLES = 2
+"""Votes of a judge on each criterion (`algorithm.md` 6.3.2)."""
+
+MOST_REASON_CHARS = 240
+
+MOST_ALTERNATIVES = 20
+"""Tokens whose probability is asked for at each place; all scores are among them."""
+
+MOST_CITABLE = 4
+"""Sentences that a model which only chooses may choose from."""
+
+NOTHING = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a judge returns: verdicts, criteria without one, and the replies that were lost."""
+
+    verdicts: tuple[Verdict, ...]
+    missing: tuple[Missing, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+
+
+class Judge(Protocol):
+    """Whoever scores a text: a prompted model, or a trained scorer in its place."""
+
+    @property
+    def name(self) -> str:
+        """How judgements call this judge."""
+
+    async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
+        """Give one verdict on each soft or pitfall criterion, or say that it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedJudge:
+    """Chat models that judge by the levels of each criterion.
+
+    Every call begins with the text and ends with the criteria, so that an engine's prefix cache
+    reads the text once. The seeds, and the order of the criteria in a call, do not depend on the
+    text: two texts are judged under the same conditions.
+    """
+
+    roles: tuple[Role, ...]
+    """One judge each; best of another family than the writer (`algorithm.md` 6.3.2)."""
+    samples: int = SAMPLES
+    """Votes of each of them. A single one is taken at temperature 0, and read as an expectation
+    over the score tokens where the backend gives their log-probabilities."""
+    criteria_per_call: int | None = None
+    """1 for a call per criterion, k for calls of k in shuffled order; None for as many as the
+    backend says its model can hold apart."""
+
+    @property
+    def name(self) -> str:
+        """The names of the models."""
+        models = (getattr(role.model, "model", type(role.model).__name__) for role in self.roles)
+        return "+".join(map(str, models))
+
+    async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
+        """Ask every role for its votes on every criterion, and take the medians.
+
+        Raises:
+            InputError: If the text is longer than any judge should be shown at once.
+        """
+        if len(text) > MOST_TEXT_CHARS:
+            raise InputError(
+                f"expected a text of at most {MOST_TEXT_CHARS:,} characters to judge, got "
+                f"{len(text):,}; judge its chapters one by one"
+            )
+        exhibit = Exhibit.of(text)
+        papers = await asyncio.gather(
+            *(
+                _vote(task, exhibit, chunk, role, sample, self.samples)
+                for role in self.roles
+                for sample in range(self.samples)
+                for chunk in self._dealt(criteria, role, sample)
+            )
+        )
+        votes = [vote for cast, _ in papers for vote in cast]
+        lost = tuple(entry for _, dropped in papers for entry in dropped)
+        return _counted(criteria, exhibit, votes, lost)
+
+    def _dealt(
+        self, criteria: Sequence[Criterion], role: Role, sample: int
+    ) -> list[list[Criterion]]:
+        """Deal the criteria to calls, each sample in an order of its own."""
+        size = self.criteria_per_call or role.items_per_call
+        order = list(criteria)
+        if size > 1:
+            random.Random(role.seed_for(f"order/{sample}")).shuffle(order)
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """A text as the judge sees it: numbered sentences behind a fence it cannot close."""
+
+    mark: str
+    """What the fence carries; it does not occur in the text."""
+    sentences: dict[str, str]
+
+    @classmethod
+    def of(cls, text: str) -> "Exhibit":
+        """Number the sentences. Equal texts get equal fences, for the sake of the prefix cache."""
+        marks = (hashlib.sha256(f"{n}/{text}".encode()).hexdigest()[:8] for n in count())
+        mark = next(mark for mark in marks if mark not in text)
+        spans = sentence_spans(text)
+        return cls(mark, {f"s{n}": text[a:b] for n, (a, b) in enumerate(spans, 1)})
+
+    @property
+    def shown(self) -> str:
+        """A sentence a line."""
+        return "\n".join(f"{key}: {sentence}" for key, sentence in self.sentences.items())
+
+    def citable(self, criteria: Sequence[Criterion], role: Role) -> list[str]:
+        """Ids of the sentences that a role may cite on some criteria.
+
+        A model that only chooses cites the first sentence whatever is asked (LOG.md 2026-11-23),
+        so it gets to choose among those that share most words with each criterion.
+        """
+        keys = list(self.sentences)
+        if not role.chooses or len(keys) <= MOST_CITABLE:
+            return keys
+        topics = [f"{criterion.name} {criterion.description}" for criterion in criteria]
+        placed = np.asarray(
+            LexicalEmbeddings().embed_documents([*topics, *self.sentences.values()])
+        )
+        likeness = placed[: len(topics)] @ placed[len(topics) :].T
+        nearest = {
+            int(n) for row in np.argsort(-likeness, kind="stable") for n in row[:MOST_CITABLE]
+        }
+        return [keys[n] for n in sorted(nearest)]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one reply says of one criterion."""
+
+    criterion_id: str
+    score: float
+    evidence: str | None
+    reason: str
+
+
+async def _vote(
+    task: WritingTask,
+    exhibit: Exhibit,
+    criteria: Sequence[Criterion],
+    role: Role,
+    sample: int,
+    samples: int,
+) -> tuple[list[Vote], tuple[Dropped, ...]]:
+    ids = {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
+    expects = samples == 1 and capabilities_of(role.model).top_logprobs
+    answers = await ask_each(
+        role,
+        render(
+            "judging",
+            request=role.brief(task),
+            mark=exhibit.mark,
+            text=exhibit.shown,
+            criteria="\n\n".join(f"{key}: {_posed(criterion)}" for key, criterion in ids.items()),
+        ),
+        _vote_form(ids, exhibit.citable(criteria, role), role),
+        item=f"{'+'.join(criterion.name for criterion in criteria)}/{sample}",
+        stage="judging",
+        at_least=len(ids),
+        at_most=len(ids),
+        temperature=0.0 if samples == 1 else 0.7,
+        max_tokens=(40 if role.chooses else 120) * len(ids),
+        **({"top_logprobs": MOST_ALTERNATIVES} if expects else {}),
+    )
+    read = (alternatives_of(answers.reply) if answers.reply else None) or ()
+    means = dict(enumerate(expected_scores(read)))
+    # of two answers on one criterion the last stands
+    last = {
+        entry["criterion"]: (entry, means.get(place))
+        for place, entry in enumerate(map(dict, answers.items))
+    }
+    return [_cast(ids[key], entry, mean) for key, (entry, mean) in last.items()], answers.dropped
+
+
+def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) -> Any:
+    # the score comes first: committed before it is argued for, it is fooled less (arXiv:2607.05904)
+    fields = {
+        "criterion": one_of(ids),
+        "score": Annotated[int, Field(ge=1, le=10)],
+        "evidence": one_of([*citable, NOTHING]),
+    }
+    if not role.chooses:
+        fields["reason"] = text(2, MOST_REASON_CHARS)
+    return form("Vote", **fields)
+
+
+def _posed(criterion: Criterion) -> str:
+    levels = "\n".join(f"{band}: {criterion.levels[band]}" for band in LEVELS)
+    return f"{criterion.name}. {criterion.description}\n{levels}"
+
+
+def _cast(criterion: Criterion, entry: dict[str, Any], mean: float | None) -> Vote:
+    evidence = None if entry["evidence"] == NOTHING else entry["evidence"]
+    score = float(entry["score"]) if mean is None else mean
+    # where a fault is absent there is nothing to cite
+    if evidence is None and criterion.kind != "pitfall":
+        score = min(score, UNFOUNDED)
+    # a model that only chooses gives its reason by the level that it chose
+    reason = entry.get("reason") or criterion.levels[LEVELS[(int(entry["score"]) - 1) // 2]]
+    return Vote(criterion.id, score, evidence, reason)
+
+
+def _counted(
+    criteria: Sequence[Criterion],
+    exhibit: Exhibit,
+    votes: Sequence[Vote],
+    lost: tuple[Dropped, ...],
+) -> Ballot:
+    verdicts, missing = [], []
+    for criterion in criteria:
+        mine = [vote for vote in votes if vote.criterion_id == criterion.id]
+        if mine:
+            verdicts.append(_verdict(mine, exhibit))
+        else:
+            said = lost[0].reason if lost else "no reply spoke of it"
+            missing.append(Missing(criterion_id=criterion.id, reason=said))
+    return Ballot(tuple(verdicts), tuple(missing), lost)
+
+
+def _verdict(votes: Sequence[Vote], exhibit: Exhibit) -> Verdict:
+    middle = median(vote.score for vote in votes)
+    # the vote that stands for all: nearest to the median, and rather one that cites something
+    voice = min(votes, key=lambda vote: (vote.evidence is None, abs(vote.score - middle)))
+    return Verdict(
+        criterion_id=voice.criterion_id,
+        score=middle,
+        votes=tuple(vote.score for vote in votes),
+        evidence=voice.evidence,
+        quote=exhibit.sentences.get(voice.evidence or ""),
+        reason=voice.reason,
+    )

@@ -1,0 +1,179 @@
+"""The reflector: what holds a text back, and what to do about it (`algorithm.md` 6.4, step 2)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from quillgraph.agents.asking import Answers, Role, ask_each
+from quillgraph.agents.domain import LEVELS, CriteriaSet, Criterion, Value, WritingTask
+from quillgraph.agents.judgements import GATE, Judgement, Verdict, judged, unit
+from quillgraph.agents.judging import NOTHING, Exhibit
+from quillgraph.agents.prompting import render
+from quillgraph.agents.replies import form, one_of, text
+
+WEAKEST = 2
+"""Criteria that one reflection looks at."""
+
+MOST_EDITS = 3
+
+KEPT_FROM = 8.0
+"""Score from which a quality is named as one to keep."""
+
+
+class Reflection(Value):
+    """Why a criterion is not met better, and how it would be."""
+
+    criterion_id: str
+    criterion: str
+    """Its name."""
+    quote: str | None
+    """The sentence to begin with; None where the fault is in no single one."""
+    cause: str
+    fix: str
+
+
+class Plan(Value):
+    """At most three edits, and what must survive them."""
+
+    edits: tuple[Reflection, ...]
+    keep: tuple[str, ...]
+    """Names of the criteria that the text already meets well."""
+
+
+def weakest(criteria_set: CriteriaSet, judgement: Judgement) -> tuple[Criterion, ...]:
+    """The criteria that cost the text most: the largest weight times what is missing to ten."""
+    scores = judgement.scores
+    scored = [c for c in judged(criteria_set.criteria) if scores.get(c.id, 10) < 10]
+    scored.sort(key=lambda c: -c.weight * (1 - unit(scores[c.id])))
+    return tuple(scored[:WEAKEST])
+
+
+async def reflect(
+    task: WritingTask,
+    draft: str,
+    criteria: Sequence[Criterion],
+    judgement: Judgement,
+    role: Role,
+    *,
+    lessons: Sequence[str],
+) -> Answers[Reflection]:
+    """Ask what holds the text back on some criteria.
+
+    Args:
+        task: What is asked for.
+        draft: The text.
+        criteria: What to reflect on, such as `weakest` gives.
+        judgement: Its verdicts tell the reflector what the judge saw.
+        role: The reflector. One that only chooses points at a sentence; cause and fix are then
+            the levels that the text is on and that it should reach.
+        lessons: Advice from earlier episodes.
+    """
+    exhibit, size = Exhibit.of(draft), role.items_per_call
+    verdicts = {verdict.criterion_id: verdict for verdict in judgement.verdicts}
+    chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
+    answers = await asyncio.gather(
+        *(_reflect(task, exhibit, chunk, verdicts, role, lessons) for chunk in chunks)
+    )
+    return Answers(
+        tuple(item for answer in answers for item in answer.items),
+        tuple(entry for answer in answers for entry in answer.dropped),
+    )
+
+
+async def _reflect(
+    task: WritingTask,
+    exhibit: Exhibit,
+    criteria: Sequence[Criterion],
+    verdicts: dict[str, Verdict],
+    role: Role,
+    lessons: Sequence[str],
+) -> Answers[Reflection]:
+    ids = {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
+    citable = exhibit.citable(criteria, role)
+    fields = {"criterion": one_of(ids), "sentence": one_of([*citable, NOTHING])}
+    if not role.chooses:
+        fields |= {"cause": text(8, 240), "fix": text(8, 240)}
+    answers = await ask_each(
+        role,
+        render(
+            "reflecting",
+            request=role.brief(task),
+            mark=exhibit.mark,
+            text=exhibit.shown,
+            lessons=listed(lessons),
+            criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in ids.items()),
+        ),
+        form("Fix", **fields),
+        item="/".join(criterion.name for criterion in criteria),
+        stage="reflection",
+        at_least=len(ids),
+        at_most=len(ids),
+        temperature=0.4,
+        max_tokens=(40 if role.chooses else 220) * len(ids),
+    )
+    last = {entry["criterion"]: entry for entry in map(dict, answers.items)}
+    found = (_reflection(ids[key], entry, exhibit, verdicts) for key, entry in last.items())
+    return Answers(tuple(found), answers.dropped)
+
+
+def plan(
+    criteria_set: CriteriaSet, judgement: Judgement, reflections: Sequence[Reflection]
+) -> Plan:
+    """Lay down the edits: what code found broken comes first, then what was reflected on."""
+    by_id = {criterion.id: criterion for criterion in criteria_set.criteria}
+    repairs = [
+        Reflection(
+            criterion_id=broken.criterion_id,
+            criterion=by_id[broken.criterion_id].name,
+            quote=None,
+            cause=broken.reason,
+            fix=by_id[broken.criterion_id].description,
+        )
+        for broken in judgement.violations
+    ]
+    if judgement.gate:
+        repairs.insert(0, _from_scratch(judgement.gate))
+    good = [v.criterion_id for v in judgement.verdicts if v.score >= KEPT_FROM]
+    return Plan(
+        edits=tuple([*repairs, *reflections][:MOST_EDITS]),
+        keep=tuple(by_id[criterion_id].name for criterion_id in good),
+    )
+
+
+def _from_scratch(reason: str) -> Reflection:
+    return Reflection(
+        criterion_id=GATE,
+        criterion="A text that can be judged",
+        quote=None,
+        cause=f"The text was turned away: {reason}.",
+        fix="Write the piece that the request asks for, whole and in words of its own.",
+    )
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Lines as a prompt lists them."""
+    return "\n".join(f"- {line}" for line in lines) or "none"
+
+
+def _posed(key: str, criterion: Criterion, verdict: Verdict) -> str:
+    levels = "\n".join(f"{band}: {criterion.levels[band]}" for band in LEVELS)
+    return (
+        f"{key}: {criterion.name}. {criterion.description}\n{levels}\n"
+        f"The judge gave {verdict.score:g}: {verdict.reason}"
+    )
+
+
+def _reflection(
+    criterion: Criterion,
+    entry: dict[str, Any],
+    exhibit: Exhibit,
+    verdicts: dict[str, Verdict],
+) -> Reflection:
+    band = (int(verdicts[criterion.id].score) - 1) // 2
+    return Reflection(
+        criterion_id=criterion.id,
+        criterion=criterion.name,
+        quote=exhibit.sentences.get(entry["sentence"]),
+        cause=entry.get("cause") or criterion.levels[LEVELS[band]],
+        fix=entry.get("fix") or criterion.levels[LEVELS[min(band + 2, len(LEVELS) - 1)]],
+    )

@@ -1,0 +1,72 @@
+"""How a small model revises: it writes new sentences into the places that the plan points at.
+
+Asked for the whole text again under a plan, a model of 135M parameters writes about the text
+(LOG.md 2026-11-23). It can go on from what stands, so each edit replaces one sentence, and all
+others stay as they are.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from quillgraph.agents.asking import Role, say
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.meta import without_frame, without_meta
+from quillgraph.agents.prompting import render
+from quillgraph.agents.reflecting import Reflection
+from quillgraph.agents.sentences import sentence_spans
+
+MOST_SENTENCES = 2
+"""Sentences that come into the place of one."""
+
+BEFORE_CHARS = 600
+"""How much of the text before the place the writer sees."""
+
+SPLICE_TOKENS = 80
+
+
+async def splice(
+    task: WritingTask, draft: str, edits: Sequence[Reflection], role: Role, *, number: int
+) -> str | None:
+    """Replace the sentences that the edits quote.
+
+    Returns:
+        The text with its new sentences; None where no edit points at a sentence.
+    """
+    spans = {draft[a:b]: (a, b) for a, b in sentence_spans(draft)}
+    places = {spans[edit.quote]: edit for edit in edits if edit.quote and edit.quote in spans}
+    if not places:
+        return None
+    new = await asyncio.gather(
+        *(
+            _sentences(task, draft[: span[0]], edit, role, item=f"splice/{number}/{span[0]}")
+            for span, edit in places.items()
+        )
+    )
+    text = draft
+    # from the end, so that the places before stay where they are
+    for (start, end), words in sorted(zip(places, new, strict=True), reverse=True):
+        text = text[:start] + (words or draft[start:end]) + text[end:]
+    return text
+
+
+async def _sentences(
+    task: WritingTask, before: str, edit: Reflection, role: Role, *, item: str
+) -> str:
+    """One or two sentences that go on from what stands before; empty if none could be used."""
+    reply = await say(
+        role,
+        render(
+            "splicing",
+            request=role.brief(task),
+            before=before[-BEFORE_CHARS:].strip() or "…",
+            aim=edit.fix,
+        ),
+        item=item,
+        temperature=0.8,
+        max_tokens=SPLICE_TOKENS,
+    )
+    said = without_meta(without_frame(str(reply.content)))
+    sentences = [said[slice(*span)] for span in sentence_spans(said)]
+    # the last of several may have been cut
+    whole = sentences[:-1] if len(sentences) > MOST_SENTENCES else sentences
+    return " ".join(whole[:MOST_SENTENCES])

@@ -1,0 +1,129 @@
+"""The writer: a first draft, and revisions of it under a plan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quillgraph.agents.asking import Role, say
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.gating import SHORTEST
+from quillgraph.agents.meta import without_frame
+from quillgraph.agents.prompting import render
+from quillgraph.agents.reflecting import Plan, Reflection, listed
+from quillgraph.agents.sentences import up_to_last_sentence
+from quillgraph.agents.splicing import splice
+from quillgraph.backends.errors import ReplyError
+from quillgraph.backends.traces import TokenTrace, trace_of
+
+VOICE = "You are a careful professional author with an ear for detail."
+
+TRIES = 2
+"""A text that is hardly there is asked for once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text, and the tokens that the writer wrote it in."""
+
+    text: str
+    trace: TokenTrace | None
+
+
+@dataclass(frozen=True, slots=True)
+class Precedents:
+    """What earlier episodes leave to a writer."""
+
+    lessons: tuple[str, ...] = ()
+    success: str | None = None
+    """Beginning of a text that stood up to a similar request."""
+    error: str | None = None
+    """Beginning of a try that was rolled back."""
+
+
+async def write_draft(
+    task: WritingTask, precedents: Precedents, role: Role, *, number: int, max_tokens: int
+) -> Written:
+    """Write a draft from the request and what memory has on its like.
+
+    `number` tells apart the drafts for one request.
+
+    Raises:
+        ReplyError: If twice nothing comes but words about the text.
+    """
+    # a model that only chooses would copy an excerpt rather than learn from it
+    shows = () if role.chooses else _excerpts(precedents)
+    fields = {"lessons": listed(precedents.lessons), "excerpts": "\n".join(shows) or "none"}
+    return await _write(
+        task, "writing", fields, role, item=f"draft/{number}", max_tokens=max_tokens
+    )
+
+
+async def revise(
+    task: WritingTask,
+    draft: str,
+    plan: Plan,
+    role: Role,
+    *,
+    lessons: Sequence[str],
+    number: int,
+    max_tokens: int,
+) -> Written:
+    """Write the draft again under a plan; `number` tells apart revisions of the same draft.
+
+    A model that only chooses writes single sentences anew, see `splicing`; what it returns then
+    was written in several calls and has no trace of its own.
+
+    Raises:
+        ReplyError: If twice nothing comes but words about the text.
+    """
+    if role.chooses:
+        text = await splice(task, draft, plan.edits, role, number=number)
+        if text is not None:
+            return Written(text, None)
+    fields = {
+        "draft": draft,
+        "edits": "\n".join(f"{n}. {_told(edit)}" for n, edit in enumerate(plan.edits, 1)),
+        "keep": ", ".join(plan.keep) or "its length and its language",
+        "lessons": listed(lessons),
+    }
+    item = f"revise/{number}"
+    return await _write(task, "revising", fields, role, item=item, max_tokens=max_tokens)
+
+
+async def _write(
+    task: WritingTask,
+    prompt: str,
+    fields: dict[str, str],
+    role: Role,
+    *,
+    item: str,
+    max_tokens: int,
+) -> Written:
+    messages = render(prompt, request=role.brief(task), **fields)
+    written = Written("", None)
+    for attempt in range(TRIES):
+        reply = await say(
+            role, messages, item=f"{item}/{attempt}", temperature=0.8, max_tokens=max_tokens
+        )
+        said = str(reply.content)
+        if reply.response_metadata.get("finish_reason") == "length":
+            said = up_to_last_sentence(said)
+        written = Written(without_frame(said), trace_of(reply))
+        if len(written.text) >= SHORTEST:
+            break
+    if not written.text:
+        raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
+    return written
+
+
+def _excerpts(precedents: Precedents) -> list[str]:
+    shown = []
+    if precedents.success:
+        shown.append(f"This stood up to a similar request:\n{precedents.success}")
+    if precedents.error:
+        shown.append(f"This was tried and given up:\n{precedents.error}")
+    return shown
+
+
+def _told(edit: Reflection) -> str:
+    where = f' Begin at: "{edit.quote}"' if edit.quote else ""
+    return f"{edit.criterion}: {edit.cause} Make it so: {edit.fix}{where}"

@@ -1,0 +1,79 @@
+"""What is read of a chat completion as OpenAI-compatible servers send it; all else is passed by."""
+
+from pydantic import BaseModel, Field
+
+from quillgraph.backends.traces import Alternative, Position, position
+
+
+class Message(BaseModel):
+    """What the model said, or why it would not."""
+
+    content: str | None = None
+    refusal: str | None = None
+
+
+class LikelyToken(BaseModel):
+    """One of the most probable tokens in the place of another."""
+
+    token: str
+    logprob: float
+
+
+class TokenLogprob(BaseModel):
+    """A token of the reply."""
+
+    token: str | None = None
+    logprob: float
+    top_logprobs: tuple[LikelyToken, ...] | None = None
+
+
+class Logprobs(BaseModel):
+    """The tokens of the reply, in order."""
+
+    content: tuple[TokenLogprob, ...] | None = None
+
+
+class Choice(BaseModel):
+    """One reply."""
+
+    message: Message
+    finish_reason: str
+    logprobs: Logprobs | None = None
+    token_ids: tuple[int, ...] | None = None
+
+
+class Usage(BaseModel):
+    """How many tokens the server counted."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Answer(BaseModel):
+    """A whole chat completion."""
+
+    choices: tuple[Choice, ...] = Field(min_length=1)
+    usage: Usage | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+
+
+def alternatives_in(choice: Choice) -> tuple[Position, ...] | None:
+    """Read the alternatives to each token; None if any token comes without them."""
+    if choice.logprobs is None or choice.logprobs.content is None:
+        return None
+    positions = [_position(token) for token in choice.logprobs.content]
+    whole = tuple(each for each in positions if each is not None)
+    return whole if len(whole) == len(positions) else None
+
+
+def _position(token: TokenLogprob) -> Position | None:
+    if token.token is None or not token.top_logprobs:
+        return None
+    sampled, others = LikelyToken(token=token.token, logprob=token.logprob), [*token.top_logprobs]
+    if sampled in others:  # by text alone it could be another: servers show split characters alike
+        others.remove(sampled)
+    return position(_said(sampled), [_said(other) for other in others])
+
+
+def _said(token: LikelyToken) -> Alternative:
+    return Alternative(text=token.token, logprob=min(0.0, token.logprob))

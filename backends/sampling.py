@@ -1,0 +1,79 @@
+"""Which token comes next: each row's own distribution, a draw from it, and its likeliest tokens.
+
+Shapes: B rows of a batch, V vocabulary, N tokens asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quillgraph.backends.chat import ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A sampled token, and the most probable ones of the distribution that it came from."""
+
+    token: int
+    logprob: float
+    likeliest: dict[int, float]
+    """Log-probability by token, as many as the request's `top_logprobs`."""
+
+
+def draw(
+    scores_BV: Tensor, requests: Sequence[ChatRequest], generators: Sequence[torch.Generator]
+) -> list[Draw]:
+    """Sample one token per row, by the row's own request and random stream.
+
+    Returns:
+        The tokens and their log-probabilities under the distribution that they were drawn from.
+        A greedy row (temperature 0) gives those at temperature 1, as vLLM does: its own
+        distribution is a single point.
+    """
+    logprobs_BV = sampling_logprobs(
+        scores_BV,
+        [request.temperature for request in requests],
+        [request.top_p for request in requests],
+    )
+    tokens_B1 = logprobs_BV.argmax(dim=-1, keepdim=True)
+    for number, (request, generator) in enumerate(zip(requests, generators, strict=True)):
+        if request.temperature > 0:
+            probs_V = logprobs_BV[number].exp()
+            tokens_B1[number] = torch.multinomial(probs_V, 1, generator=generator)
+    tokens_B = tokens_B1.squeeze(1).tolist()
+    logprobs_B = logprobs_BV.gather(1, tokens_B1).squeeze(1).tolist()
+    return [
+        Draw(token, min(0.0, logprob), _likeliest(logprobs_V, request.top_logprobs))
+        for token, logprob, logprobs_V, request in zip(
+            tokens_B, logprobs_B, logprobs_BV, requests, strict=True
+        )
+    ]
+
+
+def _likeliest(logprobs_V: Tensor, number: int) -> dict[int, float]:
+    if not number:
+        return {}
+    logprobs_N, tokens_N = logprobs_V.topk(min(number, len(logprobs_V)))
+    clipped_N = logprobs_N.clamp(max=0.0)
+    return dict(zip(tokens_N.tolist(), clipped_N.tolist(), strict=True))
+
+
+def sampling_logprobs(
+    scores_BV: Tensor, temperatures: Sequence[float], top_ps: Sequence[float]
+) -> Tensor:
+    """Log-probabilities after each row's temperature and top-p.
+
+    Top-p keeps the fewest most probable tokens whose mass reaches `top_p` (nucleus sampling,
+    arXiv:1904.09751, section 3.1). A row of temperature 0 is scaled by 1 and keeps all tokens.
+    """
+    scale = [temperature or 1.0 for temperature in temperatures]
+    logits_BV = scores_BV / torch.tensor(scale, device=scores_BV.device).unsqueeze(1)
+    for number, (temperature, top_p) in enumerate(zip(temperatures, top_ps, strict=True)):
+        if temperature > 0 and top_p < 1:
+            sorted_V, order_V = logits_BV[number].sort(descending=True)
+            probs_V = sorted_V.softmax(dim=-1)
+            beyond_V = probs_V.cumsum(dim=-1) - probs_V >= top_p
+            logits_BV[number, order_V[beyond_V]] = float("-inf")
+    return logits_BV.log_softmax(dim=-1)

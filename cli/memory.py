@@ -1,0 +1,176 @@
+"""What `quillgraph memory` does: show, forget and export what is remembered."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.text import Text
+
+from quillgraph.agents.lessons import Lesson, MemoryEntry
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.cli.terminal import visible
+from quillgraph.graphs.memory import Memory, excerpt
+from quillgraph.graphs.memory_file import default_path
+
+T = TypeVar("T")
+
+FIRST_WORDS = 12
+"""Of a request, in the list of entries."""
+
+
+def list_memory(path: Path | None, *, genre: str | None, as_json: bool) -> None:
+    """List lessons and entries, a line each; `as_json` leaves the texts of entries out."""
+    if path is None and not default_path().exists():
+        if as_json:
+            _write_json({"lessons": [], "entries": []})
+        else:
+            sys.stdout.write("nothing is remembered yet\n")
+        return
+
+    async def both(memory: Memory) -> tuple[tuple[Lesson, ...], tuple[MemoryEntry, ...]]:
+        return await memory.lessons(genre), await memory.entries(genre=genre)
+
+    lessons, entries = _with_memory(path, both)
+    if as_json:
+        rows = {
+            "lessons": [each.model_dump(mode="json") for each in lessons],
+            "entries": [_brief(each) for each in entries],
+        }
+        _write_json(rows)
+        return
+    if not lessons and not entries:
+        sys.stdout.write("nothing is remembered yet\n")
+    _show_lessons(lessons)
+    _show_entries(entries)
+
+
+def show_item(path: Path | None, item_id: str, *, as_json: bool) -> None:
+    """Show a lesson or an entry with all that is known of it.
+
+    Raises:
+        ConfigError: If there is none of this id.
+    """
+    item = _with_memory(path, lambda memory: memory.find(item_id))
+    fields = item.model_dump(mode="json")
+    if as_json:
+        _write_json(fields)
+        return
+    for trace in ("token_ids", "logprobs"):
+        if trace in fields:
+            fields[trace] = f"{len(fields[trace])} values; --json has them"
+    console = _console()
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        console.print(Text.assemble((f"{name:{width}}  ", "cyan"), _plain(value)))
+
+
+def forget_item(path: Path | None, item_id: str) -> None:
+    """Forget a lesson or an entry.
+
+    Raises:
+        ConfigError: If there is none of this id.
+    """
+    _with_memory(path, lambda memory: memory.forget(item_id))
+    sys.stdout.write(f"forgot {visible(item_id)}\n")
+
+
+def export_memory(path: Path | None, file: Path | None, *, genre: str | None) -> None:
+    """Write all that is remembered as JSON, to a file or to stdout.
+
+    Raises:
+        StorageError: If the file cannot be written.
+    """
+    everything = _with_memory(path, lambda memory: memory.export(genre))
+    if file is None:
+        _write_json(everything)
+        return
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_text(json.dumps(everything, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {file}: {error.strerror}") from error
+    count = len(everything["lessons"]), len(everything["entries"])
+    sys.stdout.write(f"{file}: {count[0]} lessons, {count[1]} entries\n")
+
+
+def _with_memory(path: Path | None, use: Callable[[Memory], Awaitable[T]]) -> T:
+    file = path or default_path()
+    # a command that only looks leaves no file behind
+    if not file.exists():
+        raise ConfigError(
+            f"expected a memory file, but there is none at {file}; episodes begin one, and "
+            "--path or QUILLGRAPH_MEMORY names another"
+        )
+
+    async def opened() -> T:
+        # nothing here asks for similarity, so no model is loaded
+        async with Memory.open(file, LexicalEmbeddings()) as memory:
+            return await use(memory)
+
+    return asyncio.run(opened())
+
+
+def _show_lessons(lessons: tuple[Lesson, ...]) -> None:
+    console = _console()
+    for lesson in lessons:
+        mean = f"mean gain {lesson.gain / lesson.uses:+.3f}" if lesson.uses else "not used yet"
+        console.print(
+            Text.assemble(
+                (f"{visible(lesson.id)}  ", "cyan"),
+                (f"{lesson.polarity:5}  ", "green" if lesson.polarity == "do" else "red"),
+                visible(f"{lesson.condition}: {lesson.strategy}"),
+                (
+                    visible(
+                        f"  [{lesson.genre}; {', '.join(lesson.criteria)}; support "
+                        f"{lesson.support}; uses {lesson.uses}; {mean}]"
+                    ),
+                    "dim",
+                ),
+            )
+        )
+
+
+def _show_entries(entries: tuple[MemoryEntry, ...]) -> None:
+    console = _console()
+    for entry in entries:
+        reward = "unread" if entry.reward is None else f"{entry.reward:.3f}"
+        console.print(
+            Text.assemble(
+                (f"{visible(entry.id)}  ", "cyan"),
+                f"{entry.kind:8}  {reward:6}  ",
+                visible(_opening(entry)),
+                (visible(f"  [{entry.genre}; {entry.created}]"), "dim"),
+            )
+        )
+
+
+def _opening(entry: MemoryEntry) -> str:
+    return " ".join(excerpt(entry.request, FIRST_WORDS).split())
+
+
+def _brief(entry: MemoryEntry) -> dict[str, Any]:
+    shown = {"id", "kind", "genre", "language", "request", "reward", "delta", "created"}
+    return entry.model_dump(mode="json", include=shown)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return visible("; ".join(map(str, value))) or "-"
+    if isinstance(value, dict):
+        return visible("; ".join(f"{name}: {each}" for name, each in value.items())) or "-"
+    return "-" if value is None or value == "" else visible(str(value))
+
+
+def _write_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)

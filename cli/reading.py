@@ -1,0 +1,82 @@
+"""What a command reads: requests, texts, and frozen sets of criteria."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from quillgraph.agents.domain import FORMAT_VERSION, CriteriaSet
+from quillgraph.backends.errors import InputError
+
+
+def read_request(request: str | None, file: Path | None) -> str:
+    """Take the request from the command line or from a file.
+
+    Raises:
+        InputError: If there is none, there are two, or it is not UTF-8 text.
+    """
+    if request is not None and file is not None:
+        raise InputError("expected a REQUEST or --file FILE, got both; leave one of them out")
+    if file is not None:
+        return read_text(file)
+    if request is None:
+        raise InputError(
+            "expected a REQUEST or --file FILE, got neither; say what is to be written"
+        )
+    try:
+        request.encode()  # the shell may have handed over bytes that are no text
+    except UnicodeError as error:
+        raise InputError("expected UTF-8 text in the REQUEST; give it as UTF-8") from error
+    return request
+
+
+def read_text(file: Path) -> str:
+    """Read a file of UTF-8 text.
+
+    Raises:
+        InputError: If it cannot be read, or holds something else.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeError as error:
+        place = getattr(error, "start", 0)
+        raise InputError(
+            f"expected UTF-8 text in {file}, got something else at byte {place}; save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+
+
+def read_criteria(file: Path) -> CriteriaSet:
+    """Read a frozen set of criteria: `criteria.json` of a run, or the result of `--json`.
+
+    Raises:
+        InputError: If it is no such file, is of another version, or does not have the hash that
+            it carries. Scores hold under the hash they were given for, so a set that was edited
+            is not quietly taken for the one it says it is.
+    """
+    try:
+        data: Any = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"expected criteria as JSON in {file}, got something else in line {error.lineno}"
+        ) from error
+    if isinstance(data, dict) and "criteria_set" in data:
+        data = data["criteria_set"]
+    version = data.get("version") if isinstance(data, dict) else None
+    if version is not None and version != FORMAT_VERSION:
+        raise InputError(
+            f"expected criteria of version {FORMAT_VERSION} in {file}, got version {version!r}; "
+            "make them again with this version of quillgraph"
+        )
+    try:
+        return CriteriaSet.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{file}{f', {where}' if where else ''}: {first['msg'].removeprefix('Value error, ')}; "
+            "make the criteria again, or delete `sha256` to vouch for an edited set under a new "
+            "hash"
+        ) from error

@@ -1,0 +1,105 @@
+"""An episode as a person reads it: what was written, what was found of it, and what stood."""
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+from rich.tree import Tree
+
+from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.judgements import Judgement, Reward, Verdict
+from quillgraph.cli.terminal import visible
+from quillgraph.graphs.episode import Attempt, Episode
+
+LONGEST_QUOTE = 72
+
+
+def recalled_told(episode: Episode) -> Text:
+    """Which lessons of earlier episodes were shown."""
+    if not episode.lessons:
+        return Text("No lessons from earlier episodes.", style="dim")
+    lines = [f"[{lesson.id}] {lesson.text}" for lesson in episode.lessons]
+    return Text(visible("Lessons recalled:\n" + "\n".join(lines)), style="magenta")
+
+
+def attempts_told(episode: Episode) -> Tree:
+    """Every text in order, with its scores and what became of it."""
+    tree = Tree(Text("The loop", style="bold"), guide_style="dim")
+    for attempt in episode.attempts:
+        branch = tree.add(_headline(attempt))
+        if attempt.plan:
+            plan = branch.add(Text("plan", style="dim"))
+            for edit in attempt.plan.edits:
+                plan.add(Text(visible(f"{edit.criterion}: {edit.fix}")))
+        branch.add(judgement_told(attempt.judgement, attempt.reward, episode.criteria_set))
+    return tree
+
+
+def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
+    """Scores with their evidence, broken demands, and what is missing."""
+    names = {criterion.id: criterion.name for criterion in criteria_set.criteria}
+    lines: list[RenderableType] = []
+    if judgement.gate:
+        lines.append(Text(f"turned away: {judgement.gate}", style="red"))
+    lines += [
+        Text(visible(f"✗ {names[broken.criterion_id]}: {broken.reason}"), style="red")
+        for broken in judgement.violations
+    ]
+    lines += [_score(verdict, names[verdict.criterion_id]) for verdict in judgement.verdicts]
+    lines += [
+        Text(visible(f"?? {names[gone.criterion_id]}: {gone.reason}"), style="yellow")
+        for gone in judgement.missing
+    ]
+    return Group(*lines, Text(parts(reward), style="dim"))
+
+
+def parts(reward: Reward) -> str:
+    """The reward with what it is made of."""
+    if reward.value is None:
+        return f"no reward: {len(reward.excluded)} verdicts are missing"
+    length = "" if reward.length is None else f", length {reward.length:.2f}"
+    return (
+        f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
+        f"repetition {reward.repetition:.2f}; {len(reward.violations)} demands broken"
+    )
+
+
+def outcome(episode: Episode) -> Group:
+    """The text that stands, and why the loop ended."""
+    first, best = episode.attempts[0].reward.value, episode.attempts[episode.best].reward.value
+    accepted = sum(attempt.decision == "accepted" for attempt in episode.attempts)
+    refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
+    gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
+    summary = (
+        f"{accepted} revisions accepted, {refused} rolled back{gain}; "
+        f"ended because {episode.stopped}"
+    )
+    lines = [
+        Panel(Text(visible(episode.text)), title=f"Text {episode.best}"),
+        Text(visible(summary)),
+    ]
+    for lesson in episode.learned:
+        lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
+    if episode.dropped:
+        lines.append(Text(f"{len(episode.dropped)} replies or items dropped", style="yellow"))
+    return Group(*lines)
+
+
+def _headline(attempt: Attempt) -> Text:
+    change = "" if attempt.delta is None else f"  ΔR {attempt.delta:+.3f}"
+    what = "first draft" if attempt.parent is None else f"revision of {attempt.parent}"
+    colour = {"accepted": "green", "refused": "red"}.get(attempt.decision, "cyan")
+    head = Text.assemble(
+        (f"{attempt.number} {what}", "bold"),
+        ("" if attempt.decision == "first" else f"  {attempt.decision}", colour),
+        change,
+    )
+    if attempt.reasons:
+        head.append(f"  ({'; '.join(attempt.reasons)})", style="dim")
+    return Text(visible(head.plain)) if "\x1b" in head.plain else head
+
+
+def _score(verdict: Verdict, name: str) -> Text:
+    quote = " ".join((verdict.quote or "").split())
+    short = quote if len(quote) <= LONGEST_QUOTE else quote[: LONGEST_QUOTE - 1] + "…"
+    cited = f" “{short}” [{verdict.evidence}]" if verdict.evidence else " (nothing cited)"
+    return Text.assemble(f"{verdict.score:>4g}  ", visible(name), (visible(cited), "green"))

@@ -1,0 +1,112 @@
+"""How a run is watched over: its models start, its graphs run, and what is done is kept."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from quillgraph.backends import Recorder
+from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
+from quillgraph.cli.engine_log import engines_print_to
+from quillgraph.cli.engines import Engines
+from quillgraph.cli.progress import Watch, plain_console
+from quillgraph.cli.run_folder import RunFolder
+
+
+class Work(Protocol):
+    """What a command has its models do."""
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """Nodes of the graphs in order, and what is going on until each is done."""
+
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+        """Run the graphs, remembering whatever is reached."""
+
+    def keep(self, folder: RunFolder) -> None:
+        """Write what has been reached."""
+
+    def reached(self) -> str:
+        """Say what has been reached."""
+
+
+def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float | None) -> None:
+    """Do the work, and write down how it went however it ends.
+
+    Args:
+        work: What is to be done.
+        engines: The models; they are started first and closed at the end.
+        folder: Where calls are recorded and results kept.
+        timeout: Most seconds, counted from when the models are up.
+
+    Raises:
+        QuillError: After what was finished has been written to the run folder.
+    """
+    log = folder.path / "engine.log"
+    with (
+        Recorder(folder.path / "calls.jsonl", run=folder.path.name) as recorder,
+        engines_print_to(log) as terminal,
+    ):
+        said = plain_console(terminal)
+        watch = Watch(said, recorder, work.stages)
+        try:
+            with watch:
+                asyncio.run(_run(work, engines, recorder, watch, timeout))
+            work.keep(folder)
+        except BaseException as error:
+            said.print(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
+            _end(work, folder, recorder, error)
+            if isinstance(error, BackendError) and log.stat().st_size:
+                raise type(error)(f"{error}; the engine's own words are in {log}") from error
+            raise
+        folder.finish("done", **_usage(recorder))
+
+
+def say(line: str) -> None:
+    """Tell the user something beside the result."""
+    plain_console(sys.stderr).print(line, style="dim")
+
+
+async def _run(
+    work: Work, engines: Engines, recorder: Recorder, watch: Watch, time: float | None
+) -> None:
+    async with AsyncExitStack() as stack:
+        for chat in engines.chats:
+            stack.push_async_callback(chat.aclose)
+        limit = asyncio.timeout(time)
+        try:
+            for chat in engines.chats:
+                await chat.start()
+            watch.finished("start")
+            async with limit:
+                await work.run(engines, recorder, watch)
+        except asyncio.CancelledError:
+            watch.stopping()  # an engine may take a while to close
+            raise
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise BudgetReached(f"the {time:g} s of the run are over; raise --timeout") from error
+
+
+def _end(work: Work, folder: RunFolder, recorder: Recorder, error: BaseException) -> None:
+    """Write down that a run ended early, and what it had reached."""
+    status = {KeyboardInterrupt: "interrupted", BudgetReached: "budget reached"}
+    told = f"{type(error).__name__}: {error}".removesuffix(": ")
+    try:
+        work.keep(folder)
+        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder))
+    except StorageError:
+        # a disk that is full has ended the run already; another end is told for what it was
+        if not isinstance(error, StorageError):
+            raise
+
+
+def _usage(recorder: Recorder) -> dict[str, int]:
+    return {
+        "calls": recorder.calls,
+        "failed_calls": recorder.failed,
+        "prompt_tokens": recorder.prompt_tokens,
+        "completion_tokens": recorder.completion_tokens,
+    }

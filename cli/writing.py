@@ -1,0 +1,177 @@
+"""`quillgraph write`: criteria, a draft, and revisions under control, with a memory."""
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.tasks import writing_task
+from quillgraph.backends import Budget, Recorder
+from quillgraph.backends.errors import BudgetReached
+from quillgraph.cli.criteria import STAGES as STUDY_STAGES
+from quillgraph.cli.criteria import Studying
+from quillgraph.cli.display import criteria_tree
+from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.progress import Watch, plain_console
+from quillgraph.cli.retelling import attempts_told, outcome, recalled_told
+from quillgraph.cli.run_folder import RunFolder
+from quillgraph.cli.settings import Settings
+from quillgraph.cli.supervising import supervise
+from quillgraph.graphs import criteria, reflection
+from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.memory import Memory
+from quillgraph.graphs.study import ROLES
+from quillgraph.graphs.workshop import WRITING_ROLES, Workshop
+
+LOOP_STAGES = {
+    "recall": "recalling lessons",
+    "draft": "writing a first draft",
+    "decide": "judging",
+    "close": "reflecting and revising",
+}
+"""Nodes of the loop in order, and what is going on until each is done."""
+
+
+@dataclass(slots=True)
+class Writing:
+    """The work of writing a text: the criteria if there are none yet, then the loop."""
+
+    task: WritingTask
+    settings: Settings
+    budget: Budget
+    criteria_set: CriteriaSet | None
+    study: Studying | None
+    """The search for criteria; None where they were given."""
+    attempts: list[Attempt]
+    episode: Episode | None = None
+
+    @classmethod
+    def of(cls, task: WritingTask, settings: Settings, given: CriteriaSet | None) -> "Writing":
+        """Begin with the task, and with criteria if some were given."""
+        budget = Budget(settings.max_calls, settings.max_tokens_total)
+        study = None if given else Studying.of(task, settings, budget)
+        return cls(task, settings, budget, given, study, [])
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """Those of the study, if there is one, and those of the loop."""
+        start = STUDY_STAGES if self.study else {"start": STUDY_STAGES["start"]}
+        return {**start, **LOOP_STAGES}
+
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+        """Find the criteria, then run the loop.
+
+        Raises:
+            BudgetReached: After the best text so far has been taken note of.
+        """
+        if self.study:
+            await self.study.run(engines, recorder, watch)
+            self.criteria_set = self.study.state["criteria_set"]
+        settings = self.settings
+        remembers = not settings.no_memory
+        async with (
+            Memory.open(settings.memory, engines.embeddings) if remembers else nullcontext()
+        ) as memory:
+            workshop = Workshop.of(
+                engines.common,
+                seed=settings.seed,
+                budget=self.budget,
+                roles=dict(engines.cast(WRITING_ROLES)),
+                memory=memory,
+                rounds=settings.rounds,
+                text_tokens=settings.text_tokens,
+                samples=settings.samples,
+            )
+            await self._loop(workshop, recorder, watch)
+        assert self.episode is not None
+        if not self.episode.is_complete:
+            raise BudgetReached(f"{self.episode.stopped}; the best text so far is kept")
+
+    async def _loop(self, workshop: Workshop, recorder: Recorder, watch: Watch) -> None:
+        assert self.criteria_set is not None
+        async for part in (
+            reflection.build()
+            .compile()
+            .astream(
+                reflection.Assignment(task=self.task, criteria_set=self.criteria_set),
+                {"callbacks": [recorder], "recursion_limit": 20 + 8 * workshop.rounds},
+                context=workshop,
+                stream_mode=["updates"],
+                version="v2",
+            )
+        ):
+            if part["type"] == "updates":
+                for node, written in part["data"].items():
+                    watch.finished(node)
+                    self._take(written or {})
+
+    def _take(self, written: dict[str, Any]) -> None:
+        self.attempts += written.get("attempts", [])
+        self.episode = written.get("episode", self.episode)
+
+    def keep(self, folder: RunFolder) -> None:
+        """Write the study, each attempt with its judgement, and the episode."""
+        if self.study:
+            self.study.keep(folder)
+        elif self.criteria_set:
+            folder.write_json("criteria.json", self.criteria_set)
+        if self.attempts:
+            folder.write_lines("attempts.jsonl", self.attempts)
+            folder.write_lines("judgements.jsonl", [a.judgement for a in self.attempts])
+        if self.episode:
+            folder.write_json("episode.json", self.episode)
+            folder.write_text("text.txt", self.episode.text + "\n")
+
+    def reached(self) -> str:
+        """Say how many texts there are, or how far the criteria came."""
+        if self.attempts:
+            return f"reached: {len(self.attempts)} texts"
+        return self.study.reached() if self.study else "reached: nothing yet"
+
+
+def run_write(
+    request: str, settings: Settings, *, given: CriteriaSet | None, as_json: bool
+) -> None:
+    """Write a text for a request and show how it came about.
+
+    Raises:
+        QuillError: After what was finished has been written to the run folder.
+    """
+    task, said = writing_task(request), plain_console(sys.stderr)
+    if given and given.request_hash != task.request_hash:
+        said.print("note: these criteria were made for another request", style="yellow")
+    settings = with_backend(settings, said)
+    engines = connected(settings, (*ROLES, *WRITING_ROLES), said)
+    folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
+    folder.write_text("request.txt", task.request)
+    folder.write_text("graph.mmd", _drawn())
+    work = Writing.of(task, settings, given)
+    try:
+        supervise(work, engines, folder, timeout=settings.timeout)
+    finally:
+        if work.episode:
+            _show(work, folder, as_json=as_json)
+        said.print(f"run folder: {folder.path}", style="dim")
+
+
+def _show(work: Writing, folder: RunFolder, *, as_json: bool) -> None:
+    assert work.episode is not None
+    if as_json:
+        shown = {"run": str(folder.path), "episode": work.episode.model_dump(mode="json")}
+        sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+        return
+    console = Console()
+    if work.study:
+        console.print(criteria_tree(work.study.state))
+    console.print(recalled_told(work.episode), attempts_told(work.episode), sep="\n")
+    console.print(outcome(work.episode))
+
+
+def _drawn() -> str:
+    graphs = (criteria.build().compile(), reflection.build().compile())
+    return "\n".join(graph.get_graph(xray=1).draw_mermaid() for graph in graphs)

@@ -1,0 +1,299 @@
+"""What is remembered between episodes: texts with their scores, and the lessons drawn from them.
+
+Items lie in a LangGraph store under `("lessons", genre)` and `("entries", kind, genre)`.
+Similarity is computed here: the store's own index needs an extension of SQLite that many Pythons
+are built without, and a genre holds at most some thousands of requests.
+"""
+
+import asyncio
+import difflib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+from langchain_core.embeddings import Embeddings
+from langgraph.store.base import BaseStore, PutOp, SearchOp
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.lessons import TOKEN, WORD_CHARS, Lesson, MemoryEntry, Recalled, weight
+from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.graphs.memory_file import FORMAT_VERSION, alone, default_path, open_store, told
+from quillgraph.graphs.recalling import MOST_LESSONS, recalled
+
+T = TypeVar("T")
+V = TypeVar("V", Lesson, MemoryEntry)
+
+MOST_EXCERPT_WORDS = 120
+"""Words of a remembered text that a prompt shows (`algorithm.md` 6.4, step 1)."""
+
+_ALL = 1_000_000_000
+"""A search gives ten items unless it is told otherwise."""
+
+
+class Memory:
+    """Lessons and entries in a store; what a method has written is kept when it returns.
+
+    A memory may be used from any event loop and from several threads. Processes may share a
+    file: each change is one transaction, and what reads before it writes holds a lock.
+
+    Args:
+        store: Any LangGraph store that answers synchronous calls from a thread.
+        embeddings: Find similar requests; they should keep the vectors of known texts.
+        path: The file behind the store, which is locked against other processes; None if the
+            store belongs to this process alone.
+    """
+
+    def __init__(
+        self, store: BaseStore, embeddings: Embeddings, *, path: Path | None = None
+    ) -> None:
+        self.store, self.embeddings, self.path = store, embeddings, path
+        self._lock = Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path | None, embeddings: Embeddings) -> AsyncIterator[Self]:
+        """Open a memory file; None opens the user's own.
+
+        Raises:
+            ConfigError: If a newer version of the package has written the file, or another
+                program.
+            StorageError: If it cannot be read or written, or is locked for long.
+        """
+        file = path or default_path()
+        store = await asyncio.to_thread(open_store, file)
+        try:
+            yield cls(store, embeddings, path=file)
+        finally:
+            # a call that was given up may still be at work on its thread
+            with store.lock, told(file):
+                store.conn.close()
+
+    async def recall(
+        self, task: WritingTask, criteria_names: Sequence[str], most: int = MOST_LESSONS
+    ) -> Recalled:
+        """Find what may help with a request; see `recalling.recalled` for the order.
+
+        Args:
+            task: The request.
+            criteria_names: Names of the criteria to be helped with; none stands for any.
+            most: Most lessons.
+        """
+        lessons, entries = (
+            await self.lessons(),
+            await self.entries(("success", "error"), task.genre),
+        )
+        return await recalled(task, criteria_names, lessons, entries, self.embeddings, most=most)
+
+    async def remember(self, entries: Iterable[MemoryEntry]) -> None:
+        """Keep entries; one whose id is known already replaces that one."""
+        puts = [
+            PutOp(_entries_at(entry.kind, entry.genre), entry.id, entry.model_dump(mode="json"))
+            for entry in entries
+        ]
+        await asyncio.to_thread(self._put, puts)
+
+    async def edit(
+        self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
+    ) -> T:
+        """Change the pool of a genre; no other change comes between its reading and its writing.
+
+        Args:
+            genre: Whose lessons.
+            change: From the present pool to the new one and whatever else it has to tell, such
+                as `consolidating.apply`. It runs on a thread, under the lock: ask models before.
+
+        Returns:
+            What `change` told beside the pool.
+        """
+        return await asyncio.to_thread(self._edit, genre, change)
+
+    async def keep_lessons(self, lessons: Sequence[Lesson], genre: str) -> None:
+        """Replace the pool of a genre. What changes a pool that it has read uses `edit`."""
+        await self.edit(genre, lambda _: (tuple(lessons), None))
+
+    async def credit(self, lesson_ids: Iterable[str], delta: float, now: str) -> None:
+        """Note that lessons were used in a revision.
+
+        Args:
+            lesson_ids: The lessons that it was made with; those that are gone are passed over.
+            delta: Change of the reward.
+            now: Time of the revision, ISO 8601.
+        """
+        await asyncio.to_thread(self._credit, frozenset(lesson_ids), delta, now)
+
+    async def lessons(self, genre: str | None = None) -> tuple[Lesson, ...]:
+        """All lessons, or those of a genre, by genre and id."""
+        return await asyncio.to_thread(self._lessons, genre)
+
+    async def entries(
+        self, kinds: Iterable[str] | None = None, genre: str | None = None
+    ) -> tuple[MemoryEntry, ...]:
+        """Entries of these kinds and of a genre, or all, the oldest first."""
+        return await asyncio.to_thread(self._entries, kinds, genre)
+
+    async def forget(self, item_id: str) -> None:
+        """Forget a lesson or an entry.
+
+        Raises:
+            ConfigError: If there is none of this id.
+        """
+        await asyncio.to_thread(self._forget, item_id)
+
+    async def find(self, item_id: str) -> Lesson | MemoryEntry:
+        """Find a lesson or an entry by its id.
+
+        Raises:
+            ConfigError: If there is none of this id.
+        """
+        return await asyncio.to_thread(self._find, item_id)
+
+    async def export(self, genre: str | None = None) -> dict[str, Any]:
+        """Give all that is remembered, or that of a genre, as values that JSON can hold."""
+        lessons, entries = await self.lessons(genre), await self.entries(genre=genre)
+        return {
+            "version": FORMAT_VERSION,
+            "lessons": [lesson.model_dump(mode="json") for lesson in lessons],
+            "entries": [entry.model_dump(mode="json") for entry in entries],
+        }
+
+    def _edit(
+        self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
+    ) -> T:
+        # held on one thread to the end, whether or not the caller is still waiting
+        with self._alone():
+            known = {lesson.id: lesson for lesson in self._lessons(genre)}
+            pool, told_beside = change(tuple(known.values()))
+            gone = known.keys() - {lesson.id for lesson in pool}
+            changed = [lesson for lesson in pool if known.get(lesson.id) != lesson]
+            self._put(
+                [
+                    *(PutOp(_lessons_at(genre), lesson_id, None) for lesson_id in sorted(gone)),
+                    *(_put_lesson(lesson, genre) for lesson in changed),
+                ]
+            )
+        return told_beside
+
+    def _credit(self, lesson_ids: frozenset[str], delta: float, now: str) -> None:
+        with self._alone():
+            used = [lesson for lesson in self._lessons(None) if lesson.id in lesson_ids]
+            changes = [
+                {"uses": each.uses + 1, "gain": each.gain + delta, "last_used": now}
+                for each in used
+            ]
+            self._put(
+                [
+                    _put_lesson(lesson.model_copy(update=change), lesson.genre)
+                    for lesson, change in zip(used, changes, strict=True)
+                ]
+            )
+
+    def _forget(self, item_id: str) -> None:
+        with self._alone():
+            item = self._find(item_id)
+            if isinstance(item, Lesson):
+                self._put([PutOp(_lessons_at(item.genre), item.id, None)])
+            else:
+                self._put([PutOp(_entries_at(item.kind, item.genre), item.id, None)])
+
+    def _find(self, item_id: str) -> Lesson | MemoryEntry:
+        items: dict[str, Lesson | MemoryEntry] = {each.id: each for each in self._entries(None)}
+        items |= {lesson.id: lesson for lesson in self._lessons(None)}
+        if item_id in items:
+            return items[item_id]
+        close = difflib.get_close_matches(item_id, items, n=1, cutoff=0.5)
+        guess = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(
+            f"expected the id of a lesson or an entry, got {item_id!r}; {guess}"
+            "`quillgraph memory list` shows all ids"
+        )
+
+    def _lessons(self, genre: str | None) -> tuple[Lesson, ...]:
+        at = ("lessons",) if genre is None else _lessons_at(genre)
+        lessons = self._items(at, Lesson)
+        # a store may take the namespace for a prefix of longer words
+        mine = [each for each in lessons if genre is None or each.genre == genre]
+        return tuple(sorted(mine, key=lambda each: (each.genre, each.id)))
+
+    def _entries(
+        self, kinds: Iterable[str] | None, genre: str | None = None
+    ) -> tuple[MemoryEntry, ...]:
+        places: list[tuple[str, ...]] = [("entries",)]
+        if kinds is not None:
+            places = [
+                ("entries", kind) if genre is None else _entries_at(kind, genre) for kind in kinds
+            ]
+        entries = [entry for at in places for entry in self._items(at, MemoryEntry)]
+        mine = [each for each in entries if genre is None or each.genre == genre]
+        return tuple(sorted(mine, key=lambda each: (each.created, each.id)))
+
+    def _items(self, at: tuple[str, ...], form: type[V]) -> list[V]:
+        try:
+            with self._told():
+                found: Any = self.store.batch([SearchOp(at, limit=_ALL)])[0]
+            return [form.model_validate(item.value) for item in found]
+        except ValueError as error:
+            raise StorageError(
+                f"expected items of the form {form.__name__} in {self.path or 'the store'}, got "
+                f"{str(error)[:120]}; something else has written there: begin another file"
+            ) from error
+
+    def _put(self, puts: Sequence[PutOp]) -> None:
+        if puts:
+            with self._told():
+                self.store.batch(puts)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            if self.path is None:
+                yield
+            else:
+                with alone(self.path):
+                    yield
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        if self.path is None:
+            yield
+        else:
+            with told(self.path):
+                yield
+
+
+def excerpt(text: str, words: int = MOST_EXCERPT_WORDS) -> str:
+    """Cut a text after so many words, or twice as many Chinese or Japanese characters.
+
+    What is cut is marked by ` […]`; a text that is short enough comes back as it is.
+    """
+    left = words * WORD_CHARS
+    end = 0
+    for token in TOKEN.finditer(text):
+        left -= weight(token.group())
+        if left < 0:
+            return f"{text[:end].rstrip()} […]"
+        end = token.end()
+    return text
+
+
+def _put_lesson(lesson: Lesson, genre: str) -> PutOp:
+    if lesson.genre != genre:
+        raise ConfigError(
+            f"expected lessons of the genre {genre!r}, got {lesson.id} of {lesson.genre!r}"
+        )
+    return PutOp(_lessons_at(genre), lesson.id, lesson.model_dump(mode="json"))
+
+
+def _lessons_at(genre: str) -> tuple[str, ...]:
+    return "lessons", _label(genre)
+
+
+def _entries_at(kind: str, genre: str) -> tuple[str, ...]:
+    return "entries", kind, _label(genre)
+
+
+def _label(genre: str) -> str:
+    """A genre as a part of a namespace, which may be neither empty nor hold a full stop."""
+    return quote(genre, safe="").replace(".", "%2E") or "%"

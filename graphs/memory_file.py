@@ -1,0 +1,207 @@
+"""The file that memory is kept in: where it lies, how it is opened, what is done if it is damaged.
+
+A file is opened under a lock beside it, so that of two processes one makes the tables and the
+other finds them.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import filelock
+import platformdirs
+from langgraph.store.sqlite import SqliteStore
+
+from quillgraph.backends.errors import ConfigError, StorageError
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+"""Of the items in the store; kept as the file's `user_version`."""
+
+APPLICATION_ID = 0x51474D31
+"""Tells our files ("QGM1") from other SQLite files; kept as the file's `application_id`."""
+
+BUSY_S = 10.0
+"""How long another process is waited for; each holds the file for milliseconds."""
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+class _Damaged(Exception):
+    """The file cannot be read as SQLite."""
+
+
+def default_path() -> Path:
+    """Say where memory lives: `QUILLGRAPH_MEMORY`, or a file in the user's data directory."""
+    named = os.environ.get("QUILLGRAPH_MEMORY")
+    if named:
+        return Path(named).expanduser()
+    return Path(platformdirs.user_data_dir("quillgraph", appauthor=False)) / "memory.sqlite"
+
+
+def open_store(path: Path) -> SqliteStore:
+    """Open a memory file, and begin it where there is none.
+
+    A damaged file is moved aside with a warning and a fresh one begun. Each change is on the
+    disk when the call that makes it returns: write-ahead log, synchronised at every commit.
+
+    Raises:
+        ConfigError: If a newer version of the package has written the file, or another program.
+        StorageError: If it cannot be read or written, or is locked for longer than `BUSY_S`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path), told(path):
+            try:
+                _inspect(path)
+            except _Damaged as damage:
+                logger.warning(
+                    "memory file %s is damaged (%s); it was moved to %s and a fresh one begun",
+                    path, damage, _move_aside(path),
+                )  # fmt: skip
+            return _connect(path)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(
+            f"cannot open the memory file {path}: {error.strerror or error}; free or unlock its "
+            "folder, or name another file in QUILLGRAPH_MEMORY"
+        ) from error
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock beside a memory file, against other threads and processes.
+
+    Raises:
+        StorageError: If another process holds it for longer than `BUSY_S`.
+    """
+    # an instance counts its own acquisitions, so each holder needs its own
+    lock = filelock.FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        lock.acquire(timeout=BUSY_S)
+    except filelock.Timeout as error:
+        raise _locked(Path(lock.lock_file)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Tell what SQLite complains of as errors of the package.
+
+    Raises:
+        StorageError: If SQLite cannot read or write the file.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        cause = _first(error)
+        if _code(cause) in _LOCKED:
+            raise _locked(path) from error
+        advice = (
+            "it is moved aside when it is opened again"
+            if _is_damage(cause)
+            else "look to the disk and its rights"
+        )
+        raise StorageError(f"cannot use the memory file {path}: {cause}; {advice}") from error
+
+
+def _inspect(path: Path) -> None:
+    """Look at a file without changing it.
+
+    Raises:
+        ConfigError: If it is not for this version, or not ours.
+        _Damaged: If it cannot be read as SQLite.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        with closing(sqlite3.connect(_read_only(path), uri=True, timeout=BUSY_S)) as connection:
+            owner = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables and owner != APPLICATION_ID:
+                raise ConfigError(
+                    f"expected a memory file of quillgraph, but {path} belongs to another program; "
+                    "name another file in QUILLGRAPH_MEMORY or with --path"
+                )
+            if version > FORMAT_VERSION:
+                raise ConfigError(
+                    f"expected a memory file of version {FORMAT_VERSION} or older, but {path} has "
+                    f"version {version}: a newer quillgraph wrote it; update quillgraph"
+                )
+            if (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise _Damaged(" ".join(said.split()))
+    except sqlite3.DatabaseError as error:
+        if _is_damage(error):
+            raise _Damaged(str(error)) from error
+        raise
+
+
+def _read_only(path: Path) -> str:
+    # a writer that closes a file folds its log into it, even where it means to move both away
+    return f"{path.absolute().as_uri()}?mode=ro"
+
+
+def _move_aside(path: Path) -> Path:
+    stem = f"{path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    for number in count(1):
+        aside = path.with_name(stem if number == 1 else f"{stem}-{number}")
+        if not aside.exists():
+            break
+    for ending in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + ending)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + ending))
+    return aside
+
+
+def _connect(path: Path) -> SqliteStore:
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=BUSY_S, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] != FORMAT_VERSION:
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+        store = SqliteStore(connection)
+        store.setup()
+    except BaseException:
+        connection.close()
+        raise
+    return store
+
+
+def _first(error: BaseException) -> BaseException:
+    """The complaint that started it: the store's closing COMMIT may fail after it."""
+    while isinstance(error.__context__, sqlite3.Error):
+        error = error.__context__
+    return error
+
+
+def _code(error: BaseException) -> int:
+    # the upper bytes say in more detail what the lowest one says
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_damage(error: BaseException) -> bool:
+    return _code(error) in _DAMAGED
+
+
+def _locked(path: Path) -> StorageError:
+    return StorageError(
+        f"another process has held {path} for {BUSY_S:g} s; end it, then try again, or name "
+        "another memory file in QUILLGRAPH_MEMORY"
+    )

@@ -1,0 +1,357 @@
+"""The reflection loop with memory: MRPO without training (`algorithm.md` 6.4).
+
+Draft, judge, reflect, plan, revise, judge again, and accept or roll back. "Controlled" is
+a guarantee, held by `agents.accepting`: under the same scores the text that is returned is never
+worse than the first draft, breaks no demand that the draft kept, and has lost no more than a point
+on any essential criterion.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Annotated, Literal, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from quillgraph.agents.accepting import refusals, stop_reason
+from quillgraph.agents.asking import lost_reply
+from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, WritingTask
+from quillgraph.agents.judgements import Judgement, Reward, judged
+from quillgraph.agents.lessons import Lesson
+from quillgraph.agents.reflecting import Plan, Reflection, plan, reflect, weakest
+from quillgraph.agents.writing import Precedents, revise, write_draft
+from quillgraph.backends.errors import BudgetReached, ReplyError
+from quillgraph.backends.traces import TokenTrace
+from quillgraph.graphs import judging
+from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.learning import Learned, Lived, learn_from
+from quillgraph.graphs.memory import excerpt
+from quillgraph.graphs.workshop import Workshop
+
+
+class Assignment(TypedDict):
+    """What the loop starts from."""
+
+    task: WritingTask
+    criteria_set: CriteriaSet
+
+
+class Outcome(TypedDict):
+    """What the loop gives."""
+
+    episode: Episode
+
+
+class Reflecting(Assignment, Outcome, total=False):
+    """State of the loop."""
+
+    precedents: Precedents
+    shown: tuple[Lesson, ...]
+    """Lessons that the coming text is written with."""
+    lessons: tuple[Lesson, ...]
+    """All lessons that were shown in the episode."""
+    reflections: tuple[Reflection, ...]
+    plan: Plan
+    text: str
+    trace: TokenTrace | None
+    judgement: Judgement
+    reward: Reward
+    attempts: Annotated[list[Attempt], operator.add]
+    best: int
+    stopped: str | None
+    is_complete: bool
+    learned: tuple[Lesson, ...]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+JUDGING = judging.build().compile()
+
+
+class Recall(TypedDict):
+    """What `recall` writes."""
+
+    precedents: Precedents
+    shown: tuple[Lesson, ...]
+    lessons: tuple[Lesson, ...]
+
+
+class Ended(TypedDict, total=False):
+    """What a node writes that ends the loop."""
+
+    stopped: str
+    is_complete: bool
+    dropped: list[Dropped]
+
+
+class Text(TypedDict):
+    """What `draft` and `revise_text` write."""
+
+    text: str
+    trace: TokenTrace | None
+
+
+class Thoughts(TypedDict):
+    """What `reflect_on_best` writes."""
+
+    reflections: tuple[Reflection, ...]
+    dropped: list[Dropped]
+
+
+class Planned(TypedDict):
+    """What `lay_plan` writes."""
+
+    plan: Plan
+
+
+class Judged(Ended):
+    """What `judge` writes."""
+
+    judgement: Judgement
+    reward: Reward
+
+
+class Decision(TypedDict, total=False):
+    """What `decide` writes."""
+
+    attempts: list[Attempt]
+    best: int
+    stopped: str | None
+
+
+async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> Recall:
+    """Look up what earlier episodes have to say on the task, or on what is weakest now."""
+    memory, known = runtime.context.memory, state.get("lessons", ())
+    if memory is None:
+        return {"precedents": Precedents(), "shown": (), "lessons": known}
+    about = _weakest(state) if state.get("attempts") else judged(state["criteria_set"].criteria)
+    found = await memory.recall(state["task"], [criterion.name for criterion in about])
+    new = tuple(lesson for lesson in found.lessons if lesson.id not in {k.id for k in known})
+    return {
+        "precedents": Precedents(
+            lessons=tuple(lesson.text for lesson in found.lessons),
+            success=excerpt(found.success.text) if found.success else None,
+            error=excerpt(found.error.text) if found.error else None,
+        ),
+        "shown": found.lessons,
+        "lessons": (*known, *new),
+    }
+
+
+async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> Text:
+    """Write the first text."""
+    studio = runtime.context
+    written = await write_draft(
+        state["task"],
+        state["precedents"],
+        studio.writer,
+        number=0,
+        max_tokens=studio.text_tokens,
+    )
+    return {"text": written.text, "trace": written.trace}
+
+
+async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thoughts | Ended:
+    """Ask what holds the best text so far back most."""
+    best = _best(state)
+    try:
+        answers = await reflect(
+            state["task"],
+            best.text,
+            _weakest(state),
+            best.judgement,
+            runtime.context.reflector,
+            lessons=state["precedents"].lessons,
+        )
+    except BudgetReached as error:
+        return _budget_spent(error)
+    return {"reflections": answers.items, "dropped": list(answers.dropped)}
+
+
+def lay_plan(state: Reflecting) -> Planned | Ended:
+    """Make a plan of at most three edits; without any there is nothing to go on with."""
+    edits = plan(state["criteria_set"], _best(state).judgement, state["reflections"])
+    if not edits.edits:
+        return {"stopped": "the reflector found nothing to revise"}
+    return {"plan": edits}
+
+
+async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> Text | Ended:
+    """Write the best text so far again, under the plan."""
+    studio = runtime.context
+    try:
+        written = await revise(
+            state["task"],
+            _best(state).text,
+            state["plan"],
+            studio.writer,
+            lessons=state["precedents"].lessons,
+            number=len(state["attempts"]),
+            max_tokens=studio.text_tokens,
+        )
+    except BudgetReached as error:
+        return _budget_spent(error)
+    except ReplyError as error:
+        lost = lost_reply("revision", studio.writer, error)
+        return {"stopped": "the writer gave no revision", "dropped": [lost]}
+    return {"text": written.text, "trace": written.trace}
+
+
+async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
+    """Judge the text; one that nobody can pay for any more stays unjudged."""
+    submission = judging.Submission(
+        task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
+    )
+    if state.get("attempts") and state["text"] == _best(state).text:
+        return {"judgement": _best(state).judgement, "reward": _best(state).reward}
+    try:
+        found = await JUDGING.ainvoke(submission, context=runtime.context)
+    except BudgetReached as error:
+        unread = judging.unjudged(submission, runtime.context.judge.name, str(error))
+        return {
+            "judgement": unread["judgement"],
+            "reward": unread["reward"],
+            "stopped": str(error),
+            "is_complete": False,
+        }
+    return {
+        "judgement": found["judgement"],
+        "reward": found["reward"],
+        "dropped": found.get("dropped", []),
+    }
+
+
+def decide(state: Reflecting, runtime: Runtime[Workshop]) -> Decision:
+    """Accept the text or roll back to the best one before, and say whether to go on."""
+    attempts, found = state.get("attempts", []), (state["judgement"], state["reward"])
+    attempt = _attempt(state, found)
+    best = attempt if attempt.decision != "refused" else _best(state)
+    decisions = [a.decision == "accepted" for a in (*attempts, attempt) if a.number]
+    stopped = state.get("stopped") or stop_reason(
+        state["criteria_set"],
+        (best.judgement, best.reward),
+        decisions,
+        runtime.context.rounds,
+    )
+    return {"attempts": [attempt], "best": best.number, "stopped": stopped}
+
+
+async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
+    """Leave the episode's texts to memory, and the lessons that its scores teach."""
+    memory = runtime.context.memory
+    if memory is None:
+        return {"learned": (), "dropped": []}
+    lived = Lived(
+        task=state["task"],
+        criteria_set=state["criteria_set"],
+        attempts=state["attempts"],
+        best=state["best"],
+    )
+    return await learn_from(lived, memory, runtime.context.consolidator)
+
+
+def close(state: Reflecting) -> Outcome:
+    """Seal the record."""
+    return {
+        "episode": Episode(
+            task=state["task"],
+            criteria_set=state["criteria_set"],
+            lessons=state["lessons"],
+            attempts=tuple(state["attempts"]),
+            best=state["best"],
+            stopped=str(state["stopped"]),
+            is_complete=state.get("is_complete", True),
+            learned=state["learned"],
+            dropped=tuple(state.get("dropped", ())),
+        )
+    }
+
+
+def draft_or_reflect(state: Reflecting) -> Literal["draft", "reflect"]:
+    """The first text is drafted, later ones begin with a reflection."""
+    return "reflect" if state.get("attempts") else "draft"
+
+
+def unless_stopped(then: str) -> Callable[[Reflecting], str]:
+    """Go on to a node, or end the loop."""
+    return lambda state: "learn" if state.get("stopped") else then
+
+
+def build() -> StateGraph[Reflecting, Workshop, Assignment, Outcome]:
+    """Wire the loop."""
+    graph = StateGraph(
+        Reflecting, context_schema=Workshop, input_schema=Assignment, output_schema=Outcome
+    )
+    graph.add_node("recall", recall)
+    graph.add_node("draft", draft)
+    graph.add_node("judge", judge)
+    graph.add_node("decide", decide)
+    graph.add_node("reflect", reflect_on_best)
+    graph.add_node("plan", lay_plan)
+    graph.add_node("revise", revise_text)
+    graph.add_node("learn", learn)
+    graph.add_node("close", close)
+    graph.add_edge(START, "recall")
+    graph.add_conditional_edges("recall", draft_or_reflect, ["draft", "reflect"])
+    graph.add_edge("draft", "judge")
+    graph.add_edge("judge", "decide")
+    for node, then in (
+        ("decide", "recall"),
+        ("reflect", "plan"),
+        ("plan", "revise"),
+        ("revise", "judge"),
+    ):
+        graph.add_conditional_edges(node, unless_stopped(then), [then, "learn"])
+    graph.add_edge("learn", "close")
+    graph.add_edge("close", END)
+    return graph
+
+
+def _best(state: Reflecting) -> Attempt:
+    return state["attempts"][state["best"]]
+
+
+def _weakest(state: Reflecting) -> tuple[Criterion, ...]:
+    return weakest(state["criteria_set"], _best(state).judgement)
+
+
+def _budget_spent(error: BudgetReached) -> Ended:
+    return {"stopped": str(error), "is_complete": False}
+
+
+def _attempt(state: Reflecting, found: tuple[Judgement, Reward]) -> Attempt:
+    """The text at hand as an attempt, decided on."""
+    attempts = state.get("attempts", [])
+    attempt = Attempt(
+        number=len(attempts),
+        parent=None,
+        text=state["text"],
+        plan=state.get("plan"),
+        lessons=tuple(lesson.id for lesson in state["shown"]),
+        judgement=found[0],
+        reward=found[1],
+        decision="first",
+        trace=state.get("trace"),
+    )
+    if not attempts:
+        return attempt
+    best, first = _best(state), attempts[0]
+    reasons = refusals(
+        state["criteria_set"],
+        found,
+        (best.judgement, best.reward),
+        (first.judgement, first.reward),
+    )
+    return attempt.model_copy(
+        update={
+            "parent": best.number,
+            "delta": _change(best.reward, found[1]),
+            "decision": "refused" if reasons else "accepted",
+            "reasons": reasons,
+        }
+    )
+
+
+def _change(before: Reward, after: Reward) -> float | None:
+    if before.value is None or after.value is None:
+        return None
+    return after.value - before.value

@@ -1,0 +1,82 @@
+"""Who takes part in writing a text and judging it: the context of the graphs that do so."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from langchain_core.language_models import BaseChatModel
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.judging import SAMPLES, Judge, PromptedJudge
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.capabilities import require
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.memory import Memory
+
+WRITING_ROLES = ("writer", "judge", "reflector", "consolidator")
+"""The parts of the reflection loop that a model plays."""
+
+ROUNDS = 3
+"""Most revisions (`algorithm.md` 6.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The run-time context of the graphs that write and judge.
+
+    Build it with `Workshop.of`, or directly where a trained scorer shall stand for the judge.
+    """
+
+    writer: Role
+    judge: Judge
+    reflector: Role
+    consolidator: Role
+    memory: Memory | None = None
+    """None: nothing is recalled and nothing is remembered."""
+    rounds: int = ROUNDS
+    text_tokens: int = 512
+    """Longest text."""
+
+    @classmethod
+    def of(
+        cls,
+        model: BaseChatModel,
+        *,
+        seed: int = 0,
+        budget: Budget | None = None,
+        roles: dict[str, BaseChatModel] | None = None,
+        memory: Memory | None = None,
+        rounds: int = ROUNDS,
+        text_tokens: int = 512,
+        samples: int = SAMPLES,
+    ) -> Self:
+        """Give every role the same model, but for those named in `roles`.
+
+        Raises:
+            ConfigError: On an unknown role, a measure out of range, or a model that lacks what
+                its role needs.
+        """
+        others = roles or {}
+        if unknown := sorted(set(others) - set(WRITING_ROLES)):
+            guess = nearest(unknown[0], WRITING_ROLES)
+            raise ConfigError(f"unknown role {unknown[0]!r}: {guess}")
+        for measure, value, least in (
+            ("rounds", rounds, 0),
+            ("text_tokens", text_tokens, 1),
+            ("samples", samples, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"expected {measure} of {least} or more, got {value}")
+        shared = budget or Budget()
+        parts = {name: Role(name, others.get(name, model), seed, shared) for name in WRITING_ROLES}
+        for name, role in parts.items():
+            if name != "writer":
+                require(role.model, name, "json_schema")
+        return cls(
+            writer=parts["writer"],
+            judge=PromptedJudge((parts["judge"],), samples),
+            reflector=parts["reflector"],
+            consolidator=parts["consolidator"],
+            memory=memory,
+            rounds=rounds,
+            text_tokens=text_tokens,
+        )
