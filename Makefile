@@ -9,6 +9,7 @@ PACKAGES := backends agents graphs rl cli
 # A folder's time changes when a module is added or removed, which is when links must be made anew.
 FOLDERS := $(shell find $(PACKAGES) -type d -not -name __pycache__)
 REQUEST ?= examples/requests/bedtime.txt
+SEED ?= 9
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sync demo test check lint clean
@@ -30,8 +31,8 @@ sync: .venv/.set-up ## link modules that were added or removed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch .venv/.linked
 
-demo: setup ## find the criteria of a real request with a real model (REQUEST=file)
-	HF_HUB_OFFLINE=1 $(BIN)/quillgraph criteria --file "$(REQUEST)" --seed 7
+demo: setup ## write a real request with a real model: criteria, draft, judgements, revisions (REQUEST=file)
+	HF_HUB_OFFLINE=1 $(BIN)/quillgraph write --file "$(REQUEST)" --seed $(SEED) --text-tokens 200
 
 lint: setup
 	$(BIN)/ruff check .

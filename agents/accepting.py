@@ -92,8 +92,10 @@ def _falls(
     criterion_id: str, name: str, tried: Judgement, before: Judgement, first: Judgement
 ) -> list[str]:
     now = tried.scores.get(criterion_id)
+    if now is None:
+        return [f"no verdict on {name}"]
     floor = max(j.scores.get(criterion_id, 0.0) for j in (before, first))
-    if now is None or floor - now <= MOST_FALL:
+    if floor - now <= MOST_FALL:
         return []
     return [f"{name} falls from {floor:g} to {now:g}"]
 

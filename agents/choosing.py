@@ -21,6 +21,7 @@ from quillgraph.agents.domain import (
     Coding,
     Draft,
     Incident,
+    Property,
     Relation,
     Tier,
     WritingTask,
@@ -29,6 +30,7 @@ from quillgraph.agents.lenses import IDENTITIES
 from quillgraph.agents.prompting import render
 from quillgraph.agents.readings import Reading, closest, demanded, known_and_new, readings_of
 from quillgraph.agents.replies import form, one_of, some_of
+from quillgraph.agents.segmenting import segment
 
 PARTS = ("opening", "middle", "close")
 """Thirds of a draft; a note is taken in each."""
@@ -224,6 +226,18 @@ async def choose_evidence(
         max_tokens=20 + 12 * MOST_EVIDENCE,
     )
     return tuple(dict.fromkeys(choice.evidence))
+
+
+def near_in_request(
+    task: WritingTask, cited: Sequence[str], dimension: Property
+) -> tuple[Incident, ...]:
+    """The request's incidents that a criterion of drafts alone may cite, the nearest first.
+
+    They are those of its category, and those in which the phrase of its dimension stands.
+    """
+    words = dimension.name.partition(": ")[2]
+    found = [i for i in segment(task) if i.id in cited or (words and words in i.text)]
+    return tuple(sorted(found, key=lambda incident: words not in incident.text))
 
 
 def _thirds(count: int) -> list[range]:

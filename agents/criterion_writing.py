@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from quillgraph.agents.anchors import clauses, dimension_of, worded_levels
 from quillgraph.agents.asking import Role, ask
-from quillgraph.agents.choosing import choose_evidence
+from quillgraph.agents.choosing import choose_evidence, near_in_request
 from quillgraph.agents.coding import shown
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import (
@@ -25,7 +25,6 @@ from quillgraph.agents.domain import (
 )
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, some_of, text
-from quillgraph.agents.segmenting import segment
 
 FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
 """Criteria of a set, hard ones included (`algorithm.md` 6.2 step 9)."""
@@ -189,7 +188,7 @@ async def _chosen(
     # what the request itself says is evidence by right; which drafts show it is for the model
     asked = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
-    near = () if asked else _near_in_request(task, slot)
+    near = () if asked else near_in_request(task, slot.asked, dimension)
     chosen = await choose_evidence(task, said, [*near, *notes], slot.id, role) if notes else ()
     if not asked:
         cited = [incident.id for incident in near if incident.id in chosen]
@@ -206,16 +205,6 @@ async def _chosen(
         category_id=slot.category.id,
         evidence=(*asked, *chosen),
     )
-
-
-def _near_in_request(task: WritingTask, slot: Slot) -> tuple[Incident, ...]:
-    """The request's incidents behind a slot whose own are of drafts, the nearest first.
-
-    They are those of its category and those in which the phrase of its dimension stands.
-    """
-    words = slot.property.name.partition(": ")[2]
-    found = [i for i in segment(task) if i.id in slot.asked or (words and words in i.text)]
-    return tuple(sorted(found, key=lambda incident: words not in incident.text))
 
 
 def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:

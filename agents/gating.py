@@ -5,15 +5,15 @@ shown to one.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from quillgraph.agents.checkers import Format, Language
 from quillgraph.agents.counts import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.language import UNDETERMINED, language_of
-from quillgraph.agents.measures import normalised
 from quillgraph.agents.meta import without_meta
+from quillgraph.agents.ngrams import ngrams, tokens
 from quillgraph.agents.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
 from quillgraph.agents.sentences import sentence_spans
 
@@ -28,6 +28,8 @@ MOST_REPEATED = 0.6
 
 MOST_PASTED = 0.5
 """Share of a text's 4-grams that may come from the criteria or the request."""
+
+GRAM = 4
 
 FEWEST_KEYWORDS = 8
 
@@ -44,18 +46,15 @@ def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
     own = without_meta(text)
     if not letter_count(text):
         return "no letters in it"
+    if not letter_count(own):
+        return "nothing but words about the text"
     if _letters(own) < SHORTEST and not _may_be_short(criteria_set):
-        if _letters(text) >= SHORTEST:
-            return "nothing but words about the text"
         return f"fewer than {SHORTEST} letters"
     if language := _wrong_language(own, criteria_set):
         return language
     if (share := repeated_share(text)) > MOST_REPEATED:
         return f"{share:.0%} of its lines or sentences have stood before"
-    rubric = (
-        f"{c.name}. {c.description} {' '.join(c.levels.values())}" for c in criteria_set.criteria
-    )
-    if (share := pasted_share(own, [request, *rubric])) > MOST_PASTED:
+    if (share := pasted_share(own, [request, *_rubric(criteria_set)])) > MOST_PASTED:
         return f"{share:.0%} of it is pasted from the request or the criteria"
     if _is_keyword_list(own) and not _may_be_list(criteria_set):
         return "a list of keywords"
@@ -71,15 +70,16 @@ def repeated_share(text: str) -> float:
 
 def pasted_share(text: str, sources: Sequence[str]) -> float:
     """Share of the text's 4-grams that stand in one of the sources; 0 for under four tokens."""
-    own = fourgrams(text)
-    known = {gram for source in sources for gram in fourgrams(source)}
+    own = ngrams(tokens(text), GRAM)
+    known = {gram for source in sources for gram in ngrams(tokens(source), GRAM)}
     return sum(gram in known for gram in own) / len(own) if own else 0.0
 
 
-def fourgrams(text: str) -> list[tuple[str, ...]]:
-    """Every run of four words; each Chinese or Japanese character is a word."""
-    words = re.findall(r"\w+", CJK.sub(r" \g<0> ", normalised(text)))
-    return list(zip(words, words[1:], words[2:], words[3:], strict=False))
+def _rubric(criteria_set: CriteriaSet) -> Iterator[str]:
+    """What may be pasted of the criteria: with the bands of the levels, and without them."""
+    for criterion in criteria_set.criteria:
+        yield f"{criterion.name}. {criterion.description} {' '.join(criterion.levels.values())}"
+        yield " ".join(f"{band}: {level}" for band, level in criterion.levels.items())
 
 
 def _letters(text: str) -> int:
@@ -90,7 +90,7 @@ def _repeated(parts: Sequence[str]) -> float:
     # two lines that are alike may be a refrain
     if len(parts) < 3:
         return 0.0
-    return 1 - len({normalised(part).strip() for part in parts}) / len(parts)
+    return 1 - len({tuple(tokens(part)) for part in parts}) / len(parts)
 
 
 def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from quillgraph.agents.asking import Role, ask_each
 from quillgraph.agents.domain import LEVELS, Criterion, Dropped, WritingTask
 from quillgraph.agents.expecting import expected_scores
-from quillgraph.agents.judgements import Missing, Verdict
+from quillgraph.agents.judgements import Missing, Verdict, judged
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, text
 from quillgraph.agents.sentences import sentence_spans
@@ -99,18 +99,16 @@ class PromptedJudge:
                 f"expected a text of at most {MOST_TEXT_CHARS:,} characters to judge, got "
                 f"{len(text):,}; judge its chapters one by one"
             )
-        exhibit = Exhibit.of(text)
+        exhibit, posed = Exhibit.of(text), judged(tuple(criteria))
         papers = await asyncio.gather(
             *(
                 _vote(task, exhibit, chunk, role, sample, self.samples)
                 for role in self.roles
                 for sample in range(self.samples)
-                for chunk in self._dealt(criteria, role, sample)
+                for chunk in self._dealt(posed, role, sample)
             )
         )
-        votes = [vote for cast, _ in papers for vote in cast]
-        lost = tuple(entry for _, dropped in papers for entry in dropped)
-        return _counted(criteria, exhibit, votes, lost)
+        return _counted(posed, exhibit, papers)
 
     def _dealt(
         self, criteria: Sequence[Criterion], role: Role, sample: int
@@ -174,6 +172,16 @@ class Vote:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What came of one call: the votes in it, and what of it was lost."""
+
+    asked: frozenset[str]
+    """Ids of the criteria that it was about."""
+    votes: tuple[Vote, ...]
+    dropped: tuple[Dropped, ...]
+
+
 async def _vote(
     task: WritingTask,
     exhibit: Exhibit,
@@ -181,7 +189,7 @@ async def _vote(
     role: Role,
     sample: int,
     samples: int,
-) -> tuple[list[Vote], tuple[Dropped, ...]]:
+) -> Paper:
     ids = {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
     expects = samples == 1 and capabilities_of(role.model).top_logprobs
     answers = await ask_each(
@@ -203,13 +211,20 @@ async def _vote(
         **({"top_logprobs": MOST_ALTERNATIVES} if expects else {}),
     )
     read = (alternatives_of(answers.reply) if answers.reply else None) or ()
-    means = dict(enumerate(expected_scores(read)))
+    means = expected_scores(read)
+    if len(means) != len(answers.items):
+        # not every score could be told from the rest of the reply
+        means = [None] * len(answers.items)
     # of two answers on one criterion the last stands
     last = {
-        entry["criterion"]: (entry, means.get(place))
-        for place, entry in enumerate(map(dict, answers.items))
+        entry["criterion"]: (entry, mean)
+        for entry, mean in zip(map(dict, answers.items), means, strict=True)
     }
-    return [_cast(ids[key], entry, mean) for key, (entry, mean) in last.items()], answers.dropped
+    return Paper(
+        asked=frozenset(criterion.id for criterion in criteria),
+        votes=tuple(_cast(ids[key], entry, mean) for key, (entry, mean) in last.items()),
+        dropped=answers.dropped,
+    )
 
 
 def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) -> Any:
@@ -241,20 +256,20 @@ def _cast(criterion: Criterion, entry: dict[str, Any], mean: float | None) -> Vo
 
 
 def _counted(
-    criteria: Sequence[Criterion],
-    exhibit: Exhibit,
-    votes: Sequence[Vote],
-    lost: tuple[Dropped, ...],
+    criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[Paper]
 ) -> Ballot:
     verdicts, missing = [], []
     for criterion in criteria:
-        mine = [vote for vote in votes if vote.criterion_id == criterion.id]
-        if mine:
-            verdicts.append(_verdict(mine, exhibit))
+        about = [paper for paper in papers if criterion.id in paper.asked]
+        votes = [v for paper in about for v in paper.votes if v.criterion_id == criterion.id]
+        if votes:
+            verdicts.append(_verdict(votes, exhibit))
         else:
-            said = lost[0].reason if lost else "no reply spoke of it"
+            lost = (entry.reason for paper in about for entry in paper.dropped)
+            said = next(lost, "no reply spoke of it")
             missing.append(Missing(criterion_id=criterion.id, reason=said))
-    return Ballot(tuple(verdicts), tuple(missing), lost)
+    dropped = tuple(entry for paper in papers for entry in paper.dropped)
+    return Ballot(tuple(verdicts), tuple(missing), dropped)
 
 
 def _verdict(votes: Sequence[Vote], exhibit: Exhibit) -> Verdict:

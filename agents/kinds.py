@@ -127,8 +127,9 @@ _VERSE = re.compile(
     re.IGNORECASE,
 )
 _PRACTICAL = re.compile(
-    r"\b(?:memos?|memorandum|e-?mail|notice|announcement|report|manual|instructions|minutes of|agenda"
-    r"|press release)\b|通知|公告|报告|备忘录|说明书|公文|纪要|申请书?|计划书|方案",
+    r"\b(?:memos?|memorandum|e-?mail|notice|announcement|report|manual|instructions"
+    r"|minutes of|agenda|press release)\b|通知|公告|报告|备忘录|说明书|公文|纪要|申请书?|计划书"
+    r"|方案",
     re.IGNORECASE,
 )
 _ONE_VOICE = re.compile(

@@ -79,13 +79,22 @@ def lenses(language: str) -> tuple[Lens, ...]:
 
 
 async def near(
-    text: str, among: Sequence[Lens], embeddings: Embeddings, count: int = SHORTLIST
+    text: str,
+    identity: str,
+    language: str,
+    embeddings: Embeddings,
+    count: int = SHORTLIST,
+    *,
+    among: Sequence[Lens] | None = None,
 ) -> tuple[Lens, ...]:
-    """Find the lenses that a passage calls for: by its cues, then by meaning.
+    """Find the lenses of an identity that a passage calls for: by its cues, then by meaning.
 
-    Lenses without a cue are left out where others have one, and those that want one anyway.
+    Lenses without a cue are left out where others have one. `among` narrows the choice.
     """
-    own = [lens for lens in among if not lens.only_cued or re.search(lens.cues, text, re.I)]
+    of_all = lenses(language) if among is None else among
+    own = [lens for lens in of_all if lens.identity == identity]
+    if not own:
+        return ()
     words = [f"{lens.name}: {lens.high.format(words='it')}" for lens in own]
     matrix = await vectors([text, *words], embeddings)
     cosine = matrix[1:] @ matrix[0]

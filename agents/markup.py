@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
 
 from quillgraph.agents.checkers import Format
 from quillgraph.agents.domain import Criterion
@@ -13,17 +13,25 @@ from quillgraph.agents.domain import Criterion
 MARKED = {"list", "numbered_list", "headings", "table"}
 """Forms of a text that live by their marks."""
 
-_TAG = re.compile(r"<[^<>]*>")
+_LINE_BREAK = re.compile(r"<br\s*/?>[^\S\n]*\n?", re.IGNORECASE)
+_BLOCK_END = re.compile(r"</(?:p|div|li|h[1-6])>\s*", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """Take the marks of Markdown and HTML off a text; words, lines and paragraphs stay.
+    """Take the marks of Markdown and HTML off a text; words, lines and indentation stay.
 
     Lists, bold type and headings win the favour of people and of judges alike
     (arXiv:2409.11704), so a judge does not get to see them. The dash or number that opens an item
-    of a list goes with them.
+    of a list goes with them; a line of speech behind a dash, or a year with a stop, stands alone
+    and is no list. Blocks that a blank line or a mark parted are parted by one blank line.
     """
-    return "\n\n".join(_blocks(_parser().parse(text)))
+    text = _BLOCK_END.sub("\n\n", _LINE_BREAK.sub("\n", text))
+    lines = re.split(r"\r\n?|\n", text)
+    whole, end = "", 0
+    for (start, stop), words in _blocks(SyntaxTreeNode(_parser().parse(text)), lines):
+        between = "" if not whole else "\n\n" if start > end else "\n"
+        whole, end = whole + between + words, stop
+    return whole
 
 
 def shown_to_judge(text: str, criteria: Sequence[Criterion]) -> str:
@@ -35,22 +43,52 @@ def shown_to_judge(text: str, criteria: Sequence[Criterion]) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    # an indented line is verse here, not code
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(["code", "entity"])
+    # an indented line is verse here, not code, and its indentation is meant; "[Mary]: Hello" is
+    # speech and no reference; tags are taken off where they stand
+    return (
+        MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+        .disable(["code", "entity", "reference", "html_block", "newline"])
+    )
 
 
-def _blocks(tokens: list[Token]) -> Iterator[str]:
-    for token in tokens:
-        words = ""
-        if token.type == "inline":
-            words = "".join(map(_said, token.children or []))
-        elif token.type in ("fence", "html_block"):
-            words = _TAG.sub("", token.content)
-        if words.strip():
-            yield words.strip()
+def _blocks(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[tuple[tuple[int, int], str]]:
+    """The blocks of words, each with the lines of the source that it stands on."""
+    if node.type == "inline":
+        found = _said(node).strip("\n")
+    elif node.type == "fence":
+        found = node.content.strip("\n")
+    elif node.type == "tr":
+        found = " ".join(words for child in node.children for _, words in _blocks(child, lines))
+    else:
+        for number, child in enumerate(node.children):
+            opens = _opening(node, child, lines) if number == 0 or node.is_root else ""
+            for place, words in _blocks(child, lines):
+                yield place, opens + words
+                opens = ""
+        return
+    if found.strip() and node.map:
+        yield node.map, found.rstrip()
 
 
-def _said(token: Token) -> str:
-    if token.type in ("softbreak", "hardbreak"):
+def _opening(node: SyntaxTreeNode, child: SyntaxTreeNode, lines: Sequence[str]) -> str:
+    """What the parser takes off the beginning of a block although it is no mark."""
+    if node.is_root and child.type == "paragraph" and child.map:
+        line = lines[child.map[0]]
+        return line[: len(line) - len(line.lstrip())]
+    if node.type == "list_item" and not _is_list(node.parent):
+        return f"{node.info}{node.markup} "
+    return ""
+
+
+def _is_list(node: SyntaxTreeNode | None) -> bool:
+    """Whether items are one: a first and a second, as `forms` has it too."""
+    return node is not None and len(node.children) > 1 and node.attrs.get("start", 1) in (0, 1)
+
+
+def _said(node: SyntaxTreeNode) -> str:
+    if node.type in ("softbreak", "hardbreak"):
         return "\n"
-    return "" if token.type == "html_inline" else token.content
+    if node.children:
+        return "".join(map(_said, node.children))
+    return "" if node.type in ("html_inline", "inline", "image") else node.content

@@ -44,8 +44,8 @@ _CLAUSES = re.compile(
     r"[,，:：]|\s(?=(?:and|but)\s+(?:do not|don['’]t|never|avoid|without|no|not)\b)", re.IGNORECASE
 )
 _ADVERBIAL = re.compile(
-    r"\s*(?:and\s+|but\s+)?(?:(?:at|in|on|for|by)\s[\w ]{0,24}?(?:end|ending|beginning|start|opening"
-    r"|lines?|sentences?|paragraphs?|stanzas?|words?|scenes?)|[在于]?(?:全?文|故事|小说|诗|信)?的?"
+    r"\s*(?:and\s+|but\s+)?(?:(?:at|in|on|for|by)\s[\w ]{0,24}?(?:end|ending|beginning|start"
+    r"|opening|lines?|sentences?|paragraphs?|stanzas?|words?|scenes?)|[在于]?(?:全?文|故事|小说|诗|信)?的?"
     r"(?:结尾|结局|收尾|末尾|开头|开篇|最后一?[句段行]|第一[句段行]|首[句段]|末[句段])[部处时中里上]?分?)\s*",
     re.IGNORECASE,
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -9,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from quillgraph.agents.comparing import vectors
 from quillgraph.agents.constraints import find_constraints, is_said_in_full
 from quillgraph.agents.domain import Incident, Property, Value, WritingTask
-from quillgraph.agents.kinds import circumstances, kind_of
+from quillgraph.agents.kinds import Circumstance, circumstances, kind_of
 from quillgraph.agents.lenses import Lens, lenses, near
 from quillgraph.agents.phrases import phrases, with_its_place
 from quillgraph.agents.segmenting import segment
@@ -96,12 +97,14 @@ async def readings_of(
             for lens in lenses(task.language)
             if kind_of(phrase) in lens.fits
         )
-    found = await near(incident.text, _apt(task, identity, free), embeddings)
-    if turned := readings(incident.text, found, free):
-        return turned
-    # cues may call for lenses that fit nothing here
-    apt = [lens for lens in _apt(task, identity, free) if not lens.only_cued]
-    return readings("", apt, free) or _at_a_loss(task, identity, free)
+    apt = _apt(task, identity, free, incident.text)
+    found = await near(incident.text, identity, task.language, embeddings, among=apt)
+    # a cue may call for a lens that is for no phrase near it
+    return (
+        readings(incident.text, found, free)
+        or readings(incident.text, apt, free)
+        or _at_a_loss(task, identity, free)
+    )
 
 
 RULES = ("ban", "edge")
@@ -117,15 +120,23 @@ def open_phrases(task: WritingTask, incident: Incident) -> list[str]:
     return left or list(every)
 
 
-def _apt(task: WritingTask, identity: str, words: Sequence[str]) -> list[Lens]:
+def _apt(task: WritingTask, identity: str, words: Sequence[str], cueing: str = "") -> list[Lens]:
     """The lenses of an identity that fit a phrase and are not ruled out by the request."""
     kinds = {kind_of(phrase) for phrase in words}
-    ruled_out = circumstances(task.request, find_constraints(segment(task)))
+    given = _circumstances(task)
     return [
         lens
         for lens in lenses(task.language)
-        if lens.identity == identity and kinds & {*lens.fits} and not ruled_out & {*lens.unless}
+        if lens.identity == identity
+        and not kinds.isdisjoint(lens.fits)
+        and given.isdisjoint(lens.unless)
+        and (not lens.only_cued or re.search(lens.cues, cueing, re.IGNORECASE))
     ]
+
+
+@lru_cache(maxsize=64)
+def _circumstances(task: WritingTask) -> frozenset[Circumstance]:
+    return circumstances(task.request, find_constraints(segment(task)))
 
 
 def _at_a_loss(task: WritingTask, identity: str, words: Sequence[str]) -> tuple[Reading, ...]:
@@ -147,8 +158,10 @@ async def known_and_new(
     seen = f"{incident.text} {incident.note}"
     known = (await closest(seen, demands, embeddings))[:KNOWN_READINGS]
     words = known[0].words
-    apt = [lens for lens in _apt(task, identity, [words]) if not lens.only_cued]
-    found = await near(incident.text, apt, embeddings, count=NEW_READINGS) if apt else ()
+    apt = _apt(task, identity, [words])
+    found = await near(
+        incident.text, identity, task.language, embeddings, count=NEW_READINGS, among=apt
+    )
     new = [Reading(lens=lens, words=words, cued=False) for lens in found]
     return (*known, *new)
 

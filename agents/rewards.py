@@ -1,7 +1,6 @@
 """One number for a text: its verdicts, its length and its repetitions (`algorithm.md` 6.3)."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from quillgraph.agents import measures
 from quillgraph.agents.counts import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged, text_hash, unit
-from quillgraph.agents.scripts import CJK
+from quillgraph.agents.ngrams import ngrams as ngrams
+from quillgraph.agents.ngrams import tokens as tokens
 from quillgraph.backends.errors import InputError
 
 SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05
@@ -25,9 +25,6 @@ LONGEST = 2
 plateau with its two slopes is LongWriter-Zero's (arXiv:2506.18841)."""
 
 GRAM = 4
-
-_BETWEEN_WORDS = re.compile(r"[\s—–…/|]+|--+")
-_MARKS_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +68,6 @@ def length_term(text: str, asked: LengthRange) -> float:
         return 1.0
     most = LONGEST * asked.hi
     return max(0.0, (most - length) / (most - asked.hi)) if asked.hi else 0.0
-
-
-def tokens(text: str) -> list[str]:
-    """Split a text into words, and Chinese and Japanese into characters, as `word_count` does.
-
-    Case, width and the marks around a word are folded away, so that equal words compare equal.
-    """
-    parts = _BETWEEN_WORDS.split(CJK.sub(r" \g<0> ", text))
-    words = (_MARKS_AROUND.sub("", measures.normalised(part)) for part in parts)
-    return [word for word in words if word]
-
-
-def ngrams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
-    """List the runs of `size` neighbouring words in order; none where there are fewer words."""
-    return list(zip(*(words[start:] for start in range(size)), strict=False))
 
 
 def repetition_term(text: str) -> float:

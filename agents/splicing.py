@@ -13,6 +13,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.meta import without_frame, without_meta
 from quillgraph.agents.prompting import render
 from quillgraph.agents.reflecting import Reflection
+from quillgraph.agents.scripts import is_cjk
 from quillgraph.agents.sentences import sentence_spans
 
 MOST_SENTENCES = 2
@@ -32,8 +33,11 @@ async def splice(
     Returns:
         The text with its new sentences; None where no edit points at a sentence.
     """
-    spans = {draft[a:b]: (a, b) for a, b in sentence_spans(draft)}
-    places = {spans[edit.quote]: edit for edit in edits if edit.quote and edit.quote in spans}
+    # of two sentences that are alike, and of two edits of one sentence, the first counts
+    spans = {draft[a:b]: (a, b) for a, b in reversed(sentence_spans(draft))}
+    places = {
+        spans[edit.quote]: edit for edit in reversed(edits) if edit.quote and edit.quote in spans
+    }
     if not places:
         return None
     new = await asyncio.gather(
@@ -67,6 +71,6 @@ async def _sentences(
     )
     said = without_meta(without_frame(str(reply.content)))
     sentences = [said[slice(*span)] for span in sentence_spans(said)]
-    # the last of several may have been cut
-    whole = sentences[:-1] if len(sentences) > MOST_SENTENCES else sentences
-    return " ".join(whole[:MOST_SENTENCES])
+    if reply.response_metadata.get("finish_reason") == "length":
+        sentences = sentences[:-1]
+    return ("" if is_cjk(said) else " ").join(sentences[:MOST_SENTENCES])

@@ -14,8 +14,6 @@ from quillgraph.agents.splicing import splice
 from quillgraph.backends.errors import ReplyError
 from quillgraph.backends.traces import TokenTrace, trace_of
 
-VOICE = "You are a careful professional author with an ear for detail."
-
 TRIES = 2
 """A text that is hardly there is asked for once more."""
 
@@ -99,7 +97,7 @@ async def _write(
     max_tokens: int,
 ) -> Written:
     messages = render(prompt, request=role.brief(task), **fields)
-    written = Written("", None)
+    best = Written("", None)
     for attempt in range(TRIES):
         reply = await say(
             role, messages, item=f"{item}/{attempt}", temperature=0.8, max_tokens=max_tokens
@@ -108,11 +106,12 @@ async def _write(
         if reply.response_metadata.get("finish_reason") == "length":
             said = up_to_last_sentence(said)
         written = Written(without_frame(said), trace_of(reply))
-        if len(written.text) >= SHORTEST:
+        best = max(best, written, key=lambda each: len(each.text))
+        if len(best.text) >= SHORTEST:
             break
-    if not written.text:
+    if not best.text:
         raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
-    return written
+    return best
 
 
 def _excerpts(precedents: Precedents) -> list[str]:

@@ -64,6 +64,8 @@ class Completion(BaseModel):
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int | None = None
+    """Tokens of the prompt that the engine had in its prefix cache; None if it does not say."""
     trace: TokenTrace | None = None
     alternatives: tuple[Position, ...] | None = None
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
@@ -160,6 +162,9 @@ class ChatBackend(BaseChatModel, ABC):
                 "input_tokens": completion.prompt_tokens,
                 "output_tokens": completion.completion_tokens,
                 "total_tokens": completion.prompt_tokens + completion.completion_tokens,
+                "input_token_details": {}
+                if completion.cached_tokens is None
+                else {"cache_read": completion.cached_tokens},
             },
             response_metadata={
                 "model_name": self.model,

@@ -218,6 +218,7 @@ class OpenAIChat(ChatBackend):
             finish_reason=choice.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
             trace=trace,
             alternatives=self._alternatives(read) if request.top_logprobs else None,
         )

@@ -42,11 +42,23 @@ class Choice(BaseModel):
     token_ids: tuple[int, ...] | None = None
 
 
+class PromptDetails(BaseModel):
+    """What the prompt's tokens were."""
+
+    cached_tokens: int | None = None
+
+
 class Usage(BaseModel):
     """How many tokens the server counted."""
 
     prompt_tokens: int
     completion_tokens: int
+    prompt_tokens_details: PromptDetails | None = None
+
+    @property
+    def cached_tokens(self) -> int | None:
+        """Tokens of the prompt that the server had in its cache; None if it does not say."""
+        return self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
 
 
 class Answer(BaseModel):

@@ -44,6 +44,8 @@ class CallRecord(BaseModel):
     model: str | None
     trace: TokenTrace | None
     prompt_tokens: int
+    cached_tokens: int | None = None
+    """Of them, those that the engine had in its prefix cache; None if it does not say."""
     completion_tokens: int
     requested: float
     """Unix time at which the graph asked, seconds."""
@@ -70,7 +72,8 @@ class Recorder(BaseCallbackHandler):
     def __init__(self, path: Path | None, run: str) -> None:
         super().__init__()
         self.run = run
-        self.calls = self.failed = self.prompt_tokens = self.completion_tokens = 0
+        self.calls = self.failed = 0
+        self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -134,6 +137,7 @@ class Recorder(BaseCallbackHandler):
             request_sha256=meta.get("request_sha256"),
             trace=trace_of(message) if message else None,
             prompt_tokens=usage["input_tokens"] if usage else 0,
+            cached_tokens=usage.get("input_token_details", {}).get("cache_read") if usage else None,
             completion_tokens=usage["output_tokens"] if usage else 0,
             started=meta.get("started"),
             latency_s=meta.get("latency_s"),
@@ -169,6 +173,7 @@ class Recorder(BaseCallbackHandler):
                 outcome["latency_s"] = time.time() - begun["requested"]
             record = CallRecord(**{**empty, **begun, **outcome})
             self.prompt_tokens += record.prompt_tokens
+            self.cached_tokens += record.cached_tokens or 0
             self.completion_tokens += record.completion_tokens
             if self._file:
                 self._append(record)

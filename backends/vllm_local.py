@@ -199,7 +199,7 @@ class VllmChat(ChatBackend):
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return _completion(request, prompt_ids, final.outputs[0])
+        return _completion(request, prompt_ids, final)
 
     def _render(self, request: ChatRequest) -> tuple[int, ...]:
         messages = [turn.model_dump() for turn in request.messages]
@@ -244,7 +244,8 @@ def _sampling(request: ChatRequest) -> Any:
     )
 
 
-def _completion(request: ChatRequest, prompt_ids: tuple[int, ...], output: Any) -> Completion:
+def _completion(request: ChatRequest, prompt_ids: tuple[int, ...], final: Any) -> Completion:
+    output = final.outputs[0]
     ids = tuple(output.token_ids)
     logprobs = tuple(
         min(0.0, step[token].logprob) for token, step in zip(ids, output.logprobs, strict=True)
@@ -255,6 +256,7 @@ def _completion(request: ChatRequest, prompt_ids: tuple[int, ...], output: Any) 
         finish_reason=reason,
         prompt_tokens=len(prompt_ids),
         completion_tokens=len(ids),
+        cached_tokens=final.num_cached_tokens,
         trace=TokenTrace(
             prompt_ids=prompt_ids, completion_ids=ids, logprobs=logprobs, finish_reason=reason
         ),

@@ -62,6 +62,7 @@ async def measure(request: str, study: Study) -> dict[str, Any]:
         "completion_tokens": recorder.completion_tokens,
         "seconds": round(time.perf_counter() - begun, 1),
         "names": [criterion.name for criterion in done.criteria],
+        "criteria_set": done.model_dump(mode="json"),
     }
 
 

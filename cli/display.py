@@ -13,6 +13,9 @@ from quillgraph.graphs.study import Grounding
 
 LONGEST_QUOTE = 90
 
+UNTRUSTED = "the validator did not put real drafts above degenerate texts"
+"""How the memo begins that says that the criteria could not be tried out."""
+
 
 def criteria_tree(state: Grounding) -> Tree:
     """Draw the criteria under the core, category by category, with their evidence."""
@@ -56,28 +59,48 @@ def criteria_markdown(state: Grounding) -> str:
 
 
 def summary(state: Grounding) -> str:
-    """Say in one line how the study went."""
+    """Say in a line how the study went, and in another if nothing stood the test."""
     stats = state["criteria_set"].stats
     rounds = len(stats["saturation"])
     ended = "saturated" if stats["saturated"] else "not saturated"
     dropped = sum(stats["dropped"].values())
     return (
-        f"{_counted(len(state['criteria']), 'criterion', 'criteria')} from "
-        f"{_counted(stats['codes'], 'code')} in "
-        f"{_counted(stats['categories'], 'category', 'categories')}; "
-        f"{stats['coverage']:.0%} of the request covered; "
-        f"{ended} after {_counted(rounds, 'round')} of coding"
-        + (f"; {_counted(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
+        f"{counted(len(state['criteria']), 'criterion', 'criteria')} from "
+        f"{counted(stats['codes'], 'code')} in "
+        f"{counted(stats['categories'], 'category', 'categories')}; "
+        f"{_covered(state)}; "
+        f"{ended} after {counted(rounds, 'round')} of coding"
+        + (f"; {counted(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
+        + _distrust(state)
+    )
+
+
+def _covered(state: Grounding) -> str:
+    clauses = sum(incident.source == "request" for incident in state["incidents"])
+    covered = round(state["criteria_set"].stats["coverage"] * clauses)
+    if covered == clauses:
+        return "every clause of the request has a criterion"
+    has = "has" if covered == 1 else "have"
+    return f"{covered} of {counted(clauses, 'clause')} of the request {has} a criterion"
+
+
+def _distrust(state: Grounding) -> str:
+    """Whether the model that tried the criteria out could not do so."""
+    if not any(memo.text.startswith(UNTRUSTED) for memo in state["memos"]):
+        return ""
+    return (
+        f"\ntried on {counted(len(state['drafts']), 'draft')}: the model could not tell them from "
+        "degenerate texts, so its scores refused nothing"
     )
 
 
 def reached(state: Grounding) -> str:
     """Say what a study that ended early has reached."""
     counts = [
-        _counted(len(state["incidents"]), "incident") if state.get("incidents") else "",
-        _counted(len(state["drafts"]), "draft") if state.get("drafts") else "",
-        _counted(len(state["codes"]), "code") if state.get("codes") else "",
-        _counted(len(state["categories"]), "category", "categories")
+        counted(len(state["incidents"]), "incident") if state.get("incidents") else "",
+        counted(len(state["drafts"]), "draft") if state.get("drafts") else "",
+        counted(len(state["codes"]), "code") if state.get("codes") else "",
+        counted(len(state["categories"]), "category", "categories")
         if state.get("categories")
         else "",
     ]
@@ -111,5 +134,6 @@ def _quote(incident: Incident) -> str:
     return f"“{short}” [{incident.id}]"
 
 
-def _counted(number: int, one: str, many: str | None = None) -> str:
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 code`, `2 codes`."""
     return f"{number} {one if number == 1 else many or one + 's'}"

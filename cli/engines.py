@@ -27,6 +27,11 @@ class Engines:
         """Each backend once."""
         return tuple({id(chat): chat for chat in (self.common, *self.roles.values())}.values())
 
+    def prints_here(self, role: str | None) -> bool:
+        """Whether the engine of a role, or of None any engine, runs on this machine's terminal."""
+        chats = self.chats if role is None else (self.roles.get(role, self.common),)
+        return any(not hasattr(chat, "base_url") for chat in chats)
+
     def cast(self, names: Sequence[str]) -> dict[str, ChatBackend]:
         """The backends of those roles among `names` that have one of their own."""
         return {name: chat for name, chat in self.roles.items() if name in names}

@@ -13,7 +13,7 @@ from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.judging import MOST_TEXT_CHARS
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
-from quillgraph.backends.errors import InputError
+from quillgraph.backends.errors import InputError, ReplyError
 from quillgraph.cli.engines import Engines, connected, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.reading import read_criteria, read_request, read_text
@@ -74,6 +74,9 @@ class Assessing:
         )
         watch.finished("settle")
         self.judgement, self.reward = found["judgement"], found["reward"]
+        if self.judgement.missing and not self.judgement.verdicts:
+            lost = found["dropped"][0].text if found["dropped"] else ""
+            raise ReplyError("a verdict on any criterion from the judge", lost)
 
     def keep(self, folder: RunFolder) -> None:
         """Write the judgement and the reward."""

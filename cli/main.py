@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from quillgraph.cli import options
+from quillgraph.cli.memory_app import memory_app
+from quillgraph.cli.models_app import models_app
 from quillgraph.cli.reporting import reporting
 
 app = typer.Typer(
@@ -18,9 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models_app = typer.Typer(help="Built-in models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-memory_app = typer.Typer(help="What episodes have left behind.", no_args_is_help=True)
 app.add_typer(memory_app, name="memory")
 
 EXIT_STATUSES = (
@@ -177,7 +177,7 @@ def judge(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Judge a text by a frozen set of criteria: scores with evidence, and the reward."""
+    """Judge a text by given criteria: scores with evidence, reward."""
     with reporting(debug=debug):
         from quillgraph.cli.judging import read_exhibit, run_judge
         from quillgraph.cli.settings import load_settings, parse_roles
@@ -236,112 +236,6 @@ def doctor(*, as_json: options.AsJson = False, debug: options.Debug = False) -> 
             show_findings(findings)
         if any(finding.state == "trouble" for finding in findings):
             raise typer.Exit(1)
-
-
-@models_app.command("pull")
-def pull_model(
-    name: Annotated[
-        str, typer.Argument(help="As `quillgraph models list` says it.", metavar="NAME")
-    ],
-    *,
-    debug: options.Debug = False,
-) -> None:
-    """Fetch a built-in model into the user's cache."""
-    with reporting(debug=debug):
-        from quillgraph.backends.models import pull
-
-        folder = pull(name, progress=lambda step: sys.stderr.write(f"{step}\n"))
-        sys.stdout.write(f"{folder}\n")
-
-
-@models_app.command("list")
-def list_models(*, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
-    """List the built-in models, and which of them are here."""
-    with reporting(debug=debug):
-        from dataclasses import asdict
-
-        from quillgraph.backends.models import installed
-
-        models = installed()
-        if as_json:
-            rows = [asdict(model) for model in models]
-            sys.stdout.write(json.dumps(rows, default=str) + "\n")
-            return
-        for model in models:
-            where = model.path if model.pulled else "not pulled"
-            size = f"{model.size_mb} MB"
-            row = f"{model.name:13} {model.use:10} {size:>7}  {model.licence:10} {where}"
-            sys.stdout.write(f"{row}\n")
-
-
-MemoryPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--path",
-        help="Memory file; default: QUILLGRAPH_MEMORY, or one in the user's data directory.",
-        metavar="FILE",
-    ),
-]
-Genre = Annotated[str | None, typer.Option(help="Only what is of this genre.", metavar="GENRE")]
-ItemId = Annotated[str, typer.Argument(help="As `quillgraph memory list` says it.", metavar="ID")]
-
-
-@memory_app.command("list")
-def list_memory(
-    *,
-    genre: Genre = None,
-    path: MemoryPath = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
-    """List the lessons and entries that are remembered."""
-    with reporting(debug=debug):
-        from quillgraph.cli import memory
-
-        memory.list_memory(path, genre=genre, as_json=as_json)
-
-
-@memory_app.command("show")
-def show_memory(
-    item_id: ItemId,
-    *,
-    path: MemoryPath = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
-    """Show one lesson or entry in full."""
-    with reporting(debug=debug):
-        from quillgraph.cli import memory
-
-        memory.show_item(path, item_id, as_json=as_json)
-
-
-@memory_app.command("forget")
-def forget_memory(
-    item_id: ItemId, *, path: MemoryPath = None, debug: options.Debug = False
-) -> None:
-    """Forget one lesson or entry."""
-    with reporting(debug=debug):
-        from quillgraph.cli import memory
-
-        memory.forget_item(path, item_id)
-
-
-@memory_app.command("export")
-def export_memory(
-    file: Annotated[
-        Path | None, typer.Argument(help="Where to; default: stdout.", metavar="FILE")
-    ] = None,
-    *,
-    genre: Genre = None,
-    path: MemoryPath = None,
-    debug: options.Debug = False,
-) -> None:
-    """Write all that is remembered as JSON."""
-    with reporting(debug=debug):
-        from quillgraph.cli import memory
-
-        memory.export_memory(path, file, genre=genre)
 
 
 def main() -> None:

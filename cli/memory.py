@@ -13,6 +13,7 @@ from rich.text import Text
 from quillgraph.agents.lessons import Lesson, MemoryEntry
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.cli.settings import load_settings
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs.memory import Memory, excerpt
 from quillgraph.graphs.memory_file import default_path
@@ -25,7 +26,7 @@ FIRST_WORDS = 12
 
 def list_memory(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     """List lessons and entries, a line each; `as_json` leaves the texts of entries out."""
-    if path is None and not default_path().exists():
+    if path is None and not _file(path).exists():
         if as_json:
             _write_json({"lessons": [], "entries": []})
         else:
@@ -101,7 +102,7 @@ def export_memory(path: Path | None, file: Path | None, *, genre: str | None) ->
 
 
 def _with_memory(path: Path | None, use: Callable[[Memory], Awaitable[T]]) -> T:
-    file = path or default_path()
+    file = _file(path)
     # a command that only looks leaves no file behind
     if not file.exists():
         raise ConfigError(
@@ -115,6 +116,11 @@ def _with_memory(path: Path | None, use: Callable[[Memory], Awaitable[T]]) -> T:
             return await use(memory)
 
     return asyncio.run(opened())
+
+
+def _file(path: Path | None) -> Path:
+    """The file that is named, or the one that `quillgraph write` remembers in."""
+    return path.expanduser() if path else load_settings(None).memory or default_path()
 
 
 def _show_lessons(lessons: tuple[Lesson, ...]) -> None:

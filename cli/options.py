@@ -5,6 +5,17 @@ from typing import Annotated
 
 import typer
 
+
+def _number(said: str) -> int | float | str:
+    """Read a number; what is none is left for the settings to refuse in their words."""
+    for kind in (int, float):
+        try:
+            return kind(said)
+        except ValueError:
+            continue
+    return said
+
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 
@@ -27,14 +38,21 @@ Embeddings = Annotated[
     str | None, typer.Option(help="minilm (default), lexical or a model folder.", metavar="NAME")
 ]
 Drafts = Annotated[
-    int | None, typer.Option(help="Drafts to sample and read, 0 to 16; default 4.", metavar="N")
+    int | None,
+    typer.Option(
+        parser=_number, help="Drafts to sample and read, 0 to 16; default 4.", metavar="N"
+    ),
 ]
 DraftTokens = Annotated[
-    int | None, typer.Option(help="Longest sampled draft, in tokens; default 160.", metavar="N")
+    int | None,
+    typer.Option(
+        parser=_number, help="Longest sampled draft, in tokens; default 160.", metavar="N"
+    ),
 ]
 Seed = Annotated[
     int | None,
     typer.Option(
+        parser=_number,
         help="Equal seeds ask the same with the same seeds; default 0. An engine that batches "
         "may still round one reply another way.",
         metavar="N",
@@ -44,13 +62,18 @@ Out = Annotated[
     Path | None,
     typer.Option(help="New folder to keep the run in; default runs/<time>-<slug>.", metavar="DIR"),
 ]
-MaxCalls = Annotated[int | None, typer.Option(help="Most model calls.", metavar="N")]
+MaxCalls = Annotated[
+    int | None, typer.Option(parser=_number, help="Most model calls.", metavar="N")
+]
 MaxTokensTotal = Annotated[
-    int | None, typer.Option(help="Most tokens, prompts and replies together.", metavar="N")
+    int | None,
+    typer.Option(parser=_number, help="Most tokens, prompts and replies together.", metavar="N"),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option(help="Most seconds, counted from when the model is up.", metavar="S"),
+    typer.Option(
+        parser=_number, help="Most seconds, counted from when the model is up.", metavar="S"
+    ),
 ]
 Config = Annotated[
     Path | None,
@@ -68,13 +91,18 @@ CriteriaFile = Annotated[
         metavar="FILE",
     ),
 ]
-Rounds = Annotated[int | None, typer.Option(help="Most revisions; default 3.", metavar="N")]
+Rounds = Annotated[
+    int | None, typer.Option(parser=_number, help="Most revisions; default 3.", metavar="N")
+]
 TextTokens = Annotated[
-    int | None, typer.Option(help="Longest text, in tokens; default 512.", metavar="N")
+    int | None,
+    typer.Option(parser=_number, help="Longest text, in tokens; default 512.", metavar="N"),
 ]
 Samples = Annotated[
     int | None,
-    typer.Option(help="Votes of the judge on each criterion; default 2.", metavar="N"),
+    typer.Option(
+        parser=_number, help="Votes of the judge on each criterion; default 2.", metavar="N"
+    ),
 ]
 MemoryFile = Annotated[
     Path | None,

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from quillgraph.backends import Recorder
 
+STOPPING = "stopping … (Ctrl-C again stops at once)"
+
 
 def plain_console(file: TextIO) -> Console:
     """Make a console that prints words as they are: paths stay whole, brackets stay brackets."""
@@ -96,8 +98,9 @@ class Watch:
 
     def stopping(self) -> None:
         """Say that the run has been told to stop, and does."""
-        self._progress.update(self._bar, description="stopping")
-        self._say("stopping")
+        self._progress.update(self._bar, description=STOPPING)
+        if not self._said.is_terminal:
+            self._said.print(STOPPING, style="dim")
 
     def _say(self, doing: str) -> None:
         if not self._said.is_terminal:

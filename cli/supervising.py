@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Protocol
 
-from quillgraph.backends import Recorder
+from quillgraph.backends import Recorder, read_records
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
 from quillgraph.cli.engine_log import engines_print_to
 from quillgraph.cli.engines import Engines
@@ -57,7 +57,7 @@ def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float
         except BaseException as error:
             said.print(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
             _end(work, folder, recorder, error)
-            if isinstance(error, BackendError) and log.stat().st_size:
+            if _is_engines_own(error, engines, folder) and log.stat().st_size:
                 raise type(error)(f"{error}; the engine's own words are in {log}") from error
             raise
         folder.finish("done", **_usage(recorder))
@@ -88,6 +88,16 @@ async def _run(
             if not limit.expired():
                 raise
             raise BudgetReached(f"the {time:g} s of the run are over; raise --timeout") from error
+
+
+def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -> bool:
+    """Whether an engine whose words are in the log failed, and not a server elsewhere."""
+    if not isinstance(error, BackendError):
+        return False
+    told = f"{type(error).__name__}: {error}"
+    calls = read_records(folder.path / "calls.jsonl")
+    # what fails without a call fails on starting
+    return engines.prints_here(next((call.role for call in calls if call.error == told), None))
 
 
 def _end(work: Work, folder: RunFolder, recorder: Recorder, error: BaseException) -> None:

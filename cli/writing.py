@@ -9,13 +9,14 @@ from typing import Any
 
 from rich.console import Console
 
-from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
+from quillgraph.agents.lessons import Lesson
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.criteria import STAGES as STUDY_STAGES
 from quillgraph.cli.criteria import Studying
-from quillgraph.cli.display import criteria_tree
+from quillgraph.cli.display import counted, criteria_tree
 from quillgraph.cli.engines import Engines, connected, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.retelling import attempts_told, outcome, recalled_told
@@ -47,15 +48,17 @@ class Writing:
     criteria_set: CriteriaSet | None
     study: Studying | None
     """The search for criteria; None where they were given."""
-    attempts: list[Attempt]
-    episode: Episode | None = None
+    so_far: Episode | None = None
+    """The finished episode, or what one that was ended early has come to."""
+    lessons: tuple[Lesson, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
     @classmethod
     def of(cls, task: WritingTask, settings: Settings, given: CriteriaSet | None) -> "Writing":
         """Begin with the task, and with criteria if some were given."""
         budget = Budget(settings.max_calls, settings.max_tokens_total)
         study = None if given else Studying.of(task, settings, budget)
-        return cls(task, settings, budget, given, study, [])
+        return cls(task, settings, budget, given, study)
 
     @property
     def stages(self) -> Mapping[str, str]:
@@ -88,9 +91,9 @@ class Writing:
                 samples=settings.samples,
             )
             await self._loop(workshop, recorder, watch)
-        assert self.episode is not None
-        if not self.episode.is_complete:
-            raise BudgetReached(f"{self.episode.stopped}; the best text so far is kept")
+        assert self.so_far is not None
+        if not self.so_far.is_complete:
+            raise BudgetReached(f"{self.so_far.stopped}; the best text so far is kept")
 
     async def _loop(self, workshop: Workshop, recorder: Recorder, watch: Watch) -> None:
         assert self.criteria_set is not None
@@ -111,8 +114,25 @@ class Writing:
                     self._take(written or {})
 
     def _take(self, written: dict[str, Any]) -> None:
-        self.attempts += written.get("attempts", [])
-        self.episode = written.get("episode", self.episode)
+        self.lessons = written.get("lessons", self.lessons)
+        self.dropped += tuple(written.get("dropped", ()))
+        if "attempts" in written:
+            self.so_far = self._unfinished(written["attempts"], written["best"])
+        self.so_far = written.get("episode", self.so_far)
+
+    def _unfinished(self, new: list[Attempt], best: int) -> Episode:
+        """What the episode is if it ends here and now."""
+        assert self.criteria_set is not None
+        return Episode(
+            task=self.task,
+            criteria_set=self.criteria_set,
+            lessons=self.lessons,
+            attempts=(*(self.so_far.attempts if self.so_far else ()), *new),
+            best=best,
+            stopped="the run ended before the loop did",
+            is_complete=False,
+            dropped=self.dropped,
+        )
 
     def keep(self, folder: RunFolder) -> None:
         """Write the study, each attempt with its judgement, and the episode."""
@@ -120,17 +140,17 @@ class Writing:
             self.study.keep(folder)
         elif self.criteria_set:
             folder.write_json("criteria.json", self.criteria_set)
-        if self.attempts:
-            folder.write_lines("attempts.jsonl", self.attempts)
-            folder.write_lines("judgements.jsonl", [a.judgement for a in self.attempts])
-        if self.episode:
-            folder.write_json("episode.json", self.episode)
-            folder.write_text("text.txt", self.episode.text + "\n")
+        if self.so_far:
+            attempts = self.so_far.attempts
+            folder.write_lines("attempts.jsonl", attempts)
+            folder.write_lines("judgements.jsonl", [each.judgement for each in attempts])
+            folder.write_json("episode.json", self.so_far)
+            folder.write_text("text.txt", self.so_far.text + "\n")
 
     def reached(self) -> str:
         """Say how many texts there are, or how far the criteria came."""
-        if self.attempts:
-            return f"reached: {len(self.attempts)} texts"
+        if self.so_far:
+            return f"reached: {counted(len(self.so_far.attempts), 'text')}"
         return self.study.reached() if self.study else "reached: nothing yet"
 
 
@@ -154,22 +174,22 @@ def run_write(
     try:
         supervise(work, engines, folder, timeout=settings.timeout)
     finally:
-        if work.episode:
+        if work.so_far:
             _show(work, folder, as_json=as_json)
         said.print(f"run folder: {folder.path}", style="dim")
 
 
 def _show(work: Writing, folder: RunFolder, *, as_json: bool) -> None:
-    assert work.episode is not None
+    assert work.so_far is not None
     if as_json:
-        shown = {"run": str(folder.path), "episode": work.episode.model_dump(mode="json")}
+        shown = {"run": str(folder.path), "episode": work.so_far.model_dump(mode="json")}
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
         return
     console = Console()
     if work.study:
         console.print(criteria_tree(work.study.state))
-    console.print(recalled_told(work.episode), attempts_told(work.episode), sep="\n")
-    console.print(outcome(work.episode))
+    console.print(recalled_told(work.so_far), attempts_told(work.so_far), sep="\n")
+    console.print(outcome(work.so_far))
 
 
 def _drawn() -> str:

@@ -1,6 +1,8 @@
 """LangGraph state graphs that wire the roles; each module has a `build()`."""
 
+from quillgraph.graphs.episode import Episode
 from quillgraph.graphs.registry import GRAPHS, build
 from quillgraph.graphs.study import ROLES, Grounding, Study
+from quillgraph.graphs.workshop import Workshop
 
-__all__ = ["GRAPHS", "ROLES", "Grounding", "Study", "build"]
+__all__ = ["GRAPHS", "ROLES", "Episode", "Grounding", "Study", "Workshop", "build"]

@@ -11,16 +11,21 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
+from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.writing import Precedents, write_draft
-from quillgraph.backends.errors import BudgetReached
+from quillgraph.backends.errors import BudgetReached, ConfigError, InputError, ReplyError
 from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.workshop import Workshop
 
 
+UNPAID = "best of n"
+"""Stage of what was dropped because a budget was spent."""
+
+
 class Contest(TypedDict):
-    """What the graph starts from: give `tokens`, or the number of drafts as `n`."""
+    """What the graph starts from: give `tokens` or, as `n`, the number of drafts."""
 
     task: WritingTask
     criteria_set: CriteriaSet
@@ -69,7 +74,8 @@ JUDGING = judging.build().compile()
 
 
 async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
-    """Write one draft and judge it; one that the budget does not reach for is left out."""
+    """Write one draft and judge it; what cannot be written is left out, what cannot be judged
+    stays without a reward."""
     studio, number = runtime.context, state["number"]
     try:
         written = await write_draft(
@@ -79,17 +85,25 @@ async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
             number=number,
             max_tokens=studio.text_tokens,
         )
-        found = await JUDGING.ainvoke(
-            judging.Submission(
-                task=state["task"], criteria_set=state["criteria_set"], text=written.text
-            ),
-            context=studio,
-        )
-    except BudgetReached as error:
+    except (BudgetReached, ReplyError) as error:
         if number == 0:
             raise
-        lost = Dropped(stage="best of n", agent="writer", reason=str(error), text=f"draft {number}")
+        lost = _unpaid(number, "writer", error)
+        if isinstance(error, ReplyError):
+            lost = lost_reply("draft", studio.writer, error)
         return {"attempts": [], "dropped": [lost]}
+    submission = judging.Submission(
+        task=state["task"], criteria_set=state["criteria_set"], text=written.text
+    )
+    dropped = []
+    try:
+        found = await JUDGING.ainvoke(submission, context=studio)
+        dropped = found.get("dropped", [])
+    except BudgetReached as error:
+        found = judging.unjudged(submission, studio.judge.name, str(error))
+        dropped = [_unpaid(number, "judge", error)]
+    except InputError as error:
+        found = judging.unjudged(submission, studio.judge.name, str(error))
     attempt = Attempt(
         number=number,
         parent=None,
@@ -99,11 +113,21 @@ async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
         decision="drawn",
         trace=written.trace,
     )
-    return {"attempts": [attempt], "dropped": found.get("dropped", [])}
+    return {"attempts": [attempt], "dropped": dropped}
 
 
 async def draw_first(state: Contest, runtime: Runtime[Workshop]) -> FirstDrawn:
-    """Draw the first draft, and take note of what it costs."""
+    """Draw the first draft, and take note of what it costs.
+
+    Raises:
+        ConfigError: If it is not said how many drafts, or how many tokens.
+    """
+    given = [number for name in ("tokens", "n") if (number := state.get(name)) is not None]
+    if len(given) != 1 or int(str(given[0])) < 1:
+        raise ConfigError(
+            "expected either n or tokens, of 1 or more, got "
+            f"n={state.get('n')} and tokens={state.get('tokens')}"
+        )
     budget = runtime.context.writer.budget
     before = budget.tokens
     first = OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=0)
@@ -111,17 +135,27 @@ async def draw_first(state: Contest, runtime: Runtime[Workshop]) -> FirstDrawn:
 
 
 def draw_more(state: BestOfN) -> list[Send] | str:
-    """As many more drafts as the tokens, or the number, allow."""
-    more = (state.get("n") or 1) - 1
-    tokens = state.get("tokens")
+    """As many more drafts as the tokens, or the number, allow.
+
+    Raises:
+        ConfigError: If drafts are to cost tokens, and the backend does not count them.
+    """
+    if _budgets(state):
+        return "choose"
+    tokens, drafts = state.get("tokens"), state.get("n") or 1
     if tokens is not None:
-        more = max(0, tokens // max(1, state["spent"]) - 1)
+        if not state["spent"]:
+            raise ConfigError(
+                "the writer's backend counts no tokens, so drafts for a number of tokens cannot be "
+                "drawn; give n, the number of drafts"
+            )
+        drafts = tokens // state["spent"]
     sends = [
         Send(
             "draw",
             OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=number),
         )
-        for number in range(1, more + 1)
+        for number in range(1, drafts)
     ]
     return sends or "choose"
 
@@ -133,14 +167,16 @@ def choose(state: BestOfN) -> Winner:
         attempt.model_copy(update={"number": place}) for place, attempt in enumerate(drawn)
     )
     best = min(attempts, key=_rank)
+    ended = _budgets(state)
+    number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
     return {
         "episode": Episode(
             task=state["task"],
             criteria_set=state["criteria_set"],
             attempts=attempts,
             best=best.number,
-            stopped=f"{len(attempts)} drafts were drawn",
-            is_complete=not any(entry.stage == "best of n" for entry in state.get("dropped", [])),
+            stopped=f"{number}, then {ended[0]}" if ended else number,
+            is_complete=not ended,
             dropped=tuple(state.get("dropped", ())),
         )
     }
@@ -157,6 +193,15 @@ def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
     graph.add_edge("draw", "choose")
     graph.add_edge("choose", END)
     return graph
+
+
+def _unpaid(number: int, agent: str, error: Exception) -> Dropped:
+    return Dropped(stage=UNPAID, agent=agent, reason=str(error), text=f"draft {number}")
+
+
+def _budgets(state: BestOfN) -> list[str]:
+    """Which budgets ended the drawing."""
+    return [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]
 
 
 def _rank(attempt: Attempt) -> tuple[int, bool, float]:

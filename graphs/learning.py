@@ -62,7 +62,10 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
 
 
 def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
-    """The attempts as entries of memory; times and places of an episode make their ids."""
+    """The attempts as entries of memory; times and places of an episode make their ids.
+
+    A text that was never judged leaves none: nobody knows whether it stood up to anything.
+    """
     task, names = lived["task"], _names(lived["criteria_set"])
     stem = f"{now}-{task.request_hash[:8]}"
     return [
@@ -89,6 +92,7 @@ def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
             created=now,
         )
         for attempt in lived["attempts"]
+        if attempt.reward.value is not None
     ]
 
 
@@ -119,9 +123,10 @@ def contrast_of(lived: Lived) -> Contrast | None:
 
 
 def _kind(attempt: Attempt, best: int) -> Literal["success", "error", "revision"]:
-    if attempt.number == best:
-        return "success"
-    return "error" if attempt.decision == "refused" else "revision"
+    # what was turned away before a judge is no example, though nothing better was found
+    if attempt.decision == "refused" or attempt.judgement.gate:
+        return "error"
+    return "success" if attempt.number == best else "revision"
 
 
 def _names(criteria_set: CriteriaSet) -> dict[str, str]:

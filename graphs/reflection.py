@@ -20,7 +20,7 @@ from quillgraph.agents.judgements import Judgement, Reward, judged
 from quillgraph.agents.lessons import Lesson
 from quillgraph.agents.reflecting import Plan, Reflection, plan, reflect, weakest
 from quillgraph.agents.writing import Precedents, revise, write_draft
-from quillgraph.backends.errors import BudgetReached, ReplyError
+from quillgraph.backends.errors import BudgetReached, InputError, ReplyError
 from quillgraph.backends.traces import TokenTrace
 from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, Episode
@@ -197,7 +197,7 @@ async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> Text | E
 
 
 async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
-    """Judge the text; one that nobody can pay for any more stays unjudged."""
+    """Judge the text; one that is too long, or that nobody can pay for, stays unjudged."""
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
     )
@@ -210,9 +210,11 @@ async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
         return {
             "judgement": unread["judgement"],
             "reward": unread["reward"],
-            "stopped": str(error),
-            "is_complete": False,
+            **_budget_spent(error),
         }
+    except InputError as error:
+        unread = judging.unjudged(submission, runtime.context.judge.name, str(error))
+        return {"judgement": unread["judgement"], "reward": unread["reward"]}
     return {
         "judgement": found["judgement"],
         "reward": found["reward"],

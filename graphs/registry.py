@@ -14,6 +14,9 @@ GRAPHS = {
     "axial_coding": "codes into categories with poles and relations",
     "selective_coding": "core category, storyline and tiers",
     "criteria_writing": "criteria written, tried out and repaired",
+    "judging": "one text: gate, checks, verdicts and reward",
+    "reflection": "draft, judge, reflect, revise: accepted or rolled back",
+    "best_of_n": "drafts side by side, of which the best is taken",
 }
 """Name to what the graph does; each is a module of this package with a `build()`."""
 

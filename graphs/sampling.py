@@ -115,8 +115,8 @@ def _foreign_language(drawn: Draft, task: WritingTask) -> str | None:
 
 
 FEWEST_LETTERS = 80
-"""Letters from which on a draft's language can be told. Of pieces of English documentation of 40,
-60, 80 and 120 characters 4 in 439, 1 in 297, 0 in 225 and 0 in 153 were taken for something else."""
+"""Letters from which on a draft's language can be told. Of pieces of English documentation of
+40, 60, 80 and 120 characters 4 in 439, 1 in 297, 0 in 225 and 0 in 153 were taken for another."""
 
 
 def build() -> StateGraph[Sampling, Study, Request, Sample]:

@@ -46,6 +46,12 @@ HOLDS: list[tuple[dict[str, object], str]] = [
         "## Introduction\nx\n## A\ny\n## B\nz\n## Conclusion\nw",
     ),
     ({"type": "section_count", "min": 2, "max": 2}, "一、背景\n内容。\n二、展望\n内容。"),
+    ({"type": "list_count", "min": 3, "max": 3}, "Drill:\n\n- one\n- two\n- three\n\nThanks."),
+    ({"type": "list_count", "min": 3, "max": 3}, "• 一\n• 二\n• 三"),
+    ({"type": "list_count", "min": 3, "max": 3}, "1. one\n2. two\n3. three"),
+    # what is indented below an item is part of it
+    ({"type": "list_count", "min": 2, "max": 2}, "- one\n  - a\n  - b\n- two"),
+    ({"type": "list_count", "min": 2, "max": 2}, "1. one\n   - a\n   - b\n   - c\n2. two"),
     ({"type": "classical_verse", "lines": 4, "characters": 5}, QUATRAIN),
     ({"type": "classical_verse", "lines": 4}, QUATRAIN),
     ({"type": "must_include", "terms": ["lighthouse", "LAMP"]}, STORY),
@@ -100,6 +106,16 @@ VIOLATED: list[tuple[dict[str, object], str, str]] = [
         "expected exactly 4 sections with a heading, got 1 or 2",
     ),
     (
+        {"type": "list_count", "min": 3, "max": 3},
+        "- one\n- two\n- three\n- four",
+        "expected exactly 3 list items, got 4",
+    ),
+    (
+        {"type": "list_count", "min": 3, "max": 3},
+        "One, two and three - all in a row.",
+        "expected exactly 3 list items, got 0",
+    ),
+    (
         {"type": "classical_verse", "lines": 4, "characters": 7},
         QUATRAIN,
         "expected 7 characters in each verse, got [5, 5, 5, 5]",
@@ -132,6 +148,7 @@ DEMANDS_PRESENCE: list[dict[str, object]] = [
     {"type": "paragraph_count", "min": 1},
     {"type": "stanza_count", "min": 1},
     {"type": "section_count", "min": 1},
+    {"type": "list_count", "min": 1},
     {"type": "classical_verse", "lines": 4},
     {"type": "must_include", "terms": ["a"]},
     {"type": "must_include", "any_of": ["a", "b"]},

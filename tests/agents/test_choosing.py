@@ -33,7 +33,8 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.lenses import IDENTITIES
-from quillgraph.agents.readings import demanded
+from quillgraph.agents.readings import demanded, readings_of
+from quillgraph.agents.segmenting import segment
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ReplyError
@@ -70,7 +71,7 @@ async def test_a_coding_is_the_reading_that_was_chosen(
         EMBEDDINGS,
     )
     assert chosen.label == "Subject: lighthouse keeper"
-    assert chosen.gloss == "keeps “lighthouse keeper” at the centre from start to finish"
+    assert chosen.gloss == "keeps “lighthouse keeper” at the centre"
     assert (chosen.lens, chosen.words) == ("subject", "lighthouse keeper")
     assert (chosen.evidence, chosen.coder, chosen.confidence) == (("i1",), "auditor", CUED)
     # what may be chosen is what was shown
@@ -397,7 +398,7 @@ def test_poles_in_free_words_are_quoted_and_those_of_lenses_are_not(
     dimension = Property(name="-", low_pole="drags", high_pole="flows", is_clause=is_clause)
     assert clauses(dimension, language) == (low, high)
     assert worded_levels(dimension, language, pitfall=False)["1-2"] == (
-        f"全文{low}。" if language == "zh" else f"The text {low} throughout."
+        f"全文{low}。" if language == "zh" else f"Throughout, the text {low}."
     )
 
 
@@ -431,10 +432,13 @@ async def test_what_the_request_calls_for_comes_before_what_it_might_mean() -> N
 
 async def test_where_one_clause_calls_for_a_lens_the_others_demand_nothing() -> None:
     task = WritingTask(
-        request="Tell of a lonely keeper.\nHe polishes brass lamps every day.", language="en"
+        request="Tell of a keeper's lonely grief.\nHe polishes brass lamps every day.",
+        language="en",
     )
     found = await demanded(task, "reader", EMBEDDINGS)
-    assert [(reading.lens.id, reading.words) for reading in found] == [("feeling", "lonely keeper")]
+    assert [(reading.lens.id, reading.words) for reading in found] == [
+        ("feeling", "keeper's lonely grief")
+    ]
 
 
 async def test_what_code_can_check_is_no_demand_beside_others() -> None:
@@ -461,3 +465,65 @@ async def test_any_request_that_is_not_blank_demands_something_of_every_reader(t
     task = WritingTask(request=text, language="zh" if "的" in text else "en")
     for identity in IDENTITIES:
         assert await demanded(task, identity, EMBEDDINGS)
+
+
+# --- what no reader would accept is not offered ----------------------------------------------
+
+
+async def offers(request: str, language: str = "en") -> dict[str, set[str]]:
+    """The readings of each incident of a request, of all three readers, by its text."""
+    task = WritingTask(request=request, language=language)
+    return {
+        incident.text: {
+            reading.dimension.name
+            for identity in IDENTITIES
+            for reading in await readings_of(task, incident, identity, EMBEDDINGS)
+        }
+        for incident in segment(task)
+    }
+
+
+async def test_a_toast_in_four_lines_has_no_dialogue_and_no_will_of_its_own() -> None:
+    found = await offers("A wedding toast for two rival bakers, in four lines")
+    toast = found["A wedding toast for two rival bakers,"]
+    assert {"Form: wedding toast", "Audience: two rival bakers"} <= toast
+    assert not any(name.startswith(("Dialogue", "Character: wedding")) for name in toast)
+
+
+async def test_a_memo_without_jokes_is_neither_funny_nor_lived_through() -> None:
+    found = await offers(
+        "A short, dry office memo that announces a fire drill on Friday at 10 am, in three bullet "
+        "points, no jokes."
+    )
+    [memo, ban] = found.values()
+    assert {"Clarity: fire drill", "Form: dry office memo", "Room: short"} <= memo
+    lenses_of_memo = {name.partition(":")[0] for name in memo}
+    assert not lenses_of_memo & {"Humour", "First-hand knowledge", "Rhythm", "Imagery", "Meaning"}
+    assert "Room: dry office memo" not in memo
+    # what code counts is left out, the ban is left
+    assert ban == {"Restraint: no jokes"}
+
+
+async def test_a_ban_on_the_ending_keeps_its_place_and_what_stands_before_it_is_read_too() -> None:
+    found = await offers(
+        "写一封家书，不超过300字，第一人称，语气克制，写父亲在码头送别儿子去当兵，结尾不要抒情。",
+        "zh",
+    )
+    [letter, manner, scene] = found.values()
+    assert "体裁: 家书" in letter
+    assert not any("第一人称" in name or "300字" in name for name in letter | manner)
+    assert {"克制: 结尾不要抒情", "人物: 父亲"} <= scene
+    assert "克制: 不要抒情" not in scene
+
+
+async def test_a_place_that_a_comma_cut_off_is_given_back_to_the_ban() -> None:
+    found = await offers("Write of the sea. In the last line, do not say what he feels.")
+    whole = {"Restraint: In the last line, do not say what he feels"}
+    assert [found[text] for text in found][1:] == [whole, whole]
+
+
+async def test_a_demand_on_the_end_is_kept_or_not_and_not_spread_over_the_text() -> None:
+    found = await offers("Write a tale of the sea.\nThe story should end with a question.")
+    assert found["The story should end with a question."] == {
+        "Start and end: The story should end with a question"
+    }

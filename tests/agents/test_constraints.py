@@ -65,6 +65,14 @@ LENGTHS: list[tuple[str, dict[str, object]]] = [
     ("Write a summary of the plot in five sentences.", count("sentence", 5, 5)),
     ("Write a ballad with six stanzas.", count("stanza", 6, 6)),
     ("Write an article divided into four chapters.", count("section", 4, 4)),
+    ("Write a memo in three bullet points.", count("list", 3, 3)),
+    ("Summarise the plan in 5 bullet points.", count("list", 5, 5)),
+    ("Announce the drill in three bullets.", count("list", 3, 3)),
+    ("Give me four bullet points on tides.", count("list", 4, 4)),
+    ("Write a notice with at most six short bullet points.", count("list", None, 6)),
+    ("A dry memo, in three bullet points, no jokes.", count("list", 3, 3)),
+    ("写一份通知，用三个要点", count("list", 3, 3)),
+    ("请分为5个要点介绍这本书", count("list", 5, 5)),
     ("须分为场景介绍、细节分析、历史对照、设计评价四个部分。", count("section", 4, 4)),
     ("写一篇散文，分4-5个自然段，语言朴实", count("paragraph", 4, 5)),
     (
@@ -132,6 +140,12 @@ MANNERS: list[tuple[str, dict[str, object]]] = [
 ]
 
 NO_DEMANDS = [
+    "Write a story about a sheriff with three bullets in his chest.",
+    "Write a western in which three bullets hit the saloon.",
+    "Each section should have three bullet points.",
+    "The memo had three bullet points; write a reply.",
+    "这篇文章有三个要点，写一篇书评。",
+    "每段写两个要点。",
     "Write three haiku about spring.",
     "Write a story that includes a sonnet.",
     "Not in the first person, please.",

@@ -396,11 +396,53 @@ async def test_a_small_writer_words_the_criterion_by_its_poles_and_chooses_the_e
     role = role_of({"evidence": ["d1.n2"]}, chooses=True)
     made = await write_criterion(task, slot(), incidents, role, storyline="-")
     assert (made.name, made.description) == ("depth", "The text is full of depth.")
-    assert made.levels["9-10"] == "The text is full of depth from first to last."
+    assert made.levels["9-10"] == "From first to last the text is full of depth."
     # what the request says is evidence by right
     assert made.evidence == ("i1", "d1.n2")
     schema: Any = asked[0].json_schema
     assert schema["properties"]["evidence"]["items"]["enum"] == ["d1.n1", "d1.n2"]
+
+
+@pytest.fixture
+def of_a_draft(slot: Callable[..., Slot]) -> Slot:
+    """A slot whose own incidents are notes; its category rests on two of the request."""
+    made = slot()
+    prop = made.property.model_copy(update={"name": "Feeling: pale moon"})
+    return made.model_copy(update={"property": prop, "asked": ("i1", "i2")})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cited"),
+    [
+        # none of the request chosen: the clause in which the phrase stands is added, in front
+        (["d1.n1"], ("i2", "d1.n1")),
+        (["d1.n1", "i1"], ("i1", "d1.n1")),
+    ],
+)
+async def test_a_criterion_that_drafts_alone_speak_of_rests_on_the_request_too(
+    of_a_draft: Slot,
+    incident: Callable[..., Incident],
+    role_of: Callable[..., Role],
+    asked: list[ChatRequest],
+    chosen: list[str],
+    cited: tuple[str, ...],
+) -> None:
+    task = WritingTask(request="Write a story of the sea.\nLet the pale moon speak.", language="en")
+    role = role_of({"evidence": chosen}, chooses=True)
+    made = await write_criterion(task, of_a_draft, [incident("d1.n1")], role, storyline="-")
+    assert made.evidence == cited
+    schema: Any = asked[0].json_schema
+    # those of the request are offered first, the nearest before the others
+    assert schema["properties"]["evidence"]["items"]["enum"] == ["i2", "i1", "d1.n1"]
+
+
+def test_a_slot_knows_what_of_the_request_its_category_rests_on(
+    category: MakeCategory, code: MakeCode
+) -> None:
+    only = category("k1", ["c1", "c2"])
+    codes = [code("c1", evidence=("d1.n1", "i3")), code("c2", evidence=("i1", "i3"))]
+    slots, _ = plan([only], codes, {"k1": "essential"}, hard=0, language="en")
+    assert {slot.asked for slot in slots} == {("i3", "i1")}
 
 
 async def test_a_small_writer_is_not_asked_where_only_the_request_speaks(
@@ -442,9 +484,9 @@ async def test_a_small_writer_words_chinese_criteria_in_chinese(
         (
             "en",
             "The text shows this: “is full of depth”.",
-            "The text shows this: “is full of depth” from first to last.",
+            "From first to last the text shows this: “is full of depth”.",
             "The text avoids a fault: it shows this: “lacks depth”.",
-            "The text shows this: “lacks depth” throughout.",
+            "Throughout, the text shows this: “lacks depth”.",
         ),
         (
             "zh",

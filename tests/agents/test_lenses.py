@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.anchors import worded_levels
+from quillgraph.agents.domain import LEVELS
+from quillgraph.agents.kinds import Kind
 from quillgraph.agents.lenses import IDENTITIES, SHORTLIST, Lens, lenses, near
 from quillgraph.agents.readings import MOST_READINGS, PHRASES_PER_LENS, readings
 from quillgraph.backends.embeddings import LexicalEmbeddings
@@ -129,18 +133,18 @@ def test_a_phrase_may_hold_the_cue_itself(by_id: dict[str, Lens]) -> None:
 
 
 def test_without_a_cue_a_lens_is_turned_on_the_first_phrases(by_id: dict[str, Lens]) -> None:
-    found = readings("one two three", [by_id["humour"]], ["one", "two", "three"])
+    found = readings("one two three", [by_id["meaning"]], ["one", "two", "three"])
     assert [(r.words, r.cued) for r in found] == [("one", False), ("two", False)]
     assert len(found) == PHRASES_PER_LENS
 
 
 def test_a_phrase_from_elsewhere_is_never_cued(by_id: dict[str, Lens]) -> None:
-    found = readings("a funny thing", [by_id["humour"]], ["lighthouse"])
+    found = readings("a moral thing", [by_id["meaning"]], ["lighthouse"])
     assert [(r.words, r.cued) for r in found] == [("lighthouse", False)]
 
 
 def test_readings_are_offered_once_and_not_without_end(by_id: dict[str, Lens]) -> None:
-    lens = by_id["humour"]
+    lens = by_id["meaning"]
     assert len(readings("x", [lens, lens], ["one", "one"])) == 1
     assert len(readings("x", list(by_id.values()), ["one", "two"])) == MOST_READINGS
 
@@ -165,3 +169,61 @@ async def test_near_asks_for_the_passage_first(placed: Callable[..., Embeddings]
     assert seen[0] == "xyz"
     assert len(seen) == 1 + len(editors)
     assert np.all(["{words}" not in text for text in seen])
+
+
+# --- levels ----------------------------------------------------------------------------------
+
+SCOPE = {
+    "en": (
+        r"throughout|in most places|in some places|in others|in more than one place|in one place"
+        r"|nowhere|from first to last|from the first line to the last|from start to finish"
+        r"|all the way through|in every \w+|again and again|once\b|always|never|everywhere"
+        r"|without doubt|by and large|in part\b|after the first lines"
+    ),
+    "zh": (
+        r"全文|自始至终|从头到尾|始终|多数地方|有的地方|不止一处|只有一处|每一句|每一段|时断时续|哪怕"
+        r"|一下子|处处|无疑|大体上|就一部分而言|就另一部分而言|在一定程度上"
+    ),
+}
+"""Phrases that say where, how often or how far."""
+
+
+@pytest.mark.parametrize("pitfall", [False, True])
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+@pytest.mark.parametrize("words", ["lighthouse", "do not end with a moral"])
+def test_no_clause_of_a_level_says_twice_how_far_it_goes(
+    tongue: str, pitfall: bool, words: str
+) -> None:
+    for lens in lenses(tongue):
+        dimension = lens.of(words)
+        for pole in (dimension.low_pole, dimension.high_pole):
+            assert not re.search(SCOPE[tongue], pole, re.IGNORECASE), pole
+        levels = worded_levels(dimension, tongue, pitfall=pitfall)
+        assert tuple(levels) == LEVELS
+        assert len(set(levels.values())) == 5
+        for level in levels.values():
+            halves = re.split("[;；]", level)
+            assert all(len(re.findall(SCOPE[tongue], h, re.I)) <= 1 for h in halves), level
+
+
+@pytest.mark.parametrize("lens", EVERY)
+def test_only_a_spread_lens_is_graded_by_places_and_a_rule_by_doubt(lens: Lens) -> None:
+    tongue = "en" if lens.name.isascii() else "zh"
+    levels = worded_levels(lens.of("X"), tongue, pitfall=False)
+    by_places = re.search("Throughout|全文", levels["1-2"]) is not None
+    assert by_places == (lens.levels == "spread")
+    assert (lens.levels == "rule") == (lens.fits == ("ban",))
+
+
+# --- what a lens fits ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_something_fits_every_kind_of_phrase(kind: Kind) -> None:
+    assert any(kind in lens.fits for lens in lenses("en"))
+
+
+def test_a_lens_is_turned_on_what_it_fits_alone(by_id: dict[str, Lens]) -> None:
+    found = readings("xyz", [by_id["character"]], ["wedding toast", "two rival bakers"])
+    assert [reading.words for reading in found] == ["two rival bakers"]
+    assert readings("xyz", [by_id["character"]], ["wedding toast"]) == ()

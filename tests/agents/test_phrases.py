@@ -1,10 +1,20 @@
 """Phrases of a passage."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.phrases import LONGEST_EN, LONGEST_ZH, is_negated, phrases
+from quillgraph.agents.phrases import (
+    LONGEST_EN,
+    LONGEST_RULE_EN,
+    LONGEST_RULE_ZH,
+    LONGEST_ZH,
+    is_negated,
+    is_placed,
+    phrases,
+)
 
 PIECES = st.lists(
     st.sampled_from(
@@ -56,14 +66,26 @@ def test_phrases_stay_short_and_the_longest_come_first(text: str, language: str)
     assert sorted(found, key=len, reverse=True) == list(found)
     if language == "zh":
         # a title in quotation marks may be longer
-        assert all(len(phrase) <= max(LONGEST_ZH, 20) for phrase in found)
+        rules = [phrase for phrase in found if is_negated(phrase)]
+        assert all(len(phrase) <= LONGEST_RULE_ZH for phrase in rules)
+        assert all(len(p) <= max(LONGEST_ZH, 20) for p in found if p not in rules)
     elif "“" not in text and "《" not in text:
-        assert all(len(phrase.split()) <= LONGEST_EN + 2 for phrase in found)
+        rules = [phrase for phrase in found if is_negated(phrase)]
+        assert all(len(phrase.split()) <= LONGEST_RULE_EN for phrase in rules)
+        assert all(len(p.split()) <= LONGEST_EN + 2 for p in found if p not in rules)
 
 
 @given(PIECES, LANGUAGES)
-def test_a_negated_passage_is_one_phrase(text: str, language: str) -> None:
-    if is_negated(text):
+def test_no_phrase_is_what_is_left_of_a_denial(text: str, language: str) -> None:
+    # "shout" of "don’t shout" would ask for the opposite
+    for phrase in phrases(text, language, most=20):
+        if re.search("shout|sleeps|押韵", phrase):
+            assert is_negated(phrase)
+
+
+@given(PIECES, LANGUAGES)
+def test_a_negated_clause_is_one_phrase(text: str, language: str) -> None:
+    if is_negated(text) and not re.search(r"[,.，。\n]", text):
         assert len(phrases(text, language)) == 1
 
 
@@ -88,7 +110,7 @@ def test_english_phrases_lie_between_function_words(text: str, found: tuple[str,
     ("text", "found"),
     [
         ("请写一首关于大海的诗，语言优美", ("语言优美", "大海")),
-        ("描写故乡的冬天和母亲", ("描写故乡", "冬天", "母亲")),
+        ("描写故乡的冬天和母亲", ("故乡", "冬天", "母亲")),
     ],
 )
 def test_chinese_phrases_lie_between_function_words(text: str, found: tuple[str, ...]) -> None:
@@ -118,7 +140,9 @@ def test_a_title_is_a_phrase_though_it_holds_function_words() -> None:
 
 def test_a_chinese_prohibition_is_kept_whole() -> None:
     assert phrases("不要直接写出悲伤。", "zh") == ("不要直接写出悲伤",)
-    assert phrases("避免使用任何形容词或者副词以及成语", "zh") == ("避免使用任何形容词或者副词以",)
+    assert phrases("避免使用任何形容词或者副词以及成语", "zh") == (
+        "避免使用任何形容词或者副词以及成语",
+    )
 
 
 @pytest.mark.parametrize("text", ["a knotted rope", "nothing but sea", "noble", "写一首诗"])
@@ -129,3 +153,33 @@ def test_words_that_only_look_like_a_negation_are_none(text: str) -> None:
 def test_the_most_phrases_may_be_fewer() -> None:
     text = "red door, blue window, green garden, white fence"
     assert phrases(text, "en", most=2) == ("green garden", "blue window")
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        (
+            "写父亲在码头送别儿子去当兵，结尾不要抒情。",
+            "zh",
+            ("码头送别儿子去当兵", "结尾不要抒情", "父亲"),
+        ),
+        ("Set it in a lighthouse, no jokes.", "en", ("lighthouse", "no jokes")),
+        # what follows a denial may be denied too
+        ("no jokes, puns or irony", "en", ("no jokes, puns or irony",)),
+        ("In the last line, do not name him.", "en", ("In the last line, do not name him",)),
+        ("Let it end with a question.", "en", ("Let it end with a question",)),
+        ("a tower at the end of the world", "en", ("end of the world", "tower")),
+        ("announces a fire drill", "en", ("fire drill",)),
+    ],
+)
+def test_a_rule_keeps_the_word_that_says_where(
+    text: str, language: str, found: tuple[str, ...]
+) -> None:
+    assert phrases(text, language) == found
+
+
+def test_a_long_ban_keeps_where_and_not() -> None:
+    text = "The whole of this long and winding text that you write must at the end carry no moral"
+    # 18 words are cut to what begins with the place
+    assert phrases(text, "en") == ("at the end carry no moral",)
+    assert is_placed(text)

@@ -136,3 +136,38 @@ async def test_a_note_on_a_sentence_that_is_not_there_is_dropped_and_counted() -
     state = await sampled(House(two_sentences, [*NOTES[:1], {"sentence": "s7", "note": "no"}]), 1)
     assert [i.text for i in state["incidents"]] == ["The sea was calm."]
     assert [(d.stage, d.agent) for d in state["dropped"]] == [("observation", "observer")]
+
+
+ENGLISH = (
+    "The sea was calm and the keeper slept. Nobody knew how long the night would be, or whether "
+    "the lamp would last until the morning."
+)
+
+
+async def sampled_for(request: str, language: str, text: str) -> dict[str, Any]:
+    house = House(lambda _: text, NOTES[:1])
+    study = Study.of(ScriptedChat(reply=house), LexicalEmbeddings(), drafts=1)
+    start: Any = {"task": WritingTask(request=request, language=language)}
+    graph = sampling.build().compile()
+    return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
+
+
+async def test_a_draft_in_another_language_is_dropped_counted_and_not_read() -> None:
+    state = await sampled_for("写一封家书。", "zh", ENGLISH)
+    assert state["drafts"] == []
+    assert state["incidents"] == []
+    [lost] = state["dropped"]
+    assert (lost.stage, lost.agent, lost.reason) == ("sampling", "sampler", "written in en")
+    assert lost.text == ENGLISH.strip()
+
+
+async def test_a_draft_in_the_language_that_was_asked_for_is_kept() -> None:
+    # 24 Chinese characters say as much as 72 letters, 32 as much as 96
+    chinese = "海很平静，守塔人睡着了，谁也不知道这一夜会有多长。灯亮着。海鸥也睡着了，风停了。"
+    assert (await sampled_for("写一封家书。", "zh", chinese))["drafts"]
+    assert (await sampled_for("Write a story in Chinese.", "en", chinese))["drafts"]
+    assert not (await sampled_for("Write a story.", "en", chinese))["drafts"]
+
+
+async def test_a_draft_too_short_to_tell_its_language_is_kept() -> None:
+    assert (await sampled_for("写一封家书。", "zh", "The sea was calm." + " It spoke."))["drafts"]

@@ -1,0 +1,188 @@
+"""Is a judged text read once? Prefix-cache hits, calls, tokens and time of both judging modes.
+
+Run: python benchmarks/judge_prefix.py
+Judges 8 texts under 7 criteria each, one criterion a call and 7 in one shuffled call, on an
+in-process vLLM engine with its own counters on, and stores what the engine counted in
+benchmarks/results/. Beside the hit rate stands the highest that the engine's blocks allow: each
+block of a prompt read once, however often it comes. Agreement of the modes is Spearman's over all
+pairs of text and criterion.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.runnables.config import var_child_runnable_config
+
+from quillgraph.agents import Criterion, Role, WritingTask, writing_task
+from quillgraph.agents.domain import LEVELS
+from quillgraph.agents.judging import Ballot, Exhibit, PromptedJudge
+from quillgraph.agents.writing import Precedents, write_draft
+from quillgraph.backends import Budget, Recorder
+from quillgraph.backends.models import resolve
+from quillgraph.backends.vllm_local import VllmChat
+
+RESULTS = Path(__file__).parent / "results"
+REQUEST = "A story of about two hundred words on a lighthouse keeper who has lost her watch."
+ASPECTS = {
+    "Place": "the lighthouse can be seen, heard and touched",
+    "Loss": "the lost watch matters more with every line",
+    "Character": "the keeper wants something and does something about it",
+    "Mood": "one mood holds from the first line to the last",
+    "Economy": "no word could be taken out",
+    "Surprise": "something happens that one did not expect and then believes",
+    "Ending": "the last line changes what the first one meant",
+}
+HOW_MUCH = ("hardly at all", "here and there", "in half of it", "nearly everywhere", "everywhere")
+
+
+def criteria() -> list[Criterion]:
+    """Seven criteria with levels."""
+    return [
+        Criterion(
+            id=f"k{number}", name=name, description=f"In the text, {what}.", kind="soft",
+            tier="important", weight=0.7, category_id=None, evidence=("i1",),
+            levels={band: f"{what}: {much}" for band, much in zip(LEVELS, HOW_MUCH, strict=True)},
+        )
+        for number, (name, what) in enumerate(ASPECTS.items(), 1)
+    ]  # fmt: skip
+
+
+def counters() -> dict[str, float]:
+    """What the engine has counted: tokens it looked up in its prefix cache, and those found."""
+    from vllm.v1.metrics.reader import get_metrics_snapshot
+
+    wanted = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
+    found: dict[str, float] = dict.fromkeys(wanted, 0.0)
+    for metric in get_metrics_snapshot():
+        if metric.name in wanted:
+            found[metric.name] += metric.value
+    return found
+
+
+def highest_hit_rate(prompts: list[list[int]], block: int) -> float:
+    """Share of tokens in leading whole blocks that have come before, as the cache can know them."""
+    known: set[tuple[int, ...]] = set()
+    hits = 0
+    for prompt in prompts:
+        # at least one token is computed, or there would be nothing to sample from
+        ends = range(block, len(prompt), block)
+        whole = [tuple(prompt[:end]) for end in ends]
+        hits += block * sum(prefix in known for prefix in whole)
+        known.update(whole)
+    return hits / sum(map(len, prompts))
+
+
+def block_size(model: VllmChat) -> int:
+    """How many tokens the engine caches at a time."""
+    return int(model._engine.vllm_config.cache_config.block_size)
+
+
+async def measure(
+    task: WritingTask, texts: list[str], model: VllmChat, per_call: int
+) -> tuple[dict[str, Any], list[Ballot]]:
+    """Judge all texts at once in one mode; what the engine counted, and the ballots."""
+    budget = Budget()
+    judge = PromptedJudge((Role("judge", model, 7, budget),), 1, criteria_per_call=per_call)
+    # what the other mode has left in the cache is none of this one's merit
+    await model._engine_loop().run(model._engine.reset_prefix_cache())
+    record = Path(tempfile.mkdtemp()) / "calls.jsonl"
+    before, begun = counters(), time.perf_counter()
+    with Recorder(record, run="judge_prefix") as recorder:
+        heard = var_child_runnable_config.set({"callbacks": [recorder]})
+        ballots = await asyncio.gather(*(judge.judge(task, text, criteria()) for text in texts))
+        var_child_runnable_config.reset(heard)
+    seconds = time.perf_counter() - begun
+    calls = map(json.loads, record.read_text(encoding="utf-8").splitlines())
+    prompts = [call["trace"]["prompt_ids"] for call in calls]
+    after = counters()
+    queries, hits = (after[name] - before[name] for name in before)
+    verdicts = sum(len(ballot.verdicts) for ballot in ballots)
+    return {
+        "criteria_per_call": per_call,
+        "calls": budget.calls,
+        "verdicts": verdicts,
+        "missing": sum(len(ballot.missing) for ballot in ballots),
+        "prompt_tokens": int(queries),
+        "cached_tokens": int(hits),
+        "hit_rate": round(hits / queries, 4),
+        "highest_hit_rate": round(highest_hit_rate(prompts, block_size(model)), 4),
+        "block": block_size(model),
+        "prompt_tokens_per_verdict": round(queries / verdicts, 1),
+        "computed_tokens_per_verdict": round((queries - hits) / verdicts, 1),
+        "seconds_per_verdict": round(seconds / verdicts, 4),
+        "seconds": round(seconds, 2),
+    }, list(ballots)
+
+
+def agreement(one: list[Ballot], several: list[Ballot]) -> dict[str, float | None]:
+    """How far the modes agree, over the pairs of text and criterion that both have scored."""
+    pairs = [
+        (left.score, right.score)
+        for a, b in zip(one, several, strict=True)
+        for left in a.verdicts
+        for right in b.verdicts
+        if left.criterion_id == right.criterion_id
+    ]
+    left, right = np.asarray(pairs).T
+    return {
+        "pairs": len(pairs),
+        # a judge that gives everything the same score ranks nothing
+        "spearman": round(float(np.corrcoef(_ranks(left), _ranks(right))[0, 1]), 3)
+        if len(set(left)) > 1 and len(set(right)) > 1
+        else None,
+        "within_one_point": round(float(np.mean(np.abs(left - right) <= 1)), 3),
+        "mean_difference": round(float(np.mean(left - right)), 3),
+    }
+
+
+def _ranks(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Ranks, ties sharing their mean."""
+    order = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(order[2])
+    return (ends - (order[2] - 1) / 2)[order[1]]
+
+
+async def main() -> None:
+    """Write the texts, judge them in both modes, print and store."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--model", default="smollm2-135m")
+    arguments.add_argument("--texts", type=int, default=8)
+    asked = arguments.parse_args()
+    model = VllmChat(
+        model=resolve(asked.model), max_concurrency=64, engine_options={"disable_log_stats": False}
+    )
+    await model.start()
+    task = writing_task(REQUEST)
+    role = Role("writer", model, 7)
+    drafts = await asyncio.gather(
+        *(
+            write_draft(task, Precedents(), role, number=number, max_tokens=260)
+            for number in range(asked.texts)
+        )
+    )
+    texts = [draft.text for draft in drafts]
+    one, votes = await measure(task, texts, model, 1)
+    seven, joint = await measure(task, texts, model, len(ASPECTS))
+    result = {
+        "model": asked.model,
+        "device": platform.processor() or platform.machine(),
+        "texts": len(texts),
+        "mean_sentences": round(float(np.mean([len(Exhibit.of(t).sentences) for t in texts])), 1),
+        "modes": [one, seven],
+        "agreement": agreement(votes, joint),
+    }
+    await model.aclose()
+    print(json.dumps(result, indent=1))
+    name = f"judge_prefix-{asked.model.replace('/', '_')}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
