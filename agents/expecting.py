@@ -1,4 +1,4 @@
-"""A score read as an expectation over the tokens that it could have been (G-Eval, arXiv:2303.16634).
+"""A score read as an expectation over the tokens it could have been (G-Eval, arXiv:2303.16634).
 
 A sampled score of 7 hides whether the judge hesitated between 6 and 8. Where the engine tells how
 probable the other tokens were, the mean over them says more with the same call.
@@ -29,17 +29,15 @@ def expected_scores(positions: Sequence[Position]) -> list[float | None]:
     Returns:
         One number from 1 to 10 for each score; None where it cannot be read.
     """
-    reply, starts = "", {}
+    reply, starts = "", dict[int, int]()
     for place, position in enumerate(positions):
         starts[len(reply)] = place
         reply += position.text
     found = []
     for match in _SCORE.finditer(reply):
         # blanks before the digit may be part of its token
-        place = next(
-            (starts[at] for at in range(match.end(), match.start(), -1) if at in starts), None
-        )
-        found.append(None if place is None else _expectation(positions, place))
+        at = next((at for at in range(match.end(), match.start(), -1) if at in starts), None)
+        found.append(None if at is None else _expectation(positions, starts[at]))
     return found
 
 

@@ -12,7 +12,7 @@ from quillgraph.agents.checkers import Format, Language
 from quillgraph.agents.counts import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.language import UNDETERMINED, language_of
-from quillgraph.agents.meta import without_meta
+from quillgraph.agents.meta import without_frame, without_meta
 from quillgraph.agents.ngrams import ngrams, tokens
 from quillgraph.agents.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
 from quillgraph.agents.sentences import sentence_spans
@@ -56,7 +56,7 @@ def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
         return f"{share:.0%} of its lines or sentences have stood before"
     if (share := pasted_share(own, [request, *_rubric(criteria_set)])) > MOST_PASTED:
         return f"{share:.0%} of it is pasted from the request or the criteria"
-    if _is_keyword_list(own) and not _may_be_list(criteria_set):
+    if _is_keyword_list(without_frame(text)) and not _may_be_list(criteria_set):
         return "a list of keywords"
     return None
 
@@ -106,6 +106,9 @@ def _is_keyword_list(text: str) -> bool:
     words = re.sub(r"[.。]\s*$", "", text.strip())
     items = [item for item in re.split(r"[,，、;；|]", words) if item.strip()]
     if len(items) < FEWEST_KEYWORDS or re.search(r"[.!?。！？]", words):
+        return False
+    # a line to every other item is verse
+    if 2 * len(words.splitlines()) >= len(items):
         return False
     return median(len(item.split()) + len(CJK.findall(item)) // 3 for item in items) <= 2
 

@@ -255,9 +255,7 @@ def _cast(criterion: Criterion, entry: dict[str, Any], mean: float | None) -> Vo
     return Vote(criterion.id, score, evidence, reason)
 
 
-def _counted(
-    criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[Paper]
-) -> Ballot:
+def _counted(criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[Paper]) -> Ballot:
     verdicts, missing = [], []
     for criterion in criteria:
         about = [paper for paper in papers if criterion.id in paper.asked]

@@ -25,10 +25,9 @@ def plain(text: str) -> str:
     of a list goes with them; a line of speech behind a dash, or a year with a stop, stands alone
     and is no list. Blocks that a blank line or a mark parted are parted by one blank line.
     """
-    text = _BLOCK_END.sub("\n\n", _LINE_BREAK.sub("\n", text))
-    lines = re.split(r"\r\n?|\n", text)
+    tree, lines = _parsed(_BLOCK_END.sub("\n\n", _LINE_BREAK.sub("\n", text)))
     whole, end = "", 0
-    for (start, stop), words in _blocks(SyntaxTreeNode(_parser().parse(text)), lines):
+    for (start, stop), words in _blocks(tree, lines):
         between = "" if not whole else "\n\n" if start > end else "\n"
         whole, end = whole + between + words, stop
     return whole
@@ -52,6 +51,25 @@ def _parser() -> MarkdownIt:
     )
 
 
+def _parsed(text: str) -> tuple[SyntaxTreeNode, list[str]]:
+    """Parse a text, a mark that opens no list of two items taken for words."""
+    tree, lines = SyntaxTreeNode(_parser().parse(text)), re.split(r"\r\n?|\n", text)
+    items = [node for node in tree.walk() if node.type == "list_item" and not _is_list(node.parent)]
+    # of several on one line the first is the outermost
+    alone = {item.map[0]: item for item in reversed(items) if item.map}
+    if not alone:
+        return tree, lines
+    for number, item in alone.items():
+        mark = item.info + item.markup
+        lines[number] = lines[number].replace(mark, f"{item.info}\\{item.markup}", 1)
+    return _parsed("\n".join(lines))
+
+
+def _is_list(node: SyntaxTreeNode | None) -> bool:
+    """Whether items are one: a first and a second, as `forms` has it too."""
+    return node is not None and len(node.children) > 1 and node.attrs.get("start", 1) in (0, 1)
+
+
 def _blocks(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[tuple[tuple[int, int], str]]:
     """The blocks of words, each with the lines of the source that it stands on."""
     if node.type == "inline":
@@ -61,29 +79,19 @@ def _blocks(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[tuple[tuple[
     elif node.type == "tr":
         found = " ".join(words for child in node.children for _, words in _blocks(child, lines))
     else:
-        for number, child in enumerate(node.children):
-            opens = _opening(node, child, lines) if number == 0 or node.is_root else ""
-            for place, words in _blocks(child, lines):
-                yield place, opens + words
-                opens = ""
+        for child in node.children:
+            yield from _blocks(child, lines)
         return
     if found.strip() and node.map:
-        yield node.map, found.rstrip()
+        yield node.map, _indentation(node, lines[node.map[0]]) + found.rstrip()
 
 
-def _opening(node: SyntaxTreeNode, child: SyntaxTreeNode, lines: Sequence[str]) -> str:
-    """What the parser takes off the beginning of a block although it is no mark."""
-    if node.is_root and child.type == "paragraph" and child.map:
-        line = lines[child.map[0]]
-        return line[: len(line) - len(line.lstrip())]
-    if node.type == "list_item" and not _is_list(node.parent):
-        return f"{node.info}{node.markup} "
-    return ""
-
-
-def _is_list(node: SyntaxTreeNode | None) -> bool:
-    """Whether items are one: a first and a second, as `forms` has it too."""
-    return node is not None and len(node.children) > 1 and node.attrs.get("start", 1) in (0, 1)
+def _indentation(node: SyntaxTreeNode, line: str) -> str:
+    """The blanks that the parser takes off the first line of a paragraph."""
+    outer = node.parent
+    if outer is None or outer.type != "paragraph" or outer.level:
+        return ""
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _said(node: SyntaxTreeNode) -> str:

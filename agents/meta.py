@@ -17,7 +17,9 @@ _LABEL = (
 
 _ASSURANCES = (
     rf"{_YES}[.!,:]*$",
-    rf"{_YES}[,!.]?\s+(?:i\b|i['’]|let me|happy to)[^.!?]*\b(?:help|happy|writ\w+|{_TEXT})\b",
+    rf"{_YES}[,!.]?\s+(?:i['’]ll|i will|i can|let me)\b[^.!?]*\b(?:help|writ\w+|{_TEXT})\b",
+    rf"(?:{_YES}[,!.]?\s+)?(?:i['’]d|i would|i['’]m|i am) (?:be )?(?:happy|glad|delighted) to "
+    r"(?:help|assist|write|share|provide)\b",
     r"thank you for (?:your (?:request|prompt|question|message|patience)|reading)\b",
     r"great (?:question|prompt|idea|request)\b",
     rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is|this is) (?:the|your|my|an?) "
@@ -26,12 +28,12 @@ _ASSURANCES = (
     rf"(?:\w+ ){{0,4}}{_TEXT}\b(?: (?:you|that you|for you|as|based on)\b[^.!?]*)?[.!]*$",
     rf"{_LABEL}\s*:\s*$",
     r"let['’]?s (?:think|solve|work)\b[^.!?]*\b(?:steps?|through|problem)\b",
-    rf"(?:i )?hope (?:that )?(?:you (?:like|enjoy|find)\b|(?:this|it|the) (?:{_TEXT} )?"
+    rf"(?:i )?hope (?:that )?(?:you (?:like|enjoy|find (?:it|this))\b|(?:this|it|the) (?:{_TEXT} )?"
     r"(?:helps?|meets?|works|is what|captures|fits|satisfies)\b)",
     r"(?:please )?(?:let me know|feel free)\b[^.!?]*\b(?:chang\w+|revis\w+|adjust\w*|edits?|ask"
     rf"|questions?|tweaks?|modif\w+|help|think|{_TEXT})\b",
     rf"would you like me to\b[^.!?]*\b(?:chang\w+|revis\w+|adjust\w*|edit|writ\w+|{_TEXT})\b",
-    rf"(?:it|this(?: {_TEXT})?) (?:\w+ly )?(?:meets|fulfils|fulfills|satisfies|addresses|deserves)\b"
+    rf"(?:it|this(?: {_TEXT})?) (?:\w+ly )?(?:meets|fulfill?s|satisfies|addresses|deserves)\b"
     r"[^.!?]*\b(?:request\w*|requirements?|criteri\w+|expectations?|constraints?|instructions?"
     r"|prompt|score|marks|levels?|10|ten)\b",
     r"(?:the|this) (?:revised |new |original |following )?(?:text|draft|revision|version|response) "
@@ -41,11 +43,11 @@ _ASSURANCES = (
     r"as an ai\b",
     r"(?:当然|好的|没问题)(?:可以)?[，,！!。]*$",
     r"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:我|这|很)[^。！？]{0,8}(?:为|给|帮|按照?)"
-    r"[^。！？]{0,4}[您你][^。！？]{0,40}$",
+    r"[^。！？]{0,4}[您你][^。！？]{0,40}[。！？]*$",
     rf"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:以下|下面)(?:就?是|为)[^。！？]{{0,30}}{_TEXT_ZH}"
     r"[^。！？]{0,12}[：:。]?$",
-    r"希望[^。！？]{0,12}(?:喜欢|满意|有所?帮助|符合|满足)[^。！？]{0,20}$",
-    r"(?:如果|如|若)[^。！？]{0,8}(?:需要?|有|想)[^。！？]{0,12}(?:修改|调整|建议|意见|要求|改动)",
+    r"希望[^。！？]{0,12}?(?:[您你](?:会|能|们)*喜欢|满意|有所?帮助|符合|满足)[^。！？]{0,20}[。！？]*$",
+    r"(?:如果|如|若)[^。！？]{0,4}(?:需|有|想)[^。！？]{0,12}(?:修改|调整|建议|意见|要求|改动)",
     r"(?:思考过程|思路|解释|分析|修改后的?(?:文本|版本)?|答案)\s*[：:]\s*$",
 )
 """What a model says before and after the text that it was asked for."""

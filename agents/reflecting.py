@@ -37,7 +37,7 @@ class Plan(Value):
 
     edits: tuple[Reflection, ...]
     keep: tuple[str, ...]
-    """Names of the criteria that the text already meets well."""
+    """Names of the criteria that the text meets well and no edit is about."""
 
 
 def weakest(criteria_set: CriteriaSet, judgement: Judgement) -> tuple[Criterion, ...]:
@@ -133,10 +133,12 @@ def plan(
     ]
     if judgement.gate:
         repairs.insert(0, _from_scratch(judgement.gate))
-    good = [v.criterion_id for v in judgement.verdicts if v.score >= KEPT_FROM]
+    edits = tuple([*repairs, *reflections][:MOST_EDITS])
+    edited = {edit.criterion_id for edit in edits}
+    good = [verdict.criterion_id for verdict in judgement.verdicts if verdict.score >= KEPT_FROM]
     return Plan(
-        edits=tuple([*repairs, *reflections][:MOST_EDITS]),
-        keep=tuple(by_id[criterion_id].name for criterion_id in good),
+        edits=edits,
+        keep=tuple(by_id[criterion_id].name for criterion_id in good if criterion_id not in edited),
     )
 
 

@@ -10,8 +10,7 @@ from quillgraph.agents import measures
 from quillgraph.agents.counts import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged, text_hash, unit
-from quillgraph.agents.ngrams import ngrams as ngrams
-from quillgraph.agents.ngrams import tokens as tokens
+from quillgraph.agents.ngrams import ngrams, tokens
 from quillgraph.backends.errors import InputError
 
 SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05

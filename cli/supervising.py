@@ -82,7 +82,9 @@ async def _run(
             async with limit:
                 await work.run(engines, recorder, watch)
         except asyncio.CancelledError:
-            watch.stopping()  # an engine may take a while to close
+            # An engine may take a while to close. Said by the loop and not here: a second Ctrl-C
+            # in this coroutine would be taken for an error to clean up after.
+            asyncio.get_running_loop().call_soon(watch.stopping)
             raise
         except TimeoutError as error:
             if not limit.expired():

@@ -2,7 +2,7 @@
 
 Run:       python examples/01_criteria.py          (no model: a script answers)
 For real:  python examples/01_criteria.py --backend vllm:smollm2-135m --embeddings minilm
-Expected:  the storyline, then one line per criterion with the words that it rests on.
+Expected:  expected/01_criteria.txt: the storyline, then a line per criterion and its words.
 """
 
 import argparse

@@ -19,7 +19,6 @@ from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.workshop import Workshop
 
-
 UNPAID = "best of n"
 """Stage of what was dropped because a budget was spent."""
 
@@ -74,8 +73,7 @@ JUDGING = judging.build().compile()
 
 
 async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
-    """Write one draft and judge it; what cannot be written is left out, what cannot be judged
-    stays without a reward."""
+    """Write one draft and judge it; one that cannot be judged stays without a reward."""
     studio, number = runtime.context, state["number"]
     try:
         written = await write_draft(
@@ -88,9 +86,11 @@ async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
     except (BudgetReached, ReplyError) as error:
         if number == 0:
             raise
-        lost = _unpaid(number, "writer", error)
-        if isinstance(error, ReplyError):
-            lost = lost_reply("draft", studio.writer, error)
+        lost = (
+            lost_reply("draft", studio.writer, error)
+            if isinstance(error, ReplyError)
+            else _unpaid(number, error)
+        )
         return {"attempts": [], "dropped": [lost]}
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=written.text
@@ -101,18 +101,13 @@ async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
         dropped = found.get("dropped", [])
     except BudgetReached as error:
         found = judging.unjudged(submission, studio.judge.name, str(error))
-        dropped = [_unpaid(number, "judge", error)]
+        dropped = [_unpaid(number, error)]
     except InputError as error:
         found = judging.unjudged(submission, studio.judge.name, str(error))
     attempt = Attempt(
-        number=number,
-        parent=None,
-        text=written.text,
-        judgement=found["judgement"],
-        reward=found["reward"],
-        decision="drawn",
-        trace=written.trace,
-    )
+        number=number, parent=None, text=written.text, judgement=found["judgement"],
+        reward=found["reward"], decision="drawn", trace=written.trace,
+    )  # fmt: skip
     return {"attempts": [attempt], "dropped": dropped}
 
 
@@ -122,12 +117,10 @@ async def draw_first(state: Contest, runtime: Runtime[Workshop]) -> FirstDrawn:
     Raises:
         ConfigError: If it is not said how many drafts, or how many tokens.
     """
-    given = [number for name in ("tokens", "n") if (number := state.get(name)) is not None]
-    if len(given) != 1 or int(str(given[0])) < 1:
-        raise ConfigError(
-            "expected either n or tokens, of 1 or more, got "
-            f"n={state.get('n')} and tokens={state.get('tokens')}"
-        )
+    n, tokens = state.get("n"), state.get("tokens")
+    given = [number for number in (n, tokens) if number is not None]
+    if len(given) != 1 or given[0] < 1:
+        raise ConfigError(f"expected either n or tokens, of 1 or more, got n={n}, tokens={tokens}")
     budget = runtime.context.writer.budget
     before = budget.tokens
     first = OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=0)
@@ -195,8 +188,8 @@ def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
     return graph
 
 
-def _unpaid(number: int, agent: str, error: Exception) -> Dropped:
-    return Dropped(stage=UNPAID, agent=agent, reason=str(error), text=f"draft {number}")
+def _unpaid(number: int, error: Exception) -> Dropped:
+    return Dropped(stage=UNPAID, agent="budget", reason=str(error), text=f"draft {number}")
 
 
 def _budgets(state: BestOfN) -> list[str]:

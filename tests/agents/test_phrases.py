@@ -145,7 +145,16 @@ def test_a_chinese_prohibition_is_kept_whole() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["a knotted rope", "nothing but sea", "noble", "写一首诗"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a knotted rope",
+        "nothing but sea",
+        "noble",
+        "写一首诗",
+        "not only his love for nature but also his doubts",
+    ],
+)
 def test_words_that_only_look_like_a_negation_are_none(text: str) -> None:
     assert not is_negated(text)
 

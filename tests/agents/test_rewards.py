@@ -11,16 +11,13 @@ from hypothesis import strategies as st
 from quillgraph.agents.counts import CharCount, ParagraphCount, WordCount
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Missing, Reward, Verdict, Violation, text_hash
-from quillgraph.agents.measures import word_count
 from quillgraph.agents.rewards import (
     LONGEST,
     LengthRange,
     length_range,
     length_term,
-    ngrams,
     repetition_term,
     reward,
-    tokens,
     weighted_score,
 )
 
@@ -195,17 +192,6 @@ def test_only_a_text_that_keeps_the_check_has_the_full_term(
 )
 def test_repeated_runs_of_four_words_cost_above_a_free_share(text: str, term: float) -> None:
     assert repetition_term(text) == pytest.approx(term)
-
-
-def test_tokens_are_words_without_their_marks_and_single_chinese_characters() -> None:
-    text = "Don’t—STOP! … (3.5) 灯塔well-known"
-    assert tokens(text) == ["don't", "stop", "3.5", "灯", "塔", "well-known"]
-    assert len(tokens(text)) == word_count(text)
-
-
-def test_ngrams_are_runs_of_neighbours() -> None:
-    assert ngrams(["a", "b", "c"], 2) == [("a", "b"), ("b", "c")]
-    assert ngrams(["a", "b", "c"], 4) == []
 
 
 @given(st.text(alphabet="abAB 灯塔。,\n", max_size=40))

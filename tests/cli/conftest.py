@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +40,12 @@ Command = Callable[..., Outcome]
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Runs start in an empty folder and know no setting or key but those of the test."""
     monkeypatch.chdir(tmp_path)
-    for name in ("BACKEND", "SEED", "DRAFTS", "OUT", "EMBEDDINGS", "ROLES"):
-        monkeypatch.delenv(f"QUILLGRAPH_{name}", raising=False)
+    for name in [name for name in os.environ if name.upper().startswith("QUILLGRAPH_")]:
+        if name != "QUILLGRAPH_CACHE":
+            monkeypatch.delenv(name)
     monkeypatch.setenv("QUILLGRAPH_EMBEDDINGS", "lexical")
+    # no test touches what the user has remembered
+    monkeypatch.setenv("QUILLGRAPH_MEMORY", str(tmp_path / ".memory" / "memory.sqlite"))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.setenv("COLUMNS", "200")  # so that no message is broken into lines
 

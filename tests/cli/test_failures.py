@@ -231,6 +231,7 @@ def test_a_signal_ends_the_run_and_keeps_what_is_done(number: int, stuck: Stuck)
     assert (run.returncode, stdout) == (1, "")
     assert stderr.splitlines()[-1] == "quillgraph: interrupted"
     assert "Traceback" not in stderr
+    assert "stopping … (Ctrl-C again stops at once)" in stderr
     assert "stopped while sampling drafts and coding the request" in stderr
     assert kept()["status"] == "interrupted"
     assert len([record for record in calls() if record.reply]) == 3
@@ -287,8 +288,11 @@ def test_a_run_is_not_written_over(spec: str, quillgraph: Any) -> None:
     assert quillgraph(*words(spec, "--drafts", 0)).status == 0
     before = {path: path.read_bytes() for path in Path("run").iterdir()}
     done = quillgraph(*words(spec, "--drafts", 0))
-    assert done.status == 1
-    assert done.stderr == "quillgraph: run holds a run already; choose another --out\n"
+    assert done.status == 2
+    assert done.stderr == (
+        "quillgraph: expected a new or an empty folder to keep the run in, but run holds a run "
+        "already; choose another --out\n"
+    )
     assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
 
 
@@ -296,7 +300,7 @@ def test_a_folder_with_files_in_it_is_not_written_into(spec: str, quillgraph: An
     Path("run").mkdir()
     Path("run", "request.txt").write_text("my own")
     done = quillgraph(*words(spec))
-    assert done.status == 1
+    assert done.status == 2
     assert "run holds request.txt; choose another --out" in done.error
     assert Path("run", "request.txt").read_text() == "my own"
 

@@ -20,8 +20,15 @@ def test_the_version_is_that_of_the_package(quillgraph: Any) -> None:
 def test_the_help_lists_every_command_without_cutting_its_sentence(quillgraph: Any) -> None:
     done = quillgraph("--help", env={"COLUMNS": "80"})
     assert done.status == 0
-    for command in ("criteria", "graphs", "doctor", "models"):
+    for command in ("criteria", "write", "judge", "graphs", "doctor", "models", "memory"):
         assert f"\n  {command} " in done.stdout
+    assert "..." not in done.stdout.replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("command", ["models", "memory"])
+def test_the_help_of_a_group_lists_every_command_whole(command: str, quillgraph: Any) -> None:
+    done = quillgraph(command, "--help", env={"COLUMNS": "80"})
+    assert done.status == 0
     assert "..." not in done.stdout.replace("[ARGS]...", "")
 
 

@@ -69,6 +69,29 @@ def test_roles_may_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyP
     assert load_settings(None).roles == {"coder": "scripted:a"}
 
 
+def test_a_path_of_the_environment_may_begin_at_home_and_an_empty_one_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("QUILLGRAPH_MEMORY", "~/m.sqlite")
+    monkeypatch.setenv("QUILLGRAPH_OUT", "")
+    settings = load_settings(None)
+    assert (settings.memory, settings.out) == (tmp_path / "m.sqlite", None)
+
+
+def test_a_path_that_is_none_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"out in .*settings\.yaml: .*path.*, got 3"):
+        load_settings(config(tmp_path, out=3))
+
+
+def test_variables_that_are_no_setting_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUILLGRAPH_CACHE", "/somewhere")
+    load_settings(None)
+    monkeypatch.setenv("QUILLGRAPH_CASH", "/somewhere")
+    with pytest.raises(ConfigError, match="did you mean 'QUILLGRAPH_CACHE'"):
+        load_settings(None)
+
+
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.touch()

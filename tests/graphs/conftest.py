@@ -1,6 +1,7 @@
 """Models that answer every request in the asked form, by a rule of their own."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,18 @@ def choosing_chat() -> ChoosingChat:
 def pick(request: pytest.FixtureRequest) -> Pick:
     """Ways to pick."""
     return {"first": first, "last": last, "hash": by_hash(0)}[request.param]
+
+
+@pytest.fixture(scope="session")
+def long_text() -> str:
+    """English of a little more than 64,000 characters, no sentence of which comes twice."""
+    who = "The pilot", "My father", "An old sailor", "The boy at the rail", "Nobody else"
+    did = "heard", "counted", "remembered", "followed", "lost", "had been waiting for"
+    what = "the bell", "every wave", "what the fog had hidden", "his own breath", "the far shore"
+    when = "before noon", "in the dark", "that year", "again and again", "with both hands"
+    parts = itertools.product(who, did, what, when, ("at sea", "on land"))
+    text = " ".join(f"{' '.join(each)}." for each in parts)
+    return text[: text.index(".", 64_000) + 1]
 
 
 def _reply(request: ChatRequest, pick: Pick) -> str:
