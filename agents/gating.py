@@ -11,11 +11,12 @@ from statistics import median
 from quillgraph.agents.checkers import Format, Language
 from quillgraph.agents.counts import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.language import UNDETERMINED, language_of
+from quillgraph.agents.language import language_of
 from quillgraph.agents.meta import without_frame, without_meta
 from quillgraph.agents.ngrams import ngrams, tokens
 from quillgraph.agents.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
 from quillgraph.agents.sentences import sentence_spans
+from quillgraph.agents.wording import LANGUAGE_CODES
 
 SHORTEST = 20
 """Letters that a text must have; a Chinese or Japanese character counts for three."""
@@ -96,7 +97,10 @@ def _repeated(parts: Sequence[str]) -> float:
 def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:
     asked = {c.check.language for c in criteria_set.criteria if isinstance(c.check, Language)}
     found = language_of(text)
-    if _letters(text) < CLEAR_LETTERS or found in {UNDETERMINED, criteria_set.language, *asked}:
+    # repetitive English may look like Volapük; a language that nobody asks for is a misreading
+    if found not in LANGUAGE_CODES.values() or _letters(text) < CLEAR_LETTERS:
+        return None
+    if found in {criteria_set.language, *asked}:
         return None
     expected = " or ".join(map(repr, sorted(asked or {criteria_set.language})))
     return f"in {found!r}, while {expected} is asked for"

@@ -263,11 +263,17 @@ def _counted(criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[P
         if votes:
             verdicts.append(_verdict(votes, exhibit))
         else:
-            lost = (entry.reason for paper in about for entry in paper.dropped)
-            said = next(lost, "no reply spoke of it")
-            missing.append(Missing(criterion_id=criterion.id, reason=said))
+            lost = [entry for paper in about for entry in paper.dropped]
+            missing.append(Missing(criterion_id=criterion.id, reason=_unread(lost)))
     dropped = tuple(entry for paper in papers for entry in paper.dropped)
     return Ballot(tuple(verdicts), tuple(missing), dropped)
+
+
+def _unread(lost: Sequence[Dropped]) -> str:
+    """Why there is no verdict."""
+    if not lost:
+        return "no reply spoke of it"
+    return f"unreadable {lost[0].reason}: {lost[0].text[:80]!r}"
 
 
 def _verdict(votes: Sequence[Vote], exhibit: Exhibit) -> Verdict:

@@ -21,7 +21,8 @@ _BREAKS = re.compile(
     re.IGNORECASE,
 )
 _NEGATION = re.compile(
-    r"\b(?:not(?! (?:only|just|merely|simply)\b)|no|never|without|avoid\w*|\w+n['’]t|cannot|nor)\b|不要|不得|不能|切勿|避免|禁止|没有",
+    r"\b(?:not(?! (?:only|just|merely|simply)\b)|no|never|without|avoid\w*|\w+n['’]t|cannot|nor)\b"
+    r"|不要|不得|不能|切勿|避免|禁止|没有",
     re.IGNORECASE,
 )
 _EMPTY = re.compile(

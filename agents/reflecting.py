@@ -56,6 +56,7 @@ async def reflect(
     role: Role,
     *,
     lessons: Sequence[str],
+    number: int,
 ) -> Answers[Reflection]:
     """Ask what holds the text back on some criteria.
 
@@ -66,13 +67,14 @@ async def reflect(
         judgement: Its verdicts tell the reflector what the judge saw.
         role: The reflector. One that only chooses points at a sentence; cause and fix are then
             the levels that the text is on and that it should reach.
-        lessons: Advice from earlier episodes.
+        lessons: Advice from earlier episodes, and what has been tried in this one.
+        number: Tells apart reflections on the same text.
     """
     exhibit, size = Exhibit.of(draft), role.items_per_call
     verdicts = {verdict.criterion_id: verdict for verdict in judgement.verdicts}
     chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
     answers = await asyncio.gather(
-        *(_reflect(task, exhibit, chunk, verdicts, role, lessons) for chunk in chunks)
+        *(_reflect(task, exhibit, chunk, verdicts, role, lessons, number) for chunk in chunks)
     )
     return Answers(
         tuple(item for answer in answers for item in answer.items),
@@ -87,6 +89,7 @@ async def _reflect(
     verdicts: dict[str, Verdict],
     role: Role,
     lessons: Sequence[str],
+    number: int,
 ) -> Answers[Reflection]:
     ids = {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
     citable = exhibit.citable(criteria, role)
@@ -104,7 +107,7 @@ async def _reflect(
             criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in ids.items()),
         ),
         form("Fix", **fields),
-        item="/".join(criterion.name for criterion in criteria),
+        item=f"{number}/{'+'.join(criterion.name for criterion in criteria)}",
         stage="reflection",
         at_least=len(ids),
         at_most=len(ids),

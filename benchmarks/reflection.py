@@ -22,7 +22,7 @@ from quillgraph.backends import Budget, ChatBackend, connect
 from quillgraph.backends.errors import QuillError
 from quillgraph.graphs import best_of_n, judging, reflection
 from quillgraph.graphs.episode import Episode
-from quillgraph.graphs.workshop import Workshop
+from quillgraph.graphs.workshop import Assignment, Workshop
 
 HERE = Path(__file__).parent
 REQUESTS = HERE.parent / "examples" / "requests" / "writingbench.jsonl"
@@ -62,7 +62,7 @@ def _workshop(model: ChatBackend, budget: Budget, text_tokens: int) -> Workshop:
 
 
 async def _loop(task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop) -> Episode:
-    start = reflection.Assignment(task=task, criteria_set=criteria_set)
+    start = Assignment(task=task, criteria_set=criteria_set)
     graph = reflection.build().compile()
     done = await graph.ainvoke(start, {"recursion_limit": 60}, context=workshop)
     episode: Episode = done["episode"]

@@ -27,7 +27,7 @@ from quillgraph.graphs import criteria, reflection
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.memory import Memory
 from quillgraph.graphs.study import ROLES
-from quillgraph.graphs.workshop import WRITING_ROLES, Workshop
+from quillgraph.graphs.workshop import WRITING_ROLES, Assignment, Workshop
 
 LOOP_STAGES = {
     "recall": "recalling lessons",
@@ -101,7 +101,7 @@ class Writing:
             reflection.build()
             .compile()
             .astream(
-                reflection.Assignment(task=self.task, criteria_set=self.criteria_set),
+                Assignment(task=self.task, criteria_set=self.criteria_set),
                 {"callbacks": [recorder], "recursion_limit": 20 + 8 * workshop.rounds},
                 context=workshop,
                 stream_mode=["updates"],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quillgraph.agents import CriteriaSet, writing_task
 from quillgraph.backends import connect
-from quillgraph.graphs import Workshop, reflection
+from quillgraph.graphs import Assignment, Workshop, reflection
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUEST = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ CRITERIA = json.loads((SCRIPTS / "ferry.criteria.json").read_text(encoding="utf-
 async def main(backend: str) -> None:
     """Run the loop on frozen criteria and tell what happened."""
     model = connect(backend)
-    start = reflection.Assignment(
+    start = Assignment(
         task=writing_task(REQUEST), criteria_set=CriteriaSet.model_validate(CRITERIA)
     )
     workshop = Workshop.of(model, seed=0, text_tokens=80)

@@ -3,6 +3,15 @@
 from quillgraph.graphs.episode import Episode
 from quillgraph.graphs.registry import GRAPHS, build
 from quillgraph.graphs.study import ROLES, Grounding, Study
-from quillgraph.graphs.workshop import Workshop
+from quillgraph.graphs.workshop import Assignment, Workshop
 
-__all__ = ["GRAPHS", "ROLES", "Episode", "Grounding", "Study", "Workshop", "build"]
+__all__ = [
+    "GRAPHS",
+    "ROLES",
+    "Assignment",
+    "Episode",
+    "Grounding",
+    "Study",
+    "Workshop",
+    "build",
+]

@@ -6,16 +6,15 @@ worse than the first draft, breaks no demand that the draft kept, and has lost n
 on any essential criterion.
 """
 
-import operator
 from collections.abc import Callable
-from typing import Annotated, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from quillgraph.agents.accepting import refusals, stop_reason
 from quillgraph.agents.asking import lost_reply
-from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, WritingTask
+from quillgraph.agents.domain import Criterion, Dropped
 from quillgraph.agents.judgements import Judgement, Reward, judged
 from quillgraph.agents.lessons import Lesson
 from quillgraph.agents.reflecting import Plan, Reflection, plan, reflect, weakest
@@ -26,43 +25,7 @@ from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.learning import Learned, Lived, learn_from
 from quillgraph.graphs.memory import excerpt
-from quillgraph.graphs.workshop import Workshop
-
-
-class Assignment(TypedDict):
-    """What the loop starts from."""
-
-    task: WritingTask
-    criteria_set: CriteriaSet
-
-
-class Outcome(TypedDict):
-    """What the loop gives."""
-
-    episode: Episode
-
-
-class Reflecting(Assignment, Outcome, total=False):
-    """State of the loop."""
-
-    precedents: Precedents
-    shown: tuple[Lesson, ...]
-    """Lessons that the coming text is written with."""
-    lessons: tuple[Lesson, ...]
-    """All lessons that were shown in the episode."""
-    reflections: tuple[Reflection, ...]
-    plan: Plan
-    text: str
-    trace: TokenTrace | None
-    judgement: Judgement
-    reward: Reward
-    attempts: Annotated[list[Attempt], operator.add]
-    best: int
-    stopped: str | None
-    is_complete: bool
-    learned: tuple[Lesson, ...]
-    dropped: Annotated[list[Dropped], operator.add]
-
+from quillgraph.graphs.workshop import Assignment, Outcome, Reflecting, Workshop
 
 JUDGING = judging.build().compile()
 
@@ -160,7 +123,8 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thou
             _weakest(state),
             best.judgement,
             runtime.context.reflector,
-            lessons=state["precedents"].lessons,
+            lessons=(*state["precedents"].lessons, *_tried(state)),
+            number=len(state["attempts"]),
         )
     except BudgetReached as error:
         return _budget_spent(error)
@@ -310,6 +274,16 @@ def build() -> StateGraph[Reflecting, Workshop, Assignment, Outcome]:
 
 def _best(state: Reflecting) -> Attempt:
     return state["attempts"][state["best"]]
+
+
+def _tried(state: Reflecting) -> tuple[str, ...]:
+    """What has been tried on the best text and was rolled back; the same again would be, too."""
+    return tuple(
+        f"Already tried and rolled back: {edit.fix}"
+        for attempt in state["attempts"]
+        if attempt.parent == state["best"] and attempt.decision == "refused" and attempt.plan
+        for edit in attempt.plan.edits
+    )
 
 
 def _weakest(state: Reflecting) -> tuple[Criterion, ...]:

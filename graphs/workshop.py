@@ -1,15 +1,23 @@
-"""Who takes part in writing a text and judging it: the context of the graphs that do so."""
+"""Who takes part in writing a text and judging it, and what passes through the loop."""
 
+import operator
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self, TypedDict
 
 from langchain_core.language_models import BaseChatModel
 
 from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
+from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.judging import SAMPLES, Judge, PromptedJudge
+from quillgraph.agents.lessons import Lesson
+from quillgraph.agents.reflecting import Plan, Reflection
+from quillgraph.agents.writing import Precedents
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.traces import TokenTrace
+from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.memory import Memory
 
 WRITING_ROLES = ("writer", "judge", "reflector", "consolidator")
@@ -80,3 +88,38 @@ class Workshop:
             rounds=rounds,
             text_tokens=text_tokens,
         )
+
+
+class Assignment(TypedDict):
+    """What the loop starts from."""
+
+    task: WritingTask
+    criteria_set: CriteriaSet
+
+
+class Outcome(TypedDict):
+    """What the loop gives."""
+
+    episode: Episode
+
+
+class Reflecting(Assignment, Outcome, total=False):
+    """State of the loop."""
+
+    precedents: Precedents
+    shown: tuple[Lesson, ...]
+    """Lessons that the coming text is written with."""
+    lessons: tuple[Lesson, ...]
+    """All lessons that were shown in the episode."""
+    reflections: tuple[Reflection, ...]
+    plan: Plan
+    text: str
+    trace: TokenTrace | None
+    judgement: Judgement
+    reward: Reward
+    attempts: Annotated[list[Attempt], operator.add]
+    best: int
+    stopped: str | None
+    is_complete: bool
+    learned: tuple[Lesson, ...]
+    dropped: Annotated[list[Dropped], operator.add]

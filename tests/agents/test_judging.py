@@ -346,7 +346,7 @@ async def test_a_missing_verdict_is_explained_by_its_own_call(
     ballot = await PromptedJudge((role,), samples=1, criteria_per_call=1).judge(task, TEXT, three)
     first, second, third = (missing.reason for missing in ballot.missing)
     assert "less than or equal to 10" in first
-    assert (second, third) == ("reply", "reply")
+    assert (second, third) == ("unreadable reply: 'no'",) * 2
 
 
 async def test_a_criterion_that_no_reply_speaks_of_is_missing(

@@ -17,7 +17,7 @@ from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import reflection
 from quillgraph.graphs.episode import Episode
-from quillgraph.graphs.workshop import Workshop
+from quillgraph.graphs.workshop import Assignment, Workshop
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 
@@ -25,7 +25,7 @@ SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 @pytest.fixture(scope="module")
 def episode() -> Episode:
     """One that went through JSON, with nothing else at hand."""
-    start = reflection.Assignment(
+    start = Assignment(
         task=writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8")),
         criteria_set=CriteriaSet.model_validate_json(
             (SCRIPTS / "ferry.criteria.json").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ from quillgraph.graphs import reflection
 from quillgraph.graphs.episode import Episode
 from quillgraph.graphs.learning import Lived, contrast_of, entries_of
 from quillgraph.graphs.memory import Memory
-from quillgraph.graphs.workshop import Workshop
+from quillgraph.graphs.workshop import Assignment, Workshop
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 REQUEST = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8").strip()
@@ -43,7 +43,7 @@ async def lived(
     file: Path | None, request: str = REQUEST, *handlers: Any, **options: Any
 ) -> Episode:
     """One episode, with a memory or without."""
-    start = reflection.Assignment(task=writing_task(request), criteria_set=CRITERIA)
+    start = Assignment(task=writing_task(request), criteria_set=CRITERIA)
     graph = reflection.build().compile()
     config: Any = {"callbacks": list(handlers)}
     model = ScriptedChat(path=SCRIPTS / "ferry.yaml")

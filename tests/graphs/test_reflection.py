@@ -25,7 +25,7 @@ from quillgraph.backends.records import CallRecord, Recorder, read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import reflection
 from quillgraph.graphs.episode import Attempt, Episode
-from quillgraph.graphs.workshop import Workshop
+from quillgraph.graphs.workshop import Assignment, Workshop
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -47,7 +47,7 @@ def instead(role: str, reply: str) -> ScriptedChat:
 
 
 async def told(workshop: Workshop, *handlers: Any, **config: Any) -> Episode:
-    start = reflection.Assignment(task=TASK, criteria_set=CRITERIA)
+    start = Assignment(task=TASK, criteria_set=CRITERIA)
     run: Any = {"callbacks": list(handlers), **config}
     done = await reflection.build().compile().ainvoke(start, run, context=workshop)
     assert set(done) == {"episode"}
@@ -167,6 +167,17 @@ def test_the_reviser_reads_the_best_text_its_plan_and_what_to_keep(played: Playe
     for asked in revised[1:]:
         assert "The draft:\nFog sat on the wheel" in asked
         assert "The pilot waited for a while" in asked
+
+
+def test_the_reflector_is_told_what_was_tried_on_this_text_and_rolled_back(played: Played) -> None:
+    first, second, third = played.asked("reflector")
+    tried = "Already tried and rolled back: "
+    assert tried not in first
+    # the first revision was accepted: what was done on another text says nothing of this one
+    assert tried not in second
+    refused = played.episode.attempts[2].plan
+    assert refused
+    assert all(f"{tried}{edit.fix}" in third for edit in refused.edits)
 
 
 def test_the_judge_sees_every_text_under_the_same_seeds_and_orders(played: Played) -> None:

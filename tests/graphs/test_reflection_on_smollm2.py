@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from quillgraph.agents.checkers import WordCount
+from quillgraph.agents.counts import WordCount
 from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Recorder, read_records
 from quillgraph.backends.vllm_local import VllmChat
 from quillgraph.graphs import judging, reflection
-from quillgraph.graphs.workshop import Workshop
+from quillgraph.graphs.workshop import Assignment, Workshop
 
 TASK = writing_task("Write a short story about a lighthouse keeper who has lost her watch.")
 
@@ -67,7 +67,7 @@ CRITERIA = CriteriaSet(
 @pytest.mark.model
 async def test_the_loop_runs_and_keeps_its_promise(vllm_chat: VllmChat, tmp_path: Path) -> None:
     workshop = Workshop.of(vllm_chat, seed=7, rounds=2, text_tokens=60)
-    start = reflection.Assignment(task=TASK, criteria_set=CRITERIA)
+    start = Assignment(task=TASK, criteria_set=CRITERIA)
     with Recorder(tmp_path / "calls.jsonl", run="test") as recorder:
         done = (
             await reflection.build()
