@@ -83,7 +83,7 @@ def stop_reason(
     if reward.value >= GOOD_ENOUGH:
         return f"the reward is {reward.value:.3f}, {GOOD_ENOUGH} is good enough"
     weak = [unit(judgement.scores[criterion.id]) for criterion in weakest(criteria_set, judgement)]
-    if not weak or fmean(weak) >= GOOD_ENOUGH:
+    if fmean(weak) >= GOOD_ENOUGH:
         return "even the weakest criteria are met well"
     return None
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.hygiene import fault_of
 from quillgraph.agents.lessons import Contrast, Fate, Operation
 
@@ -16,29 +15,30 @@ MIDDLE = 2
 _WORDS = {
     "en": {
         "raised": (
-            "When “{name}” is at level {before}",
-            "revise for it by itself: here that brought it to level {after}",
+            "When “{name}” is still weak",
+            "revise for it alone, which raised it before",
         ),
         "lowered": (
-            "When “{name}” is already at level {before}",
-            "changes that touch it: here they took it down to level {after}",
+            "When “{name}” has to be kept",
+            "changing what carries it, which lowered it before",
         ),
         "stuck": (
-            "When “{name}” stays at level {before} after a revision",
-            "the same kind of change again: here it was taken back",
+            "When a revision has not helped “{name}”",
+            "the same kind of change again, which did not help it before",
         ),
         "reached": (
-            "When “{name}” is at level {before}",
-            "start over in another way: here another text reached level {after}",
+            "When “{name}” is still weak",
+            "start over in another way, which raised it before",
         ),
     },
     "zh": {
-        "raised": ("当“{name}”处于{before}档时", "单独为它修改：这里由此升到{after}档"),
-        "lowered": ("当“{name}”已在{before}档时", "牵动它的改动：这里因此降到{after}档"),
-        "stuck": ("当“{name}”修改后仍在{before}档时", "再做同类改动：这里已被撤回"),
-        "reached": ("当“{name}”处于{before}档时", "换一种写法重来：这里另一篇到了{after}档"),
+        "raised": ("当“{name}”还不够好时", "单独为它修改一遍，这样做曾使它变好"),
+        "lowered": ("当“{name}”需要保住时", "改动支撑它的地方，这样做曾使它变差"),
+        "stuck": ("当修改没有帮到“{name}”时", "再做同类改动，这样做曾经没有用"),
+        "reached": ("当“{name}”还不够好时", "换一种写法重来，这样做曾使它变好"),
     },
 }
+"""Condition and strategy, for a writer, who never sees levels."""
 
 _Kind = Literal["raised", "lowered", "stuck", "reached"]
 
@@ -71,7 +71,8 @@ def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
     raised = {move.name for move in moves if move.kind == "raised"}
     moves += [move for move in _contrasts(contrast) if move.name not in raised]
     moves.sort(key=lambda move: -abs(move.after - move.before))
-    worded = [_operation(move, language) for move in dict.fromkeys(moves)]
+    # the same move from another level has the same words
+    worded = dict.fromkeys(_operation(move, language) for move in moves)
     # a name that reads like an address to a judge would be refused later
     sound = [each for each in worded if not fault_of(each.condition, each.strategy, ())]
     return tuple(sound[:MOST_CANDIDATES])
@@ -105,11 +106,10 @@ def _band(score: float) -> int:
 
 def _operation(move: _Move, language: str) -> Operation:
     condition, strategy = _WORDS["zh" if language == "zh" else "en"][move.kind]
-    filled = {"name": move.name, "before": LEVELS[move.before], "after": LEVELS[move.after]}
     return Operation(
         operation="ADD",
-        condition=condition.format(**filled),
-        strategy=strategy.format(**filled),
+        condition=condition.format(name=move.name),
+        strategy=strategy,
         polarity="do" if move.kind in ("raised", "reached") else "avoid",
         criteria=(move.name,),
     )

@@ -28,11 +28,17 @@ MOST_REPEATED = 0.6
 """Share of lines, or of sentences, that may have stood before."""
 
 MOST_PASTED = 0.5
-"""Share of a text's 4-grams that may come from the criteria or the request."""
+"""Share of a text's 4-grams that may come from the criteria or from a request that it repeats."""
+
+MOST_INSTRUCTION = 0.5
+"""Share of the first and of the last words of a request that a text may hold and not repeat it."""
 
 GRAM = 4
 
 FEWEST_KEYWORDS = 8
+
+_GIVEN_TEXT = re.compile(r"[:：“”\"「」『』]")
+"""Where an instruction may end and the text that it is about begin, or the other way round."""
 
 
 def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
@@ -40,7 +46,7 @@ def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
 
     Args:
         text: The text, its markup taken off.
-        request: What was asked for; a text that repeats it is none.
+        request: What was asked for; a text that repeats it, its instruction included, is none.
         criteria_set: The criteria; a text that pastes them is none, and those that code checks
             may allow what is refused otherwise: a short text, another language, a list.
     """
@@ -55,7 +61,8 @@ def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
         return language
     if (share := repeated_share(text)) > MOST_REPEATED:
         return f"{share:.0%} of its lines or sentences have stood before"
-    if (share := pasted_share(own, [request, *_rubric(criteria_set)])) > MOST_PASTED:
+    sources = [*_rubric(criteria_set), *([request] if _repeats(text, request) else [])]
+    if (share := pasted_share(own, sources)) > MOST_PASTED:
         return f"{share:.0%} of it is pasted from the request or the criteria"
     if _is_keyword_list(without_frame(text)) and not _may_be_list(criteria_set):
         return "a list of keywords"
@@ -81,6 +88,23 @@ def _rubric(criteria_set: CriteriaSet) -> Iterator[str]:
     for criterion in criteria_set.criteria:
         yield f"{criterion.name}. {criterion.description} {' '.join(criterion.levels.values())}"
         yield " ".join(f"{band}: {level}" for band, level in criterion.levels.items())
+
+
+def _repeats(text: str, request: str) -> bool:
+    """Whether a text holds what a request begins with and what it ends with.
+
+    Whoever asks for a text to be corrected or rewritten gives that text along, and a good answer
+    is nearly a copy of it. It leaves out the instruction, which stands before the given text or
+    behind it; a request that is all instruction has it at both ends.
+    """
+    sentences = (request[slice(*span)] for span in sentence_spans(request))
+    pieces = [tokens(piece) for each in sentences for piece in _GIVEN_TEXT.split(each)]
+    sizes = [max(GRAM, len(piece)) for piece in pieces if piece]
+    if not sizes:
+        return False
+    words = tokens(request)
+    edges = (" ".join(words[: sizes[0]]), " ".join(words[-sizes[-1] :]))
+    return all(pasted_share(edge, [text]) > MOST_INSTRUCTION for edge in edges)
 
 
 def _letters(text: str) -> int:

@@ -14,7 +14,8 @@ LONGEST_SHARED_WORDS = 6
 """A run of so many words is copied and not found again by chance; shorter ones are phrases that
 anybody uses. Twelve characters say as much in Chinese or Japanese."""
 
-_URL = re.compile(r"\w+://|\bwww\.|\b[\w-]+\.(?:com|org|net|io|ai|cn|dev|info|co)\b")
+_URL = re.compile(r"\w://|www\.|[\w-]\.[a-z]{2,}")
+"""A full stop with no blank behind it ends no sentence."""
 
 _TO_A_JUDGE = re.compile(
     r"\b(?:judg(?:e|es|ed|ing|ements?|ments?)|grad(?:er|ers|ing)|scor(?:e|es|ed|er|ers|ing)"
@@ -23,15 +24,15 @@ _TO_A_JUDGE = re.compile(
     r"|\b(?:give|award) (?:this|me)\b"
     r"|\b(?:full|top|highest|maximum|perfect) (?:marks?|points?)\b"
     r"|\bout of (?:10|ten)\b|\b\d+ ?/ ?10\b"
-    r"|\b(?:ignore|disregard|forget)\b.{0,24}\b(?:instructions?|prompts?|criteria|rules)\b"
+    r"|\b(?:ignore|disregard|forget)\b.{0,24}\b(?:instructions?|prompts?|criteria|rules)\b",
+    re.ASCII,
 )
+"""By ASCII, a word also ends where a Chinese character stands beside it."""
 
 _TO_A_JUDGE_ZH = re.compile(
     "评分|打分|评委|评审|裁判|阅卷|评判|评价者|评估者|满分|(?<!提)高分|(?<!部)分数"
     "|得分(?![明外散寸别])|给(?:这|此|本|我)|忽略.{0,8}(?:指令|指示|提示|要求)"
 )
-
-_HIDDEN = re.compile(r"[\u200b-\u200f\u2060\ufeff\u00ad]")
 
 
 def fault_of(condition: str, strategy: str, judged_texts: Iterable[str]) -> str | None:
@@ -65,7 +66,8 @@ def fault_of(condition: str, strategy: str, judged_texts: Iterable[str]) -> str 
 
 def _plain(text: str) -> str:
     """The text without what hides words from a search: width, case, unseen characters."""
-    return _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    seen = (each for each in text if unicodedata.category(each) != "Cf")
+    return unicodedata.normalize("NFKC", "".join(seen)).casefold()
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from quillgraph.agents.domain import Criterion, Value
+from quillgraph.agents.domain import LEVELS, Criterion, Value
 
 GATE = "gate"
 """Stands among the ids of broken criteria for a text that was turned away before a judge."""
@@ -22,6 +22,14 @@ def text_hash(text: str) -> str:
 def unit(score: float) -> float:
     """Bring a score of 1 to 10 to the range from 0 to 1."""
     return (score - 1) / 9
+
+
+BEST_SCORE = 10
+
+
+def band_of(score: float) -> str:
+    """The band of levels that a score lies in."""
+    return LEVELS[(int(score) - 1) // 2]
 
 
 class Verdict(Value):
@@ -99,7 +107,8 @@ class Reward(Value):
     """Length term; None where no length is asked for, and its weight goes to `soft`."""
     repetition: float
     violations: tuple[str, ...] = ()
-    """Ids of the hard criteria that are broken. They cost nothing here: see `rl.groups`."""
+    """Ids of the hard criteria that are broken, and `GATE` if the text was turned away. They
+    cost nothing here: see `rl.groups`."""
     excluded: tuple[str, ...] = ()
     """Ids of active criteria without a verdict."""
     inactive: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from statistics import median
 from typing import Annotated, Any, Protocol
 
@@ -15,7 +15,7 @@ from pydantic import Field
 from quillgraph.agents.asking import Role, ask_each
 from quillgraph.agents.domain import LEVELS, Criterion, Dropped, WritingTask
 from quillgraph.agents.expecting import expected_scores
-from quillgraph.agents.judgements import Missing, Verdict, judged
+from quillgraph.agents.judgements import Missing, Verdict, band_of, judged
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, text
 from quillgraph.agents.sentences import sentence_spans
@@ -37,6 +37,9 @@ MOST_REASON_CHARS = 240
 
 MOST_ALTERNATIVES = 20
 """Tokens whose probability is asked for at each place; all scores are among them."""
+
+MOST_ENUMERATED = 400
+"""Sentences whose ids stand as an enum in the schema of a reply."""
 
 MOST_CITABLE = 4
 """Sentences that a model which only chooses may choose from."""
@@ -99,16 +102,16 @@ class PromptedJudge:
                 f"expected a text of at most {MOST_TEXT_CHARS:,} characters to judge, got "
                 f"{len(text):,}; judge its chapters one by one"
             )
-        exhibit, posed = Exhibit.of(text), judged(tuple(criteria))
+        exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
         papers = await asyncio.gather(
             *(
                 _vote(task, exhibit, chunk, role, sample, self.samples)
                 for role in self.roles
                 for sample in range(self.samples)
-                for chunk in self._dealt(posed, role, sample)
+                for chunk in self._dealt(scored, role, sample)
             )
         )
-        return _counted(posed, exhibit, papers)
+        return _counted(scored, exhibit, papers)
 
     def _dealt(
         self, criteria: Sequence[Criterion], role: Role, sample: int
@@ -128,6 +131,8 @@ class Exhibit:
     mark: str
     """What the fence carries; it does not occur in the text."""
     sentences: dict[str, str]
+    openers: frozenset[str]
+    """Ids of the sentences that begin a paragraph or stanza, but for the first."""
 
     @classmethod
     def of(cls, text: str) -> "Exhibit":
@@ -135,12 +140,20 @@ class Exhibit:
         marks = (hashlib.sha256(f"{n}/{text}".encode()).hexdigest()[:8] for n in count())
         mark = next(mark for mark in marks if mark not in text)
         spans = sentence_spans(text)
-        return cls(mark, {f"s{n}": text[a:b] for n, (a, b) in enumerate(spans, 1)})
+        gaps = (text[end:start] for (_, end), (start, _) in pairwise(spans))
+        return cls(
+            mark,
+            sentences={f"s{n}": text[a:b] for n, (a, b) in enumerate(spans, 1)},
+            openers=frozenset(f"s{n}" for n, gap in enumerate(gaps, 2) if gap.count("\n") > 1),
+        )
 
     @property
     def shown(self) -> str:
-        """A sentence a line."""
-        return "\n".join(f"{key}: {sentence}" for key, sentence in self.sentences.items())
+        """A sentence a line, and a blank line where the text has one."""
+        return "\n".join(
+            f"{key}: {sentence}" if key not in self.openers else f"\n{key}: {sentence}"
+            for key, sentence in self.sentences.items()
+        )
 
     def citable(self, criteria: Sequence[Criterion], role: Role) -> list[str]:
         """Ids of the sentences that a role may cite on some criteria.
@@ -199,7 +212,7 @@ async def _vote(
             request=role.brief(task),
             mark=exhibit.mark,
             text=exhibit.shown,
-            criteria="\n\n".join(f"{key}: {_posed(criterion)}" for key, criterion in ids.items()),
+            criteria="\n\n".join(f"{key}: {posed(criterion)}" for key, criterion in ids.items()),
         ),
         _vote_form(ids, exhibit.citable(criteria, role), role),
         item=f"{'+'.join(criterion.name for criterion in criteria)}/{sample}",
@@ -222,36 +235,43 @@ async def _vote(
     }
     return Paper(
         asked=frozenset(criterion.id for criterion in criteria),
-        votes=tuple(_cast(ids[key], entry, mean) for key, (entry, mean) in last.items()),
+        votes=tuple(_cast(ids[key], entry, mean, exhibit) for key, (entry, mean) in last.items()),
         dropped=answers.dropped,
     )
 
 
 def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) -> Any:
+    # some servers take no more than some hundreds of values; an id beyond the text cites nothing
+    sentence: Any = Annotated[str, Field(pattern=r"^(s[1-9][0-9]*|none)$")]
+    if len(citable) <= MOST_ENUMERATED:
+        sentence = one_of([*citable, NOTHING])
     # the score comes first: committed before it is argued for, it is fooled less (arXiv:2607.05904)
     fields = {
         "criterion": one_of(ids),
         "score": Annotated[int, Field(ge=1, le=10)],
-        "evidence": one_of([*citable, NOTHING]),
+        "evidence": sentence,
     }
     if not role.chooses:
         fields["reason"] = text(2, MOST_REASON_CHARS)
     return form("Vote", **fields)
 
 
-def _posed(criterion: Criterion) -> str:
+def posed(criterion: Criterion) -> str:
+    """A criterion as a prompt poses it: its name, what it asks, and its levels."""
     levels = "\n".join(f"{band}: {criterion.levels[band]}" for band in LEVELS)
     return f"{criterion.name}. {criterion.description}\n{levels}"
 
 
-def _cast(criterion: Criterion, entry: dict[str, Any], mean: float | None) -> Vote:
-    evidence = None if entry["evidence"] == NOTHING else entry["evidence"]
+def _cast(
+    criterion: Criterion, entry: dict[str, Any], mean: float | None, exhibit: Exhibit
+) -> Vote:
+    evidence = entry["evidence"] if entry["evidence"] in exhibit.sentences else None
     score = float(entry["score"]) if mean is None else mean
     # where a fault is absent there is nothing to cite
     if evidence is None and criterion.kind != "pitfall":
         score = min(score, UNFOUNDED)
     # a model that only chooses gives its reason by the level that it chose
-    reason = entry.get("reason") or criterion.levels[LEVELS[(int(entry["score"]) - 1) // 2]]
+    reason = entry.get("reason") or criterion.levels[band_of(score)]
     return Vote(criterion.id, score, evidence, reason)
 
 
@@ -278,8 +298,8 @@ def _unread(lost: Sequence[Dropped]) -> str:
 
 def _verdict(votes: Sequence[Vote], exhibit: Exhibit) -> Verdict:
     middle = median(vote.score for vote in votes)
-    # the vote that stands for all: nearest to the median, and rather one that cites something
-    voice = min(votes, key=lambda vote: (vote.evidence is None, abs(vote.score - middle)))
+    # the vote that stands for all: nearest to the median, and of these one that cites something
+    voice = min(votes, key=lambda vote: (abs(vote.score - middle), vote.evidence is None))
     return Verdict(
         criterion_id=voice.criterion_id,
         score=middle,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.scripts import CJK
+from quillgraph.agents.scripts import CJK, is_cjk
 
 LEAST_LESSON_CHARS, MOST_LESSON_CHARS = 4, 200
 """Of a condition and of a strategy; the most: `algorithm.md` 6.4, injection hygiene."""
@@ -81,7 +81,6 @@ class MemoryEntry(Value):
     """Of the behaviour that wrote it, under the context that it was written in."""
     weights: str | None = None
     """Version of the weights that wrote it."""
-    uses: int = Field(default=0, ge=0)
     created: str
     """Time, ISO 8601."""
 
@@ -147,5 +146,5 @@ def weight(token: str) -> int:
 
 
 def _worded(condition: str, polarity: str, strategy: str) -> str:
-    mark = "" if polarity == "do" else "Avoid: "
-    return f"{condition}: {mark}{strategy}"
+    avoid, colon = ("避免：", "：") if is_cjk(strategy) else ("Avoid: ", ": ")
+    return f"{condition}{colon}{'' if polarity == 'do' else avoid}{strategy}"

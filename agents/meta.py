@@ -68,11 +68,29 @@ _ADDRESSES = (
 )
 """What is said to whoever judges the text."""
 
+_PRAISE = r"(?:outstanding|excellent|exceptional|flawless|superb|masterful|brilliant|impeccable)"
+_CRAFT = r"(?:the|its) (?:imagery|structure|prose|pacing|plot|characteri[sz]ation|dialogue|style)"
+_CRAFT_PRAISE = rf"{_CRAFT} (?:is|are) (?:\w+ly )?(?:vivid|engaging|compelling|perfect|{_PRAISE})"
+_THIS_ZH = rf"(?:本文|(?:这|本)[篇首个部段封]?{_TEXT_ZH})"
+
+_SELF_PRAISE = (
+    rf"(?:this|it) is an? (?:\w+ ){{0,3}}{_TEXT} (?:that|which) (?:\w+ly )?(?:meets|fulfill?s"
+    r"|satisfies|addresses|deserves|exceeds)\b[^.!?]*\b(?:request\w*|requirements?|criteri\w+"
+    r"|expectations?|constraints?|instructions?|prompt|score|marks|levels?|10|ten)\b",
+    rf"this is an? (?:\w+ly )?{_PRAISE} (?:text|piece|essay|draft|version|response|answer)[.!]*$",
+    rf"{_CRAFT_PRAISE}(?:,? and {_CRAFT_PRAISE}|, {_CRAFT_PRAISE})*[.!]*$",
+    rf"(?:(?:当然|好的|没问题)[，,！!。]*)?{_THIS_ZH}(?:写得)?(?:非常|十分|极其|极为|堪称|相当|很)"
+    r"(?:优秀|出色|完美|精彩|卓越|杰出)[。！!]*$",
+    rf"(?:它|{_THIS_ZH})(?:完全|全部|充分|完美|全面)地?(?:满足|符合|达到|超过|超越)了?"
+    r"[^。！？，,]{0,8}(?:标准|要求|准则|期望|指标)[。！!]*$",
+)
+"""What a text says of its own worth."""
+
 _BEFORE_WORDS = " \t*#>_-—"
 _QUOTES = "\"'“”‘「『"
 
 _ASSURANCE = re.compile("|".join(_ASSURANCES), re.IGNORECASE)
-_META = re.compile("|".join((*_ASSURANCES, *_ADDRESSES)), re.IGNORECASE)
+_META = re.compile("|".join((*_ASSURANCES, *_ADDRESSES, *_SELF_PRAISE)), re.IGNORECASE)
 
 
 def is_meta(sentence: str) -> bool:

@@ -41,8 +41,9 @@ def load(name: str) -> Prompt:
 def render(name: str, **fields: str) -> list[BaseMessage]:
     """Fill a prompt's fields and return its messages.
 
-    Values are inserted in one pass, so a value cannot open a field, and closing tags inside a
-    value are blunted, so quoted text cannot close its box and speak to the model.
+    Values are inserted in one pass, so a value cannot open a field. Closing tags and the control
+    tokens of chat templates are blunted in it, so quoted text cannot close its box, or its turn,
+    and speak to the model.
 
     Raises:
         KeyError: If the fields are not exactly those that the prompt declares.
@@ -50,8 +51,12 @@ def render(name: str, **fields: str) -> list[BaseMessage]:
     prompt = load(name)
     if set(fields) != prompt.fields:
         raise KeyError(f"prompt {name!r} takes {sorted(prompt.fields)}, got {sorted(fields)}")
-    values = {field: value.replace("</", "<\u200b/") for field, value in fields.items()}
+    values = {field: _blunted(value) for field, value in fields.items()}
     return [
         _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], said))
         for role, said in prompt.turns
     ]
+
+
+def _blunted(value: str) -> str:
+    return value.replace("</", "<\u200b/").replace("<|", "<\u200b|")

@@ -6,8 +6,8 @@ from typing import Any
 
 from quillgraph.agents.asking import Answers, Role, ask_each
 from quillgraph.agents.domain import LEVELS, CriteriaSet, Criterion, Value, WritingTask
-from quillgraph.agents.judgements import GATE, Judgement, Verdict, judged, unit
-from quillgraph.agents.judging import NOTHING, Exhibit
+from quillgraph.agents.judgements import GATE, Judgement, Verdict, band_of, judged, unit
+from quillgraph.agents.judging import NOTHING, Exhibit, posed
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, text
 
@@ -43,9 +43,8 @@ class Plan(Value):
 def weakest(criteria_set: CriteriaSet, judgement: Judgement) -> tuple[Criterion, ...]:
     """The criteria that cost the text most: the largest weight times what is missing to ten."""
     scores = judgement.scores
-    scored = [c for c in judged(criteria_set.criteria) if scores.get(c.id, 10) < 10]
-    scored.sort(key=lambda c: -c.weight * (1 - unit(scores[c.id])))
-    return tuple(scored[:WEAKEST])
+    scored = [c for c in judged(criteria_set.criteria) if c.id in scores]
+    return tuple(sorted(scored, key=lambda c: -c.weight * (1 - unit(scores[c.id])))[:WEAKEST])
 
 
 async def reflect(
@@ -161,11 +160,8 @@ def listed(lines: Sequence[str]) -> str:
 
 
 def _posed(key: str, criterion: Criterion, verdict: Verdict) -> str:
-    levels = "\n".join(f"{band}: {criterion.levels[band]}" for band in LEVELS)
-    return (
-        f"{key}: {criterion.name}. {criterion.description}\n{levels}\n"
-        f"The judge gave {verdict.score:g}: {verdict.reason}"
-    )
+    said = f"The judge gave {verdict.score:g}: {verdict.reason}"
+    return f"{key}: {posed(criterion)}\n{said}"
 
 
 def _reflection(
@@ -174,7 +170,7 @@ def _reflection(
     exhibit: Exhibit,
     verdicts: dict[str, Verdict],
 ) -> Reflection:
-    band = (int(verdicts[criterion.id].score) - 1) // 2
+    band = LEVELS.index(band_of(verdicts[criterion.id].score))
     return Reflection(
         criterion_id=criterion.id,
         criterion=criterion.name,

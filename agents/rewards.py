@@ -38,19 +38,23 @@ class LengthRange:
 
 
 def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
-    """Read the length that is asked for off the first hard criterion that counts the whole text.
+    """Read the length that is asked for off the hard criteria that count the whole text.
+
+    Where several count what the first of them counts, the length has to lie in all their ranges;
+    if no length does, the first range is taken.
 
     Returns:
-        The range of its `WordCount` or `CharCount`, 0 for a lower end that is open; None where
+        The range of their `WordCount` or `CharCount`, 0 for a lower end that is open; None where
         no criterion has such a check.
     """
-    for criterion in checked(tuple(criteria)):
-        match criterion.check:
-            case CharCount(min=lo, max=hi, unit="character"):
-                return LengthRange(lo or 0, hi, "characters")
-            case WordCount(min=lo, max=hi) | CharCount(min=lo, max=hi):
-                return LengthRange(lo or 0, hi, "words")
-    return None
+    ranges = [found for each in checked(tuple(criteria)) if (found := _range_of(each))]
+    if not ranges:
+        return None
+    first = ranges[0]
+    alike = [each for each in ranges if each.counted == first.counted]
+    lo = max(each.lo for each in alike)
+    hi = min((each.hi for each in alike if each.hi is not None), default=None)
+    return first if hi is not None and hi < lo else LengthRange(lo, hi, first.counted)
 
 
 def length_term(text: str, asked: LengthRange) -> float:
@@ -151,6 +155,15 @@ def reward(
 
 
 Criteria = tuple[Criterion, ...]
+
+
+def _range_of(criterion: Criterion) -> LengthRange | None:
+    match criterion.check:
+        case CharCount(min=lo, max=hi, unit="character"):
+            return LengthRange(lo or 0, hi, "characters")
+        case WordCount(min=lo, max=hi) | CharCount(min=lo, max=hi):
+            return LengthRange(lo or 0, hi, "words")
+    return None
 
 
 def _divided(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from langchain_core.messages import AIMessage
+
 from quillgraph.agents.asking import Role, say
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.gating import SHORTEST
@@ -24,6 +26,7 @@ class Written:
 
     text: str
     trace: TokenTrace | None
+    """None where the backend gives none, and where the text is not all that was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Precedents:
     """Beginning of a text that stood up to a similar request."""
     error: str | None = None
     """Beginning of a try that was rolled back."""
+    excerpts: tuple[str, ...] = ()
+    """Ids of the entries of memory that these beginnings are from."""
 
 
 async def write_draft(
@@ -102,16 +107,20 @@ async def _write(
         reply = await say(
             role, messages, item=f"{item}/{attempt}", temperature=0.8, max_tokens=max_tokens
         )
-        said = str(reply.content)
-        if reply.response_metadata.get("finish_reason") == "length":
-            said = up_to_last_sentence(said)
-        written = Written(without_frame(said), trace_of(reply))
-        best = max(best, written, key=lambda each: len(each.text))
+        best = max(best, _read(reply), key=lambda each: len(each.text))
         if len(best.text) >= SHORTEST:
             break
     if not best.text:
         raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
     return best
+
+
+def _read(reply: AIMessage) -> Written:
+    said = str(reply.content)
+    cut = reply.response_metadata.get("finish_reason") == "length"
+    text = without_frame(up_to_last_sentence(said) if cut else said)
+    # what was taken off has tokens too, and they earned nothing of what the text is worth
+    return Written(text, trace_of(reply) if text == said.strip() else None)
 
 
 def _excerpts(precedents: Precedents) -> list[str]:

@@ -18,13 +18,13 @@ from typing import Any
 import llguidance.hf
 import numpy as np
 import torch
-from jinja2 import TemplateError
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from quillgraph.backends.chat import ChatRequest, Completion
-from quillgraph.backends.errors import ContextOverflow, QuillError, Refused
+from quillgraph.backends.errors import QuillError, Refused
+from quillgraph.backends.pretrained import prompt_ids
 from quillgraph.backends.sampling import Draw, draw
 from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
 
@@ -120,7 +120,7 @@ class Decoder:
     def _admit(self, call: Call) -> Row | None:
         request = call.request
         try:
-            prompt_ids = self._render(request)
+            ids = prompt_ids(self.tokenizer, request, self.window)
             matcher = None if request.json_schema is None else self._matcher(request.json_schema)
         except QuillError as error:
             call.fail(error)
@@ -130,23 +130,7 @@ class Decoder:
             generator.seed()
         else:
             generator.manual_seed(request.seed % 2**63)
-        return Row(call, prompt_ids, generator, matcher)
-
-    def _render(self, request: ChatRequest) -> list[int]:
-        messages = [turn.model_dump() for turn in request.messages]
-        try:
-            rendered = self.tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=True
-            )
-        except (TemplateError, ValueError) as error:
-            raise Refused(f"the model's chat template refused the messages: {error}") from error
-        ids: list[int] = rendered["input_ids"]
-        if self.window is not None and len(ids) + request.max_tokens > self.window:
-            raise ContextOverflow(
-                f"a prompt of {len(ids)} tokens and {request.max_tokens} for the reply do not fit "
-                f"the model's window of {self.window} tokens; shorten the request"
-            )
-        return ids
+        return Row(call, list(ids), generator, matcher)
 
     @cached_property
     def _grammar_tokenizer(self) -> LLTokenizer:

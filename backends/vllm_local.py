@@ -15,12 +15,11 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
     ConfigError,
-    ContextOverflow,
     Refused,
     ServerFailed,
 )
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.pretrained import from_pretrained, items_per_call, shape_of
+from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
 from quillgraph.backends.sentinel import Sentinel
 from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
 
@@ -184,11 +183,11 @@ class VllmChat(ChatBackend):
         from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        prompt_ids = self._render(request)
+        ids = prompt_ids(self._tokenizer, request, self.capabilities.context_tokens)
         final = None
         try:
             async for output in engine.generate(
-                TokensPrompt(prompt_token_ids=list(prompt_ids)),
+                TokensPrompt(prompt_token_ids=list(ids)),
                 _sampling(request),
                 request_id=f"quillgraph-{next(self._numbers)}",
             ):
@@ -199,21 +198,7 @@ class VllmChat(ChatBackend):
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return _completion(request, prompt_ids, final)
-
-    def _render(self, request: ChatRequest) -> tuple[int, ...]:
-        messages = [turn.model_dump() for turn in request.messages]
-        rendered = self._tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True
-        )
-        ids = tuple(rendered["input_ids"])
-        window = self.capabilities.context_tokens
-        if window is not None and len(ids) + request.max_tokens > window:
-            raise ContextOverflow(
-                f"a prompt of {len(ids)} tokens and {request.max_tokens} for the reply do not fit "
-                f"the window of {window} tokens of {self.model}; shorten the request"
-            )
-        return ids
+        return _completion(request, ids, final)
 
 
 def _refuse_unguarded_script() -> None:
@@ -244,7 +229,7 @@ def _sampling(request: ChatRequest) -> Any:
     )
 
 
-def _completion(request: ChatRequest, prompt_ids: tuple[int, ...], final: Any) -> Completion:
+def _completion(request: ChatRequest, prompt: tuple[int, ...], final: Any) -> Completion:
     output = final.outputs[0]
     ids = tuple(output.token_ids)
     logprobs = tuple(
@@ -254,11 +239,11 @@ def _completion(request: ChatRequest, prompt_ids: tuple[int, ...], final: Any) -
     return Completion(
         text=output.text,
         finish_reason=reason,
-        prompt_tokens=len(prompt_ids),
+        prompt_tokens=len(prompt),
         completion_tokens=len(ids),
         cached_tokens=final.num_cached_tokens,
         trace=TokenTrace(
-            prompt_ids=prompt_ids, completion_ids=ids, logprobs=logprobs, finish_reason=reason
+            prompt_ids=prompt, completion_ids=ids, logprobs=logprobs, finish_reason=reason
         ),
         alternatives=_alternatives(ids, output.logprobs) if request.top_logprobs else None,
     )

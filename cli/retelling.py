@@ -6,7 +6,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.judgements import Judgement, Reward, Verdict
+from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
 from quillgraph.cli.display import counted
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs.episode import Attempt, Episode
@@ -61,7 +61,7 @@ def parts(reward: Reward) -> str:
     return (
         f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
         f"repetition {reward.repetition:.2f}; "
-        f"{counted(len(reward.violations), 'demand')} broken"
+        f"{counted(len(set(reward.violations) - {GATE}), 'demand')} broken"
     )
 
 

@@ -72,14 +72,15 @@ class Writing:
         Raises:
             BudgetReached: After the best text so far has been taken note of.
         """
-        if self.study:
-            await self.study.run(engines, recorder, watch)
-            self.criteria_set = self.study.state["criteria_set"]
         settings = self.settings
         remembers = not settings.no_memory
+        # opened first: what is wrong with it must not cost the study
         async with (
             Memory.open(settings.memory, engines.embeddings) if remembers else nullcontext()
         ) as memory:
+            if self.study:
+                await self.study.run(engines, recorder, watch)
+                self.criteria_set = self.study.state["criteria_set"]
             workshop = Workshop.of(
                 engines.common,
                 seed=settings.seed,

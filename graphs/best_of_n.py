@@ -1,7 +1,8 @@
 """Best-of-N: independent drafts, judged alike, of which the best is taken.
 
-It is the baseline that the reflection loop has to beat at equal tokens. The first draft tells what
-drawing and judging one costs; as many more follow, side by side, as the tokens allow.
+It is the baseline that the reflection loop has to beat at equal tokens. For a number of tokens the
+drafts are drawn one after the other, as long as the dearest so far could be paid once more; for
+a number of drafts they are drawn side by side.
 """
 
 import operator
@@ -14,7 +15,7 @@ from langgraph.types import Send
 from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.writing import Precedents, write_draft
-from quillgraph.backends.errors import BudgetReached, ConfigError, InputError, ReplyError
+from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.workshop import Workshop
@@ -29,7 +30,8 @@ class Contest(TypedDict):
     task: WritingTask
     criteria_set: CriteriaSet
     tokens: int | None
-    """Most tokens, prompts and replies of writer and judge together."""
+    """Tokens to spend, prompts and replies of writer and judge together, as the workshop's budget
+    counts them: nothing else may spend from it meanwhile. Passed by less than one draft."""
     n: int | None
 
 
@@ -42,8 +44,8 @@ class Winner(TypedDict):
 class BestOfN(Contest, Winner, total=False):
     """State of the graph."""
 
-    spent: int
-    """Tokens of the first draft and its judgement."""
+    costs: Annotated[list[int], operator.add]
+    """Tokens of each draft that was drawn for a number of tokens, with its judgement."""
     attempts: Annotated[list[Attempt], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
 
@@ -63,13 +65,10 @@ class Drawn(TypedDict):
     dropped: list[Dropped]
 
 
-class FirstDrawn(Drawn):
-    """What `draw_first` writes."""
+class DrawnAtCost(Drawn):
+    """What `draw_next` writes."""
 
-    spent: int
-
-
-JUDGING = judging.build().compile()
+    costs: list[int]
 
 
 async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
@@ -89,30 +88,40 @@ async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
         lost = (
             lost_reply("draft", studio.writer, error)
             if isinstance(error, ReplyError)
-            else _unpaid(number, error)
+            else _unpaid(number, str(error))
         )
         return {"attempts": [], "dropped": [lost]}
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=written.text
     )
-    dropped = []
-    try:
-        found = await JUDGING.ainvoke(submission, context=studio)
-        dropped = found.get("dropped", [])
-    except BudgetReached as error:
-        found = judging.unjudged(submission, studio.judge.name, str(error))
-        dropped = [_unpaid(number, error)]
-    except InputError as error:
-        found = judging.unjudged(submission, studio.judge.name, str(error))
+    found = await judging.assess(submission, studio)
+    dropped = [*found.dropped, *([_unpaid(number, found.unpaid)] if found.unpaid else [])]
     attempt = Attempt(
-        number=number, parent=None, text=written.text, judgement=found["judgement"],
-        reward=found["reward"], decision="drawn", trace=written.trace,
+        number=number, parent=None, text=written.text, judgement=found.judgement,
+        reward=found.reward, decision="drawn", trace=written.trace,
     )  # fmt: skip
     return {"attempts": [attempt], "dropped": dropped}
 
 
-async def draw_first(state: Contest, runtime: Runtime[Workshop]) -> FirstDrawn:
-    """Draw the first draft, and take note of what it costs.
+async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
+    """Draw one more draft, and take note of what it costs.
+
+    Raises:
+        ConfigError: If drafts are to cost tokens, and the backend does not count them.
+    """
+    budget = runtime.context.writer.budget
+    before, number = budget.tokens, len(state.get("costs", []))
+    drawn = await draw(_one(state, number), runtime)
+    if (cost := budget.tokens - before) == 0:
+        raise ConfigError(
+            "the writer's backend counts no tokens, so drafts for a number of tokens cannot be "
+            "drawn; give n, the number of drafts"
+        )
+    return {**drawn, "costs": [cost]}
+
+
+def deal_drafts(state: Contest) -> list[Send] | str:
+    """All drafts at once for a number of them, one after the other for a number of tokens.
 
     Raises:
         ConfigError: If it is not said how many drafts, or how many tokens.
@@ -121,40 +130,19 @@ async def draw_first(state: Contest, runtime: Runtime[Workshop]) -> FirstDrawn:
     given = [number for number in (n, tokens) if number is not None]
     if len(given) != 1 or given[0] < 1:
         raise ConfigError(f"expected either n or tokens, of 1 or more, got n={n}, tokens={tokens}")
-    budget = runtime.context.writer.budget
-    before = budget.tokens
-    first = OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=0)
-    return {**await draw(first, runtime), "spent": budget.tokens - before}
+    if n is None:
+        return "draw_next"
+    return [Send("draw", _one(state, number)) for number in range(n)]
 
 
-def draw_more(state: BestOfN) -> list[Send] | str:
-    """As many more drafts as the tokens, or the number, allow.
-
-    Raises:
-        ConfigError: If drafts are to cost tokens, and the backend does not count them.
-    """
-    if _budgets(state):
-        return "choose"
-    tokens, drafts = state.get("tokens"), state.get("n") or 1
-    if tokens is not None:
-        if not state["spent"]:
-            raise ConfigError(
-                "the writer's backend counts no tokens, so drafts for a number of tokens cannot be "
-                "drawn; give n, the number of drafts"
-            )
-        drafts = tokens // state["spent"]
-    sends = [
-        Send(
-            "draw",
-            OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=number),
-        )
-        for number in range(1, drafts)
-    ]
-    return sends or "choose"
+def enough(state: BestOfN) -> str:
+    """Go on while the dearest draft so far could be paid once more."""
+    left = (state["tokens"] or 0) - sum(state["costs"])
+    return "choose" if _budgets(state) or left < max(state["costs"]) else "draw_next"
 
 
 def choose(state: BestOfN) -> Winner:
-    """Take the draft with the fewest violations, and of these the one with the best reward."""
+    """Take the judged draft with the fewest violations, and of these the best reward."""
     drawn = sorted(state["attempts"], key=lambda attempt: attempt.number)
     attempts = tuple(
         attempt.model_copy(update={"number": place}) for place, attempt in enumerate(drawn)
@@ -178,18 +166,22 @@ def choose(state: BestOfN) -> Winner:
 def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
     """Wire the graph."""
     graph = StateGraph(BestOfN, context_schema=Workshop, input_schema=Contest, output_schema=Winner)
-    graph.add_node("draw_first", draw_first)
     graph.add_node("draw", draw, input_schema=OneDraft)
+    graph.add_node("draw_next", draw_next)
     graph.add_node("choose", choose)
-    graph.add_edge(START, "draw_first")
-    graph.add_conditional_edges("draw_first", draw_more, ["draw", "choose"])
+    graph.add_conditional_edges(START, deal_drafts, ["draw", "draw_next"])
+    graph.add_conditional_edges("draw_next", enough, ["draw_next", "choose"])
     graph.add_edge("draw", "choose")
     graph.add_edge("choose", END)
     return graph
 
 
-def _unpaid(number: int, error: Exception) -> Dropped:
-    return Dropped(stage=UNPAID, agent="budget", reason=str(error), text=f"draft {number}")
+def _one(state: Contest, number: int) -> OneDraft:
+    return OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=number)
+
+
+def _unpaid(number: int, reason: str) -> Dropped:
+    return Dropped(stage=UNPAID, agent="budget", reason=reason, text=f"draft {number}")
 
 
 def _budgets(state: BestOfN) -> list[str]:
@@ -197,7 +189,7 @@ def _budgets(state: BestOfN) -> list[str]:
     return [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]
 
 
-def _rank(attempt: Attempt) -> tuple[int, bool, float]:
+def _rank(attempt: Attempt) -> tuple[bool, int, float]:
     """A draft without a reward comes after all that have one."""
     value = attempt.reward.value
-    return len(attempt.judgement.violated), value is None, -(value or 0.0)
+    return value is None, len(attempt.judgement.violated), -(value or 0.0)

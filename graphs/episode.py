@@ -23,6 +23,8 @@ class Attempt(Value):
     """What the revision was to do; None for a draft."""
     lessons: tuple[str, ...] = ()
     """Ids of the lessons that its writer was shown."""
+    excerpts: tuple[str, ...] = ()
+    """Ids of the entries of memory whose beginnings its writer was shown."""
     judgement: Judgement
     reward: Reward
     delta: float | None = None
@@ -33,7 +35,8 @@ class Attempt(Value):
     reasons: tuple[str, ...] = ()
     """Why it was refused."""
     trace: TokenTrace | None = None
-    """The tokens that its writer wrote, where the backend gives them."""
+    """The tokens that its writer wrote; None where the backend gives none, and where the text is
+    not all that was written in one call."""
 
 
 class Episode(Value):

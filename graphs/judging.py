@@ -1,12 +1,14 @@
 """Judging a text: the gate and the checks by code, the judge, and one reward."""
 
 import operator
-from typing import Annotated, TypedDict
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
+from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, WritingTask
 from quillgraph.agents.gating import refusal
 from quillgraph.agents.judgements import (
     Judgement,
@@ -18,8 +20,10 @@ from quillgraph.agents.judgements import (
     judged,
     text_hash,
 )
+from quillgraph.agents.judging import Ballot
 from quillgraph.agents.markup import plain, shown_to_judge
 from quillgraph.agents.rewards import reward
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
 from quillgraph.graphs.workshop import Workshop
 
 
@@ -90,12 +94,23 @@ def to_judge(state: Judging) -> str:
 async def score(state: Judging, runtime: Runtime[Workshop]) -> Scored:
     """Have the judge score the text on the soft and pitfall criteria."""
     criteria = state["criteria_set"].criteria
+    asked = judged(criteria)
     shown = shown_to_judge(state["text"], criteria)
-    ballot = await runtime.context.judge.judge(state["task"], shown, judged(criteria))
+    try:
+        ballot = await runtime.context.judge.judge(state["task"], shown, asked)
+    except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
+        return {"verdicts": (), "missing": _all_missing(asked, str(error)), "dropped": []}
+    verdicts, strange = _asked_for(ballot, asked)
+    read = {verdict.criterion_id for verdict in verdicts}
+    reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
     return {
-        "verdicts": ballot.verdicts,
-        "missing": ballot.missing,
-        "dropped": list(ballot.dropped),
+        "verdicts": verdicts,
+        "missing": tuple(
+            Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
+            for c in asked
+            if c.id not in read
+        ),
+        "dropped": [*ballot.dropped, *strange],
     }
 
 
@@ -108,15 +123,6 @@ def settle(state: Judging, runtime: Runtime[Workshop]) -> Settled:
         state.get("missing", ()),
         state,
     )
-
-
-def unjudged(submission: Submission, judge: str, reason: str) -> Settled:
-    """The judgement of a text that the judge was never asked about: every verdict is missing."""
-    missing = tuple(
-        Missing(criterion_id=criterion.id, reason=reason)
-        for criterion in judged(submission["criteria_set"].criteria)
-    )
-    return _sealed(submission, judge, (), missing, examine(submission))
 
 
 def build() -> StateGraph[Judging, Workshop, Submission, Assessment]:
@@ -152,3 +158,51 @@ def _sealed(
         missing=missing,
     )
     return {"judgement": judgement, "reward": reward(judgement, criteria_set, text)}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """What came of judging a text from within another graph."""
+
+    judgement: Judgement
+    reward: Reward
+    dropped: list[Dropped]
+    unpaid: str | None
+    """Why the judge could not be paid; None if the text was judged."""
+
+
+async def assess(submission: Submission, workshop: Workshop) -> Assessed:
+    """Judge a text; one that the budget does not reach for stays, and every verdict is missing."""
+    try:
+        found = await _graph().ainvoke(submission, context=workshop)
+    except BudgetReached as error:
+        missing = _all_missing(judged(submission["criteria_set"].criteria), str(error))
+        unread = _sealed(submission, workshop.judge.name, (), missing, examine(submission))
+        return Assessed(unread["judgement"], unread["reward"], [], str(error))
+    return Assessed(found["judgement"], found["reward"], found.get("dropped", []), None)
+
+
+@cache
+def _graph() -> Any:
+    return build().compile()
+
+
+def _all_missing(criteria: tuple[Criterion, ...], reason: str) -> tuple[Missing, ...]:
+    return tuple(Missing(criterion_id=criterion.id, reason=reason) for criterion in criteria)
+
+
+def _asked_for(
+    ballot: Ballot, asked: tuple[Criterion, ...]
+) -> tuple[tuple[Verdict, ...], list[Dropped]]:
+    """One verdict on each criterion; whatever else a judge of another make returns is dropped."""
+    first: dict[str, Verdict] = {}
+    strange = []
+    due = {criterion.id for criterion in asked}
+    for verdict in ballot.verdicts:
+        if verdict.criterion_id in due and verdict.criterion_id not in first:
+            first[verdict.criterion_id] = verdict
+        else:
+            text = f"{verdict.criterion_id}: {verdict.score:g}"
+            reason = "a verdict that was not asked for"
+            strange.append(Dropped(stage="judging", agent="judge", reason=reason, text=text))
+    return tuple(first.values()), strange

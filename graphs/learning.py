@@ -49,7 +49,8 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
     except BudgetReached as error:
         unpaid = Dropped(stage="consolidation", agent="consolidator", reason=str(error), text="")
         return {"learned": (), "dropped": [unpaid]}
-    texts = [attempt.text for attempt in lived["attempts"]]
+    # what a request says of later episodes must not reach them either
+    texts = [task.request, *(attempt.text for attempt in lived["attempts"])]
 
     def change(
         pool: tuple[Lesson, ...],
@@ -77,7 +78,7 @@ def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
             language=task.language,
             criteria_sha=lived["criteria_set"].sha256,
             kind=_kind(attempt, lived["best"]),
-            context_kind="bare" if attempt.parent is None else "reflective",
+            context_kind="bare" if _is_bare(attempt) else "reflective",
             parent_id=None if attempt.parent is None else f"{stem}-{attempt.parent}",
             text=attempt.text,
             scores=_named(attempt, names),
@@ -123,10 +124,15 @@ def contrast_of(lived: Lived) -> Contrast | None:
 
 
 def _kind(attempt: Attempt, best: int) -> Literal["success", "error", "revision"]:
-    # what was turned away before a judge is no example, though nothing better was found
-    if attempt.decision == "refused" or attempt.judgement.gate:
+    # what breaks a demand, or was turned away, is no example, though nothing better was found
+    if attempt.decision == "refused" or attempt.judgement.violated:
         return "error"
     return "success" if attempt.number == best else "revision"
+
+
+def _is_bare(attempt: Attempt) -> bool:
+    """Whether it was written from the request alone."""
+    return attempt.parent is None and not attempt.lessons and not attempt.excerpts
 
 
 def _names(criteria_set: CriteriaSet) -> dict[str, str]:

@@ -31,7 +31,8 @@ async def recalled(
     Lessons of the task's genre come first, then those whose condition is nearest to the request;
     only lessons that share one of the criteria are considered. Entries are texts for the most
     similar request of the same genre and language, if it reaches `SIMILAR_REQUEST`; of several,
-    the success with the highest reward and the latest error.
+    the latest error, and of the successes under the criteria of the latest one that with the
+    highest reward, since rewards under other criteria cannot be compared with these.
 
     Args:
         task: The request.
@@ -57,8 +58,8 @@ async def recalled(
     alike = [entry for entry in texts if likeness[entry.request] >= SIMILAR_REQUEST]
     return Recalled(
         lessons=_ranked(fitting, cosines[: len(fitting)], task.genre)[:most],
-        success=_best(alike, "success", likeness),
-        error=_best(alike, "error", likeness),
+        success=_best_success(alike, likeness),
+        error=_latest(alike, "error", likeness),
     )
 
 
@@ -70,13 +71,26 @@ def _ranked(lessons: Sequence[Lesson], cosines: Sequence[float], genre: str) -> 
     return tuple(lesson for lesson, _ in placed)
 
 
-def _best(
+def _latest(
     entries: Iterable[MemoryEntry], kind: str, likeness: Mapping[str, float]
 ) -> MemoryEntry | None:
-    def order(entry: MemoryEntry) -> tuple[float, bool, float, str, str]:
-        # a reward that was not read is not a zero: it stands behind all that were
-        reward = entry.reward if kind == "success" else None
-        read = reward is not None
-        return likeness[entry.request], read, reward or 0.0, entry.created, entry.id
+    def order(entry: MemoryEntry) -> tuple[float, str, str]:
+        return likeness[entry.request], entry.created, entry.id
 
     return max((each for each in entries if each.kind == kind), key=order, default=None)
+
+
+def _best_success(
+    entries: Sequence[MemoryEntry], likeness: Mapping[str, float]
+) -> MemoryEntry | None:
+    latest = _latest(entries, "success", likeness)
+    if latest is None:
+        return None
+
+    def order(entry: MemoryEntry) -> tuple[bool, float, str, str]:
+        # a reward that was not read is not a zero: it stands behind all that were
+        return entry.reward is not None, entry.reward or 0.0, entry.created, entry.id
+
+    held = (latest.kind, latest.criteria_sha, likeness[latest.request])
+    rivals = (e for e in entries if (e.kind, e.criteria_sha, likeness[e.request]) == held)
+    return max(rivals, key=order)

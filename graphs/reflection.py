@@ -15,19 +15,17 @@ from langgraph.runtime import Runtime
 from quillgraph.agents.accepting import refusals, stop_reason
 from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import Criterion, Dropped
-from quillgraph.agents.judgements import Judgement, Reward, judged
+from quillgraph.agents.judgements import BEST_SCORE, Judgement, Reward, judged
 from quillgraph.agents.lessons import Lesson
 from quillgraph.agents.reflecting import Plan, Reflection, plan, reflect, weakest
 from quillgraph.agents.writing import Precedents, revise, write_draft
-from quillgraph.backends.errors import BudgetReached, InputError, ReplyError
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError, StorageError
 from quillgraph.backends.traces import TokenTrace
 from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.learning import Learned, Lived, learn_from
 from quillgraph.graphs.memory import excerpt
 from quillgraph.graphs.workshop import Assignment, Outcome, Reflecting, Workshop
-
-JUDGING = judging.build().compile()
 
 
 class Recall(TypedDict):
@@ -94,6 +92,7 @@ async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> Recall:
             lessons=tuple(lesson.text for lesson in found.lessons),
             success=excerpt(found.success.text) if found.success else None,
             error=excerpt(found.error.text) if found.error else None,
+            excerpts=tuple(each.id for each in (found.success, found.error) if each),
         ),
         "shown": found.lessons,
         "lessons": (*known, *new),
@@ -120,7 +119,7 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thou
         answers = await reflect(
             state["task"],
             best.text,
-            _weakest(state),
+            [c for c in _weakest(state) if best.judgement.scores[c.id] < BEST_SCORE],
             best.judgement,
             runtime.context.reflector,
             lessons=(*state["precedents"].lessons, *_tried(state)),
@@ -128,6 +127,8 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thou
         )
     except BudgetReached as error:
         return _budget_spent(error)
+    except ContextOverflow as error:
+        return {"stopped": str(error)}
     return {"reflections": answers.items, "dropped": list(answers.dropped)}
 
 
@@ -154,6 +155,8 @@ async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> Text | E
         )
     except BudgetReached as error:
         return _budget_spent(error)
+    except ContextOverflow as error:
+        return {"stopped": str(error)}
     except ReplyError as error:
         lost = lost_reply("revision", studio.writer, error)
         return {"stopped": "the writer gave no revision", "dropped": [lost]}
@@ -167,23 +170,11 @@ async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
     )
     if state.get("attempts") and state["text"] == _best(state).text:
         return {"judgement": _best(state).judgement, "reward": _best(state).reward}
-    try:
-        found = await JUDGING.ainvoke(submission, context=runtime.context)
-    except BudgetReached as error:
-        unread = judging.unjudged(submission, runtime.context.judge.name, str(error))
-        return {
-            "judgement": unread["judgement"],
-            "reward": unread["reward"],
-            **_budget_spent(error),
-        }
-    except InputError as error:
-        unread = judging.unjudged(submission, runtime.context.judge.name, str(error))
-        return {"judgement": unread["judgement"], "reward": unread["reward"]}
-    return {
-        "judgement": found["judgement"],
-        "reward": found["reward"],
-        "dropped": found.get("dropped", []),
-    }
+    found = await judging.assess(submission, runtime.context)
+    judged_now = Judged(judgement=found.judgement, reward=found.reward, dropped=found.dropped)
+    if found.unpaid:
+        judged_now.update({"stopped": found.unpaid, "is_complete": False})
+    return judged_now
 
 
 def decide(state: Reflecting, runtime: Runtime[Workshop]) -> Decision:
@@ -212,7 +203,11 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
         attempts=state["attempts"],
         best=state["best"],
     )
-    return await learn_from(lived, memory, runtime.context.consolidator)
+    try:
+        return await learn_from(lived, memory, runtime.context.consolidator)
+    except StorageError as error:  # the text is there; a full disk must not take it along
+        lost = Dropped(stage="memory", agent="memory", reason=str(error), text="the episode")
+        return {"learned": (), "dropped": [lost]}
 
 
 def close(state: Reflecting) -> Outcome:
@@ -303,6 +298,7 @@ def _attempt(state: Reflecting, found: tuple[Judgement, Reward]) -> Attempt:
         text=state["text"],
         plan=state.get("plan"),
         lessons=tuple(lesson.id for lesson in state["shown"]),
+        excerpts=state["precedents"].excerpts if not attempts else (),
         judgement=found[0],
         reward=found[1],
         decision="first",

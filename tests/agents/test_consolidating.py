@@ -1,7 +1,9 @@
 """The consolidator, and the pool of lessons that it works on."""
 
+import json
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,9 @@ from quillgraph.agents.asking import Role
 from quillgraph.agents.candidates import MOST_CANDIDATES, candidates
 from quillgraph.agents.consolidating import apply, consolidate
 from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.hygiene import fault_of
 from quillgraph.agents.lessons import Contrast, Fate, Lesson, Operation
+from quillgraph.agents.prompting import render
 from quillgraph.backends.chat import ChatRequest
 
 NOW = "2026-11-23T12:00:00+00:00"
@@ -139,6 +143,20 @@ async def test_of_a_large_pool_the_lessons_about_these_criteria_are_read_first(
     assert ids == ["l-near", *(f"l-{n}" for n in range(29, 14, -1)), "new"]
 
 
+def test_the_worked_example_updates_a_lesson_without_turning_it_round() -> None:
+    said = render("consolidating", request="-", scores="-", revisions="-", lessons="-")
+    shown, answer = (str(message.content) for message in said[1:3])
+    _, _, words = shown.partition("<lessons>\n")
+    known = lesson("l-1a2b3c4d", condition="When a feeling matters", strategy="name it plainly")
+    assert words.startswith(f"{known.id}: {known.text} [")
+    operations = [Operation.model_validate(each) for each in json.loads(answer)["items"]]
+    assert [each.operation for each in operations] == ["ADD", "UPDATE"]
+    pool, dropped = apply([known], operations, TASK, now=NOW)
+    assert (len(pool), dropped) == (2, ())
+    assert (pool[0].id, pool[0].polarity, pool[0].support) == (known.id, "do", 2)
+    assert pool[0].strategy == "name it once in a plain word, and leave it unexplained"
+
+
 async def test_operations_that_cannot_be_read_are_dropped_one_by_one(
     contrast: Contrast, role_of: Callable[..., Role]
 ) -> None:
@@ -156,12 +174,12 @@ async def test_a_small_model_chooses_among_worded_lessons(
 ) -> None:
     answers = await consolidate(TASK, contrast, [], role_of({"keep": ["n2", "n2"]}, chooses=True))
     assert [each.text for each in answers.items] == [
-        "When “Calm rhythm” is already at level 7-8: Avoid: changes that touch it: here they "
-        "took it down to level 3-4"
+        "When “Calm rhythm” has to be kept: Avoid: changing what carries it, which lowered it "
+        "before"
     ]
     assert {each.operation for each in answers.items} == {"ADD"}
     said = str(asked[0].messages[-1].content)
-    assert "n1: When “Calm rhythm” is at level 3-4: revise for it by itself" in said
+    assert "n1: When “Calm rhythm” is still weak: revise for it alone" in said
     assert asked[0].json_schema is not None
     assert asked[0].json_schema["properties"]["keep"]["minItems"] == 1
 
@@ -185,12 +203,12 @@ async def test_an_episode_that_moved_nothing_is_not_asked_about(
 @pytest.mark.parametrize(
     ("accepted", "before", "after", "polarity", "told"),
     [
-        (True, 3, 8, "do", "brought it to level 7-8"),
-        (True, 8, 4, "avoid", "took it down to level 3-4"),
-        (False, 8, 4, "avoid", "took it down to level 3-4"),
-        (False, 5, 6, "avoid", "the same kind of change again"),
+        (True, 3, 8, "do", "alone, which raised it"),
+        (True, 8, 4, "avoid", "which lowered it"),
+        (False, 8, 4, "avoid", "which lowered it"),
+        (False, 5, 6, "avoid", "which did not help it"),
         # a band is reached by its lower score: 2.5 is in 1-2, 6.5 in 5-6
-        (True, 2.5, 6.5, "do", "brought it to level 5-6"),
+        (True, 2.5, 6.5, "do", "alone, which raised it"),
     ],
 )
 def test_a_revision_teaches_by_the_bands_that_it_moved(
@@ -216,7 +234,51 @@ def test_what_moved_for_nothing_or_stood_high_teaches_nothing(
 def test_best_stands_against_worst_where_no_revision_raised_the_criterion() -> None:
     contrast = Contrast(criteria=("a", "b"), best={"a": 9, "b": 4}, worst={"a": 2, "b": 4})
     (found,) = candidates(contrast, "zh")
-    assert found.text == "当“a”处于1-2档时: 换一种写法重来：这里另一篇到了9-10档"
+    assert found.text == "当“a”还不够好时：换一种写法重来，这样做曾使它变好"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_lessons_are_worded_for_a_writer_who_sees_no_levels(language: str) -> None:
+    name = "Concrete imagery at the scale of a child who is about to fall asleep"
+    moved = [(True, 2, 8), (True, 8, 2), (False, 4, 4), (True, 4, 8)]
+    fates = tuple(
+        Fate(accepted=accepted, delta=None, before={name: before}, after={name: after})
+        for accepted, before, after in moved
+    )
+    contrast = Contrast(criteria=(name,), best={name: 9}, worst={name: 1}, revisions=fates)
+    other = contrast.model_copy(update={"revisions": ()})
+    found = (*candidates(contrast, language), *candidates(other, language))
+    # raised from two levels is one lesson; where nothing was revised, another text raised it
+    assert [each.polarity for each in found] == ["do", "avoid", "avoid", "do"]
+    assert len({each.text for each in found}) == 4
+    for each in found:
+        assert name in each.condition
+        assert not re.search(r"\d|level|档|score|分", each.text.replace(name, ""))
+        assert fault_of(each.condition, each.strategy, ()) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "strategy", "do", "avoid"),
+    [
+        ("When it drags", "cut it", "When it drags: cut it", "When it drags: Avoid: cut it"),
+        ("当节奏拖沓时", "删去一半", "当节奏拖沓时：删去一半", "当节奏拖沓时：避免：删去一半"),
+        # the strategy decides
+        (
+            "当“Calm rhythm”已稳时",
+            "再加比喻",
+            "当“Calm rhythm”已稳时：再加比喻",
+            "当“Calm rhythm”已稳时：避免：再加比喻",
+        ),
+    ],
+)
+def test_lessons_and_operations_are_marked_in_the_script_of_the_strategy(
+    condition: str, strategy: str, do: str, avoid: str
+) -> None:
+    fields = {"condition": condition, "strategy": strategy}
+    polarities: tuple[Literal["do", "avoid"], ...] = ("do", "avoid")
+    for polarity, shown in zip(polarities, (do, avoid), strict=True):
+        assert lesson("l-1", **fields, polarity=polarity).text == shown
+        assert add(condition, strategy, polarity=polarity).text == shown
 
 
 def test_only_a_few_lessons_are_offered_the_widest_moves_first() -> None:

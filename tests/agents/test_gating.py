@@ -184,6 +184,48 @@ def test_a_real_text_passes(name: str, set_of: MakeSet) -> None:
     assert reason(REAL[name], set_of()) is None
 
 
+LETTER = (
+    "Dear Anna, the lamp is mended and the stairs are dry. I wound the clock this morning and "
+    "counted the boats, of which there were nine. Come before the ice does."
+)
+LETTER_ZH = "亲爱的安娜，灯已经修好，石阶也干了。今早我上了钟，数了数船，一共九条。请在结冰之前来。"
+
+REWRITING = {
+    "instruction first": (
+        f"Correct the spelling and smooth the style of this letter: {LETTER}",
+        LETTER,
+    ),
+    "instruction last": (f"{LETTER}\n\nCorrect the spelling of the letter above.", LETTER),
+    "instruction as a sentence": (f"Please proofread this letter. {LETTER}", LETTER),
+    "润色": (
+        f"请把下面这段话润色成书面语：{LETTER_ZH}",
+        LETTER_ZH.replace("今早我上了钟", "今晨我为钟上好了弦"),
+    ),
+    "引号": (f"请把“{LETTER_ZH}”润色一下", LETTER_ZH),
+    "两个字": (f"润色：{LETTER_ZH}", LETTER_ZH),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REWRITING)
+def test_a_given_text_that_is_corrected_passes_and_the_whole_request_does_not(
+    name: str, set_of: MakeSet
+) -> None:
+    request, answer = REWRITING[name]
+    criteria_set = set_of("zh" if "灯" in request else "en")
+    assert pasted_share(answer, [request]) > 0.5
+    assert refusal(answer, request, criteria_set) is None
+    assert "pasted" in str(refusal(request, request, criteria_set))
+    assert "pasted" in str(refusal(f"{request}\n\n{request}", request, criteria_set))
+
+
+def test_a_request_that_is_all_instruction_is_repeated_by_most_of_its_ends(set_of: MakeSet) -> None:
+    # of the first sentence 7 of 10 4-grams are left, the second has one, and it is left
+    most = " ".join(REQUEST["en"].split()[3:])
+    assert "pasted" in str(reason(most, set_of()))
+    # 2 of 10
+    assert reason("A lighthouse keeper who loses the boat: do not use dialogue.", set_of()) is None
+
+
 @pytest.mark.parametrize("name", REAL_ZH)
 def test_a_real_chinese_text_passes(name: str, set_of: MakeSet) -> None:
     assert reason(REAL_ZH[name], set_of("zh")) is None

@@ -19,6 +19,8 @@ from quillgraph.agents.judging import (
     UNFOUNDED,
     Exhibit,
     PromptedJudge,
+    Vote,
+    _verdict,
 )
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import InputError
@@ -206,7 +208,9 @@ async def test_all_calls_on_a_text_share_what_stands_before_the_criteria(
     ends = (n for n, letters in enumerate(zip(*questions, strict=False)) if len(set(letters)) > 1)
     shared = questions[0][: next(ends)]
     assert shared.endswith("</text " + Exhibit.of(TEXT).mark + ">\n<criteria>\nq1: Name of k1.")
-    assert "s1: The lamp turned.\ns2: “Stay,” said nobody!\ns3: He counted the waves.\ns4" in shared
+    # a sentence a line, and a blank line where the text has one
+    lines = "s1: The lamp turned.\ns2: “Stay,” said nobody!\n\ns3: He counted the waves.\ns4: "
+    assert lines in shared
     assert task.request in shared
     for request in asked:
         assert last_turn(request).endswith("9-10: What level 9-10 does.\n</criteria>")
@@ -420,7 +424,8 @@ def test_whatever_the_text_its_mark_does_not_occur_in_it_and_its_sentences_do(te
     assert re.fullmatch("[0-9a-f]{8}", exhibit.mark)
     assert exhibit.mark not in exhibit.shown
     assert all(sentence in text for sentence in exhibit.sentences.values())
-    assert exhibit.shown.count("\n") == max(0, len(exhibit.sentences) - 1)
+    breaks = max(0, len(exhibit.sentences) - 1) + len(exhibit.openers)
+    assert exhibit.shown.count("\n") == breaks
 
 
 # --- a small judge ---------------------------------------------------------------------------
@@ -474,3 +479,32 @@ def test_whatever_the_votes_the_verdict_lies_between_them_or_is_missing(
     if read:
         assert min(read) <= ballot.verdicts[0].score <= max(read)
         assert ballot.verdicts[0].votes == tuple(read)
+
+
+def test_the_reason_that_is_shown_belongs_to_the_score_that_is_shown() -> None:
+    exhibit = Exhibit.of("The lamp turned.")
+    votes = [
+        Vote("k1.1", 2.0, None, "Flat."),
+        Vote("k1.1", 3.0, None, "Nearly flat."),
+        Vote("k1.1", 9.0, "s1", "Splendid."),
+    ]
+    verdict = _verdict(votes, exhibit)
+    # the median of 2, 3 and 9
+    assert (verdict.score, verdict.reason, verdict.evidence) == (3.0, "Nearly flat.", None)
+
+
+async def test_a_long_text_is_cited_without_an_enum_of_thousands(
+    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, asked: list[ChatRequest]
+) -> None:
+    text = " ".join(f"Wave {number} came." for number in range(1, 501))
+    reply = items(
+        {"criterion": "q1", "score": 8, "evidence": "s500", "reason": "The last one."},
+        {"criterion": "q2", "score": 8, "evidence": "s501", "reason": "There is none."},
+    )
+    judge = PromptedJudge((role_of(reply),), samples=1)
+    ballot = await judge.judge(task, text, [criterion("k1.1"), criterion("k1.2")])
+    assert "s400" not in str(asked[0].json_schema)
+    first, second = ballot.verdicts
+    assert (first.score, first.quote) == (8.0, "Wave 500 came.")
+    # a sentence that is not there bears nothing out
+    assert (second.score, second.evidence) == (5.0, None)

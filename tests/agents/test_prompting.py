@@ -23,21 +23,21 @@ PINNED = {
     "choosing_lessons": (1, "e12e6e6b96f70e5b"),
     "choosing_notes": (1, "c18c14c74a535c15"),
     "comparing": (1, "de32d11eb4a77b3b"),
-    "consolidating": (1, "b296d699340c7a76"),
+    "consolidating": (2, "2d33f78f1e0cf40e"),
     "criterion_writing": (2, "f7064456a2f36c19"),
     "grouping": (2, "39c2b82af483ccff"),
-    "judging": (1, "cb3a8d196c82d18d"),
+    "judging": (2, "dc593505061f1085"),
     "observing": (2, "798e74c6d1a35c4f"),
     "open_coding": (3, "5ea0221e19401317"),
     "pitfall_writing": (2, "8f8bb9480095331b"),
     "reflecting": (1, "1ba8604195e4dee2"),
     "relating": (1, "bb9f14b2b917124e"),
-    "revising": (1, "12e834ad2be9fceb"),
+    "revising": (2, "f506265257cb7915"),
     "sampling": (1, "289ce313a5d3209c"),
     "scoring": (1, "467eca7a141fc5bf"),
     "selective_coding": (2, "7adfa2fcca01b957"),
     "splicing": (1, "77688b047bcfa084"),
-    "writing": (1, "d28e7dc8074e0d2a"),
+    "writing": (2, "d567de6a905fb629"),
 }
 """Version and hash of each prompt file. Whoever edits a prompt raises its version, since scores
 and runs are kept with it, and then pins the new hash here."""
@@ -133,7 +133,7 @@ def test_a_value_cannot_close_its_box() -> None:
 
 
 @given(st.text(max_size=60))
-def test_but_for_closing_tags_a_value_arrives_as_it_is(value: str) -> None:
+def test_but_for_closing_tags_and_control_tokens_a_value_arrives_as_it_is(value: str) -> None:
     # a prompt's turn is stripped before it is filled, so blanks of the value stay
     said = str(render("sampling", persona="You write.", request=value)[-1].content)
-    assert said.replace("<\u200b/", "</") == value.replace("<\u200b/", "</")
+    assert said.replace("\u200b", "") == value.replace("\u200b", "")

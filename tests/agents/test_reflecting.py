@@ -71,9 +71,9 @@ def criteria_set(criterion: Callable[..., Criterion]) -> CriteriaSet:
         ((9, 9, 1, 9), ["k1.3", "k1.1"]),
         # .9 * (1 - 5/9) = .4 before 1 * (1 - 6/9) = .333
         ((7, 10, 10, 6), ["k1.p", "k1.1"]),
-        # what has all points needs nothing
-        ((10, 10, 9, 10), ["k1.3"]),
-        ((10, 10, 10, 10), []),
+        # of those that cost nothing the first
+        ((10, 10, 9, 10), ["k1.3", "k1.1"]),
+        ((10, 10, 10, 10), ["k1.1", "k1.2"]),
     ],
 )
 def test_the_weakest_criteria_are_those_that_cost_most(
@@ -119,7 +119,7 @@ async def test_the_reflector_reads_what_the_judge_saw_and_the_lessons(
     assert "The judge gave 3: Saw k1.2." in said
     assert "<lessons>\n- When it is dark: begin with a sound.\n- When it is late: leave.\n" in said
     mark = Exhibit.of(DRAFT).mark
-    assert f"<text {mark}>\ns1: The lamp turned.\ns2: “Stay,” said nobody!\ns3: He " in said
+    assert f"<text {mark}>\ns1: The lamp turned.\ns2: “Stay,” said nobody!\n\ns3: He " in said
 
 
 async def test_a_text_cannot_leave_its_fence(

@@ -97,15 +97,38 @@ def test_the_length_that_is_asked_for_is_read_off_the_check(
     assert length_range([hard(check)]) == asked
 
 
-def test_the_first_hard_criterion_that_counts_the_whole_text_is_taken(
+def test_hard_criteria_count_the_whole_text_and_the_first_says_what_is_counted(
     criterion: MakeCriterion, hard: Callable[..., Criterion]
 ) -> None:
     soft = criterion(check=WordCount(max=9))
     checks = (ParagraphCount(min=3), CharCount(max=5), WordCount(max=7))
     rows = [hard(check, f"h{number}") for number, check in enumerate(checks, 1)]
     assert length_range([soft, *rows]) == LengthRange(0, 5, "words")
+    # characters are counted by another criterion, and in another way
+    rows.insert(0, hard(CharCount(min=2, unit="character"), "h0"))
+    assert length_range(rows) == LengthRange(2, None, "characters")
     assert length_range([soft]) is None
     assert length_range([]) is None
+
+
+@pytest.mark.parametrize(
+    ("checks", "asked"),
+    [
+        ((WordCount(min=5), WordCount(max=10)), LengthRange(5, 10, "words")),
+        ((WordCount(max=10), WordCount(min=5)), LengthRange(5, 10, "words")),
+        # the narrower ends: 5 above 3, 9 below 12
+        ((WordCount(min=3, max=12), CharCount(min=5, max=9)), LengthRange(5, 9, "words")),
+        ((WordCount(min=5, max=9), WordCount(min=9)), LengthRange(9, 9, "words")),
+        # what counts characters is no range of words
+        ((WordCount(min=5), CharCount(max=9, unit="character")), LengthRange(5, None, "words")),
+        # no length has both
+        ((WordCount(min=5), WordCount(max=4)), LengthRange(5, None, "words")),
+    ],
+)
+def test_a_length_that_several_criteria_ask_for_lies_in_all_their_ranges(
+    hard: Callable[..., Criterion], checks: tuple[Any, ...], asked: LengthRange
+) -> None:
+    assert length_range([hard(check, f"h{n}") for n, check in enumerate(checks)]) == asked
 
 
 @pytest.mark.parametrize(

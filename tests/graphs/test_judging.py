@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Missing, Verdict, text_hash
 from quillgraph.agents.judging import Ballot
 from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.budgets import Budget
 from quillgraph.backends.chat import ChatRequest
-from quillgraph.backends.errors import InputError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import judging
 from quillgraph.graphs.workshop import Workshop
@@ -140,11 +140,31 @@ async def test_criteria_that_code_alone_decides_give_no_reward() -> None:
     assert (done["judgement"].verdicts, done["reward"].value) == ((), None)
 
 
-async def test_a_text_that_is_longer_than_a_judge_should_be_shown_is_refused(
+async def test_a_text_that_is_longer_than_a_judge_should_be_shown_has_no_verdict(
     long_text: str,
 ) -> None:
-    with pytest.raises(InputError, match=r"at most 64,000 characters to judge, got 64,"):
-        await found(long_text)
+    done = await found(long_text)
+    assert done["reward"].value is None
+    assert {m.reason[:58] for m in done["judgement"].missing} == {
+        "expected a text of at most 64,000 characters to judge, got"
+    }
+
+
+async def test_whatever_else_a_judge_of_another_make_returns_is_dropped_and_counted() -> None:
+    class Talkative:
+        name = "talkative"
+
+        async def judge(self, task: WritingTask, text: str, criteria: Any) -> Ballot:
+            ids = ["h1", "zzz", "k1.1", "k1.1", "k2.1"]
+            return Ballot(tuple(Verdict(criterion_id=i, score=4, votes=(4,)) for i in ids))
+
+    workshop = replace(Workshop.of(ScriptedChat(reply=lambda _: "")), judge=Talkative())
+    submission = judging.Submission(task=TASK, criteria_set=CRITERIA, text=TEXT)
+    done = await judging.build().compile().ainvoke(submission, context=workshop)
+    assert done["judgement"].scores == {"k1.1": 4, "k2.1": 4}
+    [missing] = done["judgement"].missing
+    assert (missing.criterion_id, missing.reason) == ("k1.pitfall1", "the judge said nothing of it")
+    assert [entry.text for entry in done["dropped"]] == ["h1: 4", "zzz: 4", "k1.1: 4"]
 
 
 async def test_what_a_text_says_to_its_judge_stays_behind_the_fence() -> None:
@@ -172,10 +192,12 @@ async def test_what_a_text_says_to_its_judge_stays_behind_the_fence() -> None:
         assert "never obeyed" in request.messages[0].content
 
 
-def test_what_was_never_judged_has_its_broken_demands_and_nothing_else() -> None:
+async def test_what_was_never_judged_has_its_broken_demands_and_nothing_else() -> None:
     long = "The pilot heard a bell. " * 3 + TEXT
     submission = judging.Submission(task=TASK, criteria_set=CRITERIA, text=long)
-    done = judging.unjudged(submission, "nobody", "no money left")
-    assert [m.reason for m in done["judgement"].missing] == ["no money left"] * 3
-    assert done["judgement"].violations[0].reason == "expected at most 40 words, got 46"
-    assert (done["reward"].value, done["reward"].violations) == (None, ("h1",))
+    poor = Workshop.of(ScriptedChat(reply=lambda _: ""), budget=Budget(max_calls=0))
+    done = await judging.assess(submission, poor)
+    assert done.unpaid == "the budget of 0 calls is spent; raise --max-calls"
+    assert [m.reason for m in done.judgement.missing] == [done.unpaid] * 3
+    assert done.judgement.violations[0].reason == "expected at most 40 words, got 46"
+    assert (done.reward.value, done.reward.violations) == (None, ("h1",))

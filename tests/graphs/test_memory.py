@@ -160,6 +160,21 @@ async def test_the_nearest_request_wins_then_the_best_success_and_the_latest_err
     assert (recalled.success.id, recalled.error.id) == ("s3", "e2")
 
 
+async def test_rewards_are_compared_only_under_the_criteria_of_the_latest_success() -> None:
+    memory = in_process({"far": 0.6})
+    entries = [
+        entry("old", criteria_sha="1", reward=0.9, created="2026-11-01"),
+        entry("best", criteria_sha="2", reward=0.5, created="2026-11-02"),
+        entry("latest", criteria_sha="2", reward=0.4, created="2026-11-03"),
+        entry("far", criteria_sha="2", reward=0.8, created="2026-11-04", request="far"),
+        entry("error", criteria_sha="1", kind="error", reward=0.7, created="2026-11-05"),
+    ]
+    await memory.remember(entries)
+    success = (await memory.recall(TASK, [])).success
+    assert success is not None
+    assert success.id == "best"
+
+
 async def test_an_empty_memory_has_nothing_to_say() -> None:
     recalled = await in_process().recall(TASK, ["Calm rhythm"])
     assert (recalled.lessons, recalled.success, recalled.error) == ((), None, None)

@@ -158,14 +158,14 @@ def test_the_plan_names_the_weakest_criteria_first_and_what_to_keep(played: Play
 def test_the_reviser_reads_the_best_text_its_plan_and_what_to_keep(played: Played) -> None:
     drafted, *revised = played.asked("writer")
     assert TASK.request in drafted
-    assert "The draft:\nThe fog was very thick" in revised[0]
+    assert "<draft>\nThe fog was very thick" in revised[0]
     assert "1. A fog one can hear: The fog is called thick and touches nothing." in revised[0]
     assert "Make it so: Let the bell cost him one act that cannot be taken back." in revised[0]
     assert 'Begin at: "He waited for a while, and then he went on."' in revised[0]
     assert "Keep what makes it good: No feeling by name" in revised[0]
     # what was rolled back is not gone on with
     for asked in revised[1:]:
-        assert "The draft:\nFog sat on the wheel" in asked
+        assert "<draft>\nFog sat on the wheel" in asked
         assert "The pilot waited for a while" in asked
 
 
