@@ -11,6 +11,7 @@ from typing import Any, Literal
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -158,14 +159,7 @@ class ChatBackend(BaseChatModel, ABC):
         alternatives = completion.alternatives
         message = AIMessage(
             content=completion.text,
-            usage_metadata={
-                "input_tokens": completion.prompt_tokens,
-                "output_tokens": completion.completion_tokens,
-                "total_tokens": completion.prompt_tokens + completion.completion_tokens,
-                "input_token_details": {}
-                if completion.cached_tokens is None
-                else {"cache_read": completion.cached_tokens},
-            },
+            usage_metadata=_usage(completion),
             response_metadata={
                 "model_name": self.model,
                 "finish_reason": completion.finish_reason,
@@ -223,6 +217,17 @@ class ChatBackend(BaseChatModel, ABC):
                 return {"raw": message, "parsed": None, "parsing_error": error}
 
         return asked | RunnableLambda(keep if include_raw else parse)
+
+
+def _usage(completion: Completion) -> UsageMetadata:
+    usage = UsageMetadata(
+        input_tokens=completion.prompt_tokens,
+        output_tokens=completion.completion_tokens,
+        total_tokens=completion.prompt_tokens + completion.completion_tokens,
+    )
+    if completion.cached_tokens is not None:
+        usage["input_token_details"] = InputTokenDetails(cache_read=completion.cached_tokens)
+    return usage
 
 
 def _turn(message: BaseMessage) -> ChatTurn:

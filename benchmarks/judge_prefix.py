@@ -5,7 +5,8 @@ Judges 8 texts under 7 criteria each, one criterion a call and 7 in one shuffled
 in-process vLLM engine with its own counters on, and stores what the engine counted in
 benchmarks/results/. Beside the hit rate stands the highest that the engine's blocks allow: each
 block of a prompt read once, however often it comes. Agreement of the modes is Spearman's over all
-pairs of text and criterion.
+pairs of text and criterion. Last, each text is judged under 20 seeds with the default votes: the
+standard error of a reward, which a rise of it should exceed twice.
 """
 
 import argparse
@@ -22,12 +23,14 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from quillgraph.agents import Criterion, Role, WritingTask, writing_task
 from quillgraph.agents.domain import LEVELS
-from quillgraph.agents.judging import Ballot, Exhibit, PromptedJudge
+from quillgraph.agents.judging import SAMPLES, Ballot, Exhibit, PromptedJudge
+from quillgraph.agents.rewards import weighted_score
 from quillgraph.agents.writing import Precedents, write_draft
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.models import resolve
 from quillgraph.backends.vllm_local import VllmChat
 
+SEEDS = 20
 RESULTS = Path(__file__).parent / "results"
 REQUEST = "A story of about two hundred words on a lighthouse keeper who has lost her watch."
 ASPECTS = {
@@ -142,6 +145,24 @@ def agreement(one: list[Ballot], several: list[Ballot]) -> dict[str, float | Non
     }
 
 
+async def noise(task: WritingTask, texts: list[str], model: VllmChat) -> dict[str, float]:
+    """How much the weighted score of a text changes from seed to seed, and from text to text."""
+    posed = criteria()
+
+    async def score(text: str, seed: int) -> float:
+        ballot = await PromptedJudge((Role("judge", model, seed),)).judge(task, text, posed)
+        scores = {verdict.criterion_id: verdict.score for verdict in ballot.verdicts}
+        return weighted_score(scores, posed) or float("nan")
+
+    rows = await asyncio.gather(*(score(text, seed) for text in texts for seed in range(SEEDS)))
+    scores = np.asarray(rows).reshape(len(texts), SEEDS)
+    return {
+        "votes": SAMPLES,
+        "standard_error": round(float(np.sqrt(np.nanmean(np.nanvar(scores, axis=1, ddof=1)))), 4),
+        "spread_between_texts": round(float(np.nanstd(np.nanmean(scores, axis=1), ddof=1)), 4),
+    }
+
+
 def _ranks(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Ranks, ties sharing their mean."""
     order = np.unique(values, return_inverse=True, return_counts=True)
@@ -177,6 +198,7 @@ async def main() -> None:
         "mean_sentences": round(float(np.mean([len(Exhibit.of(t).sentences) for t in texts])), 1),
         "modes": [one, seven],
         "agreement": agreement(votes, joint),
+        "noise": await noise(task, texts, model),
     }
     await model.aclose()
     print(json.dumps(result, indent=1))

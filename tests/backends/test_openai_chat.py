@@ -169,6 +169,20 @@ async def test_a_reply_carries_text_usage_and_finish_reason(server: Server) -> N
     assert trace_of(message) is None
 
 
+async def test_what_a_server_had_in_its_cache_is_told(server: Server) -> None:
+    usage = {
+        "prompt_tokens": 3,
+        "completion_tokens": 2,
+        "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": 0},
+    }
+    choice = {"message": {"content": "green"}, "finish_reason": "stop"}
+    server.answers = [raw(json.dumps({"choices": [choice], "usage": usage}))]
+    message = await ask(chat(server))
+    assert isinstance(message, AIMessage)
+    assert message.usage_metadata
+    assert message.usage_metadata["input_token_details"] == {"cache_read": 1}
+
+
 async def test_the_body_holds_what_was_asked_and_no_more(server: Server) -> None:
     model = chat(server, temperature=0.5, max_tokens=7)
     try:
