@@ -1,4 +1,4 @@
-"""Control: which revision may take the place of the text before it (`algorithm.md` 6.4, step 3)."""
+"""Control: which revision may take the place of the text before it (`ALGORITHM.md` 6.4, step 3)."""
 
 from collections.abc import Sequence
 from statistics import fmean

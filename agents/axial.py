@@ -23,7 +23,7 @@ from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, some_of, text
 
 FEWEST, MOST = 4, 10
-"""Categories of a study (`algorithm.md` 6.2 step 7)."""
+"""Categories of a study (`ALGORITHM.md` 6.2 step 7)."""
 
 CODES_PER_CATEGORY = 4
 """What the number of categories aims at."""

@@ -1,7 +1,7 @@
 """The consolidator: what an episode teaches the next ones, as operations on a pool of lessons.
 
 Best and worst text of a request are contrasted by their scores and by what was said of them; the
-texts themselves are never shown, so that none of their words can travel (`algorithm.md` 6.4;
+texts themselves are never shown, so that none of their words can travel (`ALGORITHM.md` 6.4;
 operations after Training-Free GRPO, arXiv:2510.08191).
 """
 
@@ -28,7 +28,7 @@ from quillgraph.agents.replies import form, one_of, some_of, text
 from quillgraph.backends.errors import ReplyError
 
 MOST_OPERATIONS = 3
-"""`algorithm.md` 6.4: at most three lessons of an episode."""
+"""`ALGORITHM.md` 6.4: at most three lessons of an episode."""
 
 MOST_SHOWN = 16
 """Lessons of the pool that a consolidator reads; a full pool would drown the episode."""
@@ -37,10 +37,10 @@ NEW = "new"
 """Id under which a lesson is added."""
 
 CAPACITY = 64
-"""Lessons of one genre (`algorithm.md` 6.4)."""
+"""Lessons of one genre (`ALGORITHM.md` 6.4)."""
 
 TRIAL_USES = 5
-"""Uses after which a lesson has to have gained something (`algorithm.md` 6.4)."""
+"""Uses after which a lesson has to have gained something (`ALGORITHM.md` 6.4)."""
 
 
 async def consolidate(

@@ -1,4 +1,4 @@
-"""Find the literal demands of a request, for the hard criteria (`algorithm.md` 6.2, step 9)."""
+"""Find the literal demands of a request, for the hard criteria (`ALGORITHM.md` 6.2, step 9)."""
 
 import logging
 from collections.abc import Sequence

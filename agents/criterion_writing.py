@@ -27,7 +27,7 @@ from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, some_of, text
 
 FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
-"""Criteria of a set, hard ones included (`algorithm.md` 6.2 step 9)."""
+"""Criteria of a set, hard ones included (`ALGORITHM.md` 6.2 step 9)."""
 
 PITFALL_SHARE = 0.15
 """Least share of the soft weight that sits on faults to avoid: about 90 % of a rubric's weight

@@ -1,4 +1,4 @@
-"""The vocabulary of Grounded Theory, as frozen values (`algorithm.md` 6.1)."""
+"""The vocabulary of Grounded Theory, as frozen values (`ALGORITHM.md` 6.1)."""
 
 import hashlib
 import json

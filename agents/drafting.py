@@ -8,7 +8,7 @@ from quillgraph.agents.domain import Draft, WritingTask
 from quillgraph.agents.prompting import render
 
 SHORTEST_DRAFT = 20
-"""Characters under which a draft is drawn again, once (`algorithm.md` appendix A)."""
+"""Characters under which a draft is drawn again, once (`ALGORITHM.md` appendix A)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ PERSONAS = (
     Persona("You are an inventive writer who takes a surprising angle.", "strong", 0.9),
     Persona("You are a bored copywriter who ignores half of what is asked.", "weak", 1.0),
 )
-"""At least one weak and two strong voices (`algorithm.md` 6.2 step 3)."""
+"""At least one weak and two strong voices (`ALGORITHM.md` 6.2 step 3)."""
 
 
 async def draft(task: WritingTask, number: int, role: Role, *, max_tokens: int) -> Draft | None:

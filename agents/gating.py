@@ -1,4 +1,4 @@
-"""The gate before the judge: texts that need no judge to be turned away (`algorithm.md` 6.3.5).
+"""The gate before the judge: texts that need no judge to be turned away (`ALGORITHM.md` 6.3.5).
 
 An empty phrase fools most judges (arXiv:2507.08794), so what code can see to be no text is not
 shown to one.

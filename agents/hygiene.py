@@ -1,7 +1,7 @@
 """What a lesson must not hold: words of a judged text, words to a judge, addresses.
 
 Lessons are shown to whoever writes and revises, and they outlive their episode. A text that got
-its own words into one would speak in every later episode (`algorithm.md` 6.4, injection hygiene).
+its own words into one would speak in every later episode (`ALGORITHM.md` 6.4, injection hygiene).
 """
 
 import re

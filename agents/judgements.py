@@ -1,4 +1,4 @@
-"""What a judge says of a text, and the one number that is made of it (`algorithm.md` 6.3)."""
+"""What a judge says of a text, and the one number that is made of it (`ALGORITHM.md` 6.3)."""
 
 import hashlib
 from typing import Annotated
@@ -102,7 +102,7 @@ class Reward(Value):
 
     value: float | None
     soft: float | None
-    """Weighted mean of the active verdicts, from 0 to 1 (`algorithm.md` 6.3.3)."""
+    """Weighted mean of the active verdicts, from 0 to 1 (`ALGORITHM.md` 6.3.3)."""
     length: float | None
     """Length term; None where no length is asked for, and its weight goes to `soft`."""
     repetition: float

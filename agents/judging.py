@@ -28,10 +28,10 @@ MOST_TEXT_CHARS = 64_000
 """Twice the longest request."""
 
 UNFOUNDED = 5.0
-"""Most points for a quality that no sentence is cited for (`algorithm.md` 6.3.1)."""
+"""Most points for a quality that no sentence is cited for (`ALGORITHM.md` 6.3.1)."""
 
 SAMPLES = 2
-"""Votes of a judge on each criterion (`algorithm.md` 6.3.2)."""
+"""Votes of a judge on each criterion (`ALGORITHM.md` 6.3.2)."""
 
 MOST_REASON_CHARS = 240
 
@@ -77,7 +77,7 @@ class PromptedJudge:
     """
 
     roles: tuple[Role, ...]
-    """One judge each; best of another family than the writer (`algorithm.md` 6.3.2)."""
+    """One judge each; best of another family than the writer (`ALGORITHM.md` 6.3.2)."""
     samples: int = SAMPLES
     """Votes of each of them. A single one is taken at temperature 0, and read as an expectation
     over the score tokens where the backend gives their log-probabilities."""

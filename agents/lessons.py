@@ -9,7 +9,7 @@ from quillgraph.agents.domain import Value
 from quillgraph.agents.scripts import CJK, is_cjk
 
 LEAST_LESSON_CHARS, MOST_LESSON_CHARS = 4, 200
-"""Of a condition and of a strategy; the most: `algorithm.md` 6.4, injection hygiene."""
+"""Of a condition and of a strategy; the most: `ALGORITHM.md` 6.4, injection hygiene."""
 
 WORD_CHARS = 2
 """Chinese or Japanese characters that count for a word; 1.6 of them make a Chinese one."""
@@ -53,7 +53,7 @@ class Lesson(Value):
 
 
 class MemoryEntry(Value):
-    """One text of an episode, with what it was given for (`algorithm.md` 6.1)."""
+    """One text of an episode, with what it was given for (`ALGORITHM.md` 6.1)."""
 
     id: str
     request_hash: str

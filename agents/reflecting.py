@@ -1,4 +1,4 @@
-"""The reflector: what holds a text back, and what to do about it (`algorithm.md` 6.4, step 2)."""
+"""The reflector: what holds a text back, and what to do about it (`ALGORITHM.md` 6.4, step 2)."""
 
 import asyncio
 from collections.abc import Sequence

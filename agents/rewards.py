@@ -1,4 +1,4 @@
-"""One number for a text: its verdicts, its length and its repetitions (`algorithm.md` 6.3)."""
+"""One number for a text: its verdicts, its length and its repetitions (`ALGORITHM.md` 6.3)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from quillgraph.agents.ngrams import ngrams, tokens
 from quillgraph.backends.errors import InputError
 
 SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05
-"""Weights of the composite, ours (`algorithm.md` 6.3.7)."""
+"""Weights of the composite, ours (`ALGORITHM.md` 6.3.7)."""
 
 FREE_REPETITION = 0.05
-"""Share of repeated 4-grams that costs nothing: refrains and names, ours (`algorithm.md` 6.3.6)."""
+"""Share of repeated 4-grams that costs nothing: refrains and names, ours (`ALGORITHM.md` 6.3.6)."""
 
 LONGEST = 2
 """Times the upper end at which the length term has fallen to 0: L_max = 2·hi is our choice. The
@@ -58,7 +58,7 @@ def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
 
 
 def length_term(text: str, asked: LengthRange) -> float:
-    """Rate the length of a text from 0 to 1 (`algorithm.md` 6.3.6).
+    """Rate the length of a text from 0 to 1 (`ALGORITHM.md` 6.3.6).
 
     1 within the range, L/lo below it, and above it a line that falls to 0 at `LONGEST` times hi.
     Where the upper end is 0 that line has no room, so any word at all is 0.
@@ -74,7 +74,7 @@ def length_term(text: str, asked: LengthRange) -> float:
 
 
 def repetition_term(text: str) -> float:
-    """Rate from 0 to 1 how little a text repeats itself (`algorithm.md` 6.3.6).
+    """Rate from 0 to 1 how little a text repeats itself (`ALGORITHM.md` 6.3.6).
 
     r = 1 - max(0, dup - .05) / .95, where dup is the share of 4-grams that occurred before in
     the text. That repetition has to cost is LongWriter-Zero's idea (arXiv:2506.18841), the
@@ -86,7 +86,7 @@ def repetition_term(text: str) -> float:
 
 
 def weighted_score(scores: Mapping[str, float], criteria: Sequence[Criterion]) -> float | None:
-    """Weigh the scores together: S = Σ w·(s - 1)/9 / Σ w (`algorithm.md` 6.3.3).
+    """Weigh the scores together: S = Σ w·(s - 1)/9 / Σ w (`ALGORITHM.md` 6.3.3).
 
     The sum is that of Rubrics as Rewards (arXiv:2507.17746). Sums are exact until they are
     rounded once, so the order of criteria cannot matter.
@@ -115,7 +115,7 @@ def reward(
 ) -> Reward:
     """Make one number of a judgement: R = .85·S + .10·length + .05·repetition.
 
-    Where no length is asked for, its weight goes to S (`algorithm.md` 6.3.7). A text that was
+    Where no length is asked for, its weight goes to S (`ALGORITHM.md` 6.3.7). A text that was
     turned away before a judge was asked has S = 0 and R = 0 (6.3.5). Hard criteria that are
     broken are listed and cost nothing here: what they cost is known within a group only.
 

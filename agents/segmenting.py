@@ -1,4 +1,4 @@
-"""Cut a request into incidents: the clauses that coding works on (`algorithm.md` 6.2, step 2)."""
+"""Cut a request into incidents: the clauses that coding works on (`ALGORITHM.md` 6.2, step 2)."""
 
 import re
 from collections.abc import Iterator

@@ -14,7 +14,7 @@ SOUND = 0.75
 a criterion; see `is_sound`. One that fails this says something about itself."""
 
 STRENGTH_SHARE = 0.7
-"""Share of criteria on which strong drafts should beat weak ones (`algorithm.md` 6.2 step 11)."""
+"""Share of criteria on which strong drafts should beat weak ones (`ALGORITHM.md` 6.2 step 11)."""
 
 LOWEST = 1
 """Foot of the scale."""

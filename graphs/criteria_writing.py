@@ -46,7 +46,7 @@ from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study import Study, merged
 
 MOST_REPAIRS = 2
-"""Times that a criterion is written again (`algorithm.md` 6.2 step 11)."""
+"""Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""
 
 
 class Weighed(TypedDict):

@@ -32,7 +32,7 @@ class Learned(TypedDict):
 async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learned:
     """Keep the texts, credit the lessons that were used, and draw new ones.
 
-    Lessons are drawn after every episode and not after every eight (`algorithm.md` 6.4): who
+    Lessons are drawn after every episode and not after every eight (`ALGORITHM.md` 6.4): who
     writes one piece a day would else wait a week for the first.
     """
     now = datetime.now(UTC).isoformat()

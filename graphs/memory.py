@@ -27,7 +27,7 @@ T = TypeVar("T")
 V = TypeVar("V", Lesson, MemoryEntry)
 
 MOST_EXCERPT_WORDS = 120
-"""Words of a remembered text that a prompt shows (`algorithm.md` 6.4, step 1)."""
+"""Words of a remembered text that a prompt shows (`ALGORITHM.md` 6.4, step 1)."""
 
 _ALL = 1_000_000_000
 """A search gives ten items unless it is told otherwise."""

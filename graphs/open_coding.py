@@ -22,7 +22,7 @@ from quillgraph.graphs.study import CodingRound, Study
 T = TypeVar("T")
 
 MOST_ROUNDS = 6
-"""Rounds after which coding stops, saturated or not (`algorithm.md` 6.2 step 6)."""
+"""Rounds after which coding stops, saturated or not (`ALGORITHM.md` 6.2 step 6)."""
 
 NEAREST_CODES = 5
 """Known codes that a coder is shown (Thematic-LM)."""

@@ -9,7 +9,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.lessons import Lesson, MemoryEntry, Recalled
 
 MOST_LESSONS = 3
-"""Lessons that a writer is shown (Reflexion, arXiv:2303.11366; `algorithm.md` 6.4)."""
+"""Lessons that a writer is shown (Reflexion, arXiv:2303.11366; `ALGORITHM.md` 6.4)."""
 
 SIMILAR_REQUEST = 0.5
 """Cosine from which a text for the one request may help with the other. By MiniLM, English requests

@@ -1,4 +1,4 @@
-"""The reflection loop with memory: MRPO without training (`algorithm.md` 6.4).
+"""The reflection loop with memory: MRPO without training (`ALGORITHM.md` 6.4).
 
 Draft, judge, reflect, plan, revise, judge again, and accept or roll back. "Controlled" is
 a guarantee, held by `agents.accepting`: under the same scores the text that is returned is never

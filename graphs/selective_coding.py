@@ -12,7 +12,7 @@ from quillgraph.graphs.study import Study
 
 LINKED_SHARE = 0.6
 """Share of the categories that must be linked to the core before being loose says something
-about a category, and not about the relations (`algorithm.md` appendix A)."""
+about a category, and not about the relations (`ALGORITHM.md` appendix A)."""
 
 
 class Theory(TypedDict):

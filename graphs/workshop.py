@@ -24,7 +24,7 @@ WRITING_ROLES = ("writer", "judge", "reflector", "consolidator")
 """The parts of the reflection loop that a model plays."""
 
 ROUNDS = 3
-"""Most revisions (`algorithm.md` 6.4)."""
+"""Most revisions (`ALGORITHM.md` 6.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,19 +19,19 @@ Rewards = Sequence[float | None]
 """One reward or advantage for each text of a group, None where it is absent."""
 
 KAPPA = 0.05
-"""How far below the mean a violator lies at least (`algorithm.md` 6.3.8)."""
+"""How far below the mean a violator lies at least (`ALGORITHM.md` 6.3.8)."""
 
 DROPOUT = 0.3
-"""Share of criteria that are hidden for a step, after arXiv:2608.11669 (`algorithm.md` 6.3.3)."""
+"""Share of criteria that are hidden for a step, after arXiv:2608.11669 (`ALGORITHM.md` 6.3.3)."""
 
 BONUS = 0.2
-"""What winning a comparison in both orders is worth (`algorithm.md` 6.3.9)."""
+"""What winning a comparison in both orders is worth (`ALGORITHM.md` 6.3.9)."""
 
 LEAST_SPREAD = 1e-4
-"""Keeps a group without spread from dividing by zero (`algorithm.md` 6.5)."""
+"""Keeps a group without spread from dividing by zero (`ALGORITHM.md` 6.5)."""
 
 GRAMS = (2, 3, 4)
-"""Sizes of the n-grams that tell texts apart, as in DPWriter (`algorithm.md` 6.3.10)."""
+"""Sizes of the n-grams that tell texts apart, as in DPWriter (`ALGORITHM.md` 6.3.10)."""
 
 Baseline = Literal["joint", "split", "fresh"]
 
@@ -52,7 +52,7 @@ def hard_gate(
 
     With n of G texts in violation, 0 < n < G, δ = max(0, (max R of them - mean R + κ) / (1 - n/G)):
     then the best of them lies κ below the new mean or lower. The property is that of RLMR
-    (arXiv:2508.18642), the formula ours (`algorithm.md` 6.3.8). If none or all are in violation
+    (arXiv:2508.18642), the formula ours (`ALGORITHM.md` 6.3.8). If none or all are in violation
     nothing changes.
 
     Args:
@@ -86,7 +86,7 @@ def advantages(
     baseline: Baseline = "joint",
     standardise: bool = False,
 ) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
-    """Say how much better than its group each text is: A = R - mean R (`algorithm.md` 6.5).
+    """Say how much better than its group each text is: A = R - mean R (`ALGORITHM.md` 6.5).
 
     Args:
         fresh: Rewards of the texts that the policy has just written.
@@ -117,7 +117,7 @@ def combine_advantages(
 
     So a part that lies high for every text moves nothing. After LongWriter-Zero
     (arXiv:2506.18841) and GDPO (arXiv:2601.05242); the parts are centred only, not standardised
-    (`algorithm.md` 6.3.7).
+    (`ALGORITHM.md` 6.3.7).
 
     Args:
         components: Parts of the reward, each with one number for each text of the group.
@@ -149,7 +149,7 @@ def active_criteria(
     arguments alone: each criterion draws a number from a hash of seed, step, prompt and its id, and
     stays if that reaches `dropout`. The order of criteria is no part of it. If every essential
     one fell, or all that there are, the one with the highest number stays.
-    Rubric dropout is arXiv:2608.11669's (`algorithm.md` 6.3.3).
+    Rubric dropout is arXiv:2608.11669's (`ALGORITHM.md` 6.3.3).
 
     Args:
         criteria: The criteria of a set; hard ones are never dropped and not drawn.
@@ -183,7 +183,7 @@ def pairwise_bonus(wins: Sequence[tuple[bool | None, bool | None]]) -> tuple[flo
     Returns:
         +.2 for two wins, -.2 for two losses, else 0: a judge who goes by the place, and a
         comparison that could not be read, say nothing. Comparing within the group is the idea of
-        BRPO (arXiv:2506.00103, `algorithm.md` 6.3.9).
+        BRPO (arXiv:2506.00103, `ALGORITHM.md` 6.3.9).
     """
     worth: dict[tuple[bool | None, bool | None], float]
     worth = {(True, True): BONUS, (False, False): -BONUS}
@@ -191,7 +191,7 @@ def pairwise_bonus(wins: Sequence[tuple[bool | None, bool | None]]) -> tuple[flo
 
 
 def diversity(texts: Sequence[str]) -> tuple[float, ...]:
-    """Say how much of each text no other text of its group has (`algorithm.md` 6.3.10).
+    """Say how much of each text no other text of its group has (`ALGORITHM.md` 6.3.10).
 
     It is the share of a text's distinct 2- to 4-grams that occur in no other text, scaled so that
     the least is 0 and the greatest 1, after DPWriter (arXiv:2601.09609). A text of one word has
@@ -218,7 +218,7 @@ def with_diversity(
     """Let good texts keep a part of their reward only as far as they differ from the others.
 
     R becomes (1 - λ)·R + λ·R·d where S > .6, d being `diversity` and λ `share`; a weak text gains
-    nothing by being odd. The form is that of DPWriter, whose λ is .6 (`algorithm.md`
+    nothing by being odd. The form is that of DPWriter, whose λ is .6 (`ALGORITHM.md`
     6.3.10). It is for rewards from 0 to 1, so before a bonus and before the gate.
 
     Args:
