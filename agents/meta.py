@@ -40,6 +40,8 @@ _ASSURANCES = (
     r"(?:is|are|has|keeps?|uses?|should|must|needs?|starts?|begins?|ends?)\b",
     rf"i(?: have|['’]ve|['’]ll| will)? (?:re-?writ\w+|rewrote|revised?|edited|suggest|recommend)\b"
     rf"[^.!?]*\b{_TEXT}\b",
+    r"the (?:next|following) (?:two |few )?(?:sentences?|paragraphs?|lines?|scenes?) "
+    r"(?:of|from|in|adds?|makes?|describes?|shows?|continues?)\b",
     r"as an ai\b",
     r"(?:当然|好的|没问题)(?:可以)?[，,！!。]*$",
     r"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:我|这|很)[^。！？]{0,8}(?:为|给|帮|按照?)"

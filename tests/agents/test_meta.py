@@ -20,6 +20,7 @@ STORY = (
         "Let me know if you'd like any changes.", "Feel free to ask for revisions!",
         "Would you like me to change the ending?", "Let's think step by step.",
         "The revised draft keeps the storm.", "Thank you for your request.",
+        "The next two sentences from the story make a powerful way to convey innocence.",
         "好的，以下是修改后的故事：", "希望您喜欢这首诗！", "如需修改，请告诉我。", "当然！",
     ],
 )  # fmt: skip
