@@ -19,6 +19,8 @@ class Capabilities:
     """Returns the log-probability of each completion token."""
     top_logprobs: bool = False
     """Returns the most probable tokens at each place of the reply, with their log-probs."""
+    adapters: bool = False
+    """Swaps LoRA adapters while it runs (`ChatBackend.load_adapter`)."""
     items_per_call: int = 1
     """How many items (incidents, pairs, criteria) one call may carry. Small models do one
     thing at a time, and choose where larger ones write (LOG.md 2026-11-23)."""
