@@ -10,6 +10,7 @@ from quillgraph.agents.asking import Answers, Role, ask_each, lost_reply
 from quillgraph.agents.choosing import choose_coding
 from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
 from quillgraph.agents.lenses import IDENTITIES, near
+from quillgraph.agents.library import Suggestion, told
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of, some_of, text
 from quillgraph.backends.errors import ReplyError
@@ -25,6 +26,7 @@ async def open_code(
     identity: str,
     role: Role,
     embeddings: Embeddings,
+    suggestions: Sequence[Suggestion] = (),
 ) -> Answers[Coding]:
     """Name what the incidents show, as one of the `IDENTITIES`.
 
@@ -36,6 +38,7 @@ async def open_code(
         identity: Key of `IDENTITIES`.
         role: The coder.
         embeddings: Find the sensitizing concepts that lie near the incidents.
+        suggestions: Criteria of other requests to compare with; a role that chooses sees none.
     """
     if role.chooses:
         return await _chosen(task, incidents, identity, role, embeddings)
@@ -48,6 +51,7 @@ async def open_code(
         codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
         lenses=", ".join(lens.name for lens in suggested),
         passages=passages,
+        suggestions=told(suggestions),
     )
     several = len(incidents) > 1
     answers = await ask_each(

@@ -1,6 +1,6 @@
 """The comparator: constant comparison of new codings with the codes there are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,20 +73,47 @@ async def compare(
     Returns:
         Items with fields `pair` (id) and `same`; a pair without an answer stays apart.
     """
-    entries = dict(_keyed(codes, codings))
+    said = {key: (entry.label, entry.gloss) for key, entry in _keyed(codes, codings)}
+    return await ask_sameness(pairs, said, role, "constant comparison")
+
+
+async def ask_sameness(
+    pairs: Sequence[Pair], said: Mapping[str, tuple[str, str]], role: Role, stage: str
+) -> Answers[BaseModel]:
+    """Ask which of some pairs mean the same, whatever they are pairs of.
+
+    Args:
+        pairs: Pairs of keys.
+        said: Key to the name of what it stands for, and the sentence that explains it.
+        role: The comparator.
+        stage: What lost answers are counted under.
+
+    Returns:
+        Items with fields `pair` (id) and `same`; see `agreed`.
+    """
     sameness = form("Sameness", pair=one_of(pair.id for pair in pairs), same=bool)
-    lines = [f"{p.id}: {_quoted(entries[p.left])} / {_quoted(entries[p.right])}" for p in pairs]
+    lines = [f"{p.id}: {_quoted(*said[p.left])} / {_quoted(*said[p.right])}" for p in pairs]
     return await ask_each(
         role,
         render("comparing", pairs="\n".join(lines)),
         sameness,
-        item="+".join(f"{entries[p.left].label}/{entries[p.right].label}" for p in pairs),
-        stage="constant comparison",
+        item="+".join(f"{said[p.left][0]}/{said[p.right][0]}" for p in pairs),
+        stage=stage,
         at_least=len(pairs),
         at_most=len(pairs),
         temperature=0.0,
         max_tokens=30 * len(pairs) + 20,
     )
+
+
+def agreed(answers: Answers[BaseModel]) -> tuple[str, ...]:
+    """Ids of the pairs that were held to be the same.
+
+    Who says both of a pair, or nothing, is in doubt, and what is in doubt stays apart.
+    """
+    said = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
+    denied = {pair for pair, is_same in said if not is_same}
+    return tuple(p for p, is_same in dict.fromkeys(said) if is_same and p not in denied)
 
 
 def merge(
@@ -153,5 +180,5 @@ def _label(entry: Code | Coding) -> str:
     return entry.label.casefold()
 
 
-def _quoted(entry: Code | Coding) -> str:
-    return f'"{entry.label}" ({entry.gloss})'
+def _quoted(name: str, explained: str) -> str:
+    return f'"{name}" ({explained})'

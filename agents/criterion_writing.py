@@ -23,6 +23,7 @@ from quillgraph.agents.domain import (
     Value,
     WritingTask,
 )
+from quillgraph.agents.library import Suggestion, told
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, some_of, text
 
@@ -124,6 +125,7 @@ async def write_criterion(
     storyline: str,
     taken: Sequence[str] = (),
     complaint: str = "",
+    suggestions: Sequence[Suggestion] = (),
 ) -> Criterion:
     """Write the criterion of a slot.
 
@@ -135,6 +137,7 @@ async def write_criterion(
         storyline: What the piece must do to its reader.
         taken: Names of the other criteria, when one is written again.
         complaint: Why the last version was refused; empty for a first version.
+        suggestions: Criteria of other requests to compare with; a role that chooses sees none.
 
     Raises:
         ReplyError: If the writer gives no criterion in the asked form.
@@ -151,6 +154,7 @@ async def write_criterion(
         property=f'{dimension.name}, from "{dimension.low_pole}" to "{dimension.high_pole}".',
         taken=", ".join(taken) or "none",
         complaint=f"Your last version was refused: {complaint}" if complaint else "",
+        suggestions=told(suggestions),
     )
     reply: Any = await ask(
         role,

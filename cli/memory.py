@@ -16,7 +16,7 @@ from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.cli.settings import load_settings
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs.memory import Memory, excerpt
-from quillgraph.graphs.memory_file import default_path
+from quillgraph.graphs.store_file import MEMORY
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ def _with_memory(path: Path | None, use: Callable[[Memory], Awaitable[T]]) -> T:
 
 def _file(path: Path | None) -> Path:
     """The file that is named, or the one that `quillgraph write` remembers in."""
-    return path.expanduser() if path else load_settings(None).memory or default_path()
+    return path.expanduser() if path else load_settings(None).memory or MEMORY.default_path()
 
 
 def _show_lessons(lessons: tuple[Lesson, ...]) -> None:

@@ -16,6 +16,7 @@ from quillgraph.graphs import (
     criteria_writing,
     open_coding,
     provenance,
+    reuse,
     sampling,
     selective_coding,
 )
@@ -91,6 +92,7 @@ def build() -> StateGraph[Grounding, Study, Request, Grounding]:
     graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
     coding = open_coding.build().compile()
     graph.add_node("split", split)
+    graph.add_node("consult", reuse.consult)
     graph.add_node("audit_brief", audit_brief)
     graph.add_node("sampling", sampling.build().compile())
     graph.add_node("code_request", coding)
@@ -98,14 +100,17 @@ def build() -> StateGraph[Grounding, Study, Request, Grounding]:
     graph.add_node("axial_coding", axial_coding.build().compile())
     graph.add_node("selective_coding", selective_coding.build().compile())
     graph.add_node("criteria_writing", criteria_writing.build().compile())
+    graph.add_node("shelve", reuse.shelve)
     graph.add_node("freeze", freeze)
     graph.add_edge(START, "split")
-    graph.add_conditional_edges("split", first_steps, ["sampling", "code_request", "audit_brief"])
+    graph.add_edge("split", "consult")
+    graph.add_conditional_edges("consult", first_steps, ["sampling", "code_request", "audit_brief"])
     graph.add_edge(["sampling", "code_request"], "code_drafts")
     graph.add_edge("code_drafts", "axial_coding")
     graph.add_edge("axial_coding", "selective_coding")
     graph.add_edge("selective_coding", "criteria_writing")
-    graph.add_edge("criteria_writing", "freeze")
+    graph.add_edge("criteria_writing", "shelve")
+    graph.add_edge("shelve", "freeze")
     graph.add_edge("freeze", END)
     return graph
 
@@ -115,7 +120,7 @@ def _stats(state: Grounding) -> dict[str, Any]:
     criteria, codes = state["criteria"], state["codes"]
     trace = state.get("saturation", ())
     latest = {trial.criterion_id: trial for trial in state.get("trials", {}).values()}
-    return {
+    stats = {
         "coverage": provenance.coverage(provenance.trace(state)),
         "incidents": len(state["incidents"]),
         "drafts": len(state.get("drafts", [])),
@@ -127,4 +132,18 @@ def _stats(state: Grounding) -> dict[str, Any]:
         "saturated": bool(trace and trace[-1].saturated),
         "refused": dict(Counter(finding.fault for finding in state.get("findings", []))),
         "dropped": dict(dropped),
+    }
+    return stats | ({"library": _reuse(state)} if "consulted" in state else {})
+
+
+def _reuse(state: Grounding) -> dict[str, Any]:
+    """What the library had to do with the criteria."""
+    consulted, kept = state["consulted"], state.get("kept")
+    wordings = {suggestion.description for suggestion in consulted.suggestions}
+    return {
+        "version": consulted.version,
+        "suggested": [suggestion.id for suggestion in consulted.suggestions],
+        "ids": kept.ids if kept else {},
+        "reused": list(kept.reused) if kept else [],
+        "copied": [c.id for c in state["criteria"] if c.description in wordings],
     }

@@ -31,6 +31,7 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.keeping import keep, uniquely_named
+from quillgraph.agents.library import Consulted, Suggestion
 from quillgraph.agents.scoring import try_out
 from quillgraph.agents.validating import (
     STRENGTH_SHARE,
@@ -43,7 +44,7 @@ from quillgraph.agents.validating import (
     weaknesses,
 )
 from quillgraph.backends.errors import ReplyError
-from quillgraph.graphs.study import Study, merged
+from quillgraph.graphs.study import Study, merged, suggestions_of
 
 MOST_REPAIRS = 2
 """Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""
@@ -60,6 +61,8 @@ class Weighed(TypedDict):
     categories: tuple[Category, ...]
     core: Core
     tiers: dict[str, Tier]
+    consulted: Consulted
+    """What the library suggests; absent where there is none."""
 
 
 class Written(TypedDict):
@@ -67,6 +70,7 @@ class Written(TypedDict):
 
     slots: tuple[Slot, ...]
     criteria: tuple[Criterion, ...]
+    spared: tuple[str, ...]
     trials: Annotated[dict[str, Trial], merged]
     findings: Annotated[list[Finding], operator.add]
     memos: Annotated[list[Memo], operator.add]
@@ -93,6 +97,7 @@ class OneSlot(TypedDict):
     storyline: str
     taken: list[str]
     complaint: str
+    suggestions: tuple[Suggestion, ...]
 
 
 class OneTrial(TypedDict):
@@ -151,6 +156,7 @@ class Final(TypedDict):
     """What `settle` writes."""
 
     criteria: tuple[Criterion, ...]
+    spared: tuple[str, ...]
     memos: list[Memo]
     dropped: list[Dropped]
 
@@ -189,6 +195,7 @@ def deal_slots(state: CriteriaWriting) -> list[Send]:
                     *(c.name for slot_id, c in versions.items() if slot_id != slot.id),
                 ],
                 complaint=_complaint(slot, state),
+                suggestions=suggestions_of(state),
             ),
         )
         for slot in due
@@ -207,6 +214,7 @@ async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
             storyline=state["storyline"],
             taken=state["taken"],
             complaint=state["complaint"],
+            suggestions=state["suggestions"],
         )
     except ReplyError as error:
         lost = lost_reply("criteria", runtime.context.criteria_writer, error)
@@ -307,6 +315,7 @@ def settle(state: CriteriaWriting) -> Final:
         memos.append(Memo(stage="criteria", round=state["repairs"] + 1, agent="plan", text=text))
     return {
         "criteria": uniquely_named([*hard, *kept.criteria], dimensions),
+        "spared": tuple(criterion.id for criterion in kept.spared),
         "memos": memos,
         "dropped": list(kept.dropped),
     }

@@ -7,30 +7,25 @@ are built without, and a genre holds at most some thousands of requests.
 
 import asyncio
 import difflib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 from langchain_core.embeddings import Embeddings
-from langgraph.store.base import BaseStore, PutOp, SearchOp
+from langgraph.store.base import BaseStore, PutOp
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.lessons import TOKEN, WORD_CHARS, Lesson, MemoryEntry, Recalled, weight
-from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.graphs.memory_file import FORMAT_VERSION, alone, default_path, open_store, told
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.guarding import GuardedStore, label
 from quillgraph.graphs.recalling import MOST_LESSONS, recalled
+from quillgraph.graphs.store_file import MEMORY, open_store, told
 
 T = TypeVar("T")
-V = TypeVar("V", Lesson, MemoryEntry)
 
 MOST_EXCERPT_WORDS = 120
 """Words of a remembered text that a prompt shows (`ALGORITHM.md` 6.4, step 1)."""
-
-_ALL = 1_000_000_000
-"""A search gives ten items unless it is told otherwise."""
 
 
 class Memory:
@@ -49,8 +44,8 @@ class Memory:
     def __init__(
         self, store: BaseStore, embeddings: Embeddings, *, path: Path | None = None
     ) -> None:
-        self.store, self.embeddings, self.path = store, embeddings, path
-        self._lock = Lock()
+        self.embeddings = embeddings
+        self._kept = GuardedStore(store, MEMORY, path)
 
     @classmethod
     @asynccontextmanager
@@ -62,13 +57,13 @@ class Memory:
                 program.
             StorageError: If it cannot be read or written, or is locked for long.
         """
-        file = path or default_path()
-        store = await asyncio.to_thread(open_store, file)
+        file = path or MEMORY.default_path()
+        store = await asyncio.to_thread(open_store, file, MEMORY)
         try:
             yield cls(store, embeddings, path=file)
         finally:
             # a call that was given up may still be at work on its thread
-            with store.lock, told(file):
+            with store.lock, told(file, MEMORY):
                 store.conn.close()
 
     async def recall(
@@ -93,7 +88,7 @@ class Memory:
             PutOp(_entries_at(entry.kind, entry.genre), entry.id, entry.model_dump(mode="json"))
             for entry in entries
         ]
-        await asyncio.to_thread(self._put, puts)
+        await asyncio.to_thread(self._kept.put, puts)
 
     async def edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
@@ -154,7 +149,7 @@ class Memory:
         """Give all that is remembered, or that of a genre, as values that JSON can hold."""
         lessons, entries = await self.lessons(genre), await self.entries(genre=genre)
         return {
-            "version": FORMAT_VERSION,
+            "version": MEMORY.version,
             "lessons": [lesson.model_dump(mode="json") for lesson in lessons],
             "entries": [entry.model_dump(mode="json") for entry in entries],
         }
@@ -163,12 +158,12 @@ class Memory:
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
     ) -> T:
         # held on one thread to the end, whether or not the caller is still waiting
-        with self._alone():
+        with self._kept.alone():
             known = {lesson.id: lesson for lesson in self._lessons(genre)}
             pool, told_beside = change(tuple(known.values()))
             gone = known.keys() - {lesson.id for lesson in pool}
             changed = [lesson for lesson in pool if known.get(lesson.id) != lesson]
-            self._put(
+            self._kept.put(
                 [
                     *(PutOp(_lessons_at(genre), lesson_id, None) for lesson_id in sorted(gone)),
                     *(_put_lesson(lesson, genre) for lesson in changed),
@@ -177,13 +172,13 @@ class Memory:
         return told_beside
 
     def _credit(self, lesson_ids: frozenset[str], delta: float, now: str) -> None:
-        with self._alone():
+        with self._kept.alone():
             used = [lesson for lesson in self._lessons(None) if lesson.id in lesson_ids]
             changes = [
                 {"uses": each.uses + 1, "gain": each.gain + delta, "last_used": now}
                 for each in used
             ]
-            self._put(
+            self._kept.put(
                 [
                     _put_lesson(lesson.model_copy(update=change), lesson.genre)
                     for lesson, change in zip(used, changes, strict=True)
@@ -191,12 +186,12 @@ class Memory:
             )
 
     def _forget(self, item_id: str) -> None:
-        with self._alone():
+        with self._kept.alone():
             item = self._find(item_id)
             if isinstance(item, Lesson):
-                self._put([PutOp(_lessons_at(item.genre), item.id, None)])
+                self._kept.put([PutOp(_lessons_at(item.genre), item.id, None)])
             else:
-                self._put([PutOp(_entries_at(item.kind, item.genre), item.id, None)])
+                self._kept.put([PutOp(_entries_at(item.kind, item.genre), item.id, None)])
 
     def _find(self, item_id: str) -> Lesson | MemoryEntry:
         items: dict[str, Lesson | MemoryEntry] = {each.id: each for each in self._entries(None)}
@@ -212,7 +207,7 @@ class Memory:
 
     def _lessons(self, genre: str | None) -> tuple[Lesson, ...]:
         at = ("lessons",) if genre is None else _lessons_at(genre)
-        lessons = self._items(at, Lesson)
+        lessons = self._kept.all(at, Lesson)
         # a store may take the namespace for a prefix of longer words
         mine = [each for each in lessons if genre is None or each.genre == genre]
         return tuple(sorted(mine, key=lambda each: (each.genre, each.id)))
@@ -225,42 +220,9 @@ class Memory:
             places = [
                 ("entries", kind) if genre is None else _entries_at(kind, genre) for kind in kinds
             ]
-        entries = [entry for at in places for entry in self._items(at, MemoryEntry)]
+        entries = [entry for at in places for entry in self._kept.all(at, MemoryEntry)]
         mine = [each for each in entries if genre is None or each.genre == genre]
         return tuple(sorted(mine, key=lambda each: (each.created, each.id)))
-
-    def _items(self, at: tuple[str, ...], form: type[V]) -> list[V]:
-        try:
-            with self._told():
-                found: Any = self.store.batch([SearchOp(at, limit=_ALL)])[0]
-            return [form.model_validate(item.value) for item in found]
-        except ValueError as error:
-            raise StorageError(
-                f"expected items of the form {form.__name__} in {self.path or 'the store'}, got "
-                f"{str(error)[:120]}; something else has written there: begin another file"
-            ) from error
-
-    def _put(self, puts: Sequence[PutOp]) -> None:
-        if puts:
-            with self._told():
-                self.store.batch(puts)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._lock:
-            if self.path is None:
-                yield
-            else:
-                with alone(self.path):
-                    yield
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        if self.path is None:
-            yield
-        else:
-            with told(self.path):
-                yield
 
 
 def excerpt(text: str, words: int = MOST_EXCERPT_WORDS) -> str:
@@ -287,13 +249,8 @@ def _put_lesson(lesson: Lesson, genre: str) -> PutOp:
 
 
 def _lessons_at(genre: str) -> tuple[str, ...]:
-    return "lessons", _label(genre)
+    return "lessons", label(genre)
 
 
 def _entries_at(kind: str, genre: str) -> tuple[str, ...]:
-    return "entries", kind, _label(genre)
-
-
-def _label(genre: str) -> str:
-    """A genre as a part of a namespace, which may be neither empty nor hold a full stop."""
-    return quote(genre, safe="").replace(".", "%2E") or "%"
+    return "entries", kind, label(genre)

@@ -12,12 +12,13 @@ from langgraph.types import Send
 
 from quillgraph.agents.asking import Role
 from quillgraph.agents.coding import open_code
-from quillgraph.agents.comparing import Pair, compare, merge, shown, similar_pairs, vectors
+from quillgraph.agents.comparing import Pair, agreed, compare, merge, shown, similar_pairs, vectors
 from quillgraph.agents.constraints import Constraint, is_said_in_full
 from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, WritingTask
 from quillgraph.agents.lenses import IDENTITIES
+from quillgraph.agents.library import Consulted, Suggestion
 from quillgraph.agents.saturation import BASE, is_saturated, new_code_ratio
-from quillgraph.graphs.study import CodingRound, Study
+from quillgraph.graphs.study import CodingRound, Study, suggestions_of
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ class Data(TypedDict):
     """What a round starts from."""
 
     task: WritingTask
+    consulted: Consulted
+    """What the library suggests; absent where there is none."""
     constraints: tuple[Constraint, ...]
     incidents: list[Incident]
     codes: tuple[Code, ...]
@@ -71,6 +74,7 @@ class OneCoding(TypedDict):
     incidents: list[Incident]
     codes: list[Code]
     identity: str
+    suggestions: tuple[Suggestion, ...]
 
 
 class OneComparison(TypedDict):
@@ -164,7 +168,11 @@ async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
                 Send(
                     "code",
                     OneCoding(
-                        task=state["task"], incidents=chunk, codes=nearest, identity=identity
+                        task=state["task"],
+                        incidents=chunk,
+                        codes=nearest,
+                        identity=identity,
+                        suggestions=suggestions_of(state),
                     ),
                 )
             )
@@ -180,6 +188,7 @@ async def code(state: OneCoding, runtime: Runtime[Study]) -> NewCodings:
         state["identity"],
         runtime.context.coder,
         runtime.context.embeddings,
+        state["suggestions"],
     )
     return {"codings": list(answers.items), "dropped": list(answers.dropped)}
 
@@ -208,11 +217,7 @@ async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Samene
     answers = await compare(
         state["pairs"], state["codes"], state["codings"], runtime.context.comparator
     )
-    said = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
-    # whoever says both, or nothing, is in doubt, and what is in doubt stays apart
-    denied = {pair for pair, is_same in said if not is_same}
-    same = [pair for pair, is_same in dict.fromkeys(said) if is_same and pair not in denied]
-    return {"same": same, "dropped": list(answers.dropped)}
+    return {"same": list(agreed(answers)), "dropped": list(answers.dropped)}
 
 
 def merge_codings(state: Round) -> NewCodes:

@@ -1,6 +1,7 @@
 """Who takes part in a study of a writing request, and what passes between its stages."""
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypedDict
 
@@ -25,10 +26,12 @@ from quillgraph.agents.domain import (
     Value,
     WritingTask,
 )
+from quillgraph.agents.library import Consulted, Kept, Suggestion
 from quillgraph.agents.validating import Finding, Trial
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.library import Library
 
 ROLES = (
     "sampler",
@@ -63,6 +66,8 @@ class Study:
     validator: Role
     embeddings: Embeddings
     """Serves constant comparison."""
+    library: Library | None = None
+    """What criteria are compared with and left to; None: with and to nothing."""
     drafts: int = 4
     """Drafts to sample and read; 0 studies the request alone."""
     draft_tokens: int = 160
@@ -77,6 +82,7 @@ class Study:
         seed: int = 0,
         budget: Budget | None = None,
         roles: dict[str, BaseChatModel] | None = None,
+        library: Library | None = None,
         drafts: int = 4,
         draft_tokens: int = 160,
     ) -> Self:
@@ -95,7 +101,13 @@ class Study:
         for name, role in parts.items():
             if name not in FREE_TEXT:
                 require(role.model, name, "json_schema")
-        return cls(**parts, embeddings=embeddings, drafts=drafts, draft_tokens=draft_tokens)
+        return cls(
+            **parts,
+            embeddings=embeddings,
+            library=library,
+            drafts=drafts,
+            draft_tokens=draft_tokens,
+        )
 
 
 class CodingRound(Value):
@@ -115,6 +127,8 @@ class Grounding(TypedDict, total=False):
     """State of the whole workflow, from the request to its criteria."""
 
     task: WritingTask
+    consulted: Consulted
+    """What the library said of the request; absent where there is none."""
     constraints: tuple[Constraint, ...]
     incidents: Annotated[list[Incident], operator.add]
     drafts: Annotated[list[Draft], operator.add]
@@ -130,11 +144,21 @@ class Grounding(TypedDict, total=False):
     tiers: dict[str, Tier]
     slots: tuple[Slot, ...]
     criteria: tuple[Criterion, ...]
+    spared: tuple[str, ...]
+    """Ids of the criteria that are kept although they were refused."""
+    kept: Kept
+    """What became of the criteria in the library; absent where there is none."""
     trials: dict[str, Trial]
     findings: Annotated[list[Finding], operator.add]
     memos: Annotated[list[Memo], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
     criteria_set: CriteriaSet
+
+
+def suggestions_of(state: Mapping[str, Any]) -> tuple[Suggestion, ...]:
+    """What the library suggests in a study; nothing where there is none."""
+    consulted = state.get("consulted")
+    return consulted.suggestions if isinstance(consulted, Consulted) else ()
 
 
 def merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

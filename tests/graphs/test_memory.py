@@ -22,9 +22,10 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.lessons import Lesson, MemoryEntry
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.graphs import memory_file
+from quillgraph.graphs import store_file
 from quillgraph.graphs.memory import Memory, excerpt
 from quillgraph.graphs.recalling import SIMILAR_REQUEST
+from quillgraph.graphs.store_file import MEMORY
 
 REQUEST = "Write a story about a lighthouse."
 TASK = WritingTask(request=REQUEST, language="en", genre="story")
@@ -230,7 +231,7 @@ async def test_what_is_kept_is_there_when_the_file_is_opened_again(path: Path) -
 
 
 def test_a_memory_serves_one_event_loop_after_the_other(path: Path) -> None:
-    store = memory_file.open_store(path)
+    store = store_file.open_store(path, MEMORY)
     memory = Memory(store, Placed({}), path=path)
     asyncio.run(memory.keep_lessons([lesson("a")], "story"))
     assert ids(asyncio.run(memory.lessons())) == ["a"]
@@ -416,7 +417,7 @@ def held(path: Path) -> Iterator[None]:
 async def test_a_file_that_is_locked_for_long_is_told_of(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_file, "BUSY_S", 0.1)
+    monkeypatch.setattr(store_file, "BUSY_S", 0.1)
     async with Memory.open(path, Placed({})) as memory:
         with held(path):
             with pytest.raises(StorageError, match=r"another process has held .*memory\.sqlite"):
@@ -430,10 +431,10 @@ async def test_a_file_that_is_locked_for_long_is_told_of(
 async def test_a_lock_that_is_held_for_long_is_told_of(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_file, "BUSY_S", 0.1)
+    monkeypatch.setattr(store_file, "BUSY_S", 0.1)
     path.parent.mkdir()
     told = r"held .*memory\.sqlite\.lock for 0\.1 s; end it"
-    with memory_file.alone(path), pytest.raises(StorageError, match=told):
+    with store_file.alone(path, MEMORY), pytest.raises(StorageError, match=told):
         async with Memory.open(path, Placed({})):
             pass
 
@@ -546,7 +547,7 @@ async def test_memory_lives_in_the_users_data_directory_unless_a_file_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("QUILLGRAPH_MEMORY", raising=False)
-    assert memory_file.default_path().parts[-2:] == ("quillgraph", "memory.sqlite")
+    assert MEMORY.default_path().parts[-2:] == ("quillgraph", "memory.sqlite")
     monkeypatch.setenv("QUILLGRAPH_MEMORY", str(path))
     async with Memory.open(None, LexicalEmbeddings()) as memory:
         assert memory.path == path

@@ -1,4 +1,6 @@
-"""The file that memory is kept in: where it lies, how it is opened, what is done if it is damaged.
+"""Files that outlive a run: where they lie, how they are opened, what is done if one is damaged.
+
+Memory and the criteria library are each a LangGraph store in a SQLite file of their own kind.
 
 A file is opened under a lock beside it, so that of two processes one makes the tables and the
 other finds them.
@@ -9,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -21,12 +24,6 @@ from quillgraph.backends.errors import ConfigError, StorageError
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
-"""Of the items in the store; kept as the file's `user_version`."""
-
-APPLICATION_ID = 0x51474D31
-"""Tells our files ("QGM1") from other SQLite files; kept as the file's `application_id`."""
-
 BUSY_S = 10.0
 """How long another process is waited for; each holds the file for milliseconds."""
 
@@ -34,20 +31,43 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """What is kept in a file, and how such files are told from others."""
+
+    noun: str
+    """What messages call it, such as `memory`."""
+    application_id: int
+    """Tells these files from other SQLite files; kept as the file's `application_id`."""
+    version: int
+    """Of the items in the store; kept as the file's `user_version`."""
+    variable: str
+    """Environment variable that names the file."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+        return f"{self.noun} file"
+
+    def default_path(self) -> Path:
+        """Say where it lives: as `variable` says, or in the user's data directory."""
+        named = os.environ.get(self.variable)
+        if named:
+            return Path(named).expanduser()
+        folder = platformdirs.user_data_dir("quillgraph", appauthor=False)
+        return Path(folder) / f"{self.noun}.sqlite"
+
+
+MEMORY = FileKind("memory", 0x51474D31, 1, "QUILLGRAPH_MEMORY")  # "QGM1"
+LIBRARY = FileKind("library", 0x51474C31, 1, "QUILLGRAPH_LIBRARY")  # "QGL1"
+
+
 class _Damaged(Exception):
     """The file cannot be read as SQLite."""
 
 
-def default_path() -> Path:
-    """Say where memory lives: `QUILLGRAPH_MEMORY`, or a file in the user's data directory."""
-    named = os.environ.get("QUILLGRAPH_MEMORY")
-    if named:
-        return Path(named).expanduser()
-    return Path(platformdirs.user_data_dir("quillgraph", appauthor=False)) / "memory.sqlite"
-
-
-def open_store(path: Path) -> SqliteStore:
-    """Open a memory file, and begin it where there is none.
+def open_store(path: Path, kind: FileKind) -> SqliteStore:
+    """Open a file, and begin it where there is none.
 
     A damaged file is moved aside with a warning and a fresh one begun. Each change is on the
     disk when the call that makes it returns: write-ahead log, synchronised at every commit.
@@ -58,27 +78,27 @@ def open_store(path: Path) -> SqliteStore:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path), told(path):
+        with alone(path, kind), told(path, kind):
             try:
-                _inspect(path)
+                _inspect(path, kind)
             except _Damaged as damage:
                 logger.warning(
-                    "memory file %s is damaged (%s); it was moved to %s and a fresh one begun",
-                    path, damage, _move_aside(path),
+                    "%s %s is damaged (%s); it was moved to %s and a fresh one begun",
+                    kind.name, path, damage, _move_aside(path),
                 )  # fmt: skip
-            return _connect(path)
+            return _connect(path, kind)
     except OSError as error:
         if isinstance(error, StorageError):
             raise
         raise StorageError(
-            f"cannot open the memory file {path}: {error.strerror or error}; free or unlock its "
-            "folder, or name another file in QUILLGRAPH_MEMORY"
+            f"cannot open the {kind.name} {path}: {error.strerror or error}; free or unlock its "
+            f"folder, or name another file in {kind.variable}"
         ) from error
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock beside a memory file, against other threads and processes.
+def alone(path: Path, kind: FileKind) -> Iterator[None]:
+    """Hold the lock beside a file, against other threads and processes.
 
     Raises:
         StorageError: If another process holds it for longer than `BUSY_S`.
@@ -88,7 +108,7 @@ def alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=BUSY_S)
     except filelock.Timeout as error:
-        raise _locked(Path(lock.lock_file)) from error
+        raise _locked(Path(lock.lock_file), kind) from error
     try:
         yield
     finally:
@@ -96,7 +116,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def told(path: Path, kind: FileKind) -> Iterator[None]:
     """Tell what SQLite complains of as errors of the package.
 
     Raises:
@@ -107,16 +127,16 @@ def told(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         cause = _first(error)
         if _code(cause) in _LOCKED:
-            raise _locked(path) from error
+            raise _locked(path, kind) from error
         advice = (
             "it is moved aside when it is opened again"
             if _is_damage(cause)
             else "look to the disk and its rights"
         )
-        raise StorageError(f"cannot use the memory file {path}: {cause}; {advice}") from error
+        raise StorageError(f"cannot use the {kind.name} {path}: {cause}; {advice}") from error
 
 
-def _inspect(path: Path) -> None:
+def _inspect(path: Path, kind: FileKind) -> None:
     """Look at a file without changing it.
 
     Raises:
@@ -130,14 +150,14 @@ def _inspect(path: Path) -> None:
             owner = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if tables and owner != APPLICATION_ID:
+            if tables and owner != kind.application_id:
                 raise ConfigError(
-                    f"expected a memory file of quillgraph, but {path} belongs to another program; "
-                    "name another file in QUILLGRAPH_MEMORY or with --path"
+                    f"expected a {kind.name} of quillgraph, but {path} {_owned(owner)}; "
+                    f"name another file in {kind.variable} or with --path"
                 )
-            if version > FORMAT_VERSION:
+            if version > kind.version:
                 raise ConfigError(
-                    f"expected a memory file of version {FORMAT_VERSION} or older, but {path} has "
+                    f"expected a {kind.name} of version {kind.version} or older, but {path} has "
                     f"version {version}: a newer quillgraph wrote it; update quillgraph"
                 )
             if (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -146,6 +166,13 @@ def _inspect(path: Path) -> None:
         if _is_damage(error):
             raise _Damaged(str(error)) from error
         raise
+
+
+def _owned(application_id: int) -> str:
+    others = {kind.application_id: kind for kind in (MEMORY, LIBRARY)}
+    if application_id in others:
+        return f"is a {others[application_id].name}"
+    return "belongs to another program"
 
 
 def _read_only(path: Path) -> str:
@@ -166,16 +193,16 @@ def _move_aside(path: Path) -> Path:
     return aside
 
 
-def _connect(path: Path) -> SqliteStore:
+def _connect(path: Path, kind: FileKind) -> SqliteStore:
     connection = sqlite3.connect(
         path, isolation_level=None, timeout=BUSY_S, check_same_thread=False
     )
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != FORMAT_VERSION:
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={FORMAT_VERSION}")
+        if connection.execute("PRAGMA user_version").fetchone()[0] != kind.version:
+            connection.execute(f"PRAGMA application_id={kind.application_id}")
+            connection.execute(f"PRAGMA user_version={kind.version}")
         store = SqliteStore(connection)
         store.setup()
     except BaseException:
@@ -200,8 +227,8 @@ def _is_damage(error: BaseException) -> bool:
     return _code(error) in _DAMAGED
 
 
-def _locked(path: Path) -> StorageError:
+def _locked(path: Path, kind: FileKind) -> StorageError:
     return StorageError(
         f"another process has held {path} for {BUSY_S:g} s; end it, then try again, or name "
-        "another memory file in QUILLGRAPH_MEMORY"
+        f"another {kind.name} in {kind.variable}"
     )
