@@ -15,11 +15,13 @@ from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.cli.display import criteria_markdown, criteria_tree, reached, summary
 from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.library import library_of
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import criteria, provenance
+from quillgraph.graphs.library import Library
 from quillgraph.graphs.study import ROLES, Grounding, Study
 
 STAGES = {
@@ -57,6 +59,13 @@ class Studying:
         return cls(Grounding(task=task), settings, budget, STAGES)
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+        """Run the workflow with the library that the settings name."""
+        async with library_of(self.settings, engines) as library:
+            await self.find(engines, recorder, watch, library)
+
+    async def find(
+        self, engines: Engines, recorder: Recorder, watch: Watch, library: Library | None
+    ) -> None:
         """Run the workflow, keeping in `state` whatever has been reached."""
         study = Study.of(
             engines.common,
@@ -64,6 +73,7 @@ class Studying:
             seed=self.settings.seed,
             budget=self.budget,
             roles=dict(engines.cast(ROLES)),
+            library=library,
             drafts=self.settings.drafts,
             draft_tokens=self.settings.draft_tokens,
         )

@@ -1,6 +1,7 @@
 """How results look to a person: criteria as a tree with the words behind it, and Markdown."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console, Group
 from rich.text import Text
@@ -71,6 +72,7 @@ def summary(state: Grounding) -> str:
         f"{_covered(state)}; "
         f"{ended} after {counted(rounds, 'round')} of coding"
         + (f"; {counted(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
+        + _reuse(stats)
         + _distrust(state)
     )
 
@@ -82,6 +84,18 @@ def _covered(state: Grounding) -> str:
         return "every clause of the request has a criterion"
     has = "has" if covered == 1 else "have"
     return f"{covered} of {counted(clauses, 'clause')} of the request {has} a criterion"
+
+
+def _reuse(stats: dict[str, Any]) -> str:
+    """What the library had to say, if there was one."""
+    if (library := stats.get("library")) is None:
+        return ""
+    judged = counted(len(library["ids"]), "criterion", "criteria")
+    return (
+        f"\nlibrary {library['version']}: {counted(len(library['suggested']), 'suggestion')} to "
+        f"compare with; {len(library['reused'])} of {judged} known from other requests"
+        + (f"; {len(library['retired'])} retired" if library["retired"] else "")
+    )
 
 
 def _distrust(state: Grounding) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from quillgraph.cli import options
+from quillgraph.cli.library_app import library_app
 from quillgraph.cli.memory_app import memory_app
 from quillgraph.cli.models_app import models_app
 from quillgraph.cli.reporting import reporting
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(memory_app, name="memory")
+app.add_typer(library_app, name="library")
 
 EXIT_STATUSES = (
     "Exit status: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was "
@@ -58,6 +60,8 @@ def criteria(
     embeddings: options.Embeddings = None,
     drafts: options.Drafts = None,
     draft_tokens: options.DraftTokens = None,
+    library: options.LibraryFile = None,
+    no_library: options.NoLibrary = False,
     seed: options.Seed = None,
     out: options.Out = None,
     max_calls: options.MaxCalls = None,
@@ -84,6 +88,8 @@ def criteria(
             embeddings=embeddings,
             drafts=drafts,
             draft_tokens=draft_tokens,
+            library=library,
+            no_library=no_library or None,
             seed=seed,
             out=out,
             max_calls=max_calls,
@@ -109,6 +115,8 @@ def write(
     samples: options.Samples = None,
     memory: options.MemoryFile = None,
     no_memory: options.NoMemory = False,
+    library: options.LibraryFile = None,
+    no_library: options.NoLibrary = False,
     seed: options.Seed = None,
     out: options.Out = None,
     max_calls: options.MaxCalls = None,
@@ -140,6 +148,8 @@ def write(
             samples=samples,
             memory=memory,
             no_memory=no_memory or None,
+            library=library,
+            no_library=no_library or None,
             seed=seed,
             out=out,
             max_calls=max_calls,

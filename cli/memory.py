@@ -1,18 +1,14 @@
 """What `quillgraph memory` does: show, forget and export what is remembered."""
 
-import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
 from rich.text import Text
 
 from quillgraph.agents.lessons import Lesson, MemoryEntry
-from quillgraph.backends.embeddings import LexicalEmbeddings
-from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.cli.looking import console, export, show_fields, with_file, write_json
 from quillgraph.cli.settings import load_settings
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs.memory import Memory, excerpt
@@ -28,7 +24,7 @@ def list_memory(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     """List lessons and entries, a line each; `as_json` leaves the texts of entries out."""
     if path is None and not _file(path).exists():
         if as_json:
-            _write_json({"lessons": [], "entries": []})
+            write_json({"lessons": [], "entries": []})
         else:
             sys.stdout.write("nothing is remembered yet\n")
         return
@@ -42,7 +38,7 @@ def list_memory(path: Path | None, *, genre: str | None, as_json: bool) -> None:
             "lessons": [each.model_dump(mode="json") for each in lessons],
             "entries": [_brief(each) for each in entries],
         }
-        _write_json(rows)
+        write_json(rows)
         return
     if not lessons and not entries:
         sys.stdout.write("nothing is remembered yet\n")
@@ -59,15 +55,12 @@ def show_item(path: Path | None, item_id: str, *, as_json: bool) -> None:
     item = _with_memory(path, lambda memory: memory.find(item_id))
     fields = item.model_dump(mode="json")
     if as_json:
-        _write_json(fields)
+        write_json(fields)
         return
     for trace in ("token_ids", "logprobs"):
         if trace in fields:
             fields[trace] = f"{len(fields[trace])} values; --json has them"
-    console = _console()
-    width = max(map(len, fields))
-    for name, value in fields.items():
-        console.print(Text.assemble((f"{name:{width}}  ", "cyan"), _plain(value)))
+    show_fields(fields)
 
 
 def forget_item(path: Path | None, item_id: str) -> None:
@@ -87,35 +80,12 @@ def export_memory(path: Path | None, file: Path | None, *, genre: str | None) ->
         StorageError: If the file cannot be written.
     """
     everything = _with_memory(path, lambda memory: memory.export(genre))
-    if file is None:
-        _write_json(everything)
-        return
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.write_text(json.dumps(everything, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {file}: {error.strerror}") from error
     count = len(everything["lessons"]), len(everything["entries"])
-    sys.stdout.write(f"{file}: {count[0]} lessons, {count[1]} entries\n")
+    export(everything, file, f"{count[0]} lessons, {count[1]} entries")
 
 
 def _with_memory(path: Path | None, use: Callable[[Memory], Awaitable[T]]) -> T:
-    file = _file(path)
-    # a command that only looks leaves no file behind
-    if not file.exists():
-        raise ConfigError(
-            f"expected a memory file, but there is none at {file}; episodes begin one, and "
-            "--path or QUILLGRAPH_MEMORY names another"
-        )
-
-    async def opened() -> T:
-        # nothing here asks for similarity, so no model is loaded
-        async with Memory.open(file, LexicalEmbeddings()) as memory:
-            return await use(memory)
-
-    return asyncio.run(opened())
+    return with_file(MEMORY, _file(path), Memory.open, use)
 
 
 def _file(path: Path | None) -> Path:
@@ -124,10 +94,10 @@ def _file(path: Path | None) -> Path:
 
 
 def _show_lessons(lessons: tuple[Lesson, ...]) -> None:
-    console = _console()
+    out = console()
     for lesson in lessons:
         mean = f"mean gain {lesson.gain / lesson.uses:+.3f}" if lesson.uses else "not used yet"
-        console.print(
+        out.print(
             Text.assemble(
                 (f"{visible(lesson.id)}  ", "cyan"),
                 (f"{lesson.polarity:5}  ", "green" if lesson.polarity == "do" else "red"),
@@ -144,10 +114,10 @@ def _show_lessons(lessons: tuple[Lesson, ...]) -> None:
 
 
 def _show_entries(entries: tuple[MemoryEntry, ...]) -> None:
-    console = _console()
+    out = console()
     for entry in entries:
         reward = "unread" if entry.reward is None else f"{entry.reward:.3f}"
-        console.print(
+        out.print(
             Text.assemble(
                 (f"{visible(entry.id)}  ", "cyan"),
                 f"{entry.kind:8}  {reward:6}  ",
@@ -164,19 +134,3 @@ def _opening(entry: MemoryEntry) -> str:
 def _brief(entry: MemoryEntry) -> dict[str, Any]:
     shown = {"id", "kind", "genre", "language", "request", "reward", "delta", "created"}
     return entry.model_dump(mode="json", include=shown)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return visible("; ".join(map(str, value))) or "-"
-    if isinstance(value, dict):
-        return visible("; ".join(f"{name}: {each}" for name, each in value.items())) or "-"
-    return "-" if value is None or value == "" else visible(str(value))
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _console() -> Console:
-    return Console(soft_wrap=True, highlight=False)

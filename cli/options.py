@@ -111,6 +111,20 @@ MemoryFile = Annotated[
 NoMemory = Annotated[bool, typer.Option("--no-memory", help="Recall nothing and remember nothing.")]
 
 
+LibraryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        help="Library of criteria to compare with and to add to; own is the user's own. "
+        "Default: none, so that a request finds the same criteria whatever came before.",
+        metavar="FILE",
+    ),
+]
+NoLibrary = Annotated[
+    bool, typer.Option("--no-library", help="Use no library, whatever QUILLGRAPH_LIBRARY says.")
+]
+
+
 def role_option(example: str) -> typer.models.OptionInfo:
     """The option that gives one role another model."""
     info: typer.models.OptionInfo = typer.Option(

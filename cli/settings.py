@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     memory: OwnPath = None
     """Memory file; None is the user's own."""
     no_memory: bool = False
+    library: OwnPath = None
+    """Library file, `own` for the user's own; None uses none."""
+    no_library: bool = False
     seed: int = 0
     out: OwnPath = None
     max_calls: int | None = Field(default=None, ge=1)

@@ -18,6 +18,7 @@ from quillgraph.cli.criteria import STAGES as STUDY_STAGES
 from quillgraph.cli.criteria import Studying
 from quillgraph.cli.display import counted, criteria_tree
 from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.library import library_of
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.retelling import attempts_told, outcome, recalled_told
 from quillgraph.cli.run_folder import RunFolder
@@ -76,10 +77,13 @@ class Writing:
         remembers = not settings.no_memory
         # opened first: what is wrong with it must not cost the study
         async with (
-            Memory.open(settings.memory, engines.embeddings) if remembers else nullcontext()
-        ) as memory:
+            Memory.open(settings.memory, engines.embeddings)
+            if remembers
+            else nullcontext() as memory,
+            library_of(settings, engines) as library,
+        ):
             if self.study:
-                await self.study.run(engines, recorder, watch)
+                await self.study.find(engines, recorder, watch, library)
                 self.criteria_set = self.study.state["criteria_set"]
             workshop = Workshop.of(
                 engines.common,
@@ -87,6 +91,7 @@ class Writing:
                 budget=self.budget,
                 roles=dict(engines.cast(WRITING_ROLES)),
                 memory=memory,
+                library=library,
                 rounds=settings.rounds,
                 text_tokens=settings.text_tokens,
                 samples=settings.samples,

@@ -17,6 +17,7 @@ from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.writing import Precedents, write_draft
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.graphs import judging
+from quillgraph.graphs.crediting import credit
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.workshop import Workshop
 
@@ -141,7 +142,7 @@ def enough(state: BestOfN) -> str:
     return "choose" if _budgets(state) or left < max(state["costs"]) else "draw_next"
 
 
-def choose(state: BestOfN) -> Winner:
+async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     """Take the judged draft with the fewest violations, and of these the best reward."""
     drawn = sorted(state["attempts"], key=lambda attempt: attempt.number)
     attempts = tuple(
@@ -149,6 +150,8 @@ def choose(state: BestOfN) -> Winner:
     )
     best = min(attempts, key=_rank)
     ended = _budgets(state)
+    judgements = [attempt.judgement for attempt in attempts]
+    told = await credit(state["criteria_set"], judgements, runtime.context.library)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
     return {
         "episode": Episode(
@@ -158,7 +161,7 @@ def choose(state: BestOfN) -> Winner:
             best=best.number,
             stopped=f"{number}, then {ended[0]}" if ended else number,
             is_complete=not ended,
-            dropped=tuple(state.get("dropped", ())),
+            dropped=(*state.get("dropped", ()), *told),
         )
     }
 

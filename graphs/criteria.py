@@ -145,5 +145,6 @@ def _reuse(state: Grounding) -> dict[str, Any]:
         "suggested": [suggestion.id for suggestion in consulted.suggestions],
         "ids": kept.ids if kept else {},
         "reused": list(kept.reused) if kept else [],
+        "retired": {each.id: each.retired for each in kept.retired} if kept else {},
         "copied": [c.id for c in state["criteria"] if c.description in wordings],
     }

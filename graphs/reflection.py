@@ -22,6 +22,7 @@ from quillgraph.agents.writing import Precedents, revise, write_draft
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError, StorageError
 from quillgraph.backends.traces import TokenTrace
 from quillgraph.graphs import judging
+from quillgraph.graphs.crediting import credit
 from quillgraph.graphs.episode import Attempt, Episode
 from quillgraph.graphs.learning import Learned, Lived, learn_from
 from quillgraph.graphs.memory import excerpt
@@ -193,10 +194,11 @@ def decide(state: Reflecting, runtime: Runtime[Workshop]) -> Decision:
 
 
 async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
-    """Leave the episode's texts to memory, and the lessons that its scores teach."""
-    memory = runtime.context.memory
+    """Leave the episode's texts to memory with the lessons of its scores, these to the library."""
+    memory, judgements = runtime.context.memory, [each.judgement for each in state["attempts"]]
+    told = await credit(state["criteria_set"], judgements, runtime.context.library)
     if memory is None:
-        return {"learned": (), "dropped": []}
+        return {"learned": (), "dropped": told}
     lived = Lived(
         task=state["task"],
         criteria_set=state["criteria_set"],
@@ -204,10 +206,11 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
         best=state["best"],
     )
     try:
-        return await learn_from(lived, memory, runtime.context.consolidator)
+        learned = await learn_from(lived, memory, runtime.context.consolidator)
     except StorageError as error:  # the text is there; a full disk must not take it along
         lost = Dropped(stage="memory", agent="memory", reason=str(error), text="the episode")
-        return {"learned": (), "dropped": [lost]}
+        return {"learned": (), "dropped": [*told, lost]}
+    return {**learned, "dropped": [*told, *learned["dropped"]]}
 
 
 def close(state: Reflecting) -> Outcome:

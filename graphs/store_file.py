@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 BUSY_S = 10.0
 """How long another process is waited for; each holds the file for milliseconds."""
 
+OWN = "own"
+"""Stands for the file in the user's data directory where a file is named."""
+
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
@@ -52,7 +55,7 @@ class FileKind:
     def default_path(self) -> Path:
         """Say where it lives: as `variable` says, or in the user's data directory."""
         named = os.environ.get(self.variable)
-        if named:
+        if named and named != OWN:
             return Path(named).expanduser()
         folder = platformdirs.user_data_dir("quillgraph", appauthor=False)
         return Path(folder) / f"{self.noun}.sqlite"

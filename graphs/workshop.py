@@ -18,6 +18,7 @@ from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.traces import TokenTrace
 from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.library import Library
 from quillgraph.graphs.memory import Memory
 
 WRITING_ROLES = ("writer", "judge", "reflector", "consolidator")
@@ -40,6 +41,8 @@ class Workshop:
     consolidator: Role
     memory: Memory | None = None
     """None: nothing is recalled and nothing is remembered."""
+    library: Library | None = None
+    """Gets to know how texts were scored; None: nobody does."""
     rounds: int = ROUNDS
     text_tokens: int = 512
     """Longest text."""
@@ -53,6 +56,7 @@ class Workshop:
         budget: Budget | None = None,
         roles: dict[str, BaseChatModel] | None = None,
         memory: Memory | None = None,
+        library: Library | None = None,
         rounds: int = ROUNDS,
         text_tokens: int = 512,
         samples: int = SAMPLES,
@@ -85,6 +89,7 @@ class Workshop:
             reflector=parts["reflector"],
             consolidator=parts["consolidator"],
             memory=memory,
+            library=library,
             rounds=rounds,
             text_tokens=text_tokens,
         )

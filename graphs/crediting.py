@@ -1,0 +1,50 @@
+"""What judged texts tell of the criteria that they were judged by, for the library."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from quillgraph.agents.domain import CriteriaSet, Dropped
+from quillgraph.agents.judgements import Judgement
+from quillgraph.backends.errors import StorageError
+from quillgraph.graphs.library import Library
+
+STAGE = "library"
+
+
+def scores_by_id(
+    criteria_set: CriteriaSet, judgements: Iterable[Judgement]
+) -> dict[str, list[float]]:
+    """Gather the scores of a group of texts by the canonical ids of their criteria.
+
+    Which criterion has which id stands in the set's stats, beside its hash and not under it.
+    Criteria that the library never had, and verdicts that are missing, are left out.
+    """
+    ids = criteria_set.stats.get("library", {}).get("ids", {})
+    scores: defaultdict[str, list[float]] = defaultdict(list)
+    for judgement in judgements:
+        for criterion, score in judgement.scores.items():
+            if criterion in ids:
+                scores[ids[criterion]].append(score)
+    return dict(scores)
+
+
+async def credit(
+    criteria_set: CriteriaSet, judgements: Iterable[Judgement], library: Library | None
+) -> list[Dropped]:
+    """Let the library know how a group of texts was scored.
+
+    Returns:
+        The criteria that these scores retired, and what a failing library did not get to know.
+    """
+    if library is None:
+        return []
+    scores = scores_by_id(criteria_set, judgements)
+    try:
+        retired = await library.credit(scores, datetime.now(UTC).isoformat())
+    except StorageError as error:  # the texts are there; a full disk must not take them along
+        return [Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the scores")]
+    return [
+        Dropped(stage=STAGE, agent=STAGE, reason=str(each.retired), text=each.name)
+        for each in retired
+    ]
