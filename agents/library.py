@@ -99,6 +99,8 @@ class Kept(Value):
     """Criterion id to canonical id."""
     reused: tuple[str, ...]
     """Ids of the criteria that another request had led to as well."""
+    discrimination: dict[str, float]
+    """Criterion id to its mean spread so far; nothing for those that no texts were scored on."""
     retired: tuple[KnownCriterion, ...] = ()
     """Criteria of the library that had had their day, each with its reason."""
 

@@ -147,6 +147,24 @@ def is_sound(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> bool
     return bool(areas) and fmean(areas) >= SOUND
 
 
+def trusted_scores(
+    criteria: Sequence[Criterion], trials: Mapping[str, Trial]
+) -> dict[str, tuple[float, ...]]:
+    """What the drafts scored on each criterion; nothing of a validator that cannot be believed.
+
+    Args:
+        criteria: The criteria, by whose trials the validator is judged.
+        trials: Criterion id to its latest trial.
+    """
+    if not is_sound(criteria, trials):
+        return {}
+    return {
+        each.id: tuple(s for s in trials[each.id].drafts.values() if s is not None)
+        for each in criteria
+        if each.id in trials
+    }
+
+
 def strength_share(drafts: Sequence[Draft], trials: Mapping[str, Trial]) -> float | None:
     """Share of the tried criteria on which strong drafts beat weak ones on average."""
     strong = {draft.id for draft in drafts if draft.strength == "strong"}

@@ -74,6 +74,7 @@ class Studying:
             budget=self.budget,
             roles=dict(engines.cast(ROLES)),
             library=library,
+            contrast=self.settings.contrast,
             drafts=self.settings.drafts,
             draft_tokens=self.settings.draft_tokens,
         )

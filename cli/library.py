@@ -29,6 +29,7 @@ async def library_of(settings: Settings, engines: Engines) -> AsyncIterator[Libr
         yield None
         return
     async with Library.open(_named(settings.library), engines.embeddings) as library:
+        await library.ready()  # what is wrong with it must not cost the study
         yield library
 
 

@@ -125,6 +125,14 @@ NoLibrary = Annotated[
 ]
 
 
+Contrast = Annotated[
+    bool,
+    typer.Option(
+        "--contrast", help="Shift weight to the criteria that have told texts apart so far."
+    ),
+]
+
+
 def role_option(example: str) -> typer.models.OptionInfo:
     """The option that gives one role another model."""
     info: typer.models.OptionInfo = typer.Option(

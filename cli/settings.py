@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     library: OwnPath = None
     """Library file, `own` for the user's own; None uses none."""
     no_library: bool = False
+    contrast: bool = False
+    """Whether weights follow what the criteria have told apart."""
     seed: int = 0
     out: OwnPath = None
     max_calls: int | None = Field(default=None, ge=1)

@@ -17,6 +17,7 @@ from langgraph.store.base import BaseStore, PutOp
 from quillgraph.agents.comparing import vectors
 from quillgraph.agents.domain import Value
 from quillgraph.agents.library import KnownCriterion, fate
+from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.guarding import GuardedStore
 from quillgraph.graphs.shelf import Shelf, Shelved, packed, unpacked
@@ -232,6 +233,8 @@ def _judged(entry: Shelved, now: str) -> Shelved:
 
 
 def _name(embeddings: Embeddings) -> str:
-    """What messages call embeddings: those of a folder by its name."""
+    """What messages call embeddings, as near as can be to how they are asked for."""
+    if isinstance(embeddings, LexicalEmbeddings):
+        return "lexical"
     folder = getattr(embeddings, "folder", None)
     return type(embeddings).__name__ if folder is None else Path(folder).name

@@ -8,9 +8,10 @@ from langgraph.runtime import Runtime
 
 from quillgraph.agents.auditing import audit
 from quillgraph.agents.constraints import Constraint, find_constraints
-from quillgraph.agents.domain import CriteriaSet, Dropped, Incident, WritingTask
+from quillgraph.agents.contrast import contrasted, spreads
+from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
 from quillgraph.agents.segmenting import segment
-from quillgraph.agents.validating import strength_share
+from quillgraph.agents.validating import strength_share, trusted_scores
 from quillgraph.graphs import (
     axial_coding,
     criteria_writing,
@@ -20,7 +21,7 @@ from quillgraph.graphs import (
     sampling,
     selective_coding,
 )
-from quillgraph.graphs.study import Grounding, Study
+from quillgraph.graphs.study import Grounding, Study, latest_trials
 
 
 class Request(TypedDict):
@@ -46,6 +47,7 @@ class Audited(TypedDict):
 class Frozen(TypedDict):
     """What `freeze` writes."""
 
+    criteria: tuple[Criterion, ...]
     criteria_set: CriteriaSet
 
 
@@ -68,18 +70,22 @@ async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> Audited:
     return {"constraints": (*found, *answers.items), "dropped": list(answers.dropped)}
 
 
-def freeze(state: Grounding) -> Frozen:
+def freeze(state: Grounding, runtime: Runtime[Study]) -> Frozen:
     """Freeze and hash the criteria, with the measures of the study beside them."""
-    task = state["task"]
+    task, criteria, stats = state["task"], state["criteria"], _stats(state)
+    if runtime.context.contrast:
+        found = _discrimination(state)
+        criteria, stats = contrasted(criteria, found), {**stats, "contrast": found}
     return {
+        "criteria": criteria,
         "criteria_set": CriteriaSet(
             request_hash=task.request_hash,
             language=task.language,
             genre=task.genre,
             core=state["core"],
-            criteria=state["criteria"],
-            stats=_stats(state),
-        )
+            criteria=criteria,
+            stats=stats,
+        ),
     }
 
 
@@ -119,7 +125,7 @@ def _stats(state: Grounding) -> dict[str, Any]:
     dropped = Counter(entry.stage for entry in state.get("dropped", []))
     criteria, codes = state["criteria"], state["codes"]
     trace = state.get("saturation", ())
-    latest = {trial.criterion_id: trial for trial in state.get("trials", {}).values()}
+    latest = latest_trials(state)
     stats = {
         "coverage": provenance.coverage(provenance.trace(state)),
         "incidents": len(state["incidents"]),
@@ -134,6 +140,12 @@ def _stats(state: Grounding) -> dict[str, Any]:
         "dropped": dict(dropped),
     }
     return stats | ({"library": _reuse(state)} if "consulted" in state else {})
+
+
+def _discrimination(state: Grounding) -> dict[str, float]:
+    """How far each criterion tells texts apart: here, or where the library knows, anywhere."""
+    kept, found = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
+    return spreads(found) | (kept.discrimination if kept else {})
 
 
 def _reuse(state: Grounding) -> dict[str, Any]:

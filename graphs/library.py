@@ -174,11 +174,18 @@ class Library:
             "criteria": [each.model_dump(mode="json") for each in await self.criteria(genre)],
         }
 
-    async def _placed(self, texts: list[str]) -> np.ndarray:
-        """Embed texts, and make sure that the library speaks of the same space."""
+    async def ready(self) -> None:
+        """Read the library, and begin it where there is none; the other methods do so at need.
+
+        Raises:
+            ConfigError: If it was made with other embeddings.
+        """
         if self._catalogue.head is None:
             own = await head_for(self.embeddings)
             await asyncio.to_thread(self._catalogue.begin, own)
+
+    async def _placed(self, texts: list[str]) -> np.ndarray:
+        await self.ready()
         return await vectors(texts, self.embeddings)
 
     def _suggest(self, task: WritingTask, query: np.ndarray, most: int) -> Consulted:
@@ -240,13 +247,17 @@ class Library:
                     known = used_again(entry.known, each.criterion, task, now)
                     after[at] = entry.of(scored(known, each.scores, now))
             retired = self._catalogue.write(head, stored, after, now)
-        places_of = dict(zip([each.criterion.id for each in passed], ids, strict=True))
-        reused = tuple(
-            each
-            for each, at in places_of.items()
-            if after[at].known.requests != (request_key(task),)
+        known_as = {
+            each.criterion.id: after[at].known for each, at in zip(passed, ids, strict=True)
+        }
+        spreads = {at: known.discrimination for at, known in known_as.items()}
+        own = (request_key(task),)
+        return Kept(
+            ids={at: known.id for at, known in known_as.items()},
+            reused=tuple(at for at, known in known_as.items() if known.requests != own),
+            discrimination={at: each for at, each in spreads.items() if each is not None},
+            retired=retired,
         )
-        return Kept(ids=places_of, reused=reused, retired=retired)
 
     def _credit(
         self, scores: Mapping[str, Sequence[float]], now: str

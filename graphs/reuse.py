@@ -12,10 +12,10 @@ from quillgraph.agents.comparing import Pair, agreed, ask_sameness
 from quillgraph.agents.domain import Criterion, Dropped, Memo, WritingTask
 from quillgraph.agents.judgements import judged
 from quillgraph.agents.library import Consulted, Kept, KnownCriterion
-from quillgraph.agents.validating import Trial, is_sound
+from quillgraph.agents.validating import Trial, trusted_scores
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.graphs.library import Library, Passed
-from quillgraph.graphs.study import Study
+from quillgraph.graphs.study import Study, latest_trials
 
 STAGE = "library"
 
@@ -66,10 +66,8 @@ async def shelve(state: Settled, runtime: Runtime[Study]) -> Left:
     passed = [c for c in judged(state["criteria"]) if c.id not in state.get("spared", ())]
     try:
         same, dropped = await same_as_known(passed, state["task"], study.library, study.comparator)
-        handed_in = [
-            Passed(criterion, same.get(criterion.id), scores)
-            for criterion, scores in zip(passed, _scores(passed, state), strict=True)
-        ]
+        scores = trusted_scores(passed, latest_trials(state))
+        handed_in = [Passed(c, same.get(c.id), scores.get(c.id, ())) for c in passed]
         now = datetime.now(UTC).isoformat()
         kept = await study.library.keep(handed_in, state["task"], now)
     except (StorageError, BudgetReached) as error:
@@ -106,15 +104,6 @@ async def same_as_known(
 def _is_named(known: KnownCriterion, criterion: Criterion) -> bool:
     names = {name.casefold() for name in (known.name, *known.aliases)}
     return criterion.name.casefold() in names
-
-
-def _scores(criteria: Sequence[Criterion], state: Settled) -> list[tuple[float, ...]]:
-    """What the drafts scored; nothing of a validator that cannot be believed."""
-    latest = {trial.criterion_id: trial for trial in state.get("trials", {}).values()}
-    if not is_sound(criteria, latest):
-        return [() for _ in criteria]
-    tried = [latest[c.id].drafts.values() if c.id in latest else () for c in criteria]
-    return [tuple(score for score in scores if score is not None) for scores in tried]
 
 
 def _memos(kept: Kept) -> list[Memo]:

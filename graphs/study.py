@@ -68,6 +68,9 @@ class Study:
     """Serves constant comparison."""
     library: Library | None = None
     """What criteria are compared with and left to; None: with and to nothing."""
+    contrast: bool = False
+    """Whether weights follow what the criteria have told apart: the drafts of this study, and in
+    the library those of others."""
     drafts: int = 4
     """Drafts to sample and read; 0 studies the request alone."""
     draft_tokens: int = 160
@@ -83,6 +86,7 @@ class Study:
         budget: Budget | None = None,
         roles: dict[str, BaseChatModel] | None = None,
         library: Library | None = None,
+        contrast: bool = False,
         drafts: int = 4,
         draft_tokens: int = 160,
     ) -> Self:
@@ -105,6 +109,7 @@ class Study:
             **parts,
             embeddings=embeddings,
             library=library,
+            contrast=contrast,
             drafts=drafts,
             draft_tokens=draft_tokens,
         )
@@ -159,6 +164,11 @@ def suggestions_of(state: Mapping[str, Any]) -> tuple[Suggestion, ...]:
     """What the library suggests in a study; nothing where there is none."""
     consulted = state.get("consulted")
     return consulted.suggestions if isinstance(consulted, Consulted) else ()
+
+
+def latest_trials(state: Mapping[str, Any]) -> dict[str, Trial]:
+    """The last trial of each criterion, by its id."""
+    return {trial.criterion_id: trial for trial in state.get("trials", {}).values()}
 
 
 def merged(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
