@@ -1,0 +1,92 @@
+"""What judged texts tell the library."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.store.memory import InMemoryStore
+
+from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.judgements import Judgement, Verdict, judged
+from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.graphs import best_of_n, reflection, store_file
+from quillgraph.graphs.crediting import credit, scores_by_id
+from quillgraph.graphs.library import Library, Passed
+from quillgraph.graphs.store_file import LIBRARY
+from quillgraph.graphs.workshop import Workshop
+
+SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
+TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))
+CRITERIA = CriteriaSet.model_validate_json((SCRIPTS / "ferry.criteria.json").read_text("utf-8"))
+NOW = "2026-01-01T00:00:00+00:00"
+
+
+async def shelved(library: Library) -> CriteriaSet:
+    """The ferry's criteria, known to the library."""
+    passed = [Passed(each, None) for each in judged(CRITERIA.criteria)]
+    ids = (await library.keep(passed, TASK, NOW)).ids
+    return CRITERIA.model_copy(update={"stats": {"library": {"ids": ids}}})
+
+
+def judgement(**scores: float) -> Judgement:
+    verdicts = tuple(
+        Verdict(criterion_id=at, score=score, votes=(score,)) for at, score in scores.items()
+    )
+    return Judgement(criteria_sha=CRITERIA.sha256, text_sha="2", judge="j", verdicts=verdicts)
+
+
+def test_scores_are_gathered_by_canonical_id_and_the_unknown_left_out() -> None:
+    known = CRITERIA.model_copy(update={"stats": {"library": {"ids": {"q1": "q-a", "q2": "q-b"}}}})
+    group = [judgement(q1=3, q2=4, q3=5), judgement(q1=7, q3=5)]
+    assert scores_by_id(known, group) == {"q-a": [3, 7], "q-b": [4]}
+    assert scores_by_id(CRITERIA, group) == {}
+
+
+async def test_a_retired_criterion_is_told_as_what_an_episode_lost() -> None:
+    library = Library(InMemoryStore(), LexicalEmbeddings())
+    known = await shelved(library)
+    flat, sharp, _ = judged(CRITERIA.criteria)
+    group = [judgement(**{flat.id: 5, sharp.id: score}) for score in (1, 9)]
+    for _ in range(4):
+        assert await credit(known, group, library) == []
+    (told,) = await credit(known, group, library)
+    assert told.stage == "library"
+    assert told.reason == "dead: it told no texts apart in any of 5 groups"
+    assert told.text == flat.name
+    assert await credit(known, group, None) == []
+
+
+async def test_a_locked_library_is_told_and_costs_no_episode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_file, "BUSY_S", 0.1)
+    path = tmp_path / "l.sqlite"
+    async with Library.open(path, LexicalEmbeddings()) as library:
+        known = await shelved(library)
+        with store_file.alone(path, LIBRARY):
+            (lost,) = await credit(known, [judgement(q1=5)], library)
+    assert "has held" in lost.reason
+
+
+@pytest.mark.parametrize("graph", [reflection, best_of_n])
+async def test_every_graph_that_judges_lets_the_library_know(
+    graph: Any, choosing_chat: Any
+) -> None:
+    library = Library(InMemoryStore(), LexicalEmbeddings())
+    known = await shelved(library)
+    workshop = Workshop.of(choosing_chat(seed=1), library=library, rounds=2, text_tokens=60)
+    start: Any = {"task": TASK, "criteria_set": known}
+    if graph is best_of_n:
+        start["n"] = 3
+    done = await graph.build().compile().ainvoke(start, context=workshop)
+    attempts = done["episode"].attempts
+    assert len(attempts) > 1
+    ids = known.stats["library"]["ids"]
+    for at, canonical in ids.items():
+        scores = [a.judgement.scores[at] for a in attempts if at in a.judgement.scores]
+        one = await library.find(canonical)
+        assert one.groups == (len(scores) > 1)
+        assert one.saturated == (len(scores) > 1 and min(scores) >= 9)
+        assert bool(one.spread) == (len(set(scores)) > 1)
+    assert any([(await library.find(each)).groups for each in ids.values()])
