@@ -34,7 +34,6 @@ class Data(TypedDict):
 
     task: WritingTask
     consulted: Consulted
-    """What the library suggests; absent where there is none."""
     constraints: tuple[Constraint, ...]
     incidents: list[Incident]
     codes: tuple[Code, ...]
@@ -164,18 +163,14 @@ async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
         near = known @ (await vectors([words], study.embeddings))[0] if codes else np.zeros(0)
         nearest = [codes[place] for place in np.argsort(-near, kind="stable")[:NEAREST_CODES]]
         for identity in IDENTITIES:
-            sends.append(
-                Send(
-                    "code",
-                    OneCoding(
-                        task=state["task"],
-                        incidents=chunk,
-                        codes=nearest,
-                        identity=identity,
-                        suggestions=suggestions_of(state),
-                    ),
-                )
+            part = OneCoding(
+                task=state["task"],
+                incidents=chunk,
+                codes=nearest,
+                identity=identity,
+                suggestions=suggestions_of(state),
             )
+            sends.append(Send("code", part))
     return sends
 
 
