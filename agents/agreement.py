@@ -37,15 +37,12 @@ def reusability(criteria: Sequence[Collection[str]], matched: Sequence[Collectio
     return sum(map(len, matched)) / total
 
 
-def greedy_pairs(
-    left: Vectors, right: Vectors, least: float = ALIKE
-) -> tuple[tuple[int, int], ...]:
-    """Match rows one to one, the nearest pair first.
+def greedy_pairs(left: Vectors, right: Vectors) -> tuple[tuple[int, int], ...]:
+    """Match rows one to one at a cosine of `ALIKE` or more, the nearest pair first.
 
     Args:
         left: Unit rows, shape (n, dimensions).
         right: Unit rows, shape (m, dimensions).
-        least: Least cosine of a pair.
 
     Returns:
         Pairs of places, in the order in which they were matched.
@@ -59,7 +56,7 @@ def greedy_pairs(
     pairs = []
     for flat in order.tolist():
         a, b = divmod(flat, len(right))
-        if cosines[a, b] < least:
+        if cosines[a, b] < ALIKE:
             break
         if a in free_left and b in free_right:
             pairs.append((a, b))
@@ -71,7 +68,7 @@ def greedy_pairs(
 def consistency(left: Vectors, right: Vectors) -> float:
     """How far two independent studies of a request come to the same criteria: an F1.
 
-    F1 = 2·matched / (n + m), with the criteria matched greedily at a cosine of `ALIKE` or more.
+    F1 = 2·matched / (n + m), with the criteria matched as `greedy_pairs` says.
 
     Args:
         left: Unit vectors of the one study's criteria, shape (n, dimensions).

@@ -1,9 +1,9 @@
 """What judged texts tell of the criteria that they were judged by, for the library."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from quillgraph.agents.contrast import scores_of
 from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import StorageError
@@ -14,19 +14,15 @@ STAGE = "library"
 
 def scores_by_id(
     criteria_set: CriteriaSet, judgements: Iterable[Judgement]
-) -> dict[str, list[float]]:
+) -> dict[str, tuple[float, ...]]:
     """Gather the scores of a group of texts by the canonical ids of their criteria.
 
     Which criterion has which id stands in the set's stats, beside its hash and not under it.
     Criteria that the library never had, and verdicts that are missing, are left out.
     """
     ids = criteria_set.stats.get("library", {}).get("ids", {})
-    scores: defaultdict[str, list[float]] = defaultdict(list)
-    for judgement in judgements:
-        for criterion, score in judgement.scores.items():
-            if criterion in ids:
-                scores[ids[criterion]].append(score)
-    return dict(scores)
+    scores = scores_of(criteria_set.criteria, judgements)
+    return {ids[at]: each for at, each in scores.items() if at in ids}
 
 
 async def credit(

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from quillgraph.agents.auditing import audit
 from quillgraph.agents.constraints import Constraint, find_constraints
-from quillgraph.agents.contrast import contrasted, spreads
+from quillgraph.agents.contrast import contrasted, silent, spreads
 from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
 from quillgraph.agents.segmenting import segment
 from quillgraph.agents.validating import strength_share, trusted_scores
@@ -74,8 +74,9 @@ def freeze(state: Grounding, runtime: Runtime[Study]) -> Frozen:
     """Freeze and hash the criteria, with the measures of the study beside them."""
     task, criteria, stats = state["task"], state["criteria"], _stats(state)
     if runtime.context.contrast:
-        found = _discrimination(state)
-        criteria, stats = contrasted(criteria, found), {**stats, "contrast": found}
+        contrast = _contrast(state)
+        criteria = contrasted(criteria, contrast["discrimination"])
+        stats = {**stats, "contrast": contrast}
     return {
         "criteria": criteria,
         "criteria_set": CriteriaSet(
@@ -142,10 +143,13 @@ def _stats(state: Grounding) -> dict[str, Any]:
     return stats | ({"library": _reuse(state)} if "consulted" in state else {})
 
 
-def _discrimination(state: Grounding) -> dict[str, float]:
+def _contrast(state: Grounding) -> dict[str, Any]:
     """How far each criterion tells texts apart: here, or where the library knows, anywhere."""
-    kept, found = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
-    return spreads(found) | (kept.discrimination if kept else {})
+    kept, scores = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
+    return {
+        "discrimination": spreads(scores) | (kept.discrimination if kept else {}),
+        "silent": silent(scores),
+    }
 
 
 def _reuse(state: Grounding) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Library:
     def __init__(
         self, store: BaseStore, embeddings: Embeddings, *, path: Path | None = None
     ) -> None:
-        self.embeddings = embeddings
+        self.embeddings, self.path = embeddings, path
         self._catalogue = Catalogue(store, path)
 
     @classmethod
@@ -86,7 +86,7 @@ class Library:
             with store.lock, told(file, LIBRARY):
                 store.conn.close()
 
-    async def suggest(self, task: WritingTask, most: int = MOST_SUGGESTIONS) -> Consulted:
+    async def suggest(self, task: WritingTask) -> Consulted:
         """Find what a request may be compared with: same language, its own genre first.
 
         What this request alone has led to is no suggestion: it would only confirm itself.
@@ -95,7 +95,7 @@ class Library:
             ConfigError: If the library was made with other embeddings.
         """
         query = await self._placed([task.request])
-        return await asyncio.to_thread(self._suggest, task, query[0], most)
+        return await asyncio.to_thread(self._suggest, task, query[0])
 
     async def twins(
         self, criteria: Sequence[Criterion], task: WritingTask
@@ -188,14 +188,14 @@ class Library:
         await self.ready()
         return await vectors(texts, self.embeddings)
 
-    def _suggest(self, task: WritingTask, query: np.ndarray, most: int) -> Consulted:
+    def _suggest(self, task: WritingTask, query: np.ndarray) -> Consulted:
         with self._catalogue.current() as head:
             found = self._catalogue.shelf.nearest(
                 query,
                 language=task.language,
                 genre=task.genre,
                 besides=request_key(task),
-                most=most,
+                most=MOST_SUGGESTIONS,
             )
         return Consulted(
             version=head.version,

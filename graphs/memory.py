@@ -44,7 +44,7 @@ class Memory:
     def __init__(
         self, store: BaseStore, embeddings: Embeddings, *, path: Path | None = None
     ) -> None:
-        self.embeddings = embeddings
+        self.embeddings, self.path = embeddings, path
         self._kept = GuardedStore(store, MEMORY, path)
 
     @classmethod

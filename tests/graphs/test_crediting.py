@@ -37,9 +37,11 @@ def judgement(**scores: float) -> Judgement:
 
 
 def test_scores_are_gathered_by_canonical_id_and_the_unknown_left_out() -> None:
-    known = CRITERIA.model_copy(update={"stats": {"library": {"ids": {"q1": "q-a", "q2": "q-b"}}}})
-    group = [judgement(q1=3, q2=4, q3=5), judgement(q1=7, q3=5)]
-    assert scores_by_id(known, group) == {"q-a": [3, 7], "q-b": [4]}
+    one, two, three = (each.id for each in judged(CRITERIA.criteria))
+    ids = {one: "q-a", two: "q-b"}
+    known = CRITERIA.model_copy(update={"stats": {"library": {"ids": ids}}})
+    group = [judgement(**{one: 3, two: 4, three: 5}), judgement(**{one: 7, three: 5})]
+    assert scores_by_id(known, group) == {"q-a": (3, 7), "q-b": (4,)}
     assert scores_by_id(CRITERIA, group) == {}
 
 

@@ -247,7 +247,7 @@ async def test_contrast_is_frozen_into_the_weights_and_the_hash() -> None:
     after = state["criteria_set"]
     assert after.sha256 != before.sha256
     assert after.criteria == state["criteria"]
-    assert after.criteria == contrasted(before.criteria, after.stats["contrast"])
+    assert after.criteria == contrasted(before.criteria, after.stats["contrast"]["discrimination"])
     weights = {each.id: each.weight for each in after.criteria}
     assert weights[first.id] > first.weight
     assert all(weights[each.id] < each.weight for each in others)
@@ -259,10 +259,14 @@ async def test_contrast_without_a_library_goes_by_the_drafts_and_without_drafts_
 ):
     plain, sharp = await studied(None), await studied(None, contrast=True)
     # all four criteria spread the drafts alike in this study, so nothing shifts
-    told = sharp["criteria_set"].stats["contrast"]
+    contrast = sharp["criteria_set"].stats["contrast"]
+    told = contrast["discrimination"]
+    assert contrast["silent"] == {}
     assert len(told) == 4
     assert len({round(each, 9) for each in told.values()}) == 1
     assert [c.weight for c in sharp["criteria_set"].criteria] == pytest.approx(
         [c.weight for c in plain["criteria_set"].criteria]
     )
     assert "contrast" not in plain["criteria_set"].stats
+    blind = await studied(None, contrast=True, drafts=0)
+    assert blind["criteria_set"].stats["contrast"] == {"discrimination": {}, "silent": {}}

@@ -1,0 +1,57 @@
+"""A batch of requests that share a library: what is found again, and what it tells apart.
+
+Run:       python examples/06_criteria_library.py          (no model: a script answers)
+For real:  python examples/06_criteria_library.py --backend vllm:smollm2-135m --embeddings minilm
+Expected:  expected/06_criteria_library.txt: for each request how many suggestions there were and
+           how many of its criteria were known, then the library, and the share that was reused.
+
+`Library.open(path, embeddings)` keeps the criteria in a file; any LangGraph store will do here.
+"""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from langgraph.store.memory import InMemoryStore
+
+from quillgraph.agents import writing_task
+from quillgraph.agents.agreement import reusability
+from quillgraph.backends import connect, connect_embeddings
+from quillgraph.graphs import Study, criteria
+from quillgraph.graphs.library import Library
+
+HERE = Path(__file__).parent
+REQUEST = (HERE / "scripts" / "lighthouse.txt").read_text(encoding="utf-8")
+AGES = ("six", "seven", "nine")
+
+
+async def main(backend: str, embeddings: str) -> None:
+    """Study one request after the other; each is compared with what those before it left."""
+    model, places = connect(backend), connect_embeddings(embeddings)
+    library = Library(InMemoryStore(), places)
+    study = Study.of(model, places, seed=7, library=library)
+    graph = criteria.build().compile()
+    found, known = [], []
+    for age in AGES:
+        task = writing_task(REQUEST.replace("six", age))
+        done = (await graph.ainvoke({"task": task}, context=study))["criteria_set"]
+        told = done.stats["library"]
+        found.append(told["ids"])
+        known.append(told["reused"])
+        print(
+            f"{age}-year-old: {len(told['suggested'])} suggestions, "
+            f"{len(told['reused'])} of {len(told['ids'])} criteria known"
+        )
+    await model.aclose()
+    for each in await library.criteria():
+        spread = "not tried" if each.discrimination is None else f"{each.discrimination:.2f}"
+        print(f"- {each.name}: {each.uses} requests, spread of the drafts {spread}")
+    print(f"reused after the first request: {reusability(found[1:], known[1:]):.0%}")
+
+
+if __name__ == "__main__":  # vLLM starts a process that imports this file again
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", default=f"scripted:{HERE / 'scripts' / 'lighthouse.yaml'}")
+    parser.add_argument("--embeddings", default="lexical")
+    options = parser.parse_args()
+    asyncio.run(main(options.backend, options.embeddings))
