@@ -205,7 +205,10 @@ def fate(known: KnownCriterion, now: str) -> str | None:
         return f"saturated: every text was at the top in all of {known.groups} groups"
     if known.groups >= ENOUGH_GROUPS and not known.spread:
         return f"dead: it told no texts apart in any of {known.groups} groups"
-    idle = (datetime.fromisoformat(now) - datetime.fromisoformat(known.last_used)).days
-    if known.uses == 1 and idle >= OLD_DAYS:
+    if known.uses == 1 and _days(known.last_used, now) >= OLD_DAYS:
         return f"old: unused for {OLD_DAYS} days or more, and by one request only"
     return None
+
+
+def _days(since: str, now: str) -> int:
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(since)).days

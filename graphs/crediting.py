@@ -22,7 +22,7 @@ def scores_by_id(
     """
     ids = criteria_set.stats.get("library", {}).get("ids", {})
     scores = scores_of(criteria_set.criteria, judgements)
-    return {ids[at]: each for at, each in scores.items() if at in ids}
+    return {ids[at]: each for at, each in scores.items() if each and at in ids}
 
 
 async def credit(

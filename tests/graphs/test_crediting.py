@@ -1,5 +1,6 @@
 """What judged texts tell the library."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from quillgraph.graphs.workshop import Workshop
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))
 CRITERIA = CriteriaSet.model_validate_json((SCRIPTS / "ferry.criteria.json").read_text("utf-8"))
-NOW = "2026-01-01T00:00:00+00:00"
+NOW = datetime.now(UTC).isoformat()  # else the criteria would be old when they are credited
 
 
 async def shelved(library: Library) -> CriteriaSet:
