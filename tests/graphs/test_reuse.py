@@ -254,9 +254,9 @@ async def test_contrast_is_frozen_into_the_weights_and_the_hash() -> None:
     assert sum(weights.values()) == pytest.approx(sum(each.weight for each in before.criteria))
 
 
-async def test_contrast_without_a_library_goes_by_the_drafts_and_without_drafts_by_nothing() -> (
-    None
-):
+async def test_contrast_without_a_library_goes_by_the_drafts_and_without_drafts_by_nothing(
+    choosing_chat: Any,
+) -> None:
     plain, sharp = await studied(None), await studied(None, contrast=True)
     # all four criteria spread the drafts alike in this study, so nothing shifts
     contrast = sharp["criteria_set"].stats["contrast"]
@@ -268,5 +268,5 @@ async def test_contrast_without_a_library_goes_by_the_drafts_and_without_drafts_
         [c.weight for c in plain["criteria_set"].criteria]
     )
     assert "contrast" not in plain["criteria_set"].stats
-    blind = await studied(None, contrast=True, drafts=0)
+    blind = await studied(None, choosing_chat(seed=3), contrast=True, drafts=0)
     assert blind["criteria_set"].stats["contrast"] == {"discrimination": {}, "silent": {}}
