@@ -32,8 +32,7 @@ class CallRecord(BaseModel):
     visit: int
     """How many supersteps have run this node before, in this run."""
     step: int | None = None
-    """Superstep of the innermost graph, from 1 (from 0 under a checkpointer that resumes); None
-    outside of a graph."""
+    """Superstep of the innermost graph, from 1; None outside of a graph."""
     call: int
     """Running number of the call in the run."""
     role: str | None
@@ -56,6 +55,8 @@ class CallRecord(BaseModel):
     started: float | None
     """Unix time at which the engine got the call, after waiting for a slot, seconds."""
     latency_s: float
+    namespace: str | None = None
+    """LangGraph's name of the task that made the call; the same again after a resume."""
 
 
 class Recorder(BaseCallbackHandler):
@@ -121,7 +122,7 @@ class Recorder(BaseCallbackHandler):
         with self._lock:
             self._open[run_id] = {
                 "run": self.run,
-                **self._place(place),
+                **self._place(place.get("langgraph_checkpoint_ns"), place.get("langgraph_step")),
                 "call": self.calls,
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
@@ -155,19 +156,16 @@ class Recorder(BaseCallbackHandler):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
-    def _place(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        path = [
-            part.split(":")[0]
-            for part in str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
-        ]
-        graph, step = "/".join(path), str(metadata.get("langgraph_step", ""))
+    def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
+        path = [part.split(":")[0] for part in (namespace or "").split("|")]
+        graph = "/".join(path)
         # a subgraph's steps start again at 1 on each visit, so the parent's task tells them apart
-        parent = str(metadata.get("langgraph_checkpoint_ns", "")).rpartition("|")[0]
+        parent = (namespace or "").rpartition("|")[0]
         steps = self._steps[graph]
         if (visit := f"{parent}#{step}") not in steps:
             steps.append(visit)
-        at = metadata.get("langgraph_step")
-        return {"graph": graph, "node": path[-1], "visit": steps.index(visit), "step": at}
+        place = {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+        return {**place, "step": step, "namespace": namespace}
 
     def _write(self, run_id: UUID, **outcome: Any) -> None:
         with self._lock:
