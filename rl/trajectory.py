@@ -48,8 +48,9 @@ class Row(Value):
 
 
 class RowCount(Value):
-    """What became of the calls in the trainable roles; a rising share of forks or of missing ones
-    says that a graph or a backend changed.
+    """What became of the calls in the trainable roles.
+
+    A rising share of forks or of missing ones says that a graph or a backend has changed.
     """
 
     rows: int = 0
