@@ -7,7 +7,8 @@ What is wrong before the run is an error; what goes wrong in it is in the episod
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.graphs.episode import Episode, Failure
 from quillgraph.graphs.sealing import LostKeys, Unanswered, failure_of, sealed, unused_roles
 from quillgraph.graphs.sources import Answer, EpisodeSource, Graph, Start, entry_of, episode_source
-from quillgraph.graphs.spending import Spending
+from quillgraph.graphs.spending import SpendingRecorder
 from quillgraph.graphs.writes import Writes
 
 
@@ -61,7 +62,8 @@ async def run_graph(
     given = writing_task(task) if isinstance(task, str) else task
     name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
     entry = entry_of(source.graph, given, start)
-    with Recorder(record, name, calls.append) as recorder:
+    with SpendingRecorder(record, name, calls.append) as recorder:
+        recorder.budget = source.budget
         run = _Run(Writes(recorder))
         try:
             await run.through(source, entry, _config(source, name, recorder, run.writes))
@@ -90,7 +92,7 @@ async def run_graphs(
     start: Start | None = None,
     record: Path | None = None,
     **cast: Any,
-) -> AsyncIterator[Episode]:
+) -> AsyncGenerator[Episode, None]:
     """Run a graph on many tasks and give each episode as it ends, in no fixed order.
 
     Tasks are drawn as places become free and episodes are not kept, so memory does not grow with
@@ -142,18 +144,20 @@ class _Run:
             graph = graph.copy({"checkpointer": InMemorySaver()})
         while entry is not None:
             questions: tuple[Any, ...] = ()
-            async for part in graph.astream(
+            parts = graph.astream(
                 entry,
                 config,
                 context=source.context,
                 stream_mode=["values", "tasks"],
                 subgraphs=True,
                 version="v2",
-            ):
-                if part["type"] == "tasks":
-                    self._watch(part["ns"], part["data"])
-                elif part["type"] == "values" and not part["ns"]:
-                    self.output, questions = part["data"], part["interrupts"]
+            )
+            async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+                async for part in parts:
+                    if part["type"] == "tasks":
+                        self._watch(part["ns"], part["data"])
+                    elif part["type"] == "values" and not part["ns"]:
+                        self.output, questions = part["data"], part["interrupts"]
             entry = await _resumed(questions, source.answer)
 
     def _watch(self, around: tuple[str, ...], task: Mapping[str, Any]) -> None:
@@ -176,7 +180,7 @@ async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
 
 def _config(source: EpisodeSource, name: str, recorder: Recorder, writes: Writes) -> RunnableConfig:
     return {
-        "callbacks": [Spending(source.budget), recorder, writes],
+        "callbacks": [writes, recorder],
         "recursion_limit": source.most_steps,
         "configurable": {"thread_id": name},
     }
