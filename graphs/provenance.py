@@ -94,14 +94,15 @@ def read_json(path: Path) -> nx.DiGraph[Any]:
         InputError: If it holds no such graph.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        graph: nx.DiGraph[Any] = nx.node_link_graph(data, edges="edges")
+        graph = nx.node_link_graph(json.loads(path.read_text(encoding="utf-8")), edges="edges")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError) as error:
         raise InputError(
             f"expected a provenance graph in {path}, as a study writes it: {error}"
         ) from error
+    if not isinstance(graph, nx.DiGraph):
+        raise InputError(f"expected a directed graph in {path}, as a study writes it")
     return graph
 
 

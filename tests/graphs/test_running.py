@@ -5,6 +5,7 @@ import itertools
 import operator
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -15,6 +16,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import entrypoint
+from langgraph.func import task as langgraph_task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 
@@ -410,3 +413,35 @@ async def test_a_batch_that_is_left_early_leaves_nothing_running() -> None:
     assert [task.request for task in tasks] == ["Write 2 lines."]
     with pytest.raises(ConfigError, match="at_once of 1 or more"):
         await anext(run_graphs(one_node(node), [], at_once=0))
+
+
+async def test_a_flow_of_the_functional_api_is_recorded_too() -> None:
+    model = scripted()
+
+    @langgraph_task
+    async def part(number: int) -> dict[str, str]:
+        return {"said": str((await model.ainvoke(f"part {number}")).content)}
+
+    @entrypoint()
+    async def flow(given: dict[str, Any]) -> dict[str, str]:
+        first, second = await part(1), await part(2)
+        return {"text": f"{first['said']}, {second['said']}"}
+
+    episode = await run_graph(flow, "Write of fog.")
+    assert episode.failure is None
+    assert episode.output == {"text": "on part 1, on part 2"}
+    assert [(call.graph, call.reply) for call in episode.calls] == [
+        ("flow/part", "on part 1"),
+        ("flow/part", "on part 2"),
+    ]
+
+
+async def test_a_field_of_a_dataclass_that_the_state_does_not_have_is_not_lost_either() -> None:
+    @dataclass
+    class Update:
+        text: str = "a"
+        foo: int = 1
+
+    episode = await run_graph(one_node(lambda _: Update()), "Write of fog.")
+    assert episode.failure is not None
+    assert "'foo'" in episode.failure.reason
