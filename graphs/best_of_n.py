@@ -18,7 +18,7 @@ from quillgraph.agents.writing import Precedents, write_draft
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.graphs import judging
 from quillgraph.graphs.crediting import credit
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 
 UNPAID = "best of n"
@@ -39,7 +39,7 @@ class Contest(TypedDict):
 class Winner(TypedDict):
     """What the graph gives."""
 
-    episode: Episode
+    episode: WrittenEpisode
 
 
 class BestOfN(Contest, Winner, total=False):
@@ -154,7 +154,7 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     told = await credit(state["criteria_set"], judgements, runtime.context.library)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
     return {
-        "episode": Episode(
+        "episode": WrittenEpisode(
             task=state["task"],
             criteria_set=state["criteria_set"],
             attempts=attempts,

@@ -23,7 +23,7 @@ from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyErro
 from quillgraph.backends.traces import TokenTrace
 from quillgraph.graphs import judging
 from quillgraph.graphs.crediting import credit
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.learning import Learned, Lived, learn_from
 from quillgraph.graphs.memory import excerpt
 from quillgraph.graphs.workshop import Assignment, Outcome, Reflecting, Workshop
@@ -216,7 +216,7 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
 def close(state: Reflecting) -> Outcome:
     """Seal the record."""
     return {
-        "episode": Episode(
+        "episode": WrittenEpisode(
             task=state["task"],
             criteria_set=state["criteria_set"],
             lessons=state["lessons"],
