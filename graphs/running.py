@@ -20,7 +20,7 @@ from langgraph.types import Command
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.graphs.episode import Episode, Failure
 from quillgraph.graphs.sealing import LostKeys, Unanswered, failure_of, sealed, unused_roles
@@ -55,7 +55,7 @@ async def run_graph(
     Raises:
         ConfigError: As `episode_source` does, and if the graph's input takes no task.
         InputError: If the task is blank or no text.
-        StorageError: If `record` cannot be written.
+        StorageError: If `record`, or what the graph itself keeps, cannot be written.
     """
     source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
     if cast and isinstance(graph, EpisodeSource):
@@ -68,6 +68,8 @@ async def run_graph(
         run = _Run(Writes(recorder))
         try:
             await run.through(source, entry, _config(source, name, recorder, run.writes))
+        except StorageError:  # the record is lost, so to go on would be to lose more
+            raise
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
             run.failure = failure_of(error, run.failed, source.most_steps)
     calls.sort(key=lambda call: call.call)

@@ -17,6 +17,11 @@ class SpendingRecorder(Recorder):
 
     budget: Budget | None = None
 
+    @property
+    def ignore_chain(self) -> bool:
+        """A run hears several of these for each call, and a recorder has no use for them."""
+        return True
+
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         """Admit a call, then note where it begins.
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 from pydantic import BaseModel
 
@@ -33,9 +34,9 @@ class Writes(BaseCallbackHandler):
         self._inner: dict[str, set[str]] = {}
         self._returned: dict[str, Keys] = {}
         self._excused: set[str] = set()
-        self.given_up: list[tuple[str, int]] = []
-        """Place of each node that ended in an error or an interrupt, and how many calls there had
-        been in the run by then."""
+        self._given_up: list[tuple[str, bool, int]] = []
+        """Place of each node that ended early, whether that was an interrupt, and how many calls
+        there had been in the run by then."""
         self._recorder = recorder
 
     @property
@@ -86,14 +87,19 @@ class Writes(BaseCallbackHandler):
         place, is_node, _ = self._runs.pop(run_id, ("", False, None))
         self._graphs.discard(run_id)
         if is_node:
-            self.given_up.append((place, self._recorder.calls))
+            is_interrupt = isinstance(error, GraphBubbleUp)
+            self._given_up.append((place, is_interrupt, self._recorder.calls))
 
     def was_given_up(self, call: CallRecord) -> bool:
-        """Say whether a call was made in a try of its node that came to nothing."""
+        """Say whether a call was made in a try of its node that came to nothing.
+
+        After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
+        """
         place = call.namespace or ""
         return any(
-            call.call < upto and (place == node or place.startswith(f"{node}|"))
-            for node, upto in self.given_up
+            call.call < upto
+            and (place == node or (not is_interrupt and place.startswith(f"{node}|")))
+            for node, is_interrupt, upto in self._given_up
         )
 
     def excuse(self, task: str) -> None:

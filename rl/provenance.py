@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from quillgraph.agents.judgements import Judgement
+from quillgraph.agents.judgements import Judgement, Verdict
 from quillgraph.graphs.provenance import behind, words_behind
 from quillgraph.rl.credit import Owners, Parts, node_credit
 from quillgraph.rl.trajectory import Row
@@ -67,26 +67,15 @@ def trace_rows(
     graph: nx.DiGraph[Any] = study.copy()
     nodes = sorted({row.graph for row in rows})
     credit = node_credit(advantage, nodes, parts, owners)
-    for node in nodes:
-        earned = float(credit[node])
-        graph.add_node(_node(node), kind="node", label=node, credit=earned)
     graph.add_node(REST, kind="rest", label="shared by all nodes")
+    for node in nodes:
+        graph.add_node(_node(node), kind="node", label=node, credit=float(credit[node]))
     rest = Fraction(advantage)
     for verdict in judgement.verdicts:
-        name = f"verdict {verdict.criterion_id}"
-        label = f"{verdict.criterion_id}: {verdict.score:g} of 10"
-        graph.add_node(
-            name, kind="verdict", label=label, score=verdict.score, quote=verdict.quote or ""
-        )
-        _hang(graph, verdict.criterion_id, name, "judged by")
-        part = (parts or {}).get(verdict.criterion_id)
         mine = sorted(set((owners or {}).get(verdict.criterion_id, ())) & set(nodes))
-        if part is None or not mine:
-            graph.add_edge(name, REST, relation="counted in")
-            continue
-        rest -= Fraction(part)
-        for node in mine:
-            graph.add_edge(name, _node(node), relation="credited to", credit=part / len(mine))
+        part = (parts or {}).get(verdict.criterion_id) if mine else None
+        rest -= Fraction(part or 0)
+        _add_verdict(graph, verdict, mine, part)
     for broken in judgement.violations:
         name = f"violation {broken.criterion_id}"
         graph.add_node(name, kind="violation", label=broken.reason)
@@ -143,6 +132,22 @@ def _origin(graph: nx.DiGraph[Any], verdict: str, credit: float) -> Origin:
         incidents=behind(graph, criterion, "incident"),
         words=words_behind(graph, criterion),
     )
+
+
+def _add_verdict(
+    graph: nx.DiGraph[Any], verdict: Verdict, mine: Sequence[str], part: float | None
+) -> None:
+    """Add a verdict between its criterion and the nodes that it is credited to, or the rest."""
+    name = f"verdict {verdict.criterion_id}"
+    label = f"{verdict.criterion_id}: {verdict.score:g} of 10"
+    quote = verdict.quote or ""  # GraphML has no word for nothing
+    graph.add_node(name, kind="verdict", label=label, score=verdict.score, quote=quote)
+    _hang(graph, verdict.criterion_id, name, "judged by")
+    if part is None:
+        graph.add_edge(name, REST, relation="counted in")
+        return
+    for node in mine:
+        graph.add_edge(name, _node(node), relation="credited to", credit=part / len(mine))
 
 
 def _node(path: str) -> str:

@@ -23,7 +23,7 @@ from langgraph.types import Command, RetryPolicy, Send, interrupt
 
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.budgets import Budget
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.backends.records import read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episode import Episode, Failure
@@ -337,6 +337,39 @@ async def test_an_interrupt_is_answered_and_the_run_goes_on(checkpointer: Any) -
         ("on before", 0), ("on before", 0), ("on after yes", 0),
     ]  # fmt: skip
     assert episode.given_up == (0,)
+
+
+async def test_what_a_subgraph_did_before_its_interrupt_counts() -> None:
+    model = scripted()
+
+    async def answer(question: Any) -> str:
+        return "yes"
+
+    async def opens(state: Line) -> Line:
+        await model.ainvoke("open")
+        return {"number": 1}
+
+    inner = StateGraph(Line)
+    inner.add_node("opens", opens)
+    inner.add_node("asks", asks_first(model))
+    inner.add_edge(START, "opens")
+    inner.add_edge("opens", "asks")
+    episode = await run_graph(one_node(inner.compile()), "Write of fog.", answer=answer)
+    assert episode.failure is None
+    # the subgraph goes on at its second node, of which the first try is given up
+    assert [call.reply for call in episode.calls] == [
+        "on open", "on before", "on before", "on after yes",
+    ]  # fmt: skip
+    assert episode.given_up == (1,)
+
+
+async def test_a_record_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot write"):
+        await run_graph(one_node(lambda _: {}), "Fog.", record=tmp_path / "no" / "calls.jsonl")
+    model, full = scripted(), Path("/dev/full")
+    node = one_node(lambda state: {"text": model.invoke("a").content})
+    with pytest.raises(StorageError, match="/dev/full"):
+        await run_graph(node, "Fog.", record=full)
 
 
 async def test_an_interrupt_without_an_answer_ends_the_run() -> None:
