@@ -35,12 +35,14 @@ class Lane:
     the whole request. How many run at a time is the limiter's affair, not the pool's.
 
     Args:
-        headers: Sent with every request.
+        key: Sent with every request; empty for servers that want none.
         idle_timeout_s: Longest silence of a server, seconds.
     """
 
-    def __init__(self, headers: Mapping[str, str], idle_timeout_s: float) -> None:
-        self._headers = {"content-type": "application/json", **headers}
+    def __init__(self, key: str, idle_timeout_s: float) -> None:
+        self._headers = {"content-type": "application/json"}
+        if key:
+            self._headers["authorization"] = f"Bearer {key}"
         self._timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_S, sock_read=idle_timeout_s
         )
@@ -50,15 +52,20 @@ class Lane:
         self._proxies: dict[str, str | None] = {}
 
     async def send(
-        self, endpoint: Endpoint, path: str, body: bytes | None = None, *, method: str = "POST"
+        self, endpoint: Endpoint, url: str, body: bytes | None = None, *, method: str = "POST"
     ) -> Reply:
         """Make one request, once.
+
+        Args:
+            endpoint: The server.
+            url: Address on it.
+            body: JSON to send.
+            method: HTTP method.
 
         Raises:
             BackendError: If no whole reply came; whatever status came is in the reply.
         """
         session = await self._session()
-        url = endpoint.address + path
         try:
             async with session.request(
                 method, url, data=body, proxy=self._proxy(endpoint.address)
@@ -96,14 +103,14 @@ class Lane:
 
 
 async def _session(
-    headers: dict[str, str], timeout: aiohttp.ClientTimeout
+    headers: dict[str, str], limits: aiohttp.ClientTimeout
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """A session that ends with its loop: `asyncio.run` closes the generators that are open."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0)
     session = aiohttp.ClientSession(
         connector=connector,
         headers=headers,
-        timeout=timeout,
+        timeout=limits,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
     )

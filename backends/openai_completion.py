@@ -24,6 +24,7 @@ def completion_of(
     *,
     token_ids: bool,
     weights_version: str = "base",
+    model: str | None = None,
 ) -> Completion:
     """Read a server's answer, as JSON text or as what has been parsed of it.
 
@@ -33,13 +34,22 @@ def completion_of(
         endpoint: Where it was asked.
         token_ids: Whether ids and log-probs must be there.
         weights_version: What the weights that were asked for are called.
+        model: The name that the answer must give, if it gives one; None where servers answer by
+            another than they are asked by, as OpenAI does.
 
     Raises:
         Refused: If the model or a filter declined, or what was asked for is not given.
         ServerFailed: If this is no completion, or it contradicts itself.
     """
     read = _parsed(answer, endpoint)
+    if model is not None and read.model not in (None, model):
+        raise Refused(
+            f"{endpoint.address} was asked for model {model!r} and answered as "
+            f"{endpoint.shown(read.model or '')!r}; is the right server at this address?"
+        )
     choice = read.choices[0]
+    if choice.finish_reason in ("abort", "error"):
+        raise ServerFailed(f"{endpoint.address} gave up in the middle of a reply")
     if choice.message.refusal:
         said = endpoint.shown(choice.message.refusal)
         raise Refused(f"model {endpoint.model!r} will not answer: {said}")
@@ -93,14 +103,8 @@ def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace
             f"reply of {endpoint.address}: the log-prob of token {place} is {logprobs[place]}; "
             "expected a finite number: look into the server's log for overflows"
         )
-    if not _spells(read, "".join([token.token or "" for token in tokens])):
-        raise ServerFailed(
-            f"reply of {endpoint.address}: its tokens spell "
-            f"{endpoint.shown(''.join([token.token or '' for token in tokens]))!r}, its text is "
-            f"{endpoint.shown(choice.message.content or '')!r}; text and ids must be of one reply"
-        )
     try:
-        return TokenTrace(
+        trace = TokenTrace(
             prompt_ids=read.prompt_token_ids,
             completion_ids=choice.token_ids,
             logprobs=logprobs,
@@ -110,16 +114,23 @@ def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise ServerFailed(f"reply of {endpoint.address}: {reason}") from error
+    spelled = "".join([token.token or "" for token in tokens])
+    text = choice.message.content or ""
+    if not _spells(spelled, text):
+        raise ServerFailed(
+            f"reply of {endpoint.address}: its tokens spell {endpoint.shown(spelled)!r}, its text "
+            f"is {endpoint.shown(text)!r}; ids and text must be of one reply"
+        )
+    return trace
 
 
-def _spells(read: Answer, spelled: str) -> bool:
-    """Whether the tokens can be those of the text.
+def _spells(spelled: str, text: str) -> bool:
+    """Whether tokens can be those of a text.
 
-    Servers strip blanks, cut off what a reasoning parser took, and show a character that several
+    Servers strip blanks, leave out what a reasoning parser took, and show a character that several
     tokens share as a replacement; tokens that are given as `token_id:7` spell nothing.
     """
-    text = (read.choices[0].message.content or "").strip()
-    return text in spelled or "\ufffd" in spelled or spelled.startswith("token_id:")
+    return text.strip() in spelled or "\ufffd" in spelled or spelled.startswith("token_id:")
 
 
 def _alternatives(read: Answer, endpoint: Endpoint) -> tuple[Position, ...]:

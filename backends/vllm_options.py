@@ -1,0 +1,40 @@
+"""How vLLM is set up, in this process or as a server."""
+
+from typing import Any
+
+ENGINE_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # two cores are few enough for the engine
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
+    "VLLM_NO_USAGE_STATS": "1",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "DO_NOT_TRACK": "1",
+}
+"""Set before vLLM is imported, unless the user has set them."""
+
+ENGINE_OPTIONS: dict[str, Any] = {
+    "enable_prefix_caching": True,
+    "logprobs_mode": "processed_logprobs",
+    "generation_config": "vllm",  # the model repository's sampling defaults stay out
+    "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
+    "disable_log_stats": True,
+}
+"""Engine arguments that do not depend on the model or the machine."""
+
+
+def cpu_options(context_tokens: int | None) -> dict[str, Any]:
+    """Further engine arguments on a CPU.
+
+    Args:
+        context_tokens: The longest prompt and reply together.
+    """
+    return {
+        # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
+        # (LOG.md 2026-11-23)
+        "enforce_eager": True,
+        # a prompt that is cut into chunks makes vLLM 0.31 rewind the request's random
+        # generator, which kills the engine if the generator is a CPU one and has a seed
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(8192, context_tokens or 0),
+    }
