@@ -61,9 +61,7 @@ class TransformersChat(ChatBackend):
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """Everything; adapters where PEFT is installed. The model's width decides how many items
-        a call may carry.
-        """
+        """Everything, adapters where PEFT is there; the width decides on items per call."""
         shape = shape_of(self.model)
         return Capabilities(
             json_schema=True,
