@@ -11,15 +11,22 @@ from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_openai_messages,
+)
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
+from quillgraph.backends.listeners import unheard_run
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.traces import BASE, Position, TokenTrace
 
@@ -176,6 +183,30 @@ class ChatBackend(BaseChatModel, ABC):
             )
         return request
 
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Ask once; what LangChain does around a call is left out where nobody would notice.
+
+        Announcing a call costs more than making it, at thousands in flight
+        (`benchmarks/client_concurrency.py`).
+        """
+        if (run := unheard_run(self, config)) is None:
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+        for name in ("ls_structured_output_format", "structured_output_format"):
+            kwargs.pop(name, None)  # told to tracers only
+        messages = self._convert_input(input).to_messages()
+        result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
+        message = result.generations[0].message
+        assert isinstance(message, AIMessage)
+        message.id = message.id or f"lc_run--{run.run_id}-0"
+        return message
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -262,15 +293,23 @@ def _usage(completion: Completion) -> UsageMetadata:
     return usage
 
 
+_ROLES: dict[type[BaseMessage], Literal["system", "user", "assistant"]] = {
+    SystemMessage: "system",
+    HumanMessage: "user",
+}
+
+
 def _turn(message: BaseMessage) -> ChatTurn:
+    if isinstance(message.content, str) and (role := _ROLES.get(type(message))):
+        return ChatTurn(role=role, content=message.content)  # what it is in nearly all calls
     plain = convert_to_openai_messages(message)
-    role, content = plain["role"], plain["content"]
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+    name, content = plain["role"], plain["content"]
+    if name not in ("system", "user", "assistant") or not isinstance(content, str):
         raise ConfigError(
             f"expected a plain-text system, human or AI message, got {type(message).__name__} "
-            f"with role {role!r}; tool calls and images are not carried by this backend"
+            f"with role {name!r}; tool calls and images are not carried by this backend"
         )
-    return ChatTurn(role=role, content=content)
+    return ChatTurn(role=name, content=content)
 
 
 _shared_loop: BackgroundLoop | None = None

@@ -12,14 +12,18 @@ from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.models import resolve
 
-Kind = Literal["vllm", "transformers", "openai", "scripted"]
+Kind = Literal["vllm", "vllm-server", "transformers", "openai", "scripted"]
 
 CLASSES: dict[str, tuple[str, str]] = {
     "vllm": ("quillgraph.backends.vllm_local", "VllmChat"),
+    "vllm-server": ("quillgraph.backends.vllm_server", "VllmServerChat"),
     "transformers": ("quillgraph.backends.transformers_local", "TransformersChat"),
     "openai": ("quillgraph.backends.openai_chat", "OpenAIChat"),
     "scripted": ("quillgraph.backends.scripted", "ScriptedChat"),
 }
+
+SERVED = ("openai", "vllm-server")
+"""Kinds whose spec has a place for an address: `KIND:MODEL@URL`."""
 
 NOT_OPTIONS = {*BaseChatModel.model_fields, "model", "base_url", "path", "reply", "api_key"}
 """Fields that a spec does not set: LangChain's own, those it has a place for, and the key, which
@@ -51,7 +55,7 @@ class BackendSpec(BaseModel):
         if kind not in get_args(Kind):
             raise ConfigError(f"unknown backend kind {kind!r}: {nearest(kind, get_args(Kind))}")
         named, _, query = rest.partition("?")
-        model, _, url = named.partition("@") if kind == "openai" else (named, "", "")
+        model, _, url = named.partition("@") if kind in SERVED else (named, "", "")
         if not colon or not model:
             raise ConfigError(f"expected KIND:MODEL, got {text!r}; for example vllm:smollm2-135m")
         try:
@@ -95,6 +99,6 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
 def _place(spec: BackendSpec) -> dict[str, Any]:
     if spec.kind == "scripted":
         return {"path": Path(spec.model)}
-    if spec.kind == "openai":
+    if spec.kind == "openai" or spec.base_url:
         return {"model": spec.model, "base_url": spec.base_url}
     return {"model": resolve(spec.model)}

@@ -46,6 +46,8 @@ class BackendError(QuillError):
     """The model could not be reached, or refused."""
 
     exit_status = 3
+    retry_after_s: float | None = None
+    """How long the endpoint asked to be left alone, seconds; None if it did not say."""
 
 
 class Unreachable(BackendError):

@@ -65,6 +65,7 @@ class Answer(BaseModel):
     """A whole chat completion."""
 
     choices: tuple[Choice, ...] = Field(min_length=1)
+    model: str | None = None
     usage: Usage | None = None
     prompt_token_ids: tuple[int, ...] | None = None
 

@@ -25,18 +25,6 @@ class Weights:
     calls: int = 0
 
 
-def engine_options(most_rank: int | None) -> dict[str, Any]:
-    """What an engine is started with to take adapters up to a rank; None for no adapters."""
-    if most_rank is None:
-        return {}
-    return {
-        "enable_lora": True,
-        "max_lora_rank": most_rank,
-        "max_loras": 2,  # so that new calls begin while those in flight keep the old version
-        "max_cpu_loras": 8,  # versions in flight; one that was put out would be read anew
-    }
-
-
 class EngineAdapters:
     """The adapters of one engine. Every method runs on the engine's loop."""
 

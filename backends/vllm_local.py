@@ -24,18 +24,13 @@ from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
 from quillgraph.backends.sentinel import Sentinel
 from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
-from quillgraph.backends.vllm_adapters import EngineAdapters, engine_options
-
-ENGINE_ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
-    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # two cores are few enough for the engine
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
-    "VLLM_NO_USAGE_STATS": "1",
-    "TORCH_CPP_LOG_LEVEL": "ERROR",
-    "DO_NOT_TRACK": "1",
-}
-"""Set before vLLM is imported, unless the user has set them."""
+from quillgraph.backends.vllm_adapters import EngineAdapters
+from quillgraph.backends.vllm_options import (
+    ENGINE_ENVIRONMENT,
+    ENGINE_OPTIONS,
+    adapter_options,
+    cpu_options,
+)
 
 
 class VllmChat(ChatBackend):
@@ -155,16 +150,13 @@ class VllmChat(ChatBackend):
             "max_model_len": self.max_model_len,
             "max_num_seqs": self.max_concurrency,
             "gpu_memory_utilization": self.gpu_memory_utilization,
-            "enable_prefix_caching": True,
-            "logprobs_mode": "processed_logprobs",
-            "generation_config": "vllm",  # the model repository's sampling defaults stay out
-            "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
-            "disable_log_stats": True,
             "use_tqdm_on_load": False,
-            **engine_options(self.max_lora_rank),
+            **ENGINE_OPTIONS,
+            **adapter_options(self.max_lora_rank),
         }
         try:
-            options |= {} if torch.cuda.is_available() else self._cpu_options()
+            if not torch.cuda.is_available():
+                options |= cpu_options(self.capabilities.context_tokens)
             arguments = AsyncEngineArgs(**{**options, **self.engine_options})
             before = set(psutil.Process().children(recursive=True))
             self._engine = AsyncLLM.from_engine_args(arguments)
@@ -172,17 +164,6 @@ class VllmChat(ChatBackend):
             self._sentinel = Sentinel(process.pid for process in started)
         except (ValueError, OSError, RuntimeError) as error:
             raise ServerFailed(f"vLLM could not start with {self.model!r}: {error}") from error
-
-    def _cpu_options(self) -> dict[str, Any]:
-        return {
-            # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
-            # (LOG.md 2026-11-23)
-            "enforce_eager": True,
-            # a prompt that is cut into chunks makes vLLM 0.31 rewind the request's random
-            # generator, which kills the engine if the generator is a CPU one and has a seed
-            "enable_chunked_prefill": False,
-            "max_num_batched_tokens": max(8192, self.capabilities.context_tokens or 0),
-        }
 
     async def _shut_down(self) -> None:
         if self._starting is not None:
