@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,12 +14,13 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.places import Place
 from quillgraph.backends.traces import Position, TokenTrace
 
 
@@ -72,6 +73,12 @@ class Completion(BaseModel):
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
 
 
+Answer = Callable[[ChatRequest], Awaitable[Completion]]
+
+Tap = Callable[[ChatRequest, Place, Answer], Awaitable[Completion]]
+"""Stands between a backend and its callers: hears each call, and has it answered."""
+
+
 class ChatBackend(BaseChatModel, ABC):
     """What the native backends share: request building, limiter, trace on the message.
 
@@ -89,6 +96,7 @@ class ChatBackend(BaseChatModel, ABC):
     """Most tokens in a reply, unless the call says otherwise."""
     max_concurrency: int = Field(default=16, gt=0)
     """Calls in flight at a time, over all graphs that share this backend."""
+    _tap: Tap | None = PrivateAttr(default=None)
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -103,6 +111,14 @@ class ChatBackend(BaseChatModel, ABC):
     @abstractmethod
     async def _complete(self, request: ChatRequest) -> Completion:
         """Answer one request."""
+
+    async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
+        """Answer one request; where in a graph it was asked matters to few backends."""
+        return await self._complete(request)
+
+    def listen(self, tap: Tap | None) -> None:
+        """Have a tap hear every call from now on; None takes it away."""
+        self._tap = tap
 
     async def start(self) -> None:
         """Get ready now rather than with the first call: load the model, start the engine."""
@@ -152,9 +168,10 @@ class ChatBackend(BaseChatModel, ABC):
         **kwargs: Any,
     ) -> ChatResult:
         request = self.build_request(messages, stop, **kwargs)
+        place = Place.of(run_manager.metadata if run_manager else None)
         async with self.limiter.slot():
             started, clock = time.time(), time.perf_counter()
-            completion = await self._complete(request)
+            completion = await self._answered(request, place)
             latency = time.perf_counter() - clock
         alternatives = completion.alternatives
         message = AIMessage(
@@ -181,7 +198,18 @@ class ChatBackend(BaseChatModel, ABC):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _synchronous_calls().submit(self._agenerate(messages, stop, **kwargs)).result()
+        # of the manager only what both kinds have is read
+        call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
+        return _synchronous_calls().submit(call).result()
+
+    async def _answered(self, request: ChatRequest, place: Place) -> Completion:
+        if self._tap is None:
+            return await self._complete_at(request, place)
+
+        async def answer(asked: ChatRequest) -> Completion:
+            return await self._complete_at(asked, place)
+
+        return await self._tap(request, place, answer)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.models import resolve
 
-Kind = Literal["vllm", "transformers", "openai", "scripted"]
+Kind = Literal["vllm", "transformers", "openai", "scripted", "cassette"]
 
 CLASSES: dict[str, tuple[str, str]] = {
     "vllm": ("quillgraph.backends.vllm_local", "VllmChat"),
     "transformers": ("quillgraph.backends.transformers_local", "TransformersChat"),
     "openai": ("quillgraph.backends.openai_chat", "OpenAIChat"),
     "scripted": ("quillgraph.backends.scripted", "ScriptedChat"),
+    "cassette": ("quillgraph.backends.cassette", "CassetteChat"),
 }
 
 NOT_OPTIONS = {*BaseChatModel.model_fields, "model", "base_url", "path", "reply", "api_key"}
@@ -36,7 +37,7 @@ class BackendSpec(BaseModel):
 
     kind: Kind
     model: str = Field(min_length=1)
-    """Name of the model; the file, for `scripted`."""
+    """Name of the model; the file, for `scripted` and `cassette`."""
     base_url: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -93,7 +94,7 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
 
 
 def _place(spec: BackendSpec) -> dict[str, Any]:
-    if spec.kind == "scripted":
+    if spec.kind in ("scripted", "cassette"):
         return {"path": Path(spec.model)}
     if spec.kind == "openai":
         return {"model": spec.model, "base_url": spec.base_url}

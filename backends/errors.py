@@ -9,7 +9,8 @@ QuillError
 │   ├── RateLimited         the endpoint asks for patience; retryable
 │   ├── ServerFailed        the endpoint broke while answering; retryable
 │   ├── Refused             wrong key, unknown model, malformed request: asking again is no use
-│   └── ContextOverflow     the prompt is longer than the model's window: shorten it
+│   ├── ContextOverflow     the prompt is longer than the model's window: shorten it
+│   └── CassetteMiss        a recording holds no such call
 ├── ReplyError              the model answered, but not in the asked form (exit 3)
 └── BudgetReached           the run's budget of calls, tokens or time is spent (exit 4)
 """
@@ -72,6 +73,17 @@ class Refused(BackendError):
 
 class ContextOverflow(BackendError):
     """The prompt does not fit the model's context window."""
+
+
+class CassetteMiss(BackendError):
+    """A call that a recording does not hold; carries the difference to the nearest that it does."""
+
+    def __init__(self, said: str, diff: str = "") -> None:
+        super().__init__(said, diff)
+        self.said, self.diff = said, diff
+
+    def __str__(self) -> str:
+        return f"{self.said}\n{self.diff}" if self.diff else self.said
 
 
 class ReplyError(QuillError):

@@ -14,7 +14,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.cli.display import criteria_markdown, criteria_tree, reached, summary
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
@@ -129,7 +129,8 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
     folder.write_text("graph.mmd", criteria.build().compile().get_graph(xray=1).draw_mermaid())
     budget = Budget(settings.max_calls, settings.max_tokens_total)
     work = Studying.of(task, settings, budget)
-    supervise(work, engines, folder, timeout=settings.timeout)
+    with recorded(engines, settings) as engines:
+        supervise(work, engines, folder, timeout=settings.timeout)
     if as_json:
         sys.stdout.write(json.dumps(result(work.state, folder), ensure_ascii=False) + "\n")
     else:

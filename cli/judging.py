@@ -14,7 +14,7 @@ from quillgraph.agents.judging import MOST_TEXT_CHARS
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError, ReplyError
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.reading import read_criteria, read_request, read_text
 from quillgraph.cli.retelling import judgement_told
@@ -139,7 +139,8 @@ def run_judge(case: Case, settings: Settings, *, as_json: bool) -> None:
     folder.write_text("text.txt", case.text)
     folder.write_json("criteria.json", case.criteria_set)
     work = Assessing(case, settings)
-    supervise(work, engines, folder, timeout=settings.timeout)
+    with recorded(engines, settings) as engines:
+        supervise(work, engines, folder, timeout=settings.timeout)
     assert work.judgement is not None
     assert work.reward is not None
     if as_json:

@@ -17,13 +17,18 @@ def reporting(*, debug: bool) -> Iterator[None]:
     Statuses: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was
     reached, 1 anything else.
     """
-    from quillgraph.backends.errors import QuillError, ReplyError
+    from quillgraph.backends.errors import CassetteMiss, QuillError, ReplyError
 
     try:
         yield
     except ReplyError as error:
         advice = "calls.jsonl in the run folder has every reply; a larger model may do better"
         _say(f"{error}; {advice}", debug=debug)
+        raise typer.Exit(error.exit_status) from error
+    except CassetteMiss as error:
+        _say(error.said, debug=debug)
+        for line in error.diff.splitlines():
+            sys.stderr.write(f"  {visible(line)}\n")
         raise typer.Exit(error.exit_status) from error
     except QuillError as error:
         _say(str(error), debug=debug)

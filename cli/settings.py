@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     no_memory: bool = False
     seed: int = 0
     out: OwnPath = None
+    record: OwnPath = None
+    """New file to record the run's calls in; None records nothing."""
     max_calls: int | None = Field(default=None, ge=1)
     max_tokens_total: int | None = Field(default=None, ge=1)
     timeout: float | None = Field(default=None, gt=0)

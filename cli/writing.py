@@ -17,7 +17,7 @@ from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.criteria import STAGES as STUDY_STAGES
 from quillgraph.cli.criteria import Studying
 from quillgraph.cli.display import counted, criteria_tree
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.retelling import attempts_told, outcome, recalled_told
 from quillgraph.cli.run_folder import RunFolder
@@ -171,9 +171,13 @@ def run_write(
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", _drawn())
+    if settings.memory is None and (settings.record or engines.is_replay):
+        # what earlier runs have left would make each repetition another run
+        settings = settings.model_copy(update={"memory": folder.path / "memory.sqlite"})
     work = Writing.of(task, settings, given)
     try:
-        supervise(work, engines, folder, timeout=settings.timeout)
+        with recorded(engines, settings) as engines:
+            supervise(work, engines, folder, timeout=settings.timeout)
     finally:
         if work.so_far:
             _show(work, folder, as_json=as_json)
