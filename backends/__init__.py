@@ -1,6 +1,6 @@
 """Where words come from: chat models that say what they sampled, and the record of it."""
 
-from quillgraph.backends.budgets import Budget
+from quillgraph.backends.budgets import Allowance, Budget
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
 from quillgraph.backends.cassette import Cassette, CassetteChat, CassetteEmbeddings
 from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
@@ -19,6 +19,7 @@ from quillgraph.backends.traces import (
 )
 
 __all__ = [
+    "Allowance",
     "Alternative",
     "BackendSpec",
     "Budget",

@@ -115,7 +115,7 @@ class Cassette:
         if (near := self._nearest(voice, request, place)) is None:
             return CassetteMiss(f"{said}: nothing was recorded of this model; record the run anew")
         advice = "run with the same options as the recording, or record the run anew"
-        return CassetteMiss(f"{said}; {advice}", _diff(near, request, place))
+        return CassetteMiss("\n".join([f"{said}; {advice}", *_diff(near, request, place)]))
 
     def _nearest(self, voice: str, request: ChatRequest, place: Place) -> Call | None:
         """The recorded call that is most like a request, of the same asker if there is one."""
@@ -243,7 +243,7 @@ def _told(request: ChatRequest) -> list[str]:
     return told
 
 
-def _diff(recorded: Call, request: ChatRequest, place: Place) -> str:
+def _diff(recorded: Call, request: ChatRequest, place: Place) -> Iterator[str]:
     lines = difflib.unified_diff(
         _told(recorded.request),
         _told(request),
@@ -252,5 +252,4 @@ def _diff(recorded: Call, request: ChatRequest, place: Place) -> str:
         lineterm="",
         n=1,
     )
-    shown = [line[:MOST_DIFF_CHARS] for line in islice(lines, MOST_DIFF_LINES)]
-    return "\n".join(shown)
+    return (line[:MOST_DIFF_CHARS] for line in islice(lines, MOST_DIFF_LINES))

@@ -16,6 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from quillgraph.backends.budgets import Budget, within
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
@@ -169,10 +170,19 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> ChatResult:
         request = self.build_request(messages, stop, **kwargs)
         place = Place.of(run_manager.metadata if run_manager else None)
-        async with self.limiter.slot():
-            started, clock = time.time(), time.perf_counter()
-            completion = await self._answered(request, place)
-            latency = time.perf_counter() - clock
+        heard_by = run_manager.handlers if run_manager else ()
+        budgets = [each for each in heard_by if isinstance(each, Budget)]
+        started = latency = 0.0
+
+        async def answer(asked: ChatRequest) -> Completion:
+            nonlocal started, latency
+            async with within(budgets, place.nodes), self.limiter.slot():
+                started, clock = time.time(), time.perf_counter()
+                completion = await self._complete_at(asked, place)
+                latency = time.perf_counter() - clock
+                return completion
+
+        completion = await (self._tap(request, place, answer) if self._tap else answer(request))
         alternatives = completion.alternatives
         message = AIMessage(
             content=completion.text,
@@ -201,15 +211,6 @@ class ChatBackend(BaseChatModel, ABC):
         # of the manager only what both kinds have is read
         call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
         return _synchronous_calls().submit(call).result()
-
-    async def _answered(self, request: ChatRequest, place: Place) -> Completion:
-        if self._tap is None:
-            return await self._complete_at(request, place)
-
-        async def answer(asked: ChatRequest) -> Completion:
-            return await self._complete_at(asked, place)
-
-        return await self._tap(request, place, answer)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -245,6 +246,14 @@ class ChatBackend(BaseChatModel, ABC):
                 return {"raw": message, "parsed": None, "parsing_error": error}
 
         return asked | RunnableLambda(keep if include_raw else parse)
+
+
+def schema_in_words(schema: dict[str, Any]) -> str:
+    """Ask for JSON of a schema, for models that cannot decode under one."""
+    return (
+        "Answer with one JSON object and nothing else. It must satisfy this JSON schema:\n"
+        f"{json.dumps(schema, ensure_ascii=False)}"
+    )
 
 
 def _usage(completion: Completion) -> UsageMetadata:

@@ -76,14 +76,7 @@ class ContextOverflow(BackendError):
 
 
 class CassetteMiss(BackendError):
-    """A call that a recording does not hold; carries the difference to the nearest that it does."""
-
-    def __init__(self, said: str, diff: str = "") -> None:
-        super().__init__(said, diff)
-        self.said, self.diff = said, diff
-
-    def __str__(self) -> str:
-        return f"{self.said}\n{self.diff}" if self.diff else self.said
+    """A recording holds no such call; from the second line on, how the nearest one differs."""
 
 
 class ReplyError(QuillError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schema_in_words
 from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.openai_endpoint import OPENAI_URL, Endpoint, find_key
@@ -174,7 +174,7 @@ class OpenAIChat(ChatBackend):
             return
         if self.schema_mode == "json_object":
             body["response_format"] = {"type": "json_object"}
-        words = f"{_SCHEMA_IN_WORDS}\n{json.dumps(schema, ensure_ascii=False)}"
+        words = schema_in_words(schema)
         users = [message for message in body["messages"] if message["role"] == "user"]
         if users:
             users[-1]["content"] += f"\n\n{words}"
@@ -270,6 +270,3 @@ class _Line:
 
 
 _opening = threading.Lock()
-
-
-_SCHEMA_IN_WORDS = "Answer with one JSON object and nothing else. It must satisfy this JSON schema:"

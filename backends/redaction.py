@@ -18,6 +18,11 @@ _PATTERNS = (
 _GONE = "***"
 
 
+def is_secret(name: str) -> bool:
+    """Whether a field or variable of this name is likely to hold a secret."""
+    return _NAMES.search(name) is not None
+
+
 class Redaction:
     """Takes secrets out of texts.
 
@@ -27,7 +32,7 @@ class Redaction:
     """
 
     def __init__(self) -> None:
-        self._values = {value.strip() for name, value in os.environ.items() if _NAMES.search(name)}
+        self._values = {value.strip() for name, value in os.environ.items() if is_secret(name)}
 
     def learn(self, model: BaseModel) -> None:
         """Take note of the secrets in a model's fields, and in the fields of models within it."""

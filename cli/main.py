@@ -64,6 +64,7 @@ def criteria(
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -76,7 +77,7 @@ def criteria(
     with reporting(debug=debug):
         from quillgraph.cli.criteria import run_criteria
         from quillgraph.cli.reading import read_request
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -91,6 +92,7 @@ def criteria(
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         run_criteria(read_request(request, file), settings, as_json=as_json)
 
@@ -117,6 +119,7 @@ def write(
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -128,7 +131,7 @@ def write(
     """
     with reporting(debug=debug):
         from quillgraph.cli.reading import read_criteria, read_request
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
         from quillgraph.cli.writing import run_write
 
         settings = load_settings(
@@ -149,6 +152,7 @@ def write(
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         given = read_criteria(criteria_file) if criteria_file else None
         run_write(read_request(request, file), settings, given=given, as_json=as_json)
@@ -178,6 +182,7 @@ def judge(
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -185,7 +190,7 @@ def judge(
     """Judge a text by given criteria: scores with evidence, reward."""
     with reporting(debug=debug):
         from quillgraph.cli.judging import read_exhibit, run_judge
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -198,6 +203,7 @@ def judge(
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
 

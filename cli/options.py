@@ -83,6 +83,15 @@ Timeout = Annotated[
         parser=_number, help="Most seconds, counted from when the model is up.", metavar="S"
     ),
 ]
+NodeBudget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node-budget",
+        help="What the calls in one node may spend in all, such as revise=20calls,5000tokens,30s; "
+        "may be repeated.",
+        metavar="NODE=AMOUNTS",
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(

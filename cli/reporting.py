@@ -26,8 +26,9 @@ def reporting(*, debug: bool) -> Iterator[None]:
         _say(f"{error}; {advice}", debug=debug)
         raise typer.Exit(error.exit_status) from error
     except CassetteMiss as error:
-        _say(error.said, debug=debug)
-        for line in error.diff.splitlines():
+        said, *difference = str(error).split("\n")
+        _say(said, debug=debug)
+        for line in difference:
             sys.stderr.write(f"  {visible(line)}\n")
         raise typer.Exit(error.exit_status) from error
     except QuillError as error:
