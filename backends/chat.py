@@ -4,8 +4,9 @@ import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -20,14 +21,16 @@ from langchain_core.messages import (
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from quillgraph.backends.budgets import Budget, within
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.listeners import unheard_run
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.traces import Position, TokenTrace
+from quillgraph.backends.places import Place
+from quillgraph.backends.traces import BASE, Position, TokenTrace
 
 
 class ChatTurn(BaseModel):
@@ -79,6 +82,12 @@ class Completion(BaseModel):
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
 
 
+Answer = Callable[[ChatRequest], Awaitable[Completion]]
+
+Tap = Callable[[ChatRequest, Place, Answer], Awaitable[Completion]]
+"""Stands between a backend and its callers: hears each call, and has it answered."""
+
+
 class ChatBackend(BaseChatModel, ABC):
     """What the native backends share: request building, limiter, trace on the message.
 
@@ -96,6 +105,7 @@ class ChatBackend(BaseChatModel, ABC):
     """Most tokens in a reply, unless the call says otherwise."""
     max_concurrency: int = Field(default=16, gt=0)
     """Calls in flight at a time, over all graphs that share this backend."""
+    _tap: Tap | None = PrivateAttr(default=None)
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -111,11 +121,50 @@ class ChatBackend(BaseChatModel, ABC):
     async def _complete(self, request: ChatRequest) -> Completion:
         """Answer one request."""
 
+    async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
+        """Answer one request; where in a graph it was asked matters to few backends."""
+        return await self._complete(request)
+
+    def listen(self, tap: Tap | None) -> None:
+        """Have a tap hear every call from now on; None takes it away."""
+        self._tap = tap
+
     async def start(self) -> None:
         """Get ready now rather than with the first call: load the model, start the engine."""
 
     async def aclose(self) -> None:
         """Give back what the backend holds: engine, threads, connections."""
+
+    async def load_adapter(self, path: Path | None, version: str) -> None:
+        """Have every call from now on sample from a LoRA adapter, and say so in its trace.
+
+        Calls in flight keep the weights that they began with. Once this returns, the folder is
+        not read again.
+
+        Args:
+            path: Folder of the adapter, as PEFT writes it; None for the bare model.
+            version: What traces call these weights (`TokenTrace.weights_version`); `base` if and
+                only if `path` is None.
+
+        Raises:
+            ConfigError: If the backend swaps no adapters, or this one does not fit the model;
+                nothing has changed then.
+            BackendError: If the engine failed to take it; the weights are the earlier ones.
+        """
+        if not self.capabilities.adapters:
+            raise ConfigError(
+                f"backend {type(self).__name__} swaps no adapters; use one that does, for example "
+                "vllm:smollm2-135m?max_lora_rank=16"
+            )
+        if (path is None) != (version == BASE):
+            raise ConfigError(
+                f"expected a folder with a version of its own, or None with {BASE!r}; got "
+                f"{path and str(path)!r} with {version!r}"
+            )
+        await self._load_adapter(path, version)
+
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
+        raise NotImplementedError(f"{type(self).__name__} declares adapters and loads none")
 
     def build_request(
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
@@ -183,10 +232,20 @@ class ChatBackend(BaseChatModel, ABC):
         **kwargs: Any,
     ) -> ChatResult:
         request = self.build_request(messages, stop, **kwargs)
-        async with self.limiter.slot():
-            started, clock = time.time(), time.perf_counter()
-            completion = await self._complete(request)
-            latency = time.perf_counter() - clock
+        place = Place.of(run_manager.metadata if run_manager else None)
+        heard_by = run_manager.handlers if run_manager else ()
+        budgets = [each for each in heard_by if isinstance(each, Budget)]
+        started = latency = 0.0
+
+        async def answer(asked: ChatRequest) -> Completion:
+            nonlocal started, latency
+            async with within(budgets, place.nodes), self.limiter.slot():
+                started, clock = time.time(), time.perf_counter()
+                completion = await self._complete_at(asked, place)
+                latency = time.perf_counter() - clock
+                return completion
+
+        completion = await (self._tap(request, place, answer) if self._tap else answer(request))
         alternatives = completion.alternatives
         message = AIMessage(
             content=completion.text,
@@ -212,7 +271,9 @@ class ChatBackend(BaseChatModel, ABC):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _synchronous_calls().submit(self._agenerate(messages, stop, **kwargs)).result()
+        # of the manager only what both kinds have is read
+        call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
+        return _synchronous_calls().submit(call).result()
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -248,6 +309,14 @@ class ChatBackend(BaseChatModel, ABC):
                 return {"raw": message, "parsed": None, "parsing_error": error}
 
         return asked | RunnableLambda(keep if include_raw else parse)
+
+
+def schema_in_words(schema: dict[str, Any]) -> str:
+    """Ask for JSON of a schema, for models that cannot decode under one."""
+    return (
+        "Answer with one JSON object and nothing else. It must satisfy this JSON schema:\n"
+        f"{json.dumps(schema, ensure_ascii=False)}"
+    )
 
 
 def _usage(completion: Completion) -> UsageMetadata:

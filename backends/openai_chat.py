@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PrivateAttr, SecretStr
 
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schema_in_words
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.openai_completion import completion_of, schema_format
@@ -166,7 +166,7 @@ class OpenAIChat(ChatBackend):
             return
         if self.schema_mode == "json_object":
             body["response_format"] = {"type": "json_object"}
-        words = f"{_SCHEMA_IN_WORDS}\n{json.dumps(schema, ensure_ascii=False)}"
+        words = schema_in_words(schema)
         users = [message for message in body["messages"] if message["role"] == "user"]
         if users:
             users[-1]["content"] += f"\n\n{words}"
@@ -193,6 +193,3 @@ class _Line:
 
 
 _opening = threading.Lock()
-
-
-_SCHEMA_IN_WORDS = "Answer with one JSON object and nothing else. It must satisfy this JSON schema:"

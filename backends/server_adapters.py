@@ -14,12 +14,9 @@ from quillgraph.backends.errors import BackendError, ConfigError, ServerFailed, 
 from quillgraph.backends.fleet import accepted
 from quillgraph.backends.lane import Lane
 from quillgraph.backends.openai_endpoint import Endpoint
+from quillgraph.backends.traces import BASE
 
 logger = logging.getLogger(__name__)
-
-BASE = "base"
-"""The version of the bare model."""
-
 
 class ServedAdapters:
     """Which weights the next call asks for.
@@ -64,14 +61,9 @@ class ServedAdapters:
             endpoints: The servers.
 
         Raises:
-            ConfigError: If path and version do not fit together, or the path holds no adapter.
+            ConfigError: If the path holds no adapter, or the version is the bare model's name.
             BackendError: If a server did not take it; then all of them go on as they were.
         """
-        if (path is None) != (version == BASE):
-            raise ConfigError(
-                f"expected a path with a version of its own, or None with {BASE!r}; got "
-                f"{str(path)!r} with {version!r}"
-            )
         if version == self._model:
             raise ConfigError(f"version {version!r} is the name of the bare model; name another")
         if path is not None:

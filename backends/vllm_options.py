@@ -38,3 +38,15 @@ def cpu_options(context_tokens: int | None) -> dict[str, Any]:
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(8192, context_tokens or 0),
     }
+
+
+def adapter_options(most_rank: int | None) -> dict[str, Any]:
+    """What an engine is started with to take adapters up to a rank; None for no adapters."""
+    if most_rank is None:
+        return {}
+    return {
+        "enable_lora": True,
+        "max_lora_rank": most_rank,
+        "max_loras": 2,  # so that new calls begin while those in flight keep the old version
+        "max_cpu_loras": 8,  # versions in flight; one that was put out would be read anew
+    }

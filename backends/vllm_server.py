@@ -128,22 +128,7 @@ class VllmServerChat(ChatBackend):
             self._fleet = None
             await self._own.stop()
 
-    async def load_adapter(self, path: Path | None, version: str) -> None:
-        """Have every new call sample from a LoRA adapter, on all servers or on none.
-
-        Calls in flight keep the weights that they began with.
-
-        Args:
-            path: Folder of the adapter; None with version `base` for the bare model.
-            version: `TokenTrace.weights_version` of the calls from now on.
-
-        Raises:
-            ConfigError: If the servers swap no adapters, or there is none at the path.
-            BackendError: If a server did not take it; all go on with the version before.
-        """
-        if not self.capabilities.adapters:
-            option = "max_lora_rank" if self._own else "adapters"
-            raise ConfigError(f"these servers swap no adapters; set {option} of {self.model!r}")
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
         await self._served.load(path, version, (await self._started()).endpoints)
 
     async def _agenerate(

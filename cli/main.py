@@ -60,9 +60,11 @@ def criteria(
     draft_tokens: options.DraftTokens = None,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -75,7 +77,7 @@ def criteria(
     with reporting(debug=debug):
         from quillgraph.cli.criteria import run_criteria
         from quillgraph.cli.reading import read_request
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -86,9 +88,11 @@ def criteria(
             draft_tokens=draft_tokens,
             seed=seed,
             out=out,
+            record=record,
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         run_criteria(read_request(request, file), settings, as_json=as_json)
 
@@ -111,9 +115,11 @@ def write(
     no_memory: options.NoMemory = False,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -125,7 +131,7 @@ def write(
     """
     with reporting(debug=debug):
         from quillgraph.cli.reading import read_criteria, read_request
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
         from quillgraph.cli.writing import run_write
 
         settings = load_settings(
@@ -142,9 +148,11 @@ def write(
             no_memory=no_memory or None,
             seed=seed,
             out=out,
+            record=record,
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         given = read_criteria(criteria_file) if criteria_file else None
         run_write(read_request(request, file), settings, given=given, as_json=as_json)
@@ -170,9 +178,11 @@ def judge(
     samples: options.Samples = None,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -180,7 +190,7 @@ def judge(
     """Judge a text by given criteria: scores with evidence, reward."""
     with reporting(debug=debug):
         from quillgraph.cli.judging import read_exhibit, run_judge
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -189,9 +199,11 @@ def judge(
             samples=samples,
             seed=seed,
             out=out,
+            record=record,
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
 

@@ -13,6 +13,9 @@ from quillgraph.cli.engines import Engines
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.run_folder import RunFolder
 
+GRACE_S = 5.0
+"""Seconds that a graph has to come to its end once its time is over."""
+
 
 class Work(Protocol):
     """What a command has its models do."""
@@ -74,7 +77,8 @@ async def _run(
     async with AsyncExitStack() as stack:
         for chat in engines.chats:
             stack.push_async_callback(chat.aclose)
-        limit = asyncio.timeout(time)
+        # the budget ends the calls in time; this ends what goes on without any
+        limit = asyncio.timeout(time and time + GRACE_S)
         try:
             for chat in engines.chats:
                 await chat.start()

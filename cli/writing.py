@@ -17,14 +17,15 @@ from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.criteria import STAGES as STUDY_STAGES
 from quillgraph.cli.criteria import Studying
 from quillgraph.cli.display import counted, criteria_tree
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.retelling import attempts_told, outcome, recalled_told
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
+from quillgraph.cli.spending import budget_of
 from quillgraph.cli.supervising import supervise
-from quillgraph.graphs import criteria, reflection
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs import criteria, judging, reflection
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory import Memory
 from quillgraph.graphs.study import ROLES
 from quillgraph.graphs.workshop import WRITING_ROLES, Assignment, Workshop
@@ -48,15 +49,16 @@ class Writing:
     criteria_set: CriteriaSet | None
     study: Studying | None
     """The search for criteria; None where they were given."""
-    so_far: Episode | None = None
+    so_far: WrittenEpisode | None = None
     """The finished episode, or what one that was ended early has come to."""
     lessons: tuple[Lesson, ...] = ()
     dropped: tuple[Dropped, ...] = ()
 
     @classmethod
-    def of(cls, task: WritingTask, settings: Settings, given: CriteriaSet | None) -> "Writing":
+    def of(
+        cls, task: WritingTask, settings: Settings, budget: Budget, given: CriteriaSet | None
+    ) -> "Writing":
         """Begin with the task, and with criteria if some were given."""
-        budget = Budget(settings.max_calls, settings.max_tokens_total)
         study = None if given else Studying.of(task, settings, budget)
         return cls(task, settings, budget, given, study)
 
@@ -103,7 +105,7 @@ class Writing:
             .compile()
             .astream(
                 Assignment(task=self.task, criteria_set=self.criteria_set),
-                {"callbacks": [recorder], "recursion_limit": 20 + 8 * workshop.rounds},
+                {"callbacks": [self.budget, recorder], "recursion_limit": 20 + 8 * workshop.rounds},
                 context=workshop,
                 stream_mode=["updates"],
                 version="v2",
@@ -121,10 +123,10 @@ class Writing:
             self.so_far = self._unfinished(written["attempts"], written["best"])
         self.so_far = written.get("episode", self.so_far)
 
-    def _unfinished(self, new: list[Attempt], best: int) -> Episode:
+    def _unfinished(self, new: list[Attempt], best: int) -> WrittenEpisode:
         """What the episode is if it ends here and now."""
         assert self.criteria_set is not None
-        return Episode(
+        return WrittenEpisode(
             task=self.task,
             criteria_set=self.criteria_set,
             lessons=self.lessons,
@@ -164,6 +166,7 @@ def run_write(
         QuillError: After what was finished has been written to the run folder.
     """
     task, said = writing_task(request), plain_console(sys.stderr)
+    budget = budget_of(settings, [criteria.build(), reflection.build(), judging.build()])
     if given and given.request_hash != task.request_hash:
         said.print("note: these criteria were made for another request", style="yellow")
     settings = with_backend(settings, said)
@@ -171,9 +174,13 @@ def run_write(
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", _drawn())
-    work = Writing.of(task, settings, given)
+    if settings.memory is None and (settings.record or engines.is_replay):
+        # what earlier runs have left would make each repetition another run
+        settings = settings.model_copy(update={"memory": folder.path / "memory.sqlite"})
+    work = Writing.of(task, settings, budget, given)
     try:
-        supervise(work, engines, folder, timeout=settings.timeout)
+        with recorded(engines, settings) as engines:
+            supervise(work, engines, folder, timeout=settings.timeout)
     finally:
         if work.so_far:
             _show(work, folder, as_json=as_json)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.tasks import writing_task
@@ -14,7 +15,7 @@ from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.backends.records import CallRecord, Recorder, read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import best_of_n
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
@@ -71,12 +72,12 @@ def drawing(**fields: Any) -> Drawing:
 
 async def won(
     model: ScriptedChat, *handlers: Any, budget: Budget | None = None, **given: int
-) -> Episode:
+) -> WrittenEpisode:
     start: Any = {"task": TASK, "criteria_set": CRITERIA, **given}
     workshop = Workshop.of(model, budget=budget)
     config: Any = {"callbacks": list(handlers)}
     done = await best_of_n.build().compile().ainvoke(start, config, context=workshop)
-    episode: Episode = done["episode"]
+    episode: WrittenEpisode = done["episode"]
     return episode
 
 
@@ -124,7 +125,11 @@ async def test_as_many_drafts_are_drawn_as_equal_tokens_pay_for(tokens: int, dra
 
 async def test_what_was_spent_before_does_not_count_as_the_price_of_a_draft() -> None:
     budget = Budget()
-    budget.tokens = 1000
+    budget.count(
+        AIMessage(
+            "so", usage_metadata={"input_tokens": 1, "output_tokens": 999, "total_tokens": 1000}
+        )
+    )
     assert len((await won(drawing(), budget=budget, tokens=90)).attempts) == 3
 
 
