@@ -167,9 +167,12 @@ async def test_what_does_not_fit_together_is_refused(adapter: Path, tmp_path: Pa
         ]:
             with pytest.raises(ConfigError, match=said):
                 await model.load_adapter(path, version)
+        await model.load_adapter(adapter, "step-1")
+        with pytest.raises(ConfigError, match="'step-1' is on the servers already"):
+            await model.load_adapter(adapter, "step-1")
     async with served(server, adapters=False) as model:
         assert not model.capabilities.adapters
-        with pytest.raises(ConfigError, match="swap no adapters"):
+        with pytest.raises(ConfigError, match="swaps no adapters"):
             await model.load_adapter(adapter, "step-1")
 
 
