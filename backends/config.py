@@ -13,9 +13,7 @@ from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.foreign import OWN_OPTIONS, foreign_model
 from quillgraph.backends.models import resolve
 
-Kind = Literal[
-    "vllm", "vllm-server", "transformers", "openai", "scripted", "cassette", "langchain"
-]
+Kind = Literal["vllm", "vllm-server", "transformers", "openai", "scripted", "cassette", "langchain"]
 
 CLASSES: dict[str, tuple[str, str]] = {
     "vllm": ("quillgraph.backends.vllm_local", "VllmChat"),

@@ -18,6 +18,7 @@ from quillgraph.backends.traces import BASE
 
 logger = logging.getLogger(__name__)
 
+
 class ServedAdapters:
     """Which weights the next call asks for.
 

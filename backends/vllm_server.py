@@ -15,7 +15,6 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
-from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.fleet import Fleet, accepted
 from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_completion import completion_of, schema_format
