@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,16 @@ def transformers_chat(smollm2_folder: Path) -> Iterator[TransformersChat]:
     asyncio.run(chat.aclose())
 
 
-def save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Path:
-    """Have PEFT write an adapter of small random matrices for a model, which stays as it was."""
+SaveAdapter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def save_adapter() -> SaveAdapter:
+    """Has PEFT write an adapter of random matrices for a model, which stays as it was."""
+    return _save_adapter
+
+
+def _save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -34,7 +42,9 @@ def save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Pat
 
 
 @pytest.fixture(scope="session")
-def adapters(smollm2_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def adapters(
+    smollm2_folder: Path, save_adapter: SaveAdapter, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
     """Two adapters of the built-in model."""
     pytest.importorskip("peft")
     from transformers import AutoModelForCausalLM
