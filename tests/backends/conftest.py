@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from quillgraph.backends.transformers_local import TransformersChat
+from quillgraph.backends.vllm_server import VllmServerChat
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +14,22 @@ def transformers_chat(smollm2_folder: Path) -> Iterator[TransformersChat]:
     """One engine for the whole test session."""
     pytest.importorskip("torch")
     chat = TransformersChat(model=str(smollm2_folder), max_tokens=24, max_concurrency=4)
+    yield chat
+    asyncio.run(chat.aclose())
+
+
+@pytest.fixture(scope="session")
+def vllm_server_chat(smollm2_folder: Path) -> Iterator[VllmServerChat]:
+    """One server of our own for the whole test session: it takes a minute to start."""
+    pytest.importorskip("vllm")
+    chat = VllmServerChat(
+        model=str(smollm2_folder),
+        max_model_len=2048,
+        max_tokens=24,
+        max_concurrency=4,
+        max_lora_rank=8,
+    )
+    asyncio.run(chat.start())
     yield chat
     asyncio.run(chat.aclose())
 
