@@ -96,13 +96,14 @@ async def ask(
 async def _asked(
     role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
 ) -> tuple[T, AIMessage]:
-    conversation, reply = list(messages), ""
+    conversation, reply, before = list(messages), "", None
     for attempt in (0, 1):
         message = await _call(
             role,
             conversation,
             item=item,
             attempt=attempt,
+            supersedes=before,
             options={"json_schema": form.model_json_schema(), **options},
         )
         reply = str(message.content)
@@ -113,6 +114,7 @@ async def _asked(
         except ValidationError as error:
             if is_cut and "max_tokens" in options:
                 options["max_tokens"] *= 2
+            before = message.id
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
@@ -202,6 +204,7 @@ async def _call(
     item: str,
     attempt: int,
     options: dict[str, Any],
+    supersedes: str | None = None,
 ) -> AIMessage:
     around = ensure_config()
     nodes = Place.of(around["metadata"]).nodes
@@ -213,7 +216,7 @@ async def _call(
     async with within(() if is_stopped else (role.budget,), nodes):
         reply = await role.model.ainvoke(
             list(messages),
-            config={"metadata": {"role": role.name, "attempt": attempt}},
+            config={"metadata": {"role": role.name, "attempt": attempt, "supersedes": supersedes}},
             seed=role.seed_for(f"{item}/{attempt}"),
             **options,
         )

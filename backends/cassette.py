@@ -6,6 +6,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,8 @@ class CassetteChat(ChatBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the model that was recorded, so that graphs take the same way."""
-        return self._voice.capabilities
+        """Those of the model that was recorded, but that its weights cannot be swapped."""
+        return replace(self._voice.capabilities, adapters=False)
 
     @property
     def _llm_type(self) -> str:

@@ -284,6 +284,17 @@ class ChatBackend(BaseChatModel, ABC):
             "max_tokens": self.max_tokens,
         }
 
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
+        """Refuse tools, which would be left out of the prompt.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"backend {type(self).__name__} carries no tool calls; let a role choose from a JSON "
+            "schema, or give the role a LangChain chat model that calls tools"
+        )
+
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:

@@ -38,6 +38,9 @@ class CallRecord(BaseModel):
     role: str | None
     attempt: int
     """0 for the first asking, 1 when the reply had to be asked for again."""
+    supersedes: int | None = None
+    """Number of the call whose reply could not be read, so that this one asks again; the graph
+    does not go on from that reply (`lineage.used`)."""
     request_sha256: str | None
     messages: list[dict[str, Any]]
     options: dict[str, Any]
@@ -64,7 +67,7 @@ class Recorder(BaseCallbackHandler):
 
     It is a LangChain callback handler, so it hears the calls of any chat model in any graph:
     `graph.ainvoke(..., config={"callbacks": [recorder]})`. Nothing is kept in memory but
-    counters. Use it as a context manager.
+    counters and the numbers of calls. Use it as a context manager.
 
     Args:
         path: The file to append to; None for no file.
@@ -82,6 +85,7 @@ class Recorder(BaseCallbackHandler):
         self.run, self._sink = run, sink
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
+        self._numbers: dict[str, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -126,6 +130,7 @@ class Recorder(BaseCallbackHandler):
                 "call": self.calls,
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
+                "supersedes": self._numbers.get(str(place.get("supersedes"))),
                 "messages": [convert_to_openai_messages(message) for message in messages[0]],
                 "options": {k: v for k, v in options.items() if v is not None and k != "_type"},
                 "requested": time.time(),
@@ -138,6 +143,8 @@ class Recorder(BaseCallbackHandler):
         message = generation.message if isinstance(generation, ChatGeneration) else None
         meta = message.response_metadata if message else {}
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        if message and message.id and run_id in self._open:
+            self._numbers[message.id] = self._open[run_id]["call"]
         self._write(
             run_id,
             reply=generation.text,

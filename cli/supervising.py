@@ -4,10 +4,11 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 from quillgraph.backends import Recorder, read_records
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
+from quillgraph.backends.lineage import continuity
 from quillgraph.cli.engine_log import engines_print_to
 from quillgraph.cli.engines import Engines
 from quillgraph.cli.progress import Watch, plain_console
@@ -63,7 +64,9 @@ def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float
             if _is_engines_own(error, engines, folder) and log.stat().st_size:
                 raise type(error)(f"{error}; the engine's own words are in {log}") from error
             raise
-        folder.finish("done", **_usage(recorder))
+        usage = _usage(recorder, folder)
+        folder.finish("done", **usage)
+        said.print(_told(usage), style="dim")
 
 
 def say(line: str) -> None:
@@ -112,17 +115,26 @@ def _end(work: Work, folder: RunFolder, recorder: Recorder, error: BaseException
     told = f"{type(error).__name__}: {error}".removesuffix(": ")
     try:
         work.keep(folder)
-        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder))
+        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder, folder))
     except StorageError:
         # a disk that is full has ended the run already; another end is told for what it was
         if not isinstance(error, StorageError):
             raise
 
 
-def _usage(recorder: Recorder) -> dict[str, int]:
+def _usage(recorder: Recorder, folder: RunFolder) -> dict[str, Any]:
     return {
         "calls": recorder.calls,
         "failed_calls": recorder.failed,
         "prompt_tokens": recorder.prompt_tokens,
         "completion_tokens": recorder.completion_tokens,
+        "continuity": continuity(read_records(folder.path / "calls.jsonl")).as_dict(),
     }
+
+
+def _told(usage: Mapping[str, Any]) -> str:
+    held = usage["continuity"]
+    return (
+        f"{usage['calls']} calls; of those that carry on a conversation, {held['clean']} have its "
+        f"exact tokens and {held['fork']} others; {held['missing']} calls came without tokens"
+    )

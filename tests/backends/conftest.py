@@ -1,11 +1,12 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quillgraph.backends.transformers_local import TransformersChat
+from quillgraph.backends.vllm_server import VllmServerChat
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +18,32 @@ def transformers_chat(smollm2_folder: Path) -> Iterator[TransformersChat]:
     asyncio.run(chat.aclose())
 
 
-def save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Path:
-    """Have PEFT write an adapter of small random matrices for a model, which stays as it was."""
+@pytest.fixture(scope="session")
+def vllm_server_chat(smollm2_folder: Path) -> Iterator[VllmServerChat]:
+    """One server of our own for the whole test session: it takes a minute to start."""
+    pytest.importorskip("vllm")
+    chat = VllmServerChat(
+        model=str(smollm2_folder),
+        max_model_len=2048,
+        max_tokens=24,
+        max_concurrency=4,
+        max_lora_rank=8,
+    )
+    asyncio.run(chat.start())
+    yield chat
+    asyncio.run(chat.aclose())
+
+
+SaveAdapter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def save_adapter() -> SaveAdapter:
+    """Has PEFT write an adapter of random matrices for a model, which stays as it was."""
+    return _save_adapter
+
+
+def _save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Path:
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -34,7 +59,9 @@ def save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Pat
 
 
 @pytest.fixture(scope="session")
-def adapters(smollm2_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def adapters(
+    smollm2_folder: Path, save_adapter: SaveAdapter, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
     """Two adapters of the built-in model."""
     pytest.importorskip("peft")
     from transformers import AutoModelForCausalLM

@@ -1,7 +1,5 @@
 """Adapters that are swapped while SmolLM2 runs, on both in-process engines."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from statistics import fmean
@@ -9,9 +7,7 @@ from statistics import fmean
 import pytest
 
 from quillgraph.backends.chat import ChatBackend
-from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.traces import TokenTrace, trace_of
-from quillgraph.backends.vllm_local import VllmChat
 
 pytestmark = pytest.mark.model
 
