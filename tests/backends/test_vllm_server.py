@@ -1,9 +1,7 @@
 """A real vLLM server on SmolLM2, started by the backend: exact tokens, schemas, adapters."""
 
-import asyncio
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,20 +16,9 @@ ASK = "Write a long story about the sea."
 WINDOW = 2048
 
 
-@pytest.fixture(scope="module")
-def server(smollm2_folder: Path) -> Iterator[VllmServerChat]:
-    """One server for the module; half a minute to start."""
-    pytest.importorskip("vllm")
-    chat = VllmServerChat(
-        model=str(smollm2_folder),
-        max_model_len=WINDOW,
-        max_concurrency=4,
-        max_tokens=24,
-        max_lora_rank=8,
-    )
-    asyncio.run(chat.start())
-    yield chat
-    asyncio.run(chat.aclose())
+@pytest.fixture
+def server(vllm_server_chat: VllmServerChat) -> VllmServerChat:
+    return vllm_server_chat
 
 
 async def traced(chat: ChatBackend, temperature: float = 1.0) -> TokenTrace:
