@@ -30,17 +30,25 @@ class Fleet:
     Args:
         endpoints: The servers.
         lane: The way to them.
+        model: Name of the model, or adapter, that they are to serve at present.
         max_retries: Most attempts of a call after the first.
         timeout_s: Longest time for a call with all its attempts, seconds.
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], lane: Lane, *, max_retries: int, timeout_s: float
+        self,
+        endpoints: Sequence[Endpoint],
+        lane: Lane,
+        *,
+        model: Callable[[], str],
+        max_retries: int,
+        timeout_s: float,
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.outcomes: Counter[str] = Counter()
         """How attempts ended: `answered`, `cancelled`, or the name of an error."""
-        self._lane, self._max_retries, self._timeout_s = lane, max_retries, timeout_s
+        self._lane, self._model = lane, model
+        self._max_retries, self._timeout_s = max_retries, timeout_s
         self._replicas = Replicas(endpoints, self.is_well)
 
     async def ask(
@@ -86,19 +94,25 @@ class Fleet:
         Raises:
             BackendError: If one does not.
         """
-        for endpoint in self.endpoints:
-            reply = await self._lane.send(endpoint, endpoint.address + "/models", method="GET")
-            endpoint.check_offers(accepted(reply, endpoint))
+        await asyncio.gather(*map(self._greet, self.endpoints))
 
     async def is_well(self, endpoint: Endpoint) -> bool:
-        """Whether a server says that its engine runs."""
+        """Whether a server says that its engine runs, and has the model.
+
+        One that was started anew may lack the adapter that is in use.
+        """
         try:
             async with asyncio.timeout(PROBE_S):
                 root = endpoint.address.removesuffix("/v1")
-                reply = await self._lane.send(endpoint, root + "/health", method="GET")
+                accepted(await self._lane.send(endpoint, f"{root}/health", method="GET"), endpoint)
+                await self._greet(endpoint)
         except (BackendError, TimeoutError):
             return False
-        return reply.status < 500
+        return True
+
+    async def _greet(self, endpoint: Endpoint) -> None:
+        reply = await self._lane.send(endpoint, f"{endpoint.address}/models", method="GET")
+        endpoint.check_offers(accepted(reply, endpoint), self._model())
 
     async def _attempt(
         self, replica: Replica, body: bytes, read: Callable[[Reply, Endpoint], T]

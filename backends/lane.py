@@ -1,6 +1,7 @@
 """HTTP to inference servers, at thousands of requests in flight from one process."""
 
 import asyncio
+import errno
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -163,4 +164,8 @@ def _meaning(error: Exception, endpoint: Endpoint, idle_timeout_s: float) -> Bac
         return endpoint.silent(idle_timeout_s)
     if isinstance(error, aiohttp.ClientPayloadError):
         return ServerFailed(f"{endpoint.address} broke off in the middle of its reply: {reason}")
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        reason += (
+            ": every call in flight is an open file; raise `ulimit -n` or lower max_concurrency"
+        )
     return endpoint.unreachable(reason)

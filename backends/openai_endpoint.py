@@ -123,21 +123,19 @@ class Endpoint:
             return ContextOverflow(f"{said}; shorten the prompt or lower max_tokens")
         return Refused(said + _advice(f"{kind} {said}"))
 
-    def check_offers(self, listed: bytes) -> None:
-        """Make sure that the model is among those that a server lists.
+    def check_offers(self, listed: bytes, model: str) -> None:
+        """Make sure that a model is among those that the server lists.
 
         Raises:
             ServerFailed: If this is no list of models.
-            Refused: If the model is not on it.
+            Refused: If it is not on it.
         """
         try:
             names = [offer.id for offer in _Offers.model_validate_json(listed).data]
         except ValidationError:
             raise self.unreadable(listed.decode(errors="replace")) from None
-        if self.model not in names:
-            raise Refused(
-                f"{self.address} serves no model {self.model!r}: {nearest(self.model, names)}"
-            )
+        if model not in names:
+            raise Refused(f"{self.address} serves no model {model!r}: {nearest(model, names)}")
 
     def unreadable(self, got: str) -> ServerFailed:
         """Say that an answer is no chat completion."""

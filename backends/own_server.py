@@ -48,14 +48,11 @@ class OwnServer:
                 weakref.finalize(self, self._process.stop)
             return self._process
 
-    async def until_up(self, is_up: Callable[[str], Awaitable[bool]]) -> str:
+    async def until_up(self, is_up: Callable[[], Awaitable[bool]]) -> None:
         """Wait until it serves.
 
         Args:
-            is_up: Whether a server answers at an address.
-
-        Returns:
-            Its address.
+            is_up: Whether it answers.
 
         Raises:
             BackendError: If it does not start; the next call then tries again.
@@ -65,14 +62,12 @@ class OwnServer:
         async with waiting:
             if self._failure and self._failures != failures:
                 raise self._failure  # of the start that this call has waited for
-            process = self.launched()
             try:
-                await process.until_up(lambda: is_up(process.address), self._timeout_s)
+                await self.launched().until_up(is_up, self._timeout_s)
             except BackendError as error:
                 self._failures, self._failure = self._failures + 1, error
                 await self.stop()
                 raise
-            return process.address
 
     async def stop(self) -> None:
         """Stop it, if it runs; a later call starts another."""

@@ -17,6 +17,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import BackendError
 from quillgraph.backends.fleet import Fleet, accepted
 from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_completion import completion_of, schema_format
@@ -159,7 +160,12 @@ class VllmServerChat(ChatBackend):
                     model=name,
                 )
 
-            return await fleet.ask(self._body(request, name), read, _rollout.get())
+            try:
+                return await fleet.ask(self._body(request, name), read, _rollout.get())
+            except BackendError:
+                if self._own:
+                    self._own.launched().check()  # if it has died, its last words say more
+                raise
 
     @property
     def _llm_type(self) -> str:
@@ -177,12 +183,9 @@ class VllmServerChat(ChatBackend):
     async def _started(self) -> Fleet:
         if self._fleet is None:
             assert self._own is not None
-
-            async def is_up(address: str) -> bool:
-                (endpoint,) = (fleet := self._fleet_at([address])).endpoints
-                return await fleet.is_well(endpoint)
-
-            self._fleet = self._fleet_at([await self._own.until_up(is_up)])
+            fleet = self._fleet_at([self._own.launched().address])
+            await self._own.until_up(lambda: fleet.is_well(fleet.endpoints[0]))
+            self._fleet = fleet
         return self._fleet
 
     def _fleet_at(self, addresses: list[str]) -> Fleet:
@@ -199,7 +202,13 @@ class VllmServerChat(ChatBackend):
             )
             for address in addresses
         ]
-        return Fleet(endpoints, self._lane, max_retries=self.max_retries, timeout_s=self.timeout_s)
+        return Fleet(
+            endpoints,
+            self._lane,
+            model=lambda: self._served.name(self._served.version),
+            max_retries=self.max_retries,
+            timeout_s=self.timeout_s,
+        )
 
     def _body(self, request: ChatRequest, name: str) -> bytes:
         body: dict[str, Any] = {

@@ -165,6 +165,11 @@ async def well(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def models(request: web.Request) -> web.Response:
+    """List the one model."""
+    return web.json_response({"object": "list", "data": [{"id": "m"}]})
+
+
 async def serve(faulty: float, seed: int) -> None:
     """Serve until standard input closes."""
     app = web.Application()
@@ -173,6 +178,7 @@ async def serve(faulty: float, seed: int) -> None:
     app.router.add_post("/v1/chat/completions", answer)
     app.router.add_get("/ledger", show)
     app.router.add_get("/health", well)
+    app.router.add_get("/v1/models", models)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)

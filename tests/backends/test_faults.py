@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import resource
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -44,9 +46,8 @@ class Stub:
 
 
 @contextmanager
-def stub(faulty: float = 0.0) -> Iterator[Stub]:
-    program = Path(__file__).with_name("faulty_server.py")
-    command = [sys.executable, "-P", str(program), "--faulty", str(faulty)]
+def running(program: Path, *arguments: str) -> Iterator[Stub]:
+    command = [sys.executable, "-P", str(program), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -54,10 +55,17 @@ def stub(faulty: float = 0.0) -> Iterator[Stub]:
         process.stdin.close()
 
 
+@contextmanager
+def stub(faulty: float = 0.0) -> Iterator[Stub]:
+    program = Path(__file__).with_name("faulty_server.py")
+    with running(program, "--faulty", str(faulty)) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Stub]:
-    with stub() as running:
-        yield running
+    with stub() as one:
+        yield one
 
 
 def chat(url: str, **fields: Any) -> VllmServerChat:
@@ -225,6 +233,55 @@ async def test_a_replica_that_hangs_is_left_and_its_calls_go_on_elsewhere(server
         assert model.outcomes["Unreachable"] == before  # it gets no calls any more
     await model.aclose()
     hanging.close()
+
+
+async def test_the_calls_of_a_graphs_thread_stay_on_one_of_several_servers() -> None:
+    with stub() as one, stub() as other:
+        model = chat(f"{one.url},{other.url}")
+
+        async def ask(state: Asked) -> Asked:
+            for step in "abc":
+                await model.ainvoke(f"{state['prompt']} {step}")
+            return {}
+
+        play = StateGraph(Asked).add_node("ask", ask).add_edge(START, "ask").compile()
+        await asyncio.gather(
+            *(
+                play.ainvoke({"prompt": f"thread {n}"}, {"configurable": {"thread_id": str(n)}})
+                for n in range(10)
+            )
+        )
+        await model.aclose()
+        threads = [
+            Counter(prompt[:-2] for prompt in server.ledger["replies"]) for server in (one, other)
+        ]
+    assert all(Counter(held.values()) == {3: 5} for held in threads)  # five whole threads each
+
+
+async def test_two_thousand_calls_are_really_in_flight_at_once() -> None:
+    program = Path(__file__).parents[2] / "benchmarks" / "stub_server.py"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 3 * RUNS:
+        pytest.skip(f"needs {3 * RUNS} open files, the machine allows {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3 * RUNS), hard))
+    choice = {"message": {"content": "so"}, "finish_reason": "stop"}
+    body = {
+        "model": "m",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(json.dumps(body))
+        file.flush()
+        # as long as it takes to send 2000 requests on a busy machine
+        with running(program, file.name, "--delay", "20") as server:
+            model = chat(server.url, token_ids=False, max_concurrency=RUNS)
+            replies = await asyncio.gather(*(model.ainvoke("hi") for _ in range(RUNS)))
+            ledger = server.ledger
+            await model.aclose()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert {reply.content for reply in replies} == {"so"}
+    assert ledger["peak"] == ledger["answered"] == RUNS
 
 
 async def test_no_server_at_all_is_one_clear_error() -> None:

@@ -11,7 +11,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from langchain_core.messages import BaseMessage
 
-from quillgraph.backends.errors import BackendError, ConfigError, ServerFailed, Unreachable
+from quillgraph.backends.errors import (
+    BackendError,
+    ConfigError,
+    Refused,
+    ServerFailed,
+    Unreachable,
+)
 from quillgraph.backends.traces import trace_of
 from quillgraph.backends.vllm_server import VllmServerChat
 
@@ -33,7 +39,11 @@ class Lora:
         app.router.add_post("/v1/unload_lora_adapter", self.unload)
         app.router.add_get("/v1/models", self.models)
         app.router.add_post("/v1/chat/completions", self.complete)
+        app.router.add_get("/health", self.health)
         return app
+
+    async def health(self, request: web.Request) -> web.Response:
+        return web.Response()
 
     async def load(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -154,6 +164,19 @@ async def test_if_one_server_does_not_take_it_none_has_it(
             await model.load_adapter(adapter, "step-2")
         assert list(good.adapters) == list(bad.adapters) == ["step-1"]
         assert version_of(await model.ainvoke("hi")) == "step-1"
+
+
+async def test_a_server_that_came_back_without_the_adapter_is_not_well(adapter: Path) -> None:
+    server = Lora()
+    async with served(server) as model:
+        await model.load_adapter(adapter, "step-1")
+        assert model._fleet is not None
+        (endpoint,) = model._fleet.endpoints
+        assert await model._fleet.is_well(endpoint)
+        server.adapters.clear()  # as after a new start
+        assert not await model._fleet.is_well(endpoint)
+        with pytest.raises(Refused, match="serves no model 'step-1'"):
+            await model.start()
 
 
 async def test_what_does_not_fit_together_is_refused(adapter: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ from quillgraph.backends.own_server import OwnServer
 
 async def main():
     own = OwnServer(["stub_vllm"], {"PYTHONPATH": sys.argv[1]}, 60)
-    async def is_up(address):
+    async def is_up():
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", own.launched().port)
         except OSError:
@@ -75,9 +75,11 @@ def engine_at(port: int) -> int | None:
         return None
 
 
-async def is_up(address: str) -> bool:
-    port = int(address.removesuffix("/v1").rpartition(":")[2])
-    return await asyncio.to_thread(engine_at, port) is not None
+async def up(own: OwnServer) -> None:
+    async def is_up() -> bool:
+        return await asyncio.to_thread(engine_at, own.launched().port) is not None
+
+    await own.until_up(is_up)
 
 
 def is_alive(pid: int) -> bool:
@@ -96,9 +98,10 @@ async def test_a_server_is_waited_for_and_stopped_with_what_it_started(
     module: dict[str, str],
 ) -> None:
     own = OwnServer(["stub_vllm", "--after", "0.5"], module, 60)
-    addresses = await asyncio.gather(*(own.until_up(is_up) for _ in range(5)))
-    assert len(set(addresses)) == 1  # five calls, one server
-    engine = engine_at(own.launched().port)
+    launched = own.launched()
+    await asyncio.gather(*(up(own) for _ in range(5)))
+    assert own.launched() is launched  # five calls, one server
+    engine = engine_at(launched.port)
     assert engine is not None
     await own.stop()
     assert gone(engine)
@@ -109,21 +112,31 @@ async def test_a_server_that_dies_is_quoted_by_all_that_wait_and_can_be_tried_ag
     module: dict[str, str],
 ) -> None:
     own = OwnServer(["stub_vllm", "--die", "no such model"], module, 60)
-    ended = await asyncio.gather(*(own.until_up(is_up) for _ in range(3)), return_exceptions=True)
+    ended = await asyncio.gather(*(up(own) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(each, ServerFailed) for each in ended)
     assert len(set(map(id, ended))) == 1  # it was started once
     assert "status 3" in str(ended[0])
     assert "ValueError: no such model" in str(ended[0])
     assert "loading weights" not in str(ended[0])  # where errors are named, they alone are shown
     with pytest.raises(ServerFailed):
-        await own.until_up(is_up)
+        await up(own)
+
+
+async def test_a_server_that_dies_later_still_says_why(module: dict[str, str]) -> None:
+    own = OwnServer(["stub_vllm"], module, 60)
+    await up(own)
+    os.kill(own.launched().pid, signal.SIGABRT)
+    await asyncio.to_thread(own.launched()._process.wait)
+    with pytest.raises(ServerFailed, match=r"ended with status -6; its last words:"):
+        own.launched().check()
+    await own.stop()
 
 
 async def test_a_server_that_is_not_up_in_time_is_stopped(module: dict[str, str]) -> None:
     own = OwnServer(["stub_vllm", "--after", "100"], module, 1.0)
     process = own.launched()
     with pytest.raises(Unreachable, match="not up after 1 s"):
-        await own.until_up(is_up)
+        await up(own)
     assert gone(process.pid)
 
 
@@ -133,7 +146,7 @@ async def test_its_user_hears_that_it_is_waited_for(
     monkeypatch.setattr("quillgraph.backends.server_process.SAID_EVERY_S", 0.2)
     caplog.set_level("INFO", logger="quillgraph")
     own = OwnServer(["stub_vllm", "--after", "1.5"], module, 60)
-    await own.until_up(is_up)
+    await up(own)
     await own.stop()
     assert "waiting for the vLLM server" in caplog.text
     assert "is up after" in caplog.text
