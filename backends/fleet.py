@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -50,6 +51,7 @@ class Fleet:
         self._lane, self._model = lane, model
         self._max_retries, self._timeout_s = max_retries, timeout_s
         self._replicas = Replicas(endpoints, self.is_well)
+        self._counting = threading.Lock()
 
     async def ask(
         self, body: bytes, read: Callable[[Reply, Endpoint], T], rollout: str | None
@@ -104,7 +106,9 @@ class Fleet:
         try:
             async with asyncio.timeout(PROBE_S):
                 root = endpoint.address.removesuffix("/v1")
-                accepted(await self._lane.send(endpoint, f"{root}/health", method="GET"), endpoint)
+                health = await self._lane.send(endpoint, f"{root}/health", method="GET")
+                if health.status >= 500:  # a server made after vLLM may answer 404
+                    return False
                 await self._greet(endpoint)
         except (BackendError, TimeoutError):
             return False
@@ -112,7 +116,8 @@ class Fleet:
 
     async def _greet(self, endpoint: Endpoint) -> None:
         reply = await self._lane.send(endpoint, f"{endpoint.address}/models", method="GET")
-        endpoint.check_offers(accepted(reply, endpoint), self._model())
+        if reply.status != 404:  # a server made after vLLM may list none
+            endpoint.check_offers(accepted(reply, endpoint), self._model())
 
     async def _attempt(
         self, replica: Replica, body: bytes, read: Callable[[Reply, Endpoint], T]
@@ -128,7 +133,8 @@ class Fleet:
             outcome = type(error).__name__
             raise
         finally:
-            self.outcomes[outcome] += 1
+            with self._counting:  # loops on other threads may share this fleet
+                self.outcomes[outcome] += 1
 
 
 def accepted(reply: Reply, endpoint: Endpoint) -> bytes:

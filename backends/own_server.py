@@ -69,6 +69,15 @@ class OwnServer:
                 await self.stop()
                 raise
 
+    def check(self) -> None:
+        """Make sure that it has not died.
+
+        Raises:
+            ServerFailed: If it has, with its own last words.
+        """
+        if process := self._process:
+            process.check()
+
     async def stop(self) -> None:
         """Stop it, if it runs; a later call starts another."""
         with self._launching:

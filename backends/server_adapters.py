@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,16 +38,19 @@ class ServedAdapters:
         self._model, self._lane, self._timeout_s = model, lane, timeout_s
         self._users: Counter[str] = Counter()
         self._loaded: list[str] = []
+        self._counting = threading.Lock()
 
     @contextmanager
     def in_use(self) -> Iterator[str]:
         """Keep the present version from being unloaded while a call runs."""
-        version = self.version
-        self._users[version] += 1
+        with self._counting:  # loops on other threads may share these servers
+            version = self.version
+            self._users[version] += 1
         try:
             yield version
         finally:
-            self._users[version] -= 1
+            with self._counting:
+                self._users[version] -= 1
 
     def name(self, version: str) -> str:
         """What a request names as its model."""

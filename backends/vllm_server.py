@@ -128,6 +128,7 @@ class VllmServerChat(ChatBackend):
         await self._lane.aclose()
         if self._own:
             self._fleet = None
+            self._served = ServedAdapters(self.model, self._lane, self.adapter_timeout_s)
             await self._own.stop()
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
@@ -164,7 +165,7 @@ class VllmServerChat(ChatBackend):
                 return await fleet.ask(self._body(request, name), read, _rollout.get())
             except BackendError:
                 if self._own:
-                    self._own.launched().check()  # if it has died, its last words say more
+                    self._own.check()  # if it has died, its last words say more
                 raise
 
     @property
