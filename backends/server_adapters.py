@@ -99,19 +99,27 @@ class ServedAdapters:
             raise failures[0]
 
     async def _load_on(self, endpoint: Endpoint, path: Path, version: str) -> None:
-        body = {"lora_name": version, "lora_path": str(path), "load_inplace": True}
+        # not `load_inplace`: vLLM 0.31 keeps it with the adapter, and then reads the files again
+        # for every token of every call
+        if version in await self._listed(endpoint):  # an earlier run has left it there
+            await self._post(endpoint, "unload_lora_adapter", {"lora_name": version})
+        body = {"lora_name": version, "lora_path": str(path)}
         await self._post(endpoint, "load_lora_adapter", body)
-        reply = await self._lane.send(endpoint, endpoint.address + "/models", method="GET")
-        try:
-            cards = _Cards.model_validate_json(accepted(reply, endpoint)).data
-        except ValidationError:
-            raise endpoint.unreadable(reply.body.decode(errors="replace")) from None
-        found = {card.id: card.root for card in cards}
+        found = await self._listed(endpoint)
         if version not in found or found[version] not in (None, str(path)):
             raise ServerFailed(
                 f"{endpoint.address} took adapter {version!r} from {path} and lists "
                 f"{found.get(version)!r} under this name"
             )
+
+    async def _listed(self, endpoint: Endpoint) -> dict[str, str | None]:
+        """What the server lists, by name, and where it was read from."""
+        reply = await self._lane.send(endpoint, f"{endpoint.address}/models", method="GET")
+        try:
+            cards = _Cards.model_validate_json(accepted(reply, endpoint)).data
+        except ValidationError:
+            raise endpoint.unreadable(reply.body.decode(errors="replace")) from None
+        return {card.id: card.root for card in cards}
 
     async def _unload_unused(self, endpoints: Sequence[Endpoint]) -> None:
         for version in [each for each in self._loaded if each != self.version]:

@@ -47,7 +47,10 @@ class Lora:
 
     async def load(self, request: web.Request) -> web.Response:
         body = await request.json()
-        assert body["load_inplace"] is True
+        assert body.get("load_inplace") is None
+        if body["lora_name"] in self.adapters:
+            said = "has already been loaded. If you want to, set 'load_inplace'"
+            return web.json_response({"error": {"message": said}}, status=400)
         if self.fault == "hang":
             await asyncio.sleep(5)
         if self.fault == "rank":
@@ -164,6 +167,14 @@ async def test_if_one_server_does_not_take_it_none_has_it(
             await model.load_adapter(adapter, "step-2")
         assert list(good.adapters) == list(bad.adapters) == ["step-1"]
         assert version_of(await model.ainvoke("hi")) == "step-1"
+
+
+async def test_what_an_earlier_run_has_left_under_the_name_is_replaced(adapter: Path) -> None:
+    server = Lora()
+    server.adapters["step-1"] = "/of/an/earlier/run"
+    async with served(server) as model:
+        await model.load_adapter(adapter, "step-1")
+        assert server.adapters == {"step-1": str(adapter)}
 
 
 async def test_a_server_that_came_back_without_the_adapter_is_not_well(adapter: Path) -> None:
