@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -139,7 +139,7 @@ class ServedAdapters:
 
         await asyncio.gather(*map(unload_on, endpoints))
 
-    async def _post(self, endpoint: Endpoint, action: str, body: dict[str, object]) -> None:
+    async def _post(self, endpoint: Endpoint, action: str, body: Mapping[str, str]) -> None:
         url = f"{endpoint.address}/{action}"
         reply = await self._lane.send(endpoint, url, json.dumps(body).encode())
         if reply.status == 404 and action == "load_lora_adapter":

@@ -35,15 +35,16 @@ class ServerProcess:
 
     Args:
         program: Python module to run, with its arguments; `--port` is added.
-        environment: Variables set on top of ours.
+        environment: Variables to set where ours does not.
     """
 
     def __init__(self, program: list[str], environment: Mapping[str, str]) -> None:
         self.port = _free_port()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `stop`
+        # for appending, so that reading it does not move where the server writes
+        self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115  # closed by `stop`
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", *program, "--host", "127.0.0.1", "--port", str(self.port)],
-            env={**os.environ, **environment},
+            env={**environment, **os.environ},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

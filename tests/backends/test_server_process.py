@@ -62,7 +62,8 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def module(tmp_path: Path) -> dict[str, str]:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     (tmp_path / "stub_vllm.py").write_text(SERVER, encoding="utf-8")
     return {"PYTHONPATH": str(tmp_path)}
 
@@ -80,6 +81,10 @@ async def up(own: OwnServer) -> None:
         return await asyncio.to_thread(engine_at, own.launched().port) is not None
 
     await own.until_up(is_up)
+
+
+def environment_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
 
 
 def is_alive(pid: int) -> bool:
@@ -120,6 +125,16 @@ async def test_a_server_that_dies_is_quoted_by_all_that_wait_and_can_be_tried_ag
     assert "loading weights" not in str(ended[0])  # where errors are named, they alone are shown
     with pytest.raises(ServerFailed):
         await up(own)
+
+
+async def test_what_the_user_has_set_stands(
+    module: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUILLGRAPH_TEST_WORD", "the user's")
+    own = OwnServer(["stub_vllm", "--die", "so"], {**module, "QUILLGRAPH_TEST_WORD": "ours"}, 60)
+    variables = environment_of(own.launched().pid)
+    await own.stop()
+    assert "QUILLGRAPH_TEST_WORD=the user's" in variables
 
 
 async def test_a_server_that_dies_later_still_says_why(module: dict[str, str]) -> None:
