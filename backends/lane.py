@@ -15,8 +15,9 @@ import aiohttp
 from quillgraph.backends.errors import BackendError, Refused, ServerFailed
 from quillgraph.backends.openai_endpoint import Endpoint
 
-CONNECT_S = 10.0
-"""Longest wait for a connection, seconds."""
+CONNECT_S = 30.0
+"""Longest wait for a connection, seconds. With less, a loop that is busy starting thousands of
+graphs takes its own delay for the server's."""
 
 KEEP_ALIVE_S = 3.0
 """How long an idle connection is kept, seconds. vLLM closes one after 5: asked at that very moment,

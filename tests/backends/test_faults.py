@@ -79,7 +79,7 @@ class Asked(TypedDict, total=False):
 
 async def test_two_thousand_runs_at_a_faulty_server_end_in_replies_or_counted_errors() -> None:
     with stub(faulty=0.3) as server:
-        model = chat(server.url, max_retries=2, max_concurrency=256, idle_timeout_s=10.0)
+        model = chat(server.url, max_retries=2, max_concurrency=256, idle_timeout_s=15.0)
 
         async def ask(state: Asked) -> Asked:
             return {"reply": str((await model.ainvoke(state["prompt"])).content)}
@@ -89,10 +89,14 @@ async def test_two_thousand_runs_at_a_faulty_server_end_in_replies_or_counted_er
         graph.add_edge(START, "ask")
         graph.add_edge("ask", END)
         play = graph.compile()
-        async with asyncio.timeout(300):
-            ended = await asyncio.gather(
-                *(play.ainvoke({"prompt": f"run {n}"}) for n in range(RUNS)), return_exceptions=True
-            )
+        places = asyncio.Semaphore(256)
+
+        async def run(number: int) -> Any:
+            async with places:
+                return await play.ainvoke({"prompt": f"run {number}"})
+
+        async with asyncio.timeout(400):
+            ended = await asyncio.gather(*map(run, range(RUNS)), return_exceptions=True)
         ledger = server.ledger
         outcomes = model.outcomes
         await model.aclose()
