@@ -17,6 +17,10 @@ from quillgraph.backends.openai_endpoint import Endpoint
 CONNECT_S = 10.0
 """Longest wait for a connection, seconds."""
 
+KEEP_ALIVE_S = 3.0
+"""How long an idle connection is kept, seconds. vLLM closes one after 5: asked at that very moment,
+it would break off."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -106,7 +110,7 @@ async def _session(
     headers: dict[str, str], limits: aiohttp.ClientTimeout
 ) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """A session that ends with its loop: `asyncio.run` closes the generators that are open."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
     session = aiohttp.ClientSession(
         connector=connector,
         headers=headers,

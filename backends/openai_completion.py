@@ -96,7 +96,7 @@ def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace
             f"token_ids is on, but {endpoint.address} answered without token ids or "
             "log-probs; vLLM gives both, for other servers turn token_ids off"
         )
-    logprobs = tuple([token.logprob for token in tokens])
+    logprobs = tuple([token["logprob"] for token in tokens])
     if not all(map(math.isfinite, logprobs)):
         place = next(n for n, logprob in enumerate(logprobs) if not math.isfinite(logprob))
         raise ServerFailed(
@@ -114,7 +114,7 @@ def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise ServerFailed(f"reply of {endpoint.address}: {reason}") from error
-    spelled = "".join([token.token or "" for token in tokens])
+    spelled = "".join([token.get("token") or "" for token in tokens])
     text = choice.message.content or ""
     if not _spells(spelled, text):
         raise ServerFailed(

@@ -11,7 +11,12 @@ from typing import Any
 from quillgraph.backends.errors import BackendError, ConfigError
 from quillgraph.backends.local import gpu_name
 from quillgraph.backends.server_process import ServerProcess
-from quillgraph.backends.vllm_options import ENGINE_ENVIRONMENT, ENGINE_OPTIONS, cpu_options
+from quillgraph.backends.vllm_options import (
+    ENGINE_ENVIRONMENT,
+    ENGINE_OPTIONS,
+    adapter_options,
+    cpu_options,
+)
 
 
 class OwnServer:
@@ -107,10 +112,8 @@ def vllm_program(
         "max_num_seqs": max_concurrency,
         "gpu_memory_utilization": gpu_memory_utilization,
         **({} if gpu_name() else cpu_options(context_tokens)),
+        **adapter_options(max_lora_rank),
     }
-    if max_lora_rank is not None:
-        # two at a time: calls in flight keep the version that they began with
-        options |= {"enable_lora": True, "max_lora_rank": max_lora_rank, "max_loras": 2}
     # not `vllm serve`: the CPU build is a distribution of another name, and its command fails
     program = ["vllm.entrypoints.openai.api_server", "--model", model]
     for name, value in options.items():

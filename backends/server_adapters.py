@@ -62,15 +62,16 @@ class ServedAdapters:
             endpoints: The servers.
 
         Raises:
-            ConfigError: If the path holds no adapter, or the version is the bare model's name.
+            ConfigError: If the path holds no adapter, or the version's name is taken.
             BackendError: If a server did not take it; then all of them go on as they were.
         """
         if version == self._model:
             raise ConfigError(f"version {version!r} is the name of the bare model; name another")
+        if version in self._loaded:
+            raise ConfigError(f"version {version!r} is on the servers already; name another")
         if path is not None:
             await self._load_everywhere(_adapter_at(path), version, endpoints)
-            if version not in self._loaded:
-                self._loaded.append(version)
+            self._loaded.append(version)
         self.version = version
         await self._unload_unused(endpoints)
 

@@ -52,6 +52,11 @@ class ServerProcess:
         self._sentinel = Sentinel([-self._process.pid])  # below zero: the whole group
 
     @property
+    def pid(self) -> int:
+        """Its process, and its group."""
+        return self._process.pid
+
+    @property
     def address(self) -> str:
         """Where it serves."""
         return f"http://127.0.0.1:{self.port}/v1"

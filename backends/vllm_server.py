@@ -1,18 +1,20 @@
 """Models behind `vllm serve`: one server or many, with exact tokens, at high concurrency."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from pydantic import Field, PrivateAttr, SecretStr
 
+from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.fleet import Fleet, accepted
@@ -61,7 +63,7 @@ class VllmServerChat(ChatBackend):
     """Longest time for a new adapter to be up on all servers, seconds."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Of a server started here: longest prompt and reply together; None for the model's."""
-    max_lora_rank: int | None = Field(default=None, gt=0)
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = None
     """Of a server started here: highest rank of the adapters that it swaps; None for no swaps."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """Of a server started here."""
@@ -128,6 +130,8 @@ class VllmServerChat(ChatBackend):
             await self._own.stop()
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
+        if path is not None and self._own:  # at an address, only the servers know the model
+            path = await asyncio.to_thread(check_adapter, path, self.model, self.max_lora_rank)
         await self._served.load(path, version, (await self._started()).endpoints)
 
     async def _agenerate(
