@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
 
+from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.traces import TokenTrace, trace_of
 
@@ -64,14 +65,16 @@ class Recorder(BaseCallbackHandler):
     Args:
         path: The file to append to; None keeps the counters only.
         run: Name of the run, repeated in each record.
+        budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
+            one waiting for ever, so a recorder with a budget stands last.
     """
 
     raise_error = True
     run_inline = True
 
-    def __init__(self, path: Path | None, run: str) -> None:
+    def __init__(self, path: Path | None, run: str, budget: Budget | None = None) -> None:
         super().__init__()
-        self.run = run
+        self.run, self.budget = run, budget
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._open: dict[UUID, dict[str, Any]] = {}
@@ -108,7 +111,13 @@ class Recorder(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note where in the graph a call begins."""
+        """Note where in the graph a call begins.
+
+        Raises:
+            BudgetReached: If it may not be made; it is then not recorded.
+        """
+        if self.budget:
+            self.budget.on_chat_model_start(run_id=run_id, metadata=metadata)
         place = metadata or {}
         options = dict(kwargs.get("invocation_params") or {})
         with self._lock:
@@ -126,6 +135,8 @@ class Recorder(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that was answered."""
+        if self.budget:
+            self.budget.on_llm_end(response, run_id=run_id)
         generation = response.generations[0][0]
         message = generation.message if isinstance(generation, ChatGeneration) else None
         meta = message.response_metadata if message else {}
@@ -145,6 +156,8 @@ class Recorder(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that failed."""
+        if self.budget:
+            self.budget.on_llm_error(error, run_id=run_id)
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
