@@ -22,6 +22,7 @@ SMOLLM2 = Path(__file__).with_name("write_on_smollm2.cassette.jsonl")
 """`quillgraph write` on the real model; recorded by
 `quillgraph write "A toast to rain in two lines" --backend vllm:smollm2-135m --record FILE` with the
 options below. The model's folder was then cut down to its name, and the digests made anew."""
+TEXT = "The bell rang twice and the old man cut the rope. Nobody on the pier said a word."
 TOAST = (
     "write", "A toast to rain in two lines", "--drafts", 1, "--rounds", 1, "--text-tokens", 60,
     "--samples", 1, "--draft-tokens", 60, "--seed", 7,
@@ -130,7 +131,7 @@ def test_write_replays_with_the_memory_that_it_had(
     ("command", "result"),
     [
         (["criteria", "A toast to rain.", "--drafts", 1], "criteria.json"),
-        (["judge", "--criteria", CRITERIA, "--text", SCRIPTS / "ferry.txt"], "judgement.json"),
+        (["judge", "--criteria", CRITERIA, "--text", "text.txt"], "judgement.json"),
     ],
     ids=["criteria", "judge"],
 )
@@ -138,6 +139,7 @@ def test_criteria_and_judge_replay_from_a_server(
     command: list[object], result: str, quillgraph: Any, spec: str, server: HTTPServer
 ) -> None:
     if command[0] == "judge":
+        Path("text.txt").write_text(TEXT, encoding="utf-8")
         command = [*command, "--file", SCRIPTS / "ferry.txt"]
     done = quillgraph(*command, "--backend", spec, "--record", "c.jsonl", "--out", "recorded")
     assert done.status == 0, done.stderr
@@ -147,6 +149,7 @@ def test_criteria_and_judge_replay_from_a_server(
     assert len(server.log) == asked
     assert Path("again", result).read_bytes() == Path("recorded", result).read_bytes()
     assert calls("again") == calls("recorded")
+    assert calls("again")
 
 
 def test_a_key_never_enters_the_cassette(
