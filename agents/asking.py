@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.replies import form as list_of
-from quillgraph.backends.budgets import Budget, within
+from quillgraph.backends.budgets import Budget, budgets_of, within
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError
@@ -209,7 +209,7 @@ async def _call(
     around = ensure_config()
     nodes = Place.of(around["metadata"]).nodes
     # where the budget hears the call by itself, it is not told of it a second time
-    is_heard = role.budget in _handlers(around)
+    is_heard = role.budget in budgets_of(_handlers(around))
     if not is_heard:
         role.budget.admit(nodes)
     is_stopped = is_heard and isinstance(role.model, ChatBackend)

@@ -117,8 +117,8 @@ class Budget(BaseCallbackHandler):
     """Refuses the next call once the run, or a node, has spent its calls, tokens or time.
 
     It is a LangChain callback handler, so it holds the calls of any chat model in any graph:
-    `graph.ainvoke(..., config={"callbacks": [budget, recorder]})`. It stands before a `Recorder`,
-    which then hears only what was admitted. A `Role` that has a budget brings it to its calls.
+    `graph.ainvoke(..., config={"callbacks": [budget]})`, after all other handlers. Where calls are
+    recorded, give it to the `Recorder` instead. A `Role` brings its budget to its calls by itself.
 
     Calls are counted when they are asked for, so `max_calls` is never passed. Tokens are known
     when a reply is in, so `max_tokens` may be passed by the calls that are then in flight. When
@@ -218,6 +218,12 @@ class Budget(BaseCallbackHandler):
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Forget a call that failed."""
         self._admitted.pop(run_id, None)
+
+
+def budgets_of(handlers: Iterable[BaseCallbackHandler]) -> list[Budget]:
+    """The budgets among callback handlers, or held by them."""
+    held = (getattr(handler, "budget", handler) for handler in handlers)
+    return [each for each in held if isinstance(each, Budget)]
 
 
 @asynccontextmanager

@@ -193,6 +193,10 @@ class CassetteChat(ChatBackend):
         return outcome
 
 
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
+        """Nothing to load: the recorded traces say which weights each reply came from."""
+
+
 class CassetteEmbeddings(Embeddings):
     """Gives the vectors that were recorded, so that replay needs no embedding model either."""
 

@@ -23,7 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from quillgraph.backends.budgets import Budget, within
+from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
@@ -233,8 +233,7 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> ChatResult:
         request = self.build_request(messages, stop, **kwargs)
         place = Place.of(run_manager.metadata if run_manager else None)
-        heard_by = run_manager.handlers if run_manager else ()
-        budgets = [each for each in heard_by if isinstance(each, Budget)]
+        budgets = budgets_of(run_manager.handlers) if run_manager else []
         started = latency = 0.0
 
         async def answer(asked: ChatRequest) -> Completion:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from quillgraph.backends.errors import (
     BackendError,
     ContextOverflow,
+    QuillError,
     RateLimited,
     Refused,
+    ReplyError,
     ServerFailed,
     Unreachable,
 )
@@ -15,6 +17,9 @@ from quillgraph.backends.errors import (
 _OVERFLOW = re.compile(
     r"context[ _](length|size|window)|maximum model length|too (long|many tokens)", re.IGNORECASE
 )
+_UNREAD = ("LengthFinishReason", "OutputParser")
+"""Parts of class names where the model has answered, but not to the end or not in the form."""
+
 _BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
     ("RateLimit", RateLimited),
     ("ResourceExhausted", RateLimited),
@@ -34,7 +39,7 @@ _BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
 """Parts of class names, and what they tell of an error that carries no status."""
 
 
-def translated(error: Exception, model: str, shown: Callable[[str], str]) -> BackendError:
+def translated(error: Exception, model: str, shown: Callable[[str], str]) -> QuillError:
     """Find the error of our tree that says what another package's error says.
 
     The status decides where the error carries one, else the names of its classes.
@@ -44,8 +49,10 @@ def translated(error: Exception, model: str, shown: Callable[[str], str]) -> Bac
         model: Name of the model that was asked.
         shown: Takes secrets out of a text.
     """
-    told = " ".join(str(error).split())[:400]
-    said = f"{model}: {type(error).__name__}: {shown(told)}"
+    told = shown(" ".join(str(error).split()))[:400]
+    said = f"{model}: {type(error).__name__}: {told}"
+    if any(part in type(error).__name__ for part in _UNREAD):
+        return ReplyError(f"a whole reply in the asked form from {model}", told)
     status = status_of(error)
     kind = _by_status(status, told) if status is not None else _by_name(error)
     return kind(said)

@@ -32,6 +32,16 @@ from quillgraph.backends.places import Place
 from quillgraph.backends.redaction import Redaction
 
 
+def refuse_existing(path: Path) -> None:
+    """Refuse to record over a file.
+
+    Raises:
+        ConfigError: If it exists.
+    """
+    if path.exists():
+        raise ConfigError(f"expected a new file to record in, but {path} exists")
+
+
 class CassetteRecorder:
     """Writes what chat models answer and how texts are embedded, line by line, to a new file.
 
@@ -53,10 +63,9 @@ class CassetteRecorder:
         self._asked: Counter[tuple[str, str, Place]] = Counter()
         self._lock = threading.Lock()
         self._digest = ""
+        refuse_existing(path)
         try:
             self._file = path.open("x", encoding="utf-8", newline="\n")
-        except FileExistsError as error:
-            raise ConfigError(f"expected a new file to record in, but {path} exists") from error
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
         self._write(Header(facts=dict(facts or {})))

@@ -21,7 +21,6 @@ import json
 import operator
 import random
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, median
 from typing import Annotated, Any, TypedDict
@@ -54,6 +53,8 @@ Found = dict[str, int | None]
 
 
 class Written(TypedDict):
+    """State of the toy graph."""
+
     request: str
     sentences: Annotated[list[str], operator.add]
 
@@ -83,7 +84,7 @@ def graph_of(dice: random.Random) -> StateGraph[Any, Any, Any, Any]:
 
     model = ScriptedChat(reply=sentence)
 
-    def node(name: str) -> Callable[[Written], Any]:
+    def node(name: str) -> Any:
         async def write(state: Written) -> dict[str, list[str]]:
             return {"sentences": [str((await model.ainvoke(name)).content)]}
 

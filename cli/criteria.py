@@ -73,7 +73,7 @@ class Studying:
             .compile()
             .astream(
                 {"task": self.state["task"]},
-                {"callbacks": [self.budget, recorder], "recursion_limit": 100},
+                {"callbacks": [recorder], "recursion_limit": 100},
                 context=study,
                 stream_mode=["values", "updates"],
                 subgraphs=True,
@@ -131,7 +131,7 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
     folder.write_text("graph.mmd", criteria.build().compile().get_graph(xray=1).draw_mermaid())
     work = Studying.of(task, settings, budget)
     with recorded(engines, settings) as engines:
-        supervise(work, engines, folder, timeout=settings.timeout)
+        supervise(work, engines, folder, budget, timeout=settings.timeout)
     if as_json:
         sys.stdout.write(json.dumps(result(work.state, folder), ensure_ascii=False) + "\n")
     else:

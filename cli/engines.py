@@ -18,6 +18,7 @@ from quillgraph.backends import (
 )
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.local import default_backend
+from quillgraph.backends.taping import refuse_existing
 from quillgraph.cli.progress import log_shown
 from quillgraph.cli.settings import Settings
 
@@ -86,6 +87,8 @@ def connected(settings: Settings, names: Sequence[str], said: Console) -> Engine
     """
     if unknown := sorted(set(settings.roles) - set(names)):
         raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], names)}")
+    if settings.record:
+        refuse_existing(settings.record)
     with log_shown(said):
         specs = dict.fromkeys([str(settings.backend), *settings.roles.values()])
         chats = {spec: connect(spec) for spec in specs}

@@ -70,7 +70,7 @@ class Assessing:
                     criteria_set=self.case.criteria_set,
                     text=self.case.text,
                 ),
-                {"callbacks": [self.budget, recorder]},
+                {"callbacks": [recorder]},
                 context=workshop,
             )
         )
@@ -143,7 +143,7 @@ def run_judge(case: Case, settings: Settings, *, as_json: bool) -> None:
     folder.write_json("criteria.json", case.criteria_set)
     work = Assessing(case, settings, budget)
     with recorded(engines, settings) as engines:
-        supervise(work, engines, folder, timeout=settings.timeout)
+        supervise(work, engines, folder, budget, timeout=settings.timeout)
     assert work.judgement is not None
     assert work.reward is not None
     if as_json:

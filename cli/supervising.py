@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-from quillgraph.backends import Recorder, read_records
+from quillgraph.backends import Budget, Recorder, read_records
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
 from quillgraph.backends.lineage import continuity
 from quillgraph.cli.engine_log import engines_print_to
@@ -35,13 +35,21 @@ class Work(Protocol):
         """Say what has been reached."""
 
 
-def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float | None) -> None:
+def supervise(
+    work: Work,
+    engines: Engines,
+    folder: RunFolder,
+    budget: Budget | None = None,
+    *,
+    timeout: float | None,
+) -> None:
     """Do the work, and write down how it went however it ends.
 
     Args:
         work: What is to be done.
         engines: The models; they are started first and closed at the end.
         folder: Where calls are recorded and results kept.
+        budget: What the calls of the work may spend.
         timeout: Most seconds, counted from when the models are up.
 
     Raises:
@@ -49,7 +57,7 @@ def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float
     """
     log = folder.path / "engine.log"
     with (
-        Recorder(folder.path / "calls.jsonl", run=folder.path.name) as recorder,
+        Recorder(folder.path / "calls.jsonl", run=folder.path.name, budget=budget) as recorder,
         engines_print_to(log) as terminal,
     ):
         said = plain_console(terminal)

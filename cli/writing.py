@@ -105,7 +105,7 @@ class Writing:
             .compile()
             .astream(
                 Assignment(task=self.task, criteria_set=self.criteria_set),
-                {"callbacks": [self.budget, recorder], "recursion_limit": 20 + 8 * workshop.rounds},
+                {"callbacks": [recorder], "recursion_limit": 20 + 8 * workshop.rounds},
                 context=workshop,
                 stream_mode=["updates"],
                 version="v2",
@@ -180,7 +180,7 @@ def run_write(
     work = Writing.of(task, settings, budget, given)
     try:
         with recorded(engines, settings) as engines:
-            supervise(work, engines, folder, timeout=settings.timeout)
+            supervise(work, engines, folder, budget, timeout=settings.timeout)
     finally:
         if work.so_far:
             _show(work, folder, as_json=as_json)

@@ -1,7 +1,9 @@
 """LangGraph state graphs that wire the roles; each module has a `build()`."""
 
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import Episode, WrittenEpisode
 from quillgraph.graphs.registry import GRAPHS, build
+from quillgraph.graphs.running import run_graph, run_graphs
+from quillgraph.graphs.sources import EpisodeSource, episode_source
 from quillgraph.graphs.study import ROLES, Grounding, Study
 from quillgraph.graphs.workshop import Assignment, Workshop
 
@@ -10,8 +12,13 @@ __all__ = [
     "ROLES",
     "Assignment",
     "Episode",
+    "EpisodeSource",
     "Grounding",
     "Study",
     "Workshop",
+    "WrittenEpisode",
     "build",
+    "episode_source",
+    "run_graph",
+    "run_graphs",
 ]

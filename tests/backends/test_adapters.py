@@ -119,13 +119,13 @@ def test_integers_are_no_weights(toy: Path, adapter: Path) -> None:
     import torch
 
     resave(adapter, lambda held: {name: each.to(torch.int8) for name, each in held.items()})
-    with pytest.raises(ConfigError, match="expected float32, float16 or bfloat16 in .*, got int8"):
+    with pytest.raises(ConfigError, match=r"expected float32, float16 or bfloat16 in .*, got int8"):
         check_adapter(adapter, str(toy))
 
 
 def test_weights_that_are_no_numbers_are_refused(toy: Path, adapter: Path) -> None:
     resave(adapter, lambda held: {name: each / 0 for name, each in held.items()})
-    with pytest.raises(ConfigError, match="holds NaN or infinity: the training .* has diverged"):
+    with pytest.raises(ConfigError, match=r"holds NaN or infinity: the training .* has diverged"):
         check_adapter(adapter, str(toy))
 
 

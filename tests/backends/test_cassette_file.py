@@ -84,7 +84,7 @@ def test_every_cut_is_told_and_what_is_whole_can_still_be_had(file: Path) -> Non
 @pytest.mark.parametrize("partial", [True, False])
 def test_a_file_without_a_whole_line_is_no_cassette(file: Path, partial: bool) -> None:
     file.write_text("")
-    with pytest.raises(InputError, match="expected a cassette in .*, but it is empty"):
+    with pytest.raises(InputError, match=r"expected a cassette in .*, but it is empty"):
         lines_of(file, partial=partial)
     file.write_text('{"digest":"')
     with pytest.raises(InputError, match="its first line is cut short"):

@@ -389,7 +389,7 @@ async def test_tools_are_refused_and_not_left_out(backend: ChatBackend) -> None:
 
 @pytest.mark.parametrize("option", [{"max_tokens": 0}, {"temperature": -1.0}, {"top_p": 2.0}])
 async def test_a_value_out_of_range_is_refused_with_its_name(
-    backend: ChatBackend, option: dict[str, float]
+    backend: ChatBackend, option: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match=next(iter(option))):
         await backend.ainvoke(ASK, **option)
@@ -418,7 +418,7 @@ async def test_what_is_left_on_a_message_can_be_written_as_json(backend: ChatBac
 
 
 async def test_a_batch_keeps_its_order(backend: ChatBackend) -> None:
-    replies = await backend.abatch([ASK, BRIEF], max_tokens=4)  # type: ignore[list-item]
+    replies = await backend.abatch([ASK, BRIEF], max_tokens=4)
     prompts = [trace_of(each) for each in replies]
     alone = [trace_of(await backend.ainvoke(asked, max_tokens=4)) for asked in (ASK, BRIEF)]
     assert [each and each.prompt_ids for each in prompts] == [

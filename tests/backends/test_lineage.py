@@ -74,7 +74,7 @@ def test_a_superseded_call_is_never_trainable_however_exact_it_is() -> None:
 
 @given(st.lists(st.sampled_from(["exact", "bare", "failed", "again"]), max_size=12))
 def test_what_is_trainable_was_used_and_is_exact(kinds: list[str]) -> None:
-    made = {
+    made: dict[str, dict[str, Any]] = {
         "exact": {},
         "bare": {"trace": None},
         "failed": {"trace": None, "reply": None, "error": "Refused: no"},
