@@ -6,15 +6,20 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 import json_repair
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.replies import form as list_of
-from quillgraph.backends.budgets import Budget
+from quillgraph.backends.budgets import Budget, budgets_of, within
 from quillgraph.backends.capabilities import capabilities_of
+from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError
+from quillgraph.backends.places import Place
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -91,13 +96,14 @@ async def ask(
 async def _asked(
     role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
 ) -> tuple[T, AIMessage]:
-    conversation, reply = list(messages), ""
+    conversation, reply, before = list(messages), "", None
     for attempt in (0, 1):
         message = await _call(
             role,
             conversation,
             item=item,
             attempt=attempt,
+            supersedes=before,
             options={"json_schema": form.model_json_schema(), **options},
         )
         reply = str(message.content)
@@ -108,6 +114,7 @@ async def _asked(
         except ValidationError as error:
             if is_cut and "max_tokens" in options:
                 options["max_tokens"] *= 2
+            before = message.id
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
@@ -197,16 +204,31 @@ async def _call(
     item: str,
     attempt: int,
     options: dict[str, Any],
+    supersedes: str | None = None,
 ) -> AIMessage:
-    role.budget.admit()
-    reply = await role.model.ainvoke(
-        list(messages),
-        config={"metadata": {"role": role.name, "attempt": attempt}},
-        seed=role.seed_for(f"{item}/{attempt}"),
-        **options,
-    )
-    role.budget.count(reply)
+    around = ensure_config()
+    nodes = Place.of(around["metadata"]).nodes
+    # where the budget hears the call by itself, it is not told of it a second time
+    is_heard = role.budget in budgets_of(_handlers(around))
+    if not is_heard:
+        role.budget.admit(nodes)
+    is_stopped = is_heard and isinstance(role.model, ChatBackend)
+    async with within(() if is_stopped else (role.budget,), nodes):
+        reply = await role.model.ainvoke(
+            list(messages),
+            config={"metadata": {"role": role.name, "attempt": attempt, "supersedes": supersedes}},
+            seed=role.seed_for(f"{item}/{attempt}"),
+            **options,
+        )
+    if not is_heard:
+        role.budget.count(reply, nodes)
     return reply
+
+
+def _handlers(config: RunnableConfig) -> list[BaseCallbackHandler]:
+    """The callback handlers that hear the calls of a node."""
+    callbacks = config.get("callbacks")
+    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
 
 
 def _complaint(error: ValidationError) -> str:

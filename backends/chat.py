@@ -4,23 +4,33 @@ import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_openai_messages,
+)
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable, RunnableLambda
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
+from quillgraph.backends.listeners import unheard_run
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.traces import Position, TokenTrace
+from quillgraph.backends.places import Place
+from quillgraph.backends.traces import BASE, Position, TokenTrace
 
 
 class ChatTurn(BaseModel):
@@ -72,6 +82,12 @@ class Completion(BaseModel):
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
 
 
+Answer = Callable[[ChatRequest], Awaitable[Completion]]
+
+Tap = Callable[[ChatRequest, Place, Answer], Awaitable[Completion]]
+"""Stands between a backend and its callers: hears each call, and has it answered."""
+
+
 class ChatBackend(BaseChatModel, ABC):
     """What the native backends share: request building, limiter, trace on the message.
 
@@ -89,6 +105,7 @@ class ChatBackend(BaseChatModel, ABC):
     """Most tokens in a reply, unless the call says otherwise."""
     max_concurrency: int = Field(default=16, gt=0)
     """Calls in flight at a time, over all graphs that share this backend."""
+    _tap: Tap | None = PrivateAttr(default=None)
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -104,11 +121,50 @@ class ChatBackend(BaseChatModel, ABC):
     async def _complete(self, request: ChatRequest) -> Completion:
         """Answer one request."""
 
+    async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
+        """Answer one request; where in a graph it was asked matters to few backends."""
+        return await self._complete(request)
+
+    def listen(self, tap: Tap | None) -> None:
+        """Have a tap hear every call from now on; None takes it away."""
+        self._tap = tap
+
     async def start(self) -> None:
         """Get ready now rather than with the first call: load the model, start the engine."""
 
     async def aclose(self) -> None:
         """Give back what the backend holds: engine, threads, connections."""
+
+    async def load_adapter(self, path: Path | None, version: str) -> None:
+        """Have every call from now on sample from a LoRA adapter, and say so in its trace.
+
+        Calls in flight keep the weights that they began with. Once this returns, the folder is
+        not read again.
+
+        Args:
+            path: Folder of the adapter, as PEFT writes it; None for the bare model.
+            version: What traces call these weights (`TokenTrace.weights_version`); `base` if and
+                only if `path` is None.
+
+        Raises:
+            ConfigError: If the backend swaps no adapters, or this one does not fit the model;
+                nothing has changed then.
+            BackendError: If the engine failed to take it; the weights are the earlier ones.
+        """
+        if not self.capabilities.adapters:
+            raise ConfigError(
+                f"backend {type(self).__name__} swaps no adapters; use one that does, for example "
+                "vllm:smollm2-135m?max_lora_rank=16"
+            )
+        if (path is None) != (version == BASE):
+            raise ConfigError(
+                f"expected a folder with a version of its own, or None with {BASE!r}; got "
+                f"{path and str(path)!r} with {version!r}"
+            )
+        await self._load_adapter(path, version)
+
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
+        raise NotImplementedError(f"{type(self).__name__} declares adapters and loads none")
 
     def build_request(
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
@@ -144,6 +200,30 @@ class ChatBackend(BaseChatModel, ABC):
             )
         return request
 
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Ask once; what LangChain does around a call is left out where nobody would notice.
+
+        Announcing a call costs more than making it, at thousands in flight
+        (`benchmarks/client_concurrency.py`).
+        """
+        if (run := unheard_run(self, config)) is None:
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+        for name in ("ls_structured_output_format", "structured_output_format"):
+            kwargs.pop(name, None)  # told to tracers only
+        messages = self._convert_input(input).to_messages()
+        result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
+        message = result.generations[0].message
+        assert isinstance(message, AIMessage)
+        message.id = message.id or f"lc_run--{run.run_id}-0"
+        return message
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -152,10 +232,19 @@ class ChatBackend(BaseChatModel, ABC):
         **kwargs: Any,
     ) -> ChatResult:
         request = self.build_request(messages, stop, **kwargs)
-        async with self.limiter.slot():
-            started, clock = time.time(), time.perf_counter()
-            completion = await self._complete(request)
-            latency = time.perf_counter() - clock
+        place = Place.of(run_manager.metadata if run_manager else None)
+        budgets = budgets_of(run_manager.handlers) if run_manager else []
+        started = latency = 0.0
+
+        async def answer(asked: ChatRequest) -> Completion:
+            nonlocal started, latency
+            async with within(budgets, place.nodes), self.limiter.slot():
+                started, clock = time.time(), time.perf_counter()
+                completion = await self._complete_at(asked, place)
+                latency = time.perf_counter() - clock
+                return completion
+
+        completion = await (self._tap(request, place, answer) if self._tap else answer(request))
         alternatives = completion.alternatives
         message = AIMessage(
             content=completion.text,
@@ -181,7 +270,9 @@ class ChatBackend(BaseChatModel, ABC):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _synchronous_calls().submit(self._agenerate(messages, stop, **kwargs)).result()
+        # of the manager only what both kinds have is read
+        call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
+        return _synchronous_calls().submit(call).result()
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -191,6 +282,17 @@ class ChatBackend(BaseChatModel, ABC):
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
         }
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
+        """Refuse tools, which would be left out of the prompt.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"backend {type(self).__name__} carries no tool calls; let a role choose from a JSON "
+            "schema, or give the role a LangChain chat model that calls tools"
+        )
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
@@ -219,6 +321,14 @@ class ChatBackend(BaseChatModel, ABC):
         return asked | RunnableLambda(keep if include_raw else parse)
 
 
+def schema_in_words(schema: dict[str, Any]) -> str:
+    """Ask for JSON of a schema, for models that cannot decode under one."""
+    return (
+        "Answer with one JSON object and nothing else. It must satisfy this JSON schema:\n"
+        f"{json.dumps(schema, ensure_ascii=False)}"
+    )
+
+
 def _usage(completion: Completion) -> UsageMetadata:
     usage = UsageMetadata(
         input_tokens=completion.prompt_tokens,
@@ -230,15 +340,23 @@ def _usage(completion: Completion) -> UsageMetadata:
     return usage
 
 
+_ROLES: dict[type[BaseMessage], Literal["system", "user", "assistant"]] = {
+    SystemMessage: "system",
+    HumanMessage: "user",
+}
+
+
 def _turn(message: BaseMessage) -> ChatTurn:
+    if isinstance(message.content, str) and (role := _ROLES.get(type(message))):
+        return ChatTurn(role=role, content=message.content)  # what it is in nearly all calls
     plain = convert_to_openai_messages(message)
-    role, content = plain["role"], plain["content"]
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+    name, content = plain["role"], plain["content"]
+    if name not in ("system", "user", "assistant") or not isinstance(content, str):
         raise ConfigError(
             f"expected a plain-text system, human or AI message, got {type(message).__name__} "
-            f"with role {role!r}; tool calls and images are not carried by this backend"
+            f"with role {name!r}; tool calls and images are not carried by this backend"
         )
-    return ChatTurn(role=role, content=content)
+    return ChatTurn(role=name, content=content)
 
 
 _shared_loop: BackgroundLoop | None = None

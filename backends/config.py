@@ -10,18 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.foreign import OWN_OPTIONS, foreign_model
 from quillgraph.backends.models import resolve
 
-Kind = Literal["vllm", "transformers", "openai", "scripted"]
+Kind = Literal["vllm", "vllm-server", "transformers", "openai", "scripted", "cassette", "langchain"]
 
 CLASSES: dict[str, tuple[str, str]] = {
     "vllm": ("quillgraph.backends.vllm_local", "VllmChat"),
+    "vllm-server": ("quillgraph.backends.vllm_server", "VllmServerChat"),
     "transformers": ("quillgraph.backends.transformers_local", "TransformersChat"),
     "openai": ("quillgraph.backends.openai_chat", "OpenAIChat"),
     "scripted": ("quillgraph.backends.scripted", "ScriptedChat"),
+    "cassette": ("quillgraph.backends.cassette", "CassetteChat"),
+    "langchain": ("quillgraph.backends.foreign", "ForeignChat"),
 }
 
-NOT_OPTIONS = {*BaseChatModel.model_fields, "model", "base_url", "path", "reply", "api_key"}
+SERVED = ("openai", "vllm-server")
+"""Kinds whose spec has a place for an address: `KIND:MODEL@URL`."""
+
+NOT_OPTIONS = {*BaseChatModel.model_fields, "model", "base_url", "path", "reply", "api_key", "chat"}
 """Fields that a spec does not set: LangChain's own, those it has a place for, and the key, which
 stays in the environment (`api_key_env`)."""
 
@@ -36,7 +43,7 @@ class BackendSpec(BaseModel):
 
     kind: Kind
     model: str = Field(min_length=1)
-    """Name of the model; the file, for `scripted`."""
+    """Name of the model; the file, for `scripted` and `cassette`."""
     base_url: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -51,7 +58,7 @@ class BackendSpec(BaseModel):
         if kind not in get_args(Kind):
             raise ConfigError(f"unknown backend kind {kind!r}: {nearest(kind, get_args(Kind))}")
         named, _, query = rest.partition("?")
-        model, _, url = named.partition("@") if kind == "openai" else (named, "", "")
+        model, _, url = named.partition("@") if kind in SERVED else (named, "", "")
         if not colon or not model:
             raise ConfigError(f"expected KIND:MODEL, got {text!r}; for example vllm:smollm2-135m")
         try:
@@ -78,6 +85,10 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
     module, name = CLASSES[parsed.kind]
     kind: type[ChatBackend] = getattr(importlib.import_module(module), name)
     fields = {**parsed.options, **options}
+    arguments: dict[str, Any] = {}
+    if parsed.kind == "langchain":
+        arguments = {name: each for name, each in fields.items() if name not in OWN_OPTIONS}
+        fields = {name: each for name, each in fields.items() if name in OWN_OPTIONS}
     known = set(kind.model_fields) - NOT_OPTIONS
     if unknown := sorted(set(fields) - known):
         raise ConfigError(
@@ -85,16 +96,18 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
             f"{nearest(unknown[0], known)}"
         )
     try:
-        return kind(**_place(parsed), **fields)
+        return kind(**_place(parsed, arguments), **fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or parsed.kind
         raise ConfigError(f"backend {parsed.kind!r}, {where}: {first['msg']}") from error
 
 
-def _place(spec: BackendSpec) -> dict[str, Any]:
-    if spec.kind == "scripted":
+def _place(spec: BackendSpec, arguments: dict[str, Any]) -> dict[str, Any]:
+    if spec.kind == "langchain":
+        return {"chat": foreign_model(spec.model, arguments)}
+    if spec.kind in ("scripted", "cassette"):
         return {"path": Path(spec.model)}
-    if spec.kind == "openai":
+    if spec.kind == "openai" or spec.base_url:
         return {"model": spec.model, "base_url": spec.base_url}
     return {"model": resolve(spec.model)}

@@ -9,7 +9,8 @@ QuillError
 │   ├── RateLimited         the endpoint asks for patience; retryable
 │   ├── ServerFailed        the endpoint broke while answering; retryable
 │   ├── Refused             wrong key, unknown model, malformed request: asking again is no use
-│   └── ContextOverflow     the prompt is longer than the model's window: shorten it
+│   ├── ContextOverflow     the prompt is longer than the model's window: shorten it
+│   └── CassetteMiss        a recording holds no such call
 ├── ReplyError              the model answered, but not in the asked form (exit 3)
 └── BudgetReached           the run's budget of calls, tokens or time is spent (exit 4)
 """
@@ -46,6 +47,8 @@ class BackendError(QuillError):
     """The model could not be reached, or refused."""
 
     exit_status = 3
+    retry_after_s: float | None = None
+    """How long the endpoint asked to be left alone, seconds; None if it did not say."""
 
 
 class Unreachable(BackendError):
@@ -72,6 +75,10 @@ class Refused(BackendError):
 
 class ContextOverflow(BackendError):
     """The prompt does not fit the model's context window."""
+
+
+class CassetteMiss(BackendError):
+    """A recording holds no such call; from the second line on, how the nearest one differs."""
 
 
 class ReplyError(QuillError):

@@ -2,26 +2,21 @@
 
 import asyncio
 import json
-import logging
-import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr
 
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
-from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schema_in_words
+from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.openai_completion import completion_of, schema_format
 from quillgraph.backends.openai_endpoint import OPENAI_URL, Endpoint, find_key
-from quillgraph.backends.openai_reply import Answer, Usage, alternatives_in
-from quillgraph.backends.traces import Position, TokenTrace
 
 if TYPE_CHECKING:
     import openai
-
-logger = logging.getLogger(__name__)
 
 
 class OpenAIChat(ChatBackend):
@@ -67,7 +62,6 @@ class OpenAIChat(ChatBackend):
 
     _endpoint: Endpoint = PrivateAttr()
     _line: "_Line | None" = PrivateAttr(default=None)
-    _said_no_usage: bool = PrivateAttr(default=False)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -111,7 +105,7 @@ class OpenAIChat(ChatBackend):
     async def _complete(self, request: ChatRequest) -> Completion:
         line = self._open()
         answer = await line.loop.run(self._ask(line.client, self._body(request)))
-        return self._read(answer, request)
+        return completion_of(answer, request, self._endpoint, token_ids=self.token_ids)
 
     @property
     def _llm_type(self) -> str:
@@ -168,13 +162,11 @@ class OpenAIChat(ChatBackend):
 
     def _add_schema(self, body: dict[str, Any], schema: dict[str, Any]) -> None:
         if self.schema_mode == "json_schema":
-            name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64]
-            asked = {"name": name, "schema": schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": asked}
+            body["response_format"] = schema_format(schema)
             return
         if self.schema_mode == "json_object":
             body["response_format"] = {"type": "json_object"}
-        words = f"{_SCHEMA_IN_WORDS}\n{json.dumps(schema, ensure_ascii=False)}"
+        words = schema_in_words(schema)
         users = [message for message in body["messages"] if message["role"] == "user"]
         if users:
             users[-1]["content"] += f"\n\n{words}"
@@ -193,75 +185,6 @@ class OpenAIChat(ChatBackend):
         except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise self._endpoint.unreadable(f"{type(error).__name__}: {error}") from None
 
-    def _read(self, answer: object, request: ChatRequest) -> Completion:
-        try:
-            read = (
-                Answer.model_validate_json(answer)  # JSON under another content type
-                if isinstance(answer, str)
-                else Answer.model_validate(answer)
-            )
-        except ValidationError:
-            raise self._endpoint.unreadable(repr(answer)) from None
-        choice = read.choices[0]
-        if choice.message.refusal:
-            said = self._endpoint.shown(choice.message.refusal)
-            raise Refused(f"model {self.model!r} will not answer: {said}")
-        if choice.finish_reason == "content_filter":
-            raise Refused(
-                f"the content filter of {self._endpoint.address} cut the reply of {self.model!r}; "
-                "change the request or the model"
-            )
-        trace = self._trace(read) if self.token_ids else None
-        usage = read.usage or self._own_count(trace)
-        return Completion(
-            text=choice.message.content or "",
-            finish_reason=choice.finish_reason,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-            trace=trace,
-            alternatives=self._alternatives(read) if request.top_logprobs else None,
-        )
-
-    def _trace(self, read: Answer) -> TokenTrace:
-        choice = read.choices[0]
-        tokens = choice.logprobs.content if choice.logprobs else None
-        if read.prompt_token_ids is None or choice.token_ids is None or tokens is None:
-            raise Refused(
-                f"token_ids is on, but {self._endpoint.address} answered without token ids or "
-                "log-probs; vLLM gives both, for other servers turn token_ids off"
-            )
-        try:
-            return TokenTrace(
-                prompt_ids=read.prompt_token_ids,
-                completion_ids=choice.token_ids,
-                logprobs=tuple(token.logprob for token in tokens),
-                finish_reason=choice.finish_reason,
-            )
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise ServerFailed(f"reply of {self._endpoint.address}: {reason}") from error
-
-    def _alternatives(self, read: Answer) -> tuple[Position, ...]:
-        if (found := alternatives_in(read.choices[0])) is None:
-            raise Refused(
-                f"top_logprobs was asked for, but {self._endpoint.address} answered without the "
-                "alternatives to each token; OpenAI's models that do not reason and vLLM give "
-                "them, for others leave the option top_logprobs out"
-            )
-        return found
-
-    def _own_count(self, trace: TokenTrace | None) -> Usage:
-        if trace:
-            return Usage(
-                prompt_tokens=len(trace.prompt_ids), completion_tokens=len(trace.completion_ids)
-            )
-        if not self._said_no_usage:
-            self._said_no_usage = True
-            address = self._endpoint.address
-            logger.warning("%s reports no usage: its calls count as 0 tokens", address)
-        return Usage(prompt_tokens=0, completion_tokens=0)
-
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -270,6 +193,3 @@ class _Line:
 
 
 _opening = threading.Lock()
-
-
-_SCHEMA_IN_WORDS = "Answer with one JSON object and nothing else. It must satisfy this JSON schema:"

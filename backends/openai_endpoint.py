@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.backends.errors import (
     BackendError,
@@ -67,35 +67,75 @@ class Endpoint:
         import openai
 
         if isinstance(error, openai.APITimeoutError):
-            said = f"{self.address} gave no answer within {self.timeout_s:g} s"
-            advice = "is the server overloaded? raise timeout_s or lower max_concurrency"
-        else:
-            reason = str(error.__cause__ or "") or type(error.__cause__ or error).__name__
-            said = f"cannot reach {self.address}: {self.shown(reason)}"
-            advice = "is the server up, and is base_url right?"
-        return Unreachable(f"{said} ({self._tries}); {advice}")
+            return self.silent(self.timeout_s)
+        return self.unreachable(
+            str(error.__cause__ or "") or type(error.__cause__ or error).__name__
+        )
+
+    def silent(self, seconds: float) -> Unreachable:
+        """Say that no answer came in time."""
+        return Unreachable(
+            f"{self.address} gave no answer within {seconds:g} s ({self._tries}); "
+            "is the server overloaded? raise timeout_s or lower max_concurrency"
+        )
+
+    def unreachable(self, reason: str) -> Unreachable:
+        """Say that there is no connection, or that it broke."""
+        return Unreachable(
+            f"cannot reach {self.address}: {self.shown(reason)} ({self._tries}); "
+            "is the server up, and is base_url right?"
+        )
 
     async def status_error(
         self, client: "openai.AsyncOpenAI", error: "openai.APIStatusError"
     ) -> BackendError:
         """Say what a status of 400 or above means, in the server's words and ours."""
-        status, body = error.status_code, error.body
+        body = error.body
         told = body.get("message") if isinstance(body, dict) else body
-        said = f"{self.address} answered {status}: {self.shown(str(told or body or error))}"
+        listed = await self._listed(client) if error.status_code == 404 else None
+        kind = f"{error.code} {error.type} {error.param}"
+        return self.status_meaning(error.status_code, str(told or body or error), kind, listed)
+
+    def status_meaning(
+        self, status: int, told: str, kind: str = "", listed: object = None
+    ) -> BackendError:
+        """Say what a status of 400 or above means.
+
+        Args:
+            status: HTTP status.
+            told: The server's words.
+            kind: Its code, type and parameter of the error, in one string.
+            listed: Its list of models, should it be asked for one that it does not have.
+        """
+        said = f"{self.address} answered {status}: {self.shown(told)}"
         if status in (401, 403):
             sent = "the key in" if self.key else "no key, for there is none in"
             check = f"check it, and that it may use model {self.model!r}"
             return Refused(f"{said}; sent was {sent} {self.key_place}: {check}")
         if status == 404:
-            return Refused(f"{said}; {await self._models_instead(client)}")
+            return Refused(f"{said}; {self._models_instead(listed)}")
         if status == 429:
             advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
             return RateLimited(f"{said} ({self._tries}); {advice}")
         if status >= 500:
             return ServerFailed(f"{said} ({self._tries}); look into the server's log")
-        if status in (400, 413) and _OVERFLOW.search(f"{error.code} {error.type} {said}"):
+        if status in (400, 413) and _OVERFLOW.search(f"{kind} {said}"):
             return ContextOverflow(f"{said}; shorten the prompt or lower max_tokens")
-        return Refused(said + _advice(f"{error.param} {said}"))
+        return Refused(said + _advice(f"{kind} {said}"))
+
+    def check_offers(self, listed: bytes, model: str) -> None:
+        """Make sure that a model is among those that the server lists.
+
+        Raises:
+            ServerFailed: If this is no list of models.
+            Refused: If it is not on it.
+        """
+        try:
+            names = [offer.id for offer in _Offers.model_validate_json(listed).data]
+        except ValidationError:
+            raise self.unreadable(listed.decode(errors="replace")) from None
+        if model not in names:
+            raise Refused(f"{self.address} serves no model {model!r}: {nearest(model, names)}")
 
     def unreadable(self, got: str) -> ServerFailed:
         """Say that an answer is no chat completion."""
@@ -108,13 +148,18 @@ class Endpoint:
     def _tries(self) -> str:
         return f"tried {self.max_retries + 1} times" if self.max_retries else "tried once"
 
-    async def _models_instead(self, client: "openai.AsyncOpenAI") -> str:
+    async def _listed(self, client: "openai.AsyncOpenAI") -> object:
         import openai
 
         try:
-            listed = await client.get("/models", cast_to=object, options={"max_retries": 0})
+            return await client.get("/models", cast_to=object, options={"max_retries": 0})
+        except (openai.OpenAIError, ValueError):  # ValueError: what came is no JSON
+            return None
+
+    def _models_instead(self, listed: object) -> str:
+        try:
             names = [offer.id for offer in _Offers.model_validate(listed).data]
-        except (openai.OpenAIError, ValueError):  # ValueError: what came is no list of models
+        except ValidationError:
             return "it lists no models either: does base_url end as it should, often in /v1?"
         return f"model {self.model!r}: {nearest(self.model, names)}"
 

@@ -1,6 +1,9 @@
 """What is read of a chat completion as OpenAI-compatible servers send it; all else is passed by."""
 
+from typing import NotRequired
+
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from quillgraph.backends.traces import Alternative, Position, position
 
@@ -12,19 +15,22 @@ class Message(BaseModel):
     refusal: str | None = None
 
 
-class LikelyToken(BaseModel):
+class LikelyToken(TypedDict):
     """One of the most probable tokens in the place of another."""
 
     token: str
     logprob: float
 
 
-class TokenLogprob(BaseModel):
-    """A token of the reply."""
+class TokenLogprob(TypedDict):
+    """A token of the reply.
 
-    token: str | None = None
+    A dict and no model: replies have hundreds, and models take twice as long to read.
+    """
+
     logprob: float
-    top_logprobs: tuple[LikelyToken, ...] | None = None
+    token: NotRequired[str | None]
+    top_logprobs: NotRequired[tuple[LikelyToken, ...] | None]
 
 
 class Logprobs(BaseModel):
@@ -65,6 +71,7 @@ class Answer(BaseModel):
     """A whole chat completion."""
 
     choices: tuple[Choice, ...] = Field(min_length=1)
+    model: str | None = None
     usage: Usage | None = None
     prompt_token_ids: tuple[int, ...] | None = None
 
@@ -78,14 +85,15 @@ def alternatives_in(choice: Choice) -> tuple[Position, ...] | None:
     return whole if len(whole) == len(positions) else None
 
 
-def _position(token: TokenLogprob) -> Position | None:
-    if token.token is None or not token.top_logprobs:
+def _position(told: TokenLogprob) -> Position | None:
+    token, likely = told.get("token"), told.get("top_logprobs")
+    if token is None or not likely:
         return None
-    sampled, others = LikelyToken(token=token.token, logprob=token.logprob), [*token.top_logprobs]
+    sampled, others = LikelyToken(token=token, logprob=told["logprob"]), [*likely]
     if sampled in others:  # by text alone it could be another: servers show split characters alike
         others.remove(sampled)
     return position(_said(sampled), [_said(other) for other in others])
 
 
 def _said(token: LikelyToken) -> Alternative:
-    return Alternative(text=token.token, logprob=min(0.0, token.logprob))
+    return Alternative(text=token["token"], logprob=min(0.0, token["logprob"]))

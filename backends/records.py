@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
 
+from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.traces import TokenTrace, trace_of
 
@@ -38,6 +39,9 @@ class CallRecord(BaseModel):
     role: str | None
     attempt: int
     """0 for the first asking, 1 when the reply had to be asked for again."""
+    supersedes: int | None = None
+    """Number of the call whose reply could not be read, so that this one asks again; the graph
+    does not go on from that reply (`lineage.used`)."""
     request_sha256: str | None
     messages: list[dict[str, Any]]
     options: dict[str, Any]
@@ -64,24 +68,31 @@ class Recorder(BaseCallbackHandler):
 
     It is a LangChain callback handler, so it hears the calls of any chat model in any graph:
     `graph.ainvoke(..., config={"callbacks": [recorder]})`. Nothing is kept in memory but
-    counters. Use it as a context manager.
+    counters and the numbers of calls. Use it as a context manager.
 
     Args:
         path: The file to append to; None for no file.
         run: Name of the run, repeated in each record.
         sink: Is handed each record as its call ends, such as a list's `append`.
+        budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
+            one waiting for ever, so a recorder with a budget stands last.
     """
 
     raise_error = True
     run_inline = True
 
     def __init__(
-        self, path: Path | None, run: str, sink: Callable[[CallRecord], object] | None = None
+        self,
+        path: Path | None,
+        run: str,
+        sink: Callable[[CallRecord], object] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         super().__init__()
-        self.run, self._sink = run, sink
+        self.run, self.budget, self._sink = run, budget, sink
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
+        self._numbers: dict[str, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -116,7 +127,13 @@ class Recorder(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note where in the graph a call begins."""
+        """Note where in the graph a call begins.
+
+        Raises:
+            BudgetReached: If it may not be made; it is then not recorded.
+        """
+        if self.budget:
+            self.budget.on_chat_model_start(run_id=run_id, metadata=metadata)
         place = metadata or {}
         options = dict(kwargs.get("invocation_params") or {})
         with self._lock:
@@ -126,6 +143,7 @@ class Recorder(BaseCallbackHandler):
                 "call": self.calls,
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
+                "supersedes": self._numbers.get(str(place.get("supersedes"))),
                 "messages": [convert_to_openai_messages(message) for message in messages[0]],
                 "options": {k: v for k, v in options.items() if v is not None and k != "_type"},
                 "requested": time.time(),
@@ -134,10 +152,14 @@ class Recorder(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that was answered."""
+        if self.budget:
+            self.budget.on_llm_end(response, run_id=run_id)
         generation = response.generations[0][0]
         message = generation.message if isinstance(generation, ChatGeneration) else None
         meta = message.response_metadata if message else {}
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        if message and message.id and run_id in self._open:
+            self._numbers[message.id] = self._open[run_id]["call"]
         self._write(
             run_id,
             reply=generation.text,
@@ -153,6 +175,8 @@ class Recorder(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that failed."""
+        if self.budget:
+            self.budget.on_llm_error(error, run_id=run_id)
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 

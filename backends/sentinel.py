@@ -25,7 +25,7 @@ class Sentinel:
     whose other end dies with us.
 
     Args:
-        pids: The processes to kill.
+        pids: The processes to kill; a number below zero stands for a process group.
     """
 
     def __init__(self, pids: Iterable[int]) -> None:

@@ -1,10 +1,13 @@
 """What the engine saw and said, token by token."""
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Protocol, Self
 
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ConfigDict, model_validator
+
+BASE = "base"
+"""Version of the weights of a model without an adapter."""
 
 
 class TokenTrace(BaseModel):
@@ -22,7 +25,8 @@ class TokenTrace(BaseModel):
     """Natural log-probability of each completion token under the distribution that it was
     sampled from, after temperature, top-p and grammar; None where the engine gives none."""
     finish_reason: str
-    weights_version: str = "base"
+    weights_version: str = BASE
+    """Which weights the call was sampled from (`ChatBackend.load_adapter`)."""
 
     @model_validator(mode="after")
     def _one_logprob_per_token(self) -> Self:
@@ -32,6 +36,28 @@ class TokenTrace(BaseModel):
                 f"for {len(self.completion_ids)} tokens"
             )
         return self
+
+
+class Tokens(Protocol):
+    """What was read and what was written, in token ids."""
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """What the engine read."""
+
+    @property
+    def completion_ids(self) -> tuple[int, ...]:
+        """What it wrote."""
+
+
+def goes_on(before: Tokens, after: Tokens) -> bool:
+    """Whether a call's prompt begins with all the tokens of an earlier call.
+
+    Ids are compared, never text: of a conversation that was written anew, the words may be equal
+    and the tokens not.
+    """
+    tokens = before.prompt_ids + before.completion_ids
+    return after.prompt_ids[: len(tokens)] == tokens
 
 
 IMPOSSIBLE = -9999.0

@@ -14,11 +14,12 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.cli.display import criteria_markdown, criteria_tree, reached, summary
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.library import library_of
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
+from quillgraph.cli.spending import budget_of
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import criteria, provenance
 from quillgraph.graphs.library import Library
@@ -133,14 +134,15 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
         QuillError: After what was finished has been written to the run folder.
     """
     task, said = writing_task(request), plain_console(sys.stderr)
+    budget = budget_of(settings, [criteria.build()])
     settings = with_backend(settings, said)
     engines = connected(settings, ROLES, said)
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", criteria.build().compile().get_graph(xray=1).draw_mermaid())
-    budget = Budget(settings.max_calls, settings.max_tokens_total)
     work = Studying.of(task, settings, budget)
-    supervise(work, engines, folder, timeout=settings.timeout)
+    with recorded(engines, settings) as engines:
+        supervise(work, engines, folder, budget, timeout=settings.timeout)
     if as_json:
         sys.stdout.write(json.dumps(result(work.state, folder), ensure_ascii=False) + "\n")
     else:

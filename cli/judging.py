@@ -14,12 +14,13 @@ from quillgraph.agents.judging import MOST_TEXT_CHARS
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError, ReplyError
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.reading import read_criteria, read_request, read_text
 from quillgraph.cli.retelling import judgement_told
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
+from quillgraph.cli.spending import budget_of
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import judging
 from quillgraph.graphs.workshop import WRITING_ROLES, Workshop
@@ -42,6 +43,7 @@ class Assessing:
 
     case: Case
     settings: Settings
+    budget: Budget
     judgement: Judgement | None = None
     reward: Reward | None = None
 
@@ -55,7 +57,7 @@ class Assessing:
         workshop = Workshop.of(
             engines.common,
             seed=self.settings.seed,
-            budget=Budget(self.settings.max_calls, self.settings.max_tokens_total),
+            budget=self.budget,
             roles=dict(engines.cast(WRITING_ROLES)),
             samples=self.settings.samples,
         )
@@ -132,14 +134,16 @@ def run_judge(case: Case, settings: Settings, *, as_json: bool) -> None:
         QuillError: After what was finished has been written to the run folder.
     """
     said = plain_console(sys.stderr)
+    budget = budget_of(settings, [judging.build()])
     settings = with_backend(settings, said).model_copy(update={"embeddings": "lexical"})
     engines = connected(settings, WRITING_ROLES, said)
     folder = RunFolder(settings.out, case.task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", case.task.request)
     folder.write_text("text.txt", case.text)
     folder.write_json("criteria.json", case.criteria_set)
-    work = Assessing(case, settings)
-    supervise(work, engines, folder, timeout=settings.timeout)
+    work = Assessing(case, settings, budget)
+    with recorded(engines, settings) as engines:
+        supervise(work, engines, folder, budget, timeout=settings.timeout)
     assert work.judgement is not None
     assert work.reward is not None
     if as_json:

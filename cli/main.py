@@ -65,9 +65,11 @@ def criteria(
     contrast: options.Contrast = False,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -80,7 +82,7 @@ def criteria(
     with reporting(debug=debug):
         from quillgraph.cli.criteria import run_criteria
         from quillgraph.cli.reading import read_request
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -94,9 +96,11 @@ def criteria(
             contrast=contrast or None,
             seed=seed,
             out=out,
+            record=record,
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         run_criteria(read_request(request, file), settings, as_json=as_json)
 
@@ -122,9 +126,11 @@ def write(
     contrast: options.Contrast = False,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -136,7 +142,7 @@ def write(
     """
     with reporting(debug=debug):
         from quillgraph.cli.reading import read_criteria, read_request
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
         from quillgraph.cli.writing import run_write
 
         settings = load_settings(
@@ -156,9 +162,11 @@ def write(
             contrast=contrast or None,
             seed=seed,
             out=out,
+            record=record,
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         given = read_criteria(criteria_file) if criteria_file else None
         run_write(read_request(request, file), settings, given=given, as_json=as_json)
@@ -184,9 +192,11 @@ def judge(
     samples: options.Samples = None,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -194,7 +204,7 @@ def judge(
     """Judge a text by given criteria: scores with evidence, reward."""
     with reporting(debug=debug):
         from quillgraph.cli.judging import read_exhibit, run_judge
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -203,9 +213,11 @@ def judge(
             samples=samples,
             seed=seed,
             out=out,
+            record=record,
             max_calls=max_calls,
             max_tokens_total=max_tokens_total,
             timeout=timeout,
+            node_budgets=parse_node_budgets(node_budget or []),
         )
         run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
 

@@ -30,7 +30,7 @@ Backend = Annotated[
     typer.Option(
         help="Model of all roles, as KIND:MODEL[@URL][?option=value]: vllm:smollm2-135m, "
         "transformers:FOLDER, openai:gpt-5-mini, openai:MODEL@http://127.0.0.1:8000/v1, "
-        "scripted:FILE. Default: the built-in model on what this machine can run.",
+        "scripted:FILE, cassette:FILE. Default: the built-in model on what this machine can run.",
         metavar="SPEC",
     ),
 ]
@@ -62,6 +62,14 @@ Out = Annotated[
     Path | None,
     typer.Option(help="New folder to keep the run in; default runs/<time>-<slug>.", metavar="DIR"),
 ]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        help="New file to record every call in; --backend cassette:FILE with the same options "
+        "then repeats the run without a model.",
+        metavar="FILE",
+    ),
+]
 MaxCalls = Annotated[
     int | None, typer.Option(parser=_number, help="Most model calls.", metavar="N")
 ]
@@ -73,6 +81,15 @@ Timeout = Annotated[
     float | None,
     typer.Option(
         parser=_number, help="Most seconds, counted from when the model is up.", metavar="S"
+    ),
+]
+NodeBudget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node-budget",
+        help="What the calls in one node may spend in all, such as revise=20calls,5000tokens,30s; "
+        "may be repeated.",
+        metavar="NODE=AMOUNTS",
     ),
 ]
 Config = Annotated[

@@ -17,13 +17,19 @@ def reporting(*, debug: bool) -> Iterator[None]:
     Statuses: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was
     reached, 1 anything else.
     """
-    from quillgraph.backends.errors import QuillError, ReplyError
+    from quillgraph.backends.errors import CassetteMiss, QuillError, ReplyError
 
     try:
         yield
     except ReplyError as error:
         advice = "calls.jsonl in the run folder has every reply; a larger model may do better"
         _say(f"{error}; {advice}", debug=debug)
+        raise typer.Exit(error.exit_status) from error
+    except CassetteMiss as error:
+        said, *difference = str(error).split("\n")
+        _say(said, debug=debug)
+        for line in difference:
+            sys.stderr.write(f"  {visible(line)}\n")
         raise typer.Exit(error.exit_status) from error
     except QuillError as error:
         _say(str(error), debug=debug)

@@ -14,6 +14,12 @@ from quillgraph.backends.errors import ConfigError, InputError, nearest
 OTHER_VARIABLES = ("QUILLGRAPH_CACHE",)
 """Variables of the package that are no setting of a run."""
 
+_MAPPINGS = {
+    "roles": '{"coder": "vllm:smollm2-135m"}',
+    "node_budgets": '{"revise": "20calls,30s"}',
+}
+"""Settings that are mappings, with an example of each."""
+
 _PHRASES = {
     "int_": "expected a whole number",
     "float_": "expected a number",
@@ -64,10 +70,14 @@ class Settings(BaseSettings):
     """Whether weights follow what the criteria have told apart."""
     seed: int = 0
     out: OwnPath = None
+    record: OwnPath = None
+    """New file to record the run's calls in; None records nothing."""
     max_calls: int | None = Field(default=None, ge=1)
     max_tokens_total: int | None = Field(default=None, ge=1)
     timeout: float | None = Field(default=None, gt=0)
     """Seconds that the run may take once its backends are up."""
+    node_budgets: dict[str, str] = Field(default_factory=dict)
+    """Node to what the calls in it may spend in all, such as `20calls,5000tokens,30s`."""
 
 
 def load_settings(config: Path | None, **given: Any) -> Settings:
@@ -85,14 +95,16 @@ def load_settings(config: Path | None, **given: Any) -> Settings:
     chosen = {name: value for name, value in given.items() if value is not None and value != {}}
     # the environment fills what neither the command line nor the file sets
     values = _without_environment(_read(config))
-    if "roles" in chosen and isinstance(values.get("roles"), dict):
-        chosen["roles"] = {**values["roles"], **chosen["roles"]}
+    for name in _MAPPINGS:
+        if name in chosen and isinstance(values.get(name), dict):
+            chosen[name] = {**values[name], **chosen[name]}
     try:
         return Settings(**{**values, **chosen})
     except SettingsError as error:
+        name = next(name for name in _MAPPINGS if f'"{name}"' in str(error))
+        variable = _variable(name)
         raise ConfigError(
-            'QUILLGRAPH_ROLES: expected JSON like {"coder": "vllm:smollm2-135m"}, got '
-            f"{os.environ.get('QUILLGRAPH_ROLES')!r}"
+            f"{variable}: expected JSON like {_MAPPINGS[name]}, got {os.environ.get(variable)!r}"
         ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -110,15 +122,26 @@ def parse_roles(pairs: list[str]) -> dict[str, str]:
     Raises:
         ConfigError: If one has no `=`.
     """
-    roles = {}
+    return _parse(pairs, "--role NAME=SPEC", "coder=vllm:smollm2-135m")
+
+
+def parse_node_budgets(pairs: list[str]) -> dict[str, str]:
+    """Read `NODE=AMOUNTS` options.
+
+    Raises:
+        ConfigError: If one has no `=`.
+    """
+    return _parse(pairs, "--node-budget NODE=AMOUNTS", "revise=20calls,30s")
+
+
+def _parse(pairs: list[str], form: str, example: str) -> dict[str, str]:
+    found = {}
     for pair in pairs:
-        name, equals, spec = pair.partition("=")
-        if not equals or not name or not spec:
-            raise ConfigError(
-                f"expected --role NAME=SPEC, got {pair!r}; for example coder=vllm:smollm2-135m"
-            )
-        roles[name.strip()] = spec.strip()
-    return roles
+        name, equals, value = pair.partition("=")
+        if not equals or not name or not value:
+            raise ConfigError(f"expected {form}, got {pair!r}; for example {example}")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _expected(complaint: ErrorDetails) -> str:

@@ -4,14 +4,18 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
-from quillgraph.backends import Recorder, read_records
+from quillgraph.backends import Budget, Recorder, read_records
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
+from quillgraph.backends.lineage import continuity
 from quillgraph.cli.engine_log import engines_print_to
 from quillgraph.cli.engines import Engines
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.run_folder import RunFolder
+
+GRACE_S = 5.0
+"""Seconds that a graph has to come to its end once its time is over."""
 
 
 class Work(Protocol):
@@ -31,13 +35,21 @@ class Work(Protocol):
         """Say what has been reached."""
 
 
-def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float | None) -> None:
+def supervise(
+    work: Work,
+    engines: Engines,
+    folder: RunFolder,
+    budget: Budget | None = None,
+    *,
+    timeout: float | None,
+) -> None:
     """Do the work, and write down how it went however it ends.
 
     Args:
         work: What is to be done.
         engines: The models; they are started first and closed at the end.
         folder: Where calls are recorded and results kept.
+        budget: What the calls of the work may spend.
         timeout: Most seconds, counted from when the models are up.
 
     Raises:
@@ -45,7 +57,7 @@ def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float
     """
     log = folder.path / "engine.log"
     with (
-        Recorder(folder.path / "calls.jsonl", run=folder.path.name) as recorder,
+        Recorder(folder.path / "calls.jsonl", run=folder.path.name, budget=budget) as recorder,
         engines_print_to(log) as terminal,
     ):
         said = plain_console(terminal)
@@ -60,7 +72,9 @@ def supervise(work: Work, engines: Engines, folder: RunFolder, *, timeout: float
             if _is_engines_own(error, engines, folder) and log.stat().st_size:
                 raise type(error)(f"{error}; the engine's own words are in {log}") from error
             raise
-        folder.finish("done", **_usage(recorder))
+        usage = _usage(recorder, folder)
+        folder.finish("done", **usage)
+        said.print(_told(usage), style="dim")
 
 
 def say(line: str) -> None:
@@ -74,7 +88,8 @@ async def _run(
     async with AsyncExitStack() as stack:
         for chat in engines.chats:
             stack.push_async_callback(chat.aclose)
-        limit = asyncio.timeout(time)
+        # the budget ends the calls in time; this ends what goes on without any
+        limit = asyncio.timeout(time and time + GRACE_S)
         try:
             for chat in engines.chats:
                 await chat.start()
@@ -108,17 +123,26 @@ def _end(work: Work, folder: RunFolder, recorder: Recorder, error: BaseException
     told = f"{type(error).__name__}: {error}".removesuffix(": ")
     try:
         work.keep(folder)
-        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder))
+        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder, folder))
     except StorageError:
         # a disk that is full has ended the run already; another end is told for what it was
         if not isinstance(error, StorageError):
             raise
 
 
-def _usage(recorder: Recorder) -> dict[str, int]:
+def _usage(recorder: Recorder, folder: RunFolder) -> dict[str, Any]:
     return {
         "calls": recorder.calls,
         "failed_calls": recorder.failed,
         "prompt_tokens": recorder.prompt_tokens,
         "completion_tokens": recorder.completion_tokens,
+        "continuity": continuity(read_records(folder.path / "calls.jsonl")).as_dict(),
     }
+
+
+def _told(usage: Mapping[str, Any]) -> str:
+    held = usage["continuity"]
+    return (
+        f"{usage['calls']} calls; of those that carry on a conversation, {held['clean']} have its "
+        f"exact tokens and {held['fork']} others; {held['missing']} calls came without tokens"
+    )

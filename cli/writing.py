@@ -17,14 +17,15 @@ from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.criteria import STAGES as STUDY_STAGES
 from quillgraph.cli.criteria import Studying
 from quillgraph.cli.display import counted, criteria_tree
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.library import library_of
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.retelling import attempts_told, outcome, recalled_told
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
+from quillgraph.cli.spending import budget_of
 from quillgraph.cli.supervising import supervise
-from quillgraph.graphs import criteria, reflection
+from quillgraph.graphs import criteria, judging, reflection
 from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory import Memory
 from quillgraph.graphs.study import ROLES
@@ -55,9 +56,10 @@ class Writing:
     dropped: tuple[Dropped, ...] = ()
 
     @classmethod
-    def of(cls, task: WritingTask, settings: Settings, given: CriteriaSet | None) -> "Writing":
+    def of(
+        cls, task: WritingTask, settings: Settings, budget: Budget, given: CriteriaSet | None
+    ) -> "Writing":
         """Begin with the task, and with criteria if some were given."""
-        budget = Budget(settings.max_calls, settings.max_tokens_total)
         study = None if given else Studying.of(task, settings, budget)
         return cls(task, settings, budget, given, study)
 
@@ -169,6 +171,7 @@ def run_write(
         QuillError: After what was finished has been written to the run folder.
     """
     task, said = writing_task(request), plain_console(sys.stderr)
+    budget = budget_of(settings, [criteria.build(), reflection.build(), judging.build()])
     if given and given.request_hash != task.request_hash:
         said.print("note: these criteria were made for another request", style="yellow")
     settings = with_backend(settings, said)
@@ -176,9 +179,13 @@ def run_write(
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", _drawn())
-    work = Writing.of(task, settings, given)
+    if settings.memory is None and (settings.record or engines.is_replay):
+        # what earlier runs have left would make each repetition another run
+        settings = settings.model_copy(update={"memory": folder.path / "memory.sqlite"})
+    work = Writing.of(task, settings, budget, given)
     try:
-        supervise(work, engines, folder, timeout=settings.timeout)
+        with recorded(engines, settings) as engines:
+            supervise(work, engines, folder, budget, timeout=settings.timeout)
     finally:
         if work.so_far:
             _show(work, folder, as_json=as_json)

@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
 from quillgraph.backends.errors import InputError
+from quillgraph.backends.lineage import is_exact, used
 from quillgraph.backends.records import CallRecord
-from quillgraph.backends.traces import TokenTrace
+from quillgraph.backends.traces import goes_on
 from quillgraph.graphs.episode import Episode, WrittenEpisode, role_of
 
 
@@ -62,7 +63,8 @@ class RowCount(Value):
     missing: int = 0
     """Answered calls without token ids or log-probs."""
     given_up: int = 0
-    """Calls made in a try of a node that came to nothing."""
+    """Calls whose reply the graph did not go on from: it could not be read and was asked for again,
+    or its node was tried again."""
 
 
 class Trajectory(Value):
@@ -113,7 +115,8 @@ def trajectory(
         for call in episode.calls
         if call.reply is not None and role_of(call) in episode.trainable
     ]
-    kept = [call for call in answered if call.call not in given_up]
+    numbers = {call.call for call in used(episode.calls)} - given_up
+    kept = [call for call in answered if call.call in numbers]
     single = rows_of(kept)
     rows, forks = _merged(single) if merge else (single, 0)
     worth = reward if reward is not None else _standing_reward(episode)
@@ -137,8 +140,8 @@ def trajectory(
 
 def row_of(record: CallRecord) -> Row | None:
     """Read a call as a row; None where the backend gave no ids or no log-probs."""
-    trace: TokenTrace | None = record.trace
-    if trace is None or trace.logprobs is None or not trace.completion_ids:
+    trace = record.trace
+    if trace is None or trace.logprobs is None or not is_exact(record):
         return None
     return Row(
         prompt_ids=trace.prompt_ids,
@@ -165,7 +168,7 @@ def _merged(single: tuple[Row, ...]) -> tuple[tuple[Row, ...], int]:
     forks = 0
     for row in single:
         alike = [place for place, each in enumerate(rows) if _speaker(each) == _speaker(row)]
-        before = [place for place in alike if _goes_on(rows[place], row)]
+        before = [place for place in alike if goes_on(rows[place], row)]
         if before:
             rows[before[-1]] = _joined(rows[before[-1]], row)
         else:
@@ -177,11 +180,6 @@ def _merged(single: tuple[Row, ...]) -> tuple[tuple[Row, ...], int]:
 def _speaker(row: Row) -> tuple[str, str | None, str]:
     # a row has one node to be credited and one version of the weights to be compared with
     return row.graph, row.role, row.weights_version
-
-
-def _goes_on(before: Row, after: Row) -> bool:
-    tokens = before.prompt_ids + before.completion_ids
-    return after.prompt_ids[: len(tokens)] == tokens
 
 
 def _joined(before: Row, after: Row) -> Row:

@@ -23,7 +23,13 @@ def smollm2_folder() -> Path:
 def vllm_chat(smollm2_folder: Path) -> Iterator[VllmChat]:
     """One engine for the whole test session: it takes half a minute to start."""
     pytest.importorskip("vllm")
-    chat = VllmChat(model=str(smollm2_folder), max_model_len=2048, max_tokens=24, max_concurrency=4)
+    chat = VllmChat(
+        model=str(smollm2_folder),
+        max_model_len=2048,
+        max_tokens=24,
+        max_concurrency=4,
+        max_lora_rank=8,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of vLLM's own imports
         asyncio.run(chat.start())

@@ -19,6 +19,8 @@ from quillgraph.agents.replies import form, text
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ReplyError
+from quillgraph.backends.lineage import continuity, trainable
+from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
 
 PROMPT: list[BaseMessage] = [SystemMessage("Name a colour."), HumanMessage("Of the sea?")]
@@ -403,3 +405,30 @@ async def test_the_last_item_of_a_reply_that_was_cut_twice_is_dropped() -> None:
     )
     assert [item.label for item in answers.items] == ["calm"]
     assert [entry.reason for entry in answers.dropped] == ["cut short"]
+
+
+async def test_the_reply_that_was_asked_for_again_is_told_from_the_one_that_was_used() -> None:
+    def reply(request: ChatRequest) -> str:
+        said = request.messages[-1].content
+        return '{"name": "blue"}' if "Answer again" in said or said == "fine" else '{"name": "o"}'
+
+    records: list[CallRecord] = []
+    with Recorder(None, "r", records.append) as recorder:
+        role = Role("painter", ScriptedChat(reply=reply, callbacks=[recorder]))
+        # at once, so that neither order nor place tells which asking belongs to which
+        await asyncio.gather(
+            *(ask(role, [HumanMessage(said)], Colour, item=said) for said in ("sea", "fine", "sky"))
+        )
+    first = {record.call: record for record in records if record.attempt == 0}
+    again = [record for record in records if record.attempt == 1]
+    assert len(records) == 5
+    assert {first[each.supersedes or 0].messages[0]["content"] for each in again} == {"sea", "sky"}
+    for each in again:
+        assert each.supersedes is not None
+        before = first[each.supersedes]
+        assert each.messages[0] == before.messages[0]
+        assert each.messages[1]["content"] == before.reply
+    chosen = [record.messages[0]["content"] for record in trainable(records)]
+    assert sorted(chosen) == ["fine", "sea", "sky"]
+    assert all("blue" in str(record.reply) for record in trainable(records))
+    assert continuity(records).missing == 0

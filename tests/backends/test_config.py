@@ -22,6 +22,14 @@ LOCAL = "http://127.0.0.1:8000/v1"
         ("openai:gpt-5-mini", {"kind": "openai", "model": "gpt-5-mini"}),
         (f"openai:qwen@{LOCAL}", {"kind": "openai", "model": "qwen", "base_url": LOCAL}),
         (
+            f"vllm-server:qwen@{LOCAL},http://10.0.0.2:8000/v1",
+            {
+                "kind": "vllm-server",
+                "model": "qwen",
+                "base_url": f"{LOCAL},http://10.0.0.2:8000/v1",
+            },
+        ),
+        (
             f"openai:a/b@{LOCAL}?max_retries=0&timeout_s=3.5",
             {
                 "kind": "openai",
@@ -113,3 +121,17 @@ def test_what_a_spec_is_made_of_comes_back(model: str, options: dict[str, str]) 
     query = "&".join(f"{name}={value}" for name, value in options.items())
     spec = BackendSpec.parse(f"openai:{model}@{LOCAL}" + (f"?{query}" if query else ""))
     assert (spec.model, spec.base_url, spec.options) == (model, LOCAL, options)
+
+
+def test_a_server_at_an_address_needs_no_model_here() -> None:
+    chat = connect(f"vllm-server:org/unheard-of@{LOCAL},http://10.0.0.2:8000/v1?adapters=true")
+    assert chat.model == "org/unheard-of"
+    assert chat.capabilities.token_ids
+    assert chat.capabilities.adapters
+    assert not connect(f"vllm-server:m@{LOCAL}?token_ids=false").capabilities.token_ids
+
+
+@pytest.mark.parametrize("address", ["nowhere", f"{LOCAL},ftp://x/v1", f"{LOCAL},"])
+def test_each_address_of_a_server_is_checked(address: str) -> None:
+    with pytest.raises(ConfigError, match="expected an address"):
+        connect(f"vllm-server:m@{address}")

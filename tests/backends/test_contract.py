@@ -1,4 +1,7 @@
-"""What every native backend keeps to, one suite for all of them."""
+"""What every native backend keeps to, one suite for all of them.
+
+`docs/backends.md` is made from the tests that are collected here: see `capability_matrix.py`.
+"""
 
 import asyncio
 import json
@@ -7,16 +10,25 @@ import pickle
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from langchain_core.messages import BaseMessage
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import MessagesState, StateGraph
 from pydantic import BaseModel, ConfigDict
 
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.cassette import CassetteChat
 from quillgraph.backends.chat import ChatBackend, ChatRequest
-from quillgraph.backends.errors import ConfigError, ContextOverflow, QuillError
+from quillgraph.backends.errors import BudgetReached, ConfigError, ContextOverflow, QuillError
+from quillgraph.backends.lineage import trainable
 from quillgraph.backends.openai_chat import OpenAIChat
+from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.backends.taping import CassetteRecorder
 from quillgraph.backends.traces import alternatives_of, trace_of
 
 STORY = "The sea took the harbour lamp on a night without wind, and kept it burning."
@@ -59,8 +71,13 @@ class _ByteServer(BaseHTTPRequestHandler):
             "token_ids": ids,
             "logprobs": {"content": [_byte(byte, asked.get("top_logprobs", 0)) for byte in ids]},
         }
-        usage = {"prompt_tokens": 2, "completion_tokens": len(ids), "total_tokens": 2 + len(ids)}
-        self._send(200, {"choices": [choice], "usage": usage, "prompt_token_ids": [1, 2]})
+        read = list(json.dumps(asked["messages"]).encode())
+        usage = {
+            "prompt_tokens": len(read),
+            "completion_tokens": len(ids),
+            "total_tokens": len(read) + len(ids),
+        }
+        self._send(200, {"choices": [choice], "usage": usage, "prompt_token_ids": read})
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         payload = json.dumps(body).encode()
@@ -106,29 +123,82 @@ def openai_chat() -> Iterator[OpenAIChat]:
         server.shutdown()
 
 
+ASK_AS_JSON = "Name a colour as JSON."
+BRIEF = [SystemMessage("Be brief."), HumanMessage(ASK)]
+TALK = [HumanMessage(ASK), AIMessage("Aye."), HumanMessage("Go on.")]
+
+RECORDED: list[tuple[Any, dict[str, Any]]] = [
+    *((ASK, {"max_tokens": most}) for most in (3, 4, 8, 24, 1900)),
+    (ASK, {"max_tokens": 12, "temperature": 1.0, "seed": 3, "top_logprobs": 3}),
+    (ASK, {"max_tokens": 12, "temperature": 1.0, "seed": 7}),
+    (ASK, {"max_tokens": 8, "temperature": 0.0}),
+    (ASK_AS_JSON, {"json_schema": Colour.model_json_schema()}),
+    (ASK_AS_JSON, {"json_schema": Colour.model_json_schema(), "max_tokens": 3}),
+    (BRIEF, {"max_tokens": 4}),
+    (TALK, {"max_tokens": 4}),
+]
+"""Every call of the suite, for a cassette to hold."""
+
+
+@pytest.fixture(scope="session")
+def recording(scripted_chat: ScriptedChat, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The suite's calls on a cassette, each as often as a test may make it."""
+    path = tmp_path_factory.mktemp("cassette") / "suite.jsonl"
+
+    async def record() -> None:
+        with CassetteRecorder(path) as recorder:
+            recorder.listen(scripted_chat)
+            for asked, options in RECORDED * 10:
+                await scripted_chat.ainvoke(asked, **options)
+            await in_a_graph(scripted_chat)
+
+    asyncio.run(record())
+    return path
+
+
+@pytest.fixture
+def cassette_chat(recording: Path) -> CassetteChat:
+    """A recording counts the calls that it plays back, so each test has its own."""
+    return CassetteChat(path=recording)
+
+
+async def in_a_graph(chat: ChatBackend, *heard_by: BaseCallbackHandler, saver: Any = None) -> Any:
+    """Ask within a node of a graph; gives the graph."""
+
+    async def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        return {"messages": [await chat.ainvoke(state["messages"], max_tokens=4)]}
+
+    graph = StateGraph(MessagesState).add_node("ask", ask).add_edge("__start__", "ask")
+    compiled = graph.compile(checkpointer=saver)
+    thread: Any = {"configurable": {"thread_id": "t"}, "callbacks": list(heard_by)}
+    await compiled.ainvoke({"messages": [HumanMessage(ASK)]}, thread)
+    return compiled
+
+
 @pytest.fixture(scope="session")
 def plain_openai_chat() -> OpenAIChat:
     # nothing listens at port 9: what is refused here is refused before the call
     return OpenAIChat(model="m", base_url="http://127.0.0.1:9/v1", api_key="sk-loopback")
 
 
-WINDOWED = [
-    "openai_chat",
-    pytest.param("transformers_chat", marks=pytest.mark.model),
-    pytest.param("vllm_chat", marks=pytest.mark.model),
+REAL = [
+    pytest.param(f"{name.replace('-', '_')}_chat", marks=pytest.mark.model, id=name)
+    for name in ("transformers", "vllm", "vllm-server")
 ]
+STANDING_IN = [pytest.param(f"{name}_chat", id=name) for name in ("scripted", "cassette", "openai")]
+WINDOWED = [STANDING_IN[-1], *REAL]
 
 
-@pytest.fixture(params=["scripted_chat", *WINDOWED])
-def backend(request: pytest.FixtureRequest) -> ChatBackend:
+def named(request: pytest.FixtureRequest) -> ChatBackend:
     chat: ChatBackend = request.getfixturevalue(request.param)
     return chat
 
 
-@pytest.fixture(params=["transformers_chat", "vllm_chat"])
-def real_model(request: pytest.FixtureRequest) -> ChatBackend:
-    chat: ChatBackend = request.getfixturevalue(request.param)
-    return chat
+backend = pytest.fixture(named, params=[*STANDING_IN, *REAL], name="backend")
+windowed = pytest.fixture(named, params=WINDOWED, name="windowed")
+real_model = pytest.fixture(named, params=REAL, name="real_model")
+swapping = pytest.fixture(named, params=REAL, name="swapping")
+without_swaps = pytest.fixture(named, params=STANDING_IN, name="without_swaps")
 
 
 async def test_a_reply_comes_with_usage_and_a_finish_reason(backend: ChatBackend) -> None:
@@ -156,13 +226,13 @@ async def test_a_synchronous_call_works_inside_a_running_loop(backend: ChatBacke
 
 
 async def test_a_schema_bound_reply_parses_into_its_model(backend: ChatBackend) -> None:
-    reply = await backend.with_structured_output(Colour).ainvoke("Name a colour as JSON.")
+    reply = await backend.with_structured_output(Colour).ainvoke(ASK_AS_JSON)
     assert isinstance(reply, Colour)
 
 
 async def test_structured_output_keeps_the_trace_of_the_raw_message(backend: ChatBackend) -> None:
     bound = backend.with_structured_output(Colour, include_raw=True)
-    answer = await bound.ainvoke("Name a colour as JSON.")
+    answer = await bound.ainvoke(ASK_AS_JSON)
     assert isinstance(answer["parsed"], Colour)
     assert answer["parsing_error"] is None
     assert trace_of(answer["raw"]) is not None
@@ -170,7 +240,7 @@ async def test_structured_output_keeps_the_trace_of_the_raw_message(backend: Cha
 
 async def test_a_reply_cut_short_is_kept_as_a_parsing_error(backend: ChatBackend) -> None:
     bound = backend.with_structured_output(Colour, include_raw=True)
-    answer = await bound.ainvoke("Name a colour as JSON.", max_tokens=3)
+    answer = await bound.ainvoke(ASK_AS_JSON, max_tokens=3)
     assert answer["parsed"] is None
     assert answer["parsing_error"] is not None
     assert answer["raw"].response_metadata["finish_reason"] == "length"
@@ -218,7 +288,6 @@ async def test_alternatives_are_refused_before_the_call_where_they_cannot_be_giv
         await plain_openai_chat.ainvoke(ASK, top_logprobs=3)
 
 
-@pytest.mark.model
 async def test_the_alternatives_to_a_score_are_the_models_distribution_over_the_scores(
     real_model: ChatBackend,
 ) -> None:
@@ -281,11 +350,7 @@ async def test_a_cancelled_call_leaves_the_backend_serving(backend: ChatBackend)
     assert (await backend.ainvoke(ASK, max_tokens=4)).content
 
 
-@pytest.mark.parametrize("name", WINDOWED)
-async def test_a_request_beyond_the_window_is_a_context_overflow(
-    name: str, request: pytest.FixtureRequest
-) -> None:
-    windowed: ChatBackend = request.getfixturevalue(name)
+async def test_a_request_beyond_the_window_is_a_context_overflow(windowed: ChatBackend) -> None:
     with pytest.raises(ContextOverflow, match=str(windowed.capabilities.context_tokens)) as caught:
         await windowed.ainvoke(ASK, max_tokens=100_000)
     assert_pickles(caught.value)
@@ -295,6 +360,165 @@ async def test_a_refusal_pickles(backend: ChatBackend) -> None:
     with pytest.raises(QuillError) as caught:
         await backend.ainvoke(ASK, temprature=1.0)
     assert_pickles(caught.value)
+
+
+async def test_a_greedy_call_repeats_itself(backend: ChatBackend) -> None:
+    replies = [await backend.ainvoke(ASK, temperature=0.0, max_tokens=8) for _ in range(2)]
+    assert replies[0].content == replies[1].content
+
+
+async def test_a_system_message_and_earlier_turns_are_read(backend: ChatBackend) -> None:
+    prompts = [trace_of(await backend.ainvoke(asked, max_tokens=4)) for asked in (ASK, BRIEF, TALK)]
+    assert len({trace.prompt_ids for trace in prompts if trace}) == 3
+
+
+async def test_a_message_that_is_not_plain_text_is_refused(backend: ChatBackend) -> None:
+    picture = HumanMessage([{"type": "image_url", "image_url": {"url": "http://127.0.0.1/a.png"}}])
+    with pytest.raises(ConfigError, match="expected a plain-text system, human or AI message"):
+        await backend.ainvoke([picture])
+
+
+async def test_tools_are_refused_and_not_left_out(backend: ChatBackend) -> None:
+    def lamp() -> str:
+        """Light the lamp."""
+        return "lit"
+
+    with pytest.raises(ConfigError, match="carries no tool calls"):
+        backend.bind_tools([lamp])
+
+
+@pytest.mark.parametrize("option", [{"max_tokens": 0}, {"temperature": -1.0}, {"top_p": 2.0}])
+async def test_a_value_out_of_range_is_refused_with_its_name(
+    backend: ChatBackend, option: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=next(iter(option))):
+        await backend.ainvoke(ASK, **option)
+
+
+async def test_a_refused_call_gives_its_place_back(backend: ChatBackend) -> None:
+    calls = (backend.ainvoke(ASK, temprature=1.0) for _ in range(6))
+    assert all(
+        isinstance(each, ConfigError)
+        for each in await asyncio.gather(*calls, return_exceptions=True)
+    )
+    assert backend.limiter.in_flight == 0
+    assert (await backend.ainvoke(ASK, max_tokens=4)).content
+
+
+async def test_the_hash_of_a_request_tells_it_from_others(backend: ChatBackend) -> None:
+    replies = [await backend.ainvoke(ASK, max_tokens=most) for most in (3, 3, 4)]
+    first, again, other = [each.response_metadata["request_sha256"] for each in replies]
+    assert first == again != other
+
+
+async def test_what_is_left_on_a_message_can_be_written_as_json(backend: ChatBackend) -> None:
+    reply = await backend.ainvoke(ASK, max_tokens=4)
+    held = json.loads(json.dumps(reply.response_metadata, allow_nan=False))
+    assert trace_of(AIMessage("", response_metadata=held)) == trace_of(reply)
+
+
+async def test_a_batch_keeps_its_order(backend: ChatBackend) -> None:
+    replies = await backend.abatch([ASK, BRIEF], max_tokens=4)
+    prompts = [trace_of(each) for each in replies]
+    alone = [trace_of(await backend.ainvoke(asked, max_tokens=4)) for asked in (ASK, BRIEF)]
+    assert [each and each.prompt_ids for each in prompts] == [
+        each and each.prompt_ids for each in alone
+    ]
+
+
+async def test_a_stream_gives_the_whole_reply_with_its_trace(backend: ChatBackend) -> None:
+    parts = [part async for part in backend.astream(ASK, temperature=0.0, max_tokens=8)]
+    whole = await backend.ainvoke(ASK, temperature=0.0, max_tokens=8)
+    assert "".join(str(part.content) for part in parts) == whole.content
+    assert trace_of(parts[0]) is not None
+
+
+async def test_a_call_in_a_graph_is_recorded_with_its_place_and_exact_tokens(
+    backend: ChatBackend,
+) -> None:
+    records: list[CallRecord] = []
+    with Recorder(None, "r", records.append) as recorder:
+        await in_a_graph(backend, recorder)
+    (record,) = records
+    assert (record.run, record.graph, record.node, record.visit, record.call) == (
+        "r", "ask", "ask", 0, 0
+    )  # fmt: skip
+    assert record.trace is not None
+    assert record.trace.weights_version == "base"
+    assert trainable(records) == (record,)
+
+
+async def test_a_trace_survives_a_checkpoint(backend: ChatBackend, tmp_path: Path) -> None:
+    records: list[CallRecord] = []
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
+        with Recorder(None, "r", records.append) as recorder:
+            graph = await in_a_graph(backend, recorder, saver=saver)
+        kept = await graph.aget_state({"configurable": {"thread_id": "t"}})
+    trace = trace_of(kept.values["messages"][-1])
+    assert trace is not None
+    assert trace == records[0].trace
+
+
+async def test_a_budget_stops_the_next_call(backend: ChatBackend) -> None:
+    config: Any = {"callbacks": [Budget(max_calls=1)]}
+    await backend.ainvoke(ASK, config, max_tokens=4)
+    with pytest.raises(BudgetReached, match="budget of 1 calls"):
+        await backend.ainvoke(ASK, config, max_tokens=4)
+
+
+async def test_a_schema_that_is_no_model_class_is_refused(backend: ChatBackend) -> None:
+    with pytest.raises(ConfigError, match="expected a pydantic model class"):
+        backend.with_structured_output(SCORE)
+
+
+async def test_the_tokens_of_the_trace_are_those_of_the_text(
+    real_model: ChatBackend, smollm2_folder: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(smollm2_folder)
+    reply = await real_model.ainvoke(TALK, max_tokens=24, seed=2)
+    trace = trace_of(reply)
+    assert trace is not None
+    said = tokenizer.decode(trace.completion_ids, skip_special_tokens=True)
+    assert said.rstrip("\ufffd") == str(reply.content).rstrip("\ufffd")
+    read = tokenizer.decode(trace.prompt_ids)
+    assert read.count("<|im_start|>") == 5  # the template's own system turn, three of ours, its own
+    assert read.endswith("Go on.<|im_end|>\n<|im_start|>assistant\n")
+
+
+async def test_a_stop_string_ends_the_reply_and_is_left_out(real_model: ChatBackend) -> None:
+    whole = await real_model.ainvoke(ASK, temperature=0.0, max_tokens=24)
+    word = str(whole.content).split()[2]
+    cut = await real_model.ainvoke(ASK, temperature=0.0, max_tokens=24, stop=[word])
+    assert cut.content == str(whole.content).partition(word)[0]
+    assert cut.response_metadata["finish_reason"] == "stop"
+
+
+async def test_an_adapter_is_swapped_and_named_in_the_trace(
+    swapping: ChatBackend, adapters: tuple[Path, Path]
+) -> None:
+    traces = []
+    for path, version in (
+        (None, "base"),
+        (adapters[0], "one"),
+        (adapters[1], "two"),
+        (None, "base"),
+    ):
+        await swapping.load_adapter(path, version)
+        traces.append(trace_of(await swapping.ainvoke(ASK, temperature=0.0, max_tokens=12)))
+    assert [each.weights_version for each in traces if each] == ["base", "one", "two", "base"]
+    bare, one, two, last = [each.completion_ids for each in traces if each]
+    assert bare == last
+    assert len({bare, one, two}) == 3
+
+
+async def test_an_adapter_is_refused_and_not_left_out(
+    without_swaps: ChatBackend, tmp_path: Path
+) -> None:
+    assert not without_swaps.capabilities.adapters
+    with pytest.raises(ConfigError, match="swaps no adapters"):
+        await without_swaps.load_adapter(tmp_path, "one")
 
 
 def assert_pickles(error: QuillError) -> None:

@@ -309,7 +309,11 @@ async def test_a_structured_reply_cut_at_its_length_is_kept_as_text(server: Serv
 
 def with_ids(content: str, completion_ids: list[int], logprobs: list[float]) -> Answer:
     message = {"role": "assistant", "content": content}
-    tokens = [{"token": "x", "logprob": logprob, "top_logprobs": []} for logprob in logprobs]
+    spelled = [content, *[""] * len(logprobs)]  # the first token is the text, no other adds to it
+    tokens = [
+        {"token": token, "logprob": logprob, "top_logprobs": []}
+        for token, logprob in zip(spelled, logprobs, strict=False)
+    ]
     choice = {
         "message": message,
         "finish_reason": "stop",

@@ -77,6 +77,9 @@ def test_run_json_says_what_ran_and_how_it_ended(run: Run, spec: str) -> None:
     # the server counts 10 tokens for every prompt and 5 for every reply
     assert said["prompt_tokens"] == 10 * said["calls"]
     assert said["completion_tokens"] == 5 * said["calls"]
+    # and gives no ids of them
+    assert said["continuity"] == {"clean": 0, "fork": 0, "missing": said["calls"]}
+    assert f"{said['calls']} calls came without tokens" in run.stderr
 
 
 def test_the_key_is_in_no_file_and_on_no_stream(run: Run) -> None:

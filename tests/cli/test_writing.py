@@ -366,6 +366,7 @@ def test_time_that_runs_out_in_mid_loop_keeps_and_shows_the_best_text_so_far() -
     run = started(8, "--timeout", 4)
     stdout, stderr = run.communicate(timeout=60)
     assert run.returncode == 4, stderr
-    assert stderr.splitlines()[-1] == "quillgraph: the 4 s of the run are over; raise --timeout"
+    over = "the 4 s of the run are over; raise --timeout"
+    assert stderr.splitlines()[-1] == f"quillgraph: {over}; the best text so far is kept"
     assert "Text 1, the best so far" in stdout
     assert (episode().best, episode().is_complete) == (1, False)

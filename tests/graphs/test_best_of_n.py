@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.tasks import writing_task
@@ -124,7 +125,11 @@ async def test_as_many_drafts_are_drawn_as_equal_tokens_pay_for(tokens: int, dra
 
 async def test_what_was_spent_before_does_not_count_as_the_price_of_a_draft() -> None:
     budget = Budget()
-    budget.tokens = 1000
+    budget.count(
+        AIMessage(
+            "so", usage_metadata={"input_tokens": 1, "output_tokens": 999, "total_tokens": 1000}
+        )
+    )
     assert len((await won(drawing(), budget=budget, tokens=90)).attempts) == 3
 
 

@@ -1,0 +1,48 @@
+"""Where in a graph a call is made, in names that are the same in every run."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Place(BaseModel):
+    """The asker of a call, as LangGraph and the roles tell it in a call's metadata.
+
+    LangGraph's own name of a task (`langgraph_checkpoint_ns`) holds ids that are drawn anew in
+    each run. Of it, only the names of the nodes are kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: str | None = None
+    nodes: tuple[str, ...] = ()
+    """Nodes around the call, outermost first; empty outside of a graph."""
+    branch: str = ""
+    """Which of the parallel visits of the innermost node: the place of its `Send` among those of
+    the step. Empty for a node that was not sent to."""
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any] | None) -> Self:
+        """Read the place off a call's metadata."""
+        told = metadata or {}
+        spaces = str(told.get("langgraph_checkpoint_ns") or "").split("|")
+        path = told.get("langgraph_path") or ()
+        sent = path and path[0] == "__pregel_push"
+        return cls(
+            role=told.get("role"),
+            nodes=tuple(name for space in spaces if (name := space.split(":")[0])),
+            branch="/".join(_flat(path[1:])) if sent else "",
+        )
+
+    def __str__(self) -> str:
+        where = f"node {'/'.join(self.nodes)}" if self.nodes else "no node"
+        branch = f", branch {self.branch}" if self.branch else ""
+        return f"{where}{branch}" + (f", role {self.role}" if self.role else "")
+
+
+def _flat(path: Any) -> list[str]:
+    """The numbers and names of a path that may hold paths."""
+    if isinstance(path, tuple | list):
+        return [part for each in path for part in _flat(each)]
+    return [] if isinstance(path, bool) else [str(path)]

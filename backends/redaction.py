@@ -1,0 +1,58 @@
+"""Secrets that are known to a process, and texts without them."""
+
+import os
+import re
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+SHORTEST = 8
+"""Characters of the shortest value that is taken for a secret: shorter ones occur in any text."""
+
+_NAMES = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_PATTERNS = (
+    re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),  # user:password@ of a URL
+    re.compile(r"(?<=Bearer )\S{4,}", re.IGNORECASE),
+    re.compile(r"(?<=Authorization: )[^\n\"']+", re.IGNORECASE),
+)
+_GONE = "***"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field or variable of this name is likely to hold a secret."""
+    return _NAMES.search(name) is not None
+
+
+class Redaction:
+    """Takes secrets out of texts.
+
+    Known from the start are the environment's variables whose names end like those of keys and
+    passwords, and what looks like the password in a URL or an `Authorization` header. `learn` adds
+    the keys that a model holds.
+    """
+
+    def __init__(self) -> None:
+        self._values = {value.strip() for name, value in os.environ.items() if is_secret(name)}
+
+    def learn(self, model: BaseModel) -> None:
+        """Take note of the secrets in a model's fields, and in the fields of models within it."""
+        for name in type(model).model_fields:
+            value: Any = getattr(model, name)
+            if isinstance(value, SecretStr):
+                self._values.add(value.get_secret_value().strip())
+            elif isinstance(value, BaseModel):
+                self.learn(value)
+
+    def of_known(self, text: str) -> str:
+        """Take out the secrets whose values are known."""
+        for value in sorted(self._values, key=len, reverse=True):
+            if len(value) >= SHORTEST:
+                text = text.replace(value, _GONE)
+        return text
+
+    def __call__(self, text: str) -> str:
+        """Take out the known secrets, and what looks like one."""
+        text = self.of_known(text)
+        for pattern in _PATTERNS:
+            text = pattern.sub(_GONE, text)
+        return text

@@ -1,0 +1,52 @@
+"""How vLLM is set up, in this process or as a server."""
+
+from typing import Any
+
+ENGINE_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # two cores are few enough for the engine
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
+    "VLLM_NO_USAGE_STATS": "1",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "DO_NOT_TRACK": "1",
+}
+"""Set before vLLM is imported, unless the user has set them."""
+
+ENGINE_OPTIONS: dict[str, Any] = {
+    "enable_prefix_caching": True,
+    "logprobs_mode": "processed_logprobs",
+    "generation_config": "vllm",  # the model repository's sampling defaults stay out
+    "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
+    "disable_log_stats": True,
+}
+"""Engine arguments that do not depend on the model or the machine."""
+
+
+def cpu_options(context_tokens: int | None) -> dict[str, Any]:
+    """Further engine arguments on a CPU.
+
+    Args:
+        context_tokens: The longest prompt and reply together.
+    """
+    return {
+        # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
+        # (LOG.md 2026-11-23)
+        "enforce_eager": True,
+        # a prompt that is cut into chunks makes vLLM 0.31 rewind the request's random
+        # generator, which kills the engine if the generator is a CPU one and has a seed
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(8192, context_tokens or 0),
+    }
+
+
+def adapter_options(most_rank: int | None) -> dict[str, Any]:
+    """What an engine is started with to take adapters up to a rank; None for no adapters."""
+    if most_rank is None:
+        return {}
+    return {
+        "enable_lora": True,
+        "max_lora_rank": most_rank,
+        "max_loras": 2,  # so that new calls begin while those in flight keep the old version
+        "max_cpu_loras": 8,  # versions in flight; one that was put out would be read anew
+    }

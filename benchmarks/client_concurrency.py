@@ -1,0 +1,314 @@
+"""What does a client cost at hundreds and thousands of requests in flight?
+
+Run: python benchmarks/client_concurrency.py [--body traced] [--levels 512 2000] [--repeats 5]
+A server in a process of its own (`stub_server.py`) answers every request alike after half a second,
+and counts how many it has in flight. One process with one event loop asks it, through
+
+aiohttp           aiohttp alone: what any Python client costs at least
+ours              `vllm-server` of quillgraph
+ours_graph        the same in a LangGraph graph of one node
+ours_recorded     the same with a `Recorder` that writes every call to a file
+openai_sdk        `openai.AsyncOpenAI`
+chat_openai       `langchain_openai.ChatOpenAI`
+chat_openai_graph the same in the same graph
+
+Each arm makes two calls for each place in flight; arms take turns, and start at another one in each
+repeat. Every reply is compared with what was sent. The body is a reply of 200 words, with
+`--body traced` with token ids and log-probs, as vLLM sends them where a trainer wants them. Client
+and server are pinned to a core each where there are two. Prints a table of medians and stores it in
+benchmarks/results/client_concurrency.json, or client_concurrency-traced.json.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypedDict
+
+import aiohttp
+import openai
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
+from langgraph.graph import END, START, StateGraph
+from pydantic import SecretStr
+
+from quillgraph.backends import Recorder, connect
+from quillgraph.backends.errors import BackendError
+
+RESULTS = Path(__file__).parent / "results"
+DELAY_S = 0.5
+TIMEOUT_S = 600.0
+"""Of every arm: with its own, OpenAI's client gives up connecting after 5 s on a busy machine."""
+
+CALLS_PER_PLACE = 2
+WARM_UP = 50
+PROMPT = " ".join(f"ask{number}" for number in range(200))
+REPLY = " ".join(f"word{number}" for number in range(200))
+
+Call = Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One arm, once."""
+
+    seconds: float
+    cpu_ms: float
+    """Processor time of the client per call."""
+    peak: int
+    """Most requests in flight at the server."""
+    lost: int
+    """Calls that did not end in the reply that was sent."""
+
+
+def reply_body(*, traced: bool) -> dict[str, Any]:
+    """What the server answers."""
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": {"role": "assistant", "content": REPLY},
+        "finish_reason": "stop",
+    }
+    body = {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [choice],
+        "usage": {"prompt_tokens": 200, "completion_tokens": 200, "total_tokens": 400},
+    }  # fmt: skip
+    if traced:
+        tokens = [f"{word} " for word in REPLY.split()]
+        body["prompt_token_ids"] = list(range(1000, 1200))
+        choice["token_ids"] = list(range(2000, 2200))
+        choice["logprobs"] = {
+            "content": [
+                {"token": t, "logprob": -0.5123, "bytes": list(t.encode()), "top_logprobs": []}
+                for t in tokens
+            ]
+        }
+    return body
+
+
+@contextmanager
+def serving(body: dict[str, Any], folder: Path) -> Iterator[int]:
+    """Run the server; yields its port."""
+    (folder / "body.json").write_text(json.dumps(body), encoding="utf-8")
+    program = Path(__file__).with_name("stub_server.py")
+    command = [sys.executable, "-P", str(program), str(folder / "body.json")]
+    with subprocess.Popen(
+        [*command, "--delay", str(DELAY_S)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        if len(cores) > 1:
+            os.sched_setaffinity(process.pid, cores[1:2])
+            os.sched_setaffinity(0, cores[:1])
+        yield int(process.stdout.readline())
+        process.stdin.close()
+
+
+class Asked(TypedDict, total=False):
+    """State of the graph of one node."""
+
+    prompt: str
+    reply: str
+
+
+def in_graph(model: BaseChatModel, config: RunnableConfig | None = None) -> Call:
+    """A model's call as a graph of one node."""
+
+    async def ask(state: Asked) -> Asked:
+        message = await model.ainvoke([HumanMessage(state["prompt"])])
+        return {"reply": str(message.content)}
+
+    graph = StateGraph(Asked)
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "ask")
+    graph.add_edge("ask", END)
+    play = graph.compile()
+
+    async def call() -> str | None:
+        return str((await play.ainvoke({"prompt": PROMPT}, config))["reply"])
+
+    return call
+
+
+def alone(model: BaseChatModel) -> Call:
+    """A model's call."""
+
+    async def call() -> str | None:
+        return str((await model.ainvoke([HumanMessage(PROMPT)])).content)
+
+    return call
+
+
+async def call_of(arm: str, url: str, traced: bool, folder: Path, stack: AsyncExitStack) -> Call:
+    """Make the arm's client."""
+    asked = {"model": "m", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 512}
+    if arm == "aiohttp":
+        connector = aiohttp.TCPConnector(limit=0)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+        async def raw() -> str | None:
+            async with session.post(f"{url}/chat/completions", json=asked) as answer:
+                return str((await answer.json())["choices"][0]["message"]["content"])
+
+        return raw
+    if arm == "openai_sdk":
+        client = await stack.enter_async_context(
+            openai.AsyncOpenAI(base_url=url, api_key="none", timeout=TIMEOUT_S)
+        )
+
+        async def sdk() -> str | None:
+            answer = await client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": PROMPT}], max_tokens=512
+            )
+            return answer.choices[0].message.content
+
+        return sdk
+    if arm.startswith("chat_openai"):
+        foreign = ChatOpenAI(
+            model="m",
+            base_url=url,
+            api_key=SecretStr("none"),
+            use_responses_api=False,
+            timeout=TIMEOUT_S,
+        )
+        return in_graph(foreign) if arm.endswith("graph") else alone(foreign)
+    ours = connect(f"vllm-server:m@{url}", token_ids=traced, max_concurrency=100_000)
+    stack.push_async_callback(ours.aclose)
+    if arm == "ours_recorded":
+        recorder = stack.enter_context(Recorder(folder / "calls.jsonl", run="benchmark"))
+        return in_graph(ours, {"callbacks": [recorder]})
+    return in_graph(ours) if arm == "ours_graph" else alone(ours)
+
+
+ARMS = (
+    "aiohttp", "ours", "ours_graph", "ours_recorded", "openai_sdk", "chat_openai",
+    "chat_openai_graph",
+)  # fmt: skip
+
+
+async def measure(arm: str, port: int, level: int, traced: bool, folder: Path) -> Measured:
+    """Make `level` times two calls, `level` at a time."""
+    left, lost = level * CALLS_PER_PLACE, 0
+    async with AsyncExitStack() as stack:
+        call = await call_of(arm, f"http://127.0.0.1:{port}/v1", traced, folder, stack)
+
+        async def work() -> None:
+            nonlocal left, lost
+            while left > 0:
+                left -= 1
+                try:
+                    lost += await call() != REPLY
+                except (openai.OpenAIError, BackendError, aiohttp.ClientError):
+                    lost += 1
+
+        await asyncio.gather(*(call() for _ in range(WARM_UP)))
+        ledger(port)  # begins a new peak
+        gc.collect()
+        clock, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(work() for _ in range(level)))
+        clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
+    calls = level * CALLS_PER_PLACE
+    return Measured(clock, 1000 * cpu / calls, ledger(port)["peak"], lost)
+
+
+def ledger(port: int) -> dict[str, int]:
+    """What the server has counted."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ledger") as answer:
+        counted: dict[str, int] = json.load(answer)
+        return counted
+
+
+def table(level: int, runs: dict[str, list[Measured]]) -> dict[str, Any]:
+    """Medians of the arms at one level, and the ratios that matter."""
+    calls = level * CALLS_PER_PLACE
+    rows = {
+        arm: {
+            "calls_per_s": round(calls / statistics.median(run.seconds for run in each), 1),
+            "seconds": round(statistics.median(run.seconds for run in each), 3),
+            "cpu_ms_per_call": round(statistics.median(run.cpu_ms for run in each), 3),
+            "peak_in_flight": min(run.peak for run in each),
+            "lost": sum(run.lost for run in each),
+        }
+        for arm, each in runs.items()
+    }
+    pairs = {"in_graph": ("ours_graph", "chat_openai_graph"), "alone": ("ours", "chat_openai")}
+    ratios = {
+        name: sorted(
+            round(theirs.seconds / own.seconds, 2)
+            for own, theirs in zip(runs[mine], runs[other], strict=True)
+        )
+        for name, (mine, other) in pairs.items()
+        if mine in runs and other in runs
+    }
+    medians = {name: statistics.median(each) for name, each in ratios.items()}
+    return {"arms": rows, "throughput_ratio": medians, "throughput_ratio_by_repeat": ratios}
+
+
+def show(level: int, found: dict[str, Any]) -> None:
+    """Print one level's table."""
+    print(f"\n{level} in flight")
+    print(f"{'arm':18} {'calls/s':>8} {'CPU ms/call':>12} {'peak':>6} {'lost':>5}")
+    for arm, row in found["arms"].items():
+        print(
+            f"{arm:18} {row['calls_per_s']:8.0f} {row['cpu_ms_per_call']:12.2f} "
+            f"{row['peak_in_flight']:6d} {row['lost']:5d}"
+        )
+    print("ours over ChatOpenAI:", found["throughput_ratio"])
+
+
+def main() -> None:
+    """Measure, print and store."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--body", choices=("plain", "traced"), default="plain")
+    parser.add_argument("--levels", type=int, nargs="+", default=[512, 2000])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    chosen = parser.parse_args()
+    traced = chosen.body == "traced"
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name, serving(reply_body(traced=traced), Path(name)) as p:
+        for level in chosen.levels:
+            runs: dict[str, list[Measured]] = {arm: [] for arm in chosen.arms}
+            for repeat in range(chosen.repeats):
+                turn = repeat % len(chosen.arms)
+                for arm in chosen.arms[turn:] + chosen.arms[:turn]:
+                    runs[arm].append(asyncio.run(measure(arm, p, level, traced, Path(name))))
+            found[str(level)] = table(level, runs)
+            found[str(level)]["runs"] = {
+                arm: [asdict(run) for run in each] for arm, each in runs.items()
+            }
+            show(level, found[str(level)])
+    packages = ("aiohttp", "openai", "langchain-openai", "langchain-core", "langgraph")
+    result = {
+        "body": chosen.body,
+        "delay_s": DELAY_S,
+        "repeats": chosen.repeats,
+        "cores": os.cpu_count(),
+        "load_1min_at_end": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+        "levels": found,
+    }
+    file = RESULTS / f"client_concurrency{'-traced' if traced else ''}.json"
+    file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"\nstored in {file}")
+
+
+if __name__ == "__main__":
+    main()
