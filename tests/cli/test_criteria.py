@@ -142,7 +142,8 @@ def test_progress_summary_and_run_folder_are_on_stderr(run: Run) -> None:
     lines = run.stderr.splitlines()
     assert lines[0] == "starting the model …"
     (place,) = [n for n, line in enumerate(lines) if "criteria from" in line]
-    assert lines[place - 1] == "freezing the criteria …"
+    assert lines[place - 2] == "freezing the criteria …"
+    assert lines[place - 1].endswith("calls came without tokens")
     assert "; every clause of the request has a criterion; " in lines[place]
     assert lines[-1] == f"run folder: {run.folder}"
 
