@@ -111,15 +111,18 @@ class _Said(TypedDict, total=False):
     said: Annotated[list[str], operator.add]
 
 
-def fan_out(chat: Any, width: int) -> list[str]:
-    """Ask the same in `width` visits of one node at a time, then once more each, one by one."""
+def fan_out(chat: Any, width: int, *, backwards: bool = False) -> list[str]:
+    """Ask the same twice in each of `width` visits of one node at a time."""
 
-    async def ask(state: _Said) -> _Said:
+    async def ask(state: Any) -> _Said:
+        if backwards:  # the last visit asks first
+            for _ in range(50 * (width - state["visit"])):
+                await asyncio.sleep(0)
         return {"said": [str((await chat.ainvoke("the same")).content) for _ in range(2)]}
 
     graph: Any = StateGraph(_Said)
     graph.add_node("ask", ask)
-    graph.add_conditional_edges(START, lambda _: [Send("ask", {})] * width, ["ask"])
+    graph.add_conditional_edges(START, lambda _: [Send("ask", {"visit": n}) for n in range(width)])
     said: list[str] = asyncio.run(graph.compile().ainvoke({}))["said"]
     return said
 
@@ -133,8 +136,8 @@ def test_equal_unseeded_calls_of_a_fan_out_go_back_to_the_visits_that_asked_them
         said = fan_out(chat, 6)
     assert sorted(said) == sorted(f"reply {number}" for number in range(1, 13))
     assert said != sorted(said)  # they did not answer in the order in which they were asked
-    for _ in range(2):
-        assert fan_out(replay(file), 6) == said
+    for backwards in (False, True):
+        assert fan_out(replay(file), 6, backwards=backwards) == said
 
 
 async def test_equal_calls_outside_of_a_graph_are_told_apart_by_the_order_of_asking(
