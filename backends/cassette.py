@@ -1,5 +1,6 @@
 """A backend that plays back what was recorded: no model, no network, the same bytes each time."""
 
+import asyncio
 import base64
 import difflib
 import json
@@ -41,6 +42,8 @@ from quillgraph.backends.places import Place
 
 MOST_DIFF_LINES = 40
 MOST_DIFF_CHARS = 160
+GIVEN_UP_S = 1.0
+"""How long a call that the recorded run gave up waits to be given up again, seconds."""
 
 
 class Cassette:
@@ -96,16 +99,16 @@ class Cassette:
         """
         call = self._by_key.get((voice, request.sha256, place, index))
         if call is None:
-            raise self._miss(voice, request, place, index)
+            raise self._miss(voice, request, place)
         return call.outcome
 
-    def _miss(self, voice: str, request: ChatRequest, place: Place, index: int) -> CassetteMiss:
+    def _miss(self, voice: str, request: ChatRequest, place: Place) -> CassetteMiss:
         equal = [c for c in self.calls if (c.voice, c.sha256) == (voice, request.sha256)]
         here = sum(call.place == place for call in equal)
         if here:
             return CassetteMiss(
-                f"{self.path} holds this call of {place} {here} times, and it was asked for the "
-                f"{index + 1}. time; record the run anew"
+                f"{self.path} holds this call of {place} only {here} times, and now it came once "
+                "more; record the run anew"
             )
         if equal:
             return CassetteMiss(
@@ -162,6 +165,8 @@ class CassetteChat(ChatBackend):
         self._cassette = cassette or Cassette(self.path, partial=self.partial)
         self._voice = voice = self._cassette.voice(self.role)
         recorded = voice.model_dump(exclude={"kind", "name", "capabilities"})
+        if given := sorted(set(fields) & set(recorded)):
+            raise ConfigError(f"option {given[0]!r}: a cassette keeps what was recorded")
         for name, value in recorded.items():
             setattr(self, name, value)
 
@@ -189,9 +194,11 @@ class CassetteChat(ChatBackend):
             self._asked[key] += 1
         outcome = self._cassette.outcome(self._voice.name, request, place, index)
         if isinstance(outcome, Failed):
+            if outcome.error == CANCELLED:
+                # what made the run give it up, such as a failure beside it, shall happen first
+                await asyncio.sleep(GIVEN_UP_S)
             raise _raised(outcome, place)
         return outcome
-
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
         """Nothing to load: the recorded traces say which weights each reply came from."""

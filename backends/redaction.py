@@ -9,7 +9,7 @@ from pydantic import BaseModel, SecretStr
 SHORTEST = 8
 """Characters of the shortest value that is taken for a secret: shorter ones occur in any text."""
 
-_NAMES = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_NAMES = re.compile(r"(^|_|API)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _PATTERNS = (
     re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),  # user:password@ of a URL
     re.compile(r"(?<=Bearer )\S{4,}", re.IGNORECASE),
@@ -56,3 +56,11 @@ class Redaction:
         for pattern in _PATTERNS:
             text = pattern.sub(_GONE, text)
         return text
+
+    def throughout(self, value: Any) -> Any:
+        """Take them out of all texts in lists and mappings, names included."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {self.throughout(name): self.throughout(each) for name, each in value.items()}
+        return [self.throughout(each) for each in value] if isinstance(value, list) else value

@@ -142,10 +142,8 @@ class CassetteRecorder:
         outcome: Completion | Failed,
     ) -> None:
         voice, sha256, place = key
-        turns = tuple(
-            turn.model_copy(update={"content": self._redaction(turn.content)})
-            for turn in request.messages
-        )
+        # the schema may quote the messages
+        shown = self._redaction.throughout(request.model_dump(mode="json"))
         if isinstance(outcome, Completion):
             outcome = self._said(outcome)
         self._write(
@@ -154,7 +152,7 @@ class CassetteRecorder:
                 sha256=sha256,
                 place=place,
                 index=index,
-                request=request.model_copy(update={"messages": turns}),
+                request=ChatRequest.model_validate(shown),
                 outcome=outcome,
             )
         )

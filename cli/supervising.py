@@ -85,11 +85,12 @@ def say(line: str) -> None:
 async def _run(
     work: Work, engines: Engines, recorder: Recorder, watch: Watch, time: float | None
 ) -> None:
+    # a budget ends the calls in time; what is left to end then is what goes on without any
+    grace = GRACE_S if recorder.budget else 0.0
     async with AsyncExitStack() as stack:
         for chat in engines.chats:
             stack.push_async_callback(chat.aclose)
-        # the budget ends the calls in time; this ends what goes on without any
-        limit = asyncio.timeout(time and time + GRACE_S)
+        limit = asyncio.timeout(time and time + grace)
         try:
             for chat in engines.chats:
                 await chat.start()

@@ -9,8 +9,10 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
+from pydantic import PrivateAttr
 
 from quillgraph.backends import (
+    Budget,
     CassetteChat,
     CassetteEmbeddings,
     CassetteRecorder,
@@ -24,6 +26,7 @@ from quillgraph.backends import (
 from quillgraph.backends.cassette import Cassette
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import (
+    BudgetReached,
     CassetteMiss,
     ConfigError,
     ContextOverflow,
@@ -34,15 +37,23 @@ from quillgraph.backends.errors import (
 
 
 class Counting(ScriptedChat):
-    """Says how many calls it has answered; the later it is asked, the sooner it answers."""
+    """Says how many calls it has answered; of `together` calls, the last asked comes first."""
 
+    together: int = 1
     answered: int = 0
-    asked: int = 0
+    _asked: list[asyncio.Event] = PrivateAttr(default_factory=list)
+    _due: list[asyncio.Event] = PrivateAttr(default_factory=list)
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        self.asked += 1
-        await asyncio.sleep(0.05 / self.asked)
+        turn = asyncio.Event()
+        self._asked.append(turn)
+        if len(self._asked) == self.together:
+            self._due, self._asked = self._asked, []
+            self._due.pop().set()
+        await turn.wait()
         self.answered += 1
+        if self._due:
+            self._due.pop().set()
         completion = await super()._complete(request)
         return completion.model_copy(update={"text": f"{completion.text} {self.answered}"})
 
@@ -100,15 +111,18 @@ class _Said(TypedDict, total=False):
     said: Annotated[list[str], operator.add]
 
 
-def fan_out(chat: Any, width: int) -> list[str]:
-    """Ask the same in `width` visits of one node at a time, then once more each, one by one."""
+def fan_out(chat: Any, width: int, *, backwards: bool = False) -> list[str]:
+    """Ask the same twice in each of `width` visits of one node at a time."""
 
-    async def ask(state: _Said) -> _Said:
+    async def ask(state: Any) -> _Said:
+        if backwards:  # the last visit asks first
+            for _ in range(50 * (width - state["visit"])):
+                await asyncio.sleep(0)
         return {"said": [str((await chat.ainvoke("the same")).content) for _ in range(2)]}
 
     graph: Any = StateGraph(_Said)
     graph.add_node("ask", ask)
-    graph.add_conditional_edges(START, lambda _: [Send("ask", {})] * width, ["ask"])
+    graph.add_conditional_edges(START, lambda _: [Send("ask", {"visit": n}) for n in range(width)])
     said: list[str] = asyncio.run(graph.compile().ainvoke({}))["said"]
     return said
 
@@ -116,20 +130,20 @@ def fan_out(chat: Any, width: int) -> list[str]:
 def test_equal_unseeded_calls_of_a_fan_out_go_back_to_the_visits_that_asked_them(
     file: Path,
 ) -> None:
-    chat = counting()
+    chat = counting(together=6)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
         said = fan_out(chat, 6)
     assert sorted(said) == sorted(f"reply {number}" for number in range(1, 13))
     assert said != sorted(said)  # they did not answer in the order in which they were asked
-    for _ in range(2):
-        assert fan_out(replay(file), 6) == said
+    for backwards in (False, True):
+        assert fan_out(replay(file), 6, backwards=backwards) == said
 
 
 async def test_equal_calls_outside_of_a_graph_are_told_apart_by_the_order_of_asking(
     file: Path,
 ) -> None:
-    chat = counting()
+    chat = counting(together=4)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
         said = await asyncio.gather(*(chat.ainvoke("the same") for _ in range(4)))
@@ -162,7 +176,7 @@ async def test_asking_more_often_than_recorded_is_a_miss(file: Path) -> None:
     await recorded(file, "a", "a")
     chat = replay(file)
     assert [(await chat.ainvoke("a")).content for _ in range(2)] == ["reply 1", "reply 2"]
-    with pytest.raises(CassetteMiss, match=r"holds this call of no node 2 times.*for the 3\. time"):
+    with pytest.raises(CassetteMiss, match=r"holds this call of no node only 2 times, and now it"):
         await chat.ainvoke("a")
 
 
@@ -204,13 +218,62 @@ async def test_a_failure_replays_as_the_error_that_it_was(file: Path, error: Exc
 
 
 async def test_a_call_that_nobody_waited_for_has_no_reply(file: Path) -> None:
-    chat = counting()
+    chat = counting(together=2)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(chat.ainvoke("a"), 0.001)
+            await asyncio.wait_for(chat.ainvoke("a"), 0.05)
     with pytest.raises(CassetteMiss, match="did not wait for the reply to this call of no node"):
         await replay(file).ainvoke("a")
+
+
+async def test_a_call_that_time_stopped_replays_as_that(file: Path) -> None:
+    chat = counting(together=2)
+    with CassetteRecorder(file) as recorder:
+        recorder.listen(chat)
+        with pytest.raises(BudgetReached):
+            await chat.ainvoke("a", {"callbacks": [Budget(max_seconds=0.05)]})
+    with pytest.raises(BudgetReached, match=r"the 0.05 s of the run are over"):
+        await replay(file).ainvoke("a")
+
+
+def test_a_fan_out_that_failed_fails_again_in_the_same_way(file: Path) -> None:
+    def fail(request: ChatRequest) -> str:
+        raise RateLimited("m answered 429")
+
+    class Failing(ScriptedChat):
+        async def _complete(self, request: ChatRequest) -> Completion:
+            if request.messages[-1].content != "0":
+                await asyncio.Event().wait()
+            return await super()._complete(request)
+
+    chat = Failing(reply=fail)
+    with CassetteRecorder(file) as recorder:
+        recorder.listen(chat)
+        with pytest.raises(RateLimited):
+            numbered(chat)
+    assert Cassette(file).calls[-1].outcome != Cassette(file).calls[0].outcome
+    with pytest.raises(RateLimited, match="m answered 429"):
+        numbered(replay(file))
+
+
+def numbered(chat: Any) -> None:
+    """Ask 2, 1 and 0 at the same time, in this order."""
+
+    async def ask(state: Any) -> _Said:
+        return {"said": [str((await chat.ainvoke(str(state["number"]))).content)]}
+
+    graph: Any = StateGraph(_Said)
+    graph.add_node("ask", ask)
+    numbers = [2, 1, 0]
+    graph.add_conditional_edges(START, lambda _: [Send("ask", {"number": n}) for n in numbers])
+    asyncio.run(graph.compile().ainvoke({}))
+
+
+def test_options_that_were_recorded_are_no_options_of_a_replay(file: Path) -> None:
+    asyncio.run(recorded(file, "a"))
+    with pytest.raises(ConfigError, match=r"option 'temperature': a cassette keeps what was rec"):
+        connect(f"cassette:{file}?temperature=0.5")
 
 
 async def test_models_of_one_run_keep_their_parts(file: Path) -> None:

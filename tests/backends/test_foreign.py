@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -208,9 +209,12 @@ def test_a_spec_that_cannot_be_met_says_why(spec: str, told: str) -> None:
         connect(f"langchain:{spec}")
 
 
-openai = pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
+chat_openai = pytest.mark.skipif(
+    find_spec("langchain_openai") is None, reason="langchain-openai is not installed"
+)
 
 
+@chat_openai
 @pytest.mark.parametrize(
     "argument", [f"api_key={KEY}", "base_url=http://me:correct-horse@127.0.0.1/v1"]
 )
@@ -221,6 +225,7 @@ def test_a_secret_in_a_spec_is_refused_and_not_repeated(argument: str) -> None:
     assert "correct-horse" not in str(caught.value)
 
 
+@chat_openai
 def test_a_missing_key_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match=r"ChatOpenAI cannot be made: .*OPENAI_API_KEY"):
@@ -262,6 +267,7 @@ def loopback(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Loopbac
     return Loopback(httpserver)
 
 
+@chat_openai
 def test_chat_openai_answers_behind_the_seam(loopback: Loopback) -> None:
     chat, loopback.reason = loopback.chat("&temperature=0.25"), "length"
     reply = asyncio.run(chat.ainvoke("so?", seed=3, max_tokens=9))
@@ -274,6 +280,7 @@ def test_chat_openai_answers_behind_the_seam(loopback: Loopback) -> None:
     assert chat.model == "m"
 
 
+@chat_openai
 @pytest.mark.parametrize("mode", ["native", "prompt"])
 def test_chat_openai_gives_json_in_either_way(loopback: Loopback, mode: str) -> None:
     asked = loopback.chat(f"&schema_mode={mode}").with_structured_output(Colour)
@@ -283,6 +290,7 @@ def test_chat_openai_gives_json_in_either_way(loopback: Loopback, mode: str) -> 
     assert ("JSON schema" in body["messages"][0]["content"]) == (mode == "prompt")
 
 
+@chat_openai
 def test_a_reply_that_chat_openai_will_not_read_is_a_reply_error(loopback: Loopback) -> None:
     asked = loopback.chat("&schema_mode=native").with_structured_output(Colour)
     loopback.reason = "length"
@@ -290,6 +298,7 @@ def test_a_reply_that_chat_openai_will_not_read_is_a_reply_error(loopback: Loopb
         asyncio.run(asked.ainvoke("A colour?"))
 
 
+@chat_openai
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, Refused), (404, Refused), (429, RateLimited), (503, ServerFailed)]
 )
@@ -302,6 +311,7 @@ def test_what_chat_openai_raises_is_told_without_the_key(
     assert KEY not in str(caught.value)
 
 
+@chat_openai
 def test_chat_openai_with_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     spec = "langchain:langchain_openai.ChatOpenAI?model=m&base_url=http://127.0.0.1:9/v1"

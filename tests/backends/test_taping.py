@@ -86,9 +86,10 @@ def test_keys_and_passwords_never_enter_the_file(
     )
     chat = OpenAIChat(model="m", base_url=httpserver.url_for("/v1"), api_key=KEY, max_retries=0)
     asked = f"Fetch https://me:{PASSWORD}@host/x with {KEY} or {KEY[::-1]}"
+    schema = {"enum": [KEY], "title": asked}
     with CassetteRecorder(file, {"seed": 1}) as recorder:
         recorder.listen(chat)
-        said = chat.invoke(asked)
+        said = chat.invoke(asked, json_schema=schema)
         with pytest.raises(Refused):
             chat.invoke(asked)
     asyncio.run(chat.aclose())
@@ -97,7 +98,7 @@ def test_keys_and_passwords_never_enter_the_file(
         assert secret not in written
     # the request is found by what was asked, not by what is shown of it
     again = connect(f"cassette:{file}")
-    assert again.invoke(asked).content == str(said.content).replace(KEY, "***")
+    assert again.invoke(asked, json_schema=schema).content == str(said.content).replace(KEY, "***")
     with pytest.raises(Refused, match="answered 401: your key"):
         again.invoke(asked)
 
