@@ -16,6 +16,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
 
 from quillgraph.backends.errors import StorageError
+from quillgraph.backends.journal import REPLAYED
 from quillgraph.backends.traces import TokenTrace, trace_of
 
 
@@ -52,6 +53,8 @@ class CallRecord(BaseModel):
     started: float | None
     """Unix time at which the engine got the call, after waiting for a slot, seconds."""
     latency_s: float
+    replayed: bool = False
+    """Whether the reply comes from the journal of an earlier process, and was paid for there."""
 
 
 class Recorder(BaseCallbackHandler):
@@ -141,6 +144,7 @@ class Recorder(BaseCallbackHandler):
             completion_tokens=usage["output_tokens"] if usage else 0,
             started=meta.get("started"),
             latency_s=meta.get("latency_s"),
+            replayed=bool(meta.get(REPLAYED)),
         )
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

@@ -10,6 +10,9 @@ from quillgraph.backends.errors import InputError
 from quillgraph.cli.reading import read_request, read_text
 from quillgraph.graphs.starting import Graph, start_of
 
+KEPT = {".jsonl": "input.jsonl", ".json": "input.json", ".txt": "request.txt"}
+"""Under which name a run keeps what it was given, by what kind it is of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -28,9 +31,26 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a graph shall be run on."""
+
+    kind: str
+    """One of `KEPT`."""
+    text: str
+    """As it was given."""
+    entries: tuple[Entry, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether they came as a file of many."""
+        return self.kind == ".jsonl"
+
+
 def read_inputs(
     graph: Graph, request: str | None, file: Path | None, extra: Mapping[str, Any]
-) -> tuple[list[Entry], list[Unreadable]]:
+) -> Inputs:
     """Read what the graph shall run on.
 
     Args:
@@ -40,24 +60,37 @@ def read_inputs(
             anything else is the text of a request.
         extra: Parts of the state that every entry gets unless it brings its own.
 
-    Returns:
-        What can be run, and the lines that cannot.
-
     Raises:
         InputError: If there is nothing to run on.
     """
-    if file is not None and request is None and file.suffix == ".jsonl":
-        return _lines(graph, read_text(file), file, extra)
-    if file is not None and request is None and file.suffix == ".json":
-        return [Entry(1, _start(graph, read_text(file), extra))], []
-    words = None if request is None and file is None else read_request(request, file)
-    return [Entry(1, start_of(graph, {**extra, **({"request": words} if words else {})}))], []
+    if file is not None and request is None and file.suffix in KEPT:
+        return _read(graph, file.suffix, read_text(file), extra, str(file))
+    return _read(graph, ".txt", read_request(request, file), extra, "the request")
 
 
-def _lines(
-    graph: Graph, text: str, file: Path, extra: Mapping[str, Any]
-) -> tuple[list[Entry], list[Unreadable]]:
+def kept_inputs(graph: Graph, folder: Path, extra: Mapping[str, Any]) -> Inputs:
+    """Read again what a run was given, from its folder.
+
+    Raises:
+        InputError: If it is not there any more.
+    """
+    for kind, name in KEPT.items():
+        if (file := folder / name).exists():
+            return _read(graph, kind, read_text(file), extra, str(file))
+    raise InputError(f"expected {' or '.join(KEPT.values())} in {folder}, got none of them")
+
+
+def _read(graph: Graph, kind: str, text: str, extra: Mapping[str, Any], where: str) -> Inputs:
+    if kind == ".jsonl":
+        return _lines(graph, text, extra, where)
+    if kind == ".json":
+        return Inputs(kind, text, (Entry(1, _start(graph, text, extra)),))
+    return Inputs(kind, text, (Entry(1, start_of(graph, {**extra, "request": text})),))
+
+
+def _lines(graph: Graph, text: str, extra: Mapping[str, Any], where: str) -> Inputs:
     entries, unreadable = [], []
+    # not splitlines(): JSON may hold line separators other than \n
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -67,17 +100,18 @@ def _lines(
             unreadable.append(Unreadable(number, str(error)))
     if not entries:
         why = f"; line {unreadable[0].number}: {unreadable[0].reason}" if unreadable else ""
-        raise InputError(f"expected a JSON object a line in {file}, got none that can be run{why}")
-    return entries, unreadable
+        raise InputError(f"expected a request a line in {where}, got none that can be run{why}")
+    return Inputs(".jsonl", text, tuple(entries), tuple(unreadable))
 
 
 def _start(graph: Graph, text: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    shown = " ".join(text.split())[:60]
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"expected JSON, got {text.strip()[:60]!r}: {error}") from error
+        raise InputError(f"expected JSON, got {shown!r}: {error}") from error
     if isinstance(data, str):
         data = {"request": data}
     if not isinstance(data, dict):
-        raise InputError(f"expected a JSON object or a request in quotes, got {text.strip()[:60]!r}")
+        raise InputError(f"expected a JSON object or a request in quotes, got {shown!r}")
     return start_of(graph, {**extra, **data})

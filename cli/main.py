@@ -13,6 +13,7 @@ from quillgraph.cli import options
 from quillgraph.cli.memory_app import memory_app
 from quillgraph.cli.models_app import models_app
 from quillgraph.cli.reporting import reporting
+from quillgraph.cli.run_app import run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -194,6 +195,9 @@ def judge(
             timeout=timeout,
         )
         run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
+
+
+app.command(epilog=EXIT_STATUSES)(run)
 
 
 @app.command()

@@ -68,7 +68,7 @@ def run(
     os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
     with reporting(debug=debug):
         from quillgraph.backends.errors import ConfigError
-        from quillgraph.cli.running import Wanted, resume_run, run_graph_on
+        from quillgraph.cli.run import Wanted, begin_run, resume_run
         from quillgraph.cli.settings import load_settings, parse_roles
 
         limits = {
@@ -90,10 +90,10 @@ def run(
         }
         wanted = Wanted(graph, request, input_file, criteria_file)
         if resume is not None:
-            resume_run(resume, wanted, given, limits, config=config, as_json=as_json)
+            resume_run(resume, wanted, {**given, "config": config}, limits, as_json=as_json)
             return
         if graph is None:
             raise ConfigError(
                 "expected a GRAPH or --resume RUN_DIR, got neither; `quillgraph graphs` lists them"
             )
-        run_graph_on(wanted, load_settings(config, **given, **limits), as_json=as_json)
+        begin_run(wanted, load_settings(config, **given, **limits), as_json=as_json)

@@ -3,13 +3,15 @@
 import json
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import filelock
 from pydantic import BaseModel
 
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
@@ -107,6 +109,23 @@ class RunFolder:
     def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
         """Write values as JSON lines."""
         self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from going on with the run that this one is at.
+
+    Raises:
+        ConfigError: If one is at it.
+    """
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except filelock.Timeout as error:
+        raise ConfigError(
+            f"another process is at the run in {folder}; wait for it, or stop it first"
+        ) from error
 
 
 def _cut(log: Path) -> None:

@@ -1,32 +1,34 @@
-"""`quillgraph run`: any graph on a request, a state or a file of them, and on again after a stop."""
+"""The work of `quillgraph run`: entries side by side, each kept as soon as it is done."""
 
 import asyncio
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quillgraph.agents.domain import CriteriaSet
+from pydantic_core import to_jsonable_python
+
 from quillgraph.backends import Budget, Recorder
-from quillgraph.backends.errors import BudgetReached, ConfigError, InputError, QuillError
+from quillgraph.backends.errors import BudgetReached, StorageError
+from quillgraph.backends.journal import REPLAYED
 from quillgraph.cli.display import counted
-from quillgraph.cli.engines import Engines, connected, with_backend
-from quillgraph.cli.inputs import Entry, Unreadable, read_inputs
-from quillgraph.cli.progress import Watch, plain_console
+from quillgraph.cli.engines import Engines
+from quillgraph.cli.inputs import Entry, Inputs
+from quillgraph.cli.progress import Watch
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
-from quillgraph.cli.supervising import supervise
-from quillgraph.graphs import registry
-from quillgraph.graphs.casting import Ensemble, cast, roles_of
-from quillgraph.graphs.durable import Durable, compiled, durable
+from quillgraph.graphs.durable import Durable, durable
+from quillgraph.graphs.ensemble import Ensemble, context_for
 from quillgraph.graphs.starting import Graph, builder_of
 
 AT_ONCE = 16
 """Entries that are run side by side; how many calls an engine takes at a time is its own matter."""
 
-INPUT, EPISODES, FAILURES = "input.jsonl", "episodes.jsonl", "failures.jsonl"
+EPISODES, FAILURES, CALLS = "episodes.jsonl", "failures.jsonl", "calls.jsonl"
+
+MEASURES = {"drafts", "draft_tokens", "rounds", "text_tokens", "samples"}
+"""Settings that a graph's context may ask for by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +45,58 @@ class Running:
     """The work of running a graph on all that is given."""
 
     graph: Graph
-    entries: list[Entry]
+    inputs: Inputs
     settings: Settings
-    folder: RunFolder
+    folder: Path
     budget: Budget
-    episodes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    episodes: dict[int, Any] = field(default_factory=dict)
     """By the number of the entry; those of earlier processes among them."""
     failures: list[Failure] = field(default_factory=list)
 
     @property
     def stages(self) -> Mapping[str, str]:
         """A graph of which nothing is known has one."""
-        return {"start": "starting the model", "run": f"running {counted(len(self.entries), 'request')}"}
+        number = counted(len(self.inputs.entries), "request")
+        return {"start": "starting the model", "run": f"running {number}"}
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
-        """Run what has no episode yet, so many at once; one that fails does not stop the others."""
+        """Run what has no episode yet, so many at once; one that fails does not stop the others.
+
+        Raises:
+            BudgetReached: After what is in flight has come to its end.
+        """
         ensemble = Ensemble(
             model=engines.common,
             embeddings=engines.embeddings,
             roles=engines.roles,
             seed=self.settings.seed,
             budget=self.budget,
-            measures=self.settings.model_dump(
-                include={"drafts", "draft_tokens", "rounds", "text_tokens", "samples"}
-            ),
+            measures=self.settings.model_dump(include=MEASURES),
         )
-        context = cast(builder_of(self.graph).context_schema, ensemble)
-        waiting = iter([entry for entry in self.entries if entry.number not in self.episodes])
-        with durable(self.graph, self.folder.path) as kept:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(AT_ONCE):
-                    group.create_task(self._work(waiting, kept, context, recorder))
+        context = context_for(builder_of(self.graph).context_schema, ensemble)
+        waiting = iter([each for each in self.inputs.entries if each.number not in self.episodes])
+        with durable(self.graph, self.folder) as kept:
+            workers = [self._work(waiting, kept, context, recorder) for _ in range(AT_ONCE)]
+            await asyncio.gather(*workers)
         watch.finished("run")
+        errors = [each.error for each in self.failures if each.error]
+        for error in errors:
+            if isinstance(error, BudgetReached) or not self.episodes:
+                raise error
 
-    async def _work(self, waiting: Any, kept: Durable, context: Any, recorder: Recorder) -> None:
+    async def _work(
+        self, waiting: Iterator[Entry], kept: Durable, context: Any, recorder: Recorder
+    ) -> None:
         for entry in waiting:
             try:
                 done = await self._one(entry, kept, context, recorder)
             except Exception as error:
-                self.failures.append(Failure(entry.number, f"{type(error).__name__}: {error}", error))
+                told = f"{type(error).__name__}: {error}"
+                self.failures.append(Failure(entry.number, told, error))
                 if isinstance(error, BudgetReached):
                     return
             else:
-                self._keep(entry, done)
+                self._add(entry.number, done)
                 kept.forget(str(entry.number))
 
     async def _one(self, entry: Entry, kept: Durable, context: Any, recorder: Recorder) -> Any:
@@ -97,40 +108,47 @@ class Running:
             durability="sync",
         )
 
-    def _keep(self, entry: Entry, output: Any) -> None:
-        from pydantic_core import to_jsonable_python
-
-        self.episodes[entry.number] = {"number": entry.number, "output": to_jsonable_python(output)}
-        with (self.folder.path / EPISODES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self.episodes[entry.number], ensure_ascii=False) + "\n")
+    def _add(self, number: int, output: Any) -> None:
+        self.episodes[number] = to_jsonable_python(output, fallback=repr)
+        line = json.dumps({"number": number, "output": self.episodes[number]}, ensure_ascii=False)
+        try:
+            with (self.folder / EPISODES).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise StorageError(f"cannot write {self.folder / EPISODES}: {error.strerror}") from error
 
     def keep(self, folder: RunFolder) -> None:
         """Write what failed; episodes are written as they are finished."""
-        folder.write_text(
-            FAILURES,
-            "".join(
-                json.dumps({"number": each.number, "reason": each.reason}, ensure_ascii=False) + "\n"
-                for each in sorted(self.failures, key=lambda each: each.number)
-            ),
+        for each in self.inputs.unreadable:
+            self.failures.append(Failure(each.number, each.reason))
+        lines = (
+            json.dumps({"number": each.number, "reason": each.reason}, ensure_ascii=False) + "\n"
+            for each in sorted(self.failures, key=lambda each: each.number)
         )
+        folder.write_text(FAILURES, "".join(lines))
 
     def reached(self) -> str:
         """Say how many are done."""
-        return f"reached: {len(self.episodes)} of {counted(len(self.entries), 'request')}"
+        number = counted(len(self.inputs.entries), "request")
+        return f"reached: {len(self.episodes)} of {number}"
 
 
-def run_run(spec: str, request: str | None, file: Path | None, criteria: CriteriaSet | None, settings: Settings, *, as_json: bool) -> None:
-    graph = registry.build(spec)
-    compiled(graph)
-    said = plain_console(sys.stderr)
-    extra = {"criteria_set": criteria} if criteria else {}
-    entries, unreadable = read_inputs(graph, request, file, extra)
-    settings = with_backend(settings, said)
-    engines = connected(settings, roles_of(builder_of(graph).context_schema), said)
-    folder = RunFolder(settings.out, spec, settings.model_dump(mode="json"))
-    folder.note(graph=spec)
-    budget = Budget(settings.max_calls, settings.max_tokens_total)
-    work = Running(graph, entries, settings, folder, budget)
-    work.failures += [Failure(each.number, each.reason) for each in unreadable]
-    supervise(work, engines, folder, timeout=settings.timeout)
-    sys.stdout.write(json.dumps(list(work.episodes.values()), ensure_ascii=False)[:3000] + "\n")
+def kept_episodes(folder: Path) -> dict[int, Any]:
+    """The episodes that a run has already, by number."""
+    if not (file := folder / EPISODES).exists():
+        return {}
+    lines = file.read_text(encoding="utf-8").split("\n")
+    return {each["number"]: each["output"] for each in map(json.loads, filter(None, lines))}
+
+
+def spent(folder: Path) -> tuple[int, int]:
+    """Calls and tokens that a run has paid for already."""
+    if not (file := folder / CALLS).exists():
+        return 0, 0
+    calls = tokens = 0
+    with file.open(encoding="utf-8") as lines:
+        for record in map(json.loads, lines):
+            if not record.get(REPLAYED):
+                calls += 1
+                tokens += record["prompt_tokens"] + record["completion_tokens"]
+    return calls, tokens

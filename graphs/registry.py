@@ -70,6 +70,12 @@ def build(name: str) -> Graph:
     return _made(getattr(module, attribute), name)
 
 
+def lasting(name: str) -> str:
+    """A graph's name as it can be kept: the place of a file does not depend on where one stands."""
+    place, colon, attribute = name.rpartition(":")
+    return f"{Path(place).resolve()}{colon}{attribute}" if place.endswith(".py") else name
+
+
 def _made(found: Any, name: str) -> Graph:
     if not isinstance(found, StateGraph | CompiledStateGraph) and callable(found):
         try:

@@ -37,12 +37,14 @@ def start_of(graph: Graph, data: Mapping[str, Any]) -> dict[str, Any]:
     """
     takes = keys_of(graph)
     given = dict(data)
-    if REQUEST in given and REQUEST not in takes and takes.get(TASK) is WritingTask:
+    in_words = REQUEST not in takes and takes.get(TASK) is WritingTask
+    if in_words and REQUEST in given:
         if TASK in given:
             raise InputError("expected a request or a task, got both; leave one of them out")
         given[TASK] = _task(given.pop(REQUEST))
     if unknown := sorted(set(given) - set(takes)):
-        raise InputError(f"the graph takes no {unknown[0]!r}: {nearest(unknown[0], takes)}")
+        names = [*takes, REQUEST] if in_words else takes
+        raise InputError(f"the graph takes no {unknown[0]!r}: {nearest(unknown[0], names)}")
     if not given:
         raise InputError(f"expected input for the graph, got none; it takes {', '.join(takes)}")
     return {name: _value(name, takes[name], value) for name, value in given.items()}

@@ -55,7 +55,7 @@ def roles_of(schema: Any) -> tuple[str, ...]:
     )
 
 
-def cast(schema: Any, ensemble: Ensemble) -> Any:
+def context_for(schema: Any, ensemble: Ensemble) -> Any:
     """Make the context that a graph declares.
 
     A class that says how it is made, by a class method `of` like those of `Study` and

@@ -1,0 +1,137 @@
+"""`quillgraph run`: begin a run, or take one up again, and show what came of it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from quillgraph.backends import Budget
+from quillgraph.backends.errors import ConfigError, InputError, QuillError
+from quillgraph.cli.display import counted
+from quillgraph.cli.engines import connected, with_backend
+from quillgraph.cli.inputs import KEPT, Inputs, kept_inputs, read_inputs
+from quillgraph.cli.progress import plain_console
+from quillgraph.cli.reading import read_criteria
+from quillgraph.cli.run_folder import RunFolder, alone_in
+from quillgraph.cli.running import FAILURES, Running, kept_episodes, spent
+from quillgraph.cli.settings import Settings, load_settings
+from quillgraph.cli.supervising import supervise
+from quillgraph.graphs import registry
+from quillgraph.graphs.ensemble import roles_of
+from quillgraph.graphs.durable import compiled
+from quillgraph.graphs.starting import Graph, builder_of
+
+DRAWING, CRITERIA = "graph.mmd", "criteria.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line says is to be run, and on what."""
+
+    graph: str | None
+    request: str | None
+    file: Path | None
+    criteria: Path | None
+
+
+def begin_run(wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
+    """Run a graph in a new folder.
+
+    Raises:
+        QuillError: After what was finished has been written to the run folder.
+    """
+    assert wanted.graph is not None
+    graph = registry.build(wanted.graph)
+    drawn, said = _drawn(graph), plain_console(sys.stderr)
+    criteria = read_criteria(wanted.criteria) if wanted.criteria else None
+    inputs = read_inputs(
+        graph, wanted.request, wanted.file, {"criteria_set": criteria} if criteria else {}
+    )
+    settings = with_backend(settings, said)
+    folder = RunFolder(settings.out, wanted.graph, settings.model_dump(mode="json"))
+    folder.note(graph=registry.lasting(wanted.graph))
+    folder.write_text(KEPT[inputs.kind], inputs.text)
+    folder.write_text(DRAWING, drawn)
+    if criteria:
+        folder.write_json(CRITERIA, criteria)
+    _run(graph, inputs, settings, folder, as_json=as_json)
+
+
+def resume_run(
+    path: Path, wanted: Wanted, given: Mapping[str, Any], limits: Mapping[str, Any], *, as_json: bool
+) -> None:
+    """Go on with a run: what has an episode stays, the rest goes on from where it was.
+
+    Args:
+        path: The run's folder.
+        wanted: Must be empty: a run goes on with the graph and the input that it began with.
+        given: Settings from the command line; none may be given, for the same reason.
+        limits: Budgets and time that may be given anew.
+        as_json: Show the result for machines.
+
+    Raises:
+        ConfigError: If something is given that the run has begun without, or the graph is
+            another one now.
+        QuillError: After what was finished has been written to the run folder.
+    """
+    begun_with = {**asdict(wanted), **given}
+    if other := sorted(name for name, value in begun_with.items() if value):
+        raise ConfigError(
+            f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
+            "was begun"
+        )
+    folder = RunFolder.reopened(path)
+    if not (spec := folder.facts.get("graph")):
+        raise InputError(f"expected a run of `quillgraph run` in {path}, got one of another command")
+    kept = {**folder.facts["settings"], **{k: v for k, v in limits.items() if v is not None}}
+    settings = load_settings(None, **{**kept, "out": None})
+    graph = registry.build(spec)
+    if _drawn(graph) != (path / DRAWING).read_text(encoding="utf-8"):
+        raise ConfigError(f"graph {spec} has changed since the run in {path} began; start a new one")
+    extra = {"criteria_set": read_criteria(path / CRITERIA)} if (path / CRITERIA).exists() else {}
+    _run(graph, kept_inputs(graph, path, extra), settings, folder, as_json=as_json)
+
+
+def _run(
+    graph: Graph, inputs: Inputs, settings: Settings, folder: RunFolder, *, as_json: bool
+) -> None:
+    said = plain_console(sys.stderr)
+    budget = Budget(settings.max_calls, settings.max_tokens_total)
+    budget.calls, budget.tokens = spent(folder.path)
+    done = kept_episodes(folder.path)
+    work = Running(graph, inputs, settings, folder.path, budget, done)
+    with alone_in(folder.path):
+        engines = connected(settings, roles_of(builder_of(graph).context_schema), said)
+        try:
+            supervise(work, engines, folder, timeout=settings.timeout)
+        finally:
+            _show(work, folder, as_json=as_json)
+            said.print(f"run folder: {folder.path}", style="dim")
+    if work.failures:
+        first, many = work.failures[0], counted(len(work.failures), "request")
+        raise QuillError(
+            f"{many} gave no episode; the first is line {first.number}: {first.reason} "
+            f"(all of them: {folder.path / FAILURES})"
+        )
+
+
+def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
+    numbers = sorted(work.episodes)
+    if as_json:
+        shown = {
+            "run": str(folder.path),
+            "episodes": [{"number": n, "output": work.episodes[n]} for n in numbers],
+            "failures": [{"number": f.number, "reason": f.reason} for f in work.failures],
+        }
+        sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+        return
+    for number in numbers:
+        Console().print(f"{number}: {str(work.episodes[number])[:200]}", markup=False)
+
+
+def _drawn(graph: Graph) -> str:
+    return compiled(graph).get_graph(xray=1).draw_mermaid()
