@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,9 @@ class CallRecord(BaseModel):
     node: str
     visit: int
     """How many supersteps have run this node before, in this run."""
+    step: int | None = None
+    """Superstep of the innermost graph, from 1 (from 0 under a checkpointer that resumes); None
+    outside of a graph."""
     call: int
     """Running number of the call in the run."""
     role: str | None
@@ -65,16 +69,19 @@ class Recorder(BaseCallbackHandler):
     counters. Use it as a context manager.
 
     Args:
-        path: The file to append to; None keeps the counters only.
+        path: The file to append to; None for no file.
         run: Name of the run, repeated in each record.
+        sink: Is handed each record as its call ends, such as a list's `append`.
     """
 
     raise_error = True
     run_inline = True
 
-    def __init__(self, path: Path | None, run: str) -> None:
+    def __init__(
+        self, path: Path | None, run: str, sink: Callable[[CallRecord], object] | None = None
+    ) -> None:
         super().__init__()
-        self.run = run
+        self.run, self._sink = run, sink
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._open: dict[UUID, dict[str, Any]] = {}
@@ -163,7 +170,8 @@ class Recorder(BaseCallbackHandler):
         steps = self._steps[graph]
         if (visit := f"{parent}#{step}") not in steps:
             steps.append(visit)
-        return {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+        at = metadata.get("langgraph_step")
+        return {"graph": graph, "node": path[-1], "visit": steps.index(visit), "step": at}
 
     def _write(self, run_id: UUID, **outcome: Any) -> None:
         with self._lock:
@@ -181,6 +189,8 @@ class Recorder(BaseCallbackHandler):
             self.completion_tokens += record.completion_tokens
             if self._file:
                 self._append(record)
+            if self._sink:
+                self._sink(record)
 
     def _append(self, record: CallRecord) -> None:
         assert self._file is not None
