@@ -13,14 +13,14 @@ from typing import Any, Self
 
 from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache, set_llm_cache
-from langchain_core.messages import AIMessage, BaseMessage, message_to_dict, messages_from_dict
+from langchain_core.messages import message_to_dict, messages_from_dict
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables.config import ensure_config
 
 from quillgraph.backends.errors import StorageError
 
-REPLAYED = "replayed"
-"""Marks, in a message's response metadata, a reply that comes from the journal."""
+JOURNAL, REPLAYED = "journal", "replayed"
+"""In a message's response metadata: the id of a reply in the journal, and that it came from it."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -96,15 +96,21 @@ class Journal(BaseCache):
             if row is None:
                 return None
             self._asked[key] += 1
-        return [ChatGeneration(message=_marked(each)) for each in _read(row[0])]
+        messages = messages_from_dict(json.loads(row[0]))
+        for message in messages:
+            message.response_metadata[REPLAYED] = True
+        return [ChatGeneration(message=message) for message in messages]
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Keep the reply of a call that has just finished."""
         messages = [each.message for each in return_val if isinstance(each, ChatGeneration)]
         if (key := _key(prompt, llm_string)) is None or not messages:
             return
-        kept = json.dumps([message_to_dict(each) for each in messages], default=str)
         with self._lock, _told(self.path):
+            for message in messages:
+                # the recorder reads it off the reply that is on its way to the graph
+                message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._asked[key]}"
+            kept = json.dumps([message_to_dict(each) for each in messages], default=str)
             self._file.execute(
                 "INSERT INTO replies VALUES (?, ?, ?, ?, ?)", (*key, self._asked[key], kept)
             )
@@ -134,16 +140,6 @@ def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
         return None
     asked = hashlib.sha256(f"{prompt}\x00{llm_string}".encode()).hexdigest()
     return str(thread), str(namespace), asked
-
-
-def _read(kept: str) -> list[BaseMessage]:
-    return messages_from_dict(json.loads(kept))
-
-
-def _marked(message: BaseMessage) -> BaseMessage:
-    assert isinstance(message, AIMessage)
-    metadata = {**message.response_metadata, REPLAYED: True}
-    return message.model_copy(update={"response_metadata": metadata})
 
 
 @contextmanager

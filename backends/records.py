@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
 
 from quillgraph.backends.errors import StorageError
-from quillgraph.backends.journal import REPLAYED
+from quillgraph.backends.journal import JOURNAL, REPLAYED
 from quillgraph.backends.traces import TokenTrace, trace_of
 
 
@@ -57,8 +57,12 @@ class CallRecord(BaseModel):
     started: float | None
     """Unix time at which the engine got the call, after waiting for a slot, seconds."""
     latency_s: float
+    namespace: str | None = None
+    """LangGraph's name of the task that made the call; the same again after a resume."""
+    journal: str | None = None
+    """Id of the reply in the journal of a durable run; None where none is kept."""
     replayed: bool = False
-    """Whether the reply comes from the journal of an earlier process, and was paid for there."""
+    """Whether the reply comes from that journal, and was paid for before."""
 
 
 class Recorder(BaseCallbackHandler):
@@ -72,13 +76,18 @@ class Recorder(BaseCallbackHandler):
         path: The file to append to; None for no file.
         run: Name of the run, repeated in each record.
         sink: Is handed each record as its call ends, such as a list's `append`.
+        earlier: What another process has recorded of the same run; visits and numbers go on.
     """
 
     raise_error = True
     run_inline = True
 
     def __init__(
-        self, path: Path | None, run: str, sink: Callable[[CallRecord], object] | None = None
+        self,
+        path: Path | None,
+        run: str,
+        sink: Callable[[CallRecord], object] | None = None,
+        earlier: Sequence[CallRecord] = (),
     ) -> None:
         super().__init__()
         self.run, self._sink = run, sink
@@ -87,6 +96,9 @@ class Recorder(BaseCallbackHandler):
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
+        for record in earlier:
+            self._place(record.namespace, record.step)
+            self.calls = max(self.calls, record.call + 1)
         self._path = path
         try:
             self._file = path.open("a", encoding="utf-8") if path else None
@@ -124,7 +136,7 @@ class Recorder(BaseCallbackHandler):
         with self._lock:
             self._open[run_id] = {
                 "run": self.run,
-                **self._place(place),
+                **self._place(place.get("langgraph_checkpoint_ns"), place.get("langgraph_step")),
                 "call": self.calls,
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
@@ -151,6 +163,7 @@ class Recorder(BaseCallbackHandler):
             completion_tokens=usage["output_tokens"] if usage else 0,
             started=meta.get("started"),
             latency_s=meta.get("latency_s"),
+            journal=meta.get(JOURNAL),
             replayed=bool(meta.get(REPLAYED)),
         )
 
@@ -159,19 +172,23 @@ class Recorder(BaseCallbackHandler):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
-    def _place(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        path = [
-            part.split(":")[0]
-            for part in str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
-        ]
-        graph, step = "/".join(path), str(metadata.get("langgraph_step", ""))
+    def add(self, record: CallRecord) -> None:
+        """Count and write a call that another recorder has heard."""
+        with self._lock:
+            self.calls += not record.replayed
+            self.failed += record.error is not None
+            self._keep(record)
+
+    def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
+        path = [part.split(":")[0] for part in (namespace or "").split("|")]
+        graph = "/".join(path)
         # a subgraph's steps start again at 1 on each visit, so the parent's task tells them apart
-        parent = str(metadata.get("langgraph_checkpoint_ns", "")).rpartition("|")[0]
+        parent = (namespace or "").rpartition("|")[0]
         steps = self._steps[graph]
         if (visit := f"{parent}#{step}") not in steps:
             steps.append(visit)
-        at = metadata.get("langgraph_step")
-        return {"graph": graph, "node": path[-1], "visit": steps.index(visit), "step": at}
+        place = {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+        return {**place, "step": step, "namespace": namespace}
 
     def _write(self, run_id: UUID, **outcome: Any) -> None:
         with self._lock:
@@ -183,14 +200,17 @@ class Recorder(BaseCallbackHandler):
             }  # fmt: skip
             if outcome.get("latency_s") is None:
                 outcome["latency_s"] = time.time() - begun["requested"]
-            record = CallRecord(**{**empty, **begun, **outcome})
+            self._keep(CallRecord(**{**empty, **begun, **outcome}))
+
+    def _keep(self, record: CallRecord) -> None:
+        if not record.replayed:
             self.prompt_tokens += record.prompt_tokens
             self.cached_tokens += record.cached_tokens or 0
             self.completion_tokens += record.completion_tokens
-            if self._file:
-                self._append(record)
-            if self._sink:
-                self._sink(record)
+        if self._file:
+            self._append(record)
+        if self._sink:
+            self._sink(record)
 
     def _append(self, record: CallRecord) -> None:
         assert self._file is not None

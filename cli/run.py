@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from quillgraph.cli.inputs import KEPT, Inputs, kept_inputs, read_inputs
 from quillgraph.cli.progress import plain_console
 from quillgraph.cli.reading import read_criteria
 from quillgraph.cli.run_folder import RunFolder, alone_in
-from quillgraph.cli.running import FAILURES, Running, kept_episodes, spent
+from quillgraph.cli.running import FAILURES, Running, kept_calls, kept_episodes
 from quillgraph.cli.settings import Settings, load_settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import registry
@@ -101,9 +102,13 @@ def _run(
 ) -> None:
     said = plain_console(sys.stderr)
     budget = Budget(settings.max_calls, settings.max_tokens_total)
-    budget.calls, budget.tokens = spent(folder.path)
-    done = kept_episodes(folder.path)
-    work = Running(graph, inputs, settings, folder.path, budget, done)
+    episodes, earlier = kept_episodes(folder.path), defaultdict(list)
+    for call in kept_calls(folder.path):
+        if not call.replayed:
+            budget.calls += 1
+            budget.tokens += call.prompt_tokens + call.completion_tokens
+        earlier[call.run].append(call)
+    work = Running(graph, inputs, settings, folder.path, budget, episodes, earlier)
     with alone_in(folder.path):
         engines = connected(settings, roles_of(builder_of(graph).context_schema), said)
         try:
@@ -124,7 +129,7 @@ def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
     if as_json:
         shown = {
             "run": str(folder.path),
-            "episodes": [{"number": n, "output": work.episodes[n]} for n in numbers],
+            "episodes": [work.episodes[n].model_dump(mode="json") for n in numbers],
             "failures": [{"number": f.number, "reason": f.reason} for f in work.failures],
         }
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")

@@ -9,17 +9,18 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from quillgraph.backends import Budget, Recorder
+from quillgraph.backends import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.errors import BudgetReached, StorageError
-from quillgraph.backends.journal import REPLAYED
 from quillgraph.cli.display import counted
 from quillgraph.cli.engines import Engines
 from quillgraph.cli.inputs import Entry, Inputs
 from quillgraph.cli.progress import Watch
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
-from quillgraph.graphs.durable import Durable, durable
+from quillgraph.graphs.durable import Durable, durable, paid
 from quillgraph.graphs.ensemble import Ensemble, context_for
+from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.running import run_graph
 from quillgraph.graphs.starting import Graph, builder_of
 
 AT_ONCE = 16
@@ -49,8 +50,10 @@ class Running:
     settings: Settings
     folder: Path
     budget: Budget
-    episodes: dict[int, Any] = field(default_factory=dict)
+    episodes: dict[int, Episode]
     """By the number of the entry; those of earlier processes among them."""
+    earlier: dict[str, list[CallRecord]]
+    """Calls of earlier processes for entries that have no episode yet, by number."""
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -99,21 +102,27 @@ class Running:
                 self._add(entry.number, done)
                 kept.forget(str(entry.number))
 
-    async def _one(self, entry: Entry, kept: Durable, context: Any, recorder: Recorder) -> Any:
-        thread = str(entry.number)
-        return await kept.graph.ainvoke(
-            await kept.begin(thread, entry.start),
-            {"callbacks": [recorder], "configurable": {"thread_id": thread}},
-            context=context,
-            durability="sync",
-        )
+    async def _one(self, entry: Entry, kept: Durable, context: Any, recorder: Recorder) -> Episode:
+        name = str(entry.number)
+        calls = list(self.earlier.get(name, ()))
+        start = dict(entry.start)
+        task = start.pop("task", None) or json.dumps(to_jsonable_python(start, fallback=repr))
 
-    def _add(self, number: int, output: Any) -> None:
-        self.episodes[number] = to_jsonable_python(output, fallback=repr)
-        line = json.dumps({"number": number, "output": self.episodes[number]}, ensure_ascii=False)
+        def heard(call: CallRecord) -> None:
+            calls.append(call)
+            recorder.add(call)
+
+        with Recorder(None, name, heard, tuple(calls)) as own:
+            episode = await run_graph(
+                kept.thread(name, [own]), task, start=start, context=context, episode_id=name
+            )
+        return episode.model_copy(update={"calls": paid(calls)})
+
+    def _add(self, number: int, episode: Episode) -> None:
+        self.episodes[number] = episode
         try:
             with (self.folder / EPISODES).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+                file.write(episode.model_dump_json() + "\n")
         except OSError as error:
             raise StorageError(f"cannot write {self.folder / EPISODES}: {error.strerror}") from error
 
@@ -133,22 +142,17 @@ class Running:
         return f"reached: {len(self.episodes)} of {number}"
 
 
-def kept_episodes(folder: Path) -> dict[int, Any]:
+def kept_episodes(folder: Path) -> dict[int, Episode]:
     """The episodes that a run has already, by number."""
-    if not (file := folder / EPISODES).exists():
-        return {}
-    lines = file.read_text(encoding="utf-8").split("\n")
-    return {each["number"]: each["output"] for each in map(json.loads, filter(None, lines))}
+    found = (Episode.model_validate_json(line) for line in _lines(folder / EPISODES))
+    return {int(each.id or 0): each for each in found}
 
 
-def spent(folder: Path) -> tuple[int, int]:
-    """Calls and tokens that a run has paid for already."""
-    if not (file := folder / CALLS).exists():
-        return 0, 0
-    calls = tokens = 0
-    with file.open(encoding="utf-8") as lines:
-        for record in map(json.loads, lines):
-            if not record.get(REPLAYED):
-                calls += 1
-                tokens += record["prompt_tokens"] + record["completion_tokens"]
-    return calls, tokens
+def kept_calls(folder: Path) -> list[CallRecord]:
+    """The calls that a run has recorded already."""
+    return read_records(folder / CALLS) if (folder / CALLS).exists() else []
+
+
+def _lines(file: Path) -> list[str]:
+    # not splitlines(): a text may hold line separators other than \n
+    return file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []

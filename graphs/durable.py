@@ -1,23 +1,49 @@
 """A graph made durable: what it has done is on disk, and a run of it can be taken up again."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.journal import Journal
+from quillgraph.backends.records import CallRecord
 from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.starting import Graph
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 CHECKPOINTS, JOURNAL = "checkpoints.sqlite", "journal.sqlite"
+
+
+class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph on a thread that begins with its input, or goes on if it has begun.
+
+    Tasks that were cut short run again, and are answered from the journal as far as their calls
+    had finished. Make it with `Durable.thread`.
+    """
+
+    _journal: Journal
+    _thread: str
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> AsyncIterator[Any]:
+        """Stream the run; each step is on disk before the next one begins."""
+        saver = self.checkpointer
+        assert isinstance(saver, Checkpoints)
+        begun = saver.get_tuple({"configurable": {"thread_id": self._thread}})
+        self._journal.rewind(self._thread)
+        given = input if begun is None or isinstance(input, Command) else None
+        async for part in super().astream(given, config, **{**options, "durability": "sync"}):
+            yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +54,25 @@ class Durable:
     checkpoints: Checkpoints
     journal: Journal
 
-    async def begin(self, thread: str, start: Any) -> Any:
-        """Say with what to invoke the graph on a thread: `start` at first, None to go on.
+    def thread(self, name: str, callbacks: Sequence[Any] = ()) -> Resuming:
+        """The graph as one run of it: begun with its input at first, gone on with later."""
+        run = copy.copy(self.graph)
+        run.__class__ = Resuming
+        assert isinstance(run, Resuming)
+        run.checkpointer, run._journal, run._thread = self.checkpoints, self.journal, name
+        place = RunnableConfig(configurable={"thread_id": name}, callbacks=list(callbacks))
+        run.config = merge_configs(self.graph.config, place)
+        return run
 
-        Its tasks that were cut short run again, and are answered from the journal as far as
-        their calls had finished.
-        """
-        self.journal.rewind(thread)
-        config: RunnableConfig = {"configurable": {"thread_id": thread}}
-        begun = await self.checkpoints.aget_tuple(config)
-        return start if begun is None else None
-
-    def forget(self, thread: str) -> None:
+    def forget(self, name: str) -> None:
         """Drop what is kept of a thread whose result is kept elsewhere."""
-        self.checkpoints.delete_thread(thread)
-        self.journal.forget(thread)
+        self.checkpoints.delete_thread(name)
+        self.journal.forget(name)
 
 
 @contextmanager
 def durable(graph: Graph, folder: Path) -> Iterator[Durable]:
     """Keep checkpoints and journal of a graph in a folder.
-
-    Invoke it with `durability="sync"`, so that each step is on disk before the next one begins.
 
     Raises:
         ConfigError: If the graph cannot be compiled.
@@ -57,9 +80,7 @@ def durable(graph: Graph, folder: Path) -> Iterator[Durable]:
     """
     plain = compiled(graph)
     with Checkpoints.open(folder / CHECKPOINTS) as saver, Journal(folder / JOURNAL) as journal:
-        kept = copy.copy(plain)
-        kept.checkpointer = saver
-        yield Durable(kept, saver, journal)
+        yield Durable(plain, saver, journal)
 
 
 def compiled(graph: Graph) -> Compiled:
@@ -74,3 +95,16 @@ def compiled(graph: Graph) -> Compiled:
         return graph.compile()
     except ValueError as error:
         raise ConfigError(f"the graph cannot be compiled: {error}") from error
+
+
+def paid(calls: Sequence[CallRecord]) -> tuple[CallRecord, ...]:
+    """Each call of a run once, in order: what was replayed stands where it was first made.
+
+    Args:
+        calls: Records of all processes that had a part in the run.
+    """
+    once: dict[tuple[Any, ...], CallRecord] = {}
+    for call in calls:
+        key = (call.namespace, call.journal) if call.journal else (call.call, id(call))
+        once.setdefault(key, call)
+    return tuple(sorted(once.values(), key=lambda call: call.call))
