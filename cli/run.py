@@ -18,12 +18,12 @@ from quillgraph.cli.inputs import KEPT, Inputs, kept_inputs, read_inputs
 from quillgraph.cli.progress import plain_console
 from quillgraph.cli.reading import read_criteria
 from quillgraph.cli.run_folder import RunFolder, alone_in
-from quillgraph.cli.running import FAILURES, Running, kept_calls, kept_episodes
+from quillgraph.cli.running import FAILURES, Running
 from quillgraph.cli.settings import Settings, load_settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import registry
 from quillgraph.graphs.ensemble import roles_of
-from quillgraph.graphs.durable import compiled
+from quillgraph.graphs.durable import compiled, read_calls, read_episodes
 from quillgraph.graphs.starting import Graph, builder_of
 
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
@@ -102,8 +102,8 @@ def _run(
 ) -> None:
     said = plain_console(sys.stderr)
     budget = Budget(settings.max_calls, settings.max_tokens_total)
-    episodes, earlier = kept_episodes(folder.path), defaultdict(list)
-    for call in kept_calls(folder.path):
+    episodes, earlier = read_episodes(folder.path), defaultdict(list)
+    for call in read_calls(folder.path):
         if not call.replayed:
             budget.calls += 1
             budget.tokens += call.prompt_tokens + call.completion_tokens
@@ -129,7 +129,7 @@ def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
     if as_json:
         shown = {
             "run": str(folder.path),
-            "episodes": [work.episodes[n].model_dump(mode="json") for n in numbers],
+            "episodes": [work.episodes[n].model_dump(mode="json", exclude={"calls"}) for n in numbers],
             "failures": [{"number": f.number, "reason": f.reason} for f in work.failures],
         }
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")

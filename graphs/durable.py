@@ -1,7 +1,8 @@
 """A graph made durable: what it has done is on disk, and a run of it can be taken up again."""
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from langgraph.types import Command
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.journal import Journal
-from quillgraph.backends.records import CallRecord
+from quillgraph.backends.records import CallRecord, read_records
 from quillgraph.graphs.checkpoints import Checkpoints
+from quillgraph.graphs.episode import Episode
 from quillgraph.graphs.starting import Graph
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
 CHECKPOINTS, JOURNAL = "checkpoints.sqlite", "journal.sqlite"
+EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
 
 
 class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
@@ -97,14 +100,31 @@ def compiled(graph: Graph) -> Compiled:
         raise ConfigError(f"the graph cannot be compiled: {error}") from error
 
 
-def paid(calls: Sequence[CallRecord]) -> tuple[CallRecord, ...]:
-    """Each call of a run once, in order: what was replayed stands where it was first made.
+def read_episodes(folder: Path) -> dict[int, Episode]:
+    """Read the episodes of a batch with their calls, by the number of their request.
 
-    Args:
-        calls: Records of all processes that had a part in the run.
+    Each call stands once: what a resumed run replayed stands where it was first made.
     """
-    once: dict[tuple[Any, ...], CallRecord] = {}
+    calls = defaultdict(list)
+    for call in read_calls(folder):
+        calls[call.run].append(call)
+    file = folder / EPISODES
+    # not splitlines(): a text may hold line separators other than \n
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
+    found = (Episode.model_validate_json(line) for line in lines)
+    return {
+        int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
+        for each in sorted(found, key=lambda each: int(str(each.id)))
+    }
+
+
+def read_calls(folder: Path) -> list[CallRecord]:
+    """Read the calls that a run has recorded, replayed ones among them; none if it made none."""
+    return read_records(folder / CALLS) if (folder / CALLS).exists() else []
+
+
+def _once(calls: list[CallRecord]) -> tuple[CallRecord, ...]:
+    first: dict[Any, CallRecord] = {}
     for call in calls:
-        key = (call.namespace, call.journal) if call.journal else (call.call, id(call))
-        once.setdefault(key, call)
-    return tuple(sorted(once.values(), key=lambda call: call.call))
+        first.setdefault((call.namespace, call.journal) if call.journal else call.call, call)
+    return tuple(sorted(first.values(), key=lambda call: call.call))
