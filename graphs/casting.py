@@ -10,8 +10,7 @@ from langchain_core.runnables import RunnableBinding, RunnableConfig
 from langgraph.pregel import Pregel
 
 from quillgraph.agents.asking import Role
-from quillgraph.backends.budgets import Budget
-from quillgraph.backends.capabilities import capabilities_of, require
+from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
 
 TRAINS = ("token_ids", "logprobs")
@@ -46,17 +45,15 @@ def context_of(
     graph: Pregel[Any, Any, Any, Any],
     roles: Mapping[str, BaseChatModel],
     context: Any,
-    budget: Budget,
 ) -> Any:
     """Hand each role's model to the graph, in the field of its run-time context of that name.
 
-    A field of type `Role` gets a `Role` that spends `budget`, any other a `Cast`.
+    A field of type `Role` gets a `Role`, any other a `Cast`.
 
     Args:
         graph: The compiled graph.
         roles: Role to model.
         context: The other fields of the context, as a dict or as the graph's context class.
-        budget: What the run may spend.
 
     Raises:
         ConfigError: If the graph's context has no such field.
@@ -76,7 +73,7 @@ def context_of(
             "that are to be trained"
         )
     parts = {
-        name: Role(name, model, budget=budget) if fields.get(name) is Role else cast(model, name)
+        name: Role(name, model) if fields.get(name) is Role else cast(model, name)
         for name, model in roles.items()
     }
     if dataclasses.is_dataclass(context) and not isinstance(context, type):
@@ -84,15 +81,13 @@ def context_of(
     return {**(context or {}), **parts}
 
 
-def check_trainable(
-    trainable: Iterable[str], roles: Mapping[str, BaseChatModel], context: Any
-) -> None:
+def check_trainable(trainable: Iterable[str], context: Any) -> None:
     """Refuse to train a role whose backend is known to give no token ids or log-probs.
 
     Raises:
         ConfigError: Naming the role, the backend and what it lacks.
     """
-    models = {**dict(_players(context)), **roles}
+    models = dict(_players(context))
     for name in trainable:
         if name in models:
             require(models[name], name, *TRAINS)
@@ -101,7 +96,9 @@ def check_trainable(
 def names_in(graph: Pregel[Any, Any, Any, Any], context: Any) -> frozenset[str]:
     """The names that a role can be known by before the graph has run: roles and nodes."""
     graphs = [graph, *(inner for _, inner in graph.get_subgraphs(recurse=True))]
-    nodes = {name for each in graphs for name in getattr(each, "nodes", ()) if not name.startswith("__")}
+    nodes = {
+        name for each in graphs for name in getattr(each, "nodes", ()) if not name.startswith("__")
+    }
     return frozenset(nodes | {name for name, _ in _players(context)})
 
 
