@@ -120,9 +120,7 @@ class Journal(BaseCache):
         """As `lookup`; it takes less time than a thread would."""
         return self.lookup(prompt, llm_string)
 
-    async def aupdate(
-        self, prompt: str, llm_string: str, return_val: Sequence[Generation]
-    ) -> None:
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """As `update`."""
         self.update(prompt, llm_string, return_val)
 

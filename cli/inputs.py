@@ -8,7 +8,8 @@ from typing import Any
 
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.reading import read_request, read_text
-from quillgraph.graphs.starting import Graph, start_of
+from quillgraph.graphs.sources import Graph
+from quillgraph.graphs.starting import Start, start_of
 
 KEPT = {".jsonl": "input.jsonl", ".json": "input.json", ".txt": "request.txt"}
 """Under which name a run keeps what it was given, by what kind it is of."""
@@ -20,7 +21,7 @@ class Entry:
 
     number: int
     """Line of the file; 1 where there is only one."""
-    start: dict[str, Any]
+    start: Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _lines(graph: Graph, text: str, extra: Mapping[str, Any], where: str) -> Inp
     return Inputs(".jsonl", text, tuple(entries), tuple(unreadable))
 
 
-def _start(graph: Graph, text: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+def _start(graph: Graph, text: str, extra: Mapping[str, Any]) -> Start:
     shown = " ".join(text.split())[:60]
     try:
         data = json.loads(text)

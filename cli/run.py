@@ -22,9 +22,10 @@ from quillgraph.cli.running import FAILURES, Running
 from quillgraph.cli.settings import Settings, load_settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import registry
+from quillgraph.graphs.durable import read_calls, read_episodes
 from quillgraph.graphs.ensemble import roles_of
-from quillgraph.graphs.durable import compiled, read_calls, read_episodes
-from quillgraph.graphs.starting import Graph, builder_of
+from quillgraph.graphs.sources import Graph, episode_source
+from quillgraph.graphs.starting import schema_of
 
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
 
@@ -63,7 +64,12 @@ def begin_run(wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
 
 
 def resume_run(
-    path: Path, wanted: Wanted, given: Mapping[str, Any], limits: Mapping[str, Any], *, as_json: bool
+    path: Path,
+    wanted: Wanted,
+    given: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    *,
+    as_json: bool,
 ) -> None:
     """Go on with a run: what has an episode stays, the rest goes on from where it was.
 
@@ -87,12 +93,16 @@ def resume_run(
         )
     folder = RunFolder.reopened(path)
     if not (spec := folder.facts.get("graph")):
-        raise InputError(f"expected a run of `quillgraph run` in {path}, got one of another command")
+        raise InputError(
+            f"expected a run of `quillgraph run` in {path}, got one of another command"
+        )
     kept = {**folder.facts["settings"], **{k: v for k, v in limits.items() if v is not None}}
     settings = load_settings(None, **{**kept, "out": None})
     graph = registry.build(spec)
     if _drawn(graph) != (path / DRAWING).read_text(encoding="utf-8"):
-        raise ConfigError(f"graph {spec} has changed since the run in {path} began; start a new one")
+        raise ConfigError(
+            f"graph {spec} has changed since the run in {path} began; start a new one"
+        )
     extra = {"criteria_set": read_criteria(path / CRITERIA)} if (path / CRITERIA).exists() else {}
     _run(graph, kept_inputs(graph, path, extra), settings, folder, as_json=as_json)
 
@@ -110,14 +120,14 @@ def _run(
         earlier[call.run].append(call)
     work = Running(graph, inputs, settings, folder.path, budget, episodes, earlier)
     with alone_in(folder.path):
-        engines = connected(settings, roles_of(builder_of(graph).context_schema), said)
+        engines = connected(settings, roles_of(schema_of(graph, "context_schema")), said)
         try:
             supervise(work, engines, folder, timeout=settings.timeout)
         finally:
             _show(work, folder, as_json=as_json)
             said.print(f"run folder: {folder.path}", style="dim")
-    if work.failures:
-        first, many = work.failures[0], counted(len(work.failures), "request")
+    if work.excluded:
+        first, many = work.excluded[0], counted(len(work.excluded), "request")
         raise QuillError(
             f"{many} gave no episode; the first is line {first.number}: {first.reason} "
             f"(all of them: {folder.path / FAILURES})"
@@ -129,8 +139,10 @@ def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
     if as_json:
         shown = {
             "run": str(folder.path),
-            "episodes": [work.episodes[n].model_dump(mode="json", exclude={"calls"}) for n in numbers],
-            "failures": [{"number": f.number, "reason": f.reason} for f in work.failures],
+            "episodes": [
+                work.episodes[n].model_dump(mode="json", exclude={"calls"}) for n in numbers
+            ],
+            "excluded": [asdict(each) for each in work.excluded],
         }
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
         return
@@ -139,4 +151,4 @@ def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
 
 
 def _drawn(graph: Graph) -> str:
-    return compiled(graph).get_graph(xray=1).draw_mermaid()
+    return episode_source(graph).graph.get_graph(xray=1).draw_mermaid()

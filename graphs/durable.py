@@ -2,102 +2,76 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
+from langchain_core.runnables.config import ensure_config, merge_configs
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.journal import Journal
 from quillgraph.backends.records import CallRecord, read_records
 from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.episode import Episode
-from quillgraph.graphs.starting import Graph
-
-Compiled = CompiledStateGraph[Any, Any, Any, Any]
+from quillgraph.graphs.sources import Graph, episode_source
 
 CHECKPOINTS, JOURNAL = "checkpoints.sqlite", "journal.sqlite"
 EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
 
 
 class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
-    """A compiled graph on a thread that begins with its input, or goes on if it has begun.
+    """A compiled graph whose threads begin with their input, or go on if they have begun.
 
     Tasks that were cut short run again, and are answered from the journal as far as their calls
-    had finished. Make it with `Durable.thread`.
+    had finished. Make it with `durable`.
     """
 
-    _journal: Journal
-    _thread: str
+    journal: Journal
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
-        """Stream the run; each step is on disk before the next one begins."""
-        saver = self.checkpointer
-        assert isinstance(saver, Checkpoints)
-        begun = saver.get_tuple({"configurable": {"thread_id": self._thread}})
-        self._journal.rewind(self._thread)
+        """Stream a thread; each step is on disk before the next one begins."""
+        assert isinstance(self.checkpointer, Checkpoints)
+        place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
+        begun = self.checkpointer.get_tuple({"configurable": {"thread_id": place["thread_id"]}})
+        self.journal.rewind(str(place["thread_id"]))
         given = input if begun is None or isinstance(input, Command) else None
         async for part in super().astream(given, config, **{**options, "durability": "sync"}):
             yield part
 
+    def heard_by(self, *callbacks: Any) -> "Resuming":
+        """The same graph with callbacks of its own."""
+        other = copy.copy(self)
+        other.config = merge_configs(self.config, RunnableConfig(callbacks=list(callbacks)))
+        return other
 
-@dataclass(frozen=True, slots=True)
-class Durable:
-    """A compiled graph, with the checkpoints of its nodes and the journal of its calls."""
-
-    graph: Compiled
-    checkpoints: Checkpoints
-    journal: Journal
-
-    def thread(self, name: str, callbacks: Sequence[Any] = ()) -> Resuming:
-        """The graph as one run of it: begun with its input at first, gone on with later."""
-        run = copy.copy(self.graph)
-        run.__class__ = Resuming
-        assert isinstance(run, Resuming)
-        run.checkpointer, run._journal, run._thread = self.checkpoints, self.journal, name
-        place = RunnableConfig(configurable={"thread_id": name}, callbacks=list(callbacks))
-        run.config = merge_configs(self.graph.config, place)
-        return run
-
-    def forget(self, name: str) -> None:
+    def forget(self, thread: str) -> None:
         """Drop what is kept of a thread whose result is kept elsewhere."""
-        self.checkpoints.delete_thread(name)
-        self.journal.forget(name)
+        assert isinstance(self.checkpointer, Checkpoints)
+        self.checkpointer.delete_thread(thread)
+        self.journal.forget(thread)
 
 
 @contextmanager
-def durable(graph: Graph, folder: Path) -> Iterator[Durable]:
-    """Keep checkpoints and journal of a graph in a folder.
+def durable(graph: Graph, folder: Path) -> Iterator[Resuming]:
+    """Make a graph durable, with checkpoints of its nodes and a journal of its calls in a folder.
+
+    Invoke it with a `thread_id`: the first time it begins, and after a stop it goes on.
 
     Raises:
         ConfigError: If the graph cannot be compiled.
         StorageError: If the files cannot be used.
     """
-    plain = compiled(graph)
+    kept = copy.copy(episode_source(graph).graph)
+    kept.__class__ = Resuming
+    assert isinstance(kept, Resuming)
     with Checkpoints.open(folder / CHECKPOINTS) as saver, Journal(folder / JOURNAL) as journal:
-        yield Durable(plain, saver, journal)
-
-
-def compiled(graph: Graph) -> Compiled:
-    """Compile a graph, unless it is.
-
-    Raises:
-        ConfigError: If it has no entry, or an edge to a node that is not there.
-    """
-    if isinstance(graph, CompiledStateGraph):
-        return graph
-    try:
-        return graph.compile()
-    except ValueError as error:
-        raise ConfigError(f"the graph cannot be compiled: {error}") from error
+        kept.checkpointer, kept.journal = saver, journal
+        yield kept
 
 
 def read_episodes(folder: Path) -> dict[int, Episode]:

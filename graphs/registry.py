@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel import Pregel
 
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.graphs.starting import Graph
+from quillgraph.graphs.sources import Graph
 
 GRAPHS = {
     "criteria": "the whole Grounded-Theory workflow",
@@ -25,8 +25,6 @@ GRAPHS = {
     "judging": "one text: gate, checks, verdicts and reward",
     "reflection": "draft, judge, reflect, revise: accepted or rolled back",
     "best_of_n": "drafts side by side, of which the best is taken",
-    "debate": "two writers, a critic who speaks for each against the other, and a judge",
-    "voting": "drafts side by side, ranked by the votes of several judges",
 }
 """Name to what the graph does; each is a module of this package with a `build()`."""
 
@@ -77,12 +75,12 @@ def lasting(name: str) -> str:
 
 
 def _made(found: Any, name: str) -> Graph:
-    if not isinstance(found, StateGraph | CompiledStateGraph) and callable(found):
+    if not isinstance(found, StateGraph | Pregel) and callable(found):
         try:
             found = found()
         except TypeError as error:
             raise ConfigError(f"{_WANTED}, but calling {name} fails: {error}") from error
-    if not isinstance(found, StateGraph | CompiledStateGraph):
+    if not isinstance(found, StateGraph | Pregel):
         raise ConfigError(f"{_WANTED}, got {type(found).__name__} from {name}")
     return found
 

@@ -1,59 +1,74 @@
 """What a graph starts from: plain data made into the typed values that its state declares."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from langgraph.graph import StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import InputError, nearest
+from quillgraph.graphs.sources import Graph
 
-Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
-
-REQUEST, TASK = "request", "task"
-
-
-def builder_of(graph: Graph) -> StateGraph[Any, Any, Any, Any]:
-    """The graph as it was before it was compiled."""
-    return graph.builder if isinstance(graph, CompiledStateGraph) else graph
+WAYS = ("task", "request", "messages")
+"""Parts of an input that `run_graph` fills from the task."""
 
 
-def keys_of(graph: Graph) -> dict[str, Any]:
-    """What the graph takes: names of its input and their types, without reducers."""
-    hints = get_type_hints(builder_of(graph).input_schema, include_extras=True)
-    return {name: _bare(kind) for name, kind in hints.items()}
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What one run of a graph begins with."""
+
+    task: WritingTask
+    rest: dict[str, Any]
+    """The other parts of the graph's input."""
 
 
-def start_of(graph: Graph, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a graph's input from plain data, such as a JSON object.
+def schema_of(graph: Graph, kind: str) -> Any:
+    """The `input_schema` or `context_schema` that a graph was declared with; None without one."""
+    return getattr(getattr(graph, "builder", graph), kind, None)
 
-    A `request` in words stands for the `task` of a graph that takes a `WritingTask`.
+
+def start_of(graph: Graph, data: Mapping[str, Any]) -> Start:
+    """Read what a graph starts from out of plain data, such as a JSON object.
+
+    `request` holds the request in words, whichever way the graph takes it; the other names are
+    those of the graph's input. Of a graph that takes no request in any way, the data are the task.
 
     Raises:
         InputError: On a name that the graph does not take, or a value that does not fit.
     """
-    takes = keys_of(graph)
-    given = dict(data)
-    in_words = REQUEST not in takes and takes.get(TASK) is WritingTask
-    if in_words and REQUEST in given:
-        if TASK in given:
-            raise InputError("expected a request or a task, got both; leave one of them out")
-        given[TASK] = _task(given.pop(REQUEST))
-    if unknown := sorted(set(given) - set(takes)):
-        names = [*takes, REQUEST] if in_words else takes
-        raise InputError(f"the graph takes no {unknown[0]!r}: {nearest(unknown[0], names)}")
-    if not given:
-        raise InputError(f"expected input for the graph, got none; it takes {', '.join(takes)}")
-    return {name: _value(name, takes[name], value) for name, value in given.items()}
+    takes = _types(schema_of(graph, "input_schema"))
+    rest = {name: value for name, value in data.items() if name != "request"}
+    if unknown := sorted(set(rest) - set(takes)):
+        guess = nearest(unknown[0], {*takes, "request"} - {"task"})
+        raise InputError(f"the graph takes no {unknown[0]!r}: {guess}")
+    typed = {name: _value(name, takes[name], value) for name, value in rest.items()}
+    task = typed.pop("task", None)
+    if isinstance(task, WritingTask) and "request" not in data:
+        return Start(task, typed)
+    if "request" in data:
+        return Start(_task(data["request"]), typed)
+    if set(takes) & set(WAYS) - set(typed) or not data:
+        raise InputError("expected a request, got none; give it as `request`")
+    return Start(writing_task(json.dumps(data, ensure_ascii=False, default=str)), typed)
 
 
 def _task(request: Any) -> WritingTask:
     if not isinstance(request, str):
         raise InputError(f"request: expected text, got {type(request).__name__}")
     return writing_task(request)
+
+
+def _types(schema: Any) -> dict[str, Any]:
+    hints = get_type_hints(schema, include_extras=True)
+    return {name: _bare(kind) for name, kind in hints.items()}
+
+
+def _bare(kind: Any) -> Any:
+    """The type without its reducer."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _value(name: str, kind: Any, value: Any) -> Any:
@@ -66,7 +81,3 @@ def _value(name: str, kind: Any, value: Any) -> Any:
         where = ".".join([name, *map(str, first["loc"])])
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{where}: {message}, got {str(first['input'])[:80]!r}") from error
-
-
-def _bare(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind

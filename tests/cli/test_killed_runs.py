@@ -81,7 +81,7 @@ def test_a_batch_killed_at_random_moments_ends_as_if_it_had_not_been(
     Path("batch.jsonl").write_text("\n".join(lines), encoding="utf-8")
     begin = (
         "reflection", "--input", "batch.jsonl", "--criteria", SCRIPTS / "ferry.criteria.json",
-        "--backend", slow.spec, "--rounds", 1,
+        "--backend", slow.spec, "--rounds", 1, "--samples", 6,
     )  # fmt: skip
     assert started(*begin, "--out", "whole").wait() == 0
     calls, before = slow.answered, slow.answered

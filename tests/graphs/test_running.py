@@ -7,13 +7,12 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, Send
 
-from quillgraph.agents.tasks import writing_task
 from quillgraph.graphs.episode import Episode
 from quillgraph.graphs.running import run_graph
 
