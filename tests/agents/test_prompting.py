@@ -27,6 +27,7 @@ PINNED = {
     "criterion_writing": (2, "f7064456a2f36c19"),
     "grouping": (2, "39c2b82af483ccff"),
     "judging": (2, "dc593505061f1085"),
+    "objecting": (1, "f94eca29d2ea9755"),
     "observing": (2, "798e74c6d1a35c4f"),
     "open_coding": (3, "5ea0221e19401317"),
     "pitfall_writing": (2, "8f8bb9480095331b"),
