@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
@@ -30,6 +30,12 @@ def schema_of(graph: Graph, kind: str) -> Any:
     return getattr(getattr(graph, "builder", graph), kind, None)
 
 
+def parts_of(graph: Graph, kind: str) -> dict[str, Any]:
+    """Names and types, without reducers, of a graph's `input_schema` or `output_schema`."""
+    hints = get_type_hints(schema_of(graph, kind), include_extras=True)
+    return {name: _bare(each) for name, each in hints.items()}
+
+
 def start_of(graph: Graph, data: Mapping[str, Any]) -> Start:
     """Read what a graph starts from out of plain data, such as a JSON object.
 
@@ -39,7 +45,7 @@ def start_of(graph: Graph, data: Mapping[str, Any]) -> Start:
     Raises:
         InputError: On a name that the graph does not take, or a value that does not fit.
     """
-    takes = _types(schema_of(graph, "input_schema"))
+    takes = parts_of(graph, "input_schema")
     rest = {name: value for name, value in data.items() if name != "request"}
     if unknown := sorted(set(rest) - set(takes)):
         guess = nearest(unknown[0], {*takes, "request"} - {"task"})
@@ -61,11 +67,6 @@ def _task(request: Any) -> WritingTask:
     return writing_task(request)
 
 
-def _types(schema: Any) -> dict[str, Any]:
-    hints = get_type_hints(schema, include_extras=True)
-    return {name: _bare(kind) for name, kind in hints.items()}
-
-
 def _bare(kind: Any) -> Any:
     """The type without its reducer."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
@@ -74,7 +75,7 @@ def _bare(kind: Any) -> Any:
 def _value(name: str, kind: Any, value: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
-    except PydanticSchemaGenerationError:
+    except PydanticUserError:
         return value  # a type that only its graph understands
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
