@@ -33,8 +33,7 @@ class CallRecord(BaseModel):
     visit: int
     """How many supersteps have run this node before, in this run."""
     step: int | None = None
-    """Superstep of the innermost graph, from 1 (from 0 under a checkpointer that resumes); None
-    outside of a graph."""
+    """Superstep of the innermost graph, from 1; None outside of a graph."""
     call: int
     """Running number of the call in the run."""
     role: str | None

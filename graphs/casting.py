@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding, RunnableConfig
 from langgraph.pregel import Pregel
+from pydantic import BaseModel
 
 from quillgraph.agents.asking import Role
 from quillgraph.backends.capabilities import require
@@ -58,27 +59,30 @@ def context_of(
     Raises:
         ConfigError: If the graph's context has no such field.
     """
-    if not roles:
-        return context
-    fields = _fields(graph.context_schema)
-    if graph.context_schema not in (None, dict) and (unknown := sorted(set(roles) - set(fields))):
-        raise ConfigError(
-            f"unknown role {unknown[0]!r}: {nearest(unknown[0], fields)}. A role is a field of the "
-            f"graph's context, {graph.context_schema.__name__}"
-        )
-    if graph.context_schema is None:
+    schema, fields = graph.context_schema, _fields(graph.context_schema)
+    if roles and schema is None:
         raise ConfigError(
             f"the graph takes no context, so nothing can play {', '.join(sorted(roles))}: give it "
             "a context_schema with a field for each role, or leave `roles` out and name the nodes "
             "that are to be trained"
         )
+    if fields and (unknown := sorted(set(roles) - set(fields))):
+        raise ConfigError(
+            f"unknown role {unknown[0]!r}: {nearest(unknown[0], fields)}. A role is a field of the "
+            f"graph's context, {getattr(schema, '__name__', schema)}"
+        )
     parts = {
         name: Role(name, model) if fields.get(name) is Role else cast(model, name)
         for name, model in roles.items()
     }
-    if dataclasses.is_dataclass(context) and not isinstance(context, type):
-        return dataclasses.replace(context, **parts)
-    return {**(context or {}), **parts}
+    if context is not None and not isinstance(context, Mapping):
+        return dataclasses.replace(context, **parts) if parts else context
+    if missing := sorted(_required(schema) - {*(context or {}), *parts}):
+        raise ConfigError(
+            f"the graph's context, {getattr(schema, '__name__', schema)}, needs "
+            f"{', '.join(missing)}: give them in roles= or context="
+        )
+    return {**(context or {}), **parts} if context or parts else None
 
 
 def check_trainable(trainable: Iterable[str], context: Any) -> None:
@@ -122,3 +126,18 @@ def _players(context: Any) -> Iterator[tuple[str, BaseChatModel]]:
 def _fields(schema: Any) -> dict[str, Any]:
     """Name to type of the fields of a context class."""
     return {} if schema in (None, dict) else typing.get_type_hints(schema)
+
+
+def _required(schema: Any) -> set[str]:
+    """The fields of a context class that have no default."""
+    if typing.is_typeddict(schema):
+        return set(schema.__required_keys__)
+    if dataclasses.is_dataclass(schema):
+        return {
+            each.name
+            for each in dataclasses.fields(schema)
+            if each.default is each.default_factory is dataclasses.MISSING
+        }
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return {name for name, each in schema.model_fields.items() if each.is_required()}
+    return set()

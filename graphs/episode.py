@@ -92,6 +92,9 @@ class Episode(Value):
     failure: Failure | None = None
     calls: tuple[CallRecord, ...] = ()
     """The model calls, in the order in which they were asked for."""
+    given_up: tuple[int, ...] = ()
+    """Numbers of the calls made in a try of a node that ended in an error or an interrupt. The
+    node may have been run again; nothing in the output comes of these."""
 
     @model_validator(mode="after")
     def _best_is_one_of_the_attempts(self) -> Self:

@@ -8,7 +8,7 @@ What is wrong before the run is an error; what goes wrong in it is in the episod
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +59,23 @@ async def run_graph(
     if cast and isinstance(graph, EpisodeSource):
         raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
     given = writing_task(task) if isinstance(task, str) else task
-    name, run = episode_id or uuid.uuid4().hex, _Run()
+    name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
     entry = entry_of(source.graph, given, start)
-    with Recorder(record, name, run.calls.append) as recorder:
+    with Recorder(record, name, calls.append) as recorder:
+        run = _Run(Writes(recorder))
         try:
             await run.through(source, entry, _config(source, name, recorder, run.writes))
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
-            run.failure = failure_of(error, run.failed)
-    calls = tuple(sorted(run.calls, key=lambda call: call.call))
+            run.failure = failure_of(error, run.failed, source.most_steps)
+    calls.sort(key=lambda call: call.call)
     episode = Episode(
         task=given,
         id=name,
         graph=source.graph.get_name(),
         trainable=source.trainable,
         failure=run.failure,
-        calls=calls,
+        calls=tuple(calls),
+        given_up=tuple(call.call for call in calls if run.writes.was_given_up(call)),
         stopped=run.failure.reason if run.failure else "the graph came to its end",
         is_complete=run.failure is None,
     )
@@ -126,8 +128,7 @@ async def run_graphs(
 class _Run:
     """A run on its way."""
 
-    calls: list[CallRecord] = field(default_factory=list)
-    writes: Writes = field(default_factory=Writes)
+    writes: Writes
     output: Any = None
     failed: str | None = None
     """Path of the innermost node that raised."""

@@ -14,7 +14,9 @@ from quillgraph.agents.judgements import Judgement, Reward, text_hash
 from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
 from quillgraph.graphs.episode import Attempt, Episode, Failure, WrittenEpisode, role_of
 
-FORMAT_FIELDS = frozenset({"version", "task", "id", "graph", "trainable", "failure", "calls"})
+RUN_FIELDS = frozenset(
+    {"version", "task", "id", "graph", "trainable", "failure", "calls", "given_up"}
+)
 """Fields of an episode that are the run's and not the graph's to fill."""
 
 
@@ -53,10 +55,17 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def failure_of(error: Exception, node: str | None) -> Failure:
+def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
     """Say what gave way, and where."""
     kind: Any = next((name for family, name in KINDS if isinstance(error, family)), "node")
     told = str(error) if isinstance(error, QuillError) else f"{type(error).__name__}: {error}"
+    if kind == "recursion":
+        told = (
+            f"the graph has not ended after {most_steps} supersteps: it loops for ever, or needs "
+            "a larger most_steps"
+        )
+    elif "msgpack serializable" in told:
+        kind, told = "state", f"the state cannot be written to the graph's checkpointer: {told}"
     return Failure(kind=kind, reason=told, node=node)
 
 
@@ -76,8 +85,8 @@ def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
     own = given.pop("episode", None)
     if not isinstance(own, Episode):
         own = _judged(episode, {**entry, **given})
-    told = {key: getattr(own, key) for key in type(own).model_fields if key not in FORMAT_FIELDS}
-    run = {key: getattr(episode, key) for key in FORMAT_FIELDS}
+    told = {key: getattr(own, key) for key in type(own).model_fields if key not in RUN_FIELDS}
+    run = {key: getattr(episode, key) for key in RUN_FIELDS}
     try:
         kept = {key: _json(key, value) for key, value in given.items()}
     except TypeError as error:

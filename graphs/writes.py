@@ -8,6 +8,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.types import Command
 from pydantic import BaseModel
 
+from quillgraph.backends.records import CallRecord, Recorder
+
 Keys = dict[str, Any]
 
 
@@ -22,13 +24,17 @@ class Writes(BaseCallbackHandler):
     raise_error = True
     run_inline = True
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self._runs: dict[UUID, tuple[str, bool, Any]] = {}
         """Place of an open run in the graph, whether it is a node, and what it was given."""
         self._graphs: set[UUID] = set()
         self._inner: dict[str, set[str]] = {}
         self._returned: dict[str, Keys] = {}
+        self.given_up: list[tuple[str, int]] = []
+        """Place of each node that ended in an error or an interrupt, and how many calls there had
+        been in the run by then."""
+        self._recorder = recorder
 
     @property
     def ignore_llm(self) -> bool:
@@ -74,9 +80,19 @@ class Writes(BaseCallbackHandler):
             self._inner.setdefault(place, set()).update(key for key, _ in _updates(outputs))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Forget a run that failed."""
-        self._runs.pop(run_id, None)
+        """Note that what a node did so far has come to nothing, even if it is run again."""
+        place, is_node, _ = self._runs.pop(run_id, ("", False, None))
         self._graphs.discard(run_id)
+        if is_node:
+            self.given_up.append((place, self._recorder.calls))
+
+    def was_given_up(self, call: CallRecord) -> bool:
+        """Say whether a call was made in a try of its node that came to nothing."""
+        place = call.namespace or ""
+        return any(
+            call.call < upto and (place == node or place.startswith(f"{node}|"))
+            for node, upto in self.given_up
+        )
 
     def lost(self, task: str, written: Mapping[str, Any]) -> tuple[str, ...]:
         """Say which keys a node returned that the state did not take.
