@@ -24,7 +24,7 @@ from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import registry
 from quillgraph.graphs.durable import read_calls, read_episodes
 from quillgraph.graphs.ensemble import roles_of
-from quillgraph.graphs.sources import Graph, episode_source
+from quillgraph.graphs.sources import Graph, compiled_form
 from quillgraph.graphs.starting import schema_of
 
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
@@ -151,4 +151,4 @@ def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
 
 
 def _drawn(graph: Graph) -> str:
-    return episode_source(graph).graph.get_graph(xray=1).draw_mermaid()
+    return compiled_form(graph).get_graph(xray=1).draw_mermaid()

@@ -16,7 +16,7 @@ from quillgraph.backends.journal import Journal
 from quillgraph.backends.records import CallRecord, read_records
 from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.episode import Episode
-from quillgraph.graphs.sources import Graph, episode_source
+from quillgraph.graphs.sources import Graph, compiled_form
 
 CHECKPOINTS, JOURNAL = "checkpoints.sqlite", "journal.sqlite"
 EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
@@ -66,7 +66,7 @@ def durable(graph: Graph, folder: Path) -> Iterator[Resuming]:
         ConfigError: If the graph cannot be compiled.
         StorageError: If the files cannot be used.
     """
-    kept = copy.copy(episode_source(graph).graph)
+    kept = copy.copy(compiled_form(graph))
     kept.__class__ = Resuming
     assert isinstance(kept, Resuming)
     with Checkpoints.open(folder / CHECKPOINTS) as saver, Journal(folder / JOURNAL) as journal:

@@ -26,7 +26,7 @@ from quillgraph.agents.judging import Judge, PromptedJudge
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs import criteria as grounding
 from quillgraph.graphs import judging
-from quillgraph.graphs.sources import Graph, episode_source
+from quillgraph.graphs.sources import Graph, compiled_form
 from quillgraph.graphs.starting import parts_of
 from quillgraph.graphs.study import Study
 
@@ -206,7 +206,7 @@ def under(graph: Graph, context: Callable[[Any], Any], *, keep: Sequence[str]) -
     Raises:
         ConfigError: If the graph cannot be compiled or gives no such part.
     """
-    inner = episode_source(graph).graph
+    inner = compiled_form(graph)
     gives, takes = parts_of(graph, "output_schema"), parts_of(graph, "input_schema")
     if unknown := sorted(set(keep) - set(gives)):
         raise ConfigError(f"the graph gives no {unknown[0]!r}: {nearest(unknown[0], gives)}")
