@@ -3,7 +3,6 @@
 from langchain_core.messages import AIMessage
 
 from quillgraph.backends.errors import BudgetReached
-from quillgraph.backends.journal import REPLAYED
 
 
 class Budget:
@@ -37,8 +36,5 @@ class Budget:
         self.calls += 1
 
     def count(self, reply: AIMessage) -> None:
-        """Count the tokens of a reply; one from the journal was paid for when it was first made."""
-        if reply.response_metadata.get(REPLAYED):
-            self.calls -= 1
-            return
+        """Count the tokens of a reply."""
         self.tokens += reply.usage_metadata["total_tokens"] if reply.usage_metadata else 0

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache, set_llm_cache
-from langchain_core.messages import message_to_dict, messages_from_dict
+from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables.config import ensure_config
 
+from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import StorageError
 
 JOURNAL, REPLAYED = "journal", "replayed"
@@ -43,12 +44,15 @@ class Journal(BaseCache):
     task of the graph (`checkpoint_ns`, which a checkpoint restores), the request, and how many
     times that task has asked it. So equal samples stay independent.
 
+    A budget is kept here, too: what is answered from the journal costs nothing.
+
     Args:
         path: SQLite file; made if it is not there.
+        budget: What the calls may cost; None for no limit.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, budget: Budget | None = None) -> None:
+        self.path, self._budget = path, budget or Budget()
         self._asked: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.Lock()
         with _told(path):
@@ -84,7 +88,11 @@ class Journal(BaseCache):
             self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        """Answer a call that had finished before; None lets the model answer."""
+        """Answer a call that had finished before; None lets the model answer.
+
+        Raises:
+            BudgetReached: If the model would have to answer, and the budget is spent.
+        """
         if (key := _key(prompt, llm_string)) is None:
             return None
         with self._lock, _told(self.path):
@@ -94,6 +102,7 @@ class Journal(BaseCache):
                 (*key, self._asked[key]),
             ).fetchone()
             if row is None:
+                self._budget.admit()
                 return None
             self._asked[key] += 1
         messages = messages_from_dict(json.loads(row[0]))
@@ -108,6 +117,8 @@ class Journal(BaseCache):
             return
         with self._lock, _told(self.path):
             for message in messages:
+                if isinstance(message, AIMessage):
+                    self._budget.count(message)
                 # the recorder reads it off the reply that is on its way to the graph
                 message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._asked[key]}"
             kept = json.dumps([message_to_dict(each) for each in messages], default=str)

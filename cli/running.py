@@ -88,7 +88,7 @@ class Running:
             measures=self.settings.model_dump(include=MEASURES),
         )
         waiting = iter(self.waiting)
-        with durable(self.graph, self.folder) as graph:
+        with durable(self.graph, self.folder, self.budget) as graph:
             workers = [self._work(waiting, graph, ensemble, recorder) for _ in range(AT_ONCE)]
             await asyncio.gather(*workers)
         watch.finished("run")
@@ -116,9 +116,7 @@ class Running:
         # a budget of its own for each entry: some graphs ask theirs what a text has cost
         context = context_for(schema, replace(ensemble, budget=Budget()))
         with Recorder(None, name, recorder.add, self.earlier.get(name, ())) as own:
-            source = episode_source(
-                graph.heard_by(own), context=context, budget=self.budget, answer=self.answer
-            )
+            source = episode_source(graph.heard_by(own), context=context, answer=self.answer)
             return await run_graph(
                 source, entry.start.task, start=entry.start.rest, episode_id=name
             )

@@ -46,6 +46,12 @@ class Checkpoints(SqliteSaver):
         finally:
             file.close()
 
+    def has(self, thread: str) -> bool:
+        """Whether a thread has begun."""
+        with self.cursor(transaction=False) as rows:
+            rows.execute("SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1", (thread,))
+            return rows.fetchone() is not None
+
     def put(
         self,
         config: RunnableConfig,
@@ -90,8 +96,7 @@ class Checkpoints(SqliteSaver):
         except TypeError:
             raise InputError(
                 f"state {name!r} holds a value of type {type(value).__name__} that no checkpoint "
-                f"can keep ({error}); make it a dataclass, a pydantic model or plain data, or "
-                "run with --no-checkpoints"
+                f"can keep ({error}); make it a dataclass, a pydantic model or plain data"
             ) from error
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:

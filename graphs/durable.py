@@ -12,6 +12,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
+from quillgraph.backends.budgets import Budget
 from quillgraph.backends.journal import Journal
 from quillgraph.backends.records import CallRecord, read_records
 from quillgraph.graphs.checkpoints import Checkpoints
@@ -37,9 +38,10 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         """Stream a thread; each step is on disk before the next one begins."""
         assert isinstance(self.checkpointer, Checkpoints)
         place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
-        begun = self.checkpointer.get_tuple({"configurable": {"thread_id": place["thread_id"]}})
-        self.journal.rewind(str(place["thread_id"]))
-        given = input if begun is None or isinstance(input, Command) else None
+        thread = str(place["thread_id"])
+        self.journal.rewind(thread)
+        goes_on = self.checkpointer.has(thread) and not isinstance(input, Command)
+        given = None if goes_on else input
         async for part in super().astream(given, config, **{**options, "durability": "sync"}):
             yield part
 
@@ -57,10 +59,15 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
 
 
 @contextmanager
-def durable(graph: Graph, folder: Path) -> Iterator[Resuming]:
+def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterator[Resuming]:
     """Make a graph durable, with checkpoints of its nodes and a journal of its calls in a folder.
 
     Invoke it with a `thread_id`: the first time it begins, and after a stop it goes on.
+
+    Args:
+        graph: The graph.
+        folder: Where checkpoints and journal are, or will be.
+        budget: What its calls may cost; what is replayed costs nothing.
 
     Raises:
         ConfigError: If the graph cannot be compiled.
@@ -69,7 +76,10 @@ def durable(graph: Graph, folder: Path) -> Iterator[Resuming]:
     kept = copy.copy(compiled_form(graph))
     kept.__class__ = Resuming
     assert isinstance(kept, Resuming)
-    with Checkpoints.open(folder / CHECKPOINTS) as saver, Journal(folder / JOURNAL) as journal:
+    with (
+        Checkpoints.open(folder / CHECKPOINTS) as saver,
+        Journal(folder / JOURNAL, budget) as journal,
+    ):
         kept.checkpointer, kept.journal = saver, journal
         yield kept
 

@@ -23,7 +23,7 @@ from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.judging import Judge, PromptedJudge
-from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.errors import BudgetReached, ConfigError, nearest
 from quillgraph.graphs import criteria as grounding
 from quillgraph.graphs import judging
 from quillgraph.graphs.sources import Graph, compiled_form
@@ -110,7 +110,10 @@ def draft(by: str = "writer", *, max_tokens: int = 512, number: int = 0) -> Node
 
 
 def judge(by: str = "judge") -> Node[judging.Submission, Scores]:
-    """Make a node that gives `judgement` and `reward` of the `text` under the `criteria_set`."""
+    """Make a node that gives `judgement` and `reward` of the `text` under the `criteria_set`.
+
+    It raises `BudgetReached` where a budget does not reach for the judge.
+    """
 
     async def judge(state: judging.Submission, runtime: Runtime[Any]) -> Scores:
         # a node's state holds all that its type names, and the graph within takes no more
@@ -118,6 +121,8 @@ def judge(by: str = "judge") -> Node[judging.Submission, Scores]:
             task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
         )
         found = await judging.assess(submission, Seat(_judge(runtime.context, by)))
+        if found.unpaid:
+            raise BudgetReached(found.unpaid)
         return {"judgement": found.judgement, "reward": found.reward}
 
     return judge

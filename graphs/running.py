@@ -6,6 +6,7 @@ What is wrong before the run is an error; what goes wrong in it is in the episod
 """
 
 import asyncio
+import copy
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
@@ -139,7 +140,9 @@ class _Run:
         graph = source.graph
         if source.answer and not graph.checkpointer:
             # a graph can only be resumed from a checkpoint; one's own for each run, gone with it
-            graph = graph.copy({"checkpointer": InMemorySaver()})
+            # not `graph.copy`, which would forget the types that its checkpoints may hold
+            graph = copy.copy(graph)
+            graph.checkpointer = InMemorySaver()
         while entry is not None:
             questions: tuple[Any, ...] = ()
             async for part in graph.astream(
