@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_me
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
 
-from quillgraph.backends.errors import StorageError
+from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.journal import JOURNAL, REPLAYED
 from quillgraph.backends.traces import TokenTrace, trace_of
 
@@ -167,7 +167,10 @@ class Recorder(BaseCallbackHandler):
         )
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Write the record of a call that failed."""
+        """Write the record of a call that failed; one that no budget covers was never made."""
+        if isinstance(error, BudgetReached):
+            self._open.pop(run_id, None)
+            return
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 

@@ -64,7 +64,10 @@ def read_inputs(
     Raises:
         InputError: If there is nothing to run on.
     """
-    if file is not None and request is None and file.suffix in KEPT:
+    if (request is None) == (file is None):
+        got = "neither" if file is None else "both"
+        raise InputError(f"expected a REQUEST or --input FILE, got {got}")
+    if file is not None and file.suffix in KEPT:
         return _read(graph, file.suffix, read_text(file), extra, str(file))
     return _read(graph, ".txt", read_request(request, file), extra, "the request")
 

@@ -17,14 +17,16 @@ from quillgraph.cli.engines import connected, with_backend
 from quillgraph.cli.inputs import KEPT, Inputs, kept_inputs, read_inputs
 from quillgraph.cli.progress import plain_console
 from quillgraph.cli.reading import read_criteria
+from quillgraph.cli.retelling import in_a_line, whole
 from quillgraph.cli.run_folder import RunFolder, alone_in
 from quillgraph.cli.running import FAILURES, Running
 from quillgraph.cli.settings import Settings, load_settings
 from quillgraph.cli.supervising import supervise
+from quillgraph.cli.terminal import visible
 from quillgraph.graphs import registry
 from quillgraph.graphs.durable import read_calls, read_episodes
 from quillgraph.graphs.ensemble import roles_of
-from quillgraph.graphs.sources import Graph, compiled_form
+from quillgraph.graphs.sources import Answer, Graph, compiled_form
 from quillgraph.graphs.starting import schema_of
 
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
@@ -38,6 +40,8 @@ class Wanted:
     request: str | None
     file: Path | None
     criteria: Path | None
+    answer: str | None
+    """To what the graph asks; None leaves its questions open."""
 
 
 def begin_run(wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
@@ -60,7 +64,7 @@ def begin_run(wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
     folder.write_text(DRAWING, drawn)
     if criteria:
         folder.write_json(CRITERIA, criteria)
-    _run(graph, inputs, settings, folder, as_json=as_json)
+    _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
 
 
 def resume_run(
@@ -85,7 +89,7 @@ def resume_run(
             another one now.
         QuillError: After what was finished has been written to the run folder.
     """
-    begun_with = {**asdict(wanted), **given}
+    begun_with = {**asdict(wanted), **given, "answer": None}
     if other := sorted(name for name, value in begun_with.items() if value):
         raise ConfigError(
             f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
@@ -104,11 +108,18 @@ def resume_run(
             f"graph {spec} has changed since the run in {path} began; start a new one"
         )
     extra = {"criteria_set": read_criteria(path / CRITERIA)} if (path / CRITERIA).exists() else {}
-    _run(graph, kept_inputs(graph, path, extra), settings, folder, as_json=as_json)
+    inputs = kept_inputs(graph, path, extra)
+    _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
 
 
 def _run(
-    graph: Graph, inputs: Inputs, settings: Settings, folder: RunFolder, *, as_json: bool
+    graph: Graph,
+    inputs: Inputs,
+    settings: Settings,
+    folder: RunFolder,
+    *,
+    answer: str | None,
+    as_json: bool,
 ) -> None:
     said = plain_console(sys.stderr)
     budget = Budget(settings.max_calls, settings.max_tokens_total)
@@ -118,7 +129,9 @@ def _run(
             budget.calls += 1
             budget.tokens += call.prompt_tokens + call.completion_tokens
         earlier[call.run].append(call)
-    work = Running(graph, inputs, settings, folder.path, budget, episodes, earlier)
+    work = Running(
+        graph, inputs, settings, folder.path, budget, episodes, earlier, _answering(answer)
+    )
     with alone_in(folder.path):
         engines = connected(settings, roles_of(schema_of(graph, "context_schema")), said)
         try:
@@ -134,20 +147,36 @@ def _run(
         )
 
 
+def _answering(said: str | None) -> Answer | None:
+    """An answer from the command line, to every question."""
+    if said is None:
+        return None
+    try:
+        value: Any = json.loads(said)
+    except ValueError:
+        value = said
+
+    async def answer(question: Any) -> Any:
+        return value
+
+    return answer
+
+
 def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
-    numbers = sorted(work.episodes)
+    episodes = [work.episodes[number] for number in sorted(work.episodes)]
     if as_json:
         shown = {
             "run": str(folder.path),
-            "episodes": [
-                work.episodes[n].model_dump(mode="json", exclude={"calls"}) for n in numbers
-            ],
+            "episodes": [each.model_dump(mode="json", exclude={"calls"}) for each in episodes],
             "excluded": [asdict(each) for each in work.excluded],
         }
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
-        return
-    for number in numbers:
-        Console().print(f"{number}: {str(work.episodes[number])[:200]}", markup=False)
+    elif work.inputs.is_batch:
+        for each in episodes:
+            sys.stdout.write(visible(f"{each.id}: {in_a_line(each)}") + "\n")
+    else:
+        for each in episodes:
+            Console().print(whole(each))
 
 
 def _drawn(graph: Graph) -> str:

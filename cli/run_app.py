@@ -34,6 +34,14 @@ Resume = Annotated[
     ),
 ]
 
+Answer = Annotated[
+    str | None,
+    typer.Option(
+        help="Answer to what the graph asks by an interrupt, as JSON or plain text.",
+        metavar="JSON",
+    ),
+]
+
 
 def run(
     graph: GraphName = None,
@@ -41,6 +49,7 @@ def run(
     *,
     input_file: Input = None,
     resume: Resume = None,
+    answer: Answer = None,
     criteria_file: options.CriteriaFile = None,
     backend: options.Backend = None,
     role: Annotated[list[str] | None, options.role_option("writer=openai:gpt-5-mini")] = None,
@@ -88,7 +97,7 @@ def run(
             "seed": seed,
             "out": out,
         }
-        wanted = Wanted(graph, request, input_file, criteria_file)
+        wanted = Wanted(graph, request, input_file, criteria_file, answer)
         if resume is not None:
             resume_run(resume, wanted, {**given, "config": config}, limits, as_json=as_json)
             return

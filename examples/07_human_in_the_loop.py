@@ -1,7 +1,6 @@
 """A person looks at the criteria before anything is judged by them: accept, drop or reword.
 
 Run:       python examples/07_human_in_the_loop.py          (no model: a script answers)
-Ask me:    python examples/07_human_in_the_loop.py --ask
 For real:  the same with --ask --backend vllm:smollm2-135m --embeddings minilm
 Expected:  expected/07_human_in_the_loop.txt: the criteria as found, then as the person left them.
 """
@@ -24,8 +23,7 @@ from quillgraph.graphs import Grounding, Study, criteria, run_graph
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUEST = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8")
-REWORDED = {"k2.2": "Sentences grow shorter until one could fall asleep."}
-PREPARED = {"drop": ["k1.pitfall1"], "reword": REWORDED}
+PREPARED = {"drop": ["k1.pitfall1"], "reword": {"k2.2": "Sentences grow shorter and shorter."}}
 
 
 def review(state: Grounding) -> Grounding:
@@ -37,8 +35,8 @@ def review(state: Grounding) -> Grounding:
         for each in found.criteria
         if each.id not in said["drop"]
     ]
-    fields = found.model_dump(exclude={"criteria", "sha256"})
-    return {"criteria_set": CriteriaSet(**fields, criteria=tuple(kept))}
+    rest = found.model_dump(exclude={"criteria", "sha256"})
+    return {"criteria_set": CriteriaSet(**rest, criteria=tuple(kept))}
 
 
 def answer_with(ask: bool) -> Any:
@@ -49,9 +47,9 @@ def answer_with(ask: bool) -> Any:
             print(f"  [{name}] {told}")
         if not ask:
             return PREPARED
-        drop = (await asyncio.to_thread(input, "Drop which ids? ")).split()
+        drop = await asyncio.to_thread(input, "Drop which ids? ")
         reword = await asyncio.to_thread(input, 'Reword, as {"id": "text"}, or nothing: ')
-        return {"drop": drop, "reword": json.loads(reword or "{}")}
+        return {"drop": drop.split(), "reword": json.loads(reword or "{}")}
 
     return answer
 

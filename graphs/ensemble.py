@@ -14,6 +14,7 @@ from quillgraph.agents.asking import Role
 from quillgraph.agents.judging import SAMPLES, Judge, PromptedJudge
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.casting import cast
 from quillgraph.graphs.memory import Memory
 
 
@@ -39,8 +40,8 @@ class Ensemble:
         if kind is Judge:
             role = Role(name, model, self.seed, self.budget)
             return PromptedJudge((role,), self.measures.get("samples", SAMPLES))
-        if isinstance(kind, type) and issubclass(kind, BaseChatModel):
-            return model
+        if _is_chat(kind):
+            return cast(model, name)
         if kind is Embeddings:
             return self.embeddings
         return self.measures.get(name)
@@ -49,9 +50,7 @@ class Ensemble:
 def roles_of(schema: Any) -> tuple[str, ...]:
     """Names of the parts of a context that a chat model plays."""
     return tuple(
-        name
-        for name, kind in _hints(schema).items()
-        if kind in (Role, Judge) or (isinstance(kind, type) and issubclass(kind, BaseChatModel))
+        name for name, kind in _hints(schema).items() if kind in (Role, Judge) or _is_chat(kind)
     )
 
 
@@ -94,6 +93,10 @@ def context_for(schema: Any, ensemble: Ensemble) -> Any:
 
 
 _FIELDS = dataclasses.fields(Ensemble)
+
+
+def _is_chat(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseChatModel)
 
 
 def _hints(schema: Any) -> dict[str, Any]:
