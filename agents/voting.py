@@ -48,13 +48,13 @@ def tally(candidates: Sequence[int], votes: Sequence[Vote]) -> tuple[Standing, .
     """
     if not candidates or len(set(candidates)) < len(candidates):
         raise InputError(f"expected texts with numbers of their own, got {list(candidates)}")
-    wins, margin = dict.fromkeys(candidates, 0.0), dict.fromkeys(candidates, 0.0)
+    leads: dict[int, list[float]] = {number: [] for number in candidates}
     for one, other in combinations(candidates, 2):
         lead = _lead(one, other, votes)
-        margin[one] += lead
-        margin[other] -= lead
-        wins[one] += 0.5 if lead == 0 else float(lead > 0)
-        wins[other] += 0.5 if lead == 0 else float(lead < 0)
+        leads[one].append(lead)
+        leads[other].append(-lead)
+    wins = {n: sum(0.5 if lead == 0 else float(lead > 0) for lead in leads[n]) for n in candidates}
+    margin = {n: math.fsum(leads[n]) for n in candidates}
     ranked = sorted(candidates, key=lambda each: (-wins[each], -margin[each], each))
     return tuple(Standing(candidate=n, wins=wins[n], margin=margin[n]) for n in ranked)
 
