@@ -57,8 +57,9 @@ def answer_with(ask: bool) -> Any:
 async def main(backend: str, embeddings: str, ask: bool) -> None:
     """Find criteria, stop for the person, go on with what they said."""
     graph = StateGraph(Grounding, context_schema=Study)
-    graph.add_sequence([("find", criteria.build().compile()), ("review", review)])
-    graph.add_edge(START, "find").add_edge("review", END)
+    graph.add_node("find", criteria.build().compile())
+    graph.add_node("review", review)
+    graph.add_edge(START, "find").add_edge("find", "review").add_edge("review", END)
     model = connect(backend)
     study = Study.of(model, connect_embeddings(embeddings), seed=7)
     print("Found:")

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # LangGraph reads it when it is imported
@@ -30,10 +31,13 @@ BATCH = HERE / "requests" / "ferries.jsonl"
 def written_twice() -> StateGraph[Reflecting, Workshop, Reflecting, Reflecting]:
     """A draft, three votes of a judge, a reflection, a revision: six calls."""
     graph = StateGraph(Reflecting, context_schema=Workshop)
-    nodes = pieces.draft(), pieces.judge(), pieces.reflect(), pieces.revise()
-    names = [node.__name__ for node in nodes]
-    graph.add_sequence(list(zip(names, nodes, strict=True)))
-    return graph.add_edge(START, names[0]).add_edge(names[-1], END)
+    graph.add_node("draft", pieces.draft())
+    graph.add_node("judge", pieces.judge())
+    graph.add_node("reflect", pieces.reflect())
+    graph.add_node("revise", pieces.revise())
+    for one, other in pairwise((START, "draft", "judge", "reflect", "revise", END)):
+        graph.add_edge(one, other)
+    return graph
 
 
 async def one_pass(folder: Path, model: ChatBackend, budget: Budget) -> None:

@@ -1,6 +1,7 @@
 """Who takes part in a debate between two writers, and what passes through it."""
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self, TypedDict
 
@@ -45,7 +46,7 @@ class Arena:
         *,
         seed: int = 0,
         budget: Budget | None = None,
-        roles: dict[str, BaseChatModel] | None = None,
+        roles: Mapping[str, BaseChatModel] | None = None,
         rounds: int = 2,
         text_tokens: int = 512,
         samples: int = SAMPLES,

@@ -1,6 +1,7 @@
 """Who takes part in a vote on drafts, and what passes through it."""
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self, TypedDict
 
@@ -46,7 +47,7 @@ class Panel:
         *,
         seed: int = 0,
         budget: Budget | None = None,
-        roles: dict[str, BaseChatModel] | None = None,
+        roles: Mapping[str, BaseChatModel] | None = None,
         drafts: int = 4,
         text_tokens: int = 512,
         samples: int = SAMPLES,

@@ -1,6 +1,7 @@
 """Who takes part in a study of a writing request, and what passes between its stages."""
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypedDict
 
@@ -76,7 +77,7 @@ class Study:
         *,
         seed: int = 0,
         budget: Budget | None = None,
-        roles: dict[str, BaseChatModel] | None = None,
+        roles: Mapping[str, BaseChatModel] | None = None,
         drafts: int = 4,
         draft_tokens: int = 160,
     ) -> Self:

@@ -257,7 +257,7 @@ def test_a_run_goes_on_as_it_was_begun_and_not_otherwise(own: Path, quillgraph: 
 def test_two_processes_do_not_go_on_with_the_same_run(own: Path, quillgraph: Any) -> None:
     assert quillgraph("run", "poems.py:build", "On rain.", *POET).status == 0
     with filelock.FileLock("run/.lock"):
-        command = [Path(sys.executable).with_name("quillgraph"), "run", "--resume", "run"]
+        command = [str(Path(sys.executable).with_name("quillgraph")), "run", "--resume", "run"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "another process is at the run in run" in done.stderr

@@ -103,14 +103,15 @@ async def test_a_thread_that_is_over_is_given_again_without_a_call(tmp_path: Pat
 
 
 async def test_threads_know_nothing_of_each_other_and_can_be_forgotten(tmp_path: Path) -> None:
-    model, other = Flaky(), {"configurable": {"thread_id": "2"}}
+    model = Flaky()
+    other: Any = {"configurable": {"thread_id": "2"}}
     with durable(book(model), tmp_path) as graph:
         await graph.ainvoke({"titles": ("a",)}, THREAD)
-        await graph.ainvoke({"titles": ("a",)}, other)  # type: ignore[arg-type]  # a plain dict
+        await graph.ainvoke({"titles": ("a",)}, other)
         assert len(model.asked) == 8
         graph.forget("1")
         await graph.ainvoke({"titles": ("a",)}, THREAD)
-        await graph.ainvoke({"titles": ("a",)}, other)  # type: ignore[arg-type]
+        await graph.ainvoke({"titles": ("a",)}, other)
     assert len(model.asked) == 12
 
 
