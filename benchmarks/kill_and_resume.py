@@ -1,6 +1,6 @@
 """Does a batch that is killed again and again end whole, and does it repeat no finished call?
 
-Run: python benchmarks/kill_and_resume.py [--backend transformers:smollm2-135m] [--kills 10]
+Run: python benchmarks/kill_and_resume.py [--backend SPEC] [--kills 10]
 A batch of 20 requests (two drafts each, judged, the better one taken) is started as a process of
 its own and killed with SIGKILL at random moments; after each kill it is resumed. At the end the
 recorder's file is read: every request must have exactly one episode, and no call that had been
@@ -47,13 +47,14 @@ def begun(folder: Path, backend: str) -> list[str]:
 
 
 def answered(folder: Path) -> int:
-    """How many calls the recorder has written."""
+    """How many calls the model has answered; what was replayed is no progress."""
     file = folder / "run" / "calls.jsonl"
-    return file.read_bytes().count(b"\n") if file.exists() else 0
+    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    return sum(b'"replayed":true' not in line for line in lines)
 
 
 def killed(folder: Path, backend: str, after: int, draws: random.Random) -> dict[str, Any]:
-    """Run until so many more calls are recorded, wait a random moment, and kill."""
+    """Run until so many more calls are answered, wait a random moment, and kill."""
     before = answered(folder)
     run = subprocess.Popen(
         begun(folder, backend), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -64,7 +65,7 @@ def killed(folder: Path, backend: str, after: int, draws: random.Random) -> dict
     was_running = run.poll() is None
     run.send_signal(signal.SIGKILL)
     run.wait()
-    return {"was_running": was_running, "recorded": answered(folder) - before}
+    return {"was_running": was_running, "answered": answered(folder) - before}
 
 
 def found(folder: Path, kills: list[dict[str, Any]], backend: str) -> dict[str, Any]:
@@ -114,7 +115,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--backend", default="transformers:smollm2-135m")
+    parser.add_argument("--backend", default="transformers:smollm2-135m?max_concurrency=4")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

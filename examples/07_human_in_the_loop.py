@@ -77,5 +77,4 @@ if __name__ == "__main__":  # vLLM starts a process that imports this file again
     parser.add_argument("--backend", default=f"scripted:{SCRIPTS / 'lighthouse.yaml'}")
     parser.add_argument("--embeddings", default="lexical")
     parser.add_argument("--ask", action="store_true")
-    options = parser.parse_args()
-    asyncio.run(main(options.backend, options.embeddings, options.ask))
+    asyncio.run(main(**vars(parser.parse_args())))

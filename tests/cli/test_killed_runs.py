@@ -23,7 +23,7 @@ from quillgraph.graphs.episode import Episode
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 COMMAND = str(Path(sys.executable).with_name("quillgraph"))
-REQUESTS = 5
+REQUESTS = 4
 KILLS = 3
 
 
@@ -81,7 +81,7 @@ def test_a_batch_killed_at_random_moments_ends_as_if_it_had_not_been(
     Path("batch.jsonl").write_text("\n".join(lines), encoding="utf-8")
     begin = (
         "reflection", "--input", "batch.jsonl", "--criteria", SCRIPTS / "ferry.criteria.json",
-        "--backend", slow.spec, "--rounds", 1, "--samples", 6,
+        "--backend", slow.spec, "--rounds", 1, "--samples", 4,
     )  # fmt: skip
     assert started(*begin, "--out", "whole").wait() == 0
     calls, before = slow.answered, slow.answered
@@ -94,7 +94,7 @@ def test_a_batch_killed_at_random_moments_ends_as_if_it_had_not_been(
         run = started("--resume", "killed")
     assert run.wait() == 0
     whole, killed = read_episodes(Path("whole")), read_episodes(Path("killed"))
-    assert list(whole) == list(killed) == [1, 2, 3, 4, 5]
+    assert list(whole) == list(killed) == [1, 2, 3, 4]
     assert len(Path("killed", "episodes.jsonl").read_text("utf-8").splitlines()) == REQUESTS
     records = read_records(Path("killed", "calls.jsonl"))
     # it was cut within nodes, not only between them
