@@ -11,7 +11,7 @@ node     each criterion's part goes to the node that wrote the cited sentence (`
 What a policy gradient would add up for a style of a node is the mean advantage of the rows that
 chose it. The guilty style is found once that mean is the lowest of all 18, and stays so.
 
-    python benchmarks/node_credit.py            20 seeds of 32 groups, about two minutes
+    python benchmarks/node_credit.py            20 seeds of 24 groups, about two minutes
 """
 
 import argparse
@@ -21,7 +21,6 @@ import json
 import operator
 import random
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, median
 from typing import Annotated, Any, TypedDict
@@ -54,6 +53,8 @@ Found = dict[str, int | None]
 
 
 class Written(TypedDict):
+    """State of the toy graph."""
+
     request: str
     sentences: Annotated[list[str], operator.add]
 
@@ -83,7 +84,7 @@ def graph_of(dice: random.Random) -> StateGraph[Any, Any, Any, Any]:
 
     model = ScriptedChat(reply=sentence)
 
-    def node(name: str) -> Callable[[Written], Any]:
+    def node(name: str) -> Any:
         async def write(state: Written) -> dict[str, list[str]]:
             return {"sentences": [str((await model.ainvoke(name)).content)]}
 
@@ -215,6 +216,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
-    parser.add_argument("--groups", type=int, default=32, help="groups of eight episodes a seed")
+    parser.add_argument("--groups", type=int, default=24, help="groups of eight episodes a seed")
     given = parser.parse_args()
     asyncio.run(main(given.seeds, given.groups))

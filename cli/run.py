@@ -90,7 +90,7 @@ def resume_run(
         QuillError: After what was finished has been written to the run folder.
     """
     begun_with = {**asdict(wanted), **given, "answer": None}
-    if other := sorted(name for name, value in begun_with.items() if value):
+    if other := sorted(name for name, value in begun_with.items() if value not in (None, {})):
         raise ConfigError(
             f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
             "was begun"

@@ -3,7 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,10 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         self.journal.rewind(thread)
         goes_on = self.checkpointer.has(thread) and not isinstance(input, Command)
         given = None if goes_on else input
-        async for part in super().astream(given, config, **{**options, "durability": "sync"}):
-            yield part
+        parts = super().astream(given, config, **{**options, "durability": "sync"})
+        async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+            async for part in parts:
+                yield part
 
     def heard_by(self, *callbacks: Any) -> "Resuming":
         """The same graph with callbacks of its own."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import networkx as nx
 
+from quillgraph.backends.errors import InputError, StorageError
 from quillgraph.graphs.study import Grounding
 
 _NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -63,6 +64,14 @@ def words_behind(graph: nx.DiGraph[Any], criterion_id: str) -> tuple[str, ...]:
     return tuple(span["text"] for span in spans)
 
 
+def behind(graph: nx.DiGraph[Any], node: str, kind: str) -> tuple[str, ...]:
+    """Name what a node rests on, of one kind, such as the codes behind a criterion."""
+    found: set[Any] = nx.ancestors(_without_core(graph), node)
+    return tuple(
+        each for each, data in graph.nodes(data=True) if each in found and data["kind"] == kind
+    )
+
+
 def coverage(graph: nx.DiGraph[Any]) -> float:
     """Share of the request's incidents from which a path leads to a criterion."""
     asked = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
@@ -75,6 +84,26 @@ def write_json(graph: nx.DiGraph[Any], path: Path) -> None:
     """Write the graph as node-link JSON."""
     data: dict[str, Any] = nx.node_link_data(graph, edges="edges")
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def read_json(path: Path) -> nx.DiGraph[Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        StorageError: If the file cannot be read.
+        InputError: If it holds no such graph.
+    """
+    try:
+        graph = nx.node_link_graph(json.loads(path.read_text(encoding="utf-8")), edges="edges")
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, nx.NetworkXError) as error:
+        raise InputError(
+            f"expected a provenance graph in {path}, as a study writes it: {error}"
+        ) from error
+    if not isinstance(graph, nx.DiGraph):
+        raise InputError(f"expected a directed graph in {path}, as a study writes it")
+    return graph
 
 
 def write_graphml(graph: nx.DiGraph[Any], path: Path) -> None:

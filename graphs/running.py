@@ -8,23 +8,25 @@ What is wrong before the run is an error; what goes wrong in it is in the episod
 import asyncio
 import copy
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START
 from langgraph.types import Command
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.graphs.episode import Episode, Failure
 from quillgraph.graphs.sealing import LostKeys, Unanswered, failure_of, sealed, unused_roles
 from quillgraph.graphs.sources import Answer, EpisodeSource, Graph, Start, entry_of, episode_source
-from quillgraph.graphs.spending import Spending
+from quillgraph.graphs.spending import SpendingRecorder
 from quillgraph.graphs.writes import Writes
 
 
@@ -54,7 +56,7 @@ async def run_graph(
     Raises:
         ConfigError: As `episode_source` does, and if the graph's input takes no task.
         InputError: If the task is blank or no text.
-        StorageError: If `record` cannot be written.
+        StorageError: If `record`, or what the graph itself keeps, cannot be written.
     """
     source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
     if cast and isinstance(graph, EpisodeSource):
@@ -62,10 +64,13 @@ async def run_graph(
     given = writing_task(task) if isinstance(task, str) else task
     name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
     entry = entry_of(source.graph, given, start)
-    with Recorder(record, name, calls.append) as recorder:
+    with SpendingRecorder(record, name, calls.append) as recorder:
+        recorder.budget = source.budget
         run = _Run(Writes(recorder))
         try:
             await run.through(source, entry, _config(source, name, recorder, run.writes))
+        except StorageError:  # the record is lost, so to go on would be to lose more
+            raise
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
             run.failure = failure_of(error, run.failed, source.most_steps)
     calls.sort(key=lambda call: call.call)
@@ -91,7 +96,7 @@ async def run_graphs(
     start: Start | None = None,
     record: Path | None = None,
     **cast: Any,
-) -> AsyncIterator[Episode]:
+) -> AsyncGenerator[Episode, None]:
     """Run a graph on many tasks and give each episode as it ends, in no fixed order.
 
     Tasks are drawn as places become free and episodes are not kept, so memory does not grow with
@@ -145,24 +150,30 @@ class _Run:
             graph.checkpointer = InMemorySaver()
         while entry is not None:
             questions: tuple[Any, ...] = ()
-            async for part in graph.astream(
+            parts = graph.astream(
                 entry,
                 config,
                 context=source.context,
+                output_keys=graph.output_channels,
                 stream_mode=["values", "tasks"],
                 subgraphs=True,
                 version="v2",
-            ):
-                if part["type"] == "tasks":
-                    self._watch(part["ns"], part["data"])
-                elif part["type"] == "values" and not part["ns"]:
-                    self.output, questions = part["data"], part["interrupts"]
+            )
+            async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+                async for part in parts:
+                    if part["type"] == "tasks":
+                        self._watch(part["ns"], part["data"])
+                    elif part["type"] == "values" and not part["ns"]:
+                        self.output, questions = part["data"], part["interrupts"]
             entry = await _resumed(questions, source.answer)
 
     def _watch(self, around: tuple[str, ...], task: Mapping[str, Any]) -> None:
         path = "/".join((*(part.partition(":")[0] for part in around), task["name"]))
         if task.get("error"):
             self.failed = self.failed or path
+        elif START in task.get("triggers", ()):
+            # what starts so is an entrypoint of the functional API: it returns no update of a state
+            self.writes.excuse(task["id"])
         elif "result" in task and (keys := self.writes.lost(task["id"], task["result"])):
             self.failed = path
             raise LostKeys(path, keys)
@@ -179,7 +190,7 @@ async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
 
 def _config(source: EpisodeSource, name: str, recorder: Recorder, writes: Writes) -> RunnableConfig:
     return {
-        "callbacks": [Spending(source.budget), recorder, writes],
+        "callbacks": [writes, recorder],
         "recursion_limit": source.most_steps,
         "configurable": {"thread_id": name},
     }

@@ -88,7 +88,9 @@ def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
     told = {key: getattr(own, key) for key in type(own).model_fields if key not in RUN_FIELDS}
     run = {key: getattr(episode, key) for key in RUN_FIELDS}
     try:
-        kept = {key: _json(key, value) for key, value in given.items()}
+        kept = {
+            key: _json(key, value) for key, value in given.items() if not _stands(key, value, own)
+        }
     except TypeError as error:
         failed = Failure(kind="state", reason=str(error))
         changes = {"failure": failed, "stopped": failed.reason, "is_complete": False}
@@ -166,6 +168,15 @@ def _judged(episode: Episode, given: Mapping[str, Any]) -> Episode:
         number=0, parent=None, text=text, judgement=judgement, reward=reward, decision="first"
     )
     return WrittenEpisode(**{**told, "attempts": (attempt,), "best": 0})
+
+
+def _stands(key: str, value: Any, episode: Episode) -> bool:
+    """Whether a field of the graph's output has its place in the episode already."""
+    if key in ("task", "criteria_set"):
+        return bool(value == getattr(episode, key))
+    if isinstance(episode, WrittenEpisode) and key in ("text", "judgement", "reward"):
+        return bool(value == getattr(episode.standing, key))
+    return False
 
 
 def _json(key: str, value: Any) -> Any:

@@ -36,7 +36,7 @@ class EpisodeSource:
     trainable: tuple[str, ...]
     known: frozenset[str]
     """Names that a role can have, as far as can be told without running the graph."""
-    budget: Budget
+    budget: Budget | None
     most_steps: int
     answer: Answer | None
 
@@ -81,7 +81,7 @@ def episode_source(
         roles=frozenset(cast),
         trainable=trained,
         known=names_in(compiled, played),
-        budget=budget or Budget(),
+        budget=budget,
         most_steps=most_steps,
         answer=answer,
     )

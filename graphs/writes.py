@@ -1,10 +1,12 @@
 """What nodes return against what reaches the state: LangGraph drops unknown keys in silence."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 from pydantic import BaseModel
 
@@ -31,9 +33,10 @@ class Writes(BaseCallbackHandler):
         self._graphs: set[UUID] = set()
         self._inner: dict[str, set[str]] = {}
         self._returned: dict[str, Keys] = {}
-        self.given_up: list[tuple[str, int]] = []
-        """Place of each node that ended in an error or an interrupt, and how many calls there had
-        been in the run by then."""
+        self._excused: set[str] = set()
+        self._given_up: list[tuple[str, bool, int]] = []
+        """Place of each node that ended early, whether that was an interrupt, and how many calls
+        there had been in the run by then."""
         self._recorder = recorder
 
     @property
@@ -84,15 +87,24 @@ class Writes(BaseCallbackHandler):
         place, is_node, _ = self._runs.pop(run_id, ("", False, None))
         self._graphs.discard(run_id)
         if is_node:
-            self.given_up.append((place, self._recorder.calls))
+            is_interrupt = isinstance(error, GraphBubbleUp)
+            self._given_up.append((place, is_interrupt, self._recorder.calls))
 
     def was_given_up(self, call: CallRecord) -> bool:
-        """Say whether a call was made in a try of its node that came to nothing."""
+        """Say whether a call was made in a try of its node that came to nothing.
+
+        After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
+        """
         place = call.namespace or ""
         return any(
-            call.call < upto and (place == node or place.startswith(f"{node}|"))
-            for node, upto in self.given_up
+            call.call < upto
+            and (place == node or (not is_interrupt and place.startswith(f"{node}|")))
+            for node, is_interrupt, upto in self._given_up
         )
+
+    def excuse(self, task: str) -> None:
+        """Take no note of what a task returns, as it is no update of a state."""
+        self._excused.add(task)
 
     def lost(self, task: str, written: Mapping[str, Any]) -> tuple[str, ...]:
         """Say which keys a node returned that the state did not take.
@@ -101,7 +113,8 @@ class Writes(BaseCallbackHandler):
             task: Id of the node's task.
             written: What reached the state.
         """
-        return tuple(sorted(set(self._returned.pop(task, {})) - set(written)))
+        returned = self._returned.pop(task, {})
+        return () if task in self._excused else tuple(sorted(set(returned) - set(written)))
 
 
 def _task_of(place: str) -> str:
@@ -117,6 +130,10 @@ def _updates(returned: Any) -> Iterator[tuple[str, Any]]:
         yield from ((key, value) for key, value in returned.items() if isinstance(key, str))
     elif isinstance(returned, BaseModel):
         yield from ((key, getattr(returned, key)) for key in returned.model_fields_set)
+    elif dataclasses.is_dataclass(returned) and not isinstance(returned, type):
+        yield from (
+            (each.name, getattr(returned, each.name)) for each in dataclasses.fields(returned)
+        )
     elif isinstance(returned, list | tuple) and any(isinstance(each, Command) for each in returned):
         for each in returned:
             yield from _updates(each)

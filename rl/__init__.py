@@ -1,5 +1,12 @@
 """Learning from criteria: what a group of texts for one prompt teaches."""
 
+from quillgraph.rl.credit import (
+    by_evidence,
+    by_service,
+    criterion_parts,
+    group_credit,
+    node_credit,
+)
 from quillgraph.rl.groups import (
     absent,
     active_criteria,
@@ -10,14 +17,26 @@ from quillgraph.rl.groups import (
     pairwise_bonus,
     with_diversity,
 )
+from quillgraph.rl.provenance import origins, trace_rows
+from quillgraph.rl.trajectory import Row, Trajectory, trajectory
 
 __all__ = [
+    "Row",
+    "Trajectory",
     "absent",
     "active_criteria",
     "advantages",
+    "by_evidence",
+    "by_service",
     "combine_advantages",
+    "criterion_parts",
     "diversity",
+    "group_credit",
     "hard_gate",
+    "node_credit",
+    "origins",
     "pairwise_bonus",
+    "trace_rows",
+    "trajectory",
     "with_diversity",
 ]

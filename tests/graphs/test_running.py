@@ -1,7 +1,12 @@
 """A foreign graph, written with LangGraph's public API alone, run as it is and recorded."""
 
+import asyncio
+import itertools
 import operator
+import threading
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -10,11 +15,19 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import entrypoint
+from langgraph.func import task as langgraph_task
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, Send
+from langgraph.types import Command, RetryPolicy, Send, interrupt
 
-from quillgraph.graphs.episode import Episode
-from quillgraph.graphs.running import run_graph
+from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.backends.records import read_records
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episode import Episode, Failure
+from quillgraph.graphs.running import run_graph, run_graphs
 
 Ledger = list[tuple[str, str, int, str]]
 """What the graph's author noted at each call: path, node, visit, words of the prompt."""
@@ -151,3 +164,317 @@ async def test_the_calls_of_a_foreign_graph_are_those_of_its_authors_ledger(
 async def test_an_episode_goes_through_json() -> None:
     episode = await run_graph(foreign_graph([]), "Write of fog.", start=began())
     assert Episode.model_validate_json(episode.model_dump_json()) == episode
+
+
+class Line(TypedDict, total=False):
+    request: str
+    text: str
+    lines: Annotated[list[str], operator.add]
+    number: int
+    thing: object
+
+
+def one_node(node: Any, **options: Any) -> StateGraph[Any, Any, Any, Any]:
+    graph = StateGraph(Line, **options)
+    graph.add_node("only", node)
+    graph.add_edge(START, "only")
+    graph.add_edge("only", END)
+    return graph
+
+
+def scripted() -> ScriptedChat:
+    return ScriptedChat(reply=lambda request: f"on {request.messages[-1].content}")
+
+
+@pytest.mark.parametrize(
+    ("returned", "lost"),
+    [
+        ({"txet": "a", "number": 1}, "'txet'"),
+        (Command(update={"numbr": 2}), "'numbr'"),
+        ([Command(update={"number": 1}), Command(update={"b": 2, "a": 1})], "'a', 'b'"),
+    ],
+)
+async def test_keys_that_the_state_does_not_have_are_not_lost_in_silence(
+    returned: Any, lost: str
+) -> None:
+    episode = await run_graph(one_node(lambda _: returned), "Write of fog.")
+    assert episode.failure is not None
+    assert (episode.failure.kind, episode.failure.node) == ("lost keys", "only")
+    assert f"node 'only' returned {lost}," in episode.failure.reason
+    assert (episode.output, episode.is_complete) == (None, False)
+
+
+async def test_lost_keys_are_found_inside_a_subgraph_and_in_one_that_a_node_calls() -> None:
+    inner = one_node(lambda _: {"tyop": 1}).compile()
+
+    async def call(state: Line) -> Any:
+        return await inner.ainvoke(state)
+
+    for outer in (inner, call):
+        episode = await run_graph(one_node(outer), "Write of fog.")
+        assert episode.failure is not None
+        assert episode.failure.node == "only/only"
+
+
+async def test_a_subgraph_may_keep_a_part_of_its_state_to_itself() -> None:
+    class Inner(Line):
+        secret: int
+
+    inner = StateGraph(Inner)
+    inner.add_node("count", lambda _: {"secret": 1, "number": 2})
+    inner.add_edge(START, "count")
+    compiled: Any = inner.compile()
+
+    async def call(state: Line) -> Any:
+        return await compiled.ainvoke(state)
+
+    for outer in (compiled, call):
+        episode = await run_graph(one_node(outer), "Write of fog.")
+        assert episode.failure is None
+        assert episode.output == {"request": "Write of fog.", "lines": [], "number": 2}
+
+
+async def test_a_node_may_return_unchanged_what_it_was_sent() -> None:
+    graph = StateGraph(Line)
+    graph.add_node("only", lambda sent: {**sent, "number": 1})
+    graph.add_conditional_edges(START, lambda _: [Send("only", {"part": "a"})], ["only"])
+    episode = await run_graph(graph, "Write of fog.")
+    assert episode.failure is None
+
+
+async def test_a_node_that_raises_ends_its_episode_and_keeps_the_calls() -> None:
+    model = scripted()
+
+    def breaks(state: Line) -> None:
+        model.invoke("hello")
+        raise RuntimeError("bang")
+
+    episode = await run_graph(one_node(one_node(breaks).compile()), "Write of fog.")
+    assert episode.failure == Failure(kind="node", reason="RuntimeError: bang", node="only/only")
+    assert [call.reply for call in episode.calls] == ["on hello"]
+    assert episode.given_up == (0,)
+
+
+async def test_a_try_that_came_to_nothing_is_told_from_the_one_that_counts() -> None:
+    model, tries = scripted(), itertools.count(1)
+
+    def at_third(state: Line) -> Line:
+        number = next(tries)
+        model.invoke(f"try {number}")
+        if number < 3:
+            raise ConnectionError
+        return {"number": number}
+
+    graph = StateGraph(Line)
+    retry = RetryPolicy(initial_interval=0.001, jitter=False, retry_on=ConnectionError)
+    graph.add_node("only", at_third, retry_policy=retry)
+    graph.add_edge(START, "only")
+    episode = await run_graph(graph, "Write of fog.", trainable={"only"})
+    assert episode.failure is None
+    assert [call.reply for call in episode.calls] == ["on try 1", "on try 2", "on try 3"]
+    assert episode.given_up == (0, 1)
+
+
+async def test_an_endless_loop_ends_at_the_limit_of_steps() -> None:
+    graph = StateGraph(Line)
+    graph.add_node("only", lambda _: {"number": 1})
+    graph.add_edge(START, "only")
+    graph.add_edge("only", "only")
+    episode = await run_graph(graph, "Write of fog.", most_steps=7)
+    assert episode.failure is not None
+    assert episode.failure.kind == "recursion"
+    assert "not ended after 7 supersteps" in episode.failure.reason
+
+
+async def test_a_budget_ends_a_graph_that_knows_of_none() -> None:
+    model = scripted()
+
+    async def asks(state: Line) -> Line:
+        return {"text": str((await model.ainvoke("hello")).content)}
+
+    graph = StateGraph(Line)
+    graph.add_node("only", asks)
+    graph.add_edge(START, "only")
+    graph.add_edge("only", "only")
+    episode = await run_graph(graph, "Write of fog.", budget=Budget(max_calls=3))
+    assert episode.failure is not None
+    assert (episode.failure.kind, len(episode.calls)) == ("budget", 3)
+
+
+@pytest.mark.parametrize("checkpointer", [None, InMemorySaver()])
+async def test_a_state_that_cannot_be_written_is_said_to_be_so(checkpointer: Any) -> None:
+    graph = one_node(lambda _: {"thing": threading.Lock()}).compile(checkpointer=checkpointer)
+    episode = await run_graph(graph, "Write of fog.")
+    assert episode.failure is not None
+    assert episode.failure.kind == "state"
+    assert "lock" in episode.failure.reason
+    assert Episode.model_validate_json(episode.model_dump_json()) == episode
+
+
+def asks_first(model: BaseChatModel) -> Any:
+    def node(state: Line) -> Line:
+        model.invoke("before")
+        answer = interrupt("May I?")
+        model.invoke(f"after {answer}")
+        return {"text": answer}
+
+    return node
+
+
+@pytest.mark.parametrize("checkpointer", [None, InMemorySaver()])
+async def test_an_interrupt_is_answered_and_the_run_goes_on(checkpointer: Any) -> None:
+    async def answer(question: Any) -> str:
+        assert question == "May I?"
+        return "yes"
+
+    graph = one_node(asks_first(scripted())).compile(checkpointer=checkpointer)
+    episode = await run_graph(graph, "Write of fog.", answer=answer)
+    assert episode.failure is None
+    assert episode.output is not None
+    assert episode.output["text"] == "yes"
+    # LangGraph runs an interrupted node again from its beginning: same visit, another call
+    assert [(c.reply, c.visit) for c in episode.calls] == [
+        ("on before", 0), ("on before", 0), ("on after yes", 0),
+    ]  # fmt: skip
+    assert episode.given_up == (0,)
+
+
+async def test_what_a_subgraph_did_before_its_interrupt_counts() -> None:
+    model = scripted()
+
+    async def answer(question: Any) -> str:
+        return "yes"
+
+    async def opens(state: Line) -> Line:
+        await model.ainvoke("open")
+        return {"number": 1}
+
+    inner = StateGraph(Line)
+    inner.add_node("opens", opens)
+    inner.add_node("asks", asks_first(model))
+    inner.add_edge(START, "opens")
+    inner.add_edge("opens", "asks")
+    episode = await run_graph(one_node(inner.compile()), "Write of fog.", answer=answer)
+    assert episode.failure is None
+    # the subgraph goes on at its second node, of which the first try is given up
+    assert [call.reply for call in episode.calls] == [
+        "on open", "on before", "on before", "on after yes",
+    ]  # fmt: skip
+    assert episode.given_up == (1,)
+
+
+async def test_a_record_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot write"):
+        await run_graph(one_node(lambda _: {}), "Fog.", record=tmp_path / "no" / "calls.jsonl")
+    model, full = scripted(), Path("/dev/full")
+    node = one_node(lambda state: {"text": model.invoke("a").content})
+    with pytest.raises(StorageError, match="/dev/full"):
+        await run_graph(node, "Fog.", record=full)
+
+
+async def test_an_interrupt_without_an_answer_ends_the_run() -> None:
+    episode = await run_graph(one_node(asks_first(scripted())), "Write of fog.")
+    assert episode.failure is not None
+    assert episode.failure.kind == "interrupt"
+    assert "'May I?'" in episode.failure.reason
+
+
+async def test_what_is_no_graph_or_has_no_entry_is_refused() -> None:
+    graph = StateGraph(Line)
+    graph.add_node("only", lambda _: {"number": 1})
+    with pytest.raises(ConfigError, match="entrypoint"):
+        await run_graph(graph, "Write of fog.")
+    with pytest.raises(ConfigError, match="got function: pass what your factory returns"):
+        await run_graph(one_node, "Write of fog.")  # type: ignore[arg-type]
+
+
+async def test_an_input_that_the_task_cannot_reach_is_refused() -> None:
+    class Apart(TypedDict):
+        words: str
+
+    graph = StateGraph(Apart)
+    graph.add_node("only", lambda state: {"words": state["words"] * 2})
+    graph.add_edge(START, "only")
+    with pytest.raises(ConfigError, match="none of task, request, messages"):
+        await run_graph(graph, "Write of fog.")
+    with pytest.raises(ConfigError, match="start has 'wrods'"):
+        await run_graph(graph, "Write of fog.", start={"wrods": "a"})
+    episode = await run_graph(graph, "Fog.", start=lambda task: {"words": task.request})
+    assert episode.output == {"words": "Fog.Fog."}
+
+
+async def test_a_batch_goes_on_past_an_episode_that_fails(tmp_path: Path) -> None:
+    model = scripted()
+    in_flight, peak = 0, 0
+
+    async def node(state: Line) -> Line:
+        nonlocal in_flight, peak
+        in_flight += 1
+        peak = max(peak, in_flight)
+        await asyncio.sleep(0)
+        said = str((await model.ainvoke(state["request"])).content)
+        in_flight -= 1
+        if "3" in said:
+            raise RuntimeError(said)
+        return {"text": said}
+
+    tasks = [writing_task(f"Write {number} lines.") for number in range(9)]
+    record = tmp_path / "calls.jsonl"
+    found = [e async for e in run_graphs(one_node(node), tasks, at_once=4, record=record)]
+    assert sorted(each.task.request for each in found) == [task.request for task in tasks]
+    assert [each.task.request for each in found if each.failure] == ["Write 3 lines."]
+    assert peak == 4
+    assert {call.run for call in read_records(record)} == {each.id for each in found}
+
+
+async def test_a_batch_that_is_left_early_leaves_nothing_running() -> None:
+    cancelled: list[str] = []
+
+    async def node(state: Line) -> Line:
+        try:
+            await asyncio.sleep(0.01 if "0" in state["request"] else 3600)
+        except asyncio.CancelledError:
+            cancelled.append(state["request"])
+            raise
+        return {"text": "a"}
+
+    tasks = (writing_task(f"Write {number} lines.") for number in range(3))
+    batch = run_graphs(one_node(node), tasks, at_once=2)
+    assert (await anext(batch)).task.request == "Write 0 lines."
+    await batch.aclose()
+    assert cancelled == ["Write 1 lines."]
+    assert [task.request for task in tasks] == ["Write 2 lines."]
+    with pytest.raises(ConfigError, match="at_once of 1 or more"):
+        await anext(run_graphs(one_node(node), [], at_once=0))
+
+
+async def test_a_flow_of_the_functional_api_is_recorded_too() -> None:
+    model = scripted()
+
+    @langgraph_task
+    async def part(number: int) -> dict[str, str]:
+        return {"said": str((await model.ainvoke(f"part {number}")).content)}
+
+    @entrypoint()
+    async def flow(given: dict[str, Any]) -> dict[str, str]:
+        first, second = await part(1), await part(2)
+        return {"text": f"{first['said']}, {second['said']}"}
+
+    episode = await run_graph(flow, "Write of fog.")
+    assert episode.failure is None
+    assert episode.output == {"text": "on part 1, on part 2"}
+    assert [(call.graph, call.reply) for call in episode.calls] == [
+        ("flow/part", "on part 1"),
+        ("flow/part", "on part 2"),
+    ]
+
+
+async def test_a_field_of_a_dataclass_that_the_state_does_not_have_is_not_lost_either() -> None:
+    @dataclass
+    class Update:
+        text: str = "a"
+        foo: int = 1
+
+    episode = await run_graph(one_node(lambda _: Update()), "Write of fog.")
+    assert episode.failure is not None
+    assert "'foo'" in episode.failure.reason

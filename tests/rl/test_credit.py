@@ -1,6 +1,9 @@
 """A trajectory's advantage, divided among the nodes of its graph."""
 
+import importlib.util
 from fractions import Fraction
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -255,3 +258,24 @@ def test_excluded_trajectories_have_no_part_in_a_group() -> None:
     assert levelled[0] == pytest.approx((0.5**0.5, 0.5**0.5), abs=1e-3)
     with pytest.raises(ValueError, match="argument 2 is shorter"):
         group_credit(group, [0.5])
+
+
+def toy() -> Any:
+    """The benchmark of credit by node, as a module."""
+    path = Path(__file__).parents[2] / "benchmarks" / "node_credit.py"
+    spec = importlib.util.spec_from_file_location("node_credit_benchmark", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def test_credit_by_node_finds_the_guilty_node_in_fewer_samples_than_uniform() -> None:
+    benchmark = toy()
+    found = [await benchmark.simulate(seed, groups=12) for seed in range(5)]
+    most = 12 * benchmark.GROUP + 1
+    node = [each["node"] or most for each in found]
+    uniform = [each["uniform"] or most for each in found]
+    assert median(node) < median(uniform)
+    assert all(ours <= theirs for ours, theirs in zip(node, uniform, strict=True))
