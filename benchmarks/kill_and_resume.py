@@ -1,8 +1,8 @@
 """Does a batch that is killed again and again end whole, and does it repeat no finished call?
 
 Run: python benchmarks/kill_and_resume.py [--backend SPEC] [--kills 10]
-A batch of 20 requests (two drafts each, judged, the better one taken) is started as a process of
-its own and killed with SIGKILL at random moments; after each kill it is resumed. At the end the
+A batch of 20 requests (a draft each, judged on three criteria) is started as a process of its own
+and killed with SIGKILL at random moments; after each kill it is resumed. At the end the
 recorder's file is read: every request must have exactly one episode, and no call that had been
 answered may have been asked for again. Prints what was found and stores it in
 benchmarks/results/kill_and_resume.json.
@@ -28,7 +28,7 @@ COMMAND = str(Path(sys.executable).with_name("quillgraph"))
 
 PLACES = ("a ferry in fog", "a night train", "a closed bakery", "a roof in rain", "a lighthouse")
 FORMS = ("a short scene", "a letter", "a poem without rhymes", "a speech of one breath")
-DRAFTS = 2
+DRAFTS = 1
 
 
 def batch() -> str:
