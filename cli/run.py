@@ -64,7 +64,8 @@ def begin_run(wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
     folder.write_text(DRAWING, drawn)
     if criteria:
         folder.write_json(CRITERIA, criteria)
-    _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
+    with alone_in(folder.path):
+        _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
 
 
 def resume_run(
@@ -95,21 +96,22 @@ def resume_run(
             f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
             "was begun"
         )
-    folder = RunFolder.reopened(path)
-    if not (spec := folder.facts.get("graph")):
-        raise InputError(
-            f"expected a run of `quillgraph run` in {path}, got one of another command"
-        )
-    kept = {**folder.facts["settings"], **{k: v for k, v in limits.items() if v is not None}}
-    settings = load_settings(None, **{**kept, "out": None})
-    graph = registry.build(spec)
-    if _drawn(graph) != (path / DRAWING).read_text(encoding="utf-8"):
-        raise ConfigError(
-            f"graph {spec} has changed since the run in {path} began; start a new one"
-        )
-    extra = {"criteria_set": read_criteria(path / CRITERIA)} if (path / CRITERIA).exists() else {}
-    inputs = kept_inputs(graph, path, extra)
-    _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
+    with alone_in(path):
+        folder = RunFolder.reopened(path)
+        if not (spec := folder.facts.get("graph")):
+            raise InputError(
+                f"expected a run of `quillgraph run` in {path}, got one of another command"
+            )
+        kept = {**folder.facts["settings"], **{k: v for k, v in limits.items() if v is not None}}
+        graph = registry.build(spec)
+        if _drawn(graph) != (path / DRAWING).read_text(encoding="utf-8"):
+            raise ConfigError(
+                f"graph {spec} has changed since the run in {path} began; start a new one"
+            )
+        criteria = path / CRITERIA
+        extra = {"criteria_set": read_criteria(criteria)} if criteria.exists() else {}
+        inputs, settings = kept_inputs(graph, path, extra), load_settings(None, **kept)
+        _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
 
 
 def _run(
@@ -132,13 +134,16 @@ def _run(
     work = Running(
         graph, inputs, settings, folder.path, budget, episodes, earlier, _answering(answer)
     )
-    with alone_in(folder.path):
-        engines = connected(settings, roles_of(schema_of(graph, "context_schema")), said)
-        try:
+    engines = connected(settings, roles_of(schema_of(graph, "context_schema")), said)
+    try:
+        if work.waiting:
             supervise(work, engines, folder, timeout=settings.timeout)
-        finally:
-            _show(work, folder, as_json=as_json)
-            said.print(f"run folder: {folder.path}", style="dim")
+        else:  # no model need be started for it
+            work.keep(folder)
+            folder.finish("done")
+    finally:
+        _show(work, folder, as_json=as_json)
+        said.print(f"run folder: {folder.path}", style="dim")
     if work.excluded:
         first, many = work.excluded[0], counted(len(work.excluded), "request")
         raise QuillError(

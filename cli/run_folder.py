@@ -65,9 +65,7 @@ class RunFolder:
         try:
             folder._run = json.loads((path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"expected the folder of a run with its run.json, got {path}: {error}"
-            ) from error
+            raise InputError(f"cannot go on with the run in {path}: run.json: {error}") from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
         folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
         for log in STREAMED:
@@ -123,7 +121,10 @@ def alone_in(folder: Path) -> Iterator[None]:
 
     Raises:
         ConfigError: If one is at it.
+        InputError: If no run is kept there.
     """
+    if not (folder / "run.json").is_file():
+        raise InputError(f"expected the folder of a run with its run.json, got {folder}")
     lock = filelock.FileLock(folder / ".lock")
     try:
         with lock.acquire(timeout=0):

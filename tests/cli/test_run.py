@@ -256,11 +256,22 @@ def test_a_run_goes_on_as_it_was_begun_and_not_otherwise(own: Path, quillgraph: 
 
 def test_two_processes_do_not_go_on_with_the_same_run(own: Path, quillgraph: Any) -> None:
     assert quillgraph("run", "poems.py:build", "On rain.", *POET).status == 0
+    Path("run", "calls.jsonl").write_text("half a line of the other process", encoding="utf-8")
     with filelock.FileLock("run/.lock"):
         command = [str(Path(sys.executable).with_name("quillgraph")), "run", "--resume", "run"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "another process is at the run in run" in done.stderr
+    # nothing of it was touched
+    assert Path("run", "calls.jsonl").read_text("utf-8") == "half a line of the other process"
+
+
+def test_a_run_that_is_over_is_shown_again_and_starts_no_model(own: Path, quillgraph: Any) -> None:
+    assert quillgraph("run", "poems.py:build", "On rain.", *POET).status == 0
+    first = quillgraph("run", "--resume", "run", "--json")
+    assert (first.status, len(json.loads(first.stdout)["episodes"])) == (0, 1)
+    assert "starting the model" not in first.stderr
+    assert read("run.json")["status"] == "done"
 
 
 def test_a_run_of_another_command_is_refused(quillgraph: Any) -> None:
