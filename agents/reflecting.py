@@ -56,6 +56,7 @@ async def reflect(
     *,
     lessons: Sequence[str],
     number: int,
+    rival: str | None = None,
 ) -> Answers[Reflection]:
     """Ask what holds the text back on some criteria.
 
@@ -68,12 +69,17 @@ async def reflect(
             the levels that the text is on and that it should reach.
         lessons: Advice from earlier episodes, and what has been tried in this one.
         number: Tells apart reflections on the same text.
+        rival: Another text for the task. The role then speaks for it, and says what the text
+            loses against it.
     """
     exhibit, size = Exhibit.of(draft), role.items_per_call
     verdicts = {verdict.criterion_id: verdict for verdict in judgement.verdicts}
     chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
     answers = await asyncio.gather(
-        *(_reflect(task, exhibit, chunk, verdicts, role, lessons, number) for chunk in chunks)
+        *(
+            _reflect(task, exhibit, chunk, verdicts, role, lessons, number, rival)
+            for chunk in chunks
+        )
     )
     return Answers(
         tuple(item for answer in answers for item in answer.items),
@@ -89,6 +95,7 @@ async def _reflect(
     role: Role,
     lessons: Sequence[str],
     number: int,
+    rival: str | None,
 ) -> Answers[Reflection]:
     ids = {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
     citable = exhibit.citable(criteria, role)
@@ -98,12 +105,13 @@ async def _reflect(
     answers = await ask_each(
         role,
         render(
-            "reflecting",
+            "reflecting" if rival is None else "objecting",
             request=role.brief(task),
             mark=exhibit.mark,
             text=exhibit.shown,
             lessons=listed(lessons),
             criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in ids.items()),
+            **({} if rival is None else {"rival": rival, "rival_mark": Exhibit.of(rival).mark}),
         ),
         form("Fix", **fields),
         item=f"{number}/{'+'.join(criterion.name for criterion in criteria)}",

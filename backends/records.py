@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,8 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
 
 from quillgraph.backends.budgets import Budget
-from quillgraph.backends.errors import StorageError
+from quillgraph.backends.errors import BudgetReached, StorageError
+from quillgraph.backends.journal import JOURNAL, REPLAYED
 from quillgraph.backends.traces import TokenTrace, trace_of
 
 
@@ -61,6 +62,10 @@ class CallRecord(BaseModel):
     latency_s: float
     namespace: str | None = None
     """LangGraph's name of the task that made the call; the same again after a resume."""
+    journal: str | None = None
+    """Id of the reply in the journal of a durable run; None where none is kept."""
+    replayed: bool = False
+    """Whether the reply comes from that journal, and was paid for before."""
 
 
 class Recorder(BaseCallbackHandler):
@@ -76,6 +81,7 @@ class Recorder(BaseCallbackHandler):
         sink: Is handed each record as its call ends, such as a list's `append`.
         budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
             one waiting for ever, so a recorder with a budget stands last.
+        earlier: What another process has recorded of the same run; visits and numbers go on.
     """
 
     raise_error = True
@@ -87,6 +93,7 @@ class Recorder(BaseCallbackHandler):
         run: str,
         sink: Callable[[CallRecord], object] | None = None,
         budget: Budget | None = None,
+        earlier: Sequence[CallRecord] = (),
     ) -> None:
         super().__init__()
         self.run, self.budget, self._sink = run, budget, sink
@@ -96,11 +103,19 @@ class Recorder(BaseCallbackHandler):
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
+        for record in earlier:
+            self._place(record.namespace, record.step)
+            self.calls = max(self.calls, record.call + 1)
         self._path = path
         try:
             self._file = path.open("a", encoding="utf-8") if path else None
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+    @property
+    def ignore_chain(self) -> bool:
+        """A run may hear several recorders for each call, and none has a use for its nodes."""
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -171,14 +186,26 @@ class Recorder(BaseCallbackHandler):
             completion_tokens=usage["output_tokens"] if usage else 0,
             started=meta.get("started"),
             latency_s=meta.get("latency_s"),
+            journal=meta.get(JOURNAL),
+            replayed=bool(meta.get(REPLAYED)),
         )
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that failed."""
         if self.budget:
             self.budget.on_llm_error(error, run_id=run_id)
+        elif isinstance(error, BudgetReached):  # refused elsewhere, so it was never made
+            self._open.pop(run_id, None)
+            return
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
+
+    def add(self, record: CallRecord) -> None:
+        """Count and write a call that another recorder has heard."""
+        with self._lock:
+            self.calls += not record.replayed
+            self.failed += record.error is not None
+            self._keep(record)
 
     def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
         path = [part.split(":")[0] for part in (namespace or "").split("|")]
@@ -201,14 +228,17 @@ class Recorder(BaseCallbackHandler):
             }  # fmt: skip
             if outcome.get("latency_s") is None:
                 outcome["latency_s"] = time.time() - begun["requested"]
-            record = CallRecord(**{**empty, **begun, **outcome})
+            self._keep(CallRecord(**{**empty, **begun, **outcome}))
+
+    def _keep(self, record: CallRecord) -> None:
+        if not record.replayed:
             self.prompt_tokens += record.prompt_tokens
             self.cached_tokens += record.cached_tokens or 0
             self.completion_tokens += record.completion_tokens
-            if self._file:
-                self._append(record)
-            if self._sink:
-                self._sink(record)
+        if self._file:
+            self._append(record)
+        if self._sink:
+            self._sink(record)
 
     def _append(self, record: CallRecord) -> None:
         assert self._file is not None

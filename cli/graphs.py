@@ -11,16 +11,19 @@ from typing import Any
 import networkx as nx
 
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.graphs.registry import GRAPHS, build
+from quillgraph.cli.terminal import visible
+from quillgraph.graphs.registry import GRAPHS, build, foreign
+from quillgraph.graphs.sources import compiled_form
 
 
 def list_graphs(*, as_json: bool) -> None:
-    """Print every graph with what it does."""
+    """Print every graph with what it does; those of other packages with where they come from."""
+    others = {name: f"from {point.value}" for name, point in foreign().items()}
     if as_json:
-        sys.stdout.write(json.dumps(GRAPHS) + "\n")
+        sys.stdout.write(json.dumps({**GRAPHS, **others}) + "\n")
         return
-    for name, purpose in GRAPHS.items():
-        sys.stdout.write(f"{name:18} {purpose}\n")
+    for name, purpose in {**GRAPHS, **others}.items():
+        sys.stdout.write(f"{name:18} {visible(purpose)}\n")
 
 
 def draw_graph(name: str, png: Path | None) -> None:
@@ -30,7 +33,7 @@ def draw_graph(name: str, png: Path | None) -> None:
         ConfigError: If there is no such graph, or matplotlib is missing for a picture.
         StorageError: If the picture cannot be written.
     """
-    drawing = build(name).compile().get_graph(xray=1)
+    drawing = compiled_form(build(name)).get_graph(xray=1)
     if png is None:
         sys.stdout.write(drawing.draw_mermaid())
         return

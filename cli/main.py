@@ -14,6 +14,7 @@ from quillgraph.cli.library_app import library_app
 from quillgraph.cli.memory_app import memory_app
 from quillgraph.cli.models_app import models_app
 from quillgraph.cli.reporting import reporting
+from quillgraph.cli.run_app import run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -220,6 +221,9 @@ def judge(
             node_budgets=parse_node_budgets(node_budget or []),
         )
         run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
+
+
+app.command(epilog=EXIT_STATUSES)(run)
 
 
 @app.command()

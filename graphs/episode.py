@@ -1,5 +1,6 @@
 """The record of one finished run: what graphs hand over to training and evaluation."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -35,6 +36,8 @@ class Attempt(Value):
     """`drawn` where drafts stand side by side, as in best-of-N."""
     reasons: tuple[str, ...] = ()
     """Why it was refused."""
+    side: str | None = None
+    """Role that wrote it, where several write against each other."""
     trace: TokenTrace | None = None
     """The tokens that its writer wrote; None where the backend gives none, and where the text is
     not all that was written in one call."""
@@ -120,6 +123,19 @@ class WrittenEpisode(Episode):
     def text(self) -> str:
         """The text that stands."""
         return self.standing.text
+
+
+def best_of(attempts: Iterable[Attempt]) -> Attempt:
+    """The judged attempt with the fewest violations, and of these the one with the best reward.
+
+    One without a reward comes after all that have one.
+    """
+
+    def rank(attempt: Attempt) -> tuple[bool, int, float]:
+        value = attempt.reward.value
+        return value is None, len(attempt.judgement.violated), -(value or 0.0)
+
+    return min(attempts, key=rank)
 
 
 def role_of(call: CallRecord) -> str:

@@ -3,7 +3,7 @@
 import operator
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -20,7 +20,7 @@ from quillgraph.agents.judgements import (
     judged,
     text_hash,
 )
-from quillgraph.agents.judging import Ballot
+from quillgraph.agents.judging import Ballot, Judge
 from quillgraph.agents.markup import plain, shown_to_judge
 from quillgraph.agents.rewards import reward
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
@@ -171,13 +171,21 @@ class Assessed:
     """Why the judge could not be paid; None if the text was judged."""
 
 
-async def assess(submission: Submission, workshop: Workshop) -> Assessed:
+class Bench(Protocol):
+    """A run-time context with a judge in it, such as a `Workshop`."""
+
+    @property
+    def judge(self) -> Judge:
+        """Who scores the texts."""
+
+
+async def assess(submission: Submission, bench: Bench) -> Assessed:
     """Judge a text; one that the budget does not reach for stays, and every verdict is missing."""
     try:
-        found = await _graph().ainvoke(submission, context=workshop)
+        found = await _graph().ainvoke(submission, context=bench)
     except BudgetReached as error:
         missing = _all_missing(judged(submission["criteria_set"].criteria), str(error))
-        unread = _sealed(submission, workshop.judge.name, (), missing, examine(submission))
+        unread = _sealed(submission, bench.judge.name, (), missing, examine(submission))
         return Assessed(unread["judgement"], unread["reward"], [], str(error))
     return Assessed(found["judgement"], found["reward"], found.get("dropped", []), None)
 

@@ -1,11 +1,19 @@
-"""The graphs that have a name."""
+"""Graphs by name: ours, those of installed packages, and those of a module or file."""
 
 import importlib
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
 
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.sources import Graph
 
 GRAPHS = {
     "criteria": "the whole Grounded-Theory workflow",
@@ -17,18 +25,110 @@ GRAPHS = {
     "judging": "one text: gate, checks, verdicts and reward",
     "reflection": "draft, judge, reflect, revise: accepted or rolled back",
     "best_of_n": "drafts side by side, of which the best is taken",
+    "debate": "two writers, a critic who speaks for each against the other, and a judge",
+    "voting": "drafts side by side, ranked by the votes of three judges",
 }
 """Name to what the graph does; each is a module of this package with a `build()`."""
 
+GROUP = "quillgraph.graphs"
+"""Entry points of this group are graphs of other packages, by the name that they give."""
 
-def build(name: str) -> StateGraph[Any, Any, Any, Any]:
+_WANTED = "expected a StateGraph, a compiled one, or a function without arguments that makes one"
+
+
+@cache
+def foreign() -> Mapping[str, EntryPoint]:
+    """The graphs that other installed packages offer; nothing of them is imported."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in GRAPHS}
+
+
+def build(name: str) -> Graph:
     """Build the graph of a name.
 
+    Args:
+        name: A name of `GRAPHS` or of an installed package, or where a graph is:
+            `module:attribute` or `path/to/file.py:attribute`.
+
     Raises:
-        ConfigError: If there is no such graph.
+        ConfigError: If there is no such graph, or what is there is none.
     """
-    if name not in GRAPHS:
-        raise ConfigError(f"unknown graph {name!r}: {nearest(name, GRAPHS)}")
-    module = importlib.import_module(f"quillgraph.graphs.{name}")
-    graph: StateGraph[Any, Any, Any, Any] = module.build()
-    return graph
+    if name in GRAPHS:
+        return _made(importlib.import_module(f"quillgraph.graphs.{name}").build, name)
+    if name in foreign():
+        return _made(_loaded(foreign()[name]), name)
+    place, colon, attribute = name.rpartition(":")
+    if not colon:
+        known = nearest(name, {**GRAPHS, **foreign()})
+        raise ConfigError(
+            f"unknown graph {name!r}: {known}; or say where yours is: module:attribute or "
+            "file.py:attribute"
+        )
+    module = _file(Path(place)) if place.endswith(".py") else _module(place, name)
+    if not hasattr(module, attribute):
+        public = [each for each in vars(module) if not each.startswith("_")]
+        raise ConfigError(f"no {attribute!r} in {place}: {nearest(attribute, public)}")
+    return _made(getattr(module, attribute), name)
+
+
+def lasting(name: str) -> str:
+    """A graph's name as it can be kept: the place of a file does not depend on where one stands."""
+    place, colon, attribute = name.rpartition(":")
+    return f"{Path(place).resolve()}{colon}{attribute}" if place.endswith(".py") else name
+
+
+def _made(found: Any, name: str) -> Graph:
+    if not isinstance(found, StateGraph | Pregel) and callable(found):
+        try:
+            found = found()
+        except TypeError as error:
+            raise ConfigError(f"{_WANTED}, but calling {name} fails: {error}") from error
+    if not isinstance(found, StateGraph | Pregel):
+        raise ConfigError(f"{_WANTED}, got {type(found).__name__} from {name}")
+    return found
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist else "its package"
+        raise ConfigError(
+            f"graph {point.name!r} of {package} cannot be loaded from {point.value}: {error}"
+        ) from error
+
+
+def _module(place: str, name: str) -> Any:
+    _findable(Path.cwd())
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+            raise ConfigError(f"graph {name!r} needs a module that is missing: {error}") from error
+        raise ConfigError(
+            f"no module {place!r} for graph {name!r}; expected module:attribute that can be "
+            "imported from here, or file.py:attribute"
+        ) from error
+
+
+def _file(path: Path) -> Any:
+    """Import a file under its own name, under which checkpoints find its types again."""
+    if not path.is_file():
+        raise ConfigError(f"no file {path}; expected file.py:attribute")
+    module_spec = spec_from_file_location(path.stem, path.resolve())
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = module_from_spec(module_spec)
+    _findable(path.resolve().parent)
+    sys.modules[path.stem] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
+
+
+def _findable(folder: Path) -> None:
+    # at the end: what is installed must not be hidden by a folder of the same name
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

@@ -6,6 +6,7 @@ What is wrong before the run is an error; what goes wrong in it is in the episod
 """
 
 import asyncio
+import copy
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
@@ -25,7 +26,6 @@ from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.graphs.episode import Episode, Failure
 from quillgraph.graphs.sealing import LostKeys, Unanswered, failure_of, sealed, unused_roles
 from quillgraph.graphs.sources import Answer, EpisodeSource, Graph, Start, entry_of, episode_source
-from quillgraph.graphs.spending import SpendingRecorder
 from quillgraph.graphs.writes import Writes
 
 
@@ -63,8 +63,7 @@ async def run_graph(
     given = writing_task(task) if isinstance(task, str) else task
     name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
     entry = entry_of(source.graph, given, start)
-    with SpendingRecorder(record, name, calls.append) as recorder:
-        recorder.budget = source.budget
+    with Recorder(record, name, calls.append, source.budget) as recorder:
         run = _Run(Writes(recorder))
         try:
             await run.through(source, entry, _config(source, name, recorder, run.writes))
@@ -144,7 +143,9 @@ class _Run:
         graph = source.graph
         if source.answer and not graph.checkpointer:
             # a graph can only be resumed from a checkpoint; one's own for each run, gone with it
-            graph = graph.copy({"checkpointer": InMemorySaver()})
+            # not `graph.copy`, which would forget the types that its checkpoints may hold
+            graph = copy.copy(graph)
+            graph.checkpointer = InMemorySaver()
         while entry is not None:
             questions: tuple[Any, ...] = ()
             parts = graph.astream(

@@ -68,7 +68,7 @@ def episode_source(
         ConfigError: If it is no graph or one without an entry, on a role that the graph does not
             have, and on a trainable role whose backend gives no token ids or log-probs.
     """
-    compiled = _compiled(graph)
+    compiled = compiled_form(graph)
     cast = dict(roles or {})
     played = context_of(compiled, cast, context)
     trained = tuple(sorted({trainable} if isinstance(trainable, str) else set(trainable)))
@@ -117,7 +117,12 @@ def entry_of(
     return entry
 
 
-def _compiled(graph: Graph) -> Pregel[Any, Any, Any, Any]:
+def compiled_form(graph: Graph) -> Pregel[Any, Any, Any, Any]:
+    """The graph compiled, as its caller may have done already.
+
+    Raises:
+        ConfigError: If it is no graph, or one without an entry.
+    """
     if isinstance(graph, Pregel):
         return graph
     if not isinstance(graph, StateGraph):

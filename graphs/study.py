@@ -84,7 +84,7 @@ class Study:
         *,
         seed: int = 0,
         budget: Budget | None = None,
-        roles: dict[str, BaseChatModel] | None = None,
+        roles: Mapping[str, BaseChatModel] | None = None,
         library: Library | None = None,
         contrast: bool = False,
         drafts: int = 4,

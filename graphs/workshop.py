@@ -1,6 +1,7 @@
 """Who takes part in writing a text and judging it, and what passes through the loop."""
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self, TypedDict
 
@@ -54,7 +55,7 @@ class Workshop:
         *,
         seed: int = 0,
         budget: Budget | None = None,
-        roles: dict[str, BaseChatModel] | None = None,
+        roles: Mapping[str, BaseChatModel] | None = None,
         memory: Memory | None = None,
         library: Library | None = None,
         rounds: int = ROUNDS,

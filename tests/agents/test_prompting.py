@@ -27,6 +27,7 @@ PINNED = {
     "criterion_writing": (3, "be8eba580b904e9d"),
     "grouping": (2, "39c2b82af483ccff"),
     "judging": (2, "dc593505061f1085"),
+    "objecting": (1, "f94eca29d2ea9755"),
     "observing": (2, "798e74c6d1a35c4f"),
     "open_coding": (4, "8733ea3e7e61f453"),
     "pitfall_writing": (3, "7e3fa1863503586e"),

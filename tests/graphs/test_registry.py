@@ -1,18 +1,23 @@
 """Graphs by name."""
 
+import json
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs import registry
+from quillgraph.graphs.sources import compiled_form
 
 FOLDER = Path(__file__).parents[2] / "graphs"
 
 
 @pytest.mark.parametrize("name", sorted(registry.GRAPHS))
 def test_every_named_graph_compiles_and_can_be_drawn(name: str) -> None:
-    drawing = registry.build(name).compile().get_graph(xray=1).draw_mermaid()
+    drawing = compiled_form(registry.build(name)).get_graph(xray=1).draw_mermaid()
     assert "__start__" in drawing
     assert "__end__" in drawing
 
@@ -29,3 +34,90 @@ def test_every_module_with_a_graph_has_a_name() -> None:
 def test_an_unknown_graph_is_refused_with_the_name_that_may_be_meant() -> None:
     with pytest.raises(ConfigError, match=r"unknown graph 'criterion': did you mean 'criteria'\?"):
         registry.build("criterion")
+
+
+def test_the_graphs_for_langgraphs_own_server_are_those_that_have_a_name() -> None:
+    told = json.loads((FOLDER.parent / "langgraph.json").read_text(encoding="utf-8"))["graphs"]
+    assert {name: each["description"] for name, each in told.items()} == registry.GRAPHS
+    for name, each in told.items():
+        graph = compiled_form(registry.build(each["path"]))
+        assert graph.nodes.keys() == compiled_form(registry.build(name)).nodes.keys()
+
+
+OWN = """
+from typing import TypedDict
+from langgraph.graph import END, START, StateGraph
+import beside
+
+class State(TypedDict):
+    request: str
+
+def build():
+    graph = StateGraph(State)
+    graph.add_node("end", beside.end)
+    graph.add_edge(START, "end")
+    return graph
+
+def needs(something):
+    return build()
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file with a graph, which imports another one that lies beside it."""
+    (tmp_path / "own_graph.py").write_text(OWN, encoding="utf-8")
+    (tmp_path / "beside.py").write_text("def end(state): return state", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path / "own_graph.py"
+    for name in ("own_graph", "beside"):
+        sys.modules.pop(name, None)
+
+
+def test_a_graph_is_found_in_a_file_and_its_types_under_the_files_name(own: Path) -> None:
+    graph = registry.build(f"{own}:build")
+    assert "end" in compiled_form(graph).nodes
+    # a checkpoint names types by their modules
+    assert sys.modules["own_graph"].State.__module__ == "own_graph"
+
+
+def test_a_graph_is_found_in_a_module_that_lies_where_one_stands(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own.parent)
+    assert "end" in compiled_form(registry.build("own_graph:build")).nodes
+
+
+def test_a_file_is_kept_by_where_it_is_and_other_names_as_they_are(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own.parent)
+    assert registry.lasting("own_graph.py:build") == f"{own}:build"
+    assert registry.lasting("own_graph:build") == "own_graph:build"
+    assert registry.lasting("reflection") == "reflection"
+
+
+def test_a_factory_that_takes_arguments_is_refused(own: Path) -> None:
+    with pytest.raises(ConfigError, match="without arguments that makes one, but calling"):
+        registry.build(f"{own}:needs")
+
+
+def test_a_module_that_lacks_one_of_its_own_imports_is_not_taken_for_missing(own: Path) -> None:
+    (own.parent / "beside.py").unlink()
+    with pytest.raises(ModuleNotFoundError, match="beside"):
+        registry.build(f"{own}:build")
+    assert "own_graph" not in sys.modules
+
+
+def test_packages_offer_graphs_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("sonnets", "quillgraph.graphs.reflection:build", registry.GROUP)
+    broken = EntryPoint("odes", "quillgraph.graphs.reflection:biuld", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point, broken])
+    registry.foreign.cache_clear()
+    assert set(registry.foreign()) == {"sonnets", "odes"}
+    assert "decide" in compiled_form(registry.build("sonnets")).nodes
+    with pytest.raises(ConfigError, match="graph 'odes' of its package cannot be loaded from"):
+        registry.build("odes")
+    with pytest.raises(ConfigError, match="did you mean 'sonnets'"):
+        registry.build("sonets")
+    registry.foreign.cache_clear()

@@ -1,0 +1,75 @@
+"""A batch from a JSONL file that stops half-way, and goes on without repeating a finished call.
+
+Run:       python examples/08_batch_with_resume.py          (no model: a script answers)
+For real:  python examples/08_batch_with_resume.py --backend vllm:smollm2-135m
+Expected:  expected/08_batch_with_resume.txt: where the first pass stops, and what the second adds.
+The command does the same: `quillgraph run GRAPH --input FILE.jsonl`, then `--resume RUN_DIR`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"  # LangGraph reads it when it is imported
+
+from langgraph.graph import END, START, StateGraph
+
+from quillgraph.agents import CriteriaSet
+from quillgraph.backends import Budget, ChatBackend, connect
+from quillgraph.graphs import Workshop, durable, pieces, run_graph
+from quillgraph.graphs.workshop import Reflecting
+
+HERE = Path(__file__).parent
+CRITERIA = (HERE / "scripts" / "ferry.criteria.json").read_text(encoding="utf-8")
+BATCH = HERE / "requests" / "ferries.jsonl"
+
+
+def written_twice() -> StateGraph[Reflecting, Workshop, Reflecting, Reflecting]:
+    """A draft, three votes of a judge, a reflection, a revision: six calls."""
+    graph = StateGraph(Reflecting, context_schema=Workshop)
+    graph.add_node("draft", pieces.draft())
+    graph.add_node("judge", pieces.judge())
+    graph.add_node("reflect", pieces.reflect())
+    graph.add_node("revise", pieces.revise())
+    for one, other in pairwise((START, "draft", "judge", "reflect", "revise", END)):
+        graph.add_edge(one, other)
+    return graph
+
+
+async def one_pass(folder: Path, model: ChatBackend, budget: Budget) -> None:
+    """Run what the folder has not finished."""
+    start = {"criteria_set": CriteriaSet.model_validate_json(CRITERIA)}
+    workshop = Workshop.of(model, samples=3, text_tokens=60)
+    with durable(written_twice(), folder, budget) as graph:
+        for number, line in enumerate(BATCH.read_text(encoding="utf-8").splitlines(), 1):
+            request = json.loads(line)["request"]
+            episode = await run_graph(
+                graph, request, start=start, context=workshop, episode_id=f"line {number}"
+            )
+            again = sum(call.replayed for call in episode.calls)
+            paid = sum(not call.replayed and call.error is None for call in episode.calls)
+            ending = f"stopped, {episode.failure.reason}" if episode.failure else "done"
+            print(f"- line {number}: {paid} calls, {again} from the journal; {ending}")
+            if episode.failure:
+                break
+
+
+async def main(backend: str) -> None:
+    """Stop after nine calls, then go on."""
+    model = connect(backend)
+    with tempfile.TemporaryDirectory() as folder:
+        print("First pass:")
+        await one_pass(Path(folder), model, Budget(max_calls=9))
+        print("Second pass:")
+        await one_pass(Path(folder), model, Budget())
+    await model.aclose()
+
+
+if __name__ == "__main__":  # vLLM starts a process that imports this file again
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", default=f"scripted:{HERE / 'scripts' / 'ferries.yaml'}")
+    asyncio.run(main(parser.parse_args().backend))

@@ -1,0 +1,116 @@
+"""A graph made durable: what it has done is on disk, and a run of it can be taken up again."""
+
+import copy
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.journal import Journal
+from quillgraph.backends.records import CallRecord, read_records
+from quillgraph.graphs.checkpoints import Checkpoints
+from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.sources import Graph, compiled_form
+
+CHECKPOINTS, JOURNAL = "checkpoints.sqlite", "journal.sqlite"
+EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
+
+
+class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph whose threads begin with their input, or go on if they have begun.
+
+    Tasks that were cut short run again, and are answered from the journal as far as their calls
+    had finished. Make it with `durable`.
+    """
+
+    journal: Journal
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> AsyncIterator[Any]:
+        """Stream a thread; each step is on disk before the next one begins."""
+        assert isinstance(self.checkpointer, Checkpoints)
+        place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
+        thread = str(place["thread_id"])
+        self.journal.rewind(thread)
+        goes_on = self.checkpointer.has(thread) and not isinstance(input, Command)
+        given = None if goes_on else input
+        parts = super().astream(given, config, **{**options, "durability": "sync"})
+        async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+            async for part in parts:
+                yield part
+
+    def heard_by(self, *callbacks: Any) -> "Resuming":
+        """The same graph with callbacks of its own."""
+        other = copy.copy(self)
+        other.config = merge_configs(self.config, RunnableConfig(callbacks=list(callbacks)))
+        return other
+
+    def forget(self, thread: str) -> None:
+        """Drop what is kept of a thread whose result is kept elsewhere."""
+        assert isinstance(self.checkpointer, Checkpoints)
+        self.checkpointer.delete_thread(thread)
+        self.journal.forget(thread)
+
+
+@contextmanager
+def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterator[Resuming]:
+    """Make a graph durable, with checkpoints of its nodes and a journal of its calls in a folder.
+
+    Invoke it with a `thread_id`: the first time it begins, and after a stop it goes on.
+
+    Args:
+        graph: The graph.
+        folder: Where checkpoints and journal are, or will be.
+        budget: What its calls may cost; what is replayed costs nothing.
+
+    Raises:
+        ConfigError: If the graph cannot be compiled.
+        StorageError: If the files cannot be used.
+    """
+    kept = copy.copy(compiled_form(graph))
+    kept.__class__ = Resuming
+    assert isinstance(kept, Resuming)
+    with (
+        Checkpoints.open(folder / CHECKPOINTS) as saver,
+        Journal(folder / JOURNAL, budget) as journal,
+    ):
+        kept.checkpointer, kept.journal = saver, journal
+        yield kept
+
+
+def read_episodes(folder: Path) -> dict[int, Episode]:
+    """Read the episodes of a batch with their calls, by the number of their request.
+
+    Each call stands once: what a resumed run replayed stands where it was first made.
+    """
+    calls = defaultdict(list)
+    for call in read_calls(folder):
+        calls[call.run].append(call)
+    file = folder / EPISODES
+    # not splitlines(): a text may hold line separators other than \n
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
+    found = (Episode.model_validate_json(line) for line in lines)
+    return {
+        int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
+        for each in sorted(found, key=lambda each: int(str(each.id)))
+    }
+
+
+def read_calls(folder: Path) -> list[CallRecord]:
+    """Read the calls that a run has recorded, replayed ones among them; none if it made none."""
+    return read_records(folder / CALLS) if (folder / CALLS).exists() else []
+
+
+def _once(calls: list[CallRecord]) -> tuple[CallRecord, ...]:
+    first: dict[Any, CallRecord] = {}
+    for call in calls:
+        first.setdefault((call.namespace, call.journal) if call.journal else call.call, call)
+    return tuple(sorted(first.values(), key=lambda call: call.call))

@@ -1,0 +1,176 @@
+"""A durable graph goes on from where it was, within its nodes too."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, Send, interrupt
+
+from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.errors import InputError, ServerFailed
+from quillgraph.backends.records import CallRecord, Recorder
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.durable import durable
+from quillgraph.graphs.study import merged
+
+
+class Book(TypedDict, total=False):
+    titles: tuple[str, ...]
+    chapters: Annotated[dict[str, str], merged]
+    ending: str
+    object: object
+
+
+class OneChapter(TypedDict):
+    title: str
+
+
+class Flaky(ScriptedChat):
+    """Answers in the order in which it is asked, and breaks on what it is told to break on."""
+
+    asked: list[str] = []  # noqa: RUF012 pydantic copies it
+    answered: list[str] = []  # noqa: RUF012
+    breaks_on: set[str] = set()  # noqa: RUF012
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(reply=self._answer, **fields)
+
+    def _answer(self, request: ChatRequest) -> str:
+        question = request.messages[-1].content
+        self.asked.append(question)
+        if question in self.breaks_on:
+            raise ServerFailed("the engine broke")
+        self.answered.append(question)
+        return f"{question}, answer {len(self.answered)}"
+
+
+def book(model: Flaky) -> StateGraph[Book, None, Book, Book]:
+    """Chapters side by side, each of an outline, a text, and the same text once more; an ending."""
+
+    async def write(state: OneChapter) -> Book:
+        title = state["title"]
+        outline = await model.ainvoke(f"outline {title}")
+        first = await model.ainvoke(f"write {title}")
+        again = await model.ainvoke(f"write {title}")
+        return {"chapters": {title: " / ".join((outline.text, first.text, again.text))}}
+
+    async def end(state: Book) -> Book:
+        return {"ending": (await model.ainvoke("end")).text}
+
+    def deal(state: Book) -> list[Send]:
+        return [Send("write", OneChapter(title=title)) for title in state["titles"]]
+
+    graph = StateGraph(Book)
+    graph.add_node("write", write, input_schema=OneChapter)
+    graph.add_node("end", end)
+    graph.add_conditional_edges(START, deal, ["write"])
+    graph.add_edge("write", "end")
+    graph.add_edge("end", END)
+    return graph
+
+
+THREAD: Any = {"configurable": {"thread_id": "1"}}
+
+
+async def test_a_finished_call_in_an_unfinished_node_is_not_made_again(tmp_path: Path) -> None:
+    model = Flaky(breaks_on={"outline b"})
+    with durable(book(model), tmp_path) as graph, pytest.raises(ServerFailed):
+        await graph.ainvoke({"titles": ("a", "b")}, THREAD)
+    model.breaks_on = {"write b"}
+    with durable(book(model), tmp_path) as graph, pytest.raises(ServerFailed):
+        await graph.ainvoke({"titles": ("a", "b")}, THREAD)
+    model.breaks_on = set()
+    with durable(book(model), tmp_path) as graph:
+        done = await graph.ainvoke({"titles": ("a", "b")}, THREAD)
+    # a broke off when b did, each time at another place; the two texts of a chapter are two calls
+    assert Counter(model.answered) == {
+        "outline a": 1, "write a": 2, "outline b": 1, "write b": 2, "end": 1,
+    }  # fmt: skip
+    for chapter in done["chapters"].values():
+        outline, first, again = (int(each.rpartition(" ")[2]) for each in chapter.split(" / "))
+        assert outline < first < again
+
+
+async def test_a_thread_that_is_over_is_given_again_without_a_call(tmp_path: Path) -> None:
+    model = Flaky()
+    for _ in range(2):
+        with durable(book(model), tmp_path) as graph:
+            done = await graph.ainvoke({"titles": ("a",)}, THREAD)
+            assert done["ending"] == "end, answer 4"
+    assert len(model.asked) == 4
+
+
+async def test_threads_know_nothing_of_each_other_and_can_be_forgotten(tmp_path: Path) -> None:
+    model = Flaky()
+    other: Any = {"configurable": {"thread_id": "2"}}
+    with durable(book(model), tmp_path) as graph:
+        await graph.ainvoke({"titles": ("a",)}, THREAD)
+        await graph.ainvoke({"titles": ("a",)}, other)
+        assert len(model.asked) == 8
+        graph.forget("1")
+        await graph.ainvoke({"titles": ("a",)}, THREAD)
+        await graph.ainvoke({"titles": ("a",)}, other)
+    assert len(model.asked) == 12
+
+
+async def test_calls_before_an_interrupt_are_not_made_again_after_the_answer(
+    tmp_path: Path,
+) -> None:
+    model = Flaky()
+
+    async def ask(state: Book) -> Book:
+        said = await model.ainvoke("propose")
+        return {"ending": f"{said.text}: {interrupt('well?')}"}
+
+    asking = StateGraph(Book)
+    asking.add_node("ask", ask)
+    asking.add_edge(START, "ask")
+    calls: list[CallRecord] = []
+    with durable(asking, tmp_path) as graph:
+        await graph.ainvoke({"titles": ()}, THREAD)
+        with Recorder(None, "1", calls.append) as recorder:
+            done = await graph.heard_by(recorder).ainvoke(Command(resume="yes"), THREAD)
+    assert done["ending"] == "propose, answer 1: yes"
+    assert [call.replayed for call in calls] == [True]
+
+
+async def test_what_no_checkpoint_can_keep_is_named(tmp_path: Path) -> None:
+    graph = StateGraph(Book)
+    graph.add_node("name", lambda state: {"object": iter(())})
+    graph.add_edge(START, "name")
+    with (
+        durable(graph, tmp_path) as kept,
+        pytest.raises(InputError, match="state 'object' holds a value of type tuple_iterator"),
+    ):
+        await kept.ainvoke({"titles": ()}, THREAD)
+
+
+async def test_records_of_two_processes_make_one_count_of_calls_and_visits(tmp_path: Path) -> None:
+    model = Flaky(breaks_on={"write b"})
+    calls: list[CallRecord] = []
+    start: Any = {"titles": ("b",)}
+    with (
+        durable(book(model), tmp_path) as graph,
+        Recorder(None, "1", calls.append) as recorder,
+        pytest.raises(ServerFailed),
+    ):
+        await graph.heard_by(recorder).ainvoke(start, THREAD)
+    model.breaks_on = set()
+    earlier = tuple(calls)
+    with (
+        durable(book(model), tmp_path) as graph,
+        Recorder(None, "1", calls.append, earlier) as recorder,
+    ):
+        await graph.heard_by(recorder).ainvoke(start, THREAD)
+    assert [(c.call, c.node, c.visit, c.replayed, c.error is None) for c in calls] == [
+        (0, "write", 0, False, True),
+        (1, "write", 0, False, False),
+        (2, "write", 0, True, True),
+        (3, "write", 0, False, True),
+        (4, "write", 0, False, True),
+        (5, "end", 0, False, True),
+    ]
+    assert calls[0].journal == calls[2].journal
+    assert (recorder.calls, recorder.failed) == (6, 0)
