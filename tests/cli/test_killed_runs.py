@@ -100,7 +100,9 @@ def test_a_batch_killed_at_random_moments_ends_as_if_it_had_not_been(
     # it was cut within nodes, not only between them
     assert any(record.replayed for record in records)
     assert set(asked(records).values()) == {1}
-    assert asked(records) == asked(read_records(Path("whole", "calls.jsonl")))
+    # a call that was answered just before a kill may be known by its replay alone
+    known = {(call.run, call.request_sha256) for call in records if call.error is None}
+    assert known == set(asked(read_records(Path("whole", "calls.jsonl"))))
     # the server may have answered at most those that were in flight when the run was killed
     assert calls <= slow.answered - before <= calls + 4 * KILLS
     for number, episode in whole.items():
