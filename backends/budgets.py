@@ -147,6 +147,7 @@ class Budget(BaseCallbackHandler):
         self._run = Account(Allowance(max_calls, max_tokens, max_seconds))
         self._nodes = {node: Account(most, node) for node, most in (nodes or {}).items()}
         self._admitted: dict[UUID, Sequence[str]] = {}
+        self._is_running = False
         self._lock = threading.Lock()
 
     @property
@@ -180,10 +181,18 @@ class Budget(BaseCallbackHandler):
             for account in accounts:
                 if spent := account.spent():
                     raise spent
-            if not self._run.calls:
+            if not self._is_running:
                 self._run.hold()  # for good: the run's time goes on between its calls
+                self._is_running = True
             for account in accounts:
                 account.calls += 1
+
+    def charge(self, nodes: Sequence[str], tokens: int) -> None:
+        """Count a call that an earlier process of the run has made."""
+        with self._lock:
+            for account in self.accounts(nodes):
+                account.calls += 1
+                account.tokens += tokens
 
     def count(self, reply: BaseMessage, nodes: Sequence[str] = ()) -> None:
         """Count the tokens of a reply."""

@@ -10,10 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from quillgraph.backends import Budget
 from quillgraph.backends.errors import ConfigError, InputError, QuillError
 from quillgraph.cli.display import counted
-from quillgraph.cli.engines import connected, with_backend
+from quillgraph.cli.engines import connected, recorded, with_backend
 from quillgraph.cli.inputs import KEPT, Inputs, kept_inputs, read_inputs
 from quillgraph.cli.progress import plain_console
 from quillgraph.cli.reading import read_criteria
@@ -21,6 +20,7 @@ from quillgraph.cli.retelling import in_a_line, whole
 from quillgraph.cli.run_folder import RunFolder, alone_in
 from quillgraph.cli.running import FAILURES, Running
 from quillgraph.cli.settings import Settings, load_settings
+from quillgraph.cli.spending import budget_of
 from quillgraph.cli.supervising import supervise
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs import registry
@@ -102,7 +102,12 @@ def resume_run(
             raise InputError(
                 f"expected a run of `quillgraph run` in {path}, got one of another command"
             )
-        kept = {**folder.facts["settings"], **{k: v for k, v in limits.items() if v is not None}}
+        # a cassette is of one process: what an earlier one recorded is not begun anew
+        kept = {
+            **folder.facts["settings"],
+            "record": None,
+            **{k: v for k, v in limits.items() if v is not None},
+        }
         graph = registry.build(spec)
         if _drawn(graph) != (path / DRAWING).read_text(encoding="utf-8"):
             raise ConfigError(
@@ -124,12 +129,11 @@ def _run(
     as_json: bool,
 ) -> None:
     said = plain_console(sys.stderr)
-    budget = Budget(settings.max_calls, settings.max_tokens_total)
+    budget = budget_of(settings, [graph])
     episodes, earlier = read_episodes(folder.path), defaultdict(list)
     for call in read_calls(folder.path):
         if not call.replayed:
-            budget.calls += 1
-            budget.tokens += call.prompt_tokens + call.completion_tokens
+            budget.charge(call.graph.split("/"), call.prompt_tokens + call.completion_tokens)
         earlier[call.run].append(call)
     work = Running(
         graph, inputs, settings, folder.path, budget, episodes, earlier, _answering(answer)
@@ -137,7 +141,8 @@ def _run(
     engines = connected(settings, roles_of(schema_of(graph, "context_schema")), said)
     try:
         if work.waiting:
-            supervise(work, engines, folder, timeout=settings.timeout)
+            with recorded(engines, settings) as engines:
+                supervise(work, engines, folder, timeout=settings.timeout)
         else:  # no model need be started for it
             work.keep(folder)
             folder.finish("done")

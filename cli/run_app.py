@@ -61,9 +61,11 @@ def run(
     samples: options.Samples = None,
     seed: options.Seed = None,
     out: options.Out = None,
+    record: options.Record = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
+    node_budget: options.NodeBudget = None,
     config: options.Config = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -78,12 +80,13 @@ def run(
     with reporting(debug=debug):
         from quillgraph.backends.errors import ConfigError
         from quillgraph.cli.run import Wanted, begin_run, resume_run
-        from quillgraph.cli.settings import load_settings, parse_roles
+        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
 
         limits = {
             "max_calls": max_calls,
             "max_tokens_total": max_tokens_total,
             "timeout": timeout,
+            "node_budgets": parse_node_budgets(node_budget or []) or None,
         }
         given = {
             "backend": backend,
@@ -96,6 +99,7 @@ def run(
             "samples": samples,
             "seed": seed,
             "out": out,
+            "record": record,
         }
         wanted = Wanted(graph, request, input_file, criteria_file, answer)
         if resume is not None:

@@ -115,7 +115,7 @@ class Running:
         name, schema = str(entry.number), schema_of(graph, "context_schema")
         # a budget of its own for each entry: some graphs ask theirs what a text has cost
         context = context_for(schema, replace(ensemble, budget=Budget()))
-        with Recorder(None, name, recorder.add, self.earlier.get(name, ())) as own:
+        with Recorder(None, name, recorder.add, earlier=self.earlier.get(name, ())) as own:
             source = episode_source(graph.heard_by(own), context=context, answer=self.answer)
             return await run_graph(
                 source, entry.start.task, start=entry.start.rest, episode_id=name

@@ -1,16 +1,14 @@
 """What a run may spend, as its settings say."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from langgraph.graph import StateGraph
 
 from quillgraph.backends import Allowance, Budget
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.cli.settings import Settings
+from quillgraph.graphs.sources import Graph, compiled_form
 
 
-def budget_of(settings: Settings, graphs: Sequence[StateGraph[Any, Any, Any, Any]]) -> Budget:
+def budget_of(settings: Settings, graphs: Sequence[Graph]) -> Budget:
     """Read the budgets of a run and of its nodes.
 
     Args:
@@ -32,7 +30,7 @@ def budget_of(settings: Settings, graphs: Sequence[StateGraph[Any, Any, Any, Any
     return Budget(settings.max_calls, settings.max_tokens_total, settings.timeout, nodes)
 
 
-def _nodes_of(graph: StateGraph[Any, Any, Any, Any]) -> set[str]:
+def _nodes_of(graph: Graph) -> set[str]:
     """Names of a graph's nodes, and of those of the graphs within it."""
-    drawn = graph.compile().get_graph(xray=True).nodes
+    drawn = compiled_form(graph).get_graph(xray=True).nodes
     return {part for name in drawn for part in name.split(":") if not part.startswith("__")}

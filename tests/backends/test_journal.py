@@ -37,7 +37,8 @@ async def said(model: Counting, thread: str, place: str, *questions: str) -> lis
         return [await model.ainvoke(question) for question in questions]
 
     where: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": place}}
-    return await RunnableLambda(task).ainvoke(None, where)
+    replies: list[AIMessage] = await RunnableLambda(task).ainvoke(None, where)
+    return replies
 
 
 @pytest.fixture

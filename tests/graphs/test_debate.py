@@ -26,7 +26,7 @@ def arena(**measures: Any) -> Arena:
     writer = ScriptedChat(path=SCRIPTS / "debate.writer.yaml")
     frozen = ScriptedChat(path=SCRIPTS / "debate.frozen.yaml")
     others = {"rival": frozen, "critic": frozen, "judge": frozen}
-    return Arena.of(writer, roles=others, samples=1, **measures)  # type: ignore[arg-type]
+    return Arena.of(writer, roles=others, samples=1, **measures)
 
 
 async def debated(context: Arena) -> Episode:

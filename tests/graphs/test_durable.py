@@ -161,7 +161,7 @@ async def test_records_of_two_processes_make_one_count_of_calls_and_visits(tmp_p
     earlier = tuple(calls)
     with (
         durable(book(model), tmp_path) as graph,
-        Recorder(None, "1", calls.append, earlier) as recorder,
+        Recorder(None, "1", calls.append, earlier=earlier) as recorder,
     ):
         await graph.heard_by(recorder).ainvoke(start, THREAD)
     assert [(c.call, c.node, c.visit, c.replayed, c.error is None) for c in calls] == [
