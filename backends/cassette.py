@@ -7,7 +7,6 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -177,8 +176,8 @@ class CassetteChat(ChatBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the model that was recorded, but that its weights cannot be swapped."""
-        return replace(self._voice.capabilities, adapters=False)
+        """Those of the model that was recorded, so that graphs take the same way."""
+        return self._voice.capabilities
 
     @property
     def _llm_type(self) -> str:

@@ -2,9 +2,11 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -25,11 +27,11 @@ one engine computes in float32, the other in bfloat16."""
 
 
 @pytest.fixture(params=list(BOUNDS))
-async def chat(request: pytest.FixtureRequest) -> AsyncIterator[ChatBackend]:
+def chat(request: pytest.FixtureRequest) -> Iterator[ChatBackend]:
     """An engine that other tests get back without an adapter."""
     backend: ChatBackend = request.getfixturevalue(request.param)
     yield backend
-    await backend.load_adapter(None, "base")
+    asyncio.run(backend.load_adapter(None, "base"))
 
 
 async def traced(chat: ChatBackend, ask: str = ASK, tokens: int = 24) -> TokenTrace:
@@ -38,15 +40,22 @@ async def traced(chat: ChatBackend, ask: str = ASK, tokens: int = 24) -> TokenTr
     return trace
 
 
-def apart(trace: TokenTrace, folder: Path, adapter: Path | None) -> list[float]:
-    """How far a trace's log-probs lie from those of a plain float32 forward pass."""
+@lru_cache(maxsize=3)
+def plain(folder: Path, adapter: Path | None) -> Any:
+    """The model in float32, with an adapter or without."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    if adapter is not None:
-        model = PeftModel.from_pretrained(model, adapter)
+    return model if adapter is None else PeftModel.from_pretrained(model, adapter)
+
+
+def apart(trace: TokenTrace, folder: Path, adapter: Path | None) -> list[float]:
+    """How far a trace's log-probs lie from those of a plain float32 forward pass."""
+    import torch
+
+    model = plain(folder, adapter)
     ids = torch.tensor([trace.prompt_ids + trace.completion_ids])
     with torch.no_grad():
         scores_TV = model(input_ids=ids).logits[0, len(trace.prompt_ids) - 1 : -1] / T

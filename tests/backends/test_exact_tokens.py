@@ -36,12 +36,16 @@ def test_tokens_that_were_sampled_need_not_be_those_of_their_text(tokenizer: Any
     assert len(whole) < len(parts)
 
 
+@pytest.fixture(params=["transformers_chat", "vllm_chat"])
+def chat(request: pytest.FixtureRequest) -> ChatBackend:
+    backend: ChatBackend = request.getfixturevalue(request.param)
+    return backend
+
+
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["transformers_chat", "vllm_chat"])
 async def test_a_conversation_forks_where_text_is_read_back_and_is_clean_where_it_is_not(
-    name: str, request: pytest.FixtureRequest, tokenizer: Any
+    chat: ChatBackend, tokenizer: Any
 ) -> None:
-    chat: ChatBackend = request.getfixturevalue(name)
     records: list[CallRecord] = []
     with Recorder(None, "r", records.append) as recorder:
         config: Any = {"callbacks": [recorder]}
