@@ -18,7 +18,7 @@ from quillgraph.agents.writing import Precedents, write_draft
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.graphs import judging
 from quillgraph.graphs.crediting import credit
-from quillgraph.graphs.episode import Attempt, WrittenEpisode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode, best_of
 from quillgraph.graphs.workshop import Workshop
 
 UNPAID = "best of n"
@@ -148,7 +148,7 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     attempts = tuple(
         attempt.model_copy(update={"number": place}) for place, attempt in enumerate(drawn)
     )
-    best = min(attempts, key=_rank)
+    best = best_of(attempts)
     ended = _budgets(state)
     judgements = [attempt.judgement for attempt in attempts]
     told = await credit(state["criteria_set"], judgements, runtime.context.library)
@@ -190,9 +190,3 @@ def _unpaid(number: int, reason: str) -> Dropped:
 def _budgets(state: BestOfN) -> list[str]:
     """Which budgets ended the drawing."""
     return [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]
-
-
-def _rank(attempt: Attempt) -> tuple[bool, int, float]:
-    """A draft without a reward comes after all that have one."""
-    value = attempt.reward.value
-    return value is None, len(attempt.judgement.violated), -(value or 0.0)
