@@ -70,7 +70,7 @@ def run(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Run any graph, ours or yours, on a request, a JSON state or a file of many.
+    """Run any graph, yours or ours, on one request or many.
 
     What it has done is on disk: a run that was stopped, by a budget, a fault or kill -9, goes on
     with --resume.

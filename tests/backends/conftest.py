@@ -52,7 +52,7 @@ def _save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Pa
     adapted = get_peft_model(model, LoraConfig(**{**chosen, **settings}))
     for name, parameter in adapted.named_parameters():
         if ".lora_B." in name:
-            torch.nn.init.normal_(parameter, std=0.02)  # PEFT begins with zeros
+            torch.nn.init.normal_(parameter, std=0.1)  # PEFT begins with zeros
     adapted.save_pretrained(folder)
     adapted.unload()
     return folder
