@@ -1,5 +1,6 @@
 """A tiny model, a tokenizer and a data set, all made in code: the real trainer runs on them."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,17 @@ TEMPLATE = (
 
 
 @pytest.fixture(scope="session")
-def tokenizer() -> Any:
+def training_libraries() -> None:
+    """Import TRL and PEFT once, without the warnings of their own imports."""
+    pytest.importorskip("trl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import peft  # noqa: F401
+        from trl import GRPOTrainer  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def tokenizer(training_libraries: None) -> Any:
     """Whole words as tokens, and Qwen's chat marks."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -40,6 +51,8 @@ def tiny_model(tokenizer: Any) -> Callable[[], Any]:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    torch.set_num_threads(1)  # more threads only wait for each other on a model of this size
+
     def make() -> Any:
         torch.manual_seed(0)
         return Qwen2ForCausalLM(
@@ -59,6 +72,15 @@ def tiny_model(tokenizer: Any) -> Callable[[], Any]:
         )
 
     return make
+
+
+@pytest.fixture
+def tiny_folder(tiny_model: Callable[[], Any], tokenizer: Any, tmp_path: Path) -> Path:
+    """The tiny model as a folder, from which a reference model can be loaded too."""
+    folder = tmp_path / "tiny"
+    tiny_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
