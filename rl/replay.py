@@ -55,9 +55,12 @@ class Entry:
     """Behaviour log-probability of each token under the context that it was written in; None for
     a text that came from elsewhere."""
     reward: float
+    """All reward functions together, before any gate."""
     step: int
     """Optimizer steps that the policy had done when it wrote this."""
     text: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What each reward function gave."""
     judgement: Judgement | None = None
     """The scores per criterion, from which the reward follows under any subset of criteria."""
     is_revision: bool = False
@@ -251,7 +254,8 @@ def _standardised(values: Sequence[float | None]) -> list[float]:
 def _dumped(entry: Entry) -> dict[str, Any]:
     plain = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
     judgement = entry.judgement
-    return plain | {"judgement": judgement and judgement.model_dump(mode="json")}
+    read = judgement and judgement.model_dump(mode="json")
+    return plain | {"judgement": read, "parts": dict(entry.parts)}
 
 
 def _loaded(raw: Mapping[str, Any]) -> Entry:
