@@ -174,7 +174,7 @@ def test_a_reflective_context_does_not_change_what_the_policy_is_asked_under(
             )
             for each in asked
         }
-        assert {entry.prompt_ids for entry in run.memory} == bare
+        assert {tuple(entry.prompt_ids) for entry in run.memory} == bare
         assert all(entry.context == "reflective" for entry in run.memory)
         told.append([round(each, 5) for each in seen])
         gains.append(_logged(run, "replay/ratio_mean"))
