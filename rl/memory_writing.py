@@ -1,5 +1,6 @@
 """What a step writes to memory: its best fresh texts, and revisions of what went badly."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -70,6 +71,8 @@ def write_fresh(trainer: Any, step: Step) -> tuple[int, ...]:
     entries = [
         (step.first + row, _bare_entry(step, row, text, logp))
         for (row, text), logp in zip(chosen, logps, strict=True)
+        # an engine may fail to score a token; such a row has no ratio and is not replayed
+        if all(map(math.isfinite, logp))
     ]
     return _add(trainer, entries)
 

@@ -144,13 +144,14 @@ class Rollouts:
         step = trainer.state.global_step
         if self._synced is not None and 0 <= step - self._synced < self.sync_every:
             return
+        before = self.folder / f"step-{self._synced}"
         path = self._save(trainer, step)
         trainer.accelerator.wait_for_everyone()
         try:
             self._load(path, step)
         except (BackendError, TimeoutError) as error:
             self._restart(trainer, error, path, step)
-        for old in sorted(self.folder.glob("step-*"), key=_step_of)[:-2]:
+        for old in set(self.folder.glob("step-*")) - {path, before}:
             shutil.rmtree(old, ignore_errors=True)
 
     def _save(self, trainer: Any, step: int) -> Path:
@@ -219,10 +220,10 @@ class Rollouts:
         metrics["rollouts/restarts"].append(float(self.restarts))
 
 
-def trajectory_reward(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
-    """Give the rewards that the graphs gave, as a TRL reward function."""
+def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
+    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
     return [
-        each.reward.value if each.reward is not None and each.excluded is None else None
+        each.reward.value if each and each.reward and each.excluded is None else None
         for each in trajectory
     ]
 
@@ -283,7 +284,3 @@ def _columns(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, lis
         columns[EXCLUDED].append(why if rows else why or "no call of the policy")
         columns[TRAJECTORY].append(made)
     return columns
-
-
-def _step_of(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))
