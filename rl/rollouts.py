@@ -31,9 +31,6 @@ from quillgraph.rl.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)
 
-SYNC_TIMEOUT_S = 120.0
-"""How long the engine may take to load an adapter, seconds."""
-
 TRAJECTORY = "trajectory"
 """Column that the rollouts return: the whole `Trajectory` of each text."""
 
@@ -149,7 +146,7 @@ class Rollouts:
         trainer.accelerator.wait_for_everyone()
         try:
             self._load(path, step)
-        except (BackendError, TimeoutError) as error:
+        except BackendError as error:
             self._restart(trainer, error, path, step)
         for old in set(self.folder.glob("step-*")) - {path, before}:
             shutil.rmtree(old, ignore_errors=True)
@@ -172,8 +169,8 @@ class Rollouts:
         return path
 
     def _load(self, path: Path, step: int) -> None:
-        loading = self.model.load_adapter(path, f"step-{step}")
-        self._loop.submit(asyncio.wait_for(loading, SYNC_TIMEOUT_S)).result()
+        # how long it may take is known to the backend: the first time it starts an engine
+        self._loop.submit(self.model.load_adapter(path, f"step-{step}")).result()
         self._synced = step
 
     def _restart(
@@ -189,7 +186,7 @@ class Rollouts:
         try:
             self._loop.submit(self._again()).result()
             self._load(path or self.folder / f"step-{at}", at)
-        except (BackendError, TimeoutError) as second:
+        except BackendError as second:
             self._stop(trainer, second)
 
     async def _again(self) -> None:
