@@ -152,6 +152,8 @@ class Rollouts:
             shutil.rmtree(old, ignore_errors=True)
 
     def _save(self, trainer: Any, step: int) -> Path:
+        if trainer.use_vllm:
+            raise ConfigError("use_vllm starts TRL's own engine beside the rollouts': set it False")
         policy = trainer.accelerator.unwrap_model(trainer.model)
         if not hasattr(policy, "peft_config"):
             raise ConfigError(

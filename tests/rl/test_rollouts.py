@@ -41,7 +41,7 @@ class Frail(TransformersChat):
         await super().start()
 
 
-def brightness(completions: list[Any], **_: Any) -> list[float]:
+def variety(completions: list[Any], **_: Any) -> list[float]:
     """Toy reward: number of different words of a text."""
     return [len(set(each[0]["content"].split())) / 8 for each in completions]
 
@@ -67,7 +67,7 @@ def trainer(
         folder = Path(options["output_dir"]) / "adapters"
         return MRPOTrainer(
             model=str(tiny_folder),
-            reward_funcs=[brightness],
+            reward_funcs=[variety],
             args=MRPOConfig(**settings),
             train_dataset=prompts,
             processing_class=tokenizer,
@@ -277,3 +277,10 @@ def test_a_policy_without_an_adapter_cannot_reach_the_engine(trainer: Make) -> N
     run = trainer(lora=False, max_steps=1)
     with pytest.raises(ConfigError, match="peft_config=LoraConfig"):
         run.train()
+
+
+def test_two_engines_at_once_are_refused(trainer: Make) -> None:
+    run = trainer(max_steps=1)
+    run.use_vllm = True  # as an option it would start the engine when the trainer is made
+    with pytest.raises(ConfigError, match="use_vllm starts TRL's own engine"):
+        run.rollout_func(["sun"], run)
