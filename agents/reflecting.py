@@ -1,8 +1,10 @@
 """The reflector: what holds a text back, and what to do about it (`ALGORITHM.md` 6.4, step 2)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from langchain_core.messages import BaseMessage
 
 from quillgraph.agents.asking import Answers, Role, ask_each
 from quillgraph.agents.domain import LEVELS, CriteriaSet, Criterion, Value, WritingTask
@@ -97,14 +99,7 @@ async def _reflect(
         fields |= {"cause": text(8, 240), "fix": text(8, 240)}
     answers = await ask_each(
         role,
-        render(
-            "reflecting",
-            request=role.brief(task),
-            mark=exhibit.mark,
-            text=exhibit.shown,
-            lessons=listed(lessons),
-            criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in ids.items()),
-        ),
+        reflecting_prompt(role.brief(task), exhibit, ids, verdicts, lessons),
         form("Fix", **fields),
         item=f"{number}/{'+'.join(criterion.name for criterion in criteria)}",
         stage="reflection",
@@ -116,6 +111,24 @@ async def _reflect(
     last = {entry["criterion"]: entry for entry in map(dict, answers.items)}
     found = (_reflection(ids[key], entry, exhibit, verdicts) for key, entry in last.items())
     return Answers(tuple(found), answers.dropped)
+
+
+def reflecting_prompt(
+    request: str,
+    exhibit: Exhibit,
+    criteria: Mapping[str, Criterion],
+    verdicts: Mapping[str, Verdict],
+    lessons: Sequence[str] = (),
+) -> list[BaseMessage]:
+    """The prompt of a reflection on criteria, by the keys that the reply calls them."""
+    return render(
+        "reflecting",
+        request=request,
+        mark=exhibit.mark,
+        text=exhibit.shown,
+        lessons=listed(lessons),
+        criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in criteria.items()),
+    )
 
 
 def plan(
