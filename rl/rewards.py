@@ -36,6 +36,8 @@ class RewardRules(Value):
     """Share of S that asks how nearly the hard criteria are kept (`agents.rewards.reward`)."""
     diversity: float = Field(default=0.0, ge=0, le=1)
     """Share of the reward of a good text that depends on what no other text of its group has."""
+    gate: bool = True
+    """Whether breaking a hard criterion costs within the group (`rl.groups.hard_gate`)."""
     most_missing: float = Field(default=MOST_MISSING, ge=0, le=1)
     seed: int = 0
 
@@ -140,7 +142,9 @@ def group_rewards(
         texts,
         share=rules.diversity,
     )
-    return rewards, hard_gate(values, [bool(each.violations) for each in rewards])
+    if rules.gate:
+        values = hard_gate(values, [bool(each.violations) for each in rewards])
+    return rewards, values
 
 
 def summary(scored: Sequence[Scored]) -> dict[str, float]:

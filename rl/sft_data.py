@@ -130,8 +130,9 @@ def targets(
 def preferences(
     episodes: Iterable[Episode], *, prompt: Literal["request", "writer"]
 ) -> tuple[Preference, ...]:
-    """Pairs of a text and a worse one for the same request: a revision that was accepted and its
-    parent, one that was refused for being worse and its parent, the best draft and the worst.
+    """Pairs of a text and a worse one for the same request.
+
+    A revision and its parent, whichever is better, and the best draft and the worst.
     """
     return tuple(
         _preference(episode, better, worse, prompt)
