@@ -1,0 +1,123 @@
+"""A tiny model, a tokenizer and a data set, all made in code: the real trainer runs on them."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORDS = "sun moon rain sea stone bird light night song door".split()
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% generation %}{{ m.content }}"
+    "{% endgeneration %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def training_libraries() -> None:
+    """Import TRL and PEFT once, without the warnings of their own imports."""
+    pytest.importorskip("trl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import peft  # noqa: F401
+        from trl import GRPOTrainer  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def tokenizer(training_libraries: None) -> Any:
+    """Whole words as tokens, and Qwen's chat marks."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["<pad>", "<unk>", "<|im_start|>", "<|im_end|>", "user", "assistant", "\n", *WORDS]
+    core = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="<|im_end|>",
+        padding_side="left",
+    )
+    made.chat_template = TEMPLATE
+    return made
+
+
+@pytest.fixture
+def tiny_model(tokenizer: Any) -> Callable[[], Any]:
+    """Make the same Qwen2-shaped model of 2 layers each time."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.set_num_threads(1)  # more threads only wait for each other on a model of this size
+
+    def make() -> Any:
+        torch.manual_seed(0)
+        return Qwen2ForCausalLM(
+            Qwen2Config(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                intermediate_size=64,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=128,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=None,
+                tie_word_embeddings=False,
+            )
+        )
+
+    return make
+
+
+@pytest.fixture
+def tiny_folder(tiny_model: Callable[[], Any], tokenizer: Any, tmp_path: Path) -> Path:
+    """The tiny model as a folder, from which a reference model can be loaded too."""
+    folder = tmp_path / "tiny"
+    tiny_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def prompts() -> Any:
+    """Eight requests under one set of criteria."""
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [
+            {"prompt": [{"role": "user", "content": f"{word} song"}], "criteria_sha": "c0"}
+            for word in WORDS[:8]
+        ]
+    )
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """What every run of a test shares: CPU, two prompts of four texts a step, nothing written."""
+    return {
+        "output_dir": str(tmp_path),
+        "per_device_train_batch_size": 8,
+        "num_generations": 4,
+        "max_completion_length": 8,
+        "max_steps": 3,
+        "learning_rate": 1e-3,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "disable_tqdm": True,
+        "seed": 0,
+    }
+
+
+def brightness(completions: list[Any], **_: Any) -> list[float]:
+    """Toy reward: share of the words of a text that are `sun`."""
+    texts = [each[0]["content"].split() for each in completions]
+    return [sum(word == "sun" for word in text) / max(1, len(text)) for text in texts]
