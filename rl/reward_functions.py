@@ -13,6 +13,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judging import Judge
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
+from quillgraph.rl.fresh import JUDGEMENT, text_of
 from quillgraph.rl.rewards import (
     CriteriaFor,
     Observer,
@@ -23,6 +24,9 @@ from quillgraph.rl.rewards import (
     summary,
 )
 from quillgraph.rl.scoring import Scorer
+
+NAME = "criteria"
+"""Name of our reward function, by which TRL logs it."""
 
 
 def criteria_reward(
@@ -59,6 +63,7 @@ def criteria_reward(
         completions: Sequence[Any],
         trainer_state: Any = None,
         log_metric: Callable[[str, float], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
         step = int(getattr(trainer_state, "global_step", 0))
@@ -77,7 +82,9 @@ def criteria_reward(
         if log_metric is not None:
             for name, value in summary(scored).items():
                 log_metric(name, value)
-        return refuse_all_missing([each.value for each in scored], "criteria", scored)
+        if log_extra is not None:
+            log_extra(JUDGEMENT, [each.judgement.model_dump_json() for each in scored])
+        return refuse_all_missing([each.value for each in scored], NAME, scored)
 
     async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[Scored]:
         criteria_set = find_criteria(criteria_for, task, has_judge=by.judge is not None)
@@ -150,13 +157,6 @@ def request_of(prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt
     return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))
-
-
-def text_of(completion: Any) -> str:
-    """The text of a completion: a string, or the turns of a conversation."""
-    if isinstance(completion, str):
-        return completion.strip()
-    return "\n".join(str(turn["content"]) for turn in completion).strip()
 
 
 def _grouped(requests: Sequence[str]) -> dict[str, list[int]]:

@@ -99,14 +99,7 @@ def episode_reward(
     """
     attempt, found = episode.attempts[episode.best], rules or RewardRules(dropout=0)
     active = None if step is None else found.active(episode.criteria_set, step)
-    read = reward(
-        attempt.judgement,
-        episode.criteria_set,
-        attempt.text,
-        active=active,
-        most_missing=found.most_missing,
-        hard_share=found.hard_share,
-    )
+    read = _reward(attempt.judgement, episode.criteria_set, attempt.text, found, active)
     return None if read.value is None else read
 
 
@@ -126,14 +119,7 @@ def group_rewards(
     """
     active = rules.active(criteria_set, step)
     rewards = tuple(
-        reward(
-            judgement,
-            criteria_set,
-            text,
-            active=active,
-            most_missing=rules.most_missing,
-            hard_share=rules.hard_share,
-        )
+        _reward(judgement, criteria_set, text, rules, active)
         for text, judgement in zip(texts, judgements, strict=True)
     )
     values = with_diversity(
@@ -145,6 +131,40 @@ def group_rewards(
     if rules.gate:
         values = hard_gate(values, [bool(each.violations) for each in rewards])
     return rewards, values
+
+
+def recount_of(
+    sets: Mapping[str, CriteriaSet], rules: RewardRules
+) -> Callable[[Judgement, str, int], float | None]:
+    """Say what a judgement of a text comes to in a step, for MRPO's fresh and remembered texts.
+
+    Args:
+        sets: Criteria by their own hash.
+        rules: Which criteria count in which step; gate and diversity are a group's affair.
+    """
+
+    def recount(judgement: Judgement, text: str, step: int) -> float | None:
+        criteria_set = sets[judgement.criteria_sha]
+        return _reward(judgement, criteria_set, text, rules, rules.active(criteria_set, step)).value
+
+    return recount
+
+
+def _reward(
+    judgement: Judgement,
+    criteria_set: CriteriaSet,
+    text: str,
+    rules: RewardRules,
+    active: frozenset[str] | None,
+) -> Reward:
+    return reward(
+        judgement,
+        criteria_set,
+        text,
+        active=active,
+        most_missing=rules.most_missing,
+        hard_share=rules.hard_share,
+    )
 
 
 def summary(scored: Sequence[Scored]) -> dict[str, float]:

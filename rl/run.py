@@ -22,6 +22,7 @@ from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
 from quillgraph.rl.policy import Policy, load_policy
 from quillgraph.rl.requests import Requests, check_lengths, prompt_of, read_requests
+from quillgraph.rl.rewards import RewardRules
 from quillgraph.rl.scoring import Scorer
 
 Said = Callable[[str], object]
@@ -51,6 +52,11 @@ class Run:
             "base": self.policy.base,
             "seed": self.config.seed,
         }
+
+    @property
+    def rules(self) -> RewardRules:
+        """How judgements become rewards, under the run's seed."""
+        return self.config.rewards.rules.model_copy(update={"seed": self.config.seed})
 
     @property
     def completion_tokens(self) -> int:

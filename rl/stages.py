@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from quillgraph.agents.asking import Role
@@ -20,8 +22,11 @@ from quillgraph.rl.collecting import collect, judge_or_code
 from quillgraph.rl.config import SftConfig
 from quillgraph.rl.evaluating import Evaluating
 from quillgraph.rl.journal import Journal, Ledger, Lines, Rollouts
+from quillgraph.rl.mrpo import MRPOTrainer
+from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
-from quillgraph.rl.reward_functions import criteria_reward, guarded
+from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
+from quillgraph.rl.rewards import recount_of
 from quillgraph.rl.run import Run, function_of
 from quillgraph.rl.sft_data import Target, preferences, read_episodes, successes, targets
 from quillgraph.rl.timing import Clock
@@ -62,31 +67,61 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     """Reinforce what the criteria reward (`ALGORITHM.md` 6.5, stage 2)."""
     config = run.config.rl
     assert config is not None
-    ledger, clock = Ledger(), Clock()
-    checkpoints = _checkpoints(run, "rl", [ledger, _Judgements(run)])
+    ledger, clock, rules = Ledger(), Clock(), run.rules
+    parts: list[Part] = [ledger, _Judgements(run)]
+    checkpoints = _checkpoints(run, "rl", parts)
+    is_mrpo = config.algorithm == "mrpo"
     args = trainer_args(
-        GRPOConfig,
+        MRPOConfig if is_mrpo else GRPOConfig,
         config.options,
         {**_decided(run, checkpoints), "learning_rate": 1e-5, "num_generations": 8},
         "rl.options",
     )
     _check_boundaries(args, run.config.checkpoints.every)
+    if is_mrpo:  # it has the gate itself, since the texts in memory are judged by it as well
+        if rules.diversity:
+            raise ConfigError("rewards.rules.diversity: texts in memory have none; use grpo, or 0")
+        rules = rules.model_copy(update={"gate": False})
     rewards = criteria_reward(
         run.sets,
         scorer=run.scorer,
-        rules=run.config.rewards.rules.model_copy(update={"seed": run.config.seed}),
+        rules=rules,
         observers=[ledger, Rollouts(Lines(run.folder / "rollouts.jsonl"))],
     )
-    trainer = GRPOTrainer(
-        model=run.policy.model,
-        reward_funcs=[rewards, *map(guarded, map(function_of, run.config.rewards.functions))],
-        args=args,
-        train_dataset=Dataset.from_list(run.rows()),
-        processing_class=run.policy.tokenizer,
-    )
+    options: dict[str, Any] = {
+        "model": run.policy.model,
+        "reward_funcs": [rewards, *map(guarded, map(function_of, run.config.rewards.functions))],
+        "args": args,
+        "train_dataset": Dataset.from_list(run.rows()),
+        "processing_class": run.policy.tokenizer,
+    }
+    if is_mrpo:
+        by_sha = {each.sha256: each for each in run.sets.values()}
+        trainer = MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)})
+        parts.append(Memory(trainer))
+    else:
+        trainer = GRPOTrainer(**options)
     clock.measure(trainer)
     _train(run, trainer, "rl", checkpoints, clock, resume=resume)
     ledger.save(run.folder)
+
+
+class Memory:
+    """MRPO's memory as a part of a checkpoint."""
+
+    FILE = "memory.json"
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def save(self, folder: Path) -> None:
+        """Write it."""
+        (folder / self.FILE).write_text(json.dumps(self._trainer.state_dict()), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take it back."""
+        text = (folder / self.FILE).read_text(encoding="utf-8")
+        self._trainer.load_state_dict(json.loads(text))
 
 
 class _Judgements:
@@ -205,6 +240,7 @@ def _train(
     """
     files = [run.folder / name for name in ("metrics.jsonl", "rollouts.jsonl", "samples.jsonl")]
     newest = checkpoints.newest() if resume else None
+    trainer.remove_callback(PrinterCallback)
     checkpoints.clear_scratch()
     step = step_of(newest) if newest else 0
     if newest:
