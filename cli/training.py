@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -36,31 +37,60 @@ def run_train(
     """
     config = load_config(config_file, out=str(out) if out else None, seed=seed)
     _require_packages()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return _run_among_others(config, config_file, resume=resume, dry_run=dry_run)
     said = plain_console(sys.stderr)
     folder = _folder(config, config_file, resume=resume, dry_run=dry_run)
-    folder.write_text("config.yaml", config_file.read_text(encoding="utf-8"))
-    try:
-        with log_shown(said):
-            done = _work(config, folder, said, resume=resume, dry_run=dry_run)
-    except BaseException as error:
-        _end(folder, error)
-        raise
-    folder.finish("checked" if dry_run else "done")
+    done = _kept(config, folder, said, resume=resume, dry_run=dry_run)
     if as_json:
         sys.stdout.write(json.dumps({"run": str(folder.path), **done}) + "\n")
     said.print(f"run folder: {folder.path}", style="dim")
 
 
-def _work(
+def _run_among_others(
+    config: TrainConfig, config_file: Path, *, resume: bool, dry_run: bool
+) -> None:
+    """Run as one of several processes, of which the first keeps the folder and speaks."""
+    from accelerate import PartialState
+
+    if config.out is None:
+        raise ConfigError(
+            "expected --out with several processes: all of them write to one folder, so name it"
+        )
+    processes, silent = PartialState(), Console(quiet=True)
+    if processes.is_main_process:
+        folder = _folder(config, config_file, resume=resume, dry_run=dry_run)
+        processes.wait_for_everyone()
+        _kept(config, folder, plain_console(sys.stderr), resume=resume, dry_run=dry_run)
+    else:
+        processes.wait_for_everyone()
+        _work(config, config.out, silent, resume=resume, dry_run=dry_run)
+
+
+def _kept(
     config: TrainConfig, folder: RunFolder, said: Console, *, resume: bool, dry_run: bool
+) -> dict[str, Any]:
+    """Do the work, and write down how it went."""
+    try:
+        with log_shown(said):
+            done = _work(config, folder.path, said, resume=resume, dry_run=dry_run)
+    except BaseException as error:
+        _end(folder, error)
+        raise
+    folder.finish("checked" if dry_run else "done")
+    return done
+
+
+def _work(
+    config: TrainConfig, folder: Path, said: Console, *, resume: bool, dry_run: bool
 ) -> dict[str, Any]:
     from quillgraph.rl.training import check, train
 
     if dry_run:
-        check(config, folder.path, said.print)
+        check(config, folder, said.print)
         said.print("everything is there: nothing was trained")
         return {"trained": False}
-    outcome = train(config, folder.path, resume=resume, tell=said.print)
+    outcome = train(config, folder, resume=resume, tell=said.print)
     said.print(f"adapter: {outcome.adapter}")
     if outcome.curves is None:
         said.print("no picture of the curves: pip install 'quillgraph[plot]'")
@@ -71,7 +101,10 @@ def _work(
 def _folder(config: TrainConfig, file: Path, *, resume: bool, dry_run: bool) -> RunFolder:
     settings = config.model_dump(mode="json")
     if not resume:
-        return RunFolder(config.out, file.stem + ("-dry-run" if dry_run else ""), settings)
+        title = file.stem + ("-dry-run" if dry_run else "")
+        folder = RunFolder(config.out, title, settings)
+        folder.write_text("config.yaml", file.read_text(encoding="utf-8"))
+        return folder
     if config.out is None:
         raise ConfigError(
             "expected the folder of the run that is to go on: name it as out: in the configuration "

@@ -42,6 +42,8 @@ class Run:
     policy: Policy
     scorer: Scorer
     judge: ChatBackend | None
+    pairwise: ChatBackend | None
+    """Compares texts without criteria, for the guards."""
     tell: Said
 
     @property
@@ -79,8 +81,8 @@ class Run:
         """Give back what the run holds."""
         self.scorer.close()
         self.scorer.cache.close()
-        if self.judge:
-            await self.judge.aclose()
+        for chat in filter(None, (self.judge, self.pairwise)):
+            await chat.aclose()
 
 
 def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
@@ -93,9 +95,8 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     requests = read_requests(config.data.prompts)
     for name in config.rewards.functions:
         function_of(name)
-    judge = connect(config.rewards.judge) if config.rewards.judge else None
-    if judge is not None:
-        require(judge, "judge", "json_schema")
+    judge = _judge(config.rewards.judge)
+    pairwise = _judge(config.guards.pairwise_judge)
     policy = load_policy(config.model)
     sets = asyncio.run(_find(config, requests, folder, tell))
     _refuse_unrewarded(requests, sets, has_judge=judge is not None)
@@ -113,10 +114,19 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         policy=policy,
         scorer=Scorer(role, config.seed, JudgementCache(folder / "judgements.sqlite")),
         judge=judge,
+        pairwise=pairwise,
         tell=tell,
     )
     check_lengths(requests.all, prompts, room=run.completion_tokens, window=policy.window)
     return run
+
+
+def _judge(spec: str | None) -> ChatBackend | None:
+    if spec is None:
+        return None
+    chat = connect(spec)
+    require(chat, "judge", "json_schema")
+    return chat
 
 
 def function_of(name: str) -> Callable[..., Any]:

@@ -40,7 +40,8 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
         QuillError: Whatever ends a run early; the newest checkpoint is whole.
     """
     from quillgraph.rl.curves import draw
-    from quillgraph.rl.stages import rl_stage, sft_stage
+    from quillgraph.rl.reinforcing import rl_stage
+    from quillgraph.rl.sft import sft_stage
 
     _seed(config.seed)
     run = prepare(config, folder, tell)

@@ -1,0 +1,104 @@
+"""The stage before reinforcement: imitation of the best texts of episodes (`ALGORITHM.md` 6.5)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from quillgraph.agents.asking import Role
+from quillgraph.backends import connect
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.workshop import Workshop
+from quillgraph.rl.collecting import collect, judge_or_code
+from quillgraph.rl.config import SftConfig
+from quillgraph.rl.journal import Lines
+from quillgraph.rl.options import trainer_args
+from quillgraph.rl.run import Run
+from quillgraph.rl.sft_data import Target, preferences, read_episodes, successes, targets
+from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer
+
+
+def sft_stage(run: Run, *, resume: bool) -> None:
+    """Imitate the best texts of episodes (`ALGORITHM.md` 6.5, stage 1).
+
+    Raises:
+        ConfigError: If no episode has anything to imitate.
+    """
+    config = run.config.sft
+    assert config is not None
+    found = _targets(run, config)
+    checkpoints = checkpoints_of(run, "sft", [])
+    args = trainer_args(
+        SFTConfig,
+        config.options,
+        {
+            **decided(run, checkpoints),
+            "learning_rate": 1e-5,
+            "num_train_epochs": 1,
+            "completion_only_loss": True,
+            "max_length": run.policy.window,
+        },
+        "sft.options",
+    )
+    trainer = SFTTrainer(
+        model=run.policy.model,
+        args=args,
+        train_dataset=Dataset.from_list([target.row() for target in found]),
+        processing_class=run.policy.tokenizer,
+    )
+    run_trainer(run, trainer, "sft", checkpoints, dict, resume=resume)
+
+
+def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
+    folder, prompt = run.folder / "sft", run.config.data.prompt
+    episodes = read_episodes(config.episodes)
+    kept = Lines(folder / "episodes.jsonl")
+    if not episodes and config.collect is not None:
+        if kept.path.exists():
+            episodes = read_episodes([kept.path])
+        else:
+            run.tell(f"collecting episodes of {len(run.requests.train)} requests")
+            episodes = asyncio.run(_collect(run, config))
+            kept.add([each.model_dump(mode="json") for each in episodes])
+    found = targets(
+        successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
+    )
+    counts = {kind: sum(t.kind == kind for t in found) for kind in ("write", "revise", "criticise")}
+    run.tell(f"{len(episodes)} episodes give {counts} targets")
+    if not found:
+        raise ConfigError(
+            f"nothing to imitate: in none of {len(episodes)} episodes a text became better; give "
+            "sft.episodes of a stronger writer, or raise sft.collect.texts"
+        )
+    for name, rows in (("targets", found), ("preferences", preferences(episodes, prompt=prompt))):
+        path = folder / f"{name}.jsonl"
+        path.unlink(missing_ok=True)
+        Lines(path).add([row.model_dump(mode="json") for row in rows])
+    return found
+
+
+async def _collect(run: Run, config: SftConfig) -> tuple[Episode, ...]:
+    assert config.collect is not None
+    named = run.config.rl.rollouts if run.config.rl else None
+    spec = config.collect.backend or named or f"transformers:{run.config.model.name}"
+    writer, budget = connect(spec), Budget()
+
+    def role(name: str) -> Role:
+        return Role(name, writer, run.config.seed, budget)
+
+    workshop = Workshop(
+        writer=role("writer"),
+        judge=judge_or_code(run.scorer.judge),
+        reflector=role("reflector"),
+        consolidator=role("consolidator"),
+        rounds=config.collect.texts - 1,
+        text_tokens=run.completion_tokens,
+    )
+    try:
+        return await collect(run.requests.train, run.sets, workshop, config.collect, run.tell)
+    finally:
+        await writer.aclose()

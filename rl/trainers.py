@@ -1,0 +1,107 @@
+"""What both stages do with TRL's trainers: their common arguments, and training that resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import PrinterCallback
+
+from quillgraph.backends.errors import OutOfMemory, StorageError
+from quillgraph.rl.checkpoints import CheckpointCallback, Checkpoints, Part, step_of
+from quillgraph.rl.evaluating import Evaluating
+from quillgraph.rl.journal import Journal, Lines
+from quillgraph.rl.run import Run
+
+
+def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
+    """The checkpoints of a stage."""
+    return Checkpoints(
+        folder=run.folder / "checkpoints" / stage,
+        keep=run.config.checkpoints.keep,
+        facts=run.facts,
+        parts=parts,
+    )
+
+
+def decided(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
+    """What the run decides for both trainers."""
+    on_cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(checkpoints.scratch),
+        "seed": run.config.seed,
+        "report_to": list(run.config.report_to) or "none",
+        "save_strategy": "steps",
+        "save_steps": run.config.checkpoints.every,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "use_cpu": on_cpu,
+        "bf16": not on_cpu,
+        "gradient_checkpointing": not on_cpu,
+        "remove_unused_columns": False,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+    }
+
+
+def run_trainer(
+    run: Run,
+    trainer: Any,
+    stage: str,
+    checkpoints: Checkpoints,
+    extra: Callable[[], dict[str, float]],
+    *,
+    resume: bool,
+) -> None:
+    """Train, from the newest checkpoint on if there is one.
+
+    Raises:
+        OutOfMemory: If the update does not fit the device.
+        StorageError: If a checkpoint cannot be written.
+    """
+    files = [run.folder / name for name in ("metrics.jsonl", "rollouts.jsonl", "samples.jsonl")]
+    newest = checkpoints.newest() if resume else None
+    trainer.remove_callback(PrinterCallback)
+    checkpoints.clear_scratch()
+    step = step_of(newest) if newest else 0
+    if newest:
+        run.tell(f"{stage} goes on after step {step}")
+        checkpoints.restore(newest)
+    for file in files:
+        Lines(file).rewind(stage, step)
+    trainer.add_callback(Journal(Lines(files[0]), stage, run.tell, extra))
+    trainer.add_callback(CheckpointCallback(checkpoints))
+    trainer.add_callback(Evaluating(run, stage))
+    try:
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(_too_large(error)) from error
+    except (OSError, RuntimeError) as error:
+        raise _translated(error, checkpoints) from error
+    finally:
+        checkpoints.clear_scratch()
+
+
+def _translated(error: Exception, checkpoints: Checkpoints) -> Exception:
+    """An error of torch or of the disk in words that say what to do."""
+    if isinstance(error, StorageError):
+        return error
+    said = str(error)
+    if "alloc" in said and "memory" in said:
+        return OutOfMemory(_too_large(error))
+    if isinstance(error, OSError) or "PytorchStreamWriter" in said:
+        return StorageError(
+            f"cannot write a checkpoint to {checkpoints.folder}: {said}; the ones before are "
+            "whole: free some room and go on with --resume"
+        )
+    return error
+
+
+def _too_large(error: BaseException) -> str:
+    return (
+        f"out of memory: {' '.join(str(error).split())[:200]}; lower rl.options."
+        "per_device_train_batch_size (and raise gradient_accumulation_steps as much), "
+        "max_completion_length or num_generations, set gradient_checkpointing, or take a smaller "
+        "model; --resume goes on from the last checkpoint"
+    )
