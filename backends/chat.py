@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -20,7 +21,7 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.traces import Position, TokenTrace
+from quillgraph.backends.traces import BASE, Position, TokenTrace
 
 
 class ChatTurn(BaseModel):
@@ -109,6 +110,37 @@ class ChatBackend(BaseChatModel, ABC):
 
     async def aclose(self) -> None:
         """Give back what the backend holds: engine, threads, connections."""
+
+    async def load_adapter(self, path: Path | None, version: str) -> None:
+        """Have every call from now on sample from a LoRA adapter, and say so in its trace.
+
+        Calls in flight keep the weights that they began with. Once this returns, the folder is
+        not read again.
+
+        Args:
+            path: Folder of the adapter, as PEFT writes it; None for the bare model.
+            version: What traces call these weights (`TokenTrace.weights_version`); `base` if and
+                only if `path` is None.
+
+        Raises:
+            ConfigError: If the backend swaps no adapters, or this one does not fit the model;
+                nothing has changed then.
+            BackendError: If the engine failed to take it; the weights are the earlier ones.
+        """
+        if not self.capabilities.adapters:
+            raise ConfigError(
+                f"backend {type(self).__name__} swaps no adapters; use one that does, for example "
+                "vllm:smollm2-135m?max_lora_rank=16"
+            )
+        if (path is None) != (version == BASE):
+            raise ConfigError(
+                f"expected a folder with a version of its own, or None with {BASE!r}; got "
+                f"{path and str(path)!r} with {version!r}"
+            )
+        await self._load_adapter(path, version)
+
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
+        raise NotImplementedError(f"{type(self).__name__} declares adapters and loads none")
 
     def build_request(
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any

@@ -8,11 +8,13 @@ grammars and draws all rows from one random stream, so no row could keep its see
 Shapes: B rows of the batch, V vocabulary, T tokens.
 """
 
+import itertools
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import llguidance.hf
@@ -26,7 +28,7 @@ from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, Refused
 from quillgraph.backends.pretrained import prompt_ids
 from quillgraph.backends.sampling import Draw, draw
-from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
+from quillgraph.backends.traces import BASE, Alternative, Position, TokenTrace, position
 
 COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """One fixed spacing: left free, a small model fills its budget with spaces and newlines."""
@@ -92,6 +94,25 @@ class Decoder:
         self.end_ids = _end_ids(model, tokenizer)
         # the repository's sampling defaults stay out: the request alone decides
         model.generation_config = GenerationConfig()
+        self.version = BASE
+        self._numbers = itertools.count()
+
+    def carry(self, path: Path | None, version: str) -> None:
+        """Put an adapter on the model in place of the one it carries; None for no adapter."""
+        from peft import PeftModel
+
+        name = f"adapter{next(self._numbers)}"
+        if not isinstance(self.model, PeftModel):
+            if path is not None:
+                self.model = PeftModel.from_pretrained(self.model, path, name).eval()
+        elif path is None:
+            self.model = self.model.unload()
+        else:
+            before = self.model.active_adapter
+            self.model.load_adapter(path, name, torch_device=str(self.model.device))
+            self.model.set_adapter(name)
+            self.model.delete_adapter(before)
+        self.version = version
 
     def decode(self, calls: Sequence[Call]) -> None:
         """Answer or fail every call; each is answered as soon as its own row has ended."""
@@ -169,6 +190,7 @@ class Decoder:
                 completion_ids=tuple(row.ids),
                 logprobs=tuple(row.logprobs),
                 finish_reason=reason,
+                weights_version=self.version,
             ),
             alternatives=self._alternatives(row) if row.call.request.top_logprobs else None,
         )

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ class CallRecord(BaseModel):
     node: str
     visit: int
     """How many supersteps have run this node before, in this run."""
+    step: int | None = None
+    """Superstep of the innermost graph, from 1; None outside of a graph."""
     call: int
     """Running number of the call in the run."""
     role: str | None
@@ -52,6 +55,8 @@ class CallRecord(BaseModel):
     started: float | None
     """Unix time at which the engine got the call, after waiting for a slot, seconds."""
     latency_s: float
+    namespace: str | None = None
+    """LangGraph's name of the task that made the call; the same again after a resume."""
 
 
 class Recorder(BaseCallbackHandler):
@@ -62,16 +67,19 @@ class Recorder(BaseCallbackHandler):
     counters. Use it as a context manager.
 
     Args:
-        path: The file to append to; None keeps the counters only.
+        path: The file to append to; None for no file.
         run: Name of the run, repeated in each record.
+        sink: Is handed each record as its call ends, such as a list's `append`.
     """
 
     raise_error = True
     run_inline = True
 
-    def __init__(self, path: Path | None, run: str) -> None:
+    def __init__(
+        self, path: Path | None, run: str, sink: Callable[[CallRecord], object] | None = None
+    ) -> None:
         super().__init__()
-        self.run = run
+        self.run, self._sink = run, sink
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._open: dict[UUID, dict[str, Any]] = {}
@@ -114,7 +122,7 @@ class Recorder(BaseCallbackHandler):
         with self._lock:
             self._open[run_id] = {
                 "run": self.run,
-                **self._place(place),
+                **self._place(place.get("langgraph_checkpoint_ns"), place.get("langgraph_step")),
                 "call": self.calls,
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
@@ -148,18 +156,16 @@ class Recorder(BaseCallbackHandler):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
-    def _place(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        path = [
-            part.split(":")[0]
-            for part in str(metadata.get("langgraph_checkpoint_ns", "")).split("|")
-        ]
-        graph, step = "/".join(path), str(metadata.get("langgraph_step", ""))
+    def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
+        path = [part.split(":")[0] for part in (namespace or "").split("|")]
+        graph = "/".join(path)
         # a subgraph's steps start again at 1 on each visit, so the parent's task tells them apart
-        parent = str(metadata.get("langgraph_checkpoint_ns", "")).rpartition("|")[0]
+        parent = (namespace or "").rpartition("|")[0]
         steps = self._steps[graph]
         if (visit := f"{parent}#{step}") not in steps:
             steps.append(visit)
-        return {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+        place = {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+        return {**place, "step": step, "namespace": namespace}
 
     def _write(self, run_id: UUID, **outcome: Any) -> None:
         with self._lock:
@@ -177,6 +183,8 @@ class Recorder(BaseCallbackHandler):
             self.completion_tokens += record.completion_tokens
             if self._file:
                 self._append(record)
+            if self._sink:
+                self._sink(record)
 
     def _append(self, record: CallRecord) -> None:
         assert self._file is not None

@@ -6,6 +6,9 @@ from typing import Self
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ConfigDict, model_validator
 
+BASE = "base"
+"""Version of the weights of a model without an adapter."""
+
 
 class TokenTrace(BaseModel):
     """The tokens of one call, exactly as the engine read and wrote them.
@@ -22,7 +25,8 @@ class TokenTrace(BaseModel):
     """Natural log-probability of each completion token under the distribution that it was
     sampled from, after temperature, top-p and grammar; None where the engine gives none."""
     finish_reason: str
-    weights_version: str = "base"
+    weights_version: str = BASE
+    """Which weights the call was sampled from (`ChatBackend.load_adapter`)."""
 
     @model_validator(mode="after")
     def _one_logprob_per_token(self) -> Self:

@@ -7,10 +7,12 @@ import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PrivateAttr
 
+from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
@@ -59,13 +61,16 @@ class TransformersChat(ChatBackend):
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """Everything; how many items a call may carry depends on the model's width."""
+        """Everything; adapters where PEFT is installed. The model's width decides how many items
+        a call may carry.
+        """
         shape = shape_of(self.model)
         return Capabilities(
             json_schema=True,
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            adapters=importlib.util.find_spec("peft") is not None,
             items_per_call=items_per_call(shape),
             context_tokens=getattr(shape, "max_position_embeddings", None),
         )
@@ -95,6 +100,18 @@ class TransformersChat(ChatBackend):
         self._waiting.put(call)
         self._thread().submit(self._serve)
         return await asyncio.wrap_future(call.future)
+
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
+        if path is not None:
+            path = await asyncio.to_thread(check_adapter, path, self.model)
+        await asyncio.wrap_future(self._thread().submit(self._swap, path, version))
+
+    def _swap(self, path: Path | None, version: str) -> None:
+        # on the worker thread, so never while a batch is decoded
+        try:
+            self._loaded().carry(path, version)
+        except RuntimeError as error:
+            raise ServerFailed(f"{self.model} did not take adapter {version!r}: {error}") from error
 
     def _thread(self) -> ThreadPoolExecutor:
         with _opening:  # callers come from several loops, and two workers would load two models

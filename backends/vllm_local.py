@@ -7,10 +7,12 @@ import itertools
 import multiprocessing
 import os
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
@@ -22,6 +24,7 @@ from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
 from quillgraph.backends.sentinel import Sentinel
 from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
+from quillgraph.backends.vllm_adapters import EngineAdapters, engine_options
 
 ENGINE_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
@@ -46,12 +49,15 @@ class VllmChat(ChatBackend):
         model: Folder or hub id of the model.
         max_model_len: Longest prompt and completion together, in tokens; None for the model's.
         gpu_memory_utilization: Share of the GPU's memory that the engine may take.
+        max_lora_rank: Highest rank of the adapters that `load_adapter` is to take; None starts an
+            engine without adapters, which is faster.
         engine_options: Further `AsyncEngineArgs`, passed as they are.
     """
 
     max_concurrency: int = Field(default=32, gt=0)
     max_model_len: int | None = None
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = None
     engine_options: dict[str, Any] = Field(default_factory=dict)
     _loop: BackgroundLoop | None = PrivateAttr(default=None)
     _starting: "asyncio.Task[None] | None" = PrivateAttr(default=None)
@@ -59,6 +65,7 @@ class VllmChat(ChatBackend):
     _sentinel: Sentinel | None = PrivateAttr(default=None)
     _tokenizer: Any = PrivateAttr(default=None)
     _numbers: Any = PrivateAttr(default_factory=itertools.count)
+    _adapters: EngineAdapters = PrivateAttr(default_factory=EngineAdapters)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -78,6 +85,7 @@ class VllmChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            adapters=self.max_lora_rank is not None,
             items_per_call=items_per_call(shape),
             context_tokens=self.max_model_len or shape.max_position_embeddings,
         )
@@ -103,6 +111,14 @@ class VllmChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         return await self._engine_loop().run(self._generate_on_engine(request))
+
+    async def _load_adapter(self, path: Path | None, version: str) -> None:
+        if path is not None:
+            path = await asyncio.to_thread(check_adapter, path, self.model, self.max_lora_rank)
+        await self._engine_loop().run(self._swap(path, version))
+
+    async def _swap(self, path: Path | None, version: str) -> None:
+        await self._adapters.swap(await self._started(), path, version)
 
     def _engine_loop(self) -> BackgroundLoop:
         if self._loop is None:
@@ -145,6 +161,7 @@ class VllmChat(ChatBackend):
             "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
+            **engine_options(self.max_lora_rank),
         }
         try:
             options |= {} if torch.cuda.is_available() else self._cpu_options()
@@ -171,6 +188,7 @@ class VllmChat(ChatBackend):
         if self._starting is not None:
             engine = await self._started()
             self._starting = self._engine = None
+            self._adapters = EngineAdapters()
             if engine.output_handler is not None:
                 engine.output_handler.cancel()  # else it reports the engine's end as a death
             await asyncio.to_thread(engine.shutdown)
@@ -186,19 +204,21 @@ class VllmChat(ChatBackend):
         ids = prompt_ids(self._tokenizer, request, self.capabilities.context_tokens)
         final = None
         try:
-            async for output in engine.generate(
-                TokensPrompt(prompt_token_ids=list(ids)),
-                _sampling(request),
-                request_id=f"quillgraph-{next(self._numbers)}",
-            ):
-                final = output
+            with self._adapters.in_use() as weights:
+                async for output in engine.generate(
+                    TokensPrompt(prompt_token_ids=list(ids)),
+                    _sampling(request),
+                    request_id=f"quillgraph-{next(self._numbers)}",
+                    lora_request=weights.request,
+                ):
+                    final = output
         except (VLLMClientError, ValueError) as error:
             raise Refused(f"vLLM refused the request: {error}") from error
         except (EngineDeadError, EngineGenerateError) as error:
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return _completion(request, ids, final)
+        return _completion(request, ids, final, weights.version)
 
 
 def _refuse_unguarded_script() -> None:
@@ -229,7 +249,9 @@ def _sampling(request: ChatRequest) -> Any:
     )
 
 
-def _completion(request: ChatRequest, prompt: tuple[int, ...], final: Any) -> Completion:
+def _completion(
+    request: ChatRequest, prompt: tuple[int, ...], final: Any, version: str
+) -> Completion:
     output = final.outputs[0]
     ids = tuple(output.token_ids)
     logprobs = tuple(
@@ -243,7 +265,11 @@ def _completion(request: ChatRequest, prompt: tuple[int, ...], final: Any) -> Co
         completion_tokens=len(ids),
         cached_tokens=final.num_cached_tokens,
         trace=TokenTrace(
-            prompt_ids=prompt, completion_ids=ids, logprobs=logprobs, finish_reason=reason
+            prompt_ids=prompt,
+            completion_ids=ids,
+            logprobs=logprobs,
+            finish_reason=reason,
+            weights_version=version,
         ),
         alternatives=_alternatives(ids, output.logprobs) if request.top_logprobs else None,
     )

@@ -21,7 +21,7 @@ from quillgraph.agents.judgements import checked
 from quillgraph.backends import Budget, ChatBackend, connect
 from quillgraph.backends.errors import QuillError
 from quillgraph.graphs import best_of_n, judging, reflection
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Assignment, Workshop
 
 HERE = Path(__file__).parent
@@ -61,20 +61,20 @@ def _workshop(model: ChatBackend, budget: Budget, text_tokens: int) -> Workshop:
     return Workshop.of(model, seed=SEED, budget=budget, text_tokens=text_tokens)
 
 
-async def _loop(task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop) -> Episode:
+async def _loop(task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop) -> WrittenEpisode:
     start = Assignment(task=task, criteria_set=criteria_set)
     graph = reflection.build().compile()
     done = await graph.ainvoke(start, {"recursion_limit": 60}, context=workshop)
-    episode: Episode = done["episode"]
+    episode: WrittenEpisode = done["episode"]
     return episode
 
 
 async def _best_of_n(
     task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop, tokens: int
-) -> Episode:
+) -> WrittenEpisode:
     start = best_of_n.Contest(task=task, criteria_set=criteria_set, tokens=tokens, n=None)
     done = await best_of_n.build().compile().ainvoke(start, context=workshop)
-    episode: Episode = done["episode"]
+    episode: WrittenEpisode = done["episode"]
     return episode
 
 
@@ -93,7 +93,7 @@ async def _scored(
     }
 
 
-def _gain(episode: Episode) -> float | None:
+def _gain(episode: WrittenEpisode) -> float | None:
     """What the loop's own judge thinks that it has gained."""
     first, best = episode.attempts[0].reward.value, episode.attempts[episode.best].reward.value
     return None if first is None or best is None else best - first

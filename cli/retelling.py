@@ -9,12 +9,12 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
 from quillgraph.cli.display import counted
 from quillgraph.cli.terminal import visible
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 
 LONGEST_QUOTE = 72
 
 
-def recalled_told(episode: Episode) -> Text:
+def recalled_told(episode: WrittenEpisode) -> Text:
     """Which lessons of earlier episodes were shown."""
     if not episode.lessons:
         return Text("No lessons from earlier episodes.", style="dim")
@@ -22,7 +22,7 @@ def recalled_told(episode: Episode) -> Text:
     return Text(visible("Lessons recalled:\n" + "\n".join(lines)), style="magenta")
 
 
-def attempts_told(episode: Episode) -> Tree:
+def attempts_told(episode: WrittenEpisode) -> Tree:
     """Every text in order, with its scores and what became of it."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
@@ -65,7 +65,7 @@ def parts(reward: Reward) -> str:
     )
 
 
-def outcome(episode: Episode) -> Group:
+def outcome(episode: WrittenEpisode) -> Group:
     """The text that stands, and why the loop ended."""
     first, best = episode.attempts[0].reward.value, episode.attempts[episode.best].reward.value
     accepted = sum(attempt.decision == "accepted" for attempt in episode.attempts)

@@ -24,7 +24,7 @@ from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.graphs import criteria, reflection
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory import Memory
 from quillgraph.graphs.study import ROLES
 from quillgraph.graphs.workshop import WRITING_ROLES, Assignment, Workshop
@@ -48,7 +48,7 @@ class Writing:
     criteria_set: CriteriaSet | None
     study: Studying | None
     """The search for criteria; None where they were given."""
-    so_far: Episode | None = None
+    so_far: WrittenEpisode | None = None
     """The finished episode, or what one that was ended early has come to."""
     lessons: tuple[Lesson, ...] = ()
     dropped: tuple[Dropped, ...] = ()
@@ -121,10 +121,10 @@ class Writing:
             self.so_far = self._unfinished(written["attempts"], written["best"])
         self.so_far = written.get("episode", self.so_far)
 
-    def _unfinished(self, new: list[Attempt], best: int) -> Episode:
+    def _unfinished(self, new: list[Attempt], best: int) -> WrittenEpisode:
         """What the episode is if it ends here and now."""
         assert self.criteria_set is not None
-        return Episode(
+        return WrittenEpisode(
             task=self.task,
             criteria_set=self.criteria_set,
             lessons=self.lessons,

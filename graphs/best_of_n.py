@@ -17,7 +17,7 @@ from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.writing import Precedents, write_draft
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.graphs import judging
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 
 UNPAID = "best of n"
@@ -38,7 +38,7 @@ class Contest(TypedDict):
 class Winner(TypedDict):
     """What the graph gives."""
 
-    episode: Episode
+    episode: WrittenEpisode
 
 
 class BestOfN(Contest, Winner, total=False):
@@ -151,7 +151,7 @@ def choose(state: BestOfN) -> Winner:
     ended = _budgets(state)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
     return {
-        "episode": Episode(
+        "episode": WrittenEpisode(
             task=state["task"],
             criteria_set=state["criteria_set"],
             attempts=attempts,

@@ -1,13 +1,14 @@
 """The record of one finished run: what graphs hand over to training and evaluation."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.lessons import Lesson
 from quillgraph.agents.reflecting import Plan
+from quillgraph.backends.records import CallRecord
 from quillgraph.backends.traces import TokenTrace
 
 
@@ -39,26 +40,88 @@ class Attempt(Value):
     not all that was written in one call."""
 
 
-class Episode(Value):
-    """One run from the request to the text that stands; enough to tell it again."""
+class Failure(Value):
+    """Why a run gave no result: an exclusion that is counted, never a reward of zero."""
 
-    version: int = 1
+    kind: Literal[
+        "node", "lost keys", "recursion", "budget", "backend", "state", "interrupt", "role"
+    ]
+    """What gave way: a node raised; a node returned keys that the state does not have; too many
+    steps; budget spent; a model could not be reached or understood; the state cannot be written
+    as JSON; a question of the graph found no answer; no call was made in a trainable role."""
+    reason: str
+    node: str | None = None
+    """Path of the node, as in `CallRecord.graph`; None where it was no single one."""
+
+
+class Episode(Value):
+    """One finished run of a graph: the only hand-over from graphs to training and evaluation.
+
+    The graphs of this package that write and judge fill in what became of the text
+    (`criteria_set` to `learned`); `graphs.running.run_graph` adds for any graph how it ran (`id`
+    to `failure`). What a graph has not given is absent.
+    """
+
+    version: int = 2
     task: WritingTask
-    criteria_set: CriteriaSet
+    criteria_set: CriteriaSet | None = None
+    """None where the graph used none, or gave none out."""
     lessons: tuple[Lesson, ...] = ()
     """Lessons of earlier episodes that were shown to the writer or the reflector."""
-    attempts: tuple[Attempt, ...] = Field(min_length=1)
-    best: int
-    """Number of the attempt that stands."""
+    attempts: tuple[Attempt, ...] = ()
+    best: int | None = None
+    """Number of the attempt that stands; None where there is none."""
     stopped: str
-    """Why the loop ended."""
+    """Why the run ended."""
     is_complete: bool
-    """False where a budget ended it early."""
+    """False where a budget or a failure ended it early."""
     learned: tuple[Lesson, ...] = ()
     """Lessons that this episode added to memory or changed there."""
     dropped: tuple[Dropped, ...] = ()
+    id: str | None = None
+    """None for an episode that was not run by `run_graph`."""
+    graph: str | None = None
+    """Name of the graph."""
+    trainable: tuple[str, ...] = ()
+    """Roles whose calls may become rows for training, in order; all others are frozen."""
+    output: dict[str, Any] | None = None
+    """The graph's output as JSON, without what stands in the fields above; None after a failure."""
+    failure: Failure | None = None
+    calls: tuple[CallRecord, ...] = ()
+    """The model calls, in the order in which they were asked for."""
+    given_up: tuple[int, ...] = ()
+    """Numbers of the calls made in a try of a node that ended in an error or an interrupt. The
+    node may have been run again; nothing in the output comes of these."""
+
+    @model_validator(mode="after")
+    def _best_is_one_of_the_attempts(self) -> Self:
+        if (self.best is None) != (not self.attempts) or (self.best or 0) not in range(
+            max(1, len(self.attempts))
+        ):
+            raise ValueError(
+                f"expected `best` to name one of {len(self.attempts)} attempts, got {self.best}"
+            )
+        return self
+
+
+class WrittenEpisode(Episode):
+    """An episode whose graph wrote and judged texts; enough to tell it again."""
+
+    criteria_set: CriteriaSet
+    attempts: tuple[Attempt, ...] = Field(min_length=1)
+    best: int
+
+    @property
+    def standing(self) -> Attempt:
+        """The attempt that stands."""
+        return self.attempts[self.best]
 
     @property
     def text(self) -> str:
         """The text that stands."""
-        return self.attempts[self.best].text
+        return self.standing.text
+
+
+def role_of(call: CallRecord) -> str:
+    """The role that a call was made in: the one it was marked with, or else its node."""
+    return call.role or call.node

@@ -22,7 +22,7 @@ from quillgraph.agents.writing import Precedents, revise, write_draft
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError, StorageError
 from quillgraph.backends.traces import TokenTrace
 from quillgraph.graphs import judging
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.learning import Learned, Lived, learn_from
 from quillgraph.graphs.memory import excerpt
 from quillgraph.graphs.workshop import Assignment, Outcome, Reflecting, Workshop
@@ -213,7 +213,7 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
 def close(state: Reflecting) -> Outcome:
     """Seal the record."""
     return {
-        "episode": Episode(
+        "episode": WrittenEpisode(
             task=state["task"],
             criteria_set=state["criteria_set"],
             lessons=state["lessons"],

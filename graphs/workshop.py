@@ -17,7 +17,7 @@ from quillgraph.backends.budgets import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.traces import TokenTrace
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory import Memory
 
 WRITING_ROLES = ("writer", "judge", "reflector", "consolidator")
@@ -100,7 +100,7 @@ class Assignment(TypedDict):
 class Outcome(TypedDict):
     """What the loop gives."""
 
-    episode: Episode
+    episode: WrittenEpisode
 
 
 class Reflecting(Assignment, Outcome, total=False):

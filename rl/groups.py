@@ -106,7 +106,7 @@ def advantages(
         return _apart(fresh, standardise), _apart(remembered, standardise)
     everyone = (*fresh, *remembered)
     mean = _mean({"joint": everyone, "fresh": fresh}[baseline])
-    scale = _spread(everyone) if standardise else 1.0
+    scale = spread(everyone) if standardise else 1.0
     return _relative(fresh, mean, scale), _relative(remembered, mean, scale)
 
 
@@ -260,13 +260,14 @@ def _mean(values: Rewards) -> float | None:
     return fmean(known) if known else None
 
 
-def _spread(values: Rewards) -> float:
+def spread(values: Rewards) -> float:
+    """Standard deviation of a sample, and a little, so that none is divided by zero."""
     known = _known(values)
     return (stdev(known) if len(known) > 1 else 0.0) + LEAST_SPREAD
 
 
 def _apart(part: Rewards, standardise: bool) -> tuple[float | None, ...]:
-    return _relative(part, _mean(part), _spread(part) if standardise else 1.0)
+    return _relative(part, _mean(part), spread(part) if standardise else 1.0)
 
 
 def _relative(values: Rewards, mean: float | None, scale: float) -> tuple[float | None, ...]:

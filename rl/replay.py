@@ -5,7 +5,7 @@ A data layer: rows go in, rows come out, and nothing here knows a model or a los
 """
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -115,6 +115,10 @@ class Replay:
     def __len__(self) -> int:
         return len(self._where)
 
+    def __iter__(self) -> Iterator[Entry]:
+        """All entries, oldest first."""
+        return (self._prompts[prompt][number] for number, prompt in self._where.items())
+
     def add(self, entry: Entry) -> int | None:
         """Keep an entry; what no longer fits goes.
 
@@ -203,9 +207,7 @@ class Replay:
         return {
             "version": FORMAT_VERSION,
             "next": self._next,
-            "entries": [
-                _dumped(self._prompts[prompt][number]) for number, prompt in self._where.items()
-            ],
+            "entries": [_dumped(entry) for entry in self],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:

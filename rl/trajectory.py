@@ -7,8 +7,10 @@ from pydantic import Field, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
+from quillgraph.backends.errors import InputError
 from quillgraph.backends.records import CallRecord
 from quillgraph.backends.traces import TokenTrace
+from quillgraph.graphs.episode import Episode, WrittenEpisode, role_of
 
 
 class Row(Value):
@@ -45,6 +47,24 @@ class Row(Value):
         return self
 
 
+class RowCount(Value):
+    """What became of the calls in the trainable roles.
+
+    A rising share of forks or of missing ones says that a graph or a backend has changed.
+    """
+
+    rows: int = 0
+    merged: int = 0
+    """Calls that went on from the exact tokens of a row, and were added to it."""
+    forks: int = 0
+    """Calls that came after a row of their node and did not go on from it: their prompt was
+    written anew, so they are rows of their own. Not told apart where nothing is merged."""
+    missing: int = 0
+    """Answered calls without token ids or log-probs."""
+    given_up: int = 0
+    """Calls made in a try of a node that came to nothing."""
+
+
 class Trajectory(Value):
     """All trainable rows of one episode, with its reward.
 
@@ -59,6 +79,60 @@ class Trajectory(Value):
     rows: tuple[Row, ...]
     reward: Reward | None
     excluded: str | None = None
+    count: RowCount = RowCount()
+
+
+def trajectory(
+    episode: Episode, reward: Reward | None = None, *, merge: bool = False
+) -> Trajectory:
+    """Read an episode as rows for training.
+
+    Each call in a trainable role is a row of its own, as graphs rewrite what they show a model.
+    With `merge`, a call whose prompt begins with all the tokens of an earlier row of its node goes
+    on in that row, and the tokens in between are masked. Ids are compared, never text.
+
+    Args:
+        episode: An episode of `graphs.running.run_graph`.
+        reward: What the episode is worth; None takes the reward of the text that stands.
+        merge: Whether calls that go on from each other become one row.
+
+    Returns:
+        The trajectory; `excluded` if the episode failed, has no reward, or has no row.
+
+    Raises:
+        InputError: If the episode was not run by `run_graph`, so that nothing is known of it.
+    """
+    if episode.id is None:
+        raise InputError(
+            "expected an episode of run_graph, got one without an id: the calls that a graph made "
+            "are known only if run_graph ran it"
+        )
+    given_up = set(episode.given_up)
+    answered = [
+        call
+        for call in episode.calls
+        if call.reply is not None and role_of(call) in episode.trainable
+    ]
+    kept = [call for call in answered if call.call not in given_up]
+    single = rows_of(kept)
+    rows, forks = _merged(single) if merge else (single, 0)
+    worth = reward if reward is not None else _standing_reward(episode)
+    count = RowCount(
+        rows=len(rows),
+        merged=len(single) - len(rows),
+        forks=forks,
+        missing=len(kept) - len(single),
+        given_up=len(answered) - len(kept),
+    )
+    return Trajectory(
+        episode=episode.id,
+        request_hash=episode.task.request_hash,
+        criteria_sha=episode.criteria_set.sha256 if episode.criteria_set else None,
+        rows=rows,
+        reward=worth,
+        excluded=_exclusion(episode, worth, count),
+        count=count,
+    )
 
 
 def row_of(record: CallRecord) -> Row | None:
@@ -75,7 +149,7 @@ def row_of(record: CallRecord) -> Row | None:
         node=record.node,
         visit=record.visit,
         calls=(record.call,),
-        role=record.role,
+        role=role_of(record),
         weights_version=trace.weights_version,
     )
 
@@ -83,3 +157,62 @@ def row_of(record: CallRecord) -> Row | None:
 def rows_of(records: Iterable[CallRecord]) -> tuple[Row, ...]:
     """Read calls as rows, leaving out those without exact tokens."""
     return tuple(row for record in records if (row := row_of(record)) is not None)
+
+
+def _merged(single: tuple[Row, ...]) -> tuple[tuple[Row, ...], int]:
+    """Add each row to the latest that it goes on from; count those that fork off."""
+    rows: list[Row] = []
+    forks = 0
+    for row in single:
+        alike = [place for place, each in enumerate(rows) if _speaker(each) == _speaker(row)]
+        before = [place for place in alike if _goes_on(rows[place], row)]
+        if before:
+            rows[before[-1]] = _joined(rows[before[-1]], row)
+        else:
+            forks += bool(alike)
+            rows.append(row)
+    return tuple(rows), forks
+
+
+def _speaker(row: Row) -> tuple[str, str | None, str]:
+    # a row has one node to be credited and one version of the weights to be compared with
+    return row.graph, row.role, row.weights_version
+
+
+def _goes_on(before: Row, after: Row) -> bool:
+    tokens = before.prompt_ids + before.completion_ids
+    return after.prompt_ids[: len(tokens)] == tokens
+
+
+def _joined(before: Row, after: Row) -> Row:
+    between = after.prompt_ids[len(before.prompt_ids) + len(before.completion_ids) :]
+    return before.model_copy(
+        update={
+            "completion_ids": before.completion_ids + between + after.completion_ids,
+            # no probability belongs to words from outside; the mask keeps losses off the zeros
+            "logprobs": before.logprobs + (0.0,) * len(between) + after.logprobs,
+            "mask": before.mask + (False,) * len(between) + after.mask,
+            "calls": before.calls + after.calls,
+        }
+    )
+
+
+def _standing_reward(episode: Episode) -> Reward | None:
+    return episode.standing.reward if isinstance(episode, WrittenEpisode) else None
+
+
+def _exclusion(episode: Episode, reward: Reward | None, count: RowCount) -> str | None:
+    """Why nothing can be learned from an episode; None if something can."""
+    if episode.failure:
+        return f"{episode.failure.kind}: {episode.failure.reason}"
+    if not count.rows:
+        return (
+            f"tokens: none of {count.missing} calls in a trainable role has token ids and log-probs"
+            if count.missing
+            else "role: no answered call in a trainable role"
+        )
+    if reward is None:
+        return "reward: the graph gave none"
+    if reward.value is None:
+        return f"reward: no verdict on {', '.join(reward.excluded) or 'any active criterion'}"
+    return None

@@ -18,7 +18,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement
 from quillgraph.agents.rewards import reward
 from quillgraph.backends.records import read_records
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 COMMAND = Path(sys.executable).with_name("quillgraph")
@@ -37,8 +37,10 @@ def read(name: str, folder: str = "run") -> Any:
     return json.loads(Path(folder, name).read_text(encoding="utf-8"))
 
 
-def episode(folder: str = "run") -> Episode:
-    return Episode.model_validate_json(Path(folder, "episode.json").read_text(encoding="utf-8"))
+def episode(folder: str = "run") -> WrittenEpisode:
+    return WrittenEpisode.model_validate_json(
+        Path(folder, "episode.json").read_text(encoding="utf-8")
+    )
 
 
 def script_with(*rules: dict[str, Any], name: str = "other.yaml") -> str:
@@ -94,7 +96,7 @@ def test_the_episode_alone_tells_the_run_again(quillgraph: Any) -> None:
     assert quillgraph(*words()).status == 0
     Path("run", "episode.json").rename("alone.json")
     shutil.rmtree("run")
-    told = Episode.model_validate_json(Path("alone.json").read_text(encoding="utf-8"))
+    told = WrittenEpisode.model_validate_json(Path("alone.json").read_text(encoding="utf-8"))
     first = best = told.attempts[0]
     for attempt in told.attempts:
         assert reward(attempt.judgement, told.criteria_set, attempt.text) == attempt.reward
@@ -117,7 +119,7 @@ def test_json_is_alone_on_stdout(quillgraph: Any) -> None:
     done = quillgraph(*words("--json"))
     printed = json.loads(done.stdout)
     assert set(printed) == {"run", "episode"}
-    assert Episode.model_validate(printed["episode"]) == episode()
+    assert WrittenEpisode.model_validate(printed["episode"]) == episode()
     assert "run folder: run" in done.stderr
 
 
@@ -257,7 +259,7 @@ def test_a_server_that_fails_in_mid_loop_leaves_the_text_before_kept_and_shown(
     done = quillgraph(*words("--json", "--role", nobody))
     assert done.status == 3
     assert "cannot reach http://127.0.0.1:9/v1" in done.error
-    told = Episode.model_validate(json.loads(done.stdout)["episode"])
+    told = WrittenEpisode.model_validate(json.loads(done.stdout)["episode"])
     assert (told.is_complete, len(told.attempts)) == (False, 1)
     assert told == episode()
     assert read("run.json")["status"] == "failed"

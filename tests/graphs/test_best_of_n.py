@@ -14,7 +14,7 @@ from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.backends.records import CallRecord, Recorder, read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import best_of_n
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
@@ -71,12 +71,12 @@ def drawing(**fields: Any) -> Drawing:
 
 async def won(
     model: ScriptedChat, *handlers: Any, budget: Budget | None = None, **given: int
-) -> Episode:
+) -> WrittenEpisode:
     start: Any = {"task": TASK, "criteria_set": CRITERIA, **given}
     workshop = Workshop.of(model, budget=budget)
     config: Any = {"callbacks": list(handlers)}
     done = await best_of_n.build().compile().ainvoke(start, config, context=workshop)
-    episode: Episode = done["episode"]
+    episode: WrittenEpisode = done["episode"]
     return episode
 
 

@@ -16,14 +16,14 @@ from quillgraph.agents.rewards import reward
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import reflection
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Assignment, Workshop
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 
 
 @pytest.fixture(scope="module")
-def episode() -> Episode:
+def episode() -> WrittenEpisode:
     """One that went through JSON, with nothing else at hand."""
     start = Assignment(
         task=writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8")),
@@ -33,15 +33,17 @@ def episode() -> Episode:
     )
     workshop = Workshop.of(ScriptedChat(path=SCRIPTS / "ferry.yaml"))
     done = asyncio.run(reflection.build().compile().ainvoke(start, context=workshop))
-    return Episode.model_validate_json(done["episode"].model_dump_json())
+    return WrittenEpisode.model_validate_json(done["episode"].model_dump_json())
 
 
-def test_every_reward_is_found_again_from_the_verdicts_and_the_text(episode: Episode) -> None:
+def test_every_reward_is_found_again_from_the_verdicts_and_the_text(
+    episode: WrittenEpisode,
+) -> None:
     for attempt in episode.attempts:
         assert reward(attempt.judgement, episode.criteria_set, attempt.text) == attempt.reward
 
 
-def test_every_broken_demand_and_every_gate_is_found_again_by_code(episode: Episode) -> None:
+def test_every_broken_demand_and_every_gate_is_found_again_by_code(episode: WrittenEpisode) -> None:
     for attempt in episode.attempts:
         found = [
             (c.id, c.check.violation(attempt.text))
@@ -54,7 +56,7 @@ def test_every_broken_demand_and_every_gate_is_found_again_by_code(episode: Epis
         assert attempt.judgement.gate == gate
 
 
-def test_every_criterion_has_a_verdict_or_is_said_to_be_missing(episode: Episode) -> None:
+def test_every_criterion_has_a_verdict_or_is_said_to_be_missing(episode: WrittenEpisode) -> None:
     ids = {criterion.id for criterion in judged(episode.criteria_set.criteria)}
     for attempt in episode.attempts:
         missing = {each.criterion_id for each in attempt.judgement.missing}
@@ -63,7 +65,7 @@ def test_every_criterion_has_a_verdict_or_is_said_to_be_missing(episode: Episode
             assert verdict.quote is None or verdict.quote in attempt.text
 
 
-def test_every_decision_its_reasons_and_the_change_are_found_again(episode: Episode) -> None:
+def test_every_decision_its_reasons_and_the_change_are_found_again(episode: WrittenEpisode) -> None:
     first = best = episode.attempts[0]
     for attempt in episode.attempts[1:]:
         assert attempt.parent == best.number
@@ -82,7 +84,9 @@ def test_every_decision_its_reasons_and_the_change_are_found_again(episode: Epis
     assert (episode.best, episode.text) == (best.number, best.text)
 
 
-def test_every_plan_is_about_the_weakest_criteria_of_the_text_before(episode: Episode) -> None:
+def test_every_plan_is_about_the_weakest_criteria_of_the_text_before(
+    episode: WrittenEpisode,
+) -> None:
     for attempt in episode.attempts[1:]:
         assert attempt.plan is not None
         assert attempt.parent is not None
@@ -92,8 +96,8 @@ def test_every_plan_is_about_the_weakest_criteria_of_the_text_before(episode: Ep
         assert attempt.plan == plan(episode.criteria_set, before, attempt.plan.edits)
 
 
-def test_an_episode_without_a_text_is_none(episode: Episode) -> None:
+def test_an_episode_without_a_text_is_none(episode: WrittenEpisode) -> None:
     with pytest.raises(ValidationError, match="attempts"):
-        Episode.model_validate({**episode.model_dump(), "attempts": ()})
+        WrittenEpisode.model_validate({**episode.model_dump(), "attempts": ()})
     with pytest.raises(ValidationError, match="extra"):
-        Episode.model_validate({**episode.model_dump(), "mood": "good"})
+        WrittenEpisode.model_validate({**episode.model_dump(), "mood": "good"})

@@ -20,7 +20,7 @@ from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.records import CallRecord, Recorder, read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import reflection
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.learning import Lived, contrast_of, entries_of
 from quillgraph.graphs.memory import Memory
 from quillgraph.graphs.workshop import Assignment, Workshop
@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 async def lived(
     file: Path | None, request: str = REQUEST, *handlers: Any, **options: Any
-) -> Episode:
+) -> WrittenEpisode:
     """One episode, with a memory or without."""
     start = Assignment(task=writing_task(request), criteria_set=CRITERIA)
     graph = reflection.build().compile()
@@ -53,7 +53,7 @@ async def lived(
         async with Memory.open(file, LexicalEmbeddings()) as memory:
             workshop = Workshop.of(model, memory=memory, **options)
             done = await graph.ainvoke(start, config, context=workshop)
-    episode: Episode = done["episode"]
+    episode: WrittenEpisode = done["episode"]
     return episode
 
 

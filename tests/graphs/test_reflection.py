@@ -24,7 +24,7 @@ from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.records import CallRecord, Recorder, read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import reflection
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.workshop import Assignment, Workshop
 
 settings.register_profile("untimed", deadline=None)
@@ -46,12 +46,12 @@ def instead(role: str, reply: str) -> ScriptedChat:
     return ScriptedChat(model=role, reply=lambda _: reply)
 
 
-async def told(workshop: Workshop, *handlers: Any, **config: Any) -> Episode:
+async def told(workshop: Workshop, *handlers: Any, **config: Any) -> WrittenEpisode:
     start = Assignment(task=TASK, criteria_set=CRITERIA)
     run: Any = {"callbacks": list(handlers), **config}
     done = await reflection.build().compile().ainvoke(start, run, context=workshop)
     assert set(done) == {"episode"}
-    episode: Episode = done["episode"]
+    episode: WrittenEpisode = done["episode"]
     return episode
 
 
@@ -59,7 +59,7 @@ async def told(workshop: Workshop, *handlers: Any, **config: Any) -> Episode:
 class Played:
     """A finished episode, and every call that was made for it."""
 
-    episode: Episode
+    episode: WrittenEpisode
     records: Sequence[CallRecord]
 
     def asked(self, role: str) -> list[str]:
@@ -227,7 +227,7 @@ async def test_the_tokens_of_each_text_are_kept_as_its_writer_wrote_them(played:
 
 
 async def test_an_episode_is_read_back_as_it_was_written(played: Played) -> None:
-    assert Episode.model_validate_json(played.episode.model_dump_json()) == played.episode
+    assert WrittenEpisode.model_validate_json(played.episode.model_dump_json()) == played.episode
 
 
 # --- what goes wrong ---------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def some_score(salt: int) -> Callable[[str, str], float]:
     return score
 
 
-def held(episode: Episode) -> Attempt:
+def held(episode: WrittenEpisode) -> Attempt:
     return episode.attempts[episode.best]
 
 

@@ -1,0 +1,182 @@
+"""Any LangGraph graph as a source of episodes: it is run as it is, and every model call recorded.
+
+The graph may be ours or anyone's, compiled or not. Nothing in it is changed: calls are heard
+through LangChain's callbacks, so they are found in subgraphs, fan-outs, loops, jumps and tools.
+What is wrong before the run is an error; what goes wrong in it is in the episode, as a `Failure`.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.records import CallRecord, Recorder
+from quillgraph.graphs.episode import Episode, Failure
+from quillgraph.graphs.sealing import LostKeys, Unanswered, failure_of, sealed, unused_roles
+from quillgraph.graphs.sources import Answer, EpisodeSource, Graph, Start, entry_of, episode_source
+from quillgraph.graphs.spending import Spending
+from quillgraph.graphs.writes import Writes
+
+
+async def run_graph(
+    graph: Graph | EpisodeSource,
+    task: WritingTask | str,
+    *,
+    start: Start | None = None,
+    episode_id: str | None = None,
+    record: Path | None = None,
+    **cast: Any,
+) -> Episode:
+    """Run a graph on a task and record it.
+
+    Args:
+        graph: A LangGraph graph, or an `EpisodeSource` that was made of one.
+        task: The writing task. The graph gets it as `task`, its words as `request` or as a human
+            message in `messages`: whichever of these its input has.
+        start: The rest of the graph's input, or a function that makes it of the task.
+        episode_id: Name of the episode, and thread of the graph's checkpointer; made up if None.
+        record: File that each call is added to as it ends; None keeps them in the episode alone.
+        cast: `roles`, `trainable` and the other arguments of `episode_source`.
+
+    Returns:
+        The episode. Whatever goes wrong within the run is its `failure`, with the calls so far.
+
+    Raises:
+        ConfigError: As `episode_source` does, and if the graph's input takes no task.
+        InputError: If the task is blank or no text.
+        StorageError: If `record` cannot be written.
+    """
+    source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
+    if cast and isinstance(graph, EpisodeSource):
+        raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
+    given = writing_task(task) if isinstance(task, str) else task
+    name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
+    entry = entry_of(source.graph, given, start)
+    with Recorder(record, name, calls.append) as recorder:
+        run = _Run(Writes(recorder))
+        try:
+            await run.through(source, entry, _config(source, name, recorder, run.writes))
+        except Exception as error:  # noqa: BLE001 a foreign node may raise anything
+            run.failure = failure_of(error, run.failed, source.most_steps)
+    calls.sort(key=lambda call: call.call)
+    episode = Episode(
+        task=given,
+        id=name,
+        graph=source.graph.get_name(),
+        trainable=source.trainable,
+        failure=run.failure,
+        calls=tuple(calls),
+        given_up=tuple(call.call for call in calls if run.writes.was_given_up(call)),
+        stopped=run.failure.reason if run.failure else "the graph came to its end",
+        is_complete=run.failure is None,
+    )
+    return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
+
+
+async def run_graphs(
+    graph: Graph | EpisodeSource,
+    tasks: Iterable[WritingTask],
+    *,
+    at_once: int = 16,
+    start: Start | None = None,
+    record: Path | None = None,
+    **cast: Any,
+) -> AsyncIterator[Episode]:
+    """Run a graph on many tasks and give each episode as it ends, in no fixed order.
+
+    Tasks are drawn as places become free and episodes are not kept, so memory does not grow with
+    their number. An episode that fails is one among the others.
+
+    Args:
+        graph: As for `run_graph`.
+        tasks: The tasks; one that is to be run several times is given several times.
+        at_once: Most episodes in flight.
+        start: As for `run_graph`.
+        record: File that the calls of all episodes are added to.
+        cast: As for `run_graph`.
+    """
+    if at_once < 1:
+        raise ConfigError(f"expected at_once of 1 or more, got {at_once}")
+    source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
+    waiting, running = iter(tasks), set[asyncio.Task[Episode]]()
+    try:
+        while True:
+            while len(running) < at_once and (task := next(waiting, None)) is not None:
+                run = run_graph(source, task, start=start, record=record)
+                running.add(asyncio.ensure_future(run))
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                yield each.result()
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run on its way."""
+
+    writes: Writes
+    output: Any = None
+    failed: str | None = None
+    """Path of the innermost node that raised."""
+    failure: Failure | None = None
+
+    async def through(self, source: EpisodeSource, entry: Any, config: RunnableConfig) -> None:
+        """Go through the graph, and on after each interrupt that finds an answer."""
+        graph = source.graph
+        if source.answer and not graph.checkpointer:
+            # a graph can only be resumed from a checkpoint; one's own for each run, gone with it
+            graph = graph.copy({"checkpointer": InMemorySaver()})
+        while entry is not None:
+            questions: tuple[Any, ...] = ()
+            async for part in graph.astream(
+                entry,
+                config,
+                context=source.context,
+                stream_mode=["values", "tasks"],
+                subgraphs=True,
+                version="v2",
+            ):
+                if part["type"] == "tasks":
+                    self._watch(part["ns"], part["data"])
+                elif part["type"] == "values" and not part["ns"]:
+                    self.output, questions = part["data"], part["interrupts"]
+            entry = await _resumed(questions, source.answer)
+
+    def _watch(self, around: tuple[str, ...], task: Mapping[str, Any]) -> None:
+        path = "/".join((*(part.partition(":")[0] for part in around), task["name"]))
+        if task.get("error"):
+            self.failed = self.failed or path
+        elif "result" in task and (keys := self.writes.lost(task["id"], task["result"])):
+            self.failed = path
+            raise LostKeys(path, keys)
+
+
+async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
+    """What to go on with after these interrupts; None where there were none."""
+    if not questions:
+        return None
+    if answer is None:
+        raise Unanswered(questions[0].value)
+    return Command(resume={each.id: await answer(each.value) for each in questions})
+
+
+def _config(source: EpisodeSource, name: str, recorder: Recorder, writes: Writes) -> RunnableConfig:
+    return {
+        "callbacks": [Spending(source.budget), recorder, writes],
+        "recursion_limit": source.most_steps,
+        "configurable": {"thread_id": name},
+    }

@@ -1,0 +1,131 @@
+"""A graph as a source of episodes: what is checked before the first of them is run."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.backends.budgets import Budget
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.casting import check_trainable, context_of, names_in
+
+Graph = StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any]
+
+MOST_STEPS = 100
+"""Supersteps after which a graph is taken for an endless loop; LangGraph's own limit is 10,007."""
+
+Answer = Callable[[Any], Awaitable[Any]]
+"""From what a graph's `interrupt` asks to the answer that it is resumed with."""
+
+Start = Mapping[str, Any] | Callable[[WritingTask], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSource:
+    """A graph that has been found fit to run, and whoever plays in it."""
+
+    graph: Pregel[Any, Any, Any, Any]
+    context: Any
+    roles: frozenset[str]
+    """Roles that were cast by name."""
+    trainable: tuple[str, ...]
+    known: frozenset[str]
+    """Names that a role can have, as far as can be told without running the graph."""
+    budget: Budget
+    most_steps: int
+    answer: Answer | None
+
+
+def episode_source(
+    graph: Graph,
+    *,
+    roles: Mapping[str, BaseChatModel] | None = None,
+    trainable: Iterable[str] = (),
+    context: Any = None,
+    budget: Budget | None = None,
+    most_steps: int = MOST_STEPS,
+    answer: Answer | None = None,
+) -> EpisodeSource:
+    """Check a graph and its cast, once for all the episodes that are to come of it.
+
+    Args:
+        graph: A LangGraph graph, compiled or not.
+        roles: Role to model. A role is a field of the graph's context, and its calls are known by
+            its name. A model that a node holds itself cannot be exchanged from outside.
+        trainable: Roles whose calls may become rows for training; all others are frozen. A call
+            that no role was named for has its node as its role.
+        context: The graph's run-time context, whole or without the roles.
+        budget: What all runs together may spend.
+        most_steps: Supersteps after which a run is taken for an endless loop.
+        answer: Answers the graph's interrupts; without it an interrupt ends the run.
+
+    Raises:
+        ConfigError: If it is no graph or one without an entry, on a role that the graph does not
+            have, and on a trainable role whose backend gives no token ids or log-probs.
+    """
+    compiled = _compiled(graph)
+    cast = dict(roles or {})
+    played = context_of(compiled, cast, context)
+    trained = tuple(sorted({trainable} if isinstance(trainable, str) else set(trainable)))
+    check_trainable(trained, played)
+    if most_steps < 1:
+        raise ConfigError(f"expected most_steps of 1 or more, got {most_steps}")
+    return EpisodeSource(
+        graph=compiled,
+        context=played,
+        roles=frozenset(cast),
+        trainable=trained,
+        known=names_in(compiled, played),
+        budget=budget or Budget(),
+        most_steps=most_steps,
+        answer=answer,
+    )
+
+
+def entry_of(
+    graph: Pregel[Any, Any, Any, Any], task: WritingTask, start: Start | None
+) -> dict[str, Any]:
+    """Make a graph's input: the task in the fields that it has for it, and `start`.
+
+    Raises:
+        ConfigError: If the task has no way in, or `start` has fields that the input has not.
+    """
+    rest = dict((start(task) if callable(start) else start) or {})
+    ways = {
+        "task": task,
+        "request": task.request,
+        "messages": [HumanMessage(task.request)],
+    }
+    builder = getattr(graph, "builder", None)
+    fields = set(builder.schemas[builder.input_schema]) if builder else set(ways)
+    if unknown := sorted(set(rest) - fields) if builder else []:
+        raise ConfigError(
+            f"start has {unknown[0]!r}, which the graph's input does not have; it has "
+            f"{', '.join(sorted(fields))}"
+        )
+    entry = {key: value for key, value in ways.items() if key in fields} | rest
+    if not entry:
+        raise ConfigError(
+            f"the graph's input has none of {', '.join(ways)}, so the task does not reach it: give "
+            f"start= a function that fills {', '.join(sorted(fields))} from the task"
+        )
+    return entry
+
+
+def _compiled(graph: Graph) -> Pregel[Any, Any, Any, Any]:
+    if isinstance(graph, Pregel):
+        return graph
+    if not isinstance(graph, StateGraph):
+        raise ConfigError(
+            f"expected a LangGraph graph, compiled or not, got {type(graph).__name__}: pass what "
+            "your factory returns, not the factory"
+        )
+    try:
+        return graph.compile()
+    except ValueError as error:
+        raise ConfigError(f"the graph cannot be compiled: {error}") from error

@@ -1,0 +1,122 @@
+"""What nodes return against what reaches the state: LangGraph drops unknown keys in silence."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from quillgraph.backends.records import CallRecord, Recorder
+
+Keys = dict[str, Any]
+
+
+class Writes(BaseCallbackHandler):
+    """Notes what every node of a run returns, in subgraphs too, until the state has been written.
+
+    `lost` then compares it with the keys that arrived. A node that is a subgraph, or hands on what
+    one gave, may return keys that the outer state does not have: that is how LangGraph shares a
+    part of a state. So may a node that returns unchanged what it was given.
+    """
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._runs: dict[UUID, tuple[str, bool, Any]] = {}
+        """Place of an open run in the graph, whether it is a node, and what it was given."""
+        self._graphs: set[UUID] = set()
+        self._inner: dict[str, set[str]] = {}
+        self._returned: dict[str, Keys] = {}
+        self.given_up: list[tuple[str, int]] = []
+        """Place of each node that ended in an error or an interrupt, and how many calls there had
+        been in the run by then."""
+        self._recorder = recorder
+
+    @property
+    def ignore_llm(self) -> bool:
+        """Calls of models are the recorder's business."""
+        return True
+
+    @property
+    def ignore_chat_model(self) -> bool:
+        """Calls of models are the recorder's business."""
+        return True
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],
+        inputs: dict[str, Any],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note where a run begins; whatever runs nodes is a graph."""
+        is_node = any(tag.startswith("graph:step:") for tag in tags or ())
+        place = str((metadata or {}).get("langgraph_checkpoint_ns", ""))
+        self._runs[run_id] = (place, is_node, inputs)
+        if is_node and parent_run_id:
+            self._graphs.add(parent_run_id)
+
+    def on_chain_end(self, outputs: dict[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
+        """Note what a node returned, or what a subgraph gave to the node around it."""
+        place, is_node, given = self._runs.pop(run_id, ("", False, None))
+        if is_node:
+            before = given if isinstance(given, Mapping) else {}
+            inner = self._inner.pop(place, set())
+            self._returned[_task_of(place)] = {
+                key: value
+                for key, value in _updates(outputs)
+                if key not in inner and not (key in before and before[key] is value)
+            }
+        elif run_id in self._graphs:
+            self._graphs.discard(run_id)
+            self._inner.setdefault(place, set()).update(key for key, _ in _updates(outputs))
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note that what a node did so far has come to nothing, even if it is run again."""
+        place, is_node, _ = self._runs.pop(run_id, ("", False, None))
+        self._graphs.discard(run_id)
+        if is_node:
+            self.given_up.append((place, self._recorder.calls))
+
+    def was_given_up(self, call: CallRecord) -> bool:
+        """Say whether a call was made in a try of its node that came to nothing."""
+        place = call.namespace or ""
+        return any(
+            call.call < upto and (place == node or place.startswith(f"{node}|"))
+            for node, upto in self.given_up
+        )
+
+    def lost(self, task: str, written: Mapping[str, Any]) -> tuple[str, ...]:
+        """Say which keys a node returned that the state did not take.
+
+        Args:
+            task: Id of the node's task.
+            written: What reached the state.
+        """
+        return tuple(sorted(set(self._returned.pop(task, {})) - set(written)))
+
+
+def _task_of(place: str) -> str:
+    return place.rpartition("|")[2].rpartition(":")[2]
+
+
+def _updates(returned: Any) -> Iterator[tuple[str, Any]]:
+    """The updates of this graph's state in what a node returned."""
+    if isinstance(returned, Command):
+        if returned.graph is None:
+            yield from _updates(returned.update)
+    elif isinstance(returned, Mapping):
+        yield from ((key, value) for key, value in returned.items() if isinstance(key, str))
+    elif isinstance(returned, BaseModel):
+        yield from ((key, getattr(returned, key)) for key in returned.model_fields_set)
+    elif isinstance(returned, list | tuple) and any(isinstance(each, Command) for each in returned):
+        for each in returned:
+            yield from _updates(each)
