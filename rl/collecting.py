@@ -8,7 +8,7 @@ from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import CODE
 from quillgraph.agents.judging import Ballot, Judge
 from quillgraph.backends.errors import BackendError, ReplyError
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.registry import build
 from quillgraph.graphs.workshop import Workshop
 from quillgraph.rl.config import Collect
@@ -32,7 +32,7 @@ async def collect(
     workshop: Workshop,
     how: Collect,
     tell: Said = lambda _: None,
-) -> tuple[Episode, ...]:
+) -> tuple[WrittenEpisode, ...]:
     """Run the loop, or draw drafts side by side, for each request.
 
     A request whose texts could not be had is left out, counted and told.
@@ -42,7 +42,7 @@ async def collect(
     """
     graph: Any = build(how.graph).compile()
 
-    async def one(task: WritingTask) -> Episode | BackendError | ReplyError:
+    async def one(task: WritingTask) -> WrittenEpisode | BackendError | ReplyError:
         start: dict[str, Any] = {"task": task, "criteria_set": sets[task.request_hash]}
         if how.graph == "best_of_n":
             start |= {"n": how.texts, "tokens": None}
@@ -50,16 +50,16 @@ async def collect(
             done = await graph.ainvoke(start, {"recursion_limit": 200}, context=workshop)
         except (BackendError, ReplyError) as error:
             return error
-        episode: Episode = done["episode"]
+        episode: WrittenEpisode = done["episode"]
         return episode
 
     found = await asyncio.gather(*map(one, tasks))
-    lost = [each for each in found if not isinstance(each, Episode)]
+    lost = [each for each in found if not isinstance(each, WrittenEpisode)]
     if lost:
         tell(f"no episode of {len(lost)} of {len(tasks)} requests: {lost[0]}")
         if len(lost) == len(tasks):
             raise lost[0]
-    return tuple(each for each in found if isinstance(each, Episode))
+    return tuple(each for each in found if isinstance(each, WrittenEpisode))
 
 
 def judge_or_code(judge: Judge | None) -> Judge:

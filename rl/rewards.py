@@ -95,11 +95,15 @@ def episode_reward(
         step: The training step, for the criteria that are hidden in it; None hides none.
 
     Returns:
-        The reward; None where it has no value, since what was not read is not a zero.
+        The reward; None where it has no value, since what was not read is not a zero, and where
+        the graph wrote no text that was judged.
     """
-    attempt, found = episode.attempts[episode.best], rules or RewardRules(dropout=0)
-    active = None if step is None else found.active(episode.criteria_set, step)
-    read = _reward(attempt.judgement, episode.criteria_set, attempt.text, found, active)
+    criteria_set, found = episode.criteria_set, rules or RewardRules(dropout=0)
+    if criteria_set is None or episode.best is None:
+        return None
+    attempt = episode.attempts[episode.best]
+    active = None if step is None else found.active(criteria_set, step)
+    read = _reward(attempt.judgement, criteria_set, attempt.text, found, active)
     return None if read.value is None else read
 
 

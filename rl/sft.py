@@ -11,7 +11,7 @@ from quillgraph.agents.asking import Role
 from quillgraph.backends import connect
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import ConfigError
-from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 from quillgraph.rl.collecting import collect, judge_or_code
 from quillgraph.rl.config import SftConfig
@@ -81,7 +81,7 @@ def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     return found
 
 
-async def _collect(run: Run, config: SftConfig) -> tuple[Episode, ...]:
+async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
     assert config.collect is not None
     named = run.config.rl.rollouts if run.config.rl else None
     spec = config.collect.backend or named or f"transformers:{run.config.model.name}"

@@ -20,7 +20,7 @@ from quillgraph.agents.prompting import render
 from quillgraph.agents.reflecting import reflecting_prompt
 from quillgraph.agents.writing import revising_fields
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.rl.requests import Turns, prompt_of
 
 Kind = Literal["write", "revise", "criticise"]
@@ -63,13 +63,13 @@ class Preference(Value):
 class Success:
     """The text that an episode ends with, where it is better than what it was made from."""
 
-    episode: Episode
+    episode: WrittenEpisode
     attempt: Attempt
     reward: float
     delta: float
 
     @classmethod
-    def of(cls, episode: Episode) -> "Success | None":
+    def of(cls, episode: WrittenEpisode) -> "Success | None":
         """Read it off an episode; None where nothing became better, or no reward could be had.
 
         A revision is measured by the text that it revises, drafts that stand side by side by
@@ -91,7 +91,7 @@ class Success:
         return cls(episode, attempt, value, value - before)
 
 
-def successes(episodes: Iterable[Episode], top_share: float) -> tuple[Success, ...]:
+def successes(episodes: Iterable[WrittenEpisode], top_share: float) -> tuple[Success, ...]:
     """The accepted texts that became better, the best `top_share` of them, best first."""
     found = [success for each in episodes if (success := Success.of(each))]
     found.sort(key=lambda success: -success.reward)
@@ -128,7 +128,7 @@ def targets(
 
 
 def preferences(
-    episodes: Iterable[Episode], *, prompt: Literal["request", "writer"]
+    episodes: Iterable[WrittenEpisode], *, prompt: Literal["request", "writer"]
 ) -> tuple[Preference, ...]:
     """Pairs of a text and a worse one for the same request.
 
@@ -141,7 +141,7 @@ def preferences(
     )
 
 
-def read_episodes(paths: Iterable[Path]) -> tuple[Episode, ...]:
+def read_episodes(paths: Iterable[Path]) -> tuple[WrittenEpisode, ...]:
     """Read episodes from `episode.json` files, folders of run folders, or JSON lines.
 
     Raises:
@@ -215,7 +215,7 @@ def _target(success: Success, kind: Kind, prompt: Turns, completion: str) -> Tar
     )
 
 
-def _pairs(episode: Episode) -> list[tuple[Attempt, Attempt]]:
+def _pairs(episode: WrittenEpisode) -> list[tuple[Attempt, Attempt]]:
     """Attempts of which the first is better than the second."""
     drawn = [a for a in episode.attempts if a.decision == "drawn" and a.reward.value is not None]
     candidates = [
@@ -236,7 +236,7 @@ def _value(attempt: Attempt) -> float:
 
 
 def _preference(
-    episode: Episode, better: Attempt, worse: Attempt, prompt: Literal["request", "writer"]
+    episode: WrittenEpisode, better: Attempt, worse: Attempt, prompt: Literal["request", "writer"]
 ) -> Preference:
     return Preference(
         prompt=tuple(prompt_of(episode.task, prompt)),
@@ -249,7 +249,7 @@ def _preference(
     )
 
 
-def _read(path: Path) -> list[Episode]:
+def _read(path: Path) -> list[WrittenEpisode]:
     if path.is_dir():
         files = sorted(path.rglob("episode.json"))
         if not files:
@@ -258,7 +258,7 @@ def _read(path: Path) -> list[Episode]:
     try:
         text = path.read_text(encoding="utf-8")
         lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-        return [Episode.model_validate_json(line) for line in lines if line.strip()]
+        return [WrittenEpisode.model_validate_json(line) for line in lines if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the episodes {path}: {error}") from error
     except ValidationError as error:

@@ -11,7 +11,7 @@ from quillgraph.agents.judgements import Judgement, Reward, Verdict, Violation, 
 from quillgraph.agents.reflecting import Plan, Reflection
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episode import Attempt, Episode
+from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.rl.sft_data import Success, preferences, read_episodes, successes, targets
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
@@ -50,14 +50,14 @@ def attempt(number: int, text: str, value: float | None, **fields: Any) -> Attem
     )
 
 
-def lived(*attempts: Attempt, best: int, request: str = TASK.request) -> Episode:
-    return Episode(
+def lived(*attempts: Attempt, best: int, request: str = TASK.request) -> WrittenEpisode:
+    return WrittenEpisode(
         task=writing_task(request), criteria_set=CRITERIA, attempts=attempts, best=best,
         stopped="done", is_complete=True,
     )  # fmt: skip
 
 
-def revised(before: float | None = 0.3, after: float | None = 0.6, **fields: Any) -> Episode:
+def revised(before: float | None = 0.3, after: float | None = 0.6, **fields: Any) -> WrittenEpisode:
     return lived(
         attempt(0, DRAFT, before, decision="first"),
         attempt(1, BETTER, after, parent=0, decision="accepted", plan=PLAN),
@@ -73,7 +73,7 @@ def test_an_accepted_revision_gives_a_target_of_each_kind() -> None:
     assert (write.kind, revise.kind, criticise.kind) == ("write", "revise", "criticise")
     assert write.prompt == ({"role": "user", "content": TASK.request},)
     assert write.completion == revise.completion == BETTER
-    assert (write.reward, write.delta) == (0.6, pytest.approx(0.3))
+    assert [write.reward, write.delta] == pytest.approx([0.6, 0.3])
     told = revise.prompt[-1]["content"]
     assert DRAFT in told
     assert "The fog is named and not seen." in told
@@ -102,7 +102,7 @@ def test_an_accepted_revision_gives_a_target_of_each_kind() -> None:
         lived(attempt(0, DRAFT, 0.4), attempt(1, BETTER, 0.4), best=0),
     ],
 )
-def test_what_did_not_become_better_is_no_target(episode: Episode) -> None:
+def test_what_did_not_become_better_is_no_target(episode: WrittenEpisode) -> None:
     assert Success.of(episode) is None
 
 
