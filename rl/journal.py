@@ -106,7 +106,7 @@ class Ledger:
         self.steps = [(step, counts) for step, counts in rows]
 
 
-class Rollouts:
+class RolloutLog:
     """Writes each rewarded text with its judgement: an observer of the reward function."""
 
     def __init__(self, lines: Lines) -> None:

@@ -13,7 +13,7 @@ from quillgraph.agents.asking import Role
 from quillgraph.backends.errors import ConfigError, GuardTripped
 from quillgraph.rl.checkpoints import Part
 from quillgraph.rl.guards import Divergence, Guard
-from quillgraph.rl.journal import Ledger, Lines, Rollouts
+from quillgraph.rl.journal import Ledger, Lines, RolloutLog
 from quillgraph.rl.mrpo import MRPOTrainer
 from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
@@ -44,8 +44,8 @@ def rl_stage(run: Run, *, resume: bool) -> None:
         "rl.options",
     )
     _check_batches(args, run.config.checkpoints.every)
-    rollouts = Rollouts(Lines(run.folder / "rollouts.jsonl"))
-    observers: list[Observer] = [ledger, watch, divergence, rollouts]
+    log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
+    observers: list[Observer] = [ledger, watch, divergence, log]
     trainer = _trainer(run, args, observers)
     if config.algorithm == "mrpo":
         parts.append(_Memory(trainer))

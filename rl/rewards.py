@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from pydantic import Field
 
@@ -77,11 +76,8 @@ class Scored:
     """What the trainer gets: the reward within its group."""
 
 
-class Observer(Protocol):
-    """Whoever wants to see each text of a step: the ledger, the watch, the log of rollouts."""
-
-    def __call__(self, scored: Sequence[Scored]) -> None:
-        """Take note of the texts of one call of the reward function."""
+Observer = Callable[[Sequence[Scored]], object]
+"""Whoever wants to see each text of a step: the ledger, the watch, the log of rollouts."""
 
 
 def episode_reward(

@@ -87,13 +87,9 @@ def kill_at(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
         process.stderr.close()
 
 
-def curve(out: Path) -> dict[int, tuple[float, float, float]]:
+def curve(out: Path) -> dict[int, tuple[float, ...]]:
     names = ("loss", "grad_norm", "rewards/counted")
-    return {
-        row["step"]: tuple(row[name] for name in names)  # type: ignore[misc]
-        for row in rows(out)
-        if "loss" in row
-    }
+    return {row["step"]: tuple(row[name] for name in names) for row in rows(out) if "loss" in row}
 
 
 def trained(out: Path) -> Counter[str]:

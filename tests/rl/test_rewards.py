@@ -1,7 +1,7 @@
 """From judgements to the rewards of a group."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -115,7 +115,7 @@ def test_dropout_hides_the_same_criteria_from_a_whole_group_and_its_replays(
 ) -> None:
     rules = RewardRules(dropout=0.5, seed=seed)
     texts = [f"text {n}" for n in range(4)]
-    judgements = [judged(SETS, text, **dict.fromkeys(IDS, 5.0)) for text in texts]
+    judgements = [judged(SETS, text, **cast("Any", dict.fromkeys(IDS, 5.0))) for text in texts]
     rewards, _ = group_rewards(SETS, texts, judgements, rules, step=step)
     assert len({each.inactive for each in rewards}) == 1
     # what memory is counted by at this step is what the fresh texts are counted by
@@ -163,7 +163,7 @@ def test_an_episode_that_nobody_could_judge_has_no_reward() -> None:
 
 def test_an_episode_counts_under_the_criteria_of_the_step() -> None:
     rules = RewardRules(dropout=0.5, seed=3)
-    scores = {name: float(n) for n, name in enumerate(IDS, 2)}
+    scores: Any = {name: float(n) for n, name in enumerate(IDS, 2)}
     lived = episode(SETS, "a b c", judged(SETS, "a b c", **scores))
     whole, hidden = episode_reward(lived), episode_reward(lived, rules=rules, step=4)
     assert whole is not None
