@@ -17,7 +17,13 @@ from typing import Any
 
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.chat import ChatBackend
-from quillgraph.backends.errors import ConfigError, QuillError, ServerFailed, Unreachable
+from quillgraph.backends.errors import (
+    BackendError,
+    ConfigError,
+    QuillError,
+    ServerFailed,
+    Unreachable,
+)
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.rl.fresh import EXCLUDED, RIDERS
 from quillgraph.rl.planning import key_of
@@ -142,7 +148,7 @@ class Rollouts:
         trainer.accelerator.wait_for_everyone()
         try:
             self._load(path, step)
-        except (QuillError, TimeoutError) as error:
+        except (BackendError, TimeoutError) as error:
             self._restart(trainer, error, path, step)
         for old in sorted(self.folder.glob("step-*"), key=_step_of)[:-2]:
             shutil.rmtree(old, ignore_errors=True)
@@ -182,7 +188,7 @@ class Rollouts:
         try:
             self._loop.submit(self._again()).result()
             self._load(path or self.folder / f"step-{at}", at)
-        except (QuillError, TimeoutError) as second:
+        except (BackendError, TimeoutError) as second:
             self._stop(trainer, second)
 
     async def _again(self) -> None:
@@ -201,8 +207,9 @@ class Rollouts:
 
     def _tell(self, trainer: Any, columns: Mapping[str, Any], sync_s: float, run_s: float) -> None:
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
-        tokens = sum(len(ids) for ids in columns["completion_ids"])
-        tokens += sum(len(row.completion_ids) for rows in columns[RIDERS] for row in rows)
+        made = [each for each in columns[TRAJECTORY] if each is not None]
+        tokens = sum(len(row.completion_ids) for each in made for row in each.rows)
+        metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in made)))
         metrics["rollouts/sync_s"].append(sync_s)
         metrics["rollouts/generate_s"].append(run_s)
         metrics["rollouts/tokens_per_s"].append(tokens / run_s)
@@ -266,15 +273,14 @@ def _columns(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, lis
         made = each if isinstance(each, Trajectory) else None
         why = str(each) if made is None else made.excluded
         rows = made.rows if made is not None and why is None else ()
+        row: tuple[Sequence[float], ...] = ((end,), (end,), (0.0,), (0,))
         if rows:
-            text, why = rows[-1], None
-            row = (text.prompt_ids, text.completion_ids, text.logprobs, map(int, text.mask))
-        else:
-            row, why = ((end,), (end,), (0.0,), (0,)), why or "no call of the policy"
+            text = rows[-1]
+            row = (text.prompt_ids, text.completion_ids, text.logprobs, [*map(int, text.mask)])
         for name, values in zip(names, row, strict=False):
             columns[name].append(list(values))
         columns[RIDERS].append(rows[:-1])
-        columns[EXCLUDED].append(why)
+        columns[EXCLUDED].append(why if rows else why or "no call of the policy")
         columns[TRAJECTORY].append(made)
     return columns
 

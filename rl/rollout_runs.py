@@ -1,15 +1,19 @@
-"""A text by one call of the policy, the plain way of a rollout."""
+"""How a rollout comes about: by one call of the policy, or by a whole graph."""
 
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.traces import trace_of
+from quillgraph.graphs.running import run_graph
+from quillgraph.graphs.sources import EpisodeSource
 from quillgraph.rl.planning import key_of
-from quillgraph.rl.rollouts import Sampling
-from quillgraph.rl.trajectory import Row, Trajectory
+from quillgraph.rl.rollouts import Run, Sampling
+from quillgraph.rl.trajectory import Row, Trajectory, trajectory
 
 _ROLES: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
@@ -55,3 +59,30 @@ async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Traje
         rows=(row,),
         reward=None,
     )
+
+
+def graph_run(source_for: Callable[[int], EpisodeSource]) -> Run:
+    """Make rollouts of a graph: each is one episode, and each trainable call of it one row.
+
+    The last trainable call is the text that TRL sees; the others ride along with its advantage. How
+    a call is sampled is the graph's affair, but not its seed: copies of a prompt must differ.
+
+    Args:
+        source_for: From a seed to the graph with its cast; the engine plays the trainable roles.
+    """
+
+    async def run(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
+        episode = await run_graph(source_for(sampling.seed), writing_task(request_of(prompt)))
+        made = trajectory(episode)
+        # whether there is a reward is for the reward functions to say
+        why = made.excluded if episode.failure or not made.rows else None
+        return made.model_copy(update={"excluded": why})
+
+    return run
+
+
+def request_of(prompt: Any) -> str:
+    """The request in a prompt: a string, or the last user turn of a conversation."""
+    if isinstance(prompt, str):
+        return prompt
+    return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))

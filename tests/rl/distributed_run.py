@@ -1,0 +1,81 @@
+"""A short run for `accelerate launch`; prints nothing, leaves ledger and memory in a file.
+
+Run: accelerate launch --multi_gpu --num_processes 2 distributed_run.py MODEL_FOLDER OUT ROWS
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+GROUP = 8
+REQUESTS = ("sun", "moon", "rain", "sea")
+
+
+def variety(completions: list[Any], **_: Any) -> list[float]:
+    """Toy reward: how many different words a text has."""
+    return [len(set(each[0]["content"].split())) / 8 for each in completions]
+
+
+def main(model: str, out: Path, rows: int) -> None:
+    """Train three steps with `rows` texts in each process."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoTokenizer
+
+    from quillgraph.backends.transformers_local import TransformersChat
+    from quillgraph.rl.mrpo import MRPOTrainer
+    from quillgraph.rl.mrpo_config import MRPOConfig
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    torch.set_num_threads(1)
+    prompts = [
+        {"prompt": [{"role": "user", "content": f"{word} song"}], "criteria_sha": "c0"}
+        for word in REQUESTS
+    ]
+    trainer = MRPOTrainer(
+        model=model,
+        reward_funcs=[variety],
+        args=MRPOConfig(
+            output_dir=str(out),
+            per_device_train_batch_size=rows,
+            num_generations=GROUP,
+            max_completion_length=8,
+            max_steps=4,
+            learning_rate=1e-2,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            disable_tqdm=True,
+            replay_start=1,
+            replay_start_reward=0.0,
+        ),
+        train_dataset=Dataset.from_list(prompts),
+        processing_class=AutoTokenizer.from_pretrained(model),
+        peft_config=LoraConfig(r=4, target_modules="all-linear"),
+        rollout_func=Rollouts(
+            TransformersChat(model=model, device="cpu", max_concurrency=24),
+            out / "adapters",
+            one_call,
+        ),
+    )
+    trainer.train()
+    number = trainer.accelerator.process_index
+    steps = [each for each in trainer.state.log_history if "loss" in each]
+    state = trainer.state_dict() | {
+        "processes": trainer.accelerator.num_processes,
+        "losses": [each["loss"] for each in steps],
+        "grad_norms": [each["grad_norm"] for each in steps],
+    }
+    (out / f"state-{number}.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,54 @@
+"""Two processes on a CPU (gloo) learn from the same groups as one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+
+SCRIPT = Path(__file__).with_name("distributed_run.py")
+
+
+def _run(folder: Path, out: Path, *, processes: int, rows: int) -> list[dict[str, Any]]:
+    out.mkdir()
+    launcher = ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # accelerate starts several processes on one machine in this mode alone (`--cpu` wants MPI);
+    # `use_cpu=True` in the script then makes them gloo processes on the CPU
+    launcher += ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []
+    done = subprocess.run(
+        [sys.executable, *launcher, str(SCRIPT), str(folder), str(out), str(rows)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads((out / f"state-{n}.json").read_text()) for n in range(processes)]
+
+
+def test_two_processes_have_the_groups_the_memory_and_the_ledger_of_one(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    # 24 texts a step in 3 groups of 8: the second group lies across both processes
+    (one,) = _run(tiny_folder, tmp_path / "one", processes=1, rows=24)
+    two = _run(tiny_folder, tmp_path / "two", processes=2, rows=12)
+
+    assert (one["processes"], two[0]["processes"]) == (1, 2)
+    assert sum(len(each["replayed"]) for each in one["ledger"]) > 2
+    for each in two:
+        assert each["ledger"] == one["ledger"]
+        assert _texts(each) == _texts(one)
+    assert two[0]["memory"] == two[1]["memory"]
+    assert two[0]["grad_norms"] == pytest.approx(one["grad_norms"], rel=1e-3)
+
+
+def _texts(state: dict[str, Any]) -> list[Any]:
+    entries = state["memory"]["entries"]
+    return [(each["completion_ids"], each["reward"], each["uses"]) for each in entries]

@@ -1,0 +1,266 @@
+"""The real trainer on a real engine: transformers in this process, with the tiny model's folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
+
+from quillgraph.backends.chat import ChatRequest, Completion
+from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.backends.transformers_local import TransformersChat
+from quillgraph.rl.trajectory import Trajectory
+
+pytest.importorskip("trl")
+
+Make = Callable[..., Any]
+
+
+class Frail(TransformersChat):
+    """The real engine, with calls that can be made to fail."""
+
+    deaths: int = 0
+    refusals: int = 0
+    starts: int = 0
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        if self.deaths:
+            self.deaths -= 1
+            raise ServerFailed("the engine died")
+        if self.refusals:
+            self.refusals -= 1
+            raise Refused("not this one")
+        return await super()._complete(request)
+
+    async def start(self) -> None:
+        self.starts += 1
+        await super().start()
+
+
+def brightness(completions: list[Any], **_: Any) -> list[float]:
+    """Toy reward: number of different words of a text."""
+    return [len(set(each[0]["content"].split())) / 8 for each in completions]
+
+
+@pytest.fixture
+def engine(tiny_folder: Path) -> Frail:
+    return Frail(model=str(tiny_folder), device="cpu", max_concurrency=8)
+
+
+@pytest.fixture
+def trainer(
+    tiny_folder: Path, tokenizer: Any, prompts: Any, options: dict[str, Any], engine: Frail
+) -> Make:
+    from peft import LoraConfig
+
+    from quillgraph.rl.mrpo import MRPOTrainer
+    from quillgraph.rl.mrpo_config import MRPOConfig
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    def make(*, lora: bool = True, rollouts: Any = None, **given: Any) -> Any:
+        settings = {"replay_start": 0, "replay_start_reward": 0.0, **options, **given}
+        folder = Path(options["output_dir"]) / "adapters"
+        return MRPOTrainer(
+            model=str(tiny_folder),
+            reward_funcs=[brightness],
+            args=MRPOConfig(**settings),
+            train_dataset=prompts,
+            processing_class=tokenizer,
+            peft_config=LoraConfig(r=4, target_modules="all-linear") if lora else None,
+            rollout_func=rollouts or Rollouts(engine, folder, one_call),
+        )
+
+    return make
+
+
+def _logged(trainer: Any, name: str) -> list[float]:
+    return [each[name] for each in trainer.state.log_history if name in each]
+
+
+def test_each_step_samples_from_the_policy_that_it_updates(trainer: Make) -> None:
+    run = trainer(max_steps=4, learning_rate=1e-1)
+    seen: list[Any] = []
+    inner = run._set_against_memory
+
+    def watch(inputs: Any, out: Any) -> None:
+        import torch
+
+        ids = torch.cat([out["prompt_ids"], out["completion_ids"]], 1)
+        mask = torch.cat([out["prompt_mask"], out["completion_mask"]], 1)
+        width = out["completion_ids"].size(1)
+        with torch.no_grad():
+            ours, _, _ = run._get_per_token_logps_and_entropies(run.model, ids, mask, width)
+        gap = (ours - out["old_per_token_logps"]).abs() * out["completion_mask"]
+        seen.append((gap.max().item(), out["old_per_token_logps"][0, 0].item()))
+        inner(inputs, out)
+
+    run._set_against_memory = watch
+    run.train()
+    # the engine's log-probs are those of the trainer's weights, before every step; and as the
+    # weights change, a swap left out would show
+    assert len(seen) == 4
+    assert max(gap for gap, _ in seen) < 1e-4
+    assert len({round(first, 3) for _, first in seen}) > 1
+    assert _logged(run, "rollouts/staleness") == [0.0] * 4
+    assert all(entry.logprobs is not None for entry in run.memory)
+
+
+def test_adapters_may_lag_by_fewer_steps_than_they_are_swapped(
+    trainer: Make, engine: Frail, tmp_path: Path
+) -> None:
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    lazy = Rollouts(engine, tmp_path / "lazy", one_call, sync_every=3)
+    run = trainer(max_steps=5, rollouts=lazy, learning_rate=1e-1)
+    run.train()
+    assert _logged(run, "rollouts/staleness") == [0, 1, 2, 0, 1]
+    assert sorted(each.name for each in (tmp_path / "lazy").iterdir()) == ["step-0", "step-3"]
+
+
+def test_judging_begins_while_other_texts_are_being_written(
+    trainer: Make, engine: Frail, tmp_path: Path
+) -> None:
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    waiting: list[int] = []
+    begun: list[Trajectory] = []
+    written = 0
+
+    async def counted(prompt: Any, model: Any, sampling: Any) -> Trajectory:
+        nonlocal written
+        made = await one_call(prompt, model, sampling)
+        written += 1
+        return made
+
+    def begin(prompt: Any, made: Trajectory) -> None:
+        begun.append(made)
+        waiting.append(8 - written)
+
+    run = trainer(
+        max_steps=1, rollouts=Rollouts(engine, tmp_path / "adapters", counted, begin=begin)
+    )
+    run.train()
+    assert len(begun) == 8
+    assert max(waiting) > 0  # somebody was still writing when the first judgement could begin
+
+
+def test_a_text_that_cannot_be_had_is_left_out_and_counted(trainer: Make, engine: Frail) -> None:
+    engine.refusals = 2
+    run = trainer(max_steps=1)
+    run.train()
+    assert _logged(run, "rollouts/excluded") == [2.0]
+    assert _logged(run, "rewards/missing") == [2.0]
+    assert engine.starts == 0
+
+
+def test_an_engine_that_dies_is_started_again_once(trainer: Make, engine: Frail) -> None:
+    engine.deaths = 1
+    run = trainer(max_steps=2)
+    run.train()
+    assert engine.starts == 1
+    assert _logged(run, "rollouts/restarts") == [1, 1]
+    assert _logged(run, "rollouts/excluded") == [0, 0]
+    assert run.state.global_step == 2
+
+
+def test_an_engine_that_dies_twice_ends_the_run_with_a_checkpoint(
+    trainer: Make, engine: Frail, options: dict[str, Any]
+) -> None:
+    run = trainer(max_steps=6)
+    inner = run.rollout_func
+
+    def dying(prompts: Any, trainer: Any) -> Any:
+        if trainer.state.global_step == 2:
+            engine.deaths = 100  # dead after the restart too
+        return inner(prompts, trainer)
+
+    run.rollout_func = dying
+    with pytest.raises(ServerFailed, match=r"died again .* step 2 is saved"):
+        run.train()
+    assert (Path(options["output_dir"]) / "checkpoint-2" / "adapter_model.safetensors").exists()
+
+
+def test_the_seeds_of_a_step_follow_from_the_run_alone(trainer: Make) -> None:
+    first = trainer(max_steps=2)
+    first.train()
+    second = trainer(max_steps=2)
+    second.train()
+    assert [each.completion_ids for each in first.memory] == [
+        each.completion_ids for each in second.memory
+    ]
+
+
+class Writing(TypedDict):
+    request: str
+    draft: str
+    text: str
+
+
+@dataclass
+class Cast:
+    writer: Any
+
+
+async def draft(state: Writing, runtime: Runtime[Cast]) -> dict[str, str]:
+    reply = await runtime.context.writer.ainvoke(state["request"], max_tokens=6, temperature=1.0)
+    return {"draft": str(reply.content) or "sun"}
+
+
+async def revise(state: Writing, runtime: Runtime[Cast]) -> dict[str, str]:
+    reply = await runtime.context.writer.ainvoke(state["draft"], max_tokens=8, temperature=1.0)
+    return {"text": str(reply.content)}
+
+
+def test_further_calls_of_an_episode_ride_along_with_its_text(
+    trainer: Make, engine: Frail, tmp_path: Path
+) -> None:
+    from quillgraph.graphs.sources import EpisodeSource, episode_source
+    from quillgraph.rl.rollout_runs import graph_run
+    from quillgraph.rl.rollouts import Rollouts
+
+    graph = StateGraph(Writing, context_schema=Cast)
+    graph.add_node("draft", draft)
+    graph.add_node("revise", revise)
+    graph.add_edge(START, "draft")
+    graph.add_edge("draft", "revise")
+
+    def source(seed: int) -> EpisodeSource:
+        return episode_source(graph, roles={"writer": engine}, trainable=["writer"])
+
+    run = trainer(max_steps=2, rollouts=Rollouts(engine, tmp_path / "adapters", graph_run(source)))
+    riders: list[tuple[int, float]] = []
+    inner = run._side_term
+
+    def watch(model: Any, batch: Any) -> Any:
+        term = inner(model, batch)
+        riders.append((int(batch.is_fresh_B.sum()), term.grad_fn is not None))
+        return term
+
+    run._side_term = watch
+    run.train()
+    # 8 episodes of two calls each step: the drafts ride, but for those without an advantage
+    assert _logged(run, "rollouts/calls") == [16, 16]
+    assert len(riders) == 2
+    assert all(4 <= count <= 8 and learns for count, learns in riders)
+
+
+def test_a_backend_that_cannot_train_is_refused(tmp_path: Path) -> None:
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    script = ScriptedChat(reply=lambda request: "words")
+    with pytest.raises(ConfigError, match=r"'rollouts' needs .*adapters"):
+        Rollouts(script, tmp_path, one_call)
+
+
+def test_a_policy_without_an_adapter_cannot_reach_the_engine(trainer: Make) -> None:
+    run = trainer(lora=False, max_steps=1)
+    with pytest.raises(ConfigError, match="peft_config=LoraConfig"):
+        run.train()
