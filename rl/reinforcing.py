@@ -10,18 +10,25 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from quillgraph.agents.asking import Role
+from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, GuardTripped
+from quillgraph.graphs.judging import Submission
 from quillgraph.rl.checkpoints import Part
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
 from quillgraph.rl.mrpo import MRPOTrainer
 from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
+from quillgraph.rl.planning import key_of
+from quillgraph.rl.revising import Reviser
 from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
-from quillgraph.rl.rewards import Observer, recount_of
+from quillgraph.rl.rewards import Observer, RewardRules, recount_of
+from quillgraph.rl.rollout_runs import one_call
+from quillgraph.rl.rollouts import Rollouts
 from quillgraph.rl.run import Run, function_of
 from quillgraph.rl.timing import Clock
 from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer
+from quillgraph.rl.trajectory import Trajectory
 from quillgraph.rl.watch import Watch
 
 
@@ -46,7 +53,7 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     _check_batches(args, run.config.checkpoints.every)
     log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
     observers: list[Observer] = [ledger, watch, divergence, log]
-    trainer = _trainer(run, args, observers)
+    trainer = _trainer(run, args, observers, clock)
     if config.algorithm == "mrpo":
         parts.append(_Memory(trainer))
     clock.measure(trainer)
@@ -60,7 +67,7 @@ def rl_stage(run: Run, *, resume: bool) -> None:
         raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
 
 
-def _trainer(run: Run, args: Any, observers: list[Observer]) -> Any:
+def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> Any:
     """TRL's GRPO trainer as it is, or ours on top of it."""
     assert run.config.rl is not None
     is_mrpo, rules = run.config.rl.algorithm == "mrpo", run.rules
@@ -76,10 +83,40 @@ def _trainer(run: Run, args: Any, observers: list[Observer]) -> Any:
         "train_dataset": Dataset.from_list(run.rows()),
         "processing_class": run.policy.tokenizer,
     }
+    if run.engine is not None:
+        options["rollout_func"] = _rollouts(run, run.engine, clock)
     if not is_mrpo:
         return GRPOTrainer(**options)
     by_sha = {each.sha256: each for each in run.sets.values()}
-    return MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)})
+    reflect = _reviser(run, run.engine, rules) if run.engine and args.remembers else None
+    return MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)}, reflect=reflect)
+
+
+def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
+    """Texts from the engine; each is judged as soon as it is written."""
+
+    tasks = run.tasks
+
+    def begin(prompt: Any, made: Trajectory) -> None:
+        task = tasks[key_of(prompt)]
+        ids = made.rows[-1].completion_ids
+        text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+        run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
+
+    made = Rollouts(engine, run.folder / "adapters", one_call, begin)
+    made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
+    return made
+
+
+def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:
+    return Reviser(
+        writer=Role("writer", engine, run.config.seed),
+        tasks=run.tasks,
+        sets=run.sets,
+        scorer=run.scorer,
+        rules=rules,
+        max_tokens=run.completion_tokens,
+    )
 
 
 def _pairwise_judge(run: Run) -> Role | None:

@@ -150,6 +150,13 @@ def recount_of(
     return recount
 
 
+def whole_reward(
+    judgement: Judgement, criteria_set: CriteriaSet, text: str, rules: RewardRules
+) -> Reward:
+    """The reward of a text by itself under all its criteria, whatever a step hides."""
+    return _reward(judgement, criteria_set, text, rules, None)
+
+
 def _reward(
     judgement: Judgement,
     criteria_set: CriteriaSet,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quillgraph.agents.asking import Role
-from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import checked, judged
 from quillgraph.agents.judging import PromptedJudge
 from quillgraph.backends import connect, connect_embeddings, default_backend, require
@@ -20,6 +20,7 @@ from quillgraph.graphs.study import Study
 from quillgraph.rl.config import TrainConfig
 from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
+from quillgraph.rl.planning import key_of
 from quillgraph.rl.policy import Policy, load_policy
 from quillgraph.rl.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.rewards import RewardRules
@@ -44,6 +45,8 @@ class Run:
     judge: ChatBackend | None
     pairwise: ChatBackend | None
     """Compares texts without criteria, for the guards."""
+    engine: ChatBackend | None
+    """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
     tell: Said
 
     @property
@@ -54,6 +57,12 @@ class Run:
             "base": self.policy.base,
             "seed": self.config.seed,
         }
+
+    @property
+    def tasks(self) -> dict[str, WritingTask]:
+        """Key of a training prompt to its task."""
+        kind = self.config.data.prompt
+        return {key_of(prompt_of(task, kind)): task for task in self.requests.train}
 
     @property
     def rules(self) -> RewardRules:
@@ -81,7 +90,7 @@ class Run:
         """Give back what the run holds."""
         self.scorer.close()
         self.scorer.cache.close()
-        for chat in filter(None, (self.judge, self.pairwise)):
+        for chat in filter(None, (self.judge, self.pairwise, self.engine)):
             await chat.aclose()
 
 
@@ -95,6 +104,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     requests = read_requests(config.data.prompts)
     for name in config.rewards.functions:
         function_of(name)
+    engine = _engine(config)
     judge = _judge(config.rewards.judge)
     pairwise = _judge(config.guards.pairwise_judge)
     policy = load_policy(config.model)
@@ -115,6 +125,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         scorer=Scorer(role, config.seed, JudgementCache(folder / "judgements.sqlite")),
         judge=judge,
         pairwise=pairwise,
+        engine=engine,
         tell=tell,
     )
     check_lengths(requests.all, prompts, room=run.completion_tokens, window=policy.window)
@@ -127,6 +138,19 @@ def _judge(spec: str | None) -> ChatBackend | None:
     chat = connect(spec)
     require(chat, "judge", "json_schema")
     return chat
+
+
+def _engine(config: TrainConfig) -> ChatBackend | None:
+    if config.rl is None or config.rl.rollouts is None:
+        return None
+    if config.model.lora is None:
+        raise ConfigError(
+            "rl.rollouts gets the policy as a LoRA adapter, and model.lora is null; set it, or "
+            "leave rl.rollouts out"
+        )
+    engine = connect(config.rl.rollouts)
+    require(engine, "rollouts", "token_ids", "logprobs", "adapters")
+    return engine
 
 
 def function_of(name: str) -> Callable[..., Any]:

@@ -83,9 +83,9 @@ def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
 
 async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
     assert config.collect is not None
-    named = run.config.rl.rollouts if run.config.rl else None
-    spec = config.collect.backend or named or f"transformers:{run.config.model.name}"
-    writer, budget = connect(spec), Budget()
+    own = run.engine if config.collect.backend is None else None
+    spec = config.collect.backend or f"transformers:{run.config.model.name}"
+    writer, budget = own or connect(spec), Budget()
 
     def role(name: str) -> Role:
         return Role(name, writer, run.config.seed, budget)
@@ -101,4 +101,5 @@ async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
     try:
         return await collect(run.requests.train, run.sets, workshop, config.collect, run.tell)
     finally:
-        await writer.aclose()
+        if own is None:
+            await writer.aclose()
