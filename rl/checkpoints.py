@@ -142,6 +142,13 @@ def step_of(checkpoint: Path) -> int:
     return int(_manifest(checkpoint)["step"])
 
 
+def epochs_of(checkpoint: Path) -> int:
+    """The epochs that had been finished when it was written."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    # a share of an epoch is a sum of fractions, which may lie a little below the whole
+    return int(state["epoch"] + 1e-6)
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint; empty if there is none that can be read."""
     try:

@@ -94,7 +94,6 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
 
 def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
     """Texts from the engine; each is judged as soon as it is written."""
-
     tasks = run.tasks
 
     def begin(prompt: Any, made: Trajectory) -> None:

@@ -9,7 +9,7 @@ import torch
 from transformers import PrinterCallback
 
 from quillgraph.backends.errors import OutOfMemory, StorageError
-from quillgraph.rl.checkpoints import CheckpointCallback, Checkpoints, Part, step_of
+from quillgraph.rl.checkpoints import CheckpointCallback, Checkpoints, Part, epochs_of, step_of
 from quillgraph.rl.evaluating import Evaluating
 from quillgraph.rl.journal import Journal, Lines
 from quillgraph.rl.run import Run
@@ -68,6 +68,7 @@ def run_trainer(
     if newest:
         run.tell(f"{stage} goes on after step {step}")
         checkpoints.restore(newest)
+        _wind_on(trainer, epochs_of(newest))
     for file in files:
         Lines(file).rewind(stage, step)
     trainer.add_callback(Journal(Lines(files[0]), stage, run.tell, extra))
@@ -81,6 +82,27 @@ def run_trainer(
         raise _translated(error, checkpoints) from error
     finally:
         checkpoints.clear_scratch()
+
+
+def _wind_on(trainer: Any, epochs: int) -> None:
+    """Have the sampler go on with the order that it would have had.
+
+    TRL's sampler draws each epoch's order from one random state, which no checkpoint holds: after
+    a resume it would begin with the first epoch's order again. So the epochs that are done are
+    drawn once more.
+    """
+    fresh = getattr(trainer, "_get_train_sampler", None)
+    if fresh is None or not epochs:
+        return
+
+    def wound_on(*arguments: Any, **options: Any) -> Any:
+        sampler = fresh(*arguments, **options)
+        for _ in range(epochs):
+            for _ in sampler:
+                pass
+        return sampler
+
+    trainer._get_train_sampler = wound_on
 
 
 def _translated(error: Exception, checkpoints: Checkpoints) -> Exception:
