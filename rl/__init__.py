@@ -10,13 +10,22 @@ from quillgraph.rl.groups import (
     pairwise_bonus,
     with_diversity,
 )
+from quillgraph.rl.judgement_cache import JudgementCache
+from quillgraph.rl.reward_functions import criteria_reward
+from quillgraph.rl.rewards import RewardRules, episode_reward
+from quillgraph.rl.scoring import Scorer
 
 __all__ = [
+    "JudgementCache",
+    "RewardRules",
+    "Scorer",
     "absent",
     "active_criteria",
     "advantages",
     "combine_advantages",
+    "criteria_reward",
     "diversity",
+    "episode_reward",
     "hard_gate",
     "pairwise_bonus",
     "with_diversity",

@@ -86,16 +86,21 @@ class Policy:
             raise StorageError(f"cannot write the policy to {folder}: {error}") from error
 
 
-def load_policy(config: ModelConfig) -> Policy:
+def load_policy(config: ModelConfig, *, seed: int = 0) -> Policy:
     """Load the base, and lay the adapter on it: the one that is named, or a new one.
+
+    Args:
+        config: What to load.
+        seed: The weights of a new adapter are drawn with it.
 
     Raises:
         ConfigError: If the base is not there, or has no chat template.
         PolicyError: If the adapter belongs to another base.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
+    set_seed(seed)
     folder = resolve(config.name)
     tokenizer = from_pretrained(AutoTokenizer, folder)
     if not tokenizer.chat_template:

@@ -107,7 +107,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     engine = _engine(config)
     judge = _judge(config.rewards.judge)
     pairwise = _judge(config.guards.pairwise_judge)
-    policy = load_policy(config.model)
+    policy = load_policy(config.model, seed=config.seed)
     sets = asyncio.run(_find(config, requests, folder, tell))
     _refuse_unrewarded(requests, sets, has_judge=judge is not None)
     prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]

@@ -39,13 +39,13 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
     Raises:
         QuillError: Whatever ends a run early; the newest checkpoint is whole.
     """
-    from quillgraph.rl.curves import draw
-    from quillgraph.rl.reinforcing import rl_stage
-    from quillgraph.rl.sft import sft_stage
-
-    _seed(config.seed)
     run = prepare(config, folder, tell)
     try:
+        # here, so that what is wrong with a run is said before seconds are spent on imports
+        from quillgraph.rl.curves import draw
+        from quillgraph.rl.reinforcing import rl_stage
+        from quillgraph.rl.sft import sft_stage
+
         if config.sft is not None and not _finished(run, "sft", resume):
             sft_stage(run, resume=resume)
             run.policy.save(folder / "sft" / "adapter", stage="sft")
@@ -71,10 +71,3 @@ def _finished(run: Run, stage: str, resume: bool) -> bool:
     run.policy.take_up(folder)
     run.tell(f"{stage} was finished before")
     return True
-
-
-def _seed(seed: int) -> None:
-    """A new adapter's weights are drawn when it is made, so this comes before."""
-    from transformers import set_seed
-
-    set_seed(seed)
