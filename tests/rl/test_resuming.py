@@ -93,8 +93,10 @@ def curve(out: Path) -> dict[int, tuple[float, ...]]:
 
 
 def trained(out: Path) -> Counter[str]:
-    ledger = json.loads((out / "ledger.json").read_text())
-    return Counter({key: n for _, counts in ledger for key, n in counts.items()})
+    total: Counter[str] = Counter()
+    for _, counts in json.loads((out / "ledger.json").read_text()):
+        total.update(counts)
+    return total
 
 
 @pytest.mark.model
