@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from quillgraph.backends.errors import ConfigError, GuardTripped, StorageError
 from quillgraph.cli.progress import log_shown, plain_console
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.rl.config import TrainConfig, load_config
+from quillgraph.rl.processes import are_several
 
 TRL_MINOR = "1.16"
 """The version that the trainers are built upon; another one may have other methods."""
@@ -37,7 +37,7 @@ def run_train(
     """
     config = load_config(config_file, out=str(out) if out else None, seed=seed)
     _require_packages()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if are_several():
         return _run_among_others(config, config_file, resume=resume, dry_run=dry_run)
     said = plain_console(sys.stderr)
     folder = _folder(config, config_file, resume=resume, dry_run=dry_run)
@@ -51,19 +51,19 @@ def _run_among_others(
     config: TrainConfig, config_file: Path, *, resume: bool, dry_run: bool
 ) -> None:
     """Run as one of several processes, of which the first keeps the folder and speaks."""
-    from accelerate import PartialState
+    from quillgraph.rl.processes import processes
 
     if config.out is None:
         raise ConfigError(
             "expected --out with several processes: all of them write to one folder, so name it"
         )
-    processes, silent = PartialState(), Console(quiet=True)
-    if processes.is_main_process:
+    them, silent = processes(), Console(quiet=True)
+    if them.is_main_process:
         folder = _folder(config, config_file, resume=resume, dry_run=dry_run)
-        processes.wait_for_everyone()
+        them.wait_for_everyone()
         _kept(config, folder, plain_console(sys.stderr), resume=resume, dry_run=dry_run)
     else:
-        processes.wait_for_everyone()
+        them.wait_for_everyone()
         _work(config, config.out, silent, resume=resume, dry_run=dry_run)
 
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from transformers import TrainerCallback
 
 from quillgraph.backends.errors import PolicyError, StorageError
+from quillgraph.rl.processes import processes
 
 MANIFEST = "manifest.json"
 SCRATCH = ".writing"
@@ -127,14 +128,12 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Seal what has been written, on the main process, when all have written."""
-        from accelerate import PartialState
-
-        processes = PartialState()
-        processes.wait_for_everyone()
-        if processes.is_main_process:
+        them = processes()
+        them.wait_for_everyone()
+        if them.is_main_process:
             written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             self._checkpoints.seal(written, state.global_step)
-        processes.wait_for_everyone()
+        them.wait_for_everyone()
 
 
 def step_of(checkpoint: Path) -> int:

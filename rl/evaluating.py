@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from quillgraph.agents.domain import WritingTask
 from quillgraph.rl.evaluation import Evaluation, evaluate, write_texts
 from quillgraph.rl.journal import Lines, row_of
 from quillgraph.rl.requests import prompt_of
@@ -41,30 +42,36 @@ class Evaluating(TrainerCallback):  # type: ignore[misc]
         self._evaluate(state)
 
     def _evaluate(self, state: Any) -> None:
-        if state.global_step in self._done or not state.is_world_process_zero:
+        if state.global_step in self._done:
             return
         self._done.add(state.global_step)
-        found = held_out(self._run, step=state.global_step)
-        if found is None:
-            return
-        keep(self._run, self._stage, found)
+        # every process writes the texts: a model that is sharded can do nothing by itself
+        written = held_out_texts(self._run)
+        if written and state.is_world_process_zero:
+            run, step = self._run, state.global_step
+            tasks = held_out_tasks(run)
+            found = evaluate(written, tasks, run.sets, run.scorer, run.rules, step=step)
+            keep(run, self._stage, asyncio.run(found))
 
 
-def held_out(run: Run, *, step: int) -> Evaluation | None:
-    """Evaluate the policy as it stands; None where nothing is held out."""
-    said = run.config.evaluation
-    tasks = run.requests.held_out[: said.most_requests]
+def held_out_tasks(run: Run) -> tuple[WritingTask, ...]:
+    """The requests that evaluations are made on."""
+    return run.requests.held_out[: run.config.evaluation.most_requests]
+
+
+def held_out_texts(run: Run) -> dict[str, list[str]]:
+    """Request hash to what the policy writes for it now; empty if nothing is held out."""
+    tasks = held_out_tasks(run)
     if not tasks:
-        return None
+        return {}
     written = write_texts(
         run.policy,
         [prompt_of(task, run.config.data.prompt) for task in tasks],
-        texts=said.texts,
+        texts=run.config.evaluation.texts,
         max_tokens=run.completion_tokens,
         seed=run.config.seed,
     )
-    texts = {task.request_hash: each for task, each in zip(tasks, written, strict=True)}
-    return asyncio.run(evaluate(texts, tasks, run.sets, run.scorer, run.rules, step=step))
+    return {task.request_hash: texts for task, texts in zip(tasks, written, strict=True)}
 
 
 def keep(run: Run, stage: str, found: Evaluation) -> None:

@@ -106,27 +106,43 @@ class Guard(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Keep what the policy writes before it learns."""
         if self._judge and not self._reference.path.exists():
-            self._reference.add([{"text": text} for text in self._written()])
+            written = self._written()
+            if state.is_world_process_zero:
+                self._reference.add([{"text": text} for text in written])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Look at the drifts, and every so many steps ask the judge."""
+        """Look at the drifts, and every so many steps ask the judge; the first process decides."""
+        from accelerate.utils import broadcast_object_list
+
+        is_due = self._judge and state.global_step % self._run.config.guards.pairwise_every == 0
+        written = self._written() if is_due else []
+        reasons: list[str | None] = [None]
+        if state.is_world_process_zero:
+            reasons = [self._reason(state.global_step, written)]
+        (self.tripped,) = broadcast_object_list(reasons)
+        if self.tripped:
+            control.should_save = True
+            control.should_training_stop = True
+
+    def _reason(self, step: int, written: list[str]) -> str | None:
+        """Why the run has to be stopped; None if it may go on."""
         said, drifts = self._run.config.guards, self._watch.drifts()
         if said.stop_on_drift and drifts:
-            self._stop("; ".join(drifts.values()), control)
-        if self._judge is None or state.global_step % said.pairwise_every:
-            return
-        rate = asyncio.run(win_rate(self._tasks, self._written(), self._before(), self._judge))
+            return "; ".join(drifts.values())
+        if not written or self._judge is None:
+            return None
+        rate = asyncio.run(win_rate(self._tasks, written, self._before(), self._judge))
         if rate is None:
             self._run.tell("the pairwise judge tells no texts apart, so it guards nothing")
-            return
-        row = {"stage": "rl", "step": state.global_step, "guard/win_rate": rate}
+            return None
+        row = {"stage": "rl", "step": step, "guard/win_rate": rate}
         Lines(self._run.folder / "metrics.jsonl").add([row])
-        if self._divergence.check(rate, said.pairwise_every):
-            self._stop(
-                f"the reward has risen, and a judge without criteria prefers the new texts in "
-                f"{rate:.0%} of cases only, {ALARMS} times running",
-                control,
-            )
+        if not self._divergence.check(rate, said.pairwise_every):
+            return None
+        return (
+            f"the reward has risen, and a judge without criteria prefers the new texts in "
+            f"{rate:.0%} of cases only, {ALARMS} times running"
+        )
 
     @property
     def _tasks(self) -> tuple[WritingTask, ...]:
@@ -145,8 +161,3 @@ class Guard(TrainerCallback):  # type: ignore[misc]
 
     def _before(self) -> list[str]:
         return [row["text"] for row in self._reference.read()]
-
-    def _stop(self, reason: str, control: Any) -> None:
-        self.tripped = reason
-        control.should_save = True
-        control.should_training_stop = True

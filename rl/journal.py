@@ -69,11 +69,12 @@ class Lines:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
 
 
-class Ledger:
+class Ledger(TrainerCallback):  # type: ignore[misc]
     """Which requests have been trained on, and how often.
 
     It is an observer of the reward function and a part of every checkpoint, so that it says of a
-    run that was killed and resumed what it would say of one that was not.
+    run that was killed and resumed what it would say of one that was not. Of several processes
+    each rewards a part of a step's texts; when the step is done the parts are joined.
     """
 
     FILE = "ledger.json"
@@ -81,12 +82,23 @@ class Ledger:
     def __init__(self) -> None:
         self.steps: list[tuple[int, dict[str, int]]] = []
         """Step and, for each request hash, how many texts of it were rewarded."""
+        self._present: list[tuple[int, dict[str, int]]] = []
 
     def __call__(self, scored: Sequence[Scored]) -> None:
         """Take note of the texts of a step."""
         if scored:
             counts = Counter(each.task.request_hash for each in scored)
-            self.steps.append((scored[0].step, dict(counts)))
+            self._present.append((scored[0].step, dict(counts)))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Join what the processes have seen."""
+        from accelerate.utils import gather_object
+
+        joined: dict[int, Counter[str]] = {}
+        for step, counts in gather_object(self._present):
+            joined.setdefault(step, Counter()).update(counts)
+        self.steps += [(step, dict(sorted(counts.items()))) for step, counts in joined.items()]
+        self._present = []
 
     @property
     def trained(self) -> Counter[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quillgraph.backends.errors import ConfigError, PolicyError, StorageError
+from quillgraph.backends.errors import ConfigError, PolicyError
 from quillgraph.backends.models import resolve
 from quillgraph.backends.pretrained import from_pretrained
 from quillgraph.rl.config import ModelConfig
@@ -71,19 +71,10 @@ class Policy:
         else:
             load_model(self.model, str(folder / "model.safetensors"))
 
-    def save(self, folder: Path, **facts: Any) -> None:
-        """Write the adapter, or the whole model if all of it is trained, with its card.
-
-        Raises:
-            StorageError: If the folder cannot be written.
-        """
-        try:
-            self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-            card = {"base": self.folder, "base_fingerprint": self.base, **facts}
-            (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"cannot write the policy to {folder}: {error}") from error
+    def sign(self, folder: Path) -> None:
+        """Note in a saved policy's folder what base it was trained on."""
+        card = {"base": self.folder, "base_fingerprint": self.base}
+        (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def load_policy(config: ModelConfig, *, seed: int = 0) -> Policy:

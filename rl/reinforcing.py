@@ -20,6 +20,7 @@ from quillgraph.rl.mrpo import MRPOTrainer
 from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
 from quillgraph.rl.planning import key_of
+from quillgraph.rl.processes import processes
 from quillgraph.rl.revising import Reviser
 from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
 from quillgraph.rl.rewards import Observer, RewardRules, recount_of
@@ -27,7 +28,7 @@ from quillgraph.rl.rollout_runs import one_call
 from quillgraph.rl.rollouts import Rollouts
 from quillgraph.rl.run import Run, function_of
 from quillgraph.rl.timing import Clock
-from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer
+from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
 from quillgraph.rl.trajectory import Trajectory
 from quillgraph.rl.watch import Watch
 
@@ -58,11 +59,14 @@ def rl_stage(run: Run, *, resume: bool) -> None:
         parts.append(_Memory(trainer))
     clock.measure(trainer)
     guard = Guard(run, _pairwise_judge(run), watch, divergence)
+    trainer.add_callback(ledger)
     trainer.add_callback(guard)
     run_trainer(
         run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
     )
-    ledger.save(run.folder)
+    if processes().is_main_process:
+        ledger.save(run.folder)
+    save_policy(run, trainer, run.folder / "adapter")
     if guard.tripped:
         raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
 

@@ -19,7 +19,7 @@ from quillgraph.rl.journal import Lines
 from quillgraph.rl.options import trainer_args
 from quillgraph.rl.run import Run
 from quillgraph.rl.sft_data import Target, preferences, read_episodes, successes, targets
-from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer
+from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
 
 
 def sft_stage(run: Run, *, resume: bool) -> None:
@@ -51,6 +51,7 @@ def sft_stage(run: Run, *, resume: bool) -> None:
         processing_class=run.policy.tokenizer,
     )
     run_trainer(run, trainer, "sft", checkpoints, dict, resume=resume)
+    save_policy(run, trainer, run.folder / "sft" / "adapter")
 
 
 def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from quillgraph.backends.errors import OutOfMemory, StorageError
 from quillgraph.rl.checkpoints import CheckpointCallback, Checkpoints, Part, epochs_of, step_of
 from quillgraph.rl.evaluating import Evaluating
 from quillgraph.rl.journal import Journal, Lines
+from quillgraph.rl.processes import processes
 from quillgraph.rl.run import Run
 
 
@@ -60,18 +62,20 @@ def run_trainer(
         OutOfMemory: If the update does not fit the device.
         StorageError: If a checkpoint cannot be written.
     """
-    files = [run.folder / name for name in ("metrics.jsonl", "rollouts.jsonl", "samples.jsonl")]
+    them = processes()
     newest = checkpoints.newest() if resume else None
-    trainer.remove_callback(PrinterCallback)
-    checkpoints.clear_scratch()
     step = step_of(newest) if newest else 0
     if newest:
         run.tell(f"{stage} goes on after step {step}")
         checkpoints.restore(newest)
         _wind_on(trainer, epochs_of(newest))
-    for file in files:
-        Lines(file).rewind(stage, step)
-    trainer.add_callback(Journal(Lines(files[0]), stage, run.tell, extra))
+    if them.is_main_process:
+        checkpoints.clear_scratch()
+        for name in ("metrics", "rollouts", "samples"):
+            Lines(run.folder / f"{name}.jsonl").rewind(stage, step)
+    them.wait_for_everyone()
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Journal(Lines(run.folder / "metrics.jsonl"), stage, run.tell, extra))
     trainer.add_callback(CheckpointCallback(checkpoints))
     trainer.add_callback(Evaluating(run, stage))
     try:
@@ -81,7 +85,22 @@ def run_trainer(
     except (OSError, RuntimeError) as error:
         raise _translated(error, checkpoints) from error
     finally:
-        checkpoints.clear_scratch()
+        if them.is_main_process:
+            checkpoints.clear_scratch()
+
+
+def save_policy(run: Run, trainer: Any, folder: Path) -> None:
+    """Write what was trained, whole also where it is sharded among processes.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    try:
+        trainer.save_model(str(folder))
+        if processes().is_main_process:
+            run.policy.sign(folder)
+    except OSError as error:
+        raise StorageError(f"cannot write the policy to {folder}: {error}") from error
 
 
 def _wind_on(trainer: Any, epochs: int) -> None:

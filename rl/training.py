@@ -12,6 +12,7 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
 
 from quillgraph.rl.config import TrainConfig
+from quillgraph.rl.processes import are_several, processes
 from quillgraph.rl.run import Run, prepare
 
 Said = Callable[[str], object]
@@ -48,11 +49,11 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
 
         if config.sft is not None and not _finished(run, "sft", resume):
             sft_stage(run, resume=resume)
-            run.policy.save(folder / "sft" / "adapter", stage="sft")
         if config.rl is not None:
             rl_stage(run, resume=resume)
-        run.policy.save(folder / "adapter", stages=[s for s in ("sft", "rl") if getattr(config, s)])
-        return Outcome(folder / "adapter", draw(folder))
+        adapter = folder / "adapter" if config.rl else folder / "sft" / "adapter"
+        is_first = not are_several() or processes().is_main_process
+        return Outcome(adapter, draw(folder) if is_first else None)
     finally:
         asyncio.run(run.aclose())
 

@@ -82,7 +82,8 @@ def test_a_run_leaves_its_whole_record(configure: Configure, tmp_path: Path) -> 
     out = tmp_path / "out"
     told = trained(configure(), out)
     assert (out / "adapter" / "adapter_model.safetensors").exists()
-    assert json.loads((out / "adapter" / "quillgraph.json").read_text())["stages"] == ["rl"]
+    card = json.loads((out / "adapter" / "quillgraph.json").read_text())
+    assert card["base"] == str(tmp_path / "tiny")
     assert (out / "curves.png").stat().st_size > 1000
     assert len(list((out / "criteria").glob("*.json"))) == len(REQUESTS)
     steps = [row for row in rows(out, "metrics") if "loss" in row]

@@ -1,0 +1,17 @@
+"""The processes of a run, where it has several: which one this is, and waiting for the others."""
+
+import os
+from typing import Any
+
+
+def are_several() -> bool:
+    """Whether a launcher has started more than this process."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def processes() -> Any:
+    """Accelerate's `PartialState`: on the CPU where there is no GPU, else as it finds them."""
+    import torch
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
