@@ -83,7 +83,7 @@ def configured(base: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
                 name: value for name, value in config["rl"]["options"].items() if name in known
             }
         return config
-    fresh = config["rl"].pop("options")
+    fresh, rollouts = config["rl"]["options"], config["rl"].get("rollouts")
     texts = (
         fresh["max_steps"]
         * fresh["per_device_train_batch_size"]
@@ -93,7 +93,11 @@ def configured(base: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
     del config["rl"]
     config["sft"] = {
         "top_share": 0.5,
-        "collect": {"graph": "best_of_n", "texts": max(2, round(texts / requests))},
+        "collect": {
+            "graph": "best_of_n",
+            "texts": max(2, round(texts / requests)),
+            "backend": rollouts,
+        },
         "options": {
             "learning_rate": fresh["learning_rate"],
             "num_train_epochs": 2,

@@ -112,11 +112,13 @@ class Checkpoints:
             part.load(checkpoint)
 
     def _refuse_others(self, checkpoint: Path, facts: dict[str, Any]) -> None:
-        for name, now in json.loads(json.dumps(self.facts)).items():
-            if facts.get(name) != now:
+        before, now = _flat(facts), _flat(json.loads(json.dumps(self.facts)))
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
                 raise PolicyError(
-                    f"{checkpoint} was made with another {name}: it has {_short(facts.get(name))}, "
-                    f"and the configuration gives {_short(now)}; put that back, or begin a new run"
+                    f"{checkpoint} was made with another {name}: {before.get(name)!r}, and now it "
+                    f"is {now.get(name)!r}; what is remembered holds for the former alone: put it "
+                    "back, or begin a new run"
                 )
 
 
@@ -170,6 +172,12 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts by name; those that are a mapping by the name of each entry."""
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            flat |= {f"{name} of {key[:12]}": entry for key, entry in value.items()}
+        else:
+            flat[name] = value
+    return flat

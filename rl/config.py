@@ -150,10 +150,8 @@ class GuardConfig(Value):
     prompts: int = Field(default=20, ge=1)
     """Held-out requests that are compared."""
     least_win_rate: float = Field(default=0.45, ge=0, le=1)
-    watch: bool = True
-    """Whether drifts of length, form and self-praise are reported."""
     stop_on_drift: bool = False
-    """Whether such a drift ends the run, and not a warning alone."""
+    """Whether a drift of length, form or self-praise ends the run; else it is told."""
 
 
 class TrainConfig(Value):

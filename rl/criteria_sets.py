@@ -11,7 +11,7 @@ from quillgraph.agents.constraints import find_constraints
 from quillgraph.agents.criterion_writing import hard_criteria
 from quillgraph.agents.domain import Core, CriteriaSet, WritingTask
 from quillgraph.agents.segmenting import segment
-from quillgraph.backends.errors import InputError, PolicyError, StorageError
+from quillgraph.backends.errors import InputError, StorageError
 from quillgraph.graphs import criteria as criteria_graph
 from quillgraph.graphs.study import Study
 
@@ -138,21 +138,6 @@ def write_set(folder: Path, task: WritingTask, kind: str, criteria_set: Criteria
 def shas(sets: Mapping[str, CriteriaSet]) -> dict[str, str]:
     """Request hash to the hash of its criteria."""
     return {request: each.sha256 for request, each in sets.items()}
-
-
-def refuse_changed(before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """See that the criteria are those that a memory or a checkpoint was made under.
-
-    Raises:
-        PolicyError: If those of a request have changed: scores hold for no others.
-    """
-    for request, sha in before.items():
-        if request in now and now[request] != sha:
-            raise PolicyError(
-                f"the criteria of the request with hash {request[:12]}… have changed: what is "
-                f"remembered was scored under {sha[:12]}…, and now they are {now[request][:12]}…; "
-                "put the old file back, or begin a new run"
-            )
 
 
 def _file(folder: Path, task: WritingTask, kind: str) -> Path:

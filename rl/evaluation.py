@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import judged, unit
 from quillgraph.rl.policy import Policy
 from quillgraph.rl.requests import Turns
 from quillgraph.rl.rewards import RewardRules, Scored, group_rewards, summary
@@ -22,12 +25,25 @@ class Evaluation:
 
     step: int
     scored: tuple[Scored, ...]
+    untrained: frozenset[tuple[str, str]] = frozenset()
+    """Criteria that training never saw, each as hash of its set and id."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Means over all texts, as the log names them."""
-        found = summary(self.scored)
-        return {f"eval/{name.split('/', 1)[1]}": value for name, value in found.items()}
+        """Means over all texts, as the log names them.
+
+        Where criteria were held out, `eval/seen` and `eval/unseen` are the mean scores, from 0 to
+        1, on those that were trained on and on the others: what grows apart was learned by heart.
+        """
+        found = {f"eval/{k.split('/', 1)[1]}": v for k, v in summary(self.scored).items()}
+        scores: dict[str, list[float]] = {"eval/seen": [], "eval/unseen": []}
+        for each in self.scored:
+            for name, score in each.judgement.scores.items():
+                is_unseen = (each.judgement.criteria_sha, name) in self.untrained
+                scores["eval/unseen" if is_unseen else "eval/seen"].append(unit(score))
+        if self.untrained:
+            found |= {name: fmean(values) for name, values in scores.items() if values}
+        return found
 
 
 def write_texts(
@@ -110,11 +126,19 @@ async def evaluate(
     whole = rules.model_copy(
         update={"dropout": 0.0, "held_out": 0.0, "gate": False, "diversity": 0.0}
     )
-    scored: list[Scored] = []
-    for task in tasks:
+
+    async def of(task: WritingTask) -> list[Scored]:
         written, criteria_set = texts[task.request_hash], sets[task.request_hash]
         judgements = await scorer.judgements(task, criteria_set, written)
         rewards, values = group_rewards(criteria_set, written, judgements, whole, step=step)
         rows = zip(written, judgements, rewards, values, strict=True)
-        scored += [Scored(step, task, *row) for row in rows]
-    return Evaluation(step, tuple(scored))
+        return [Scored(step, task, *row) for row in rows]
+
+    scored = await asyncio.gather(*map(of, tasks))
+    untrained = {
+        (sets[task.request_hash].sha256, each.id)
+        for task in tasks
+        for each in judged(sets[task.request_hash].criteria)
+        if each.id not in rules.trained(sets[task.request_hash])
+    }
+    return Evaluation(step, tuple(row for rows in scored for row in rows), frozenset(untrained))

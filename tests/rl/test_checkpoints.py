@@ -91,7 +91,7 @@ def test_what_was_half_written_is_cleared_away_and_no_checkpoint(tmp_path: Path)
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path, Words("w"))
     kept.seal(written(kept, 1), 1)
-    with pytest.raises(PolicyError, match=r"made with another seed: it has 1, and .* gives 2"):
+    with pytest.raises(PolicyError, match="made with another seed: 1, and now it is 2"):
         checkpoints(tmp_path, Words("w"), seed=2).newest()
 
 
@@ -101,7 +101,7 @@ def test_changed_criteria_are_refused_since_the_memory_was_scored_under_the_old(
     kept = checkpoints(tmp_path, Words("w"))
     kept.seal(written(kept, 1), 1)
     other = Checkpoints(tmp_path, 2, {"seed": 1, "criteria": {"r": "d"}}, [])
-    with pytest.raises(PolicyError, match="another criteria"):
+    with pytest.raises(PolicyError, match="another criteria of r: 'c', and now it is 'd'"):
         other.newest()
 
 

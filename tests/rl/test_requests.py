@@ -9,8 +9,8 @@ import pytest
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.tasks import writing_task
-from quillgraph.backends.errors import ConfigError, InputError, PolicyError
-from quillgraph.rl.criteria_sets import find_sets, hard_set, refuse_changed, shas
+from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.rl.criteria_sets import find_sets, hard_set
 from quillgraph.rl.requests import check_lengths, prompt_of, read_requests
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "train"
@@ -94,10 +94,3 @@ def test_damaged_criteria_are_not_taken_for_absent_ones(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("6 words", "9 words"))
     with pytest.raises(InputError, match="edited by hand or damaged"):
         asyncio.run(find_sets([TASK], study=None, folder=tmp_path))
-
-
-def test_criteria_that_have_changed_under_a_memory_are_refused() -> None:
-    before = shas({TASK.request_hash: hard_set(TASK)})
-    refuse_changed(before, before)
-    with pytest.raises(PolicyError, match="have changed: what is remembered was scored under"):
-        refuse_changed(before, {TASK.request_hash: "00" * 32})

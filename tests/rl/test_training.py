@@ -220,7 +220,7 @@ def test_criteria_that_changed_under_a_checkpoint_are_refused(
     trained(file, out)
     changed = [{**row, "request": row["request"].replace("exactly", "at most")} for row in REQUESTS]
     (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, changed)))
-    with pytest.raises(PolicyError, match="made with another criteria"):
+    with pytest.raises(PolicyError, match="made with another criteria of"):
         trained(file, out, resume=True)
 
 
