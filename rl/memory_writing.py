@@ -1,5 +1,6 @@
 """What a step writes to memory: its best fresh texts, and revisions of what went badly."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -70,6 +71,8 @@ def write_fresh(trainer: Any, step: Step) -> tuple[int, ...]:
     entries = [
         (step.first + row, _bare_entry(step, row, text, logp))
         for (row, text), logp in zip(chosen, logps, strict=True)
+        # an engine may fail to score a token; such a row has no ratio and is not replayed
+        if all(map(math.isfinite, logp))
     ]
     return _add(trainer, entries)
 
@@ -119,9 +122,9 @@ def _bare_entry(step: Step, row: int, text: Fresh, logps: Sequence[float]) -> En
         criteria_sha=text.criteria_sha,
         context="bare",
         prompt_ids=step.prompt_ids(row),
-        completion_ids=tuple(step.out["completion_ids"][row, :length].tolist()),
-        mask=tuple(bool(each) for each in step.mask_BT[row, :length].tolist()),
-        logprobs=tuple(logps[:length]),
+        completion_ids=step.out["completion_ids"][row, :length].tolist(),
+        mask=step.mask_BT[row, :length].tolist(),
+        logprobs=logps[:length],
         reward=text.reward,
         step=step.number,
         text=text.text,

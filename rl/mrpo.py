@@ -7,7 +7,7 @@ So distribution, checkpoints and trackers are TRL's.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any, ClassVar
 
@@ -30,24 +30,10 @@ from quillgraph.rl.planning import Fresh, Rules, plan_step
 from quillgraph.rl.reflection_round import Reflect
 from quillgraph.rl.replay import Replay
 from quillgraph.rl.side_rows import SideBatch, SideLoss, SideRow, dealt, side_loss
-from quillgraph.rl.step_metrics import step_metrics
+from quillgraph.rl.step_metrics import StepRecord, step_metrics
 from quillgraph.rl.step_rows import memory_rows, rider_rows
 
 TRL_VERSION = "1.16"
-LEDGER_PARTS = ("prompts", "replayed", "stored")
-
-
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """What one generation was made of: a line of the ledger of trained prompts."""
-
-    step: int
-    prompts: tuple[str, ...]
-    """Key of each group's prompt."""
-    replayed: tuple[int, ...]
-    """Ids of the entries that were replayed beside them."""
-    stored: tuple[int, ...]
-    """Ids of the entries that were made of them."""
 
 
 class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -97,12 +83,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` described."""
         self.memory.load_state_dict(state["memory"])
-        self.ledger = [
-            StepRecord(
-                each["step"], *(tuple(each[name]) for name in ("prompts", "replayed", "stored"))
-            )
-            for each in state["ledger"]
-        ]
+        self.ledger = [StepRecord.of(each) for each in state["ledger"]]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._logs["extra"].pop(reading.JUDGEMENT, None)  # a column not logged anew keeps old rows
@@ -158,7 +139,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _take_advantages(self, out: dict[str, Any], step: Step) -> None:
         """Put our advantages in place of TRL's, where they are others than TRL's."""
-        if any(plan.is_changed for plan in step.plans):
+        if self.args.regroups and any(plan.is_changed for plan in step.plans):
             gains = [value or 0.0 for plan in step.plans for value in plan.advantages]
             ours = gains[step.first : step.first + len(step.inputs)]
             out["advantages"] = torch.tensor(ours, device=out["advantages"].device)

@@ -52,7 +52,7 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     replay_start_reward: float = 0.35
     """Mean reward of a batch below which none is."""
     least_ess: float = 0.2
-    """Effective share of samples below which replay pauses."""
+    """Effective share of the replayed tokens of a micro-batch below which they are left out."""
     memory_per_prompt: int = replay.PER_PROMPT
     """Entries kept for a prompt."""
     memory_size: int = replay.CAPACITY

@@ -5,8 +5,9 @@ A data layer: rows go in, rows come out, and nothing here knows a model or a los
 """
 
 import statistics
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -46,12 +47,12 @@ class Entry:
     """The criteria that it was scored under; it is replayed under no others."""
     context: Literal["bare", "reflective"]
     """Whether it was written with the bare prompt, or with a critique and a plan before it."""
-    prompt_ids: tuple[int, ...]
+    prompt_ids: Sequence[int]
     """The bare prompt: the context of every update, whatever it was written under."""
-    completion_ids: tuple[int, ...]
-    mask: tuple[bool, ...]
-    """Which completion tokens the policy wrote."""
-    logprobs: tuple[float, ...] | None
+    completion_ids: Sequence[int]
+    mask: Sequence[int]
+    """1 for the completion tokens that the policy wrote, 0 for the others."""
+    logprobs: Sequence[float] | None
     """Behaviour log-probability of each token under the context that it was written in; None for
     a text that came from elsewhere."""
     reward: float
@@ -69,6 +70,26 @@ class Entry:
     id: int = -1
     """Running number in its memory, given when it is added."""
 
+    def __post_init__(self) -> None:
+        """Pack the tokens: 9 bytes for each instead of 77, as thousands of rows are kept."""
+        packed = {
+            "prompt_ids": array("i", self.prompt_ids),
+            "completion_ids": array("i", self.completion_ids),
+            "mask": bytes(self.mask),
+            "logprobs": None if self.logprobs is None else array("f", self.logprobs),
+        }
+        for name, value in packed.items():
+            object.__setattr__(self, name, value)
+
+    def numbered(self, number: int, uses: int) -> "Entry":
+        """The same entry under a number, used so many times.
+
+        It shares what it holds, which `dataclasses.replace` would check and pack again.
+        """
+        same = object.__new__(Entry)
+        same.__dict__.update(self.__dict__, id=number, uses=uses)
+        return same
+
     @cached_property
     def entropy(self) -> float | None:
         """Mean surprise of its own tokens, nats: an estimate of the entropy it was drawn at."""
@@ -80,7 +101,7 @@ class Entry:
     @cached_property
     def grams(self) -> frozenset[tuple[int, ...]]:
         """4-grams of its token ids; a shorter text is one gram."""
-        ids = self.completion_ids
+        ids = tuple(self.completion_ids)
         runs = zip(*(ids[start:] for start in range(GRAM)), strict=False)
         return frozenset(runs) or frozenset([ids])
 
@@ -127,7 +148,7 @@ class Replay:
         """
         number, self._next = self._next, self._next + 1
         of_prompt = self._prompts.setdefault(entry.prompt, {})
-        of_prompt[number] = replace(entry, id=number)
+        of_prompt[number] = entry.numbered(number, entry.uses)
         self._where[number] = entry.prompt
         if len(of_prompt) > self.per_prompt:
             self._drop(min(of_prompt, key=lambda each: _usefulness(of_prompt[each])))
@@ -200,7 +221,8 @@ class Replay:
         """Count one more use of each of these entries."""
         for number in ids:
             of_prompt = self._prompts[self._where[number]]
-            of_prompt[number] = replace(of_prompt[number], uses=of_prompt[number].uses + 1)
+            entry = of_prompt[number]
+            of_prompt[number] = entry.numbered(number, entry.uses + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything as JSON values; `load_state_dict` makes the same memory of it."""
@@ -253,22 +275,17 @@ def _standardised(values: Sequence[float | None]) -> list[float]:
     return [0.0 if value is None else (value - mean) / spread for value in values]
 
 
+_TOKENS = ("prompt_ids", "completion_ids", "mask", "logprobs")
+
+
 def _dumped(entry: Entry) -> dict[str, Any]:
     plain = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
-    judgement = entry.judgement
-    read = judgement and judgement.model_dump(mode="json")
+    for name in _TOKENS:
+        plain[name] = None if plain[name] is None else list(plain[name])
+    read = entry.judgement and entry.judgement.model_dump(mode="json")
     return plain | {"judgement": read, "parts": dict(entry.parts)}
 
 
 def _loaded(raw: Mapping[str, Any]) -> Entry:
     judgement = raw["judgement"]
-    return Entry(
-        **{
-            **raw,
-            "prompt_ids": tuple(raw["prompt_ids"]),
-            "completion_ids": tuple(raw["completion_ids"]),
-            "mask": tuple(raw["mask"]),
-            "logprobs": None if raw["logprobs"] is None else tuple(raw["logprobs"]),
-            "judgement": judgement and Judgement.model_validate(judgement),
-        }
-    )
+    return Entry(**{**raw, "judgement": judgement and Judgement.model_validate(judgement)})

@@ -31,9 +31,6 @@ from quillgraph.rl.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)
 
-SYNC_TIMEOUT_S = 120.0
-"""How long the engine may take to load an adapter, seconds."""
-
 TRAJECTORY = "trajectory"
 """Column that the rollouts return: the whole `Trajectory` of each text."""
 
@@ -144,16 +141,19 @@ class Rollouts:
         step = trainer.state.global_step
         if self._synced is not None and 0 <= step - self._synced < self.sync_every:
             return
+        before = self.folder / f"step-{self._synced}"
         path = self._save(trainer, step)
         trainer.accelerator.wait_for_everyone()
         try:
             self._load(path, step)
-        except (BackendError, TimeoutError) as error:
+        except BackendError as error:
             self._restart(trainer, error, path, step)
-        for old in sorted(self.folder.glob("step-*"), key=_step_of)[:-2]:
+        for old in set(self.folder.glob("step-*")) - {path, before}:
             shutil.rmtree(old, ignore_errors=True)
 
     def _save(self, trainer: Any, step: int) -> Path:
+        if trainer.use_vllm:
+            raise ConfigError("use_vllm starts TRL's own engine beside the rollouts': set it False")
         policy = trainer.accelerator.unwrap_model(trainer.model)
         if not hasattr(policy, "peft_config"):
             raise ConfigError(
@@ -171,8 +171,8 @@ class Rollouts:
         return path
 
     def _load(self, path: Path, step: int) -> None:
-        loading = self.model.load_adapter(path, f"step-{step}")
-        self._loop.submit(asyncio.wait_for(loading, SYNC_TIMEOUT_S)).result()
+        # how long it may take is known to the backend: the first time it starts an engine
+        self._loop.submit(self.model.load_adapter(path, f"step-{step}")).result()
         self._synced = step
 
     def _restart(
@@ -188,7 +188,7 @@ class Rollouts:
         try:
             self._loop.submit(self._again()).result()
             self._load(path or self.folder / f"step-{at}", at)
-        except (BackendError, TimeoutError) as second:
+        except BackendError as second:
             self._stop(trainer, second)
 
     async def _again(self) -> None:
@@ -219,10 +219,10 @@ class Rollouts:
         metrics["rollouts/restarts"].append(float(self.restarts))
 
 
-def trajectory_reward(trajectory: Sequence[Trajectory], **_: Any) -> list[float | None]:
-    """Give the rewards that the graphs gave, as a TRL reward function."""
+def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
+    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
     return [
-        each.reward.value if each.reward is not None and each.excluded is None else None
+        each.reward.value if each and each.reward and each.excluded is None else None
         for each in trajectory
     ]
 
@@ -283,7 +283,3 @@ def _columns(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, lis
         columns[EXCLUDED].append(why if rows else why or "no call of the policy")
         columns[TRAJECTORY].append(made)
     return columns
-
-
-def _step_of(path: Path) -> int:
-    return int(path.name.removeprefix("step-"))

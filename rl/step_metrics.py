@@ -1,12 +1,33 @@
-"""What a step is told of in the log: groups, rewards and memory (`ALGORITHM.md` 6.5, metrics)."""
+"""What is told of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
+from typing import Any, Self
 
 from quillgraph.agents.rewards import repetition_term
 from quillgraph.rl.planning import Fresh, Group
 from quillgraph.rl.replay import Replay
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What one generation was made of: a line of the ledger of trained prompts."""
+
+    step: int
+    prompts: tuple[str, ...]
+    """Key of each group's prompt."""
+    replayed: tuple[int, ...]
+    """Ids of the entries that were replayed beside them."""
+    stored: tuple[int, ...]
+    """Ids of the entries that were made of them."""
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """Read a record back from JSON values."""
+        parts = {name: tuple(raw[name]) for name in ("prompts", "replayed", "stored")}
+        return cls(step=raw["step"], **parts)
 
 
 def step_metrics(

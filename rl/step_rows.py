@@ -85,5 +85,9 @@ def _share_of_a_token(
 
 def _row(entry: Entry) -> SideRow:
     return SideRow(
-        entry.prompt_ids, entry.completion_ids, entry.mask, entry.logprobs, entry.context
+        tuple(entry.prompt_ids),
+        tuple(entry.completion_ids),
+        tuple(map(bool, entry.mask)),
+        None if entry.logprobs is None else tuple(entry.logprobs),
+        entry.context,
     )

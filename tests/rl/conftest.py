@@ -115,9 +115,3 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "disable_tqdm": True,
         "seed": 0,
     }
-
-
-def brightness(completions: list[Any], **_: Any) -> list[float]:
-    """Toy reward: share of the words of a text that are `sun`."""
-    texts = [each[0]["content"].split() for each in completions]
-    return [sum(word == "sun" for word in text) / max(1, len(text)) for text in texts]

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 
@@ -10,14 +11,14 @@ from hypothesis import strategies as st  # noqa: E402
 from quillgraph.rl import losses  # noqa: E402
 
 
-def _ones(*values: float) -> "torch.Tensor":
+def _row(*values: float) -> Any:
     return torch.tensor([list(values)], dtype=torch.float64)
 
 
 def test_where_behaviour_is_the_policy_shaping_pulls_a_twelfth_of_what_the_clip_pulls() -> None:
     # algorithm 7.1, test 2. d(w·A)/dlogπ = w·A = 2 at w = 1;
     # d(f(w)·A)/dlogπ = γ·w/(w+γ)²·A = .1/1.21·2 = .165289...
-    logps_BT = _ones(-1.0, -2.0).requires_grad_()
+    logps_BT = _row(-1.0, -2.0).requires_grad_()
     gain_B = torch.tensor([2.0], dtype=torch.float64)
     ratio_BT = losses.importance(logps_BT, logps_BT.detach())
 
@@ -43,7 +44,7 @@ def test_where_behaviour_is_the_policy_shaping_pulls_a_twelfth_of_what_the_clip_
 def test_the_clip_holds_back_only_what_has_gone_far_enough(
     w: float, gain: float, objective: float
 ) -> None:
-    found = losses.clipped(_ones(w), torch.tensor([gain], dtype=torch.float64))
+    found = losses.clipped(_row(w), torch.tensor([gain], dtype=torch.float64))
     assert found.item() == pytest.approx(objective)
 
 
@@ -60,7 +61,7 @@ def test_shaping_pulls_most_where_the_weight_is_gamma() -> None:
 
 def test_tokens_that_the_policy_would_hardly_write_are_left_out() -> None:
     # e^-9.2 = 1.01e-4, e^-9.3 = 9.1e-5
-    assert losses.likely_tokens(_ones(-0.1, -9.2, -9.3)).tolist() == [[1, 1, 0]]
+    assert losses.likely_tokens(_row(-0.1, -9.2, -9.3)).tolist() == [[1, 1, 0]]
 
 
 def test_only_a_bad_row_that_has_lost_half_a_nat_per_token_is_left_out() -> None:
@@ -95,4 +96,4 @@ def test_the_anchor_fades_to_nothing_at_four_fifths_of_the_run() -> None:
 
 
 def test_an_impossible_token_gives_a_large_ratio_and_no_infinity() -> None:
-    assert math.isfinite(losses.importance(_ones(-1.0), _ones(-1e4)).item())
+    assert math.isfinite(losses.importance(_row(-1.0), _row(-1e4)).item())

@@ -41,7 +41,7 @@ class Frail(TransformersChat):
         await super().start()
 
 
-def brightness(completions: list[Any], **_: Any) -> list[float]:
+def variety(completions: list[Any], **_: Any) -> list[float]:
     """Toy reward: number of different words of a text."""
     return [len(set(each[0]["content"].split())) / 8 for each in completions]
 
@@ -67,7 +67,7 @@ def trainer(
         folder = Path(options["output_dir"]) / "adapters"
         return MRPOTrainer(
             model=str(tiny_folder),
-            reward_funcs=[brightness],
+            reward_funcs=[variety],
             args=MRPOConfig(**settings),
             train_dataset=prompts,
             processing_class=tokenizer,
@@ -251,6 +251,19 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
     assert all(4 <= count <= 8 and learns for count, learns in riders)
 
 
+def test_the_reward_of_a_graph_is_absent_where_it_has_none() -> None:
+    from quillgraph.agents.judgements import Reward
+    from quillgraph.rl.rollouts import trajectory_reward
+
+    worth = Reward(value=0.7, soft=0.7, length=None, repetition=1.0)
+    made = Trajectory(
+        episode="e", request_hash="r", criteria_sha=None, rows=(), reward=worth, excluded=None
+    )
+    unjudged = made.model_copy(update={"reward": None})
+    failed = made.model_copy(update={"excluded": "node: it raised"})
+    assert trajectory_reward([made, unjudged, failed, None]) == [0.7, None, None, None]
+
+
 def test_a_backend_that_cannot_train_is_refused(tmp_path: Path) -> None:
     from quillgraph.rl.rollout_runs import one_call
     from quillgraph.rl.rollouts import Rollouts
@@ -264,3 +277,10 @@ def test_a_policy_without_an_adapter_cannot_reach_the_engine(trainer: Make) -> N
     run = trainer(lora=False, max_steps=1)
     with pytest.raises(ConfigError, match="peft_config=LoraConfig"):
         run.train()
+
+
+def test_two_engines_at_once_are_refused(trainer: Make) -> None:
+    run = trainer(max_steps=1)
+    run.use_vllm = True  # as an option it would start the engine when the trainer is made
+    with pytest.raises(ConfigError, match="use_vllm starts TRL's own engine"):
+        run.rollout_func(["sun"], run)

@@ -1,0 +1,301 @@
+"""What one training step costs beside TRL's, on the same model, prompts and token counts.
+
+Run: python benchmarks/train_step.py          (SmolLM2-135M with LoRA on a CPU, about 8 minutes)
+Each arm is a process of its own, so that its peak memory is its own:
+  trl          trl.GRPOTrainer, texts by transformers' generate
+  mrpo         MRPOTrainer without replay, texts likewise           at most 1.1 times `trl`
+  mrpo-replay  the same with 1 and with 2 remembered texts beside each group
+  mrpo-vllm    MRPOTrainer, texts by vLLM in this process with an adapter swapped for each step
+               at least twice as fast as `trl` on a CPU
+  trl-vllm     trl.GRPOTrainer with its own colocated vLLM (CUDA)
+The first step warms up and is left out; the median of the others is stored in benchmarks/results/,
+with the tokens that were written, as two engines do not draw the same texts. On a machine that
+others use too, look at the CPU seconds of this process: they hold where wall time does not.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+ARMS = ("trl", "mrpo", "mrpo-replay-1", "mrpo-replay-2", "mrpo-vllm")
+GROUP = 4
+SUBJECTS = ("a lighthouse", "a winter market", "two brothers", "a lost letter")
+PARTS = {
+    "generate": "_generate",
+    "reward": "_calculate_rewards",
+    "generate_and_score": "_generate_and_score_completions",
+    "side_rows": "_side_term",
+}
+"""Parts of a step, and the methods that they are the time of."""
+
+
+def chance(completion_ids: list[list[int]], **_: Any) -> list[float]:
+    """Reward that costs nothing and differs from text to text."""
+    return [sum(ids) % 97 / 97 for ids in completion_ids]
+
+
+def dataset(steps: int, texts: int) -> Any:
+    """Requests whose answers are longer than any text of the benchmark."""
+    from datasets import Dataset
+
+    count = steps * texts // GROUP
+    asked = [f"Write a long story about {SUBJECTS[n % 4]}, part {n}." for n in range(count)]
+    return Dataset.from_list(
+        [{"prompt": [{"role": "user", "content": each}], "criteria_sha": "c0"} for each in asked]
+    )
+
+
+def options(given: argparse.Namespace, folder: str) -> dict[str, Any]:
+    """What all arms share."""
+    on_gpu = given.device == "cuda"
+    return {
+        "output_dir": folder,
+        "per_device_train_batch_size": given.micro or given.texts,
+        "gradient_accumulation_steps": given.texts // (given.micro or given.texts),
+        "num_generations": GROUP,
+        "max_completion_length": given.tokens,
+        "max_steps": given.steps + 1,
+        "learning_rate": 1e-5,
+        "loss_type": "dr_grpo",
+        "scale_rewards": "none",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu,
+        "model_init_kwargs": {"dtype": "bfloat16" if on_gpu else "float32"},
+        "gradient_checkpointing": on_gpu,
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "shuffle_dataset": False,
+    }
+
+
+def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
+    """Make the trainer of an arm."""
+    from peft import LoraConfig
+    from trl import GRPOConfig, GRPOTrainer
+
+    from quillgraph.rl.mrpo import MRPOTrainer
+    from quillgraph.rl.mrpo_config import MRPOConfig
+
+    base: dict[str, Any] = {
+        "model": given.model,
+        "reward_funcs": [chance],
+        "train_dataset": dataset(given.steps + 1, given.texts),
+        "peft_config": LoraConfig(r=16, target_modules="all-linear"),
+    }
+    shared = options(given, folder)
+    # whatever the model is, all its texts have the same length
+    least = "min_tokens" if "vllm" in arm else "min_new_tokens"
+    shared["generation_kwargs"] = {least: given.tokens}
+    if arm.startswith("trl"):
+        engine = {"use_vllm": True, "vllm_gpu_memory_utilization": given.engine_share}
+        return GRPOTrainer(args=GRPOConfig(**shared, **engine if "vllm" in arm else {}), **base)
+    replays = int(arm[-1]) if "replay" in arm else 0
+    own: dict[str, Any] = {
+        "replay_weight": float(replays > 0),
+        "anchor_weight": 0,
+        "replay_start": 0,
+    }
+    own |= {"replay_start_reward": 0.0, "replays_per_prompt": max(1, replays)}
+    if "vllm" in arm:
+        base["rollout_func"] = rollouts(given, folder)
+    trainer = MRPOTrainer(args=MRPOConfig(**shared, **own), **base)
+    remember(trainer, given, replays)
+    return trainer
+
+
+def rollouts(given: argparse.Namespace, folder: str) -> Any:
+    """Texts by vLLM in this process."""
+    from quillgraph.backends.vllm_local import VllmChat
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    engine = VllmChat(
+        model=given.model,
+        max_lora_rank=16,
+        max_model_len=given.tokens + 256,
+        max_concurrency=given.texts,
+        gpu_memory_utilization=given.engine_share,
+    )
+    return Rollouts(engine, Path(folder) / "adapters", one_call)
+
+
+def remember(trainer: Any, given: argparse.Namespace, replays: int) -> None:
+    """Fill memory with texts that are always chosen, as long as the fresh ones."""
+    from quillgraph.rl.planning import key_of
+    from quillgraph.rl.replay import Entry
+
+    tokenizer = trainer.processing_class
+    for row in trainer.train_dataset:
+        ids = tokenizer.apply_chat_template(
+            row["prompt"], add_generation_prompt=True, return_dict=False
+        )
+        for number in range(replays):
+            entry = Entry(
+                prompt=key_of(row["prompt"]),
+                criteria_sha="c0",
+                context="bare",
+                prompt_ids=ids,
+                completion_ids=[100 + 300 * number + n for n in range(given.tokens)],
+                mask=[1] * given.tokens,
+                logprobs=[-9.0] * given.tokens,
+                reward=10.0,
+                step=0,
+            )
+            trainer.memory.add(entry)
+
+
+def measured(arm: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Train with one arm in this process, and take the time of each step and its parts."""
+    import torch
+    from transformers import TrainerCallback
+
+    class Steps(TrainerCallback):  # type: ignore[misc]
+        """Wall time of each optimizer step, and the CPU time of this process in it."""
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            parts["step"].append(-time.perf_counter())
+            parts["step_cpu"].append(-time.process_time())
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            parts["step"][-1] += time.perf_counter()
+            parts["step_cpu"][-1] += time.process_time()
+
+    parts: defaultdict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(arm, given, folder)
+        for name, method in PARTS.items():
+            if hasattr(trainer, method):
+                setattr(trainer, method, _timed(getattr(trainer, method), parts[name]))
+        trainer.add_callback(Steps())
+        trainer.train()
+    steps = [each for each in trainer.state.log_history if "loss" in each]
+    per_step = {name: _sums(taken, len(steps)) for name, taken in parts.items() if taken}
+    found = {name: round(statistics.median(taken[1:]), 4) for name, taken in per_step.items()}
+    found["update"] = round(found["step"] - found["generate_and_score"], 4)
+    tokens = statistics.median(each["completions/mean_length"] for each in steps[1:]) * given.texts
+    told = {"arm": arm, "seconds": found, "tokens_per_step": tokens}
+    told["tokens_per_s"] = round(tokens / found["step"], 1)
+    told["replayed_tokens_per_step"] = steps[-1].get("replay/tokens", 0.0)
+    told["sync_s"] = steps[-1].get("rollouts/sync_s")
+    told["peak_gib"] = round(_peak(torch), 3)
+    return told
+
+
+def _timed(method: Any, taken: list[float]) -> Any:
+    def timed(*arguments: Any, **named: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return method(*arguments, **named)
+        finally:
+            taken.append(time.perf_counter() - begun)
+
+    return timed
+
+
+def _sums(taken: list[float], steps: int) -> list[float]:
+    """Time in each step of something that may come several times in one."""
+    each = max(1, len(taken) // steps)
+    return [sum(taken[start : start + each]) for start in range(0, len(taken), each)]
+
+
+def _peak(torch: Any) -> float:
+    """Most memory of this process, GiB: of the GPU if it has one."""
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated() / 2**30)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def in_a_process(arm: str, arguments: list[str]) -> dict[str, Any]:
+    """Measure one arm in a fresh process."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as result:
+        command = [sys.executable, __file__, *arguments, "--arm", arm, "--result", result.name]
+        done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
+        if done.returncode:
+            raise SystemExit(f"arm {arm} failed with status {done.returncode}")
+        found: dict[str, Any] = json.loads(Path(result.name).read_text(encoding="utf-8"))
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def summary(arms: list[dict[str, Any]]) -> dict[str, float]:
+    """What the arms say of each other, where both have run."""
+    by_name = {each["arm"]: each for each in arms}
+    seconds = {name: each["seconds"]["step"] for name, each in by_name.items()}
+    told: dict[str, float] = {}
+    if {"trl", "mrpo"} <= by_name.keys():
+        told["mrpo / trl, seconds"] = seconds["mrpo"] / seconds["trl"]
+        busy = {name: each["seconds"]["step_cpu"] for name, each in by_name.items()}
+        told["mrpo / trl, CPU seconds"] = busy["mrpo"] / busy["trl"]
+        told["mrpo / trl, peak memory"] = by_name["mrpo"]["peak_gib"] / by_name["trl"]["peak_gib"]
+    for ours, theirs in (("mrpo-vllm", "trl"), ("mrpo-vllm", "trl-vllm")):
+        if {ours, theirs} <= by_name.keys():
+            told[f"{ours} against {theirs}, times as fast"] = seconds[theirs] / seconds[ours]
+            rates = [by_name[name]["tokens_per_s"] for name in (ours, theirs)]
+            told[f"{ours} against {theirs}, times the tokens a second"] = rates[0] / rates[1]
+    for name in ("mrpo-replay-1", "mrpo-replay-2"):
+        if "mrpo" in seconds and (tokens := by_name.get(name, {}).get("replayed_tokens_per_step")):
+            extra = by_name[name]["seconds"]["side_rows"]
+            told[f"{name}, ms of forward pass for a replayed token"] = extra / tokens * 1e3
+            update = by_name[name]["seconds"]["update"] - by_name["mrpo"]["seconds"]["update"]
+            told[f"{name}, ms of the step for a replayed token"] = update / tokens * 1e3
+    return {name: round(value, 3) for name, value in told.items()}
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2-135m", help="built-in name, folder or hub id")
+    parser.add_argument("--name", help="of the results; the model's if left out")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--texts", type=int, default=8, help="texts of a step, in groups of 4")
+    parser.add_argument("--micro", type=int, help="texts of a micro-batch; all of them if left out")
+    parser.add_argument("--tokens", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=3, help="at most 4: an entry is used 5 times")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--engine-share", type=float, default=0.3, help="of GPU memory, for vLLM")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print and store."""
+    given = parsed()
+    if given.arm:
+        from quillgraph.backends.models import resolve
+
+        name = given.name or Path(given.model).name
+        given.model = str(resolve(given.model))
+        warnings.simplefilter("ignore")
+        found = measured(given.arm, given)
+        given.result.write_text(json.dumps(found), encoding="utf-8")
+        return
+    arms = [in_a_process(arm, sys.argv[1:]) for arm in given.arms.split(",")]
+    name = given.name or Path(given.model).name
+    told = {"model": name, "device": given.device, "machine": platform.machine()}
+    told |= {"cpus": os.cpu_count(), "texts": given.texts, "group": GROUP, "arms": arms}
+    told |= {"summary": summary(arms)}
+    given.out.mkdir(exist_ok=True, parents=True)
+    path = given.out / f"train_step-{name}.json"
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(told["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
