@@ -92,7 +92,9 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
     if not is_mrpo:
         return GRPOTrainer(**options)
     by_sha = {each.sha256: each for each in run.sets.values()}
-    reflect = _reviser(run, run.engine, rules) if run.engine and args.remembers else None
+    reflect = None
+    if run.engine and args.remembers:
+        reflect = clock.timed(_reviser(run, run.engine, rules), "reflect")
     return MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)}, reflect=reflect)
 
 

@@ -1,6 +1,5 @@
 """Where the time of a training step goes."""
 
-import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -32,7 +31,6 @@ class Clock:
     def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
         """Wrap a function, so that its time counts for a part of the step."""
 
-        @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             began, within = time.perf_counter(), [0.0]
             self._open.append(within)
