@@ -100,6 +100,8 @@ async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
         text_tokens=run.completion_tokens,
     )
     try:
+        if config.collect.backend is None and run.config.model.adapter is not None:
+            await writer.load_adapter(run.config.model.adapter, "start")
         return await collect(run.requests.train, run.sets, workshop, config.collect, run.tell)
     finally:
         if own is None:
