@@ -1,6 +1,7 @@
 """The processes of a run, where it has several: which one this is, and waiting for the others."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -15,3 +16,10 @@ def processes() -> Any:
     from accelerate import PartialState
 
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def in_turn() -> AbstractContextManager[None]:
+    """Of several processes the first does the work, and the others find it done."""
+    turn: AbstractContextManager[None]
+    turn = processes().main_process_first() if are_several() else nullcontext()
+    return turn

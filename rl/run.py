@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.policy import Policy, load_policy
-from quillgraph.rl.processes import are_several, processes
+from quillgraph.rl.processes import in_turn
 from quillgraph.rl.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.rewards import RewardRules
 from quillgraph.rl.scoring import Scorer
@@ -110,7 +109,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     judge = _judge(config.rewards.judge)
     pairwise = _judge(config.guards.pairwise_judge)
     policy = load_policy(config.model, seed=config.seed)
-    with _in_turn():
+    with in_turn():
         sets = asyncio.run(_find(config, requests, folder, tell))
     _refuse_unrewarded(requests, sets, has_judge=judge is not None)
     prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]
@@ -171,13 +170,6 @@ def function_of(name: str) -> Callable[..., Any]:
         raise ConfigError(f"rewards.functions: expected module:function, got {name!r}")
     function: Callable[..., Any] = found
     return function
-
-
-def _in_turn() -> AbstractContextManager[None]:
-    """Of several processes the first finds the criteria, and the others read what it found."""
-    turn: AbstractContextManager[None]
-    turn = processes().main_process_first() if are_several() else nullcontext()
-    return turn
 
 
 async def _find(

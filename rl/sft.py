@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 
 from datasets import Dataset
+from pydantic import BaseModel
 from trl import SFTConfig, SFTTrainer
 
 from quillgraph.agents.asking import Role
 from quillgraph.backends import connect
 from quillgraph.backends.budgets import Budget
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 from quillgraph.rl.collecting import collect, judge_or_code
 from quillgraph.rl.config import SftConfig
-from quillgraph.rl.journal import Lines
 from quillgraph.rl.options import trainer_args
+from quillgraph.rl.processes import in_turn, processes
 from quillgraph.rl.run import Run
-from quillgraph.rl.sft_data import Target, preferences, read_episodes, successes, targets
+from quillgraph.rl.sft_data import KINDS, Target, preferences, read_episodes, successes, targets
 from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
 
 
@@ -56,30 +59,44 @@ def sft_stage(run: Run, *, resume: bool) -> None:
 
 def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     folder, prompt = run.folder / "sft", run.config.data.prompt
-    episodes = read_episodes(config.episodes)
-    kept = Lines(folder / "episodes.jsonl")
-    if not episodes and config.collect is not None:
-        if kept.path.exists():
-            episodes = read_episodes([kept.path])
-        else:
-            run.tell(f"collecting episodes of {len(run.requests.train)} requests")
-            episodes = asyncio.run(_collect(run, config))
-            kept.add([each.model_dump(mode="json") for each in episodes])
+    with in_turn():
+        episodes = read_episodes(config.episodes) or _collected(run, config)
     found = targets(
         successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
     )
-    counts = {kind: sum(t.kind == kind for t in found) for kind in ("write", "revise", "criticise")}
+    counts = {kind: sum(t.kind == kind for t in found) for kind in KINDS}
     run.tell(f"{len(episodes)} episodes give {counts} targets")
     if not found:
         raise ConfigError(
             f"nothing to imitate: in none of {len(episodes)} episodes a text became better; give "
             "sft.episodes of a stronger writer, or raise sft.collect.texts"
         )
-    for name, rows in (("targets", found), ("preferences", preferences(episodes, prompt=prompt))):
-        path = folder / f"{name}.jsonl"
-        path.unlink(missing_ok=True)
-        Lines(path).add([row.model_dump(mode="json") for row in rows])
+    if processes().is_main_process:
+        _write(folder / "targets.jsonl", found)
+        _write(folder / "preferences.jsonl", preferences(episodes, prompt=prompt))
     return found
+
+
+def _collected(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
+    """The episodes of an earlier try of this run, or new ones."""
+    kept = run.folder / "sft" / "episodes.jsonl"
+    if kept.exists():
+        return read_episodes([kept])
+    run.tell(f"collecting episodes of {len(run.requests.train)} requests")
+    episodes = asyncio.run(_collect(run, config))
+    _write(kept, episodes)
+    return episodes
+
+
+def _write(path: Path, values: Sequence[BaseModel]) -> None:
+    """Write values as JSON lines, whole or not at all."""
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text("".join(f"{each.model_dump_json()}\n" for each in values), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
 async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
