@@ -17,6 +17,7 @@ PANELS = {
         "time/logps_s",
         "time/update_s",
         "time/sync_s",
+        "time/reflect_s",
     ),
     "gradient norm": ("grad_norm",),
 }
@@ -38,6 +39,7 @@ def draw(folder: Path) -> Path | None:
         axes = figure.add_subplot(2, 3, number)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step", fontsize=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         for name in names:
             points = [(row["step"], row[name]) for row in rows if _has(row, name, stage)]
             if points:
