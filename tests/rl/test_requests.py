@@ -9,7 +9,10 @@ import pytest
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.study import Study
 from quillgraph.rl.criteria_sets import find_sets, hard_set
 from quillgraph.rl.requests import check_lengths, prompt_of, read_requests
 
@@ -94,3 +97,17 @@ def test_damaged_criteria_are_not_taken_for_absent_ones(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("6 words", "9 words"))
     with pytest.raises(InputError, match="edited by hand or damaged"):
         asyncio.run(find_sets([TASK], study=None, folder=tmp_path))
+
+
+def test_a_whole_study_is_run_for_each_request_and_read_the_next_time(tmp_path: Path) -> None:
+    scripts = EXAMPLES.parent / "scripts"
+    task = writing_task((scripts / "lighthouse.txt").read_text(encoding="utf-8"))
+
+    def found(script: ScriptedChat) -> CriteriaSet:
+        study = Study.of(script, LexicalEmbeddings(), seed=7)
+        return asyncio.run(find_sets([task], study=study, folder=tmp_path))[task.request_hash]
+
+    first = found(ScriptedChat(path=scripts / "lighthouse.yaml"))
+    assert {"hard", "soft"} <= {each.kind for each in first.criteria}
+    # nobody is asked again
+    assert found(ScriptedChat(reply=lambda _: "no JSON")) == first
