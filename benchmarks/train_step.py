@@ -98,9 +98,9 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
         "peft_config": LoraConfig(r=16, target_modules="all-linear"),
     }
     shared = options(given, folder)
-    # whatever the model is, all its texts have the same length
-    least = "min_tokens" if "vllm" in arm else "min_new_tokens"
-    shared["generation_kwargs"] = {least: given.tokens}
+    if arm != "mrpo-vllm":  # whatever the model is, all texts have the same length
+        least = "min_tokens" if arm == "trl-vllm" else "min_new_tokens"
+        shared["generation_kwargs"] = {least: given.tokens}
     if arm.startswith("trl"):
         engine = {"use_vllm": True, "vllm_gpu_memory_utilization": given.engine_share}
         return GRPOTrainer(args=GRPOConfig(**shared, **engine if "vllm" in arm else {}), **base)
