@@ -1,5 +1,6 @@
 """Checks of how much there is: words, characters, sentences, lines, paragraphs, sections."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Set
 from typing import Annotated, Literal, Self
 
@@ -16,7 +17,7 @@ class CheckValue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class CountRange(CheckValue):
+class CountRange(CheckValue, ABC):
     """How many of something there are; both ends are inclusive.
 
     "Under 400" is read as at most 400, the friendlier way.
@@ -24,6 +25,15 @@ class CountRange(CheckValue):
 
     min: Count | None = None
     max: Count | None = None
+
+    @property
+    @abstractmethod
+    def noun(self) -> str:
+        """What is counted, in the plural."""
+
+    @abstractmethod
+    def counts(self, text: str) -> Set[int]:
+        """Count it; where it can be counted in several ways, each way gives a number."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -33,12 +43,13 @@ class CountRange(CheckValue):
             raise ValueError(f"expected min <= max, got {self.min} > {self.max}")
         return self
 
-    def _complaint(self, counts: Set[int], noun: str) -> str | None:
-        low, high = self.min or 0, self.max
+    def violation(self, text: str) -> str | None:
+        """Compare the count with the range; of several counts one has to lie in it."""
+        counts, low, high = self.counts(text), self.min or 0, self.max
         if any(low <= count and (high is None or count <= high) for count in counts):
             return None
-        got = " or ".join(map(str, sorted(counts))) or "0"
-        return f"expected {span_in_words(self.min, self.max)} {noun}, got {got}"
+        got = " or ".join(map(str, sorted(counts)))
+        return f"expected {span_in_words(self.min, self.max)} {self.noun}, got {got}"
 
 
 def span_in_words(low: int | None, high: int | None) -> str:
@@ -55,9 +66,14 @@ class WordCount(CountRange):
 
     type: Literal["word_count"] = "word_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with `measures.word_count`."""
-        return self._complaint({measures.word_count(text)}, "words")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "words"
+
+    def counts(self, text: str) -> Set[int]:
+        """By `measures.word_count`."""
+        return {measures.word_count(text)}
 
 
 class CharCount(CountRange):
@@ -71,11 +87,16 @@ class CharCount(CountRange):
     type: Literal["char_count"] = "char_count"
     unit: Literal["zi", "character"] = "zi"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with 字数 or with the number of characters."""
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "characters (字)" if self.unit == "zi" else "characters"
+
+    def counts(self, text: str) -> Set[int]:
+        """字数, or the number of characters."""
         if self.unit == "zi":
-            return self._complaint({measures.word_count(text)}, "characters (字)")
-        return self._complaint({measures.character_count(text)}, "characters")
+            return {measures.word_count(text)}
+        return {measures.character_count(text)}
 
 
 class SentenceCount(CountRange):
@@ -83,9 +104,14 @@ class SentenceCount(CountRange):
 
     type: Literal["sentence_count"] = "sentence_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with `measures.sentence_count`."""
-        return self._complaint({measures.sentence_count(text)}, "sentences")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "sentences"
+
+    def counts(self, text: str) -> Set[int]:
+        """By `measures.sentence_count`."""
+        return {measures.sentence_count(text)}
 
 
 class LineCount(CountRange):
@@ -93,9 +119,14 @@ class LineCount(CountRange):
 
     type: Literal["line_count"] = "line_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with `measures.verse_line_count`."""
-        return self._complaint({measures.verse_line_count(text)}, "lines")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "lines"
+
+    def counts(self, text: str) -> Set[int]:
+        """By `measures.verse_line_count`."""
+        return {measures.verse_line_count(text)}
 
 
 class ParagraphCount(CountRange):
@@ -103,9 +134,14 @@ class ParagraphCount(CountRange):
 
     type: Literal["paragraph_count"] = "paragraph_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with `measures.paragraph_count`."""
-        return self._complaint({measures.paragraph_count(text)}, "paragraphs")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "paragraphs"
+
+    def counts(self, text: str) -> Set[int]:
+        """By `measures.paragraph_count`."""
+        return {measures.paragraph_count(text)}
 
 
 class StanzaCount(CountRange):
@@ -113,9 +149,14 @@ class StanzaCount(CountRange):
 
     type: Literal["stanza_count"] = "stanza_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with `measures.stanza_count`."""
-        return self._complaint({measures.stanza_count(text)}, "stanzas")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "stanzas"
+
+    def counts(self, text: str) -> Set[int]:
+        """By `measures.stanza_count`."""
+        return {measures.stanza_count(text)}
 
 
 class SectionCount(CountRange):
@@ -123,10 +164,14 @@ class SectionCount(CountRange):
 
     type: Literal["section_count"] = "section_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with the number of headings of each kind."""
-        counts = measures.section_counts(text) or {0}
-        return self._complaint(counts, "sections with a heading")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "sections with a heading"
+
+    def counts(self, text: str) -> Set[int]:
+        """The number of headings of each kind."""
+        return measures.section_counts(text) or {0}
 
 
 class ListCount(CountRange):
@@ -134,9 +179,14 @@ class ListCount(CountRange):
 
     type: Literal["list_count"] = "list_count"
 
-    def violation(self, text: str) -> str | None:
-        """Compare with the number of items of each kind of mark."""
-        return self._complaint(forms.list_item_counts(text) or {0}, "list items")
+    @property
+    def noun(self) -> str:
+        """The word for the complaint."""
+        return "list items"
+
+    def counts(self, text: str) -> Set[int]:
+        """The number of items of each kind of mark."""
+        return forms.list_item_counts(text) or {0}
 
 
 CountCheck = (

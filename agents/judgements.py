@@ -10,6 +10,9 @@ from quillgraph.agents.domain import LEVELS, Criterion, Value
 GATE = "gate"
 """Stands among the ids of broken criteria for a text that was turned away before a judge."""
 
+CODE = "code"
+"""Stands for the judge where no judge was asked, and a text has only been checked by code."""
+
 Points = Annotated[float, Field(ge=1, le=10)]
 """A score on the ten-point scale; the median of several judges need not be whole."""
 
@@ -106,6 +109,9 @@ class Reward(Value):
     length: float | None
     """Length term; None where no length is asked for, and its weight goes to `soft`."""
     repetition: float
+    hard: float | None = None
+    """How nearly the hard criteria are kept, from 0 to 1 (`agents.satisfaction`); None where
+    that is no part of the reward."""
     violations: tuple[str, ...] = ()
     """Ids of the hard criteria that are broken, and `GATE` if the text was turned away. They
     cost nothing here: see `rl.groups`."""

@@ -1,8 +1,10 @@
 """The reflector: what holds a text back, and what to do about it (`ALGORITHM.md` 6.4, step 2)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from langchain_core.messages import BaseMessage
 
 from quillgraph.agents.asking import Answers, Role, ask_each
 from quillgraph.agents.domain import LEVELS, CriteriaSet, Criterion, Value, WritingTask
@@ -104,15 +106,7 @@ async def _reflect(
         fields |= {"cause": text(8, 240), "fix": text(8, 240)}
     answers = await ask_each(
         role,
-        render(
-            "reflecting" if rival is None else "objecting",
-            request=role.brief(task),
-            mark=exhibit.mark,
-            text=exhibit.shown,
-            lessons=listed(lessons),
-            criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in ids.items()),
-            **({} if rival is None else {"rival": rival, "rival_mark": Exhibit.of(rival).mark}),
-        ),
+        reflecting_prompt(role.brief(task), exhibit, ids, verdicts, lessons, rival),
         form("Fix", **fields),
         item=f"{number}/{'+'.join(criterion.name for criterion in criteria)}",
         stage="reflection",
@@ -124,6 +118,29 @@ async def _reflect(
     last = {entry["criterion"]: entry for entry in map(dict, answers.items)}
     found = (_reflection(ids[key], entry, exhibit, verdicts) for key, entry in last.items())
     return Answers(tuple(found), answers.dropped)
+
+
+def reflecting_prompt(
+    request: str,
+    exhibit: Exhibit,
+    criteria: Mapping[str, Criterion],
+    verdicts: Mapping[str, Verdict],
+    lessons: Sequence[str] = (),
+    rival: str | None = None,
+) -> list[BaseMessage]:
+    """The prompt of a reflection on criteria, by the keys that the reply calls them.
+
+    Beside a rival's text it is an objection, which may say what the rival does better.
+    """
+    return render(
+        "reflecting" if rival is None else "objecting",
+        request=request,
+        mark=exhibit.mark,
+        text=exhibit.shown,
+        lessons=listed(lessons),
+        criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in criteria.items()),
+        **({} if rival is None else {"rival": rival, "rival_mark": Exhibit.of(rival).mark}),
+    )
 
 
 def plan(

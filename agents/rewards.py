@@ -9,8 +9,17 @@ from typing import Literal
 from quillgraph.agents import measures
 from quillgraph.agents.counts import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet, Criterion
-from quillgraph.agents.judgements import Judgement, Reward, checked, judged, text_hash, unit
+from quillgraph.agents.judgements import (
+    CODE,
+    Judgement,
+    Reward,
+    checked,
+    judged,
+    text_hash,
+    unit,
+)
 from quillgraph.agents.ngrams import ngrams, tokens
+from quillgraph.agents.satisfaction import satisfied_share
 from quillgraph.backends.errors import InputError
 
 SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05
@@ -112,12 +121,15 @@ def reward(
     *,
     active: AbstractSet[str] | None = None,
     most_missing: float = 0.0,
+    hard_share: float = 0.0,
 ) -> Reward:
     """Make one number of a judgement: R = .85·S + .10·length + .05·repetition.
 
     Where no length is asked for, its weight goes to S (`ALGORITHM.md` 6.3.7). A text that was
     turned away before a judge was asked has S = 0 and R = 0 (6.3.5). Hard criteria that are
-    broken are listed and cost nothing here: what they cost is known within a group only.
+    broken are listed and cost nothing here: what they cost is known within a group only. But
+    where there is nothing for a judge, or no judge was asked, how nearly they are kept stands for
+    S and for the length, which is one of them: R = .95·H + .05·repetition (ours).
 
     Args:
         judgement: What was found of the text under these criteria.
@@ -126,6 +138,8 @@ def reward(
         active: Ids of the criteria that rubric dropout left in; None if all are.
         most_missing: Share of the active weight, from 0 to 1, whose verdicts may be missing.
             Training allows .3 (6.3.2).
+        hard_share: Share of H in S where there are verdicts as well, from 0 to 1. A group whose
+            every text breaks a demand has no gate, and H gives it a slope.
 
     Returns:
         The reward; without value and S where more verdicts are missing than may be, or where
@@ -136,6 +150,8 @@ def reward(
             is not one of the set's. It is a ValueError.
     """
     _check_that_they_belong(judgement, criteria_set, text)
+    if judgement.judge == CODE or not judged(criteria_set.criteria):
+        return _by_code(judgement, criteria_set, text)
     kept, dropped = _divided(criteria_set, active)
     scores = judgement.scores
     missing = () if judgement.gate else tuple(each for each in kept if each.id not in scores)
@@ -143,11 +159,16 @@ def reward(
     asked = length_range(criteria_set.criteria)
     length = length_term(text, asked) if asked else None
     repetition = repetition_term(text)
+    hard = satisfied_share(criteria_set.criteria, text) if hard_share else None
+    whole = soft
+    if soft is not None and hard is not None:
+        whole = (1 - hard_share) * soft + hard_share * hard
     return Reward(
-        value=0.0 if judgement.gate else _composite(soft, length, repetition),
+        value=0.0 if judgement.gate else _composite(whole, length, repetition),
         soft=soft,
         length=length,
         repetition=repetition,
+        hard=hard,
         violations=tuple(sorted(judgement.violated)),
         excluded=tuple(each.id for each in missing),
         inactive=tuple(each.id for each in dropped),
@@ -164,6 +185,21 @@ def _range_of(criterion: Criterion) -> LengthRange | None:
         case WordCount(min=lo, max=hi) | CharCount(min=lo, max=hi):
             return LengthRange(lo or 0, hi, "words")
     return None
+
+
+def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Reward:
+    hard = satisfied_share(criteria_set.criteria, text)
+    repetition = repetition_term(text)
+    value = _composite(hard, None, repetition)
+    return Reward(
+        value=0.0 if judgement.gate and hard is not None else value,
+        soft=None,
+        length=None,
+        repetition=repetition,
+        hard=hard,
+        violations=tuple(sorted(judgement.violated)),
+        inactive=tuple(each.id for each in judged(criteria_set.criteria)),
+    )
 
 
 def _divided(

@@ -82,14 +82,19 @@ async def revise(
         text = await splice(task, draft, plan.edits, role, number=number)
         if text is not None:
             return Written(text, None)
-    fields = {
+    fields = revising_fields(draft, plan, lessons)
+    item = f"revise/{number}"
+    return await _write(task, "revising", fields, role, item=item, max_tokens=max_tokens)
+
+
+def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict[str, str]:
+    """What the prompt `revising` says of a draft and its plan, beside the request."""
+    return {
         "draft": draft,
         "edits": "\n".join(f"{n}. {_told(edit)}" for n, edit in enumerate(plan.edits, 1)),
         "keep": ", ".join(plan.keep) or "its length and its language",
         "lessons": listed(lessons),
     }
-    item = f"revise/{number}"
-    return await _write(task, "revising", fields, role, item=item, max_tokens=max_tokens)
 
 
 async def _write(

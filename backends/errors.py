@@ -12,6 +12,10 @@ QuillError
 │   ├── ContextOverflow     the prompt is longer than the model's window: shorten it
 │   └── CassetteMiss        a recording holds no such call
 ├── ReplyError              the model answered, but not in the asked form (exit 3)
+├── PolicyError             weights, adapter, memory or checkpoint do not fit the run (exit 2)
+├── RewardError             a reward function failed, or gave nothing to learn from (exit 1)
+├── OutOfMemory             the update does not fit the device (exit 1)
+├── GuardTripped            training was stopped: its reward is not to be trusted (exit 1)
 └── BudgetReached           the run's budget of calls, tokens or time is spent (exit 4)
 """
 
@@ -93,6 +97,24 @@ class ReplyError(QuillError):
 
     def __str__(self) -> str:
         return f"expected {self.expected}, got {self.reply[:200]!r}"
+
+
+class PolicyError(QuillError, ValueError):
+    """Weights, an adapter, a memory or a checkpoint do not fit the run."""
+
+    exit_status = 2
+
+
+class RewardError(QuillError):
+    """A reward function failed, or gave nothing to learn from."""
+
+
+class OutOfMemory(QuillError):
+    """The update does not fit the device's memory."""
+
+
+class GuardTripped(QuillError):
+    """Training was stopped because its reward can no longer be trusted."""
 
 
 class BudgetReached(QuillError):

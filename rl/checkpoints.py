@@ -1,0 +1,183 @@
+"""The whole state of a run, kept so that a run that is killed goes on as if nothing had happened.
+
+TRL's trainer writes weights, optimizer, scheduler and random states into a scratch folder; the
+parts of the run that TRL does not know are written beside them, then a manifest with the hash of
+every file, and the folder is renamed into place. A folder in place is whole: what a crash, a full
+disk or a kill leaves is scratch, or has no manifest that fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import TrainerCallback
+
+from quillgraph.backends.errors import PolicyError, StorageError
+from quillgraph.rl.processes import processes
+
+MANIFEST = "manifest.json"
+SCRATCH = ".writing"
+FORMAT_VERSION = 1
+
+
+class Part(Protocol):
+    """A part of a run's state that TRL does not know."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder of a checkpoint."""
+
+    def load(self, folder: Path) -> None:
+        """Take it back from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """The checkpoints of a stage of a run."""
+
+    folder: Path
+    keep: int
+    facts: dict[str, Any]
+    """What must be the same when the run goes on: criteria, base, seed."""
+    parts: Sequence[Part]
+
+    @property
+    def scratch(self) -> Path:
+        """Where TRL's trainer writes: its `output_dir`."""
+        return self.folder / SCRATCH
+
+    def clear_scratch(self) -> None:
+        """Remove what an earlier run left half written."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def seal(self, written: Path, step: int) -> Path:
+        """Add the other parts to what TRL has written, and put the folder in place.
+
+        Raises:
+            StorageError: If something cannot be written; the checkpoints before stay.
+        """
+        target = self.folder / f"step-{step:06d}"
+        try:
+            for part in self.parts:
+                part.save(written)
+            manifest = {
+                "version": FORMAT_VERSION,
+                "step": step,
+                "facts": self.facts,
+                "files": {str(f.relative_to(written)): _sha256(f) for f in _files(written)},
+            }
+            with (written / MANIFEST).open("w", encoding="utf-8") as file:
+                json.dump(manifest, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                shutil.rmtree(target)
+            written.rename(target)
+        except OSError as error:
+            self.clear_scratch()
+            raise StorageError(
+                f"cannot write the checkpoint of step {step} to {self.folder}: "
+                f"{error.strerror or error}; the ones before are whole: free some room and resume"
+            ) from error
+        for old in self.whole()[: -self.keep]:
+            shutil.rmtree(old, ignore_errors=True)
+        return target
+
+    def whole(self) -> list[Path]:
+        """The checkpoints that are whole, oldest first."""
+        return [each for each in sorted(self.folder.glob("step-*")) if _manifest(each)]
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint whose files have the hashes that its manifest names.
+
+        Raises:
+            PolicyError: If it belongs to another run: to other criteria, another base or seed.
+        """
+        for each in reversed(self.whole()):
+            manifest = _manifest(each)
+            if all(_fits(each / name, sha) for name, sha in manifest["files"].items()):
+                self._refuse_others(each, manifest["facts"])
+                return each
+        return None
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take the parts that TRL does not know back from a checkpoint."""
+        for part in self.parts:
+            part.load(checkpoint)
+
+    def _refuse_others(self, checkpoint: Path, facts: dict[str, Any]) -> None:
+        before, now = _flat(facts), _flat(json.loads(json.dumps(self.facts)))
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                raise PolicyError(
+                    f"{checkpoint} was made with another {name}: {before.get(name)!r}, and now it "
+                    f"is {now.get(name)!r}; what is remembered holds for the former alone: put it "
+                    "back, or begin a new run"
+                )
+
+
+class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
+    """Puts each checkpoint that the trainer has written in place."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Seal what has been written, on the main process, when all have written."""
+        them = processes()
+        them.wait_for_everyone()
+        if them.is_main_process:
+            written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            self._checkpoints.seal(written, state.global_step)
+        them.wait_for_everyone()
+
+
+def step_of(checkpoint: Path) -> int:
+    """The optimizer steps that had been done when it was written."""
+    return int(_manifest(checkpoint)["step"])
+
+
+def epochs_of(checkpoint: Path) -> int:
+    """The epochs that had been finished when it was written."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    # a share of an epoch is a sum of fractions, which may lie a little below the whole
+    return int(state["epoch"] + 1e-6)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint; empty if there is none that can be read."""
+    try:
+        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if found.get("version") == FORMAT_VERSION else {}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.is_file() and f.name != MANIFEST)
+
+
+def _fits(file: Path, sha: str) -> bool:
+    return file.is_file() and _sha256(file) == sha
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts by name; those that are a mapping by the name of each entry."""
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            flat |= {f"{name} of {key[:12]}": entry for key, entry in value.items()}
+        else:
+            flat[name] = value
+    return flat

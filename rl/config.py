@@ -1,0 +1,243 @@
+"""What a training run may be told: one YAML file, whose every name is known or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from quillgraph.agents.domain import Value
+from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.rl.rewards import RewardRules
+
+Options = dict[str, Any]
+"""Options of one of TRL's trainers, by TRL's own names; checked when the trainer's are known."""
+
+OwnPath = Annotated[
+    Path, BeforeValidator(lambda said: Path(said).expanduser() if isinstance(said, str) else said)
+]
+
+
+class Lora(Value):
+    """The adapter that is trained."""
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class ModelConfig(Value):
+    """The policy."""
+
+    name: str
+    """A built-in name, a folder or a hub id."""
+    adapter: OwnPath | None = None
+    """An adapter to go on from; None starts a new one."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    lora: Lora | None = Lora()
+    """None trains all weights."""
+
+    @model_validator(mode="after")
+    def _an_adapter_is_lora(self) -> ModelConfig:
+        if self.adapter is not None and self.lora is None:
+            raise ValueError("an adapter to go on from, and lora: null, contradict each other")
+        return self
+
+
+class DataConfig(Value):
+    """The requests."""
+
+    prompts: OwnPath
+    """JSON lines with `request` and `split`, which is `train` or `held_out`."""
+    prompt: Literal["request", "writer"] = "request"
+    """What the policy reads: the bare request, or the writer's prompt of `quillgraph write`."""
+
+
+class CriteriaConfig(Value):
+    """Where the criteria of each request come from, before anything is trained."""
+
+    study: Literal["hard", "full"] = "full"
+    """`full` runs the Grounded-Theory workflow; `hard` keeps to what rules find and code checks."""
+    backend: str | None = None
+    """Backend of the study; None takes the best that this machine can run."""
+    embeddings: str = "minilm"
+    drafts: int = Field(default=4, ge=0, le=16)
+    cache: OwnPath | None = None
+    """Folder with the criteria of earlier runs, by request; what is found is added to it."""
+
+
+class RewardsConfig(Value):
+    """What a text is worth."""
+
+    judge: str | None = None
+    """Backend that scores the soft criteria; None leaves it at what code can check."""
+    samples: int = Field(default=1, ge=1, le=9)
+    rules: RewardRules = RewardRules()
+    functions: tuple[str, ...] = ()
+    """Further reward functions, as `module:function`; they are added, each with weight 1."""
+
+
+class Collect(Value):
+    """How episodes for the SFT stage are made, if no files of them are given."""
+
+    graph: Literal["best_of_n", "reflection"] = "best_of_n"
+    texts: int = Field(default=8, ge=2)
+    """Drafts for each request, or one draft and so many revisions less one."""
+    backend: str | None = None
+    """Backend of the writer; None is the policy itself."""
+
+
+class SftConfig(Value):
+    """The stage before reinforcement: imitation of the best texts of episodes."""
+
+    episodes: tuple[OwnPath, ...] = ()
+    """`episode.json` files, folders with such, or JSON lines of episodes."""
+    collect: Collect | None = Collect()
+    """None takes nothing but `episodes`."""
+    top_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the accepted revisions, the best first, that are imitated (`ALGORITHM.md` 6.5)."""
+    mix: tuple[float, float, float] = (0.7, 0.2, 0.1)
+    """Shares of the targets: write, revise, criticise."""
+    options: Options = Field(default_factory=dict)
+    """TRL's `SFTConfig`."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> SftConfig:
+        if not self.episodes and self.collect is None:
+            raise ValueError("expected episodes or collect, got neither: nothing to imitate")
+        if min(self.mix) < 0 or sum(self.mix) <= 0:
+            raise ValueError(f"expected shares that are not negative, got {self.mix}")
+        return self
+
+
+class RlConfig(Value):
+    """The stage of reinforcement."""
+
+    algorithm: Literal["mrpo", "grpo"] = "mrpo"
+    options: Options = Field(default_factory=dict)
+    """TRL's `GRPOConfig`; with mrpo also the fields of `MRPOConfig`."""
+    rollouts: str | None = None
+    """Backend of the rollouts, such as `vllm:smollm2-135m`, which gets each step's adapter; None
+    generates with the trainer's own model."""
+
+
+class EvaluationConfig(Value):
+    """How the policy is tried on requests that it is not trained on."""
+
+    every: int = Field(default=25, ge=0)
+    """Steps between evaluations; 0 evaluates at the beginning and at the end alone."""
+    texts: int = Field(default=4, ge=1)
+    """Texts for each held-out request."""
+    most_requests: int | None = Field(default=None, ge=1)
+
+
+class CheckpointConfig(Value):
+    """When the whole state is kept."""
+
+    every: int = Field(default=25, ge=1)
+    keep: int = Field(default=2, ge=1)
+
+
+class GuardConfig(Value):
+    """When a reward is no longer believed (`ALGORITHM.md` 6.3.11)."""
+
+    pairwise_every: int = Field(default=25, ge=1)
+    pairwise_judge: str | None = None
+    """Backend that compares texts without criteria; None asks nobody."""
+    prompts: int = Field(default=20, ge=1)
+    """Held-out requests that are compared."""
+    least_win_rate: float = Field(default=0.45, ge=0, le=1)
+    stop_on_drift: bool = False
+    """Whether a drift of length, form or self-praise ends the run; else it is told."""
+
+
+class TrainConfig(Value):
+    """A training run, whole."""
+
+    model: ModelConfig
+    data: DataConfig
+    criteria: CriteriaConfig = CriteriaConfig()
+    rewards: RewardsConfig = RewardsConfig()
+    sft: SftConfig | None = None
+    rl: RlConfig | None = None
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    guards: GuardConfig = GuardConfig()
+    report_to: tuple[str, ...] = ()
+    """Trackers, as TRL names them: wandb, trackio, tensorboard."""
+    seed: int = 0
+    out: OwnPath | None = None
+
+    @model_validator(mode="after")
+    def _has_a_stage(self) -> TrainConfig:
+        if self.sft is None and self.rl is None:
+            raise ValueError("expected sft, rl or both, got neither: there is nothing to train")
+        return self
+
+
+def load_config(path: Path, **given: Any) -> TrainConfig:
+    """Read a training run's configuration.
+
+    Paths in it are relative to the file. What is `given` and not None wins over the file.
+
+    Raises:
+        InputError: If the file cannot be read.
+        ConfigError: On an unknown name, a value that does not fit, or options that contradict
+            each other.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"expected a mapping in {path}, got {type(data).__name__}")
+    data |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return _anchored(TrainConfig.model_validate(data), path.parent)
+    except ValidationError as error:
+        raise ConfigError(f"{path}, {_told(error)}") from error
+
+
+def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Read relative paths as relative to the file that names them, but for where to write."""
+
+    def near(path: Path | None) -> Path | None:
+        return path if path is None or path.is_absolute() else folder / path
+
+    update: dict[str, Any] = {
+        "model": config.model.model_copy(update={"adapter": near(config.model.adapter)}),
+        "data": config.data.model_copy(update={"prompts": near(config.data.prompts)}),
+        "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
+    }
+    if config.sft:
+        update["sft"] = config.sft.model_copy(
+            update={"episodes": tuple(map(near, config.sft.episodes))}
+        )
+    return config.model_copy(update=update)
+
+
+def _told(error: ValidationError) -> str:
+    """The first complaint, with the name that may have been meant."""
+    first = error.errors(include_url=False)[0]
+    place = [part for part in first["loc"] if isinstance(part, str)]
+    name = ".".join(map(str, first["loc"])) or "the whole"
+    if first["type"] == "extra_forbidden":
+        return f"unknown option {name!r}: {nearest(place[-1], _fields(place[:-1]))}"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+    return f"{name}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _fields(place: list[str]) -> list[str]:
+    """Names that are known at a place of the configuration."""
+    kind: Any = TrainConfig
+    for part in place:
+        annotation = kind.model_fields[part].annotation
+        kinds = (annotation, *get_args(annotation))
+        kind = next(each for each in kinds if isinstance(each, type) and issubclass(each, Value))
+    return list(kind.model_fields)

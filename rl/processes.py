@@ -1,0 +1,25 @@
+"""The processes of a run, where it has several: which one this is, and waiting for the others."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+
+def are_several() -> bool:
+    """Whether a launcher has started more than this process."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def processes() -> Any:
+    """Accelerate's `PartialState`: on the CPU where there is no GPU, else as it finds them."""
+    import torch
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def in_turn() -> AbstractContextManager[None]:
+    """Of several processes the first does the work, and the others find it done."""
+    turn: AbstractContextManager[None]
+    turn = processes().main_process_first() if are_several() else nullcontext()
+    return turn

@@ -1,0 +1,187 @@
+"""The stage of reinforcement: what the criteria reward is made likelier (`ALGORITHM.md` 6.5)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from quillgraph.agents.asking import Role
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ConfigError, GuardTripped
+from quillgraph.graphs.judging import Submission
+from quillgraph.rl.checkpoints import Part
+from quillgraph.rl.guards import Divergence, Guard
+from quillgraph.rl.journal import Ledger, Lines, RolloutLog
+from quillgraph.rl.mrpo import MRPOTrainer
+from quillgraph.rl.mrpo_config import MRPOConfig
+from quillgraph.rl.options import trainer_args
+from quillgraph.rl.planning import key_of
+from quillgraph.rl.processes import processes
+from quillgraph.rl.revising import Reviser
+from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
+from quillgraph.rl.rewards import Observer, RewardRules, recount_of
+from quillgraph.rl.rollout_runs import one_call
+from quillgraph.rl.rollouts import Rollouts
+from quillgraph.rl.run import Run, function_of
+from quillgraph.rl.timing import Clock
+from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
+from quillgraph.rl.trajectory import Trajectory
+from quillgraph.rl.watch import Watch
+
+
+def rl_stage(run: Run, *, resume: bool) -> None:
+    """Train by the criteria's rewards, with MRPO or with TRL's GRPO as it is.
+
+    Raises:
+        GuardTripped: If the reward can no longer be believed; the newest checkpoint is whole.
+    """
+    config = run.config.rl
+    assert config is not None
+    ledger, watch, clock = Ledger(), Watch(run.tell), Clock()
+    divergence = Divergence(run.config.guards.least_win_rate)
+    parts: list[Part] = [ledger, watch, divergence, _Judgements(run)]
+    checkpoints = checkpoints_of(run, "rl", parts)
+    args = trainer_args(
+        MRPOConfig if config.algorithm == "mrpo" else GRPOConfig,
+        config.options,
+        {**decided(run, checkpoints), "learning_rate": 1e-5, "num_generations": 8},
+        "rl.options",
+    )
+    _check_batches(args, run.config.checkpoints.every)
+    log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
+    observers: list[Observer] = [ledger, watch, divergence, log]
+    trainer = _trainer(run, args, observers, clock)
+    if config.algorithm == "mrpo":
+        parts.append(_Memory(trainer))
+    clock.measure(trainer)
+    guard = Guard(run, _pairwise_judge(run), watch, divergence)
+    trainer.add_callback(ledger)
+    trainer.add_callback(guard)
+    run_trainer(
+        run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
+    )
+    if processes().is_main_process:
+        ledger.save(run.folder)
+    save_policy(run, trainer, run.folder / "adapter")
+    if guard.tripped:
+        raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
+
+
+def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> Any:
+    """TRL's GRPO trainer as it is, or ours on top of it."""
+    assert run.config.rl is not None
+    is_mrpo, rules = run.config.rl.algorithm == "mrpo", run.rules
+    if is_mrpo:  # it has the gate itself, since the texts in memory are judged by it as well
+        if rules.diversity:
+            raise ConfigError("rewards.rules.diversity: texts in memory have none; use grpo, or 0")
+        rules = rules.model_copy(update={"gate": False})
+    rewards = criteria_reward(run.sets, scorer=run.scorer, rules=rules, observers=observers)
+    options: dict[str, Any] = {
+        "model": run.policy.model,
+        "reward_funcs": [rewards, *map(guarded, map(function_of, run.config.rewards.functions))],
+        "args": args,
+        "train_dataset": Dataset.from_list(run.rows()),
+        "processing_class": run.policy.tokenizer,
+    }
+    if run.engine is not None:
+        options["rollout_func"] = _rollouts(run, run.engine, clock)
+    if not is_mrpo:
+        return GRPOTrainer(**options)
+    by_sha = {each.sha256: each for each in run.sets.values()}
+    reflect = None
+    if run.engine and args.remembers:
+        reflect = clock.timed(_reviser(run, run.engine, rules), "reflect")
+    return MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)}, reflect=reflect)
+
+
+def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
+    """Texts from the engine; each is judged as soon as it is written."""
+    tasks = run.tasks
+
+    def begin(prompt: Any, made: Trajectory) -> None:
+        task = tasks[key_of(prompt)]
+        ids = made.rows[-1].completion_ids
+        text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+        run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
+
+    made = Rollouts(engine, run.folder / "adapters", one_call, begin)
+    made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
+    return made
+
+
+def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:
+    return Reviser(
+        writer=Role("writer", engine, run.config.seed),
+        tasks=run.tasks,
+        sets=run.sets,
+        scorer=run.scorer,
+        rules=rules,
+        max_tokens=run.completion_tokens,
+    )
+
+
+def _pairwise_judge(run: Run) -> Role | None:
+    if run.pairwise is None:
+        return None
+    if not run.requests.held_out:
+        raise ConfigError(
+            "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
+            "with split held_out"
+        )
+    return Role("judge", run.pairwise, run.config.seed)
+
+
+class _Memory:
+    """MRPO's memory as a part of a checkpoint."""
+
+    FILE = "memory.json"
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def save(self, folder: Path) -> None:
+        (folder / self.FILE).write_text(json.dumps(self._trainer.state_dict()), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        text = (folder / self.FILE).read_text(encoding="utf-8")
+        self._trainer.load_state_dict(json.loads(text))
+
+
+class _Judgements:
+    """The judge's cache as a part of a checkpoint."""
+
+    FILE = "judgements.sqlite"
+
+    def __init__(self, run: Run) -> None:
+        self._cache = run.scorer.cache
+
+    def save(self, folder: Path) -> None:
+        self._cache.save(folder / self.FILE)
+
+    def load(self, folder: Path) -> None:
+        self._cache.load(folder / self.FILE)
+
+
+def _check_batches(args: Any, every: int) -> None:
+    """See that a process has whole groups, and that no checkpoint falls between two generations.
+
+    The gate looks at a group as a whole. A checkpoint in between would lose texts that were paid
+    for, and a run that resumes from it would not be the same.
+    """
+    texts = args.per_device_train_batch_size * args.steps_per_generation
+    if texts % args.num_generations:
+        raise ConfigError(
+            f"rl.options: expected a multiple of num_generations={args.num_generations} texts in a "
+            f"process, got {texts}: raise per_device_train_batch_size or "
+            "gradient_accumulation_steps"
+        )
+    steps = args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps
+    if every % max(1, steps):
+        raise ConfigError(
+            f"checkpoints.every: expected a multiple of {steps}, the steps that one generation is "
+            f"learned from, got {every}"
+        )

@@ -1,0 +1,100 @@
+"""Reflection rounds of MRPO: poor texts are revised by the loop's own steps and remembered."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quillgraph.agents.accepting import refusals
+from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import Judgement, Reward
+from quillgraph.agents.reflecting import Plan, plan, reflect, weakest
+from quillgraph.agents.writing import Written, revise
+from quillgraph.backends.errors import BackendError, ReplyError
+from quillgraph.rl.planning import key_of
+from quillgraph.rl.reflection_round import Revision, Unsatisfying
+from quillgraph.rl.reward_functions import NAME
+from quillgraph.rl.rewards import RewardRules, whole_reward
+from quillgraph.rl.scoring import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Reviser:
+    """Reflects on a text, revises it under a plan, and gives what may stand (`ALGORITHM.md` 6.4).
+
+    It is the `reflect` of an `MRPOTrainer`. The writer is the rollout engine with the policy's
+    weights, so the tokens of a revision and their log-probs are exact; a revision that was not
+    written in one call has none, and is not remembered.
+    """
+
+    writer: Role
+    tasks: Mapping[str, WritingTask]
+    """Key of a prompt to its task."""
+    sets: Mapping[str, CriteriaSet]
+    """Request hash to criteria."""
+    scorer: Scorer
+    rules: RewardRules
+    max_tokens: int
+
+    def __call__(self, texts: Sequence[Unsatisfying]) -> list[Revision | None]:
+        """Revise texts, all at once; None where no revision was accepted or none could be had."""
+
+        async def all_of_them() -> list[Revision | None]:
+            return list(await asyncio.gather(*map(self._revised, texts)))
+
+        return asyncio.run(all_of_them())
+
+    async def _revised(self, poor: Unsatisfying) -> Revision | None:
+        task, judgement = self.tasks[key_of(poor.prompt)], poor.text.judgement
+        criteria_set = self.sets[task.request_hash]
+        if judgement is None:
+            return None
+        try:
+            edits = await self._plan(task, criteria_set, poor.text.text, judgement)
+            if not edits.edits:
+                return None
+            written = await revise(
+                task,
+                poor.text.text,
+                edits,
+                self.writer,
+                lessons=(),
+                number=0,
+                max_tokens=self.max_tokens,
+            )
+            (found,) = await self.scorer.judgements(task, criteria_set, [written.text])
+        except (BackendError, ReplyError):
+            return None  # the step has its fresh texts; the round is counted as not accepted
+        return self._accepted(criteria_set, (poor.text.text, judgement), written, found)
+
+    async def _plan(
+        self, task: WritingTask, criteria_set: CriteriaSet, text: str, judgement: Judgement
+    ) -> Plan:
+        about = weakest(criteria_set, judgement)
+        if not about:
+            return plan(criteria_set, judgement, ())
+        answers = await reflect(task, text, about, judgement, self.writer, lessons=(), number=0)
+        return plan(criteria_set, judgement, answers.items)
+
+    def _accepted(
+        self,
+        criteria_set: CriteriaSet,
+        before: tuple[str, Judgement],
+        written: Written,
+        found: Judgement,
+    ) -> Revision | None:
+        def worth(text: str, judgement: Judgement) -> tuple[Judgement, Reward]:
+            return judgement, whole_reward(judgement, criteria_set, text, self.rules)
+
+        first, now = worth(*before), worth(written.text, found)
+        trace, value = written.trace, now[1].value
+        if trace is None or value is None or refusals(criteria_set, now, first, first):
+            return None
+        return Revision(
+            text=written.text,
+            completion_ids=trace.completion_ids,
+            logprobs=trace.logprobs,
+            reward=value,
+            parts={NAME: value},
+            judgement=found,
+        )

@@ -1,0 +1,203 @@
+"""A training run put together: what is read, checked and found before anything is trained."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import checked, judged
+from quillgraph.agents.judging import PromptedJudge
+from quillgraph.backends import connect, connect_embeddings, default_backend, require
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.study import Study
+from quillgraph.rl.config import TrainConfig
+from quillgraph.rl.criteria_sets import find_sets, shas
+from quillgraph.rl.judgement_cache import JudgementCache
+from quillgraph.rl.planning import key_of
+from quillgraph.rl.policy import Policy, load_policy
+from quillgraph.rl.processes import in_turn
+from quillgraph.rl.requests import Requests, check_lengths, prompt_of, read_requests
+from quillgraph.rl.rewards import RewardRules
+from quillgraph.rl.scoring import Scorer
+
+Said = Callable[[str], object]
+
+NO_LIMIT = 256
+"""Tokens of a completion where no stage says how many there may be; TRL's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every stage of a run works with."""
+
+    config: TrainConfig
+    folder: Path
+    requests: Requests
+    sets: dict[str, CriteriaSet]
+    policy: Policy
+    scorer: Scorer
+    judge: ChatBackend | None
+    pairwise: ChatBackend | None
+    """Compares texts without criteria, for the guards."""
+    engine: ChatBackend | None
+    """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
+    tell: Said
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        return {
+            "criteria": shas(self.sets),
+            "base": self.policy.base,
+            "seed": self.config.seed,
+        }
+
+    @property
+    def tasks(self) -> dict[str, WritingTask]:
+        """Key of a training prompt to its task."""
+        kind = self.config.data.prompt
+        return {key_of(prompt_of(task, kind)): task for task in self.requests.train}
+
+    @property
+    def rules(self) -> RewardRules:
+        """How judgements become rewards, under the run's seed."""
+        return self.config.rewards.rules.model_copy(update={"seed": self.config.seed})
+
+    @property
+    def completion_tokens(self) -> int:
+        """Most tokens of a text."""
+        options = self.config.rl.options if self.config.rl else {}
+        return int(options.get("max_completion_length") or NO_LIMIT)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The training set of the reinforcement stage, as TRL reads it."""
+        return [
+            {
+                "prompt": prompt_of(task, self.config.data.prompt),
+                "request": task.request,
+                "criteria_sha": self.sets[task.request_hash].sha256,
+            }
+            for task in self.requests.train
+        ]
+
+    async def aclose(self) -> None:
+        """Give back what the run holds."""
+        self.scorer.close()
+        self.scorer.cache.close()
+        for chat in filter(None, (self.judge, self.pairwise, self.engine)):
+            await chat.aclose()
+
+
+def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
+    """Read, check and find all that training needs.
+
+    Raises:
+        ConfigError: If something that is named does not exist or does not fit.
+        InputError: If the requests cannot be worked on.
+    """
+    requests = read_requests(config.data.prompts)
+    for name in config.rewards.functions:
+        function_of(name)
+    engine = _engine(config)
+    judge = _judge(config.rewards.judge)
+    pairwise = _judge(config.guards.pairwise_judge)
+    policy = load_policy(config.model, seed=config.seed)
+    with in_turn():
+        sets = asyncio.run(_find(config, requests, folder, tell))
+    _refuse_unrewarded(requests, sets, has_judge=judge is not None)
+    prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]
+    role = (
+        PromptedJudge((Role("judge", judge, config.seed),), config.rewards.samples)
+        if judge
+        else None
+    )
+    run = Run(
+        config=config,
+        folder=folder,
+        requests=requests,
+        sets=sets,
+        policy=policy,
+        scorer=Scorer(role, config.seed, JudgementCache(folder / "judgements.sqlite")),
+        judge=judge,
+        pairwise=pairwise,
+        engine=engine,
+        tell=tell,
+    )
+    check_lengths(requests.all, prompts, room=run.completion_tokens, window=policy.window)
+    return run
+
+
+def _judge(spec: str | None) -> ChatBackend | None:
+    if spec is None:
+        return None
+    chat = connect(spec)
+    require(chat, "judge", "json_schema")
+    return chat
+
+
+def _engine(config: TrainConfig) -> ChatBackend | None:
+    if config.rl is None or config.rl.rollouts is None:
+        return None
+    if config.model.lora is None:
+        raise ConfigError(
+            "rl.rollouts gets the policy as a LoRA adapter, and model.lora is null; set it, or "
+            "leave rl.rollouts out"
+        )
+    engine = connect(config.rl.rollouts)
+    require(engine, "rollouts", "token_ids", "logprobs", "adapters")
+    return engine
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """Find a reward function that is named as `module:function`.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    module, colon, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute) if colon else None
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"rewards.functions: cannot find {name!r}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"rewards.functions: expected module:function, got {name!r}")
+    function: Callable[..., Any] = found
+    return function
+
+
+async def _find(
+    config: TrainConfig, requests: Requests, folder: Path, tell: Said
+) -> dict[str, CriteriaSet]:
+    """Find the criteria of all requests, with a model that is given back before training."""
+    said, model, study = config.criteria, None, None
+    if said.study == "full":
+        model = connect(said.backend or default_backend()[0])
+        embeddings = connect_embeddings(said.embeddings)
+        study = Study.of(model, embeddings, seed=config.seed, drafts=said.drafts)
+    try:
+        return await find_sets(
+            requests.all, study=study, folder=folder / "criteria", cache=said.cache, tell=tell
+        )
+    finally:
+        if model is not None:
+            await model.aclose()
+
+
+def _refuse_unrewarded(
+    requests: Requests, sets: dict[str, CriteriaSet], *, has_judge: bool
+) -> None:
+    for task in requests.all:
+        criteria = sets[task.request_hash].criteria
+        if not checked(criteria) and not (has_judge and judged(criteria)):
+            raise ConfigError(
+                f"nothing to reward: the request {task.request[:60]!r} makes no demand that code "
+                "can check, and rewards.judge is not set; set it, or leave the request out of "
+                "data.prompts"
+            )

@@ -1,0 +1,148 @@
+"""What both stages do with TRL's trainers: their common arguments, and training that resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback
+
+from quillgraph.backends.errors import OutOfMemory, StorageError
+from quillgraph.rl.checkpoints import CheckpointCallback, Checkpoints, Part, epochs_of, step_of
+from quillgraph.rl.evaluating import Evaluating
+from quillgraph.rl.journal import Journal, Lines
+from quillgraph.rl.processes import processes
+from quillgraph.rl.run import Run
+
+
+def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
+    """The checkpoints of a stage."""
+    return Checkpoints(
+        folder=run.folder / "checkpoints" / stage,
+        keep=run.config.checkpoints.keep,
+        facts=run.facts,
+        parts=parts,
+    )
+
+
+def decided(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
+    """What the run decides for both trainers."""
+    on_cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(checkpoints.scratch),
+        "seed": run.config.seed,
+        "report_to": list(run.config.report_to) or "none",
+        "save_strategy": "steps",
+        "save_steps": run.config.checkpoints.every,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "use_cpu": on_cpu,
+        "bf16": not on_cpu,
+        "gradient_checkpointing": not on_cpu,
+        "remove_unused_columns": False,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+    }
+
+
+def run_trainer(
+    run: Run,
+    trainer: Any,
+    stage: str,
+    checkpoints: Checkpoints,
+    extra: Callable[[], dict[str, float]],
+    *,
+    resume: bool,
+) -> None:
+    """Train, from the newest checkpoint on if there is one.
+
+    Raises:
+        OutOfMemory: If the update does not fit the device.
+        StorageError: If a checkpoint cannot be written.
+    """
+    them = processes()
+    newest = checkpoints.newest() if resume else None
+    step = step_of(newest) if newest else 0
+    if newest:
+        run.tell(f"{stage} goes on after step {step}")
+        checkpoints.restore(newest)
+        _wind_on(trainer, epochs_of(newest))
+    if them.is_main_process:
+        checkpoints.clear_scratch()
+        for name in ("metrics", "rollouts", "samples"):
+            Lines(run.folder / f"{name}.jsonl").rewind(stage, step)
+    them.wait_for_everyone()
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Journal(Lines(run.folder / "metrics.jsonl"), stage, run.tell, extra))
+    trainer.add_callback(CheckpointCallback(checkpoints))
+    trainer.add_callback(Evaluating(run, stage))
+    try:
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory(_too_large(error)) from error
+    except (OSError, RuntimeError) as error:
+        raise _translated(error, checkpoints) from error
+    finally:
+        if them.is_main_process:
+            checkpoints.clear_scratch()
+
+
+def save_policy(run: Run, trainer: Any, folder: Path) -> None:
+    """Write what was trained, whole also where it is sharded among processes.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    try:
+        trainer.save_model(str(folder))
+        if processes().is_main_process:
+            run.policy.sign(folder)
+    except OSError as error:
+        raise StorageError(f"cannot write the policy to {folder}: {error}") from error
+
+
+def _wind_on(trainer: Any, epochs: int) -> None:
+    """Have the sampler go on with the order that it would have had.
+
+    TRL's sampler draws each epoch's order from one random state, which no checkpoint holds: after
+    a resume it would begin with the first epoch's order again. So the epochs that are done are
+    drawn once more.
+    """
+    fresh = getattr(trainer, "_get_train_sampler", None)
+    if fresh is None or not epochs:
+        return
+
+    def wound_on(*arguments: Any, **options: Any) -> Any:
+        sampler = fresh(*arguments, **options)
+        for _ in range(epochs):
+            for _ in sampler:
+                pass
+        return sampler
+
+    trainer._get_train_sampler = wound_on
+
+
+def _translated(error: Exception, checkpoints: Checkpoints) -> Exception:
+    """An error of torch or of the disk in words that say what to do."""
+    if isinstance(error, StorageError):
+        return error
+    said = str(error)
+    if "alloc" in said and "memory" in said:
+        return OutOfMemory(_too_large(error))
+    if isinstance(error, OSError) or "PytorchStreamWriter" in said:
+        return StorageError(
+            f"cannot write a checkpoint to {checkpoints.folder}: {said}; the ones before are "
+            "whole: free some room and go on with --resume"
+        )
+    return error
+
+
+def _too_large(error: BaseException) -> str:
+    return (
+        f"out of memory: {' '.join(str(error).split())[:200]}; lower rl.options."
+        "per_device_train_batch_size (and raise gradient_accumulation_steps as much), "
+        "max_completion_length or num_generations, set gradient_checkpointing, or take a smaller "
+        "model; --resume goes on from the last checkpoint"
+    )

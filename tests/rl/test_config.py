@@ -1,0 +1,130 @@
+"""Every name of a configuration is known or refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.rl.config import load_config
+from quillgraph.rl.options import trainer_args
+
+LEAST: dict[str, Any] = {
+    "model": {"name": "smollm2-135m"},
+    "data": {"prompts": "prompts.jsonl"},
+    "rl": {},
+}
+EXAMPLES = Path(__file__).parents[2] / "examples" / "train"
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    file = folder / "run.yaml"
+    file.write_text(yaml.safe_dump({**LEAST, **changes}))
+    return file
+
+
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
+    file = written(tmp_path, criteria={"cache": "sets"}, sft={"episodes": ["runs", "/abs"]})
+    config = load_config(file)
+    assert config.data.prompts == tmp_path / "prompts.jsonl"
+    assert config.criteria.cache == tmp_path / "sets"
+    assert config.sft is not None
+    assert config.sft.episodes == (tmp_path / "runs", Path("/abs"))
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, seed=3), seed=5, out=None).seed == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"modle": {}}, "unknown option 'modle': did you mean 'model'?"),
+        ({"model": {"name": "a", "lora": {"rank": 8}}}, "unknown option 'model.lora.rank'"),
+        ({"rewards": {"rules": {"drop_out": 0.1}}}, "did you mean 'dropout'?"),
+        ({"rl": None}, "expected sft, rl or both"),
+        ({"rl": {"algorithm": "ppo"}}, "rl.algorithm: input should be 'mrpo' or 'grpo', got 'ppo'"),
+        ({"rewards": {"rules": {"dropout": 1.0}}}, "rewards.rules.dropout: .*less than 1, got 1.0"),
+        ({"model": {"name": "a", "adapter": "b", "lora": None}}, "contradict each other"),
+        ({"sft": {"collect": None}}, "expected episodes or collect"),
+        ({"sft": {"mix": [0, 0, 0]}}, "expected shares"),
+        ({"model": {}}, "model.name: field required"),
+        ({"checkpoints": {"every": 0}}, "checkpoints.every: .*greater than or equal to 1, got 0"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(written(tmp_path, **changes))
+
+
+def test_a_file_that_is_not_there_and_one_that_is_no_yaml(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        load_config(tmp_path / "absent.yaml")
+    (tmp_path / "bad.yaml").write_text("model: [")
+    with pytest.raises(ConfigError, match="expected YAML"):
+        load_config(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(ConfigError, match=r"expected a mapping in .*got list"):
+        load_config(tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_each_example_is_a_configuration_whose_options_the_trainers_know(
+    file: Path, tmp_path: Path, training_libraries: None
+) -> None:
+    from trl import GRPOConfig, SFTConfig
+
+    from quillgraph.rl.mrpo_config import MRPOConfig
+
+    config = load_config(file)
+    assert config.data.prompts.is_file()
+    decided = {"output_dir": str(tmp_path), "use_cpu": True, "report_to": "none"}
+    if config.rl:
+        kind = MRPOConfig if config.rl.algorithm == "mrpo" else GRPOConfig
+        trainer_args(kind, _on_cpu(config.rl.options), decided, "rl.options")
+    if config.sft:
+        trainer_args(SFTConfig, _on_cpu(config.sft.options), decided, "sft.options")
+
+
+def _on_cpu(options: dict[str, Any]) -> dict[str, Any]:
+    """What needs a GPU is no matter of names."""
+    return {name: value for name, value in options.items() if name not in ("bf16", "tf32")}
+
+
+@dataclass
+class Arguments:
+    output_dir: str = ""
+    seed: int = 0
+    learning_rate: float = 1e-3
+    warmup: int = 0
+
+    def __post_init__(self) -> None:
+        if self.warmup > 10:
+            raise ValueError("warmup is\ntoo long")
+
+
+def test_options_of_a_trainer_win_over_what_the_run_decides() -> None:
+    made = trainer_args(
+        Arguments, {"learning_rate": 1.0}, {"learning_rate": 2.0, "seed": 4, "other": 1}, "rl"
+    )
+    assert (made.learning_rate, made.seed) == (1.0, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"learning_rat": 1}, "unknown option 'rl.learning_rat': did you mean 'learning_rate'?"),
+        ({"seed": 1}, "rl.seed: set seed instead"),
+        ({"output_dir": "x"}, "rl.output_dir: set out instead"),
+        ({"warmup": 11}, "rl: warmup is too long"),
+    ],
+)
+def test_options_that_are_unknown_owned_or_wrong_are_refused(
+    options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        trainer_args(Arguments, options, {}, "rl")

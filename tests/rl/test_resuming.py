@@ -1,0 +1,127 @@
+"""A run that is killed and resumed is the run that was not killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+STEPS, KILLS = 12, 5
+PATIENCE_S = 240
+
+
+@pytest.fixture
+def config(tiny_folder: Path, tmp_path: Path) -> Path:
+    """MRPO with replay on the tiny model: everything that a checkpoint has to hold is used."""
+    requests = [
+        {"request": f"Write a story in exactly {n} words about the {word}.", "split": "train"}
+        for n, word in enumerate(["sun", "moon", "rain", "sea", "stone", "bird", "night"], 2)
+    ]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, requests)))
+    file = tmp_path / "tiny.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "model": {"name": str(tiny_folder), "lora": {"r": 4, "dropout": 0.1}},
+                "data": {"prompts": "prompts.jsonl"},
+                "criteria": {"study": "hard"},
+                "rl": {
+                    "options": {
+                        "max_steps": STEPS,
+                        "learning_rate": 1e-3,
+                        "num_generations": 4,
+                        "per_device_train_batch_size": 8,
+                        "max_completion_length": 8,
+                        "lr_scheduler_type": "cosine",
+                        "replay_start": 2,
+                        "replay_start_reward": 0.0,
+                    }
+                },
+                "checkpoints": {"every": 2, "keep": 2},
+                "evaluation": {"every": 0},
+            }
+        )
+    )
+    return file
+
+
+def start(config: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
+    program = "from quillgraph.cli.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", program, "train", str(config), "--out", str(out), *options],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, said.decode()
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    file = out / "metrics.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def kill_at(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
+    """Kill it as soon as it has logged a step."""
+    deadline = time.monotonic() + PATIENCE_S
+    while max((row["step"] for row in rows(out)), default=0) < step:
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=PATIENCE_S)
+    if process.stderr:
+        process.stderr.close()
+
+
+def curve(out: Path) -> dict[int, tuple[float, ...]]:
+    names = ("loss", "grad_norm", "rewards/counted")
+    return {row["step"]: tuple(row[name] for name in names) for row in rows(out) if "loss" in row}
+
+
+def trained(out: Path) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for _, counts in json.loads((out / "ledger.json").read_text()):
+        total.update(counts)
+    return total
+
+
+@pytest.mark.model
+def test_five_kills_change_neither_the_curve_nor_what_was_trained_on(
+    config: Path, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finish(start(config, whole))
+    steps = sorted(random.sample(range(1, STEPS), KILLS))
+    for number, step in enumerate(steps):
+        kill_at(start(config, broken, *["--resume"] * bool(number)), broken, step)
+    finish(start(config, broken, "--resume"))
+
+    expected = curve(whole)
+    assert sorted(expected) == list(range(1, STEPS + 1))
+    found = curve(broken)
+    assert sorted(found) == sorted(expected)
+    for step, values in expected.items():
+        assert found[step] == pytest.approx(values, abs=1e-6), f"step {step}, killed at {steps}"
+    assert trained(broken) == trained(whole)
+    # 8 texts in each of 12 steps
+    assert trained(broken).total() == 8 * STEPS
+    memories = [
+        json.loads((out / f"checkpoints/rl/step-{STEPS:06d}/memory.json").read_text())
+        for out in (whole, broken)
+    ]
+    assert memories[0] == memories[1]
+    assert any(step["replayed"] for step in memories[0]["ledger"])

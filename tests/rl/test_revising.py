@@ -1,0 +1,97 @@
+"""Poor texts are revised by the loop's own steps, and only what may stand is remembered."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.judgements import Judgement
+from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.errors import Refused
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.judging import Submission, judge_text
+from quillgraph.rl.criteria_sets import hard_set
+from quillgraph.rl.planning import Fresh, key_of
+from quillgraph.rl.reflection_round import Revision, Unsatisfying
+from quillgraph.rl.requests import prompt_of
+from quillgraph.rl.revising import Reviser
+from quillgraph.rl.rewards import RewardRules
+from quillgraph.rl.scoring import Scorer
+
+TASK = writing_task("Write a story of the sea in exactly eight words.")
+CRITERIA = hard_set(TASK)
+DRAFT = "The sea took everything that he had ever loved, and then the boat."
+EIGHT = "The sea took everything and gave nothing back."
+
+
+def judgement_of(text: str) -> Judgement:
+    submission = Submission(task=TASK, criteria_set=CRITERIA, text=text)
+    return asyncio.run(judge_text(submission, None))
+
+
+def poor(task: WritingTask, *, judgement: Judgement | None) -> Unsatisfying:
+    prompt = prompt_of(task, "request")
+    fresh = Fresh(
+        prompt=key_of(prompt), criteria_sha=CRITERIA.sha256, text=DRAFT, tokens=14, reward=0.3,
+        judgement=judgement,
+    )  # fmt: skip
+    return Unsatisfying(prompt, (1, 2, 3), fresh)
+
+
+def revised(
+    reply: Callable[[ChatRequest], str], *, judgement: Judgement | None
+) -> list[Revision | None]:
+    scorer = Scorer()
+    reviser = Reviser(
+        writer=Role("writer", ScriptedChat(reply=reply)),
+        tasks={key_of(prompt_of(TASK, "request")): TASK},
+        sets={TASK.request_hash: CRITERIA},
+        scorer=scorer,
+        rules=RewardRules(dropout=0),
+        max_tokens=64,
+    )
+    found = reviser([poor(TASK, judgement=judgement)])
+    scorer.close()
+    return found
+
+
+def test_a_revision_that_mends_what_code_found_is_kept_with_its_exact_tokens() -> None:
+    asked: list[str] = []
+
+    def reply(request: ChatRequest) -> str:
+        asked.append(request.messages[-1].content)
+        return EIGHT
+
+    (found,) = revised(reply, judgement=judgement_of(DRAFT))
+    assert found is not None
+    assert found.text == EIGHT
+    assert found.reward == pytest.approx(1.0)
+    # a scripted token is four bytes of the text
+    assert len(found.completion_ids) == -(-len(EIGHT) // 4)
+    assert found.judgement is not None
+    assert not found.judgement.violated
+    # the plan says what was expected and what was found
+    assert "expected exactly 8 words, got 13" in asked[0]
+
+
+@pytest.mark.parametrize("reply", [DRAFT, f"{DRAFT} {DRAFT}"])
+def test_a_revision_that_is_no_better_is_none(reply: str) -> None:
+    assert revised(lambda _: reply, judgement=judgement_of(DRAFT)) == [None]
+
+
+def test_a_writer_that_fails_costs_the_round_and_not_the_step() -> None:
+    def refuse(_: ChatRequest) -> str:
+        raise Refused("no more today")
+
+    assert revised(refuse, judgement=judgement_of(DRAFT)) == [None]
+
+
+def test_a_text_that_needs_no_edit_or_was_not_judged_is_left_alone() -> None:
+    def unexpected(_: ChatRequest) -> str:
+        raise AssertionError("nobody was to be asked")
+
+    assert revised(unexpected, judgement=judgement_of(EIGHT)) == [None]
+    assert revised(unexpected, judgement=None) == [None]
