@@ -143,10 +143,16 @@ class Mending:
         gain = worth(after, noun, rhyme) - worth(before, noun, rhyme)
         if gain < 0.02:
             return None
-        ids = self.words.convert_tokens_to_ids(after) + [self.words.eos_token_id]
+        ids = (*self.words.convert_tokens_to_ids(after), self.words.eos_token_id)
         value = worth(after, noun, rhyme)
         # no model wrote it, so its behaviour probability is unknown
-        return Revision(" ".join(after), tuple(ids), None, value, {"reward": value})
+        return Revision(
+            text=" ".join(after),
+            completion_ids=ids,
+            logprobs=None,
+            reward=value,
+            parts={"reward": value},
+        )
 
 
 def run(arm: str, seed: int, steps: int) -> dict[str, Any]:
