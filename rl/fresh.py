@@ -1,16 +1,17 @@
 """What TRL has just generated and scored, read as groups of texts with rewards."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import InputError
-from quillgraph.rl.planning import Fresh, key_of
+from quillgraph.rl.planning import Count, Fresh, key_of
+from quillgraph.rl.replay import Entry
 
 JUDGEMENT = "judgement"
 """Column under which a reward function logs what was found of each text, by TRL's `log_extra`: the
-JSON of a `Judgement`, or None. Gate and rubric dropout read it; TRL's own trainer shows it."""
+JSON of a `Judgement`, or None. The gate and `Recount` read it; TRL's own trainer shows it."""
 
 CRITERIA_SHA = "criteria_sha"
 """Column of the dataset: hash of the criteria that the rewards of a prompt are made with."""
@@ -41,31 +42,68 @@ def fresh_texts(
     prompts, completions = (_latest(logs[name], count) for name in ("prompt", "completion"))
     columns = {name: _latest(logs["rewards"][name], count) for name in weights}
     found = _latest(logs["extra"].get(JUDGEMENT, [None] * count), count)
-    return [
-        Fresh(
-            prompt=key_of(prompts[number]),
-            criteria_sha=sha,
-            text=text_of(completions[number]),
-            tokens=tokens,
-            reward=None
-            if excluded is not None
-            else total({name: column[number] for name, column in columns.items()}, weights),
-            judgement=_judgement(found[number]),
+    texts = []
+    for number, (sha, excluded, tokens) in enumerate(marks):
+        parts = {name: column[number] for name, column in columns.items() if excluded is None}
+        known = {name: value for name, value in parts.items() if not math.isnan(value)}
+        texts.append(
+            Fresh(
+                prompt=key_of(prompts[number]),
+                criteria_sha=sha,
+                text=text_of(completions[number]),
+                tokens=tokens,
+                reward=total(known, weights),
+                parts=known,
+                judgement=_judgement(found[number]),
+            )
         )
-        for number, (sha, excluded, tokens) in enumerate(marks)
-    ]
+    return texts
 
 
-def total(rewards: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
+def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
     """Weigh the rewards of one text together, as TRL does: one that is not there adds nothing.
 
     Returns:
         The sum; None where no function gave a reward.
     """
-    known = {name: value for name, value in rewards.items() if not math.isnan(value)}
-    if not known:
+    if not parts:
         return None
-    return math.fsum(weights[name] * value for name, value in known.items())
+    return math.fsum(weights[name] * value for name, value in parts.items())
+
+
+Recount = Callable[[Judgement, str, int], float | None]
+"""What a judgement of a text comes to in a step: under the criteria that rubric dropout left in,
+the text by itself. None if that is not known."""
+
+
+def counting(weights: Mapping[str, float], recount: Mapping[str, Recount], step: int) -> Count:
+    """Make the rule by which texts count in a step, fresh and remembered ones alike.
+
+    Args:
+        weights: Weight of each reward function by name.
+        recount: For a reward function by name, how its judgements are counted anew.
+        step: The present step.
+
+    Raises (when called):
+        InputError: If a text that is to be counted anew has no judgement.
+    """
+
+    def count(text: Fresh | Entry) -> float | None:
+        parts = dict(text.parts)
+        for name in recount.keys() & parts:
+            if text.judgement is None:
+                raise InputError(
+                    f"expected the reward function {name!r} to log the judgement of each text that "
+                    f"it rewards, got none for {text.text[:60]!r}: "
+                    f"log_extra({JUDGEMENT!r}, [each.model_dump_json() for each in judgements])"
+                )
+            again = recount[name](text.judgement, text.text, step)
+            if again is None:
+                return None
+            parts[name] = again
+        return total(parts, weights)
+
+    return count if recount else lambda text: text.reward
 
 
 def text_of(completion: Any) -> str:

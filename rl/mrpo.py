@@ -20,20 +20,14 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOTrainer
 
-from quillgraph.agents.domain import CriteriaSet
-from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.rl import fresh as reading
 from quillgraph.rl import losses
+from quillgraph.rl.groups import Rewards
+from quillgraph.rl.memory_writing import Step, write_fresh, write_revisions, written
 from quillgraph.rl.mrpo_config import MRPOConfig
-from quillgraph.rl.planning import Fresh, Group, Rules, plan_step, to_remember
-from quillgraph.rl.reflection_round import (
-    Reflect,
-    Unsatisfying,
-    entry_of,
-    median,
-    wants_revision,
-)
-from quillgraph.rl.remembering import bare_entry, written
+from quillgraph.rl.planning import Fresh, Rules, plan_step
+from quillgraph.rl.reflection_round import Reflect
 from quillgraph.rl.replay import Replay
 from quillgraph.rl.side_rows import SideBatch, SideLoss, SideRow, dealt, side_loss
 from quillgraph.rl.step_metrics import step_metrics
@@ -60,11 +54,12 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     """Policy optimisation with a memory of good texts, replayed beside each fresh group.
 
     Takes what `trl.GRPOTrainer` takes. The dataset needs the column `criteria_sha` where anything
-    is remembered. A reward function that logs its judgements (`fresh.JUDGEMENT`) makes gate and
-    rubric dropout act.
+    is remembered. The gate acts where a reward function logs its judgements (`fresh.JUDGEMENT`).
 
     Args:
-        criteria: Criteria sets by hash; needed by rubric dropout.
+        recount: For a reward function by name, what its judgements come to in a step. Fresh and
+            remembered texts then count by this rule, before the gate, so that rubric dropout hides
+            the same criteria from both. Without it a remembered reward stays what it was.
         reflect: Revises texts of flat and poor groups; what it returns enters memory as
             reflective entries. None for none.
     """
@@ -75,7 +70,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def __init__(
         self,
         *arguments: Any,
-        criteria: Mapping[str, CriteriaSet] | None = None,
+        recount: Mapping[str, reading.Recount] | None = None,
         reflect: Reflect | None = None,
         **options: Any,
     ) -> None:
@@ -85,7 +80,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 f"{trl.__version__}; pip install 'quillgraph[rl]'"
             )
         super().__init__(*arguments, **options)
-        self.criteria = dict(criteria or {})
+        self.recount = dict(recount or {})
         self.reflect = reflect
         _check(self)
         self.memory = Replay(self.args.memory_per_prompt, self.args.memory_size)
@@ -137,46 +132,58 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         out["old_per_token_logps"] = sampled
 
     def _set_against_memory(self, inputs: list[dict[str, Any]], out: dict[str, Any]) -> None:
-        step, size = self.state.global_step, self.num_generations
-        mask = written(out)
-        texts = self._fresh(inputs, mask)
+        number, size, mask_BT = self.state.global_step, self.num_generations, written(out)
+        texts = self._fresh(inputs, mask_BT)
         groups = [texts[start : start + size] for start in range(0, len(texts), size)]
         stale = sum(self.memory.drop_stale(each[0].prompt, each[0].criteria_sha) for each in groups)
-        plans = plan_step(
-            groups, self.memory, self._rules(texts), step=step, criteria=self.criteria
-        )
-        gains = [value for plan in plans for value in plan.advantages]
+        count = reading.counting(self._weights(), self.recount, number)
+        rules = self._rules([each.reward for each in texts])
+        plans = plan_step(groups, self.memory, rules, step=number, count=count)
         first = self.accelerator.process_index * len(inputs)
-        if any(plan.is_changed for plan in plans):
-            ours = [value or 0.0 for value in gains[first : first + len(inputs)]]
-            out["advantages"] = torch.tensor(ours, device=out["advantages"].device)
-        self._lay_out(inputs, out, plans, texts, first)
-        stored = self._remember(out, mask, texts, plans, first) if self.args.remembers else ()
-        if self.reflect and (step + 1) % self.args.reflect_every == 0:
-            stored += self._reflect(inputs, out, groups, plans)
+        step = Step(number, inputs, out, mask_BT, groups, plans, first)
+        self._take_advantages(out, step)
+        self._lay_out(step)
+        stored = self._write(step)
         self.ledger.append(
             StepRecord(
-                step,
+                number,
                 tuple(plan.prompt for plan in plans),
                 tuple(each.entry.id for plan in plans for each in plan.replayed),
                 stored,
             )
         )
-        told = step_metrics(texts, plans, self.memory, step=step, stale=stale)
+        told = step_metrics(texts, plans, self.memory, step=number, stale=stale)
         for name, value in told.items():
             self._metrics["train"][name].append(value)
 
+    def _take_advantages(self, out: dict[str, Any], step: Step) -> None:
+        """Put our advantages in place of TRL's, where they are others than TRL's."""
+        if any(plan.is_changed for plan in step.plans):
+            gains = [value or 0.0 for plan in step.plans for value in plan.advantages]
+            ours = gains[step.first : step.first + len(step.inputs)]
+            out["advantages"] = torch.tensor(ours, device=out["advantages"].device)
+
+    def _write(self, step: Step) -> tuple[int, ...]:
+        if not self.args.remembers:
+            return ()
+        stored = write_fresh(self, step)
+        if self.reflect and (step.number + 1) % self.args.reflect_every == 0:
+            stored += write_revisions(self, step, self.reflect)
+        return stored
+
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
-        weights = dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
         marks = [
             (each.get(reading.CRITERIA_SHA) or "", each.get(reading.EXCLUDED), int(tokens))
             for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
         ]
-        return reading.fresh_texts(self._logs, weights, gather_object(marks))
+        return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
 
-    def _rules(self, texts: Sequence[Fresh]) -> Rules:
+    def _weights(self) -> dict[str, float]:
+        return dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
+
+    def _rules(self, rewards: Rewards) -> Rules:
         options, step = self.args, self.state.global_step
-        known = [each.reward for each in texts if each.reward is not None]
+        known = [each for each in rewards if each is not None]
         is_warm = step >= options.replay_start and bool(known)
         replays = (
             is_warm and options.replay_weight > 0 and fmean(known) >= options.replay_start_reward
@@ -185,7 +192,6 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             baseline=options.replay_baseline,
             standardise=options.scale_rewards == "group",
             has_gate=options.hard_gate,
-            dropout=options.rubric_dropout,
             replays=options.replays_per_prompt if replays else 0,
             anchors=options.replays_per_prompt if self._anchor_strength() > 0 else 0,
             keeps_negative=options.replay_negative,
@@ -198,24 +204,17 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         state = self.state
         return losses.anchor_strength(state.global_step, state.max_steps, self.args.anchor_weight)
 
-    def _lay_out(
-        self,
-        inputs: list[dict[str, Any]],
-        out: dict[str, Any],
-        plans: Sequence[Group],
-        texts: Sequence[Fresh],
-        first: int,
-    ) -> None:
+    def _lay_out(self, step: Step) -> None:
         """Deal the rows beside TRL's batch to processes and micro-batches."""
         world, hands = self.accelerator.num_processes, self.args.steps_per_generation
-        shared = memory_rows(plans, self.args.loss_type, self.max_completion_length)
+        shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
         own = list(dealt(shared, world)[self.accelerator.process_index])
         own += rider_rows(
-            [each.get(reading.RIDERS) or () for each in inputs],
-            out["advantages"].tolist(),
+            [each.get(reading.RIDERS) or () for each in step.inputs],
+            step.out["advantages"].tolist(),
             loss_type=self.args.loss_type,
-            rows=len(texts),
-            tokens=sum(each.tokens for each in texts),
+            rows=sum(len(group) for group in step.groups),
+            tokens=sum(each.tokens for group in step.groups for each in group),
             longest=self.max_completion_length,
         )
         piles = dealt(own, hands)
@@ -276,98 +275,6 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         metrics["replay/paused"].append(float(ess < self.args.least_ess))
         return bool(ess < self.args.least_ess)
 
-    def _remember(
-        self,
-        out: dict[str, Any],
-        mask: Tensor,
-        texts: Sequence[Fresh],
-        plans: Sequence[Group],
-        first: int,
-    ) -> tuple[int, ...]:
-        """Write the best fresh texts to memory, the same ones in every process."""
-        size, step = self.num_generations, self.state.global_step
-        chosen = [
-            group * size + number
-            for group, plan in enumerate(plans)
-            for number in to_remember(texts[group * size : (group + 1) * size], plan)
-        ]
-        own = [number for number in chosen if first <= number < first + len(mask)]
-        logps = self._behaviour(out, [number - first for number in own])
-        entries = [
-            (number, bare_entry(texts[number], out, mask, number - first, logp, step))
-            for number, logp in zip(own, logps, strict=True)
-        ]
-        everyones = sorted(gather_object(entries), key=lambda pair: pair[0])
-        ids = [self.memory.add(entry) for _, entry in everyones]
-        return tuple(each for each in ids if each is not None)
-
-    def _reflect(
-        self,
-        inputs: list[dict[str, Any]],
-        out: dict[str, Any],
-        groups: Sequence[Sequence[Fresh]],
-        plans: Sequence[Group],
-    ) -> tuple[int, ...]:
-        """Have the median texts of flat and poor groups revised, shared out among processes."""
-        assert self.reflect is not None
-        poor = [number for number, plan in enumerate(plans) if wants_revision(plan)]
-        own = [each for each in poor if self._is_mine(each, len(inputs))]
-        revised = [
-            _unsatisfying(inputs, out, groups[each], each * self.num_generations) for each in own
-        ]
-        revisions = list(self.reflect(revised)) if revised else []
-        step = self.state.global_step
-        entries = [
-            (number, entry_of(revision, text, step=step))
-            for number, text, revision in zip(own, revised, revisions, strict=True)
-            if revision is not None
-        ]
-        everyones = sorted(gather_object(entries), key=lambda pair: pair[0])
-        metrics = self._metrics["train"]
-        metrics["reflection/asked"].append(float(len(poor)))
-        metrics["reflection/accepted"].append(float(len(everyones)))
-        gains = [
-            entry.reward - (groups[number][median(groups[number])].reward or 0.0)
-            for number, entry in everyones
-        ]
-        if gains:
-            metrics["reflection/gain"].append(fmean(gains))
-        ids = [self.memory.add(entry) for _, entry in everyones]
-        return tuple(each for each in ids if each is not None)
-
-    def _is_mine(self, group: int, rows: int) -> bool:
-        """Whether the first row of a group lies in this process."""
-        return bool(group * self.num_generations // rows == self.accelerator.process_index)
-
-    def _behaviour(self, out: dict[str, Any], rows: Sequence[int]) -> list[list[float]]:
-        """Log-probs that rows were sampled with; computed only where no engine returned them."""
-        for name in ("sampling_per_token_logps", "old_per_token_logps"):
-            if name in out:
-                return [out[name][row].tolist() for row in rows]
-        most = max(gather_object([len(rows)]))
-        if not most:
-            return []
-        # every process makes the same forward passes, or collectives would wait for ever
-        index = (list(rows) + [0] * most)[:most]
-        with torch.no_grad():
-            logps, _, _ = self._get_per_token_logps_and_entropies(
-                self.model,
-                torch.cat([out["prompt_ids"][index], out["completion_ids"][index]], 1),
-                torch.cat([out["prompt_mask"][index], out["completion_mask"][index]], 1),
-                out["completion_ids"].size(1),
-                batch_size=self.args.per_device_train_batch_size,
-            )
-        return list(logps.tolist()[: len(rows)])
-
-
-def _unsatisfying(
-    inputs: Sequence[dict[str, Any]], out: dict[str, Any], group: Sequence[Fresh], row: int
-) -> Unsatisfying:
-    """The median text of a group, whose rows are all alike in their prompt."""
-    row %= len(inputs)
-    prompt = out["prompt_ids"][row][out["prompt_mask"][row].bool()]
-    return Unsatisfying(inputs[row]["prompt"], tuple(prompt.tolist()), group[median(group)])
-
 
 def _check(trainer: MRPOTrainer) -> None:
     """Refuse what the options need and the trainer was not given."""
@@ -384,10 +291,9 @@ def _check(trainer: MRPOTrainer) -> None:
             "remembered reward holds only under the criteria it was given for; add their hash, or "
             "set replay_weight=0 and anchor_weight=0"
         )
-    if options.rubric_dropout and (not trainer.criteria or len(names) != 1):
+    if unknown := sorted(trainer.recount.keys() - set(names)):
         raise ConfigError(
-            "rubric_dropout needs the criteria sets (criteria={sha: set}) and one reward function "
-            f"that logs its judgements; got {len(trainer.criteria)} sets and {len(names)} functions"
+            f"recount: no reward function {unknown[0]!r}; {nearest(unknown[0], names)}"
         )
     if trainer.reflect and not options.remembers:
         raise ConfigError(

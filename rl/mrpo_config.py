@@ -19,7 +19,7 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
 
     Defaults that differ from TRL's are those of Dr.GRPO and DAPO: no division by the standard
     deviation, a constant normaliser, the wider upper clip. With `replay_weight = anchor_weight =
-    0`, and without gate, dropout and reflection having anything to act on, a run is TRL's.
+    0`, and without broken hard criteria, a run is TRL's.
 
     Raises:
         ConfigError: On options that contradict each other.
@@ -61,8 +61,6 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     """μ of the SFT anchor at the start."""
     hard_gate: bool = True
     """Lower the reward of texts that break a hard criterion."""
-    rubric_dropout: float = 0.0
-    """Chance that a criterion is hidden for a step."""
     reflect_every: int = 4
     """Steps between reflection rounds on flat groups."""
 
@@ -80,10 +78,10 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     @property
     def regroups(self) -> bool:
         """Whether advantages may differ from those that TRL computes."""
-        return self.remembers or self.hard_gate or self.rubric_dropout > 0
+        return self.remembers or self.hard_gate
 
     def _check_ranges(self) -> None:
-        for name in ("replay_token_share", "rubric_dropout", "least_ess"):
+        for name in ("replay_token_share", "least_ess"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"expected 0 <= {name} < 1, got {getattr(self, name)}")
         for name in ("replay_weight", "anchor_weight", "replay_start"):
@@ -137,6 +135,6 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
 
 def _clash(got: str, instead: str) -> str:
     return (
-        f"{got} mixes groups, which gate, dropout and replay compute one by one; use {instead}, "
-        "or set hard_gate=False, rubric_dropout=0, replay_weight=0 and anchor_weight=0"
+        f"{got} mixes groups, which gate and replay compute one by one; use {instead}, "
+        "or set hard_gate=False, replay_weight=0 and anchor_weight=0"
     )

@@ -9,18 +9,12 @@ import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
-from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement
-from quillgraph.agents.rewards import reward
-from quillgraph.backends.errors import InputError
-from quillgraph.rl.groups import Baseline, Rewards, active_criteria, advantages, hard_gate
+from quillgraph.rl.groups import Baseline, Rewards, advantages, hard_gate
 from quillgraph.rl.replay import Entry, Replay
-
-MOST_MISSING = 0.3
-"""Share of the weight whose verdicts may be missing in training (`ALGORITHM.md` 6.3.2)."""
 
 NO_SPREAD = 0.01
 """Standard deviation below which a group teaches nothing by itself (`ALGORITHM.md` 6.5)."""
@@ -40,7 +34,6 @@ class Rules:
     baseline: Baseline = "joint"
     standardise: bool = False
     has_gate: bool = True
-    dropout: float = 0.0
     replays: int = 2
     """Most remembered texts beside a group, M; 0 where nothing is replayed now."""
     anchors: int = 0
@@ -61,7 +54,14 @@ class Fresh:
     text: str
     tokens: int
     reward: float | None
+    """As given, all reward functions together; None where it is missing."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What each reward function gave, where it gave anything."""
     judgement: Judgement | None = None
+
+
+Count = Callable[[Fresh | Entry], float | None]
+"""What a fresh or a remembered text is worth in the present step; None if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Group:
 
     prompt: str
     rewards: Rewards
-    """As they count: under the active criteria, after the gate."""
+    """As they count in this step, after the gate."""
     advantages: Rewards
     """One for each fresh text; absent where the reward is."""
     is_changed: bool
@@ -114,7 +114,7 @@ def plan_step(
     rules: Rules,
     *,
     step: int,
-    criteria: Mapping[str, CriteriaSet],
+    count: Count,
 ) -> tuple[Group, ...]:
     """Set each group of a step against memory, within the share of tokens that replay may take.
 
@@ -123,15 +123,13 @@ def plan_step(
         memory: What is remembered; the use of what is chosen is counted in it.
         rules: How.
         step: Optimizer steps done.
-        criteria: The criteria sets by hash; needed where rubric dropout hides some of them.
+        count: What a text is worth in this step, by the same rule for fresh and remembered ones:
+            rubric dropout hides the same criteria from both.
 
     Returns:
         One plan for each group, in order.
-
-    Raises:
-        InputError: If dropout is asked for and the criteria of a prompt are not there.
     """
-    counted = [_counted(each, memory, rules, step, criteria) for each in groups]
+    counted = [_counted(each, memory, rules, step, count) for each in groups]
     fitting = _within_share(counted, rules, step)
     planned = [_set_against(each, rules) for each in fitting]
     memory.use(each.entry.id for group in planned for each in group.replayed)
@@ -179,19 +177,14 @@ def _counted(
     memory: Replay,
     rules: Rules,
     step: int,
-    criteria: Mapping[str, CriteriaSet],
+    count: Count,
 ) -> _Counted:
     prompt, sha = fresh[0].prompt, fresh[0].criteria_sha
-    count = _counting(prompt, sha, rules, step, criteria)
-    raw = tuple(count(each.reward, each.judgement, each.text) for each in fresh)
+    raw = tuple(map(count, fresh))
     if all(value is None for value in raw):
         return _Counted(fresh, raw, (), {})
     entries = tuple(each for each in memory.of(prompt) if each.criteria_sha == sha)
-    worth = {
-        each.id: value
-        for each in entries
-        if (value := count(each.reward, each.judgement, each.text)) is not None
-    }
+    worth = {each.id: value for each in entries if (value := count(each)) is not None}
     counted = _Counted(fresh, raw, entries, worth)
     picks = memory.choose(
         prompt,
@@ -202,33 +195,6 @@ def _counted(
         most=rules.replays,
     )
     return replace(counted, picks=picks)
-
-
-Count = Callable[[float | None, Judgement | None, str], float | None]
-
-
-def _counting(
-    prompt: str, sha: str, rules: Rules, step: int, criteria: Mapping[str, CriteriaSet]
-) -> Count:
-    """How the reward of a text counts in this step: as given, or under the active criteria."""
-    if not rules.dropout:
-        return lambda given, judgement, text: given
-    if sha not in criteria:
-        raise InputError(
-            f"expected the criteria set {sha[:12] or 'of the prompt'} among those given to the "
-            f"trainer, got {sorted(each[:12] for each in criteria)}: rubric dropout needs it"
-        )
-    found = criteria[sha]
-    active = active_criteria(
-        found.criteria, prompt=prompt, step=step, seed=rules.seed, dropout=rules.dropout
-    )
-
-    def count(given: float | None, judgement: Judgement | None, text: str) -> float | None:
-        if given is None or judgement is None:
-            return None
-        return reward(judgement, found, text, active=active, most_missing=MOST_MISSING).value
-
-    return count
 
 
 def _set_against(counted: _Counted, rules: Rules) -> Group:

@@ -1,7 +1,7 @@
 """Revisions of what went badly, written back to memory (`ALGORITHM.md` 6.5, memory writing)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from quillgraph.agents.judgements import Judgement
@@ -33,6 +33,8 @@ class Revision:
     logprobs: tuple[float, ...] | None
     """Behaviour log-probs under the reflective context; None if unknown."""
     reward: float
+    """All reward functions together, as for a fresh text."""
+    parts: Mapping[str, float] = field(default_factory=dict)
     judgement: Judgement | None = None
 
 
@@ -65,6 +67,7 @@ def entry_of(revision: Revision, revised: Unsatisfying, *, step: int) -> Entry:
         reward=revision.reward,
         step=step,
         text=revision.text,
+        parts=revision.parts,
         judgement=revision.judgement,
         is_revision=True,
     )

@@ -5,7 +5,7 @@ A data layer: rows go in, rows come out, and nothing here knows a model or a los
 """
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -55,9 +55,12 @@ class Entry:
     """Behaviour log-probability of each token under the context that it was written in; None for
     a text that came from elsewhere."""
     reward: float
+    """All reward functions together, before any gate."""
     step: int
     """Optimizer steps that the policy had done when it wrote this."""
     text: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What each reward function gave."""
     judgement: Judgement | None = None
     """The scores per criterion, from which the reward follows under any subset of criteria."""
     is_revision: bool = False
@@ -111,6 +114,10 @@ class Replay:
 
     def __len__(self) -> int:
         return len(self._where)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """All entries, oldest first."""
+        return (self._prompts[prompt][number] for number, prompt in self._where.items())
 
     def add(self, entry: Entry) -> int | None:
         """Keep an entry; what no longer fits goes.
@@ -200,9 +207,7 @@ class Replay:
         return {
             "version": FORMAT_VERSION,
             "next": self._next,
-            "entries": [
-                _dumped(self._prompts[prompt][number]) for number, prompt in self._where.items()
-            ],
+            "entries": [_dumped(entry) for entry in self],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
@@ -251,7 +256,8 @@ def _standardised(values: Sequence[float | None]) -> list[float]:
 def _dumped(entry: Entry) -> dict[str, Any]:
     plain = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
     judgement = entry.judgement
-    return plain | {"judgement": judgement and judgement.model_dump(mode="json")}
+    read = judgement and judgement.model_dump(mode="json")
+    return plain | {"judgement": read, "parts": dict(entry.parts)}
 
 
 def _loaded(raw: Mapping[str, Any]) -> Entry:

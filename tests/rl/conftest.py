@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-WORDS = "sun moon rain sea stone bird light night song door".split()
+WORDS = ["sun", "moon", "rain", "sea", "stone", "bird", "light", "night", "song", "door"]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% generation %}{{ m.content }}"
     "{% endgeneration %}<|im_end|>\n{% endfor %}"

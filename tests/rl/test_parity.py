@@ -47,7 +47,12 @@ TWICE = {"num_iterations": 2, "per_device_train_batch_size": 4, "gradient_accumu
 @pytest.mark.parametrize("more", [{}, TWICE], ids=["once", "twice"])
 @pytest.mark.parametrize(
     ("loss_type", "scale_rewards", "beta"),
-    [("grpo", "group", 0.0), ("dr_grpo", "none", 0.0), ("dapo", "none", 0.04), ("bnpo", "group", 0)],
+    [
+        ("grpo", "group", 0.0),
+        ("dr_grpo", "none", 0.0),
+        ("dapo", "none", 0.04),
+        ("bnpo", "group", 0),
+    ],
 )
 def test_with_replay_and_anchor_off_loss_and_gradient_equal_those_of_trl(
     loss_type: str,
