@@ -9,11 +9,23 @@ from quillgraph.evals.agreement import (
     spearman_within,
 )
 from quillgraph.evals.calibration import Calibration, curve, fit, leniency
+from quillgraph.evals.human_data import (
+    HumanCriterion,
+    Preference,
+    RatedText,
+    RubricRequest,
+)
 from quillgraph.evals.intervals import Estimate, cluster_bootstrap, paired_bootstrap
+from quillgraph.evals.loading import Loaded, load
 
 __all__ = [
     "Calibration",
     "Estimate",
+    "HumanCriterion",
+    "Loaded",
+    "Preference",
+    "RatedText",
+    "RubricRequest",
     "cluster_bootstrap",
     "cohen_kappa",
     "curve",
@@ -21,6 +33,7 @@ __all__ = [
     "fleiss_kappa",
     "krippendorff_alpha",
     "leniency",
+    "load",
     "pair_accuracy",
     "paired_bootstrap",
     "spearman",
