@@ -12,7 +12,7 @@ from quillgraph.evals.probes import Finding
 
 
 def measures_table(report: JudgeReport) -> Table:
-    """Each measure with its interval; below them what is in none."""
+    """Each measure with its interval."""
     table = Table(
         title=f"{report.judge} on {report.data} ({report.criteria})", title_justify="left"
     )
@@ -26,9 +26,13 @@ def measures_table(report: JudgeReport) -> Table:
         changed = report.calibration
         errors = f"{changed.error_before:.2f} → {changed.error_after:.2f}"
         table.add_row("error, calibrated", errors, "", str(changed.tested_on))
-    counts = (f"{reason}: {count}" for reason, count in report.excluded.items())
-    table.caption = "; ".join(["excluded", *counts]) if report.excluded else "nothing excluded"
     return table
+
+
+def exclusions(report: JudgeReport) -> str:
+    """What is in no measure, and how often."""
+    counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
+    return f"excluded: {counts}" if counts else "nothing excluded"
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

@@ -21,7 +21,13 @@ from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.engines import Engines, connected, with_backend
-from quillgraph.cli.eval_display import findings_table, markdown, measures_table, write_curve
+from quillgraph.cli.eval_display import (
+    exclusions,
+    findings_table,
+    markdown,
+    measures_table,
+    write_curve,
+)
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.reading import read_criteria
 from quillgraph.cli.run_folder import RunFolder
@@ -236,7 +242,8 @@ def run_eval_judge(
     if as_json:
         sys.stdout.write(json.dumps({"run": str(folder.path), **work.result()}) + "\n")
     else:
-        Console().print(measures_table(work.report), findings_table(work.findings))
+        Console().print(measures_table(work.report), exclusions(work.report), sep="\n")
+        Console().print(findings_table(work.findings))
     said.print(f"run folder: {folder.path}", style="dim")
     missed = [told for each in require if (told := unmet(each, work.report.measures))]
     for told in missed:
