@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from quillgraph.cli import options
+from quillgraph.cli.eval_app import eval_app
 from quillgraph.cli.library_app import library_app
 from quillgraph.cli.memory_app import memory_app
 from quillgraph.cli.models_app import models_app
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(memory_app, name="memory")
+app.add_typer(eval_app, name="eval")
 app.add_typer(library_app, name="library")
 
 EXIT_STATUSES = (

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.preferring import prefers
+from quillgraph.agents.preferring import PromptedPairJudge
 from quillgraph.rl.evaluation import write_texts
 from quillgraph.rl.journal import Lines
 from quillgraph.rl.requests import prompt_of
@@ -34,12 +34,14 @@ async def win_rate(
     A comparison that the order decides is half a win. None where nothing was decided: then the
     judge tells nothing apart, and no alarm can rest on it.
     """
+    compare = PromptedPairJudge(judge).compare
     found = await asyncio.gather(
-        *(prefers(*row, judge) for row in zip(tasks, texts, others, strict=True))
+        *(compare(*row) for row in zip(tasks, texts, others, strict=True))
     )
-    if all(won is None for won in found):
+    if not any(each.winner in ("left", "right") for each in found):
         return None
-    return fmean(0.5 if won is None else float(won) for won in found)
+    worth = {"left": 1.0, "right": 0.0}
+    return fmean(worth.get(str(each.winner), 0.5) for each in found)
 
 
 @dataclass(slots=True)
