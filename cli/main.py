@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from quillgraph.cli import options
+from quillgraph.cli.eval_app import eval_app
 from quillgraph.cli.memory_app import memory_app
 from quillgraph.cli.models_app import models_app
 from quillgraph.cli.reporting import reporting
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(memory_app, name="memory")
+app.add_typer(eval_app, name="eval")
 
 EXIT_STATUSES = (
     "Exit status: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was "

@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from quillgraph.backends.models import pull
 from quillgraph.backends.vllm_local import VllmChat
 
 # read when LangGraph is imported: checkpoints then hold only what the graphs' states declare
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+
+# the time that an example takes says more about the machine than about the code
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ PACKAGES = [
     "quillgraph.agents",
     "quillgraph.graphs",
     "quillgraph.rl",
+    "quillgraph.evals",
 ]  # of cli, the command is public
 
 

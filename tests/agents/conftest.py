@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.asking import Role
@@ -24,10 +23,6 @@ from quillgraph.agents.domain import (
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
-
-# the time that an example takes says more about the machine than about the code
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 class Placed(Embeddings):

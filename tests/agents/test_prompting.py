@@ -31,6 +31,7 @@ PINNED = {
     "observing": (2, "798e74c6d1a35c4f"),
     "open_coding": (3, "5ea0221e19401317"),
     "pitfall_writing": (2, "8f8bb9480095331b"),
+    "preferring": (1, "682bb077ce5fec7a"),
     "reflecting": (1, "1ba8604195e4dee2"),
     "relating": (1, "bb9f14b2b917124e"),
     "revising": (2, "f506265257cb7915"),

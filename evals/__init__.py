@@ -1,0 +1,41 @@
+"""Are the criteria, the judge and the policy any good?"""
+
+from quillgraph.evals.agreement import (
+    cohen_kappa,
+    fleiss_kappa,
+    krippendorff_alpha,
+    pair_accuracy,
+    spearman,
+    spearman_within,
+)
+from quillgraph.evals.calibration import Calibration, curve, fit, leniency
+from quillgraph.evals.human_data import (
+    HumanCriterion,
+    Preference,
+    RatedText,
+    RubricRequest,
+)
+from quillgraph.evals.intervals import Estimate, cluster_bootstrap, paired_bootstrap
+from quillgraph.evals.loading import Loaded, load
+
+__all__ = [
+    "Calibration",
+    "Estimate",
+    "HumanCriterion",
+    "Loaded",
+    "Preference",
+    "RatedText",
+    "RubricRequest",
+    "cluster_bootstrap",
+    "cohen_kappa",
+    "curve",
+    "fit",
+    "fleiss_kappa",
+    "krippendorff_alpha",
+    "leniency",
+    "load",
+    "pair_accuracy",
+    "paired_bootstrap",
+    "spearman",
+    "spearman_within",
+]

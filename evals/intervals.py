@@ -1,0 +1,101 @@
+"""How sure a measured number is: bootstrap intervals that respect how the data hang together."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from quillgraph.agents.domain import Value
+from quillgraph.backends.errors import InputError
+
+T = TypeVar("T")
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+
+class Estimate(Value):
+    """A number, and the interval that it lies in with 95 % confidence."""
+
+    value: float | None
+    """None where the data leave it undefined."""
+    low: float | None = None
+    high: float | None = None
+    clusters: int = 0
+    """Independent pieces of evidence: prompts, not ratings."""
+    undefined: int = 0
+    """Resamples that left the number undefined; they are in no interval."""
+
+
+def cluster_bootstrap(
+    rows: Sequence[T],
+    cluster_of: Callable[[T], Hashable],
+    measure: Callable[[Sequence[T]], float | None],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate a measure with a percentile interval over clusters drawn with replacement.
+
+    Ratings of one prompt are not independent: drawing single ratings would make the interval too
+    narrow (`ALGORITHM.md` 7.2, power). A single cluster has no interval.
+
+    Args:
+        rows: The data.
+        cluster_of: What a row belongs to, such as its prompt.
+        measure: The number, from rows; None where they leave it undefined.
+        resamples: How many times the clusters are drawn anew.
+        seed: Of the drawing.
+
+    Raises:
+        InputError: If `resamples` is below 100: its ends would be noise.
+    """
+    if resamples < 100:
+        raise InputError(f"expected 100 resamples or more, got {resamples}")
+    clusters: dict[Hashable, list[T]] = {}
+    for row in rows:
+        clusters.setdefault(cluster_of(row), []).append(row)
+    members, value = list(clusters.values()), measure(rows)
+    if value is None or len(members) < 2:
+        return Estimate(value=value, clusters=len(members))
+    generator = np.random.default_rng(seed)
+    drawn = (
+        measure([row for n in picks for row in members[n]])
+        for picks in generator.integers(len(members), size=(resamples, len(members)))
+    )
+    found = [number for number in drawn if number is not None]
+    low, high = (None, None) if not found else _ends(found)
+    return Estimate(
+        value=value,
+        low=low,
+        high=high,
+        clusters=len(members),
+        undefined=resamples - len(found),
+    )
+
+
+def paired_bootstrap(
+    left: Sequence[float], right: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """Estimate the mean of `left - right`, both measured on the same prompts in the same order.
+
+    Raises:
+        InputError: If the sides differ in length.
+    """
+    if len(left) != len(right):
+        raise InputError(
+            f"expected both sides measured on the same prompts, got {len(left)} and {len(right)}"
+        )
+    differences = [a - b for a, b in zip(left, right, strict=True)]
+    numbered = list(enumerate(differences))
+    return cluster_bootstrap(numbered, lambda row: row[0], _mean, resamples=resamples, seed=seed)
+
+
+def _mean(rows: Sequence[tuple[int, float]]) -> float | None:
+    return float(np.mean([difference for _, difference in rows])) if rows else None
+
+
+def _ends(found: Sequence[float]) -> tuple[float, float]:
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return float(low), float(high)
