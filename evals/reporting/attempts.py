@@ -79,13 +79,9 @@ def reward_rows(attempts: Sequence[Attempt]) -> tuple[Row, ...]:
 
 def _text(attempt: Attempt, by_number: dict[int, Attempt], best: int | None) -> Text:
     before = None if attempt.parent is None else by_number.get(attempt.parent)
-    quotes = _quotes(attempt)
-    if before is None:
-        parent, cut = (), segments(attempt.text, quotes)
-    else:
-        removed, added = differences(before.text, attempt.text)
-        parent = segments(before.text, [*removed, *_quotes(before)])
-        cut = segments(attempt.text, [*added, *quotes])
+    removed, added = differences(before.text, attempt.text) if before else ([], [])
+    parent = segments(before.text, [*removed, *_quotes(before)]) if before else ()
+    cut = segments(attempt.text, [*added, *_quotes(attempt)])
     kind = f"revision of text {attempt.parent}" if attempt.parent is not None else "draft"
     return Text(attempt, f"Text {attempt.number}: {kind}", attempt.number == best, parent, cut)
 

@@ -1,9 +1,9 @@
 """The model calls of a run: when, by whom, at what cost."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from statistics import median
 from typing import Any
 
@@ -82,6 +82,7 @@ class CallLog:
     calls: tuple[Call, ...]
     """In the order in which they were asked for."""
     roles: tuple[RoleCost, ...]
+    """In the order of their first calls."""
     total: RoleCost | None
     """None where there was no call."""
     replayed: int
@@ -104,11 +105,12 @@ def call_log(records: Iterable[CallRecord]) -> CallLog:
     """Sum up calls; the records are read one by one, and none is kept whole."""
     read = [Call.of(record) for record in records]
     calls = tuple(sorted((c for c in read if not c.replayed), key=lambda c: c.requested))
-    by_role = sorted(calls, key=lambda call: call.role)
-    groups = [(role, list(mine)) for role, mine in groupby(by_role, key=lambda call: call.role)]
+    by_role = defaultdict[str, list[Call]](list)
+    for call in calls:
+        by_role[call.role].append(call)
     return CallLog(
         calls=calls,
-        roles=tuple(_cost(role, mine) for role, mine in groups),
+        roles=tuple(_cost(role, mine) for role, mine in by_role.items()),
         total=_cost("all", calls) if calls else None,
         replayed=len(read) - len(calls),
         listed=_listed(calls),

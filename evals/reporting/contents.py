@@ -16,6 +16,7 @@ from quillgraph.evals.reporting.folder import Folder, Source, StudyFile
 from quillgraph.evals.reporting.grounding import Branch, Document, branches, documents
 from quillgraph.evals.reporting.tables import Table, tables
 from quillgraph.evals.reporting.training import (
+    WATCH,
     Check,
     Panel,
     Samples,
@@ -24,6 +25,7 @@ from quillgraph.evals.reporting.training import (
     panels,
     samples,
     signs,
+    warned,
 )
 from quillgraph.graphs.episode import Attempt, Episode
 
@@ -69,6 +71,7 @@ class Training:
     panels: tuple[Panel, ...]
     signs: tuple[Sign, ...]
     checks: tuple[Check, ...]
+    warned: tuple[str, ...]
     least_win_rate: float | None
     samples: tuple[Samples, ...]
     requests: int
@@ -201,7 +204,15 @@ def _training(folder: Folder, facts: Mapping[str, Any]) -> Training | None:
         return None
     guards = (facts.get("settings") or {}).get("guards") or {}
     least, found = guards.get("least_win_rate"), panels(rows)
-    return Training(found, signs(found), checks(rows, least), least, shown, requests)
+    return Training(
+        panels=found,
+        signs=signs(found),
+        checks=checks(rows, least),
+        warned=warned(folder.newest(WATCH)),
+        least_win_rate=least,
+        samples=shown,
+        requests=requests,
+    )
 
 
 def _versions(

@@ -113,6 +113,11 @@ class Folder:
         """A file's JSON; None where there is none, or none that can be read."""
         return self._parsed(name, TypeAdapter(Any))
 
+    def newest(self, pattern: str) -> Any:
+        """The JSON of the last file, by name, that a pattern finds; None where there is none."""
+        found = sorted(self.path.glob(pattern))
+        return self.json(str(found[-1].relative_to(self.path))) if found else None
+
     def value(self, name: str, kind: type[T]) -> T | None:
         """A file's value; None where there is none, or none of this form."""
         return self._parsed(name, TypeAdapter(kind))

@@ -5,14 +5,15 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from quillgraph.evals.reporting.calls import CallLog
 from quillgraph.evals.reporting.tables import Interval
 from quillgraph.evals.reporting.training import Curve, Panel
 
-MOST_LINES = 6
-"""Lines of one picture; more cannot be told apart."""
+MOST_PICTURES = 24
+"""Pictures of one panel; the table beside them has every metric."""
 
 MOST_DRAWN = 500
 """Bars from which on they are stored as an image within the SVG: it is smaller then."""
@@ -35,7 +36,7 @@ class Picture:
 
 
 def timeline(log: CallLog) -> Picture:
-    """Every call as a bar over the time of the run, one line for each role."""
+    """Every call as a bar over the time of the run, one line for each role, above the tokens."""
     roles = [cost.role for cost in log.roles]
 
     def draw(axes: Any) -> None:
@@ -52,20 +53,29 @@ def timeline(log: CallLog) -> Picture:
                 )  # fmt: skip
         axes.set_yticks(range(len(roles)), [_label(role) for role in roles])
         axes.invert_yaxis()
+
+    def draw_tokens(axes: Any) -> None:
+        done = sorted(log.calls, key=lambda call: call.requested + call.latency_s)
+        ends = [call.requested + call.latency_s - log.began for call in done]
+        for name in ("prompt_tokens", "completion_tokens"):
+            total = accumulate((getattr(call, name) for call in done), initial=0)
+            axes.step([0, *ends], list(total), where="post", label=name.replace("_", " "))
         axes.set_xlabel("seconds since the first call")
+        axes.set_ylabel("tokens so far")
+        axes.legend(fontsize=7)
 
     failed = sum(cost.failed for cost in log.roles)
     words = (
         f"Timeline of {len(log.calls):,} calls over {log.elapsed_s:.1f} seconds, one line for each "
-        f"of the roles {', '.join(roles)}; {failed:,} calls failed. The table has the numbers."
+        f"of the roles {', '.join(roles)}; {failed:,} calls failed. Below it, the tokens so far. "
+        "The table has the numbers."
     )
-    return Picture(_drawn(draw, height=1.2 + 0.3 * len(roles)), words)
+    return Picture(_drawn((draw, 0.5 + 0.3 * len(roles)), (draw_tokens, 2)), words)
 
 
 def curves(panel: Panel) -> tuple[Picture, ...]:
-    """The metrics of a panel over the steps, so many to a picture."""
-    parts = [panel.curves[at : at + MOST_LINES] for at in range(0, len(panel.curves), MOST_LINES)]
-    return tuple(_curves(part) for part in parts)
+    """Each quantity of a panel over the steps, small enough for a phone."""
+    return tuple(_curves(same) for same in panel.pictures[:MOST_PICTURES])
 
 
 def intervals(found: Sequence[Interval]) -> Picture | None:
@@ -85,7 +95,7 @@ def intervals(found: Sequence[Interval]) -> Picture | None:
 
     told = "; ".join(f"{each.name} {each.value:.3f}" for each in known)
     words = f"Values with 95 % intervals: {told}. The table has the numbers."
-    return Picture(_drawn(draw, height=0.8 + 0.3 * len(known)), words)
+    return Picture(_drawn((draw, 0.8 + 0.3 * len(known))), words)
 
 
 def calibration(points: Sequence[tuple[float, float]]) -> Picture:
@@ -101,7 +111,7 @@ def calibration(points: Sequence[tuple[float, float]]) -> Picture:
         axes.legend()
 
     words = f"Calibration curve of {len(points)} bands. The table has the numbers."
-    return Picture(_drawn(draw, height=4), words)
+    return Picture(_drawn((draw, 4)), words)
 
 
 def _curves(found: Sequence[Curve]) -> Picture:
@@ -112,16 +122,19 @@ def _curves(found: Sequence[Curve]) -> Picture:
                 steps, values, marker="." if len(steps) < 30 else None, label=_label(curve.name)
             )
         axes.set_xlabel("step")
+        axes.set_title(_label(found[0].name), fontsize=9, loc="left")
         axes.grid(linewidth=0.3)
-        axes.legend(fontsize=7)
+        if len(found) > 1:
+            axes.legend(fontsize=7)
 
     told = "; ".join(
         f"{curve.name} from {curve.values[0]:.3g} to {curve.values[-1]:.3g}" for curve in found
     )
-    return Picture(_drawn(draw, height=3), f"Curves over the steps: {told}.")
+    return Picture(_drawn((draw, 2.2), width=3.5), f"Curves over the steps: {told}.")
 
 
-def _drawn(draw: Callable[[Any], None], *, height: float) -> str:
+def _drawn(*parts: tuple[Callable[[Any], None], float], width: float = 7) -> str:
+    """Draw what stands one below the other, each with its height in inches, as an SVG."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -129,9 +142,12 @@ def _drawn(draw: Callable[[Any], None], *, height: float) -> str:
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # the browser draws the words, and has the letters that matplotlib's own font lacks
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure = Figure(figsize=(7, height), layout="constrained", dpi=110)
+        heights = [height for _, height in parts]
+        figure = Figure(figsize=(width, sum(heights)), layout="constrained", dpi=110)
         FigureCanvasSVG(figure)
-        draw(figure.add_subplot())
+        every = figure.subplots(len(parts), height_ratios=heights, sharex=True, squeeze=False)
+        for axes, (draw, _) in zip(every.flat, parts, strict=True):
+            draw(axes)
         content = io.BytesIO()
         figure.savefig(content, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(content.getvalue()).decode("ascii")

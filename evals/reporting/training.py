@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeGuard
 
 FIRST, LAST = 5, 3
 """Values at the beginning and at the end that a sign's means are taken over: as many as the
@@ -17,6 +17,12 @@ MOST_REQUESTS, MOST_STEPS = 8, 12
 WIN_RATE = "guard/win_rate"
 
 UNGROUPED = "trainer"
+
+TOGETHER = {"eval": "criteria"}
+"""Groups that are shown in the panel of another: held-out requests beside those trained on."""
+
+WATCH = "checkpoints/*/step-*/watch.json"
+"""Where a checkpoint keeps what the guards have watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,16 @@ class Panel:
     group: str
     """What stands before the slash of their names."""
     curves: tuple[Curve, ...]
+
+    @property
+    def pictures(self) -> tuple[tuple[Curve, ...], ...]:
+        """Curves of the same quantity, where there is anything to see: two steps or more."""
+        found: dict[str, list[Curve]] = {}
+        for curve in self.curves:
+            found.setdefault(curve.name.partition("/")[2] or curve.name, []).append(curve)
+        return tuple(
+            tuple(same) for same in found.values() if any(len(each.points) > 1 for each in same)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,7 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
         for name, value in row.items():
             if name not in ("stage", "step") and _is_number(value):
                 group = name.split("/")[0] if "/" in name else UNGROUPED
+                group = TOGETHER.get(group, group)
                 key = (stage, group, name)
                 if isfinite(value):
                     points.setdefault(key, []).append((float(step), float(value)))
@@ -123,11 +140,18 @@ def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Chec
         rows: Those of `metrics.jsonl`.
         least: Rate below which the run's settings raise an alarm; None if they do not say.
     """
-    return tuple(
-        Check(int(row["step"]), float(rate), least is not None and rate < least)
-        for row in rows
-        if _is_number(rate := row.get(WIN_RATE)) and _is_number(row.get("step"))
-    )
+    found = list[Check]()
+    for row in rows:
+        step, rate = row.get("step"), row.get(WIN_RATE)
+        if _is_number(step) and _is_number(rate):
+            found.append(Check(int(step), float(rate), least is not None and rate < least))
+    return tuple(found)
+
+
+def warned(watch: Any) -> tuple[str, ...]:
+    """Names of the signs whose drift the guards have told of, from a checkpoint's `watch.json`."""
+    told = watch.get("told") if isinstance(watch, Mapping) else None
+    return tuple(map(str, told)) if isinstance(told, list) else ()
 
 
 def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int]:
@@ -169,5 +193,5 @@ def _spread(texts: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(texts[round(number * gap)] for number in range(MOST_STEPS))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
