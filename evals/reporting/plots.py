@@ -122,7 +122,7 @@ def _curves(found: Sequence[Curve]) -> Picture:
                 steps, values, marker="." if len(steps) < 30 else None, label=_label(curve.name)
             )
         axes.set_xlabel("step")
-        axes.set_title(_label(found[0].name), fontsize=9, loc="left")
+        axes.set_title(_label(found[0].quantity), fontsize=9, loc="left")
         axes.grid(linewidth=0.3)
         if len(found) > 1:
             axes.legend(fontsize=7)

@@ -36,6 +36,11 @@ class Curve:
     """Steps at which the value was no number, such as a loss that diverged."""
 
     @property
+    def quantity(self) -> str:
+        """The name without its group."""
+        return self.name.partition("/")[2] or self.name
+
+    @property
     def values(self) -> tuple[float, ...]:
         """The values alone."""
         return tuple(value for _, value in self.points)
@@ -55,7 +60,7 @@ class Panel:
         """Curves of the same quantity, where there is anything to see: two steps or more."""
         found: dict[str, list[Curve]] = {}
         for curve in self.curves:
-            found.setdefault(curve.name.partition("/")[2] or curve.name, []).append(curve)
+            found.setdefault(curve.quantity, []).append(curve)
         return tuple(
             tuple(same) for same in found.values() if any(len(each.points) > 1 for each in same)
         )
