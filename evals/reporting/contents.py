@@ -104,7 +104,9 @@ def contents(path: Path) -> Contents:
     folder = Folder(path)
     facts = folder.facts()
     episodes = tuple(folder.lines("episodes.jsonl", Episode))
-    works = [work for work in (_single(folder),) if work]
+    single = _single(folder)
+    # beside episodes there is no more than the criteria, which each of them has
+    works = [single] if single and not episodes else []
     works += [_of_episode(each, f"e{n}-") for n, each in enumerate(episodes[:WHOLE], 1)]
     return Contents(
         name=path.resolve().name,

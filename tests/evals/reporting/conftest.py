@@ -140,17 +140,14 @@ def episode(words: str = "") -> WrittenEpisode:
 
 def call(number: int = 0, words: str = "", **changes: Any) -> CallRecord:
     """A call of the judge: 10 tokens read, 2 written, half a second, a second after the last."""
-    return CallRecord(
-        **{
-            "run": "rain", "graph": "round/judge", "node": "judge", "visit": 0, "step": 1,
-            "call": number, "role": "judge", "attempt": 0, "request_sha256": None,
-            "messages": [{"role": "user", "content": "How good is it?" + words}], "options": {},
-            "reply": "7" + words, "error": None, "model": "me", "trace": None, "prompt_tokens": 10,
-            "completion_tokens": 2, "requested": 1000.0 + number, "started": None,
-            "latency_s": 0.5,
-        }
-        | changes
-    )  # fmt: skip
+    usual = {
+        "run": "rain", "graph": "round/judge", "node": "judge", "visit": 0, "step": 1,
+        "call": number, "role": "judge", "attempt": 0, "request_sha256": None,
+        "messages": [{"role": "user", "content": "How good is it?" + words}], "options": {},
+        "reply": "7" + words, "error": None, "model": "me", "trace": None, "prompt_tokens": 10,
+        "completion_tokens": 2, "requested": 1000.0 + number, "started": None, "latency_s": 0.5,
+    }  # fmt: skip
+    return CallRecord.model_validate(usual | changes)
 
 
 def run_facts(**changes: Any) -> dict[str, Any]:
