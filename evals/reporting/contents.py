@@ -12,7 +12,7 @@ from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.backends.records import CallRecord
 from quillgraph.evals.reporting.attempts import Row, Text, reward_rows, score_rows, texts
 from quillgraph.evals.reporting.calls import CallLog, call_log
-from quillgraph.evals.reporting.folder import Folder, Source, StudyFile
+from quillgraph.evals.reporting.folder import Folder, Source, StudyFile, counted, mapping
 from quillgraph.evals.reporting.grounding import Branch, Document, branches, documents
 from quillgraph.evals.reporting.tables import Table, tables
 from quillgraph.evals.reporting.training import (
@@ -103,7 +103,9 @@ def contents(path: Path) -> Contents:
     """
     folder = Folder(path)
     facts = folder.facts()
-    episodes = tuple(folder.lines("episodes.jsonl", Episode))
+    # in the order of the requests; the file has them in the order in which they were finished
+    found = folder.lines("episodes.jsonl", Episode)
+    episodes = tuple(sorted(found, key=lambda each: (len(each.id or ""), each.id or "")))
     single = _single(folder)
     # beside episodes there is no more than the criteria, which each of them has
     works = [single] if single and not episodes else []
@@ -204,8 +206,9 @@ def _training(folder: Folder, facts: Mapping[str, Any]) -> Training | None:
         shown, requests = samples(folder.lines("rollouts.jsonl", dict[str, Any]))
     if not rows and not shown:
         return None
-    guards = (facts.get("settings") or {}).get("guards") or {}
+    guards = mapping(mapping(facts.get("settings")).get("guards"))
     least, found = guards.get("least_win_rate"), panels(rows)
+    least = float(least) if isinstance(least, int | float) else None
     return Training(
         panels=found,
         signs=signs(found),
@@ -223,11 +226,11 @@ def _versions(
     newer = sum(episode.version > EPISODE_VERSION for episode in episodes)
     if newer:
         yield (
-            f"{newer:,} episodes are of a newer form than this page knows ({EPISODE_VERSION}): "
-            "they are shown as far as they could be read."
+            f"{counted(newer, 'episode')} of a newer form than {EPISODE_VERSION}, which this page "
+            "knows: shown as far as it could be read."
         )
     if criteria_set and criteria_set.version > FORMAT_VERSION:
         yield (
             f"The criteria are of form {criteria_set.version}, this page knows {FORMAT_VERSION}: "
-            "they are shown as far as they could be read."
+            "shown as far as it could be read."
         )

@@ -1,7 +1,7 @@
 """What lies in a run's folder, read as far as it can be read; what cannot is told, not hidden."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -94,7 +94,7 @@ class Folder:
                 "The run has not ended: it is still being written, or was killed. This page shows "
                 "what there is; files that are written at the end are not there yet."
             )
-        made_by = (found.get("versions") or {}).get("quillgraph")
+        made_by = mapping(found.get("versions")).get("quillgraph")
         if made_by != (ours := version("quillgraph")):
             self.notes.append(
                 f"The run was made by quillgraph {made_by or 'of unknown version'}, this page by "
@@ -142,10 +142,14 @@ class Folder:
             return
         if not (self.path / name).exists():
             return
-        self._states[name] = f"read, {read:,} lines" + (", the last one cut short" if cut else "")
+        self._states[name] = f"read, {counted(read, 'line')}" + (
+            ", the last one cut short" if cut else ""
+        )
         if bad:
             self._states[name] += f", {bad:,} unreadable"
-            self.notes.append(f"{name}: {bad:,} lines could not be read and are left out; {first}")
+            self.notes.append(
+                f"{name}: {counted(bad, 'line')} could not be read and left out; {first}"
+            )
 
     def _parsed(self, name: str, adapter: TypeAdapter[T]) -> T | None:
         content = self._content(name)
@@ -180,6 +184,16 @@ class Folder:
     def _refuse(self, name: str, reason: str) -> None:
         self._states[name] = f"unreadable: {reason}"
         self.notes.append(f"{name} could not be read and is left out: {reason}")
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping as it is, and an empty one in the place of anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _is_json(line: bytes) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.evals.reporting import plots
 from quillgraph.evals.reporting.contents import Contents
+from quillgraph.evals.reporting.folder import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -70,12 +71,8 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["counted"] = _counted
+    environment.filters["counted"] = counted
     return environment
-
-
-def _counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _own(name: str) -> str:

@@ -31,7 +31,7 @@ class Curve:
 
     name: str
     points: tuple[tuple[float, float], ...]
-    """Step and value; one or more."""
+    """Step and value; none where the value was never a number."""
     undefined: int = 0
     """Steps at which the value was no number, such as a loss that diverged."""
 
@@ -60,7 +60,8 @@ class Panel:
         """Curves of the same quantity, where there is anything to see: two steps or more."""
         found: dict[str, list[Curve]] = {}
         for curve in self.curves:
-            found.setdefault(curve.quantity, []).append(curve)
+            if curve.points:
+                found.setdefault(curve.quantity, []).append(curve)
         return tuple(
             tuple(same) for same in found.values() if any(len(each.points) > 1 for each in same)
         )
@@ -115,17 +116,21 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
             continue
         for name, value in row.items():
             if name not in ("stage", "step") and _is_number(value):
-                group = name.split("/")[0] if "/" in name else UNGROUPED
-                group = TOGETHER.get(group, group)
-                key = (stage, group, name)
+                line = points.setdefault((stage, _group(name), name), [])
                 if isfinite(value):
-                    points.setdefault(key, []).append((float(step), float(value)))
-                undefined[key] += not isfinite(value)
+                    line.append((float(step), float(value)))
+                else:
+                    undefined[stage, _group(name), name] += 1
     found: dict[tuple[str, str], list[Curve]] = {}
     for (stage, group, name), line in points.items():
         curve = Curve(name, tuple(sorted(line)), undefined[stage, group, name])
         found.setdefault((stage, group), []).append(curve)
     return tuple(Panel(*key, tuple(curves)) for key, curves in found.items())
+
+
+def _group(name: str) -> str:
+    first, slash, _ = name.partition("/")
+    return TOGETHER.get(first, first) if slash else UNGROUPED
 
 
 def signs(found: Iterable[Panel]) -> tuple[Sign, ...]:
@@ -135,6 +140,7 @@ def signs(found: Iterable[Panel]) -> tuple[Sign, ...]:
         for panel in found
         if panel.group == "watch"
         for curve in panel.curves
+        if curve.points
     )
 
 

@@ -73,7 +73,7 @@ def test_what_is_missing_is_told_on_stderr_and_in_the_page(quillgraph: Any, writ
     notes = done.stderr.splitlines()
     assert [note.split(":")[0] for note in notes] == ["note"] * 3
     page = (written / "report.html").read_text(encoding="utf-8")
-    for part in ("has not ended", "made by quillgraph 9", "1 lines could not be read"):
+    for part in ("has not ended", "made by quillgraph 9", "1 line could not be read"):
         assert part in done.stderr
         assert part in page
 

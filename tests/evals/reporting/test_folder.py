@@ -76,7 +76,7 @@ def test_bad_lines_are_counted_and_the_first_is_named(tmp_path: Path, hand: Any)
     folder = Folder(tmp_path)
     assert [each.call for each in folder.lines("calls.jsonl", CallRecord)] == [0, 1]
     assert _state(folder, "calls.jsonl") == "read, 2 lines, 2 unreadable"
-    assert "2 lines" in folder.notes[0]
+    assert "2 lines could not be read" in folder.notes[0]
     assert "line 2" in folder.notes[0]
 
 
@@ -86,7 +86,7 @@ def test_a_last_line_that_is_being_written_is_no_bad_line(tmp_path: Path, hand: 
     folder = Folder(tmp_path)
     assert len(list(folder.lines("calls.jsonl", CallRecord))) == 1
     assert folder.notes == []
-    assert _state(folder, "calls.jsonl") == "read, 1 lines, the last one cut short"
+    assert _state(folder, "calls.jsonl") == "read, 1 line, the last one cut short"
 
 
 def test_a_line_separator_within_a_reply_does_not_end_the_line(tmp_path: Path, hand: Any) -> None:
