@@ -14,6 +14,7 @@ from quillgraph.cli.eval_app import eval_app
 from quillgraph.cli.library_app import library_app
 from quillgraph.cli.memory_app import memory_app
 from quillgraph.cli.models_app import models_app
+from quillgraph.cli.report import report
 from quillgraph.cli.reporting import reporting
 from quillgraph.cli.run_app import run
 
@@ -226,6 +227,7 @@ def judge(
 
 
 app.command(epilog=EXIT_STATUSES)(run)
+app.command()(report)
 
 
 @app.command(epilog=EXIT_STATUSES)

@@ -1,0 +1,208 @@
+"""A training run: its curves, its guards, and what the policy wrote over the steps."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from statistics import fmean
+from typing import Any, TypeGuard
+
+FIRST, LAST = 5, 3
+"""Values at the beginning and at the end that a sign's means are taken over: as many as the
+guards of training compare."""
+
+MOST_REQUESTS, MOST_STEPS = 8, 12
+"""Requests whose texts are shown, and steps of each, evenly spread."""
+
+WIN_RATE = "guard/win_rate"
+
+UNGROUPED = "trainer"
+
+TOGETHER = {"eval": "criteria"}
+"""Groups that are shown in the panel of another: held-out requests beside those trained on."""
+
+WATCH = "checkpoints/*/step-*/watch.json"
+"""Where a checkpoint keeps what the guards have watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One metric over the steps of a stage."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    """Step and value; none where the value was never a number."""
+    undefined: int = 0
+    """Steps at which the value was no number, such as a loss that diverged."""
+
+    @property
+    def quantity(self) -> str:
+        """The name without its group."""
+        return self.name.partition("/")[2] or self.name
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The values alone."""
+        return tuple(value for _, value in self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Metrics that are drawn together."""
+
+    stage: str
+    group: str
+    """What stands before the slash of their names."""
+    curves: tuple[Curve, ...]
+
+    @property
+    def pictures(self) -> tuple[tuple[Curve, ...], ...]:
+        """Curves of the same quantity, where there is anything to see: two steps or more."""
+        found: dict[str, list[Curve]] = {}
+        for curve in self.curves:
+            if curve.points:
+                found.setdefault(curve.quantity, []).append(curve)
+        return tuple(
+            tuple(same) for same in found.values() if any(len(each.points) > 1 for each in same)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """How a sign of a text's form has moved."""
+
+    name: str
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A comparison with the policy that training began with."""
+
+    step: int
+    rate: float
+    is_low: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the policy wrote at a step."""
+
+    stage: str
+    step: int
+    text: str
+    value: float | None
+    gate: str | None
+    missing: int
+    """Criteria on which no judge could be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What the policy wrote for one request."""
+
+    request: str
+    texts: tuple[Sample, ...]
+
+
+def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
+    """Group the numbers of `metrics.jsonl` by stage and by the first part of their names."""
+    points: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    undefined = Counter[tuple[str, str, str]]()
+    for row in rows:
+        stage, step = str(row.get("stage", "")), row.get("step")
+        if not _is_number(step):
+            continue
+        for name, value in row.items():
+            if name not in ("stage", "step") and _is_number(value):
+                line = points.setdefault((stage, _group(name), name), [])
+                if isfinite(value):
+                    line.append((float(step), float(value)))
+                else:
+                    undefined[stage, _group(name), name] += 1
+    found: dict[tuple[str, str], list[Curve]] = {}
+    for (stage, group, name), line in points.items():
+        curve = Curve(name, tuple(sorted(line)), undefined[stage, group, name])
+        found.setdefault((stage, group), []).append(curve)
+    return tuple(Panel(*key, tuple(curves)) for key, curves in found.items())
+
+
+def _group(name: str) -> str:
+    first, slash, _ = name.partition("/")
+    return TOGETHER.get(first, first) if slash else UNGROUPED
+
+
+def signs(found: Iterable[Panel]) -> tuple[Sign, ...]:
+    """The form of the texts in the first and in the last steps: what the guards watch."""
+    return tuple(
+        Sign(curve.name, fmean(curve.values[:FIRST]), fmean(curve.values[-LAST:]))
+        for panel in found
+        if panel.group == "watch"
+        for curve in panel.curves
+        if curve.points
+    )
+
+
+def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Check, ...]:
+    """Win rates against the first policy, by a judge that knows no criteria.
+
+    Args:
+        rows: Those of `metrics.jsonl`.
+        least: Rate below which the run's settings raise an alarm; None if they do not say.
+    """
+    found = list[Check]()
+    for row in rows:
+        step, rate = row.get("step"), row.get(WIN_RATE)
+        if _is_number(step) and _is_number(rate):
+            found.append(Check(int(step), float(rate), least is not None and rate < least))
+    return tuple(found)
+
+
+def warned(watch: Any) -> tuple[str, ...]:
+    """Names of the signs whose drift the guards have told of, from a checkpoint's `watch.json`."""
+    told = watch.get("told") if isinstance(watch, Mapping) else None
+    return tuple(map(str, told)) if isinstance(told, list) else ()
+
+
+def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int]:
+    """The first text of each step for some requests.
+
+    Returns:
+        The requests with their texts, and how many requests there are in all.
+    """
+    found: dict[str, dict[tuple[str, int], Sample]] = {}
+    for row in rows:
+        request, text, step = row.get("request"), row.get("text"), row.get("step")
+        if isinstance(request, str) and isinstance(text, str) and _is_number(step):
+            sample = _sample(row, text, int(step))
+            found.setdefault(request, {}).setdefault((sample.stage, sample.step), sample)
+    shown = [
+        Samples(request, _spread(list(texts.values())))
+        for request, texts in list(found.items())[:MOST_REQUESTS]
+    ]
+    return tuple(shown), len(found)
+
+
+def _sample(row: Mapping[str, Any], text: str, step: int) -> Sample:
+    value, missing = row.get("value"), row.get("missing")
+    return Sample(
+        stage=str(row.get("stage", "")),
+        step=step,
+        text=text,
+        value=float(value) if _is_number(value) else None,
+        gate=None if row.get("gate") is None else str(row["gate"]),
+        missing=len(missing) if isinstance(missing, list) else 0,
+    )
+
+
+def _spread(texts: Sequence[Sample]) -> tuple[Sample, ...]:
+    """At most `MOST_STEPS` of them, the first and the last among them."""
+    if len(texts) <= MOST_STEPS:
+        return tuple(texts)
+    gap = (len(texts) - 1) / (MOST_STEPS - 1)
+    return tuple(texts[round(number * gap)] for number in range(MOST_STEPS))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
