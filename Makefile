@@ -12,7 +12,7 @@ REQUEST ?= examples/requests/bedtime.txt
 SEED ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync demo test check lint clean
+.PHONY: help setup sync demo test check lint browser experiments clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,8 +40,14 @@ lint: setup
 	$(BIN)/mypy $(PACKAGES) tests benchmarks
 	$(BIN)/lint-imports
 
-test: lint ## set up, check and test everything, as CI does
+test: lint browser ## set up, check and test everything, as CI does
 	HF_HUB_OFFLINE=1 $(BIN)/pytest
+
+browser: # for the tests of the report; where none can be had they are skipped and say so
+	@./set-up browser
+
+experiments: setup ## does memory save samples? (GRPO, replay and MRPO on a hidden rubric, about an hour)
+	$(BIN)/python benchmarks/hidden_rubric.py
 
 check: lint ## the same without the tests that run a model
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m "not model"

@@ -10,6 +10,7 @@ from quillgraph.agents.judging import Ballot, Judge
 from quillgraph.backends.errors import BackendError, ReplyError
 from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.registry import build
+from quillgraph.graphs.sources import compiled_form
 from quillgraph.graphs.workshop import Workshop
 from quillgraph.rl.config import Collect
 
@@ -40,7 +41,7 @@ async def collect(
     Raises:
         BackendError: If the backend failed for every request.
     """
-    graph: Any = build(how.graph).compile()
+    graph: Any = compiled_form(build(how.graph))
 
     async def one(task: WritingTask) -> WrittenEpisode | BackendError | ReplyError:
         start: dict[str, Any] = {"task": task, "criteria_set": sets[task.request_hash]}

@@ -35,9 +35,7 @@ async def win_rate(
     judge tells nothing apart, and no alarm can rest on it.
     """
     compare = PromptedPairJudge(judge).compare
-    found = await asyncio.gather(
-        *(compare(*row) for row in zip(tasks, texts, others, strict=True))
-    )
+    found = await asyncio.gather(*(compare(*row) for row in zip(tasks, texts, others, strict=True)))
     if not any(each.winner in ("left", "right") for each in found):
         return None
     worth = {"left": 1.0, "right": 0.0}
