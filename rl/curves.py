@@ -30,6 +30,7 @@ def draw(folder: Path) -> Path | None:
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     rows = Lines(folder / "metrics.jsonl").read()
     stage = rows[-1]["stage"] if rows else "rl"
@@ -39,7 +40,7 @@ def draw(folder: Path) -> Path | None:
         axes = figure.add_subplot(2, 3, number)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("step", fontsize=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for name in names:
             points = [(row["step"], row[name]) for row in rows if _has(row, name, stage)]
             if points:
