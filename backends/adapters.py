@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.pretrained import from_pretrained
@@ -17,6 +19,12 @@ PLAIN = {"use_dora": False, "bias": "none", "modules_to_save": None}
 """What keeps an adapter to low-rank matrices alone, the form that every engine swaps."""
 
 Shape = tuple[int, ...]
+
+LoraRank = Annotated[
+    Literal[1, 8, 16, 32, 64, 128, 256, 320, 512],
+    BeforeValidator(lambda said: int(said) if isinstance(said, str) and said.isdigit() else said),
+]
+"""Ranks that vLLM has kernels for; in a spec they are written as text."""
 
 
 @dataclass(frozen=True, slots=True)

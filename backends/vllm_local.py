@@ -8,11 +8,11 @@ import multiprocessing
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from quillgraph.backends.adapters import check_adapter
+from quillgraph.backends.adapters import LoraRank, check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
@@ -52,7 +52,7 @@ class VllmChat(ChatBackend):
     max_concurrency: int = Field(default=32, gt=0)
     max_model_len: int | None = None
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = None
+    max_lora_rank: LoraRank | None = None
     engine_options: dict[str, Any] = Field(default_factory=dict)
     _loop: BackgroundLoop | None = PrivateAttr(default=None)
     _starting: "asyncio.Task[None] | None" = PrivateAttr(default=None)

@@ -128,3 +128,13 @@ def test_options_that_are_unknown_owned_or_wrong_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         trainer_args(Arguments, options, {}, "rl")
+
+
+def test_the_rollout_engine_of_the_example_takes_adapters(smollm2_folder: Path) -> None:
+    pytest.importorskip("vllm")
+    from quillgraph.backends import capabilities_of, connect
+
+    config = load_config(EXAMPLES / "cpu.yaml")
+    assert config.rl is not None
+    assert config.rl.rollouts is not None
+    assert capabilities_of(connect(config.rl.rollouts)).adapters
