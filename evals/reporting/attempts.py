@@ -39,6 +39,13 @@ class Text:
     """The text before it with what was taken out; empty for a first draft."""
     segments: tuple[Segment, ...]
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether a revision is the text before it, word for word."""
+        changed = any(each.has("removed") for each in self.parent)
+        changed = changed or any(each.has("added") for each in self.segments)
+        return bool(self.parent) and not changed
+
 
 def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[Text, ...]:
     """The texts in order, each compared with the one that it revises.
