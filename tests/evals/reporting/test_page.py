@@ -193,8 +193,18 @@ def test_equal_runs_give_equal_pages(tmp_path: Path, hand: Any) -> None:
 
 
 def test_half_a_surrogate_pair_can_be_written(tmp_path: Path) -> None:
-    write("a\ud800b", tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "a?b"
+    write("<!doctype html>\ud800", tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "<!doctype html>?"
+
+
+def test_a_slip_does_not_cost_a_run_its_files(tmp_path: Path, hand: Any) -> None:
+    folder = hand.write_run(tmp_path)
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(ConfigError, match="something else; choose another --out"):
+        write(_page(folder), folder / "run.json")
+    assert (folder / "run.json").read_bytes() == before
+    write(_page(folder), folder / "page.html")
+    write(_page(folder), folder / "page.html")  # an earlier page may be written over
 
 
 def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
