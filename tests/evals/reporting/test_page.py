@@ -118,6 +118,16 @@ def test_a_batch_shows_the_first_episodes_whole_and_lists_all(tmp_path: Path, ha
     assert "node: it broke" in words
 
 
+def test_what_somebodys_own_graph_gave_is_shown_as_it_is(tmp_path: Path, hand: Any) -> None:
+    episode = hand.episode().model_dump(mode="json")
+    episode |= {"attempts": [], "best": None, "criteria_set": None, "output": {"poem": HOSTILE}}
+    hand.put(tmp_path, "episodes.jsonl", [episode | {"id": "1"}])
+    found = _elements(tmp_path)
+    assert found.tags["script"] == 1
+    assert '"poem": "<script>document' in "".join(found.words)
+    assert "There are no criteria in this folder." in "".join(found.words)
+
+
 def test_a_training_run_shows_alarms_curves_and_texts(tmp_path: Path, hand: Any) -> None:
     settings = {"guards": {"least_win_rate": 0.45}}
     facts = hand.run_facts(status="stopped by a guard", error="GuardTripped: it diverged")
