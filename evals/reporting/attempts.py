@@ -19,6 +19,9 @@ class Cell:
     reason: str = ""
 
 
+ABSENT = Cell("–", "none")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One criterion, or one part of the reward, over all texts."""
@@ -38,6 +41,13 @@ class Text:
     parent: tuple[Segment, ...]
     """The text before it with what was taken out; empty for a first draft."""
     segments: tuple[Segment, ...]
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether a revision is the text before it, word for word."""
+        changed = any(each.has("removed") for each in self.parent)
+        changed = changed or any(each.has("added") for each in self.segments)
+        return bool(self.parent) and not changed
 
 
 def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[Text, ...]:
@@ -60,18 +70,15 @@ def score_rows(criteria: Sequence[Criterion], attempts: Sequence[Attempt]) -> tu
 
 
 def reward_rows(attempts: Sequence[Attempt]) -> tuple[Row, ...]:
-    """The reward of each text and the numbers it is made of; what is absent shows as a dash."""
+    """The reward of each text and what it is made of; what is absent shows as a dash."""
     if not attempts:
         return ()
-    names = [
-        name
-        for name in type(attempts[0].reward).model_fields
-        if any(isinstance(getattr(a.reward, name), float | int) for a in attempts)
-    ]
-    ordered = ["value", *(name for name in names if name != "value")]
+    names = [name for name in type(attempts[0].reward).model_fields if name != "value"]
+    parts = {name: tuple(_part(each, name) for each in attempts) for name in ("value", *names)}
     rows = [
-        Row("reward" if name == "value" else name, None, tuple(_number(a, name) for a in attempts))
-        for name in ordered
+        Row("reward" if name == "value" else name, None, cells)
+        for name, cells in parts.items()
+        if name == "value" or any(cell != ABSENT for cell in cells)
     ]
     changes = tuple(_plain(None if a.delta is None else f"{a.delta:+.3f}") for a in attempts)
     return (*rows, Row("change against the best before", None, changes))
@@ -109,10 +116,13 @@ def _cell(criterion: Criterion, judgement: Judgement) -> Cell:
     return Cell("kept", "kept") if criterion.kind == "hard" else Cell("–", "none", "not judged")
 
 
-def _number(attempt: Attempt, name: str) -> Cell:
+def _part(attempt: Attempt, name: str) -> Cell:
+    """A number, or the ids of criteria: broken, without a verdict, or left out."""
     value = getattr(attempt.reward, name)
+    if isinstance(value, tuple):
+        return _plain(", ".join(value) or None)
     return _plain(None if value is None else f"{value:.3f}")
 
 
 def _plain(shown: str | None) -> Cell:
-    return Cell("–" if shown is None else shown, "none")
+    return ABSENT if shown is None else Cell(shown, "none")

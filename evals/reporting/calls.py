@@ -117,11 +117,11 @@ def call_log(records: Iterable[CallRecord]) -> CallLog:
     )
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = LONGEST) -> str:
     """A text, cut where it is too long to be shown; how much is gone is said."""
-    if len(text) <= LONGEST:
+    if len(text) <= most:
         return text
-    return f"{text[:LONGEST]} […{len(text) - LONGEST:,} characters more]"
+    return f"{text[:most]} […{len(text) - most:,} characters more]"
 
 
 def _listed(calls: Sequence[Call]) -> tuple[Call, ...]:

@@ -1,5 +1,6 @@
 """What a page shows of a run: each file's values, put together for the reader."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from quillgraph.agents.domain import FORMAT_VERSION, CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.backends.records import CallRecord
 from quillgraph.evals.reporting.attempts import Row, Text, reward_rows, score_rows, texts
-from quillgraph.evals.reporting.calls import CallLog, call_log
+from quillgraph.evals.reporting.calls import CallLog, call_log, shortened
 from quillgraph.evals.reporting.folder import Folder, Source, StudyFile, counted, mapping
 from quillgraph.evals.reporting.grounding import Branch, Document, branches, documents
 from quillgraph.evals.reporting.tables import Table, tables
@@ -31,6 +32,9 @@ from quillgraph.graphs.episode import Attempt, Episode
 
 WHOLE = 40
 """Episodes of a batch that are shown whole; the others stand in the list alone."""
+
+LONGEST_OUTPUT = 20_000
+"""Characters of what somebody's own graph has given that are shown."""
 
 EPISODE_VERSION: int = Episode.model_fields["version"].default
 
@@ -62,6 +66,8 @@ class Work:
     texts: tuple[Text, ...]
     scores: tuple[Row, ...]
     rewards: tuple[Row, ...]
+    output: str | None
+    """What else a graph gave, as JSON; None where it gave nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,12 @@ def _work(
         texts=texts(attempts, episode.best if episode else None),
         scores=score_rows(criteria_set.criteria, attempts) if criteria_set and attempts else (),
         rewards=reward_rows(attempts),
+        output=_output(episode) if episode and episode.output else None,
     )
+
+
+def _output(episode: Episode) -> str:
+    return shortened(json.dumps(episode.output, ensure_ascii=False, indent=1), LONGEST_OUTPUT)
 
 
 def _loose(folder: Folder) -> tuple[Attempt, ...]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import Category, Code, Draft, Dropped, Incident, Memo
-from quillgraph.backends.errors import InputError
+from quillgraph.backends.errors import InputError, StorageError
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ class Folder:
 
     Raises:
         InputError: If there is no such folder, or no file of a run in it.
+        StorageError: If the folder cannot be looked into.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +73,11 @@ class Folder:
         if not path.is_dir():
             what = "a file" if path.exists() else "nothing there"
             raise InputError(f"{wanted}, got {path} ({what})")
-        if not any((path / name).is_file() for name in KNOWN):
+        try:
+            holds_a_run = any((path / name).exists() for name in KNOWN)
+        except OSError as error:
+            raise StorageError(f"cannot look into {path}: {error.strerror}") from error
+        if not holds_a_run:
             raise InputError(f"{wanted}, but {path} holds none of {', '.join(KNOWN)}")
 
     @property

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 TEMPLATES = "templates"
 
+FIRST = len("<!doctype html>")
+"""Characters by which a page is known."""
+
 
 def render(shown: Contents) -> str:
     """Make the page.
@@ -47,10 +50,16 @@ def write(page: str, path: Path) -> None:
     """Write a page whole: one that was there stays until the new one is complete.
 
     Raises:
+        ConfigError: If something else than a page is there: a slip must not cost a run its files.
         StorageError: If it cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     try:
+        if path.is_file() and not path.read_bytes().startswith(page[:FIRST].encode()):
+            raise ConfigError(
+                f"expected a new file or an earlier page, but {path} is something else; "
+                "choose another --out"
+            )
         # a reply may hold half of a surrogate pair, which no file can
         part.write_text(page, encoding="utf-8", errors="replace")
         part.replace(path)

@@ -69,17 +69,25 @@ def segments(text: str, spans: Iterable[Span]) -> tuple[Segment, ...]:
 def differences(before: str, after: str) -> tuple[list[Span], list[Span]]:
     """Say what a revision took out and what it put in, word by word.
 
+    White space alone between two changes counts as changed: it reads as one change.
+
     Returns:
         Spans of `before` that are gone, and spans of `after` that are new.
     """
     old, new = _PIECE.findall(before), _PIECE.findall(after)
     old_at, new_at = _places(old), _places(new)
     removed, added = list[Span](), list[Span]()
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new).get_opcodes():
-        if tag == "equal":
+    a = b = 0
+    for match in difflib.SequenceMatcher(None, old, new).get_matching_blocks():
+        after_a, after_b = match.a + match.size, match.b + match.size
+        between = (match.a, match.b) != (0, 0) and (after_a, after_b) != (len(old), len(new))
+        if between and "".join(old[match.a : after_a]).isspace():
             continue
-        removed.append(Span(old_at[a], old_at[b], "removed"))
-        added.append(Span(new_at[c], new_at[d], "added"))
+        if a < match.a:
+            removed.append(Span(old_at[a], old_at[match.a], "removed"))
+        if b < match.b:
+            added.append(Span(new_at[b], new_at[match.b], "added"))
+        a, b = after_a, after_b
     return removed, added
 
 

@@ -41,14 +41,15 @@ def timeline(log: CallLog) -> Picture:
 
     def draw(axes: Any) -> None:
         for place, role in enumerate(roles):
-            for failed, colour in ((False, "#2b6cb0"), (True, "#c53030")):
+            # what failed is drawn last, so that nothing lies over it
+            for failed, colour, alpha in ((False, "#2b6cb0", 0.45), (True, "#c53030", 0.9)):
                 bars = [
                     (call.requested - log.began, max(call.latency_s, log.elapsed_s / 1000))
                     for call in log.calls
                     if call.role == role and (call.error is not None) is failed
                 ]
                 axes.broken_barh(
-                    bars, (place - 0.35, 0.7), color=colour, alpha=0.45, linewidth=0,
+                    bars, (place - 0.35, 0.7), color=colour, alpha=alpha, linewidth=0,
                     rasterized=len(log.calls) > MOST_DRAWN,
                 )  # fmt: skip
         axes.set_yticks(range(len(roles)), [_label(role) for role in roles])
@@ -62,6 +63,7 @@ def timeline(log: CallLog) -> Picture:
             axes.step([0, *ends], list(total), where="post", label=name.replace("_", " "))
         axes.set_xlabel("seconds since the first call")
         axes.set_ylabel("tokens so far")
+        axes.ticklabel_format(style="plain", axis="y")
         axes.legend(fontsize=7)
 
     failed = sum(cost.failed for cost in log.roles)

@@ -112,7 +112,7 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
     undefined = Counter[tuple[str, str, str]]()
     for row in rows:
         stage, step = str(row.get("stage", "")), row.get("step")
-        if not _is_number(step):
+        if not _is_step(step):
             continue
         for name, value in row.items():
             if name not in ("stage", "step") and _is_number(value):
@@ -154,7 +154,7 @@ def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Chec
     found = list[Check]()
     for row in rows:
         step, rate = row.get("step"), row.get(WIN_RATE)
-        if _is_number(step) and _is_number(rate):
+        if _is_step(step) and _is_number(rate):
             found.append(Check(int(step), float(rate), least is not None and rate < least))
     return tuple(found)
 
@@ -174,7 +174,7 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int
     found: dict[str, dict[tuple[str, int], Sample]] = {}
     for row in rows:
         request, text, step = row.get("request"), row.get("text"), row.get("step")
-        if isinstance(request, str) and isinstance(text, str) and _is_number(step):
+        if isinstance(request, str) and isinstance(text, str) and _is_step(step):
             sample = _sample(row, text, int(step))
             found.setdefault(request, {}).setdefault((sample.stage, sample.step), sample)
     shown = [
@@ -205,4 +205,9 @@ def _spread(texts: Sequence[Sample]) -> tuple[Sample, ...]:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # to Python a bool is an int, and an int may be larger than any float
+    return isinstance(value, float) or _is_step(value)
+
+
+def _is_step(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63

@@ -64,6 +64,26 @@ def test_the_page_of_a_batch_shows_every_episode(quillgraph: Any) -> None:
     assert page.count('<section class="work"') == 3
 
 
+def test_the_page_of_an_evaluation_shows_its_tables_and_plots(
+    quillgraph: Any, spec: str, tmp_path: Path
+) -> None:
+    rows = [
+        {"id": f"t{n}", "text": f"It was the {n}th night.", "score": 1 + n % 5} for n in range(12)
+    ]
+    (tmp_path / "rated.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    words = ("--data", "rated.jsonl", "--backend", f"{spec}&items_per_call=1", "--out", "run")
+    done = quillgraph("eval", "judge", *words)
+    assert done.status == 0, done.stderr
+    assert quillgraph("report", "run").status == 0
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    report = json.loads(Path("run/report.json").read_text(encoding="utf-8"))["report"]
+    spearman = report["measures"]["spearman"]
+    assert f'<th scope="row">spearman</th><td>{spearman["value"]:.3f}</td>' in page
+    for probe in ("length", "format", "injection", "self-praise", "test-retest", "position"):
+        assert f'<th scope="row">{probe}</th>' in page
+    assert page.count("<figure>") == 4  # measures, calibration curve, probes, calls
+
+
 def test_what_is_missing_is_told_on_stderr_and_in_the_page(quillgraph: Any, written: Path) -> None:
     (written / "run.json").write_text('{"status": "running", "versions": {"quillgraph": "9"}}')
     with (written / "calls.jsonl").open("a", encoding="utf-8") as file:

@@ -37,6 +37,22 @@ def test_a_reward_stands_above_its_parts_and_an_absent_part_has_no_row(hand: Any
     }
 
 
+def test_a_revision_that_changes_nothing_is_known_as_a_copy(hand: Any) -> None:
+    first, second = hand.attempts()
+    copied = second.model_copy(update={"text": first.text})
+    assert [each.is_copy for each in texts((first, copied), best=0)] == [False, True]
+    assert [each.is_copy for each in texts((first, second), best=1)] == [False, False]
+
+
+def test_criteria_that_cost_a_reward_are_named(hand: Any) -> None:
+    first, second = hand.attempts()
+    reward = first.reward.model_copy(update={"value": None, "excluded": ("k1.0", "k2.1")})
+    unread = first.model_copy(update={"reward": reward})
+    rows = {row.name: [cell.shown for cell in row.cells] for row in reward_rows([unread, second])}
+    assert rows["excluded"] == ["k1.0, k2.1", "–"]
+    assert rows["reward"] == ["–", "0.500"]
+
+
 def test_a_revision_stands_beside_the_text_that_it_revises(hand: Any) -> None:
     draft, revision = texts(hand.attempts(), best=1)
     assert (draft.parent, draft.stands, revision.stands) == ((), False, True)

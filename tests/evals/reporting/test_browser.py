@@ -67,9 +67,9 @@ def _requests(browser: Any) -> list[str]:
 def _until(check: Callable[[], bool]) -> None:
     """Wait for what the browser does by itself after a key or a click."""
     end = time.monotonic() + 30
-    while not check() and time.monotonic() < end:
+    while not check():
+        assert time.monotonic() < end
         time.sleep(0.02)
-    assert check()
 
 
 def _find(browser: Any, selector: str) -> list[Any]:
@@ -83,9 +83,30 @@ def test_the_page_opens_without_an_error_or_a_request_and_fits_the_screen(
     opened: Callable[..., Any], tmp_path: Path, hand: Any, screen: dict[str, Any], words: str
 ) -> None:
     browser = opened(hand.write_run(tmp_path / "run", words), screen)
+    assert browser.title == "run · quillgraph report"
+    _is_sound(browser, screen)
+
+
+@pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_page_of_a_training_run_opens_as_well(
+    opened: Callable[..., Any], tmp_path: Path, hand: Any, screen: dict[str, Any]
+) -> None:
+    folder = tmp_path / "run"
+    hand.put(folder, "run.json", hand.run_facts(status="stopped by a guard", error=HOSTILE))
+    names = ("loss", "criteria/reward", "eval/reward", "watch/words", f"time/{HOSTILE}")
+    rows = [{"stage": "rl", "step": n} | dict.fromkeys(names, n / 9) for n in range(50)]
+    hand.put(folder, "metrics.jsonl", [*rows, {"stage": "rl", "step": 9, "guard/win_rate": 0.4}])
+    texts = [{"step": n, "request": HOSTILE, "text": HOSTILE, "value": None} for n in range(50)]
+    hand.put(folder, "samples.jsonl", texts)
+    browser = opened(folder, screen)
+    _is_sound(browser, screen)
+    assert "A guard stopped the run" in _find(browser, "#training")[0].text
+
+
+def _is_sound(browser: Any, screen: dict[str, Any]) -> None:
+    """No error, no request, as wide as the screen, whole, and every picture drawn."""
     assert browser.get_log("browser") == []
     assert [url for url in _requests(browser) if not url.startswith(("file:", "data:"))] == []
-    assert browser.title == "run · quillgraph report"
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= screen["width"]
     assert _find(browser, "#sources")  # nothing has swallowed the end of the page
@@ -112,9 +133,15 @@ def test_a_picture_from_the_network_that_got_into_the_page_would_not_be_fetched(
 ) -> None:
     page = render(contents(hand.write_run(tmp_path / "run")))
     browser = opened(page.replace("</main>", '<img src="http://127.0.0.1:9/x.png"></main>'))
-    assert any(
-        "Content Security Policy" in entry["message"] for entry in browser.get_log("browser")
-    )
+    told = list[str]()
+
+    def is_told() -> bool:
+        said = (entry["message"] for entry in browser.get_log("browser"))
+        told.extend(message for message in said if "127.0.0.1:9" in message)
+        return bool(told)
+
+    _until(is_told)
+    assert all("Content Security Policy" in message for message in told)
 
 
 def test_a_criterion_that_is_clicked_marks_its_words_in_request_drafts_and_texts(

@@ -118,6 +118,16 @@ def test_a_batch_shows_the_first_episodes_whole_and_lists_all(tmp_path: Path, ha
     assert "node: it broke" in words
 
 
+def test_what_somebodys_own_graph_gave_is_shown_as_it_is(tmp_path: Path, hand: Any) -> None:
+    episode = hand.episode().model_dump(mode="json")
+    episode |= {"attempts": [], "best": None, "criteria_set": None, "output": {"poem": HOSTILE}}
+    hand.put(tmp_path, "episodes.jsonl", [episode | {"id": "1"}])
+    found = _elements(tmp_path)
+    assert found.tags["script"] == 1
+    assert '"poem": "<script>document' in "".join(found.words)
+    assert "There are no criteria in this folder." in "".join(found.words)
+
+
 def test_a_training_run_shows_alarms_curves_and_texts(tmp_path: Path, hand: Any) -> None:
     settings = {"guards": {"least_win_rate": 0.45}}
     facts = hand.run_facts(status="stopped by a guard", error="GuardTripped: it diverged")
@@ -193,8 +203,18 @@ def test_equal_runs_give_equal_pages(tmp_path: Path, hand: Any) -> None:
 
 
 def test_half_a_surrogate_pair_can_be_written(tmp_path: Path) -> None:
-    write("a\ud800b", tmp_path / "page.html")
-    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "a?b"
+    write("<!doctype html>\ud800", tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "<!doctype html>?"
+
+
+def test_a_slip_does_not_cost_a_run_its_files(tmp_path: Path, hand: Any) -> None:
+    folder = hand.write_run(tmp_path)
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(ConfigError, match="something else; choose another --out"):
+        write(_page(folder), folder / "run.json")
+    assert (folder / "run.json").read_bytes() == before
+    write(_page(folder), folder / "page.html")
+    write(_page(folder), folder / "page.html")  # an earlier page may be written over
 
 
 def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

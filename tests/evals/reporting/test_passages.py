@@ -38,8 +38,18 @@ def test_no_span_loses_or_adds_a_character(text: str, spans: list[Span]) -> None
 def test_a_revision_is_told_word_by_word() -> None:
     removed, added = differences("The rain came.", "The snow came late.")
     # "rain" -> "snow" at 4-8; " late" is new at 13-18
-    assert [(s.start, s.end) for s in removed if s.start < s.end] == [(4, 8)]
-    assert [(s.start, s.end) for s in added if s.start < s.end] == [(4, 8), (13, 18)]
+    assert [(s.start, s.end) for s in removed] == [(4, 8)]
+    assert [(s.start, s.end) for s in added] == [(4, 8), (13, 18)]
+
+
+def test_changes_with_nothing_but_a_space_between_them_are_one_change() -> None:
+    removed, added = differences("Old rain came.", "New snow came.")
+    assert [(s.start, s.end) for s in removed] == [(0, 8)]
+    assert [(s.start, s.end) for s in added] == [(0, 8)]
+
+
+def test_equal_texts_differ_in_nothing() -> None:
+    assert differences("The rain came.", "The rain came.") == ([], [])
 
 
 def test_chinese_is_compared_character_by_character() -> None:
@@ -54,6 +64,7 @@ def test_what_was_neither_taken_out_nor_put_in_is_the_same_on_both_sides(a: str,
     kept_a = "".join(s.text for s in segments(a, removed) if not s.has("removed"))
     kept_b = "".join(s.text for s in segments(b, added) if not s.has("added"))
     assert kept_a == kept_b
+    assert bool(removed or added) == (a != b)
 
 
 def test_a_quotation_that_is_not_in_the_text_marks_nothing() -> None:
