@@ -150,7 +150,8 @@ def reward(
             is not one of the set's. It is a ValueError.
     """
     _check_that_they_belong(judgement, criteria_set, text)
-    if judgement.judge == CODE or not judged(criteria_set.criteria):
+    was_asked = judgement.judge != CODE or judgement.verdicts
+    if not was_asked or not judged(criteria_set.criteria):
         return _by_code(judgement, criteria_set, text)
     kept, dropped = _divided(criteria_set, active)
     scores = judgement.scores
