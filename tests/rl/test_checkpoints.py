@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,23 +106,32 @@ def test_changed_criteria_are_refused_since_the_memory_was_scored_under_the_old(
         other.newest()
 
 
-@pytest.fixture
-def no_room() -> Iterator[int]:
-    """Files of this process may not grow beyond some bytes: to it the disk is full."""
+ROOM = 2_000
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Files of this process may not grow beyond `ROOM` bytes: to it the disk is full.
+
+    Not a fixture: the log that pytest writes between a test and its teardown is such a file.
+    """
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
-    yield 2_000
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path: Path, no_room: int) -> None:
+def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path: Path) -> None:
     part = Words("small")
     kept = checkpoints(tmp_path, part)
     kept.seal(written(kept, 1), 1)
-    part.text = "x" * 2 * no_room
-    with pytest.raises(StorageError, match=r"step 2 .* the ones before are whole: free some room"):
+    part.text = "x" * 2 * ROOM
+    said = r"step 2 .* the ones before are whole: free some room"
+    with pytest.raises(StorageError, match=said), no_room():
         kept.seal(written(kept, 2), 2)
     assert not kept.scratch.exists()
     newest = kept.newest()
