@@ -40,3 +40,13 @@ def vllm_chat(smollm2_folder: Path) -> Iterator[VllmChat]:
         asyncio.run(chat.start())
     yield chat
     asyncio.run(chat.aclose())
+
+
+@pytest.fixture(scope="session")
+def training_libraries() -> None:
+    """Import TRL and PEFT once, without the warnings of their own imports."""
+    pytest.importorskip("trl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import peft  # noqa: F401
+        from trl import GRPOTrainer  # noqa: F401

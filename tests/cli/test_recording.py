@@ -95,10 +95,10 @@ def test_a_write_on_the_real_model_replays_twice_byte_for_byte_without_network(
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("vllm_chat")  # vLLM's own warnings come when it is first imported
 def test_a_write_on_the_real_model_is_recorded_anew_and_replays(
     quillgraph: Any, request: pytest.FixtureRequest
 ) -> None:
-    pytest.importorskip("vllm")
     pull("minilm")
     backend = ("--backend", "vllm:smollm2-135m?max_model_len=2048", "--embeddings", "minilm")
     done = quillgraph(*TOAST, *backend, "--record", "c.jsonl", "--out", "recorded")

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+# whoever imports them first gets their own warnings, which are errors here
+pytestmark = pytest.mark.usefixtures("training_libraries")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train" / "cpu.yaml"
 
 LEAST: dict[str, Any] = {

@@ -1,6 +1,5 @@
 """A tiny model, a tokenizer and a data set, all made in code: the real trainer runs on them."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,6 @@ TEMPLATE = (
     "{% endgeneration %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-
-
-@pytest.fixture(scope="session")
-def training_libraries() -> None:
-    """Import TRL and PEFT once, without the warnings of their own imports."""
-    pytest.importorskip("trl")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import peft  # noqa: F401
-        from trl import GRPOTrainer  # noqa: F401
 
 
 @pytest.fixture(scope="session")
