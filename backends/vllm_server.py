@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
 from pydantic import Field, PrivateAttr, SecretStr
 
-from quillgraph.backends.adapters import check_adapter
+from quillgraph.backends.adapters import LoraRank, check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import BackendError
@@ -64,7 +64,7 @@ class VllmServerChat(ChatBackend):
     """Longest time for a new adapter to be up on all servers, seconds."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Of a server started here: longest prompt and reply together; None for the model's."""
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] | None = None
+    max_lora_rank: LoraRank | None = None
     """Of a server started here: highest rank of the adapters that it swaps; None for no swaps."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """Of a server started here."""

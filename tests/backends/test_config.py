@@ -135,3 +135,13 @@ def test_a_server_at_an_address_needs_no_model_here() -> None:
 def test_each_address_of_a_server_is_checked(address: str) -> None:
     with pytest.raises(ConfigError, match="expected an address"):
         connect(f"vllm-server:m@{address}")
+
+
+@pytest.mark.parametrize("kind", ["vllm", "vllm-server"])
+def test_the_rank_of_adapters_can_be_written_in_a_spec(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("vllm")
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    chat: Any = connect(f"{kind}:{tmp_path}?max_lora_rank=16")
+    assert chat.max_lora_rank == 16
+    with pytest.raises(ConfigError, match="max_lora_rank"):
+        connect(f"{kind}:{tmp_path}?max_lora_rank=17")
