@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from quillgraph.backends.errors import BudgetReached, ConfigError
+from quillgraph.backends.listeners import Listener
 from quillgraph.backends.places import Place
 
 
@@ -113,7 +114,7 @@ class Account:
         return BudgetReached(f"the budget{whose} of {amount} is spent{told}; raise --{option}")
 
 
-class Budget(BaseCallbackHandler):
+class Budget(Listener):
     """Refuses the next call once the run, or a node, has spent its calls, tokens or time.
 
     It is a LangChain callback handler, so it holds the calls of any chat model in any graph:
@@ -132,9 +133,6 @@ class Budget(BaseCallbackHandler):
         nodes: Node to what the calls in it, and in the graphs within it, may spend in all. A
             node's time is that in which at least one of its calls is waiting or under way.
     """
-
-    raise_error = True
-    run_inline = True
 
     def __init__(
         self,

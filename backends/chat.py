@@ -27,7 +27,7 @@ from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.limits import Limiter
-from quillgraph.backends.listeners import unheard_run
+from quillgraph.backends.listeners import direct_run, told
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.places import Place
 from quillgraph.backends.traces import BASE, Position, TokenTrace
@@ -213,15 +213,17 @@ class ChatBackend(BaseChatModel, ABC):
         Announcing a call costs more than making it, at thousands in flight
         (`benchmarks/client_concurrency.py`).
         """
-        if (run := unheard_run(self, config)) is None:
+        if (run := direct_run(self, config)) is None:
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         for name in ("ls_structured_output_format", "structured_output_format"):
             kwargs.pop(name, None)  # told to tracers only
         messages = self._convert_input(input).to_messages()
-        result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
-        message = result.generations[0].message
-        assert isinstance(message, AIMessage)
-        message.id = message.id or f"lc_run--{run.run_id}-0"
+        with told(run, messages, {**self._identifying_params, "stop": stop, **kwargs}) as answer:
+            result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
+            message = result.generations[0].message
+            assert isinstance(message, AIMessage)
+            message.id = message.id or f"lc_run--{run.run_id}-0"
+            answer.generations = result.generations
         return message
 
     async def _agenerate(

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.journal import JOURNAL, REPLAYED
+from quillgraph.backends.listeners import Listener
 from quillgraph.backends.traces import TokenTrace, trace_of
 
 
@@ -68,7 +68,7 @@ class CallRecord(BaseModel):
     """Whether the reply comes from that journal, and was paid for before."""
 
 
-class Recorder(BaseCallbackHandler):
+class Recorder(Listener):
     """Writes a `CallRecord` for every chat-model call under it, as a line of JSON.
 
     It is a LangChain callback handler, so it hears the calls of any chat model in any graph:
@@ -83,9 +83,6 @@ class Recorder(BaseCallbackHandler):
             one waiting for ever, so a recorder with a budget stands last.
         earlier: What another process has recorded of the same run; visits and numbers go on.
     """
-
-    raise_error = True
-    run_inline = True
 
     def __init__(
         self,

@@ -12,10 +12,11 @@ openai_sdk        `openai.AsyncOpenAI`
 chat_openai       `langchain_openai.ChatOpenAI`
 chat_openai_graph the same in the same graph
 
-Each arm makes two calls for each place in flight; arms take turns, and start at another one in each
-repeat. Every reply is compared with what was sent. The body is a reply of 200 words, with
-`--body traced` with token ids and log-probs, as vLLM sends them where a trainer wants them. Client
-and server are pinned to a core each where there are two. Prints a table of medians and stores it in
+Each arm makes the same number of calls, at least two for each place in flight, so that the times in
+which places fill and empty weigh little. Arms take turns, and start at another one in each repeat.
+Every reply is compared with what was sent. The body is a reply of 200 words, with `--body traced`
+with token ids and log-probs, as vLLM sends them where a trainer wants them. Client and server are
+pinned to a core each where there are two. Prints a table of medians and stores it in
 benchmarks/results/client_concurrency.json, or client_concurrency-traced.json.
 """
 
@@ -55,7 +56,7 @@ DELAY_S = 0.5
 TIMEOUT_S = 600.0
 """Of every arm: with its own, OpenAI's client gives up connecting after 5 s on a busy machine."""
 
-CALLS_PER_PLACE = 2
+CALLS = 4_096
 WARM_UP = 50
 PROMPT = " ".join(f"ask{number}" for number in range(200))
 REPLY = " ".join(f"word{number}" for number in range(200))
@@ -203,8 +204,8 @@ ARMS = (
 
 
 async def measure(arm: str, port: int, level: int, traced: bool, folder: Path) -> Measured:
-    """Make `level` times two calls, `level` at a time."""
-    left, lost = level * CALLS_PER_PLACE, 0
+    """Make all calls, `level` at a time."""
+    left, lost = CALLS, 0
     async with AsyncExitStack() as stack:
         call = await call_of(arm, f"http://127.0.0.1:{port}/v1", traced, folder, stack)
 
@@ -223,8 +224,7 @@ async def measure(arm: str, port: int, level: int, traced: bool, folder: Path) -
         clock, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(work() for _ in range(level)))
         clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
-    calls = level * CALLS_PER_PLACE
-    return Measured(clock, 1000 * cpu / calls, ledger(port)["peak"], lost)
+    return Measured(clock, 1000 * cpu / CALLS, ledger(port)["peak"], lost)
 
 
 def ledger(port: int) -> dict[str, int]:
@@ -234,12 +234,11 @@ def ledger(port: int) -> dict[str, int]:
         return counted
 
 
-def table(level: int, runs: dict[str, list[Measured]]) -> dict[str, Any]:
-    """Medians of the arms at one level, and the ratios that matter."""
-    calls = level * CALLS_PER_PLACE
+def table(runs: dict[str, list[Measured]]) -> dict[str, Any]:
+    """Medians of the arms, and the ratios that matter."""
     rows = {
         arm: {
-            "calls_per_s": round(calls / statistics.median(run.seconds for run in each), 1),
+            "calls_per_s": round(CALLS / statistics.median(run.seconds for run in each), 1),
             "seconds": round(statistics.median(run.seconds for run in each), 3),
             "cpu_ms_per_call": round(statistics.median(run.cpu_ms for run in each), 3),
             "peak_in_flight": min(run.peak for run in each),
@@ -282,14 +281,20 @@ def main() -> None:
     chosen = parser.parse_args()
     traced = chosen.body == "traced"
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name, serving(reply_body(traced=traced), Path(name)) as p:
+    # one loop for all: ChatOpenAI shares a pool of connections between its instances, which would
+    # outlive the loop that they were opened on
+    with (
+        tempfile.TemporaryDirectory() as name,
+        serving(reply_body(traced=traced), Path(name)) as p,
+        asyncio.Runner() as runner,
+    ):
         for level in chosen.levels:
             runs: dict[str, list[Measured]] = {arm: [] for arm in chosen.arms}
             for repeat in range(chosen.repeats):
                 turn = repeat % len(chosen.arms)
                 for arm in chosen.arms[turn:] + chosen.arms[:turn]:
-                    runs[arm].append(asyncio.run(measure(arm, p, level, traced, Path(name))))
-            found[str(level)] = table(level, runs)
+                    runs[arm].append(runner.run(measure(arm, p, level, traced, Path(name))))
+            found[str(level)] = table(runs)
             found[str(level)]["runs"] = {
                 arm: [asdict(run) for run in each] for arm, each in runs.items()
             }
@@ -298,6 +303,7 @@ def main() -> None:
     result = {
         "body": chosen.body,
         "delay_s": DELAY_S,
+        "calls": CALLS,
         "repeats": chosen.repeats,
         "cores": os.cpu_count(),
         "load_1min_at_end": os.getloadavg()[0],

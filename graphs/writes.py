@@ -5,26 +5,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 from pydantic import BaseModel
 
+from quillgraph.backends.listeners import Listener
 from quillgraph.backends.records import CallRecord, Recorder
 
 Keys = dict[str, Any]
 
 
-class Writes(BaseCallbackHandler):
+class Writes(Listener):
     """Notes what every node of a run returns, in subgraphs too, until the state has been written.
 
     `lost` then compares it with the keys that arrived. A node that is a subgraph, or hands on what
     one gave, may return keys that the outer state does not have: that is how LangGraph shares a
     part of a state. So may a node that returns unchanged what it was given.
     """
-
-    raise_error = True
-    run_inline = True
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
