@@ -218,12 +218,11 @@ class ChatBackend(BaseChatModel, ABC):
         for name in ("ls_structured_output_format", "structured_output_format"):
             kwargs.pop(name, None)  # told to tracers only
         messages = self._convert_input(input).to_messages()
-        with told(run, messages, {**self._identifying_params, "stop": stop, **kwargs}) as answer:
-            result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
-            message = result.generations[0].message
-            assert isinstance(message, AIMessage)
+        options = {**self._identifying_params, "stop": stop, **kwargs}
+        with told(run, messages, options) as replies:
+            message = await self._reply(messages, stop, run, **kwargs)
             message.id = message.id or f"lc_run--{run.run_id}-0"
-            answer.generations = result.generations
+            replies.append(message)
         return message
 
     async def _agenerate(
@@ -233,6 +232,16 @@ class ChatBackend(BaseChatModel, ABC):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        message = await self._reply(messages, stop, run_manager, **kwargs)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _reply(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: AsyncCallbackManagerForLLMRun | None,
+        **kwargs: Any,
+    ) -> AIMessage:
         request = self.build_request(messages, stop, **kwargs)
         place = Place.of(run_manager.metadata if run_manager else None)
         budgets = budgets_of(run_manager.handlers) if run_manager else []
@@ -248,7 +257,7 @@ class ChatBackend(BaseChatModel, ABC):
 
         completion = await (self._tap(request, place, answer) if self._tap else answer(request))
         alternatives = completion.alternatives
-        message = AIMessage(
+        return AIMessage(
             content=completion.text,
             usage_metadata=_usage(completion),
             response_metadata={
@@ -263,7 +272,6 @@ class ChatBackend(BaseChatModel, ABC):
                 else [each.model_dump(mode="json") for each in alternatives],
             },
         )
-        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _generate(
         self,
