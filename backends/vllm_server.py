@@ -158,9 +158,9 @@ class VllmServerChat(ChatBackend):
         return await super()._agenerate(messages, stop, run_manager, **kwargs)
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        fleet = self._fleet or await self._started()
         if request.tools and self._own:
             await asyncio.to_thread(self._check_template)
+        fleet = self._fleet or await self._started()
         with self._served.in_use() as version:
             name = self._served.name(version)
 
