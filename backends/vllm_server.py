@@ -76,7 +76,9 @@ class VllmServerChat(ChatBackend):
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """Of a server started here."""
     tool_parser: str = "hermes"
-    """Of a server started here: how its model writes tool calls, in vLLM's name for it."""
+    """Of a server started here: how its model writes tool calls, in vLLM's name for it. Servers at
+    `base_url` want `--enable-auto-tool-choice --tool-call-parser NAME`, and a model whose chat
+    template takes tools; one whose template does not leaves them out without a word."""
     start_timeout_s: float = Field(default=900.0, gt=0)
     """Longest time for a server started here to be up, seconds."""
 
