@@ -114,8 +114,8 @@ def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
 
     call = {"name": _PROBE, "arguments": {"colour": "red"}}
     asked = [{"role": "user", "content": "Hi"}]
-    said = {"role": "assistant", "content": "", "tool_calls": [{"type": "function"}]}
-    said["tool_calls"][0] |= {"id": "call_0", "function": call}
+    calls = [{"id": "call_0", "type": "function", "function": call}]
+    said = {"role": "assistant", "content": "", "tool_calls": calls}
     schema = {"type": "object", "properties": {"colour": {"type": "string"}}}
     tool = {"name": _PROBE, "description": "Light it.", "parameters": schema}
     tools = [{"type": "function", "function": tool}]

@@ -461,7 +461,7 @@ async def test_a_call_that_breaks_off_is_kept_as_an_invalid_one(backend: ChatBac
 async def test_a_tool_that_may_not_be_called_is_not(backend: ChatBackend) -> None:
     reply = await backend.bind_tools([look], tool_choice="none").ainvoke(ASK, max_tokens=8)
     assert reply.content
-    assert reply.tool_calls == reply.invalid_tool_calls == []
+    assert (reply.tool_calls, reply.invalid_tool_calls) == ([], [])
 
 
 async def test_tools_their_calls_and_results_are_read(backend: ChatBackend) -> None:
