@@ -25,11 +25,23 @@ def smollm2_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm_chat(smollm2_folder: Path) -> Iterator[VllmChat]:
+def tool_folder(smollm2_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model with a template that takes tools, and is its own where there are none."""
+    folder = tmp_path_factory.mktemp("smollm2-with-tools")
+    for file in smollm2_folder.iterdir():
+        (folder / file.name).symlink_to(file)
+    template = folder / "chat_template.jinja"
+    template.unlink()
+    template.write_bytes(Path(__file__).with_name("tool_template.jinja").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vllm_chat(tool_folder: Path) -> Iterator[VllmChat]:
     """One engine for the whole test session: it takes half a minute to start."""
     pytest.importorskip("vllm")
     chat = VllmChat(
-        model=str(smollm2_folder),
+        model=str(tool_folder),
         max_model_len=2048,
         max_tokens=24,
         max_concurrency=4,

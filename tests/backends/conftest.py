@@ -10,20 +10,20 @@ from quillgraph.backends.vllm_server import VllmServerChat
 
 
 @pytest.fixture(scope="session")
-def transformers_chat(smollm2_folder: Path) -> Iterator[TransformersChat]:
+def transformers_chat(tool_folder: Path) -> Iterator[TransformersChat]:
     """One engine for the whole test session."""
     pytest.importorskip("torch")
-    chat = TransformersChat(model=str(smollm2_folder), max_tokens=24, max_concurrency=4)
+    chat = TransformersChat(model=str(tool_folder), max_tokens=24, max_concurrency=4)
     yield chat
     asyncio.run(chat.aclose())
 
 
 @pytest.fixture(scope="session")
-def vllm_server_chat(smollm2_folder: Path) -> Iterator[VllmServerChat]:
+def vllm_server_chat(tool_folder: Path) -> Iterator[VllmServerChat]:
     """One server of our own for the whole test session: it takes a minute to start."""
     pytest.importorskip("vllm")
     chat = VllmServerChat(
-        model=str(smollm2_folder),
+        model=str(tool_folder),
         max_model_len=2048,
         max_tokens=24,
         max_concurrency=4,
