@@ -20,15 +20,16 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOTrainer
 
-from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.rl import fresh as reading
 from quillgraph.rl import losses
 from quillgraph.rl.groups import Rewards
 from quillgraph.rl.memory_writing import Step, write_fresh, write_revisions, written
-from quillgraph.rl.mrpo_config import MRPOConfig
+from quillgraph.rl.mrpo_config import check_trainer
 from quillgraph.rl.planning import Fresh, Rules, plan_step
 from quillgraph.rl.reflection_round import Reflect
 from quillgraph.rl.replay import Replay
+from quillgraph.rl.row_credit import NOBODY, Credit
 from quillgraph.rl.side_rows import SideBatch, SideLoss, SideRow, dealt, side_loss
 from quillgraph.rl.step_metrics import StepRecord, step_metrics
 from quillgraph.rl.step_rows import memory_rows, rider_rows
@@ -48,6 +49,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             the same criteria from both. Without it a remembered reward stays what it was.
         reflect: Revises texts of flat and poor groups; what it returns enters memory as
             reflective entries. None for none.
+        credit: How an episode's advantage is divided among its calls; None gives it to each of
+            them, as GRPO does.
     """
 
     _tag_names: ClassVar = ["trl", "mrpo"]
@@ -58,6 +61,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         *arguments: Any,
         recount: Mapping[str, reading.Recount] | None = None,
         reflect: Reflect | None = None,
+        credit: Credit | None = None,
         **options: Any,
     ) -> None:
         if not trl.__version__.startswith(f"{TRL_VERSION}."):
@@ -68,7 +72,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self.recount = dict(recount or {})
         self.reflect = reflect
-        _check(self)
+        self.credit = credit
+        check_trainer(self)
         self.memory = Replay(self.args.memory_per_prompt, self.args.memory_size)
         self.ledger: list[StepRecord] = []
         self._side: list[SideBatch | None] = []
@@ -123,7 +128,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         first = self.accelerator.process_index * len(inputs)
         step = Step(number, inputs, out, mask_BT, groups, plans, first)
         self._take_advantages(out, step)
-        self._lay_out(step)
+        self._lay_out(step, self._of_riders(out, step))
         stored = self._write(step)
         self.ledger.append(
             StepRecord(
@@ -144,6 +149,33 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             ours = gains[step.first : step.first + len(step.inputs)]
             out["advantages"] = torch.tensor(ours, device=out["advantages"].device)
 
+    def _of_riders(self, out: dict[str, Any], step: Step) -> list[Sequence[float]]:
+        """Advantages of the further calls of each episode of this process.
+
+        Where credit is divided, the leading calls get theirs in place of their text's.
+        """
+        whole = out["advantages"].tolist()
+        calls = [each.get(reading.RIDERS) or () for each in step.inputs]
+        gains: list[Sequence[float]] = [
+            (gain,) * len(each) for gain, each in zip(whole, calls, strict=True)
+        ]
+        if self.credit is None:
+            return gains
+        made = gather_object([each.get(reading.TRAJECTORY) or NOBODY for each in step.inputs])
+        size, moved = self.num_generations, []
+        for number, (texts, plan) in enumerate(zip(step.groups, step.plans, strict=True)):
+            group = made[number * size : (number + 1) * size]
+            credited = self.credit(group, texts, plan.advantages, step.number)
+            for place, (one, rows) in enumerate(zip(group, credited, strict=True)):
+                if rows is None or (row := step.place(number * size + place)) is None:
+                    continue
+                moved += [abs(value - (plan.advantages[place] or 0.0)) for value in rows]
+                lead = one.lead % len(rows)
+                out["advantages"][row] = rows[lead]
+                gains[row] = [*rows[:lead], *rows[lead + 1 :]]
+        self._metrics["train"]["credit/moved"].append(fmean(moved) if moved else 0.0)
+        return gains
+
     def _write(self, step: Step) -> tuple[int, ...]:
         if not self.args.remembers:
             return ()
@@ -154,7 +186,12 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
         marks = [
-            (each.get(reading.CRITERIA_SHA) or "", each.get(reading.EXCLUDED), int(tokens))
+            (
+                each.get(reading.CRITERIA_SHA) or "",
+                each.get(reading.EXCLUDED),
+                int(tokens),
+                each.get(reading.TEXT),
+            )
             for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
         ]
         return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
@@ -185,14 +222,14 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         state = self.state
         return losses.anchor_strength(state.global_step, state.max_steps, self.args.anchor_weight)
 
-    def _lay_out(self, step: Step) -> None:
+    def _lay_out(self, step: Step, of_riders: Sequence[Sequence[float]]) -> None:
         """Deal the rows beside TRL's batch to processes and micro-batches."""
         world, hands = self.accelerator.num_processes, self.args.steps_per_generation
         shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
         own = list(dealt(shared, world)[self.accelerator.process_index])
         own += rider_rows(
             [each.get(reading.RIDERS) or () for each in step.inputs],
-            step.out["advantages"].tolist(),
+            of_riders,
             loss_type=self.args.loss_type,
             rows=sum(len(group) for group in step.groups),
             tokens=sum(each.tokens for group in step.groups for each in group),
@@ -255,31 +292,3 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         metrics["replay/clip_share"].append(clipped / bare if bare else 0.0)
         metrics["replay/paused"].append(float(ess < self.args.least_ess))
         return bool(ess < self.args.least_ess)
-
-
-def _check(trainer: MRPOTrainer) -> None:
-    """Refuse what the options need and the trainer was not given."""
-    options = trainer.args
-    if not isinstance(options, MRPOConfig):
-        raise ConfigError(f"expected args of MRPOConfig, got {type(options).__name__}")
-    names = trainer.reward_func_names
-    if len(set(names)) < len(names):
-        raise ConfigError(f"expected reward functions with different names, got {names}")
-    columns = trainer.train_dataset.column_names or []
-    if options.remembers and reading.CRITERIA_SHA not in columns:
-        raise ConfigError(
-            f"expected a column {reading.CRITERIA_SHA!r} in the training set, got {columns}: a "
-            "remembered reward holds only under the criteria it was given for; add their hash, or "
-            "set replay_weight=0 and anchor_weight=0"
-        )
-    if unknown := sorted(trainer.recount.keys() - set(names)):
-        raise ConfigError(
-            f"recount: no reward function {unknown[0]!r}; {nearest(unknown[0], names)}"
-        )
-    if trainer.reflect and not options.remembers:
-        raise ConfigError(
-            "reflect= writes revisions to memory, and nothing is remembered with "
-            "replay_weight=0 and anchor_weight=0; leave it out or raise one of them"
-        )
-    if trainer._is_vlm and options.remembers:
-        raise ConfigError("images are not remembered: use a text model, or replay_weight=0")

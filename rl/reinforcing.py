@@ -10,6 +10,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import CriteriaSet
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, GuardTripped
 from quillgraph.graphs.judging import Submission
@@ -24,8 +25,10 @@ from quillgraph.rl.processes import processes
 from quillgraph.rl.revising import Reviser
 from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
 from quillgraph.rl.rewards import Observer, RewardRules, recount_of
-from quillgraph.rl.rollout_runs import one_call
+from quillgraph.rl.rollout_runs import Run as Rollout
+from quillgraph.rl.rollout_runs import graph_run, one_call
 from quillgraph.rl.rollouts import Rollouts
+from quillgraph.rl.row_credit import RowCredit
 from quillgraph.rl.run import Run, function_of
 from quillgraph.rl.timing import Clock
 from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
@@ -95,7 +98,23 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
     reflect = None
     if run.engine and args.remembers:
         reflect = clock.timed(_reviser(run, run.engine, rules), "reflect")
-    return MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)}, reflect=reflect)
+    return MRPOTrainer(
+        **options,
+        recount={NAME: recount_of(by_sha, rules)},
+        reflect=reflect,
+        credit=_credit(run, by_sha, rules, args),
+    )
+
+
+def _credit(
+    run: Run, by_sha: dict[str, CriteriaSet], rules: RewardRules, args: Any
+) -> RowCredit | None:
+    """How advantages are divided; None where every call of an episode has the whole one."""
+    said = run.config.rl
+    if said is None or (said.credit == "uniform" and not said.credit_per_role):
+        return None
+    weight = (args.reward_weights or [1.0])[0]
+    return RowCredit(said.credit, by_sha, rules, said.credit_per_role, weight)
 
 
 def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
@@ -103,12 +122,17 @@ def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
     tasks = run.tasks
 
     def begin(prompt: Any, made: Trajectory) -> None:
-        task = tasks[key_of(prompt)]
-        ids = made.rows[-1].completion_ids
-        text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+        task, text = tasks[key_of(prompt)], made.text
+        if text is None:
+            ids = made.leading.completion_ids
+            text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    made = Rollouts(engine, run.folder / "adapters", one_call, begin)
+    how: Rollout = one_call
+    if run.graph is not None:
+        start = run.graph.start(run.sets)
+        how = graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
+    made = Rollouts(engine, run.folder / "adapters", how, begin)
     made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
     return made
 

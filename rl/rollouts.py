@@ -6,11 +6,10 @@ again. Without an engine TRL generates with transformers by itself.
 """
 
 import asyncio
-import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,41 +20,18 @@ from quillgraph.backends.errors import (
     BackendError,
     ConfigError,
     QuillError,
+    RewardError,
     ServerFailed,
     Unreachable,
 )
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.rl.fresh import EXCLUDED, RIDERS
-from quillgraph.rl.planning import key_of
+from quillgraph.rl.fresh import EXCLUDED, TRAJECTORY
+from quillgraph.rl.rollout_columns import columns_of
+from quillgraph.rl.rollout_runs import Run
+from quillgraph.rl.sampling import Sampling, samplings
 from quillgraph.rl.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)
-
-TRAJECTORY = "trajectory"
-"""Column that the rollouts return: the whole `Trajectory` of each text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the policy is sampled from in a step."""
-
-    temperature: float
-    top_p: float
-    max_tokens: int
-    seed: int
-
-    def options(self) -> dict[str, Any]:
-        """As call options of a chat backend."""
-        return {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-        }
-
-
-Run = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
-"""Makes a text for a prompt of the data set: one call, or a whole graph."""
 
 
 @dataclass
@@ -103,11 +79,13 @@ class Rollouts:
 
         Raises:
             ServerFailed: If the engine died twice; a checkpoint is written before.
+            RewardError: If not one text can be learned from.
         """
         begun = time.perf_counter()
         self._sync(trainer)
         synced = time.perf_counter()
-        asked = list(zip(prompts, _samplings(prompts, trainer), strict=True))
+        step = trainer.state.global_step
+        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         done = self._loop.submit(self._all(asked)).result()
         lost = [number for number, each in enumerate(done) if isinstance(each, QuillError)]
         if death := _death(done):
@@ -117,7 +95,11 @@ class Rollouts:
                 done[number] = each
             if death := _death(done):
                 self._stop(trainer, death)
-        columns = _columns(done, trainer._tokenizer.eos_token_id)
+        columns = columns_of(done, trainer._tokenizer.eos_token_id)
+        if all(columns[EXCLUDED]):
+            raise RewardError(
+                f"none of {len(done)} rollouts gave a text to learn from: {columns[EXCLUDED][0]}"
+            )
         self._tell(trainer, columns, synced - begun, time.perf_counter() - synced)
         return columns
 
@@ -219,34 +201,6 @@ class Rollouts:
         metrics["rollouts/restarts"].append(float(self.restarts))
 
 
-def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
-    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
-    return [
-        each.reward.value if each and each.reward and each.excluded is None else None
-        for each in trajectory
-    ]
-
-
-def _samplings(prompts: Sequence[Any], trainer: Any) -> list[Sampling]:
-    """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy."""
-    first = trainer.accelerator.process_index * len(prompts)
-    return [
-        Sampling(
-            temperature=trainer.temperature,
-            top_p=trainer.top_p,
-            max_tokens=trainer.max_completion_length,
-            seed=_seed(
-                trainer.args.seed, trainer.state.global_step, key_of(prompt), first + number
-            ),
-        )
-        for number, prompt in enumerate(prompts)
-    ]
-
-
-def _seed(*about: object) -> int:
-    return int.from_bytes(hashlib.sha256(repr(about).encode()).digest()[:4])
-
-
 def _death(done: Sequence[Trajectory | QuillError]) -> QuillError | None:
     """The failure of the engine itself among the failures, if there is one.
 
@@ -257,29 +211,3 @@ def _death(done: Sequence[Trajectory | QuillError]) -> QuillError | None:
     if of_engine or len(failures) < len(done):
         return next(iter(of_engine), None)
     return failures[0]
-
-
-def _columns(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, list[Any]]:
-    """TRL's columns, one row for each prompt; the last call of a trajectory is its text.
-
-    Args:
-        done: What came of each prompt.
-        end: Id of the end token. TRL wants a row also where there is no text: it gets this token,
-            masked, which no loss touches.
-    """
-    names = ("prompt_ids", "completion_ids", "logprobs", "env_mask", RIDERS, EXCLUDED, TRAJECTORY)
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    for each in done:
-        made = each if isinstance(each, Trajectory) else None
-        why = str(each) if made is None else made.excluded
-        rows = made.rows if made is not None and why is None else ()
-        row: tuple[Sequence[float], ...] = ((end,), (end,), (0.0,), (0,))
-        if rows:
-            text = rows[-1]
-            row = (text.prompt_ids, text.completion_ids, text.logprobs, [*map(int, text.mask)])
-        for name, values in zip(names, row, strict=False):
-            columns[name].append(list(values))
-        columns[RIDERS].append(rows[:-1])
-        columns[EXCLUDED].append(why if rows else why or "no call of the policy")
-        columns[TRAJECTORY].append(made)
-    return columns

@@ -12,11 +12,12 @@ from typing import Any
 from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import checked, judged
-from quillgraph.agents.judging import PromptedJudge
+from quillgraph.agents.judging import Judge, PromptedJudge
 from quillgraph.backends import connect, connect_embeddings, default_backend, require
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.study import Study
+from quillgraph.rl.collecting import judge_or_code
 from quillgraph.rl.config import TrainConfig
 from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
@@ -25,6 +26,7 @@ from quillgraph.rl.policy import Policy, load_policy
 from quillgraph.rl.processes import in_turn
 from quillgraph.rl.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.rewards import RewardRules
+from quillgraph.rl.rollout_graph import RolloutGraph
 from quillgraph.rl.scoring import Scorer
 
 Said = Callable[[str], object]
@@ -48,6 +50,8 @@ class Run:
     """Compares texts without criteria, for the guards."""
     engine: ChatBackend | None
     """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
+    graph: RolloutGraph | None
+    """What a text is an episode of; None asks the engine once for each text."""
     tell: Said
 
     @property
@@ -73,8 +77,7 @@ class Run:
     @property
     def completion_tokens(self) -> int:
         """Most tokens of a text."""
-        options = self.config.rl.options if self.config.rl else {}
-        return int(options.get("max_completion_length") or NO_LIMIT)
+        return completion_tokens(self.config)
 
     def rows(self) -> list[dict[str, Any]]:
         """The training set of the reinforcement stage, as TRL reads it."""
@@ -93,6 +96,8 @@ class Run:
         self.scorer.cache.close()
         for chat in filter(None, (self.judge, self.pairwise, self.engine)):
             await chat.aclose()
+        if self.graph is not None:
+            await self.graph.aclose()
 
 
 def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
@@ -108,16 +113,17 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     engine = _engine(config)
     judge = _judge(config.rewards.judge)
     pairwise = _judge(config.guards.pairwise_judge)
-    policy = load_policy(config.model, seed=config.seed)
-    with in_turn():
-        sets = asyncio.run(_find(config, requests, folder, tell))
-    _refuse_unrewarded(requests, sets, has_judge=judge is not None)
-    prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]
     role = (
         PromptedJudge((Role("judge", judge, config.seed),), config.rewards.samples)
         if judge
         else None
     )
+    graph = _graph(config, engine, role)
+    policy = load_policy(config.model, seed=config.seed)
+    with in_turn():
+        sets = asyncio.run(_find(config, requests, folder, tell))
+    _refuse_unrewarded(requests, sets, has_judge=judge is not None)
+    prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]
     run = Run(
         config=config,
         folder=folder,
@@ -128,6 +134,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         judge=judge,
         pairwise=pairwise,
         engine=engine,
+        graph=graph,
         tell=tell,
     )
     check_lengths(requests.all, prompts, room=run.completion_tokens, window=policy.window)
@@ -143,16 +150,44 @@ def _judge(spec: str | None) -> ChatBackend | None:
 
 
 def _engine(config: TrainConfig) -> ChatBackend | None:
-    if config.rl is None or config.rl.rollouts is None:
+    said = config.rl
+    if said is None or (said.rollouts is None and said.graph is None):
         return None
     if config.model.lora is None:
         raise ConfigError(
-            "rl.rollouts gets the policy as a LoRA adapter, and model.lora is null; set it, or "
-            "leave rl.rollouts out"
+            "the rollouts get the policy as a LoRA adapter, and model.lora is null; set it, or "
+            "leave rl.rollouts and rl.graph out"
         )
-    engine = connect(config.rl.rollouts)
+    engine = connect(said.rollouts or f"transformers:{config.model.name}")
     require(engine, "rollouts", "token_ids", "logprobs", "adapters")
     return engine
+
+
+def _graph(
+    config: TrainConfig, engine: ChatBackend | None, judge: Judge | None
+) -> RolloutGraph | None:
+    """The graph of the rollouts, found and cast once to see that it can be."""
+    if config.rl is None or config.rl.graph is None or engine is None:
+        return None
+    if config.rl.credit == "evidence" and judge is None:
+        raise ConfigError(
+            "rl.credit: evidence goes by what the verdicts of a judge cite, and rewards.judge is "
+            "not set; set it, or credit: uniform"
+        )
+    graph = RolloutGraph.of(
+        config.rl,
+        judge=judge_or_code(judge),
+        text_tokens=completion_tokens(config),
+        embeddings=config.criteria.embeddings,
+    )
+    graph.check(engine)
+    return graph
+
+
+def completion_tokens(config: TrainConfig) -> int:
+    """Most tokens of a text."""
+    options = config.rl.options if config.rl else {}
+    return int(options.get("max_completion_length") or NO_LIMIT)
 
 
 def function_of(name: str) -> Callable[..., Any]:

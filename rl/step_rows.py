@@ -37,20 +37,20 @@ def memory_rows(plans: Sequence[Group], loss_type: str, longest: int) -> list[Si
 
 def rider_rows(
     riders: Sequence[Sequence[Row]],
-    advantages: Sequence[float],
+    advantages: Sequence[Sequence[float]],
     *,
     loss_type: str,
     rows: int,
     tokens: int,
     longest: int,
 ) -> list[SideRow]:
-    """Make rows of the further calls of the present episodes: they share their text's advantage.
+    """Make rows of the further calls of the present episodes, each with its advantage.
 
     They add to what the text's own row teaches and leave its normaliser as it is.
 
     Args:
         riders: Further calls of each episode of this process.
-        advantages: A of each of these episodes.
+        advantages: A of each of these calls.
         loss_type: TRL's, which names the normaliser.
         rows: Episodes of the step, over all processes.
         tokens: Tokens of their texts.
@@ -67,8 +67,8 @@ def rider_rows(
             advantage=gain,
             weight=1 / (rows * max(1, sum(row.mask))) if share is None else share,
         )
-        for calls, gain in zip(riders, advantages, strict=True)
-        for row in calls
+        for calls, gains in zip(riders, advantages, strict=True)
+        for row, gain in zip(calls, gains, strict=True)
         if gain
     ]
 

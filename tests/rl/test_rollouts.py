@@ -231,8 +231,8 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
     graph.add_edge(START, "draft")
     graph.add_edge("draft", "revise")
 
-    def source(seed: int) -> EpisodeSource:
-        return episode_source(graph, roles={"writer": engine}, trainable=["writer"])
+    def source(policy: Any, frozen: Any) -> EpisodeSource:
+        return episode_source(graph, roles={"writer": policy}, trainable=["writer"])
 
     run = trainer(max_steps=2, rollouts=Rollouts(engine, tmp_path / "adapters", graph_run(source)))
     riders: list[tuple[int, float]] = []
@@ -253,7 +253,7 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
 
 def test_the_reward_of_a_graph_is_absent_where_it_has_none() -> None:
     from quillgraph.agents.judgements import Reward
-    from quillgraph.rl.rollouts import trajectory_reward
+    from quillgraph.rl.rollout_columns import trajectory_reward
 
     worth = Reward(value=0.7, soft=0.7, length=None, repetition=1.0)
     made = Trajectory(

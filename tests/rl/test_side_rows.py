@@ -146,7 +146,7 @@ def test_a_text_that_is_replayed_and_a_target_is_one_row() -> None:
     assert [(each.weight, each.anchor) for each in rows] == [(0.1, 0.125), (0.0, 0.125)]
 
 
-def test_further_calls_share_the_advantage_of_their_text() -> None:
+def test_further_calls_have_their_own_advantages_and_the_weight_of_a_text() -> None:
     call = Row(
         prompt_ids=(1,),
         completion_ids=(2, 3),
@@ -159,9 +159,11 @@ def test_further_calls_share_the_advantage_of_their_text() -> None:
         role="r",
     )
     about = {"rows": 4, "tokens": 20, "longest": 10}
-    rows = rider_rows([(call, call), (call,), ()], [0.5, 0.0, 0.1], loss_type="dr_grpo", **about)
+    gains = [(0.5, -0.25), (0.0,), ()]
+    rows = rider_rows([(call, call), (call,), ()], gains, loss_type="dr_grpo", **about)
     assert [(each.kind, each.advantage, each.weight) for each in rows] == [
-        ("fresh", 0.5, 1 / 40)
-    ] * 2
-    assert rider_rows([(call,)], [1.0], loss_type="grpo", **about)[0].weight == 1 / 4
-    assert rider_rows([(call,)], [1.0], loss_type="dapo", **about)[0].weight == 1 / 20
+        ("fresh", 0.5, 1 / 40),
+        ("fresh", -0.25, 1 / 40),
+    ]
+    assert rider_rows([(call,)], [(1.0,)], loss_type="grpo", **about)[0].weight == 1 / 4
+    assert rider_rows([(call,)], [(1.0,)], loss_type="dapo", **about)[0].weight == 1 / 20
