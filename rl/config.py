@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.rl.rewards import RewardRules
-
-Options = dict[str, Any]
-"""Options of one of TRL's trainers, by TRL's own names; checked when the trainer's are known."""
-
-OwnPath = Annotated[
-    Path, BeforeValidator(lambda said: Path(said).expanduser() if isinstance(said, str) else said)
-]
+from quillgraph.rl.rl_config import Options, OwnPath, RlConfig
 
 
 class Lora(Value):
@@ -113,46 +107,6 @@ class SftConfig(Value):
         return self
 
 
-class RlConfig(Value):
-    """The stage of reinforcement."""
-
-    algorithm: Literal["mrpo", "grpo"] = "mrpo"
-    options: Options = Field(default_factory=dict)
-    """TRL's `GRPOConfig`; with mrpo also the fields of `MRPOConfig`."""
-    rollouts: str | None = None
-    """Backend of the rollouts, such as `vllm:smollm2-135m`, which gets each step's adapter; None
-    generates with the trainer's own model, and for a graph with `transformers:` of the model."""
-    graph: str | None = None
-    """Graph that each text is an episode of: one of `quillgraph graphs`, `module:attribute` or
-    `file.py:attribute`. None asks the policy once for each text."""
-    trainable: tuple[str, ...] = ()
-    """Roles of the graph that are trained; none takes the writer, or the only role there is."""
-    roles: dict[str, str] = Field(default_factory=dict)
-    """Backends of other roles; the rest is played by the policy, and the judge by that of
-    `rewards`."""
-    start: dict[str, Any] = Field(default_factory=dict)
-    """The graph's input beside the request and its criteria, as `quillgraph run` takes it."""
-    measures: dict[str, int] = Field(default_factory=dict)
-    """Numbers that the graph's context takes, such as `rounds`."""
-    credit: Literal["uniform", "evidence", "service"] = "uniform"
-    """How an episode's advantage is divided among its calls (`rl.row_credit`)."""
-    credit_per_role: bool = False
-    """Whether the rows of each role are brought to the same mean and spread afterwards."""
-
-    @model_validator(mode="after")
-    def _graphs_are_for_mrpo(self) -> RlConfig:
-        of_graph = ("trainable", "roles", "start", "measures", "credit", "credit_per_role")
-        told = [name for name in of_graph if name in self.model_fields_set]
-        if told and self.graph is None:
-            raise ValueError(f"rl.{told[0]} is about the episodes of a graph: set rl.graph as well")
-        if self.graph is not None and self.algorithm == "grpo":
-            raise ValueError(
-                "TRL's own trainer learns from one call of an episode; for a graph set algorithm: "
-                "mrpo, which is GRPO with replay_weight: 0 and anchor_weight: 0"
-            )
-        return self
-
-
 class EvaluationConfig(Value):
     """How the policy is tried on requests that it is not trained on."""
 
@@ -243,6 +197,9 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
         "data": config.data.model_copy(update={"prompts": near(config.data.prompts)}),
         "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
     }
+    if config.rl and config.rl.lessons:
+        there = config.rl.lessons.model_copy(update={"memory": near(config.rl.lessons.memory)})
+        update["rl"] = config.rl.model_copy(update={"lessons": there})
     if config.rl and config.rl.graph:
         file, colon, attribute = config.rl.graph.rpartition(":")
         if file.endswith(".py"):

@@ -26,13 +26,14 @@ from quillgraph.rl import losses
 from quillgraph.rl.groups import Rewards
 from quillgraph.rl.memory_writing import Step, write_fresh, write_revisions, written
 from quillgraph.rl.mrpo_config import check_trainer
+from quillgraph.rl.own_rows import own_rows
 from quillgraph.rl.planning import Fresh, Rules, plan_step
 from quillgraph.rl.reflection_round import Reflect
 from quillgraph.rl.replay import Replay
-from quillgraph.rl.row_credit import NOBODY, Credit
+from quillgraph.rl.row_credit import Credit
 from quillgraph.rl.side_rows import SideBatch, SideLoss, SideRow, dealt, side_loss
 from quillgraph.rl.step_metrics import StepRecord, step_metrics
-from quillgraph.rl.step_rows import memory_rows, rider_rows
+from quillgraph.rl.step_rows import memory_rows
 
 TRL_VERSION = "1.16"
 
@@ -128,7 +129,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         first = self.accelerator.process_index * len(inputs)
         step = Step(number, inputs, out, mask_BT, groups, plans, first)
         self._take_advantages(out, step)
-        self._lay_out(step, self._of_riders(out, step))
+        self._lay_out(step)
         stored = self._write(step)
         self.ledger.append(
             StepRecord(
@@ -148,33 +149,6 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             gains = [value or 0.0 for plan in step.plans for value in plan.advantages]
             ours = gains[step.first : step.first + len(step.inputs)]
             out["advantages"] = torch.tensor(ours, device=out["advantages"].device)
-
-    def _of_riders(self, out: dict[str, Any], step: Step) -> list[Sequence[float]]:
-        """Advantages of the further calls of each episode of this process.
-
-        Where credit is divided, the leading calls get theirs in place of their text's.
-        """
-        whole = out["advantages"].tolist()
-        calls = [each.get(reading.RIDERS) or () for each in step.inputs]
-        gains: list[Sequence[float]] = [
-            (gain,) * len(each) for gain, each in zip(whole, calls, strict=True)
-        ]
-        if self.credit is None:
-            return gains
-        made = gather_object([each.get(reading.TRAJECTORY) or NOBODY for each in step.inputs])
-        size, moved = self.num_generations, []
-        for number, (texts, plan) in enumerate(zip(step.groups, step.plans, strict=True)):
-            group = made[number * size : (number + 1) * size]
-            credited = self.credit(group, texts, plan.advantages, step.number)
-            for place, (one, rows) in enumerate(zip(group, credited, strict=True)):
-                if rows is None or (row := step.place(number * size + place)) is None:
-                    continue
-                moved += [abs(value - (plan.advantages[place] or 0.0)) for value in rows]
-                lead = one.lead % len(rows)
-                out["advantages"][row] = rows[lead]
-                gains[row] = [*rows[:lead], *rows[lead + 1 :]]
-        self._metrics["train"]["credit/moved"].append(fmean(moved) if moved else 0.0)
-        return gains
 
     def _write(self, step: Step) -> tuple[int, ...]:
         if not self.args.remembers:
@@ -222,19 +196,12 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         state = self.state
         return losses.anchor_strength(state.global_step, state.max_steps, self.args.anchor_weight)
 
-    def _lay_out(self, step: Step, of_riders: Sequence[Sequence[float]]) -> None:
+    def _lay_out(self, step: Step) -> None:
         """Deal the rows beside TRL's batch to processes and micro-batches."""
         world, hands = self.accelerator.num_processes, self.args.steps_per_generation
         shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
         own = list(dealt(shared, world)[self.accelerator.process_index])
-        own += rider_rows(
-            [each.get(reading.RIDERS) or () for each in step.inputs],
-            of_riders,
-            loss_type=self.args.loss_type,
-            rows=sum(len(group) for group in step.groups),
-            tokens=sum(each.tokens for group in step.groups for each in group),
-            longest=self.max_completion_length,
-        )
+        own += own_rows(self, step)
         piles = dealt(own, hands)
         everyones = gather_object([([len(pile) for pile in piles], own[:1])])
         filler = next((row.silenced for _, some in everyones for row in some), None)
@@ -278,9 +245,13 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """Log how far off the policy the replayed tokens are; whether too far to learn from."""
         w = parts.ratios.double()
         n = w.new_tensor(w.numel())
-        sums = torch.stack([w.sum(), (w**2).sum(), n, parts.clipped, parts.bare])
-        total, squares, tokens, clipped, bare = self.accelerator.reduce(sums, "sum").tolist()
+        of_lessons, shown = parts.lesson_ratios.sum(), n.new_tensor(parts.lesson_ratios.numel())
+        sums = torch.stack([w.sum(), (w**2).sum(), n, parts.clipped, parts.bare, of_lessons, shown])
+        found = self.accelerator.reduce(sums, "sum").tolist()
+        total, squares, tokens, clipped, bare, lessoned, count = found
         metrics = self._metrics["train"]
+        if count:
+            metrics["lessons/ratio_mean"].append(lessoned / count)
         metrics["replay/loss"].append(parts.replay.item())
         metrics["anchor/loss"].append(parts.anchor.item())
         metrics["anchor/weight"].append(self._anchor_strength())

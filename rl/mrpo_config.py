@@ -62,6 +62,8 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     """μ of the SFT anchor at the start."""
     hard_gate: bool = True
     """Lower the reward of texts that break a hard criterion."""
+    lessons_removed: float = 0.67
+    """Share of the texts written with lessons that are learned from under the bare prompt, q."""
     reflect_every: int = 4
     """Steps between reflection rounds on flat groups."""
 
@@ -85,6 +87,8 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
         for name in ("replay_token_share", "least_ess"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"expected 0 <= {name} < 1, got {getattr(self, name)}")
+        if not 0 <= self.lessons_removed <= 1:
+            raise ConfigError(f"expected 0 <= lessons_removed <= 1, got {self.lessons_removed}")
         for name in ("replay_weight", "anchor_weight", "replay_start"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"expected {name} >= 0, got {getattr(self, name)}")

@@ -17,11 +17,13 @@ from quillgraph.graphs.judging import Submission
 from quillgraph.rl.checkpoints import Part
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
+from quillgraph.rl.lessons import lessoned_run
 from quillgraph.rl.mrpo import MRPOTrainer
 from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.processes import processes
+from quillgraph.rl.requests import prompt_of
 from quillgraph.rl.revising import Reviser
 from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
 from quillgraph.rl.rewards import Observer, RewardRules, recount_of
@@ -128,13 +130,24 @@ def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
             text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    how: Rollout = one_call
-    if run.graph is not None:
-        start = run.graph.start(run.sets)
-        how = graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
-    made = Rollouts(engine, run.folder / "adapters", how, begin)
+    made = Rollouts(engine, run.folder / "adapters", _how(run), begin)
     made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
     return made
+
+
+def _how(run: Run) -> Rollout:
+    """How a text comes about: by an episode of a graph, a call with lessons, or a bare one."""
+    said, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
+    if run.graph is not None:
+        start = run.graph.start(run.sets)
+        return graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
+    if said is None or said.lessons is None:
+        return one_call
+    return lessoned_run(
+        said.lessons.share,
+        lambda prompt: run.lessons[tasks[key_of(prompt)].request_hash],
+        lambda prompt, shown: prompt_of(tasks[key_of(prompt)], kind, shown),
+    )
 
 
 def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:

@@ -21,8 +21,8 @@ from quillgraph.graphs.ensemble import Ensemble, context_for, roles_of
 from quillgraph.graphs.registry import build
 from quillgraph.graphs.sources import EpisodeSource, compiled_form, entry_of, episode_source
 from quillgraph.graphs.starting import parts_of, schema_of, start_of
-from quillgraph.rl.config import RlConfig
 from quillgraph.rl.player import Player
+from quillgraph.rl.rl_config import RlConfig
 from quillgraph.rl.sampling import Sampling
 
 STARTS: Mapping[str, Mapping[str, Any]] = {"best_of_n": {"n": 2}}

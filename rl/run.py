@@ -21,6 +21,7 @@ from quillgraph.rl.collecting import judge_or_code
 from quillgraph.rl.config import TrainConfig
 from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
+from quillgraph.rl.lessons import LessonsFor, find_lessons
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.policy import Policy, load_policy
 from quillgraph.rl.processes import in_turn
@@ -52,16 +53,23 @@ class Run:
     """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
     graph: RolloutGraph | None
     """What a text is an episode of; None asks the engine once for each text."""
+    lessons: LessonsFor
+    """What rollouts may be shown; empty in a run without lessons."""
     tell: Said
 
     @property
     def facts(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
-        return {
+        facts = {
             "criteria": shas(self.sets),
             "base": self.policy.base,
             "seed": self.config.seed,
         }
+        if self.lessons:
+            facts["lessons"] = {
+                key: [each.id for each in some] for key, some in self.lessons.items()
+            }
+        return facts
 
     @property
     def tasks(self) -> dict[str, WritingTask]:
@@ -123,7 +131,8 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     with in_turn():
         sets = asyncio.run(_find(config, requests, folder, tell))
     _refuse_unrewarded(requests, sets, has_judge=judge is not None)
-    prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]
+    with in_turn():
+        lessons = _lessons(config, requests, sets, folder)
     run = Run(
         config=config,
         folder=folder,
@@ -135,10 +144,37 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         pairwise=pairwise,
         engine=engine,
         graph=graph,
+        lessons=lessons,
         tell=tell,
     )
-    check_lengths(requests.all, prompts, room=run.completion_tokens, window=policy.window)
+    _check_lengths(run)
     return run
+
+
+def _check_lengths(run: Run) -> None:
+    """See that each prompt, with its lessons if it has any, and its completion fit the window."""
+    prompts = [
+        prompt_of(task, run.config.data.prompt, run.lessons.get(task.request_hash, ()))
+        for task in run.requests.all
+    ]
+    ids = [run.policy.ids(prompt) for prompt in prompts]
+    room, window = run.completion_tokens, run.policy.window
+    check_lengths(run.requests.all, ids, room=room, window=window)
+
+
+def _lessons(
+    config: TrainConfig, requests: Requests, sets: dict[str, CriteriaSet], folder: Path
+) -> LessonsFor:
+    """The lessons of a run; none where none are wanted."""
+    if config.rl is None or config.rl.lessons is None:
+        return {}
+    return find_lessons(
+        config.rl.lessons,
+        requests.train,
+        sets,
+        file=folder / "lessons.json",
+        embeddings=config.criteria.embeddings,
+    )
 
 
 def _judge(spec: str | None) -> ChatBackend | None:
@@ -151,12 +187,12 @@ def _judge(spec: str | None) -> ChatBackend | None:
 
 def _engine(config: TrainConfig) -> ChatBackend | None:
     said = config.rl
-    if said is None or (said.rollouts is None and said.graph is None):
+    if said is None or not (said.rollouts or said.graph or said.lessons):
         return None
     if config.model.lora is None:
         raise ConfigError(
             "the rollouts get the policy as a LoRA adapter, and model.lora is null; set it, or "
-            "leave rl.rollouts and rl.graph out"
+            "leave rl.rollouts, rl.graph and rl.lessons out"
         )
     engine = connect(said.rollouts or f"transformers:{config.model.name}")
     require(engine, "rollouts", "token_ids", "logprobs", "adapters")

@@ -95,6 +95,14 @@ class Trajectory(Value):
     serves: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Node to the criteria that the graph says it was asked to serve, as it gave out `serves`."""
 
+    lessons: tuple[str, ...] | None = None
+    """Ids of the lessons in the prompt that the text was written under; None in a run without."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether its text was written under the prompt of the data set and nothing else."""
+        return not self.lessons and all(not row.graph for row in self.rows)
+
     @property
     def leading(self) -> Row:
         """The row that leads; there has to be one."""

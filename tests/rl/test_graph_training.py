@@ -254,23 +254,23 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
     credit: str,
     earns: str,
 ) -> None:
-    from quillgraph.rl.mrpo import MRPOTrainer
+    from quillgraph.rl import own_rows
 
     seen: list[dict[str, list[float]]] = []
-    inner = MRPOTrainer._of_riders
+    inner = own_rows._of_riders
 
-    def watch(self: Any, out: Any, step: Any) -> Any:
-        gains = inner(self, out, step)
+    def watch(trainer: Any, step: Any) -> Any:
+        gains = inner(trainer, step)
         whole = [value or 0.0 for plan in step.plans for value in plan.advantages]
         scores = [text.judgement.scores.get("k1") for group in step.groups for text in group]
         for number, rows in enumerate(gains):
             if rows:
-                lead = out["advantages"][number].item()
+                lead = step.out["advantages"][number].item()
                 seen.append({"whole": [whole[number]], "write": [lead], "plan": list(rows)})
                 seen[-1]["score"] = [scores[number] or 0.0]
         return gains
 
-    monkeypatch.setattr(MRPOTrainer, "_of_riders", watch)
+    monkeypatch.setattr(own_rows, "_of_riders", watch)
     out = tmp_path / "out"
     file = configure(
         graph="own.py:saying", trainable=["planner", "writer"], credit=credit, rewards=judged,
