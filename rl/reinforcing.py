@@ -14,6 +14,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, GuardTripped
 from quillgraph.graphs.judging import Submission
+from quillgraph.rl.ahead import PromptOrder
 from quillgraph.rl.checkpoints import Part
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
@@ -56,19 +57,26 @@ def rl_stage(run: Run, *, resume: bool) -> None:
         {**decided(run, checkpoints), "learning_rate": 1e-5, "num_generations": 8},
         "rl.options",
     )
-    _check_batches(args, run.config.checkpoints.every)
+    _check_batches(args, run.config.checkpoints.every, overlap=config.overlap)
     log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
     observers: list[Observer] = [ledger, watch, divergence, log]
     trainer = _trainer(run, args, observers, clock)
+    rollouts: Rollouts | None = trainer.rollout_func
     if config.algorithm == "mrpo":
         parts.append(_Memory(trainer))
+    if rollouts is not None and config.overlap:
+        parts.append(rollouts.part())
     clock.measure(trainer)
     guard = Guard(run, _pairwise_judge(run), watch, divergence)
     trainer.add_callback(ledger)
     trainer.add_callback(guard)
-    run_trainer(
-        run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
-    )
+    try:
+        run_trainer(
+            run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
+        )
+    finally:
+        if rollouts is not None:
+            rollouts.close()
     if processes().is_main_process:
         ledger.save(run.folder)
     save_policy(run, trainer, run.folder / "adapter")
@@ -130,7 +138,8 @@ def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
             text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    made = Rollouts(engine, run.folder / "adapters", _how(run), begin)
+    ahead = PromptOrder() if run.config.rl and run.config.rl.overlap else None
+    made = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
     made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
     return made
 
@@ -203,7 +212,7 @@ class _Judgements:
         self._cache.load(folder / self.FILE)
 
 
-def _check_batches(args: Any, every: int) -> None:
+def _check_batches(args: Any, every: int, *, overlap: bool) -> None:
     """See that a process has whole groups, and that no checkpoint falls between two generations.
 
     The gate looks at a group as a whole. A checkpoint in between would lose texts that were paid
@@ -221,4 +230,11 @@ def _check_batches(args: Any, every: int) -> None:
         raise ConfigError(
             f"checkpoints.every: expected a multiple of {steps}, the steps that one generation is "
             f"learned from, got {every}"
+        )
+    generation = args.steps_per_generation * args.num_iterations
+    if overlap and generation != args.gradient_accumulation_steps:
+        raise ConfigError(
+            "rl.overlap: texts would be more than one step behind the policy; set "
+            "steps_per_generation and num_iterations so that one generation makes one step, got "
+            f"{generation} passes over it for {args.gradient_accumulation_steps} of a step"
         )

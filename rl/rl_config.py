@@ -57,6 +57,25 @@ class RlConfig(Value):
     lessons: LessonsConfig | None = None
     """None shows none."""
 
+    overlap: bool = False
+    """Whether the texts of the next step are written while the present one is learned from; they
+    are then one step behind the policy, which the ratios of the update account for."""
+
+    @model_validator(mode="after")
+    def _overlap_has_an_engine(self) -> RlConfig:
+        if self.overlap and self.rollouts is None:
+            raise ValueError(
+                "rl.overlap writes texts beside the update, for which it takes an engine of its "
+                "own: set rl.rollouts"
+            )
+        if self.overlap and self.algorithm == "grpo":
+            raise ValueError(
+                "outside its own vLLM TRL's trainer takes every text for one of the present "
+                "policy: with rl.overlap set algorithm: mrpo, which is GRPO with replay_weight: 0 "
+                "and anchor_weight: 0"
+            )
+        return self
+
     @model_validator(mode="after")
     def _graphs_are_for_mrpo(self) -> RlConfig:
         of_graph = ("trainable", "roles", "start", "measures", "credit", "credit_per_role")
