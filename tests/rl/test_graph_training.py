@@ -1,8 +1,7 @@
 """Training on the episodes of graphs, from the configuration to the adapter, on the tiny model."""
 
 import json
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,47 +80,15 @@ def castless() -> StateGraph:
     graph.add_node("echo", lambda state: {"text": state["request"]})
     return graph.add_edge(START, "echo")
 """
-STEP = {
-    "max_steps": 2,
-    "learning_rate": 1e-2,
-    "num_generations": 4,
-    "per_device_train_batch_size": 8,
-    "max_completion_length": 8,
-    "replay_start": 0,
-    "replay_start_reward": 0.0,
-}
 WORDS = ["sun", "moon", "rain"]
 
 Configure = Callable[..., Path]
 
 
 @pytest.fixture
-def configure(tiny_folder: Path, tmp_path: Path, training_libraries: None) -> Iterator[Configure]:
-    requests = [
-        {"request": f"Write a story in exactly {n} words about the {word}."}
-        for n, word in enumerate(WORDS, 3)
-    ]
-    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, requests)))
+def configure(short_run: Configure, tmp_path: Path) -> Configure:
     (tmp_path / "own.py").write_text(OWN_GRAPH)
-
-    def make(options: dict[str, Any] | None = None, **rl: Any) -> Path:
-        rewards = rl.pop("rewards", {})
-        told = {
-            "model": {"name": str(tiny_folder), "lora": {"r": 4}},
-            "data": {"prompts": "prompts.jsonl"},
-            "criteria": {"study": "hard"},
-            "rewards": rewards,
-            "rl": {"options": {**STEP, **(options or {})}, **rl},
-            "evaluation": {"every": 0},
-            "checkpoints": {"every": 1},
-        }
-        file = tmp_path / "run.yaml"
-        file.write_text(yaml.safe_dump(told))
-        return file
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries' own
-        yield make
+    return short_run
 
 
 def trained(file: Path, out: Path) -> None:
@@ -273,12 +240,10 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
     monkeypatch.setattr(own_rows, "_of_riders", watch)
     out = tmp_path / "out"
     file = configure(
-        graph="own.py:saying", trainable=["planner", "writer"], credit=credit, rewards=judged,
+        graph="own.py:saying", trainable=["planner", "writer"], credit=credit,
         options={"max_steps": 1},
+        sections={"rewards": judged, "criteria": {"study": "hard", "cache": "sets"}},
     )  # fmt: skip
-    told = yaml.safe_load(file.read_text())
-    told["criteria"]["cache"] = str(tmp_path / "sets")
-    file.write_text(yaml.safe_dump(told))
     trained(file, out)
     assert len(seen) == 8
     for row in seen:

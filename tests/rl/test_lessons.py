@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from quillgraph.agents.lessons import Lesson
 from quillgraph.backends.embeddings import LexicalEmbeddings
@@ -18,9 +16,6 @@ from quillgraph.rl.config import load_config
 from quillgraph.rl.planning import key_of
 
 pytest.importorskip("trl")
-
-WORDS = ["sun", "moon", "rain"]
-LESSON = "When a story is short: name one thing."
 
 Configure = Callable[..., Path]
 
@@ -35,43 +30,15 @@ async def remember(file: Path) -> None:
 
 
 @pytest.fixture
-def configure(tiny_folder: Path, tmp_path: Path, training_libraries: None) -> Iterator[Configure]:
-    requests = [
-        {"request": f"Write a story in exactly {n} words about the {word}."}
-        for n, word in enumerate(WORDS, 3)
-    ]
-    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, requests)))
+def configure(short_run: Configure, tmp_path: Path) -> Configure:
+    """A run of three steps in which half of the texts may have lessons."""
     asyncio.run(remember(tmp_path / "memory.sqlite"))
 
     def make(options: dict[str, Any] | None = None, **rl: Any) -> Path:
-        step = {
-            "max_steps": 3,
-            "learning_rate": 1e-2,
-            "num_generations": 4,
-            "per_device_train_batch_size": 8,
-            "max_completion_length": 8,
-            "replay_start": 0,
-            "replay_start_reward": 0.0,
-        }
-        told = {
-            "model": {"name": str(tiny_folder), "lora": {"r": 4}},
-            "data": {"prompts": "prompts.jsonl"},
-            "criteria": {"study": "hard", "embeddings": "lexical"},
-            "rl": {
-                "options": {**step, **(options or {})},
-                "lessons": {"memory": "memory.sqlite", "share": 0.5},
-                **rl,
-            },
-            "evaluation": {"every": 0},
-            "checkpoints": {"every": 1},
-        }
-        file = tmp_path / "run.yaml"
-        file.write_text(yaml.safe_dump(told))
-        return file
+        shown = {"memory": "memory.sqlite", "share": 0.5}
+        return short_run({"max_steps": 3, **(options or {})}, **{"lessons": shown, **rl})
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries' own
-        yield make
+    return make
 
 
 def trained(file: Path, out: Path, *, resume: bool = False) -> None:
