@@ -28,6 +28,7 @@ from quillgraph.rl.memory_writing import Step, write_fresh, write_revisions, wri
 from quillgraph.rl.mrpo_config import check_trainer
 from quillgraph.rl.own_rows import own_rows
 from quillgraph.rl.planning import Fresh, Rules, plan_step
+from quillgraph.rl.prompt_sampler import PromptSampler
 from quillgraph.rl.reflection_round import Reflect
 from quillgraph.rl.replay import Replay
 from quillgraph.rl.row_credit import Credit
@@ -52,6 +53,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             reflective entries. None for none.
         credit: How an episode's advantage is divided among its calls; None gives it to each of
             them, as GRPO does.
+        prompts: Draws the prompts of each generation by how they went before; None takes TRL's
+            shuffled epochs.
     """
 
     _tag_names: ClassVar = ["trl", "mrpo"]
@@ -63,6 +66,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         recount: Mapping[str, reading.Recount] | None = None,
         reflect: Reflect | None = None,
         credit: Credit | None = None,
+        prompts: PromptSampler | None = None,
         **options: Any,
     ) -> None:
         if not trl.__version__.startswith(f"{TRL_VERSION}."):
@@ -74,6 +78,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.recount = dict(recount or {})
         self.reflect = reflect
         self.credit = credit
+        self.prompts = prompts
         check_trainer(self)
         self.memory = Replay(self.args.memory_per_prompt, self.args.memory_size)
         self.ledger: list[StepRecord] = []
@@ -90,6 +95,11 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """Go on from what `state_dict` described."""
         self.memory.load_state_dict(state["memory"])
         self.ledger = [StepRecord.of(each) for each in state["ledger"]]
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        if self.prompts is not None:
+            return self.prompts
+        return super()._get_train_sampler(dataset)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._logs["extra"].pop(reading.JUDGEMENT, None)  # a column not logged anew keeps old rows
@@ -139,6 +149,9 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 stored,
             )
         )
+        if self.prompts is not None:
+            self.prompts.note({plan.prompt: plan.mean for plan in plans})
+            self._metrics["train"]["prompts/coverage"].append(self.prompts.coverage)
         told = step_metrics(texts, plans, self.memory, step=number, stale=stale)
         for name, value in told.items():
             self._metrics["train"][name].append(value)

@@ -24,6 +24,7 @@ from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.processes import processes
+from quillgraph.rl.prompt_sampler import PromptSampler
 from quillgraph.rl.requests import prompt_of
 from quillgraph.rl.revising import Reviser
 from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
@@ -64,6 +65,8 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     rollouts: Rollouts | None = trainer.rollout_func
     if config.algorithm == "mrpo":
         parts.append(_Memory(trainer))
+        if trainer.prompts is not None:
+            parts.append(trainer.prompts)
     if rollouts is not None and config.overlap:
         parts.append(rollouts.part())
     clock.measure(trainer)
@@ -100,8 +103,12 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
         "train_dataset": Dataset.from_list(run.rows()),
         "processing_class": run.policy.tokenizer,
     }
+    prompts: PromptSampler | None = None
+    if run.config.rl.prompts == "middling":
+        prompts = PromptSampler.of([row["prompt"] for row in run.rows()], args)
     if run.engine is not None:
-        options["rollout_func"] = _rollouts(run, run.engine, clock)
+        ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
+        options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
     if not is_mrpo:
         return GRPOTrainer(**options)
     by_sha = {each.sha256: each for each in run.sets.values()}
@@ -113,6 +120,7 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
         recount={NAME: recount_of(by_sha, rules)},
         reflect=reflect,
         credit=_credit(run, by_sha, rules, args),
+        prompts=prompts,
     )
 
 
@@ -127,7 +135,9 @@ def _credit(
     return RowCredit(said.credit, by_sha, rules, said.credit_per_role, weight)
 
 
-def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
+def _rollouts(
+    run: Run, engine: ChatBackend, clock: Clock, ahead: PromptOrder | PromptSampler | None
+) -> Rollouts:
     """Texts from the engine; each is judged as soon as it is written."""
     tasks = run.tasks
 
@@ -138,7 +148,6 @@ def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
             text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    ahead = PromptOrder() if run.config.rl and run.config.rl.overlap else None
     made = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
     made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
     return made

@@ -57,16 +57,24 @@ class RlConfig(Value):
     lessons: LessonsConfig | None = None
     """None shows none."""
 
+    prompts: Literal["shuffled", "middling"] = "shuffled"
+    """Whether each epoch goes through all requests, or those whose rewards are neither high nor low
+    come more often (`rl.prompt_sampler`)."""
     overlap: bool = False
     """Whether the texts of the next step are written while the present one is learned from; they
     are then one step behind the policy, which the ratios of the update account for."""
 
     @model_validator(mode="after")
-    def _overlap_has_an_engine(self) -> RlConfig:
+    def _order_and_overlap_are_for_mrpo(self) -> RlConfig:
         if self.overlap and self.rollouts is None:
             raise ValueError(
                 "rl.overlap writes texts beside the update, for which it takes an engine of its "
                 "own: set rl.rollouts"
+            )
+        if self.prompts == "middling" and self.algorithm == "grpo":
+            raise ValueError(
+                "TRL's own trainer deals prompts in epochs: with rl.prompts: middling set "
+                "algorithm: mrpo, which is GRPO with replay_weight: 0 and anchor_weight: 0"
             )
         if self.overlap and self.algorithm == "grpo":
             raise ValueError(

@@ -18,9 +18,20 @@ STEPS, KILLS = 12, 5
 PATIENCE_S = 240
 
 
-@pytest.fixture
-def config(tiny_folder: Path, tmp_path: Path) -> Path:
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "ahead": {"overlap": True, "prompts": "middling", "rollouts": "transformers:"},
+    "graph": {"graph": "best_of_n", "credit_per_role": True},
+}
+"""What a run may be told on how its texts come about."""
+
+
+@pytest.fixture(params=WAYS)
+def config(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path: Path) -> Path:
     """MRPO with replay on the tiny model: everything that a checkpoint has to hold is used."""
+    way = {**WAYS[request.param]}
+    if "rollouts" in way:
+        way["rollouts"] += str(tiny_folder)
     requests = [
         {"request": f"Write a story in exactly {n} words about the {word}.", "split": "train"}
         for n, word in enumerate(["sun", "moon", "rain", "sea", "stone", "bird", "night"], 2)
@@ -34,6 +45,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> Path:
                 "data": {"prompts": "prompts.jsonl"},
                 "criteria": {"study": "hard"},
                 "rl": {
+                    **way,
                     "options": {
                         "max_steps": STEPS,
                         "learning_rate": 1e-3,
@@ -43,7 +55,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> Path:
                         "lr_scheduler_type": "cosine",
                         "replay_start": 2,
                         "replay_start_reward": 0.0,
-                    }
+                    },
                 },
                 "checkpoints": {"every": 2, "keep": 2},
                 "evaluation": {"every": 0},
