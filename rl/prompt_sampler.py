@@ -19,7 +19,7 @@ generation ahead. That it is fixed makes the draws of a resumed run the same one
 FILE = "prompts.json"
 
 
-class PromptSampler(Sampler[int]):
+class PromptSampler(Sampler[int]):  # type: ignore[misc]
     """Draws the prompts of each generation by difficulty, without replacement.
 
     The chance of a prompt is in proportion to exp(-(R - .5)² / (2·.2²)), R being the mean reward of

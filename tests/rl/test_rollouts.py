@@ -365,7 +365,7 @@ def test_ratios_of_texts_written_ahead_are_to_the_policy_that_wrote_them(
         wrote = policies[max(0, len(policies) - 2)]
         old, mask = inputs["old_per_token_logps"], inputs["completion_mask"]
         gaps.append(
-            tuple(((logps(inputs, each) - old).abs() * mask).max().item() for each in (wrote, now))  # type: ignore[arg-type]
+            tuple(((logps(inputs, each) - old).abs() * mask).max().item() for each in (wrote, now))
         )
         return inner(model, inputs)
 
