@@ -17,7 +17,7 @@ from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judging import Judge, PromptedJudge
 from quillgraph.agents.preferring import PromptedPairJudge
-from quillgraph.agents.tasks import writing_task
+from quillgraph.agents.tasks import NO_REQUEST, writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.engines import Engines, connected, with_backend
@@ -45,7 +45,7 @@ from quillgraph.evals.probes import (
     texts_for_probes,
 )
 from quillgraph.evals.rubrics import generic_rubric
-from quillgraph.evals.scoring import NO_REQUEST, Scored, ScoredPair, Scorer
+from quillgraph.evals.scoring import Scored, ScoredPair, Scorer
 
 STAGES = {
     "start": "starting the model",
