@@ -27,11 +27,11 @@ their tokens. A quarter of what SmolLM2 was trained to read, and no text of the 
 longer."""
 
 FORMAT = "bfloat16"
-"""Number format that is computed in: nearly twice as fast as float32 on a CPU that knows it, and the
-format that the weights of the built-in model come in."""
+"""What is computed in: nearly twice as fast as float32 on a CPU that knows it, and the format that
+the weights of the built-in model come in."""
 
 KEPT = 1024
-"""Texts whose vectors are kept in memory, so that a text judged under many criteria is read once."""
+"""Texts whose vectors are kept in memory: one that is judged again is not read again."""
 
 
 class HiddenStates:

@@ -117,6 +117,7 @@ def write(
     criteria_file: options.CriteriaFile = None,
     backend: options.Backend = None,
     role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    judge: options.Judge = None,
     embeddings: options.Embeddings = None,
     drafts: options.Drafts = None,
     draft_tokens: options.DraftTokens = None,
@@ -152,7 +153,7 @@ def write(
         settings = load_settings(
             config,
             backend=backend,
-            roles=parse_roles(role or []),
+            roles=parse_roles(role or [], judge),
             embeddings=embeddings,
             drafts=drafts,
             draft_tokens=draft_tokens,
@@ -193,6 +194,7 @@ def judge(
     file: options.RequestFile = None,
     backend: options.Backend = None,
     role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    by: options.Judge = None,
     samples: options.Samples = None,
     seed: options.Seed = None,
     out: options.Out = None,
@@ -213,7 +215,7 @@ def judge(
         settings = load_settings(
             config,
             backend=backend,
-            roles=parse_roles(role or []),
+            roles=parse_roles(role or [], by),
             samples=samples,
             seed=seed,
             out=out,
