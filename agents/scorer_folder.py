@@ -24,6 +24,10 @@ SHIPPED = "scorers"
 """Folder of the package with the scorers that come with it."""
 
 
+UNWRITTEN = "0" * 64
+"""Stands for the hash of weights that have not been written yet."""
+
+
 class ModelName(Value):
     """A frozen model that the numbers were fitted to, and fit to nothing else."""
 
@@ -53,7 +57,7 @@ class ScorerConfig(Value):
     """File to the number of its records that were used."""
     validation: dict[str, float]
     """Cross-validated on the training files, by families of texts."""
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    weights_sha256: str = Field(default=UNWRITTEN, pattern=r"^[0-9a-f]{64}$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from quillgraph.cli.models_app import models_app
 from quillgraph.cli.report import report
 from quillgraph.cli.reporting import reporting
 from quillgraph.cli.run_app import run
+from quillgraph.cli.scorer_app import scorer_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +29,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(memory_app, name="memory")
 app.add_typer(eval_app, name="eval")
 app.add_typer(library_app, name="library")
+app.add_typer(scorer_app, name="scorer")
 
 EXIT_STATUSES = (
     "Exit status: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was "
