@@ -121,7 +121,10 @@ class TrainedJudge:
             if shortest <= words <= longest
             else f"; its {words} words lie outside the {shortest} to {longest} it was trained on"
         )
-        scores = [WORST_SCORE + (quality - WORST_SCORE) * float(kept) for kept in kept_K]
+        # a text that is rather on its subject than off it loses nothing
+        scores = [
+            WORST_SCORE + (quality - WORST_SCORE) * min(1.0, 2 * float(kept)) for kept in kept_K
+        ]
         told = [
             f"trained scorer, no sentence cited: quality {quality:.1f}, on its subject "
             f"{kept:.0%}{beyond}"
