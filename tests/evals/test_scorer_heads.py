@@ -94,5 +94,4 @@ def test_every_head_finds_what_is_there(name: str) -> None:
     points = 5 + states @ draw.normal(size=20) / 4 + 0.5 * draw.normal(size=300)
     scores = Scores(states, points, tuple(n // 2 for n in range(300)))
     found = validate(name, predicted(HEADS[name], scores), scores)
-    assert found.spearman > 0.7
     assert found.pair_accuracy > 0.75

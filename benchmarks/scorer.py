@@ -1,0 +1,181 @@
+"""How far does the trained scorer agree with people, on texts that it was not trained on?
+
+Run: python benchmarks/scorer.py --data FOLDER               (the scorer that comes with the package)
+     python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m --limit 40
+
+FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's
+creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text, chance, how far the
+people agree among themselves (WQRM), and, with --prompted, the same generic rubric put to a model:
+one call a criterion, its score read as an expectation over the score tokens. Intervals are cluster
+bootstraps: by prompt on WQRM, and by families of texts that are versions of one another on LAMP,
+whose files name no prompts. With --limit each judge is measured on the same part of the prompts.
+The scorer is also put to the probes of `quillgraph eval judge`, and to every degenerate text.
+Results are stored in benchmarks/results/scorer.json.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import Criterion, WritingTask
+from quillgraph.agents.judging import Judge, PromptedJudge
+from quillgraph.agents.trained_judge import KIND, trained_judge
+from quillgraph.backends import connect
+from quillgraph.evals import Estimate, Loaded, Preference, RatedText, load
+from quillgraph.evals.families import families
+from quillgraph.evals.judge_report import JudgeReport, report
+from quillgraph.evals.probes import (
+    CHANGES,
+    DEGENERATE,
+    Finding,
+    probe_change,
+    probe_degenerate,
+    texts_for_probes,
+)
+from quillgraph.evals.rubrics import generic_rubric
+from quillgraph.evals.scoring import Scorer
+
+RESULTS = Path(__file__).parent / "results" / "scorer.json"
+FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")
+PROBED = 40
+
+
+async def generic(task: WritingTask) -> tuple[Criterion, ...]:
+    """The same five criteria for every text."""
+    return generic_rubric()
+
+
+def grouped(data: Loaded) -> tuple[list[RatedText], list[Preference], dict[str, str]]:
+    """The records, and for each the cluster that it belongs to."""
+    texts, pairs = list(data.rated), list(data.preferences)
+    if data.format == "wqrm":
+        return texts, pairs, {pair.id: pair.group for pair in pairs}
+    ids = [each.id for each in texts] + [pair.id for pair in pairs for _ in range(2)]
+    words = [each.text for each in texts] + [t for pair in pairs for t in (pair.left, pair.right)]
+    return texts, pairs, {name: f"family {n}" for name, n in zip(ids, families(words), strict=True)}
+
+
+async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> JudgeReport:
+    """Score a file, or the first clusters of it, and put the scores beside people's."""
+    texts, pairs, cluster = grouped(data)
+    kept = set(list(dict.fromkeys(cluster.values()))[:limit])
+    scorer = Scorer(judge, generic)
+    scored = await scorer.texts(each for each in texts if cluster[each.id] in kept)
+    compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
+
+    return report(
+        [row.model_copy(update={"group": cluster[row.id]}) for row in scored],
+        [row.model_copy(update={"group": cluster[row.id]}) for row in compared],
+        judge=judge.name,
+        criteria="generic rubric",
+        data=name,
+    )
+
+
+async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
+    """What the probes find, and the best score of a degenerate text beside the least real one."""
+    scorer = Scorer(judge, generic)
+
+    async def score(text: str) -> float | None:
+        return (await scorer.score("", text))[0]
+
+    findings: list[Finding] = [await probe_change(name, texts, score) for name in CHANGES]
+    findings.append(await probe_degenerate(texts, score))
+    real = [found for text in texts if (found := await score(text)) is not None]
+    rubric = " ".join(
+        f"{each.name}. {each.description} {' '.join(each.levels.values())}"
+        for each in generic_rubric()
+    )
+    fakes = {text[:60]: await score(text) for text in (*DEGENERATE, rubric)}
+    fakes["a paragraph five times"] = await score("\n\n".join([texts[0]] * 5))
+    fakes["its words as a list"] = await score(", ".join(texts[0].split()[:60]))
+    return {
+        "probes": {
+            each.probe: {"effect": each.effect.model_dump(), "verdict": each.verdict}
+            for each in findings
+        },
+        "degenerate": fakes,
+        "least_real": min(real),
+    }
+
+
+async def prompted(
+    spec: str, data: dict[str, Loaded], limit: int | None, scorer: Judge
+) -> dict[str, Any]:
+    """A model that is asked, and the scorer on the same texts."""
+    model = connect(spec)
+    judge = PromptedJudge((Role("judge", model, 0),), samples=1)
+    await model.start()
+    try:
+        begun = time.perf_counter()
+        found = [await measure(judge, name, each, limit) for name, each in data.items()]
+        seconds = time.perf_counter() - begun
+    finally:
+        await model.aclose()
+    beside = [await measure(scorer, name, each, limit) for name, each in data.items()]
+    return {
+        "spec": spec,
+        "limit": limit,
+        "seconds": round(seconds, 1),
+        "reports": [each.model_dump(mode="json") for each in found],
+        "scorer_on_the_same": [each.model_dump(mode="json") for each in beside],
+    }
+
+
+def shown(reports: list[JudgeReport]) -> None:
+    """A Markdown table."""
+    print("| file | measure | value | 95 % interval | clusters |\n|---|---|---|---|---|")
+    for found in reports:
+        for name, each in found.measures.items():
+            print(f"| {found.data} | {name} | {_told(each)} | {each.clusters} |")
+        print(f"excluded: {found.excluded}")
+
+
+def _told(found: Estimate) -> str:
+    if found.value is None:
+        return "– | –"
+    ends = "–" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
+    return f"{found.value:.3f} | {ends}"
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Measure, show and store."""
+    data = {name: load(options.data / name) for name in FILES}
+    judge = trained_judge(f"{KIND}{options.scorer}")
+    begun = time.perf_counter()
+    reports = [await measure(judge, name, each, None) for name, each in data.items()]
+    seconds = time.perf_counter() - begun
+    shown(reports)
+    texts = texts_for_probes([each.text for each in data["lamp_R_test.json"].rated], PROBED)
+    stored = {
+        "scorer": judge.scorer.config.model_dump(mode="json"),
+        "machine": platform.processor() or platform.machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": round(seconds, 1),
+        "reports": [each.model_dump(mode="json") for each in reports],
+        **await probed(judge, texts),
+    }
+    print(json.dumps({name: stored[name] for name in ("probes", "degenerate", "least_real")}))
+    if RESULTS.exists():
+        stored["prompted"] = json.loads(RESULTS.read_text(encoding="utf-8")).get("prompted")
+    RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    if options.prompted:
+        stored["prompted"] = await prompted(options.prompted, data, options.limit, judge)
+        for kind in ("reports", "scorer_on_the_same"):
+            shown([JudgeReport.model_validate(each) for each in stored["prompted"][kind]])
+        RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":  # vLLM starts a process that imports this file again
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the three files")
+    parser.add_argument("--scorer", default="prose", help="folder, or name in the package")
+    parser.add_argument("--prompted", metavar="SPEC", help="model to ask beside it")
+    parser.add_argument("--limit", type=int, help="clusters a file for the model that is asked")
+    asyncio.run(run(parser.parse_args()))
