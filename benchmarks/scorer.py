@@ -1,6 +1,6 @@
 """How far does the trained scorer agree with people, on texts that it was not trained on?
 
-Run: python benchmarks/scorer.py --data FOLDER               (the scorer that comes with the package)
+Run: python benchmarks/scorer.py --data FOLDER
      python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m --limit 40
 
 FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's

@@ -136,7 +136,7 @@ def train(
     found = [validate(head, points, scores) for head, points in tried.items()]
     found.sort(key=lambda each: each.merit, reverse=True)
     best = found[0].head
-    line = _calibrated(HEADS[best].fit(scores), tried[best], scores.points)
+    line = calibrated(HEADS[best].fit(scores), tried[best], scores.points)
     tell("learning what keeps to a subject")
     texts = [each.text for each in material.rated]
     relevance, anchors = fit_relevance(material.asked, texts[:: len(texts) // 50], embeddings)
@@ -194,7 +194,7 @@ def _read(texts: Sequence[str], reader: Reader, tell: Tell) -> npt.NDArray[np.fl
     return np.concatenate(parts).astype(np.float64)
 
 
-def _calibrated(
+def calibrated(
     line: Line, predicted: npt.NDArray[np.float64], points: npt.NDArray[np.float64]
 ) -> Line:
     """Bring a line's points onto people's scale, by what it said of texts it was not fitted to.
