@@ -156,8 +156,12 @@ class TrainedJudge:
         return kept
 
 
-def trained_judge(spec: str) -> TrainedJudge:
+def trained_judge(spec: str, *, kept_in: Path | None = None) -> TrainedJudge:
     """Make the judge that a spec names, `scorer:FOLDER`; models are loaded with the first text.
+
+    Args:
+        spec: Folder of a scorer, or the name of one that comes with the package.
+        kept_in: Folder in which what is read of a text outlives the process; None keeps nothing.
 
     Raises:
         ConfigError: If there is no such scorer, or a model that it needs cannot be had.
@@ -165,7 +169,7 @@ def trained_judge(spec: str) -> TrainedJudge:
     """
     scorer = read_scorer(spec.removeprefix(KIND))
     config = scorer.config
-    reader = HiddenStates(Path(resolve(config.reader.name)), config.layers)
+    reader = HiddenStates(Path(resolve(config.reader.name)), config.layers, kept_in=kept_in)
     if len(scorer.weights.quality) != reader.width + 1:
         raise PolicyError(
             f"{spec}: expected {reader.width + 1} numbers for layers {list(config.layers)} of "

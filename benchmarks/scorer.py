@@ -1,14 +1,15 @@
 """How far does the trained scorer agree with people, on texts that it was not trained on?
 
 Run: python benchmarks/scorer.py --data FOLDER
-     python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m --limit 40
+     python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m
 
 FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's
 creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text, chance, how far the
 people agree among themselves (WQRM), and, with --prompted, the same generic rubric put to a model:
-one call a criterion, its score read as an expectation over the score tokens. Intervals are cluster
+one call a criterion, its score read as an expectation over the score tokens, on the first clusters of
+each file, which the scorer is measured on too. Intervals are cluster
 bootstraps: by prompt on WQRM, and by families of texts that are versions of one another on LAMP,
-whose files name no prompts. With --limit each judge is measured on the same part of the prompts.
+whose files name no prompts.
 The scorer is also put to the probes of `quillgraph eval judge`, and to every degenerate text.
 Results are stored in benchmarks/results/scorer.json.
 """
@@ -27,6 +28,7 @@ from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judging import Judge, PromptedJudge
 from quillgraph.agents.trained_judge import KIND, trained_judge
 from quillgraph.backends import connect
+from quillgraph.backends.models import cache_folder
 from quillgraph.evals import Estimate, Loaded, Preference, RatedText, load
 from quillgraph.evals.families import families
 from quillgraph.evals.judge_report import JudgeReport, report
@@ -44,6 +46,9 @@ from quillgraph.evals.scoring import Scorer
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
 FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")
 PROBED = 40
+
+CLUSTERS = 24
+"""Clusters of each file that a model is asked about: five calls a text."""
 
 
 async def generic(task: WritingTask) -> tuple[Criterion, ...]:
@@ -105,27 +110,20 @@ async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
     }
 
 
-async def prompted(
-    spec: str, data: dict[str, Loaded], limit: int | None, scorer: Judge
-) -> dict[str, Any]:
-    """A model that is asked, and the scorer on the same texts."""
+async def ask(spec: str, data: dict[str, Loaded]) -> dict[str, Any]:
+    """Have a model that is asked score the first clusters of each file."""
     model = connect(spec)
     judge = PromptedJudge((Role("judge", model, 0),), samples=1)
     await model.start()
     try:
         begun = time.perf_counter()
-        found = [await measure(judge, name, each, limit) for name, each in data.items()]
+        found = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
         seconds = time.perf_counter() - begun
     finally:
         await model.aclose()
-    beside = [await measure(scorer, name, each, limit) for name, each in data.items()]
-    return {
-        "spec": spec,
-        "limit": limit,
-        "seconds": round(seconds, 1),
-        "reports": [each.model_dump(mode="json") for each in found],
-        "scorer_on_the_same": [each.model_dump(mode="json") for each in beside],
-    }
+    shown(found)
+    reports = [each.model_dump(mode="json") for each in found]
+    return {"spec": spec, "seconds": round(seconds, 1), "reports": reports}
 
 
 def shown(reports: list[JudgeReport]) -> None:
@@ -144,38 +142,42 @@ def _told(found: Estimate) -> str:
     return f"{found.value:.3f} | {ends}"
 
 
-async def run(options: argparse.Namespace) -> None:
-    """Measure, show and store."""
-    data = {name: load(options.data / name) for name in FILES}
-    judge = trained_judge(f"{KIND}{options.scorer}")
+async def score(name: str, data: dict[str, Loaded]) -> dict[str, Any]:
+    """Have the scorer score all, and be probed."""
+    judge = trained_judge(f"{KIND}{name}", kept_in=cache_folder() / "features")
     begun = time.perf_counter()
-    reports = [await measure(judge, name, each, None) for name, each in data.items()]
+    found = [await measure(judge, name, each, None) for name, each in data.items()]
     seconds = time.perf_counter() - begun
-    shown(reports)
+    shown(found)
+    part = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
+    shown(part)
     texts = texts_for_probes([each.text for each in data["lamp_R_test.json"].rated], PROBED)
-    stored = {
-        "scorer": judge.scorer.config.model_dump(mode="json"),
-        "machine": platform.processor() or platform.machine(),
-        "date": datetime.now(UTC).date().isoformat(),
+    probes = await probed(judge, texts)
+    print(json.dumps(probes))
+    return {
+        "config": judge.scorer.config.model_dump(mode="json"),
         "seconds": round(seconds, 1),
-        "reports": [each.model_dump(mode="json") for each in reports],
-        **await probed(judge, texts),
+        "reports": [each.model_dump(mode="json") for each in found],
+        "reports_of_the_first_clusters": [each.model_dump(mode="json") for each in part],
+        **probes,
     }
-    print(json.dumps({name: stored[name] for name in ("probes", "degenerate", "least_real")}))
-    if RESULTS.exists():
-        stored["prompted"] = json.loads(RESULTS.read_text(encoding="utf-8")).get("prompted")
-    RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Measure one of the two, and store it beside what is known of the other."""
+    data = {name: load(options.data / name) for name in FILES}
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    about = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine()}
     if options.prompted:
-        stored["prompted"] = await prompted(options.prompted, data, options.limit, judge)
-        for kind in ("reports", "scorer_on_the_same"):
-            shown([JudgeReport.model_validate(each) for each in stored["prompted"][kind]])
-        RESULTS.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        known["prompted"] = {**about, **await ask(options.prompted, data)}
+    else:
+        known["scorer"] = {**about, **await score(options.scorer, data)}
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":  # vLLM starts a process that imports this file again
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the three files")
     parser.add_argument("--scorer", default="prose", help="folder, or name in the package")
-    parser.add_argument("--prompted", metavar="SPEC", help="model to ask beside it")
-    parser.add_argument("--limit", type=int, help="clusters a file for the model that is asked")
+    parser.add_argument("--prompted", metavar="SPEC", help="a model to ask instead")
     asyncio.run(run(parser.parse_args()))
