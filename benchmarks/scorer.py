@@ -6,8 +6,8 @@ Run: python benchmarks/scorer.py --data FOLDER
 FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's
 creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text, chance, how far the
 people agree among themselves (WQRM), and, with --prompted, the same generic rubric put to a model:
-one call a criterion, its score read as an expectation over the score tokens, on the first clusters of
-each file, which the scorer is measured on too. Intervals are cluster
+one call a criterion, its score read as an expectation over the score tokens, on the first
+clusters of each file, which the scorer is measured on too. Intervals are cluster
 bootstraps: by prompt on WQRM, and by families of texts that are versions of one another on LAMP,
 whose files name no prompts.
 The scorer is also put to the probes of `quillgraph eval judge`, and to every degenerate text.
@@ -99,7 +99,8 @@ async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
     )
     fakes = {text[:60]: await score(text) for text in (*DEGENERATE, rubric)}
     fakes["a paragraph five times"] = await score("\n\n".join([texts[0]] * 5))
-    fakes["its words as a list"] = await score(", ".join(texts[0].split()[:60]))
+    for mark in (", ", " | "):
+        fakes[f"its words with {mark!r} between them"] = await score(mark.join(texts[0].split()))
     return {
         "probes": {
             each.probe: {"effect": each.effect.model_dump(), "verdict": each.verdict}

@@ -77,7 +77,7 @@ def worthless(
     draw = random.Random(seed)
     made = [
         (change(each.text, draw), each.id)
-        for change in (_shuffled, _keywords, _stuck)
+        for change in (_shuffled, _keywords, _stuck, _listed)
         for each in draw.sample(list(rated), min(count, len(rated)))
     ]
     pasted = draw.sample(list(rubrics), min(count, len(rubrics)))
@@ -117,6 +117,11 @@ def _keywords(text: str, draw: random.Random) -> str:
     words = sorted({word.lower() for word in re.findall(r"[A-Za-z]{5,}", text)})
     draw.shuffle(words)
     return ", ".join(words[:KEYWORDS])
+
+
+def _listed(text: str, draw: random.Random) -> str:
+    """The words as they come, and no sentence."""
+    return draw.choice((", ", "; ", "\n")).join(text.split())
 
 
 def _stuck(text: str, draw: random.Random) -> str:

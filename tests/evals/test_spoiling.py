@@ -25,9 +25,9 @@ ASKED = [
 
 def test_each_text_is_told_with_what_it_was_made_of() -> None:
     made = worthless(RATED, ASKED, 4)
-    # four of each of three kinds, the one rubric, and one of each of two kinds without a source
-    assert len(made) == 3 * 4 + 1 + 2
-    assert {source for _, source in made[:12]} <= {each.id for each in RATED}
+    # four of each of four kinds, the one rubric, and one of each of two kinds without a source
+    assert len(made) == 4 * 4 + 1 + 2
+    assert {source for _, source in made[:16]} <= {each.id for each in RATED}
     assert ("There is one. none", "q") in made
 
 
