@@ -21,6 +21,10 @@ GENRES = {
 """Words that name a genre; the one that comes first in the request wins."""
 
 
+NO_REQUEST = "A passage of prose."
+"""Stands for the request where nobody has said what was asked for."""
+
+
 def writing_task(request: str) -> WritingTask:
     """Make a task of a request.
 

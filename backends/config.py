@@ -55,6 +55,11 @@ class BackendSpec(BaseModel):
             ConfigError: On an unknown kind, a missing model or a broken option.
         """
         kind, colon, rest = text.partition(":")
+        if kind == "scorer":
+            raise ConfigError(
+                f"{text!r} gives scores and no words: a trained scorer can be a judge and nothing "
+                "else, for example --judge scorer:FOLDER"
+            )
         if kind not in get_args(Kind):
             raise ConfigError(f"unknown backend kind {kind!r}: {nearest(kind, get_args(Kind))}")
         named, _, query = rest.partition("?")

@@ -57,6 +57,7 @@ def eval_judge(
     plot: Plot = None,
     backend: options.Backend = None,
     role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    judge: options.Judge = None,
     samples: options.Samples = None,
     seed: options.Seed = None,
     out: options.Out = None,
@@ -75,7 +76,7 @@ def eval_judge(
         settings = load_settings(
             config,
             backend=backend,
-            roles=parse_roles(role or []),
+            roles=parse_roles(role or [], judge),
             samples=samples,
             seed=seed,
             out=out,

@@ -17,10 +17,10 @@ from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judging import Judge, PromptedJudge
 from quillgraph.agents.preferring import PromptedPairJudge
-from quillgraph.agents.tasks import writing_task
+from quillgraph.agents.tasks import NO_REQUEST, writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
-from quillgraph.cli.engines import Engines, connected, with_backend
+from quillgraph.cli.engines import JUDGES, Engines, connected, with_backend
 from quillgraph.cli.eval_display import (
     exclusions,
     findings_table,
@@ -45,7 +45,7 @@ from quillgraph.evals.probes import (
     texts_for_probes,
 )
 from quillgraph.evals.rubrics import generic_rubric
-from quillgraph.evals.scoring import NO_REQUEST, Scored, ScoredPair, Scorer
+from quillgraph.evals.scoring import Scored, ScoredPair, Scorer
 
 STAGES = {
     "start": "starting the model",
@@ -152,7 +152,7 @@ class Holding:
         model = engines.roles.get("judge", engines.common)
         budget = Budget(self.settings.max_calls, self.settings.max_tokens_total)
         role = Role("judge", model, self.settings.seed, budget)
-        judge = PromptedJudge((role,), self.settings.samples)
+        judge = engines.judges.get("judge") or PromptedJudge((role,), self.settings.samples)
         scorer = Scorer(judge, self._criteria_for)
         texts, pairs = self.question.drawn(self.settings.seed)
         self.scored = await scorer.texts(texts)
@@ -160,7 +160,9 @@ class Holding:
         self.report = self._report(judge)
         watch.finished("score")
         if self.question.probes:
-            await self._probe(scorer, role, [*_texts(texts, pairs)])
+            await self._probe(scorer, [*_texts(texts, pairs)])
+            if isinstance(judge, PromptedJudge):
+                await self._probe_samples(scorer, role, [*_texts(texts, pairs)])
         watch.finished("probe")
 
     async def _criteria_for(self, task: WritingTask) -> tuple[Criterion, ...]:
@@ -177,14 +179,22 @@ class Holding:
             seed=self.settings.seed,
         )
 
-    async def _probe(self, scorer: Scorer, role: Role, texts: Sequence[str]) -> None:
+    async def _probe(self, scorer: Scorer, texts: Sequence[str]) -> None:
+        """The probes that any judge can be put to."""
+        chosen = texts_for_probes(texts, self.question.probes, self.settings.seed)
+        for name in CHANGES:
+            self.findings.append(await probe_change(name, chosen, _score(scorer)))
+        self.findings.append(await probe_degenerate(chosen, _score(scorer)))
+
+    async def _probe_samples(self, scorer: Scorer, role: Role, texts: Sequence[str]) -> None:
+        """The probes of a judge that draws its answers, and sees two texts at a time.
+
+        A trained scorer does neither: it gives a text the same score each time, by itself.
+        """
         chosen = texts_for_probes(texts, self.question.probes, self.settings.seed)
         other = Role(role.name, role.model, role.seed + OTHER_SEED, role.budget)
         again = Scorer(PromptedJudge((other,), self.settings.samples), self._criteria_for)
-        for name in CHANGES:
-            self.findings.append(await probe_change(name, chosen, _score(scorer)))
         self.findings.append(await probe_retest(chosen, _score(scorer), _score(again)))
-        self.findings.append(await probe_degenerate(chosen, _score(scorer)))
         task, judge = writing_task(NO_REQUEST), PromptedPairJudge(role)
         neighbours = pairwise(chosen)
         compared = await asyncio.gather(*(judge.compare(task, a, b) for a, b in neighbours))
@@ -229,8 +239,9 @@ def run_eval_judge(
         Exit: With status 1 if a requirement is not met.
     """
     said = plain_console(sys.stderr)
-    settings = with_backend(settings, said).model_copy(update={"embeddings": "lexical"})
-    engines = connected(settings, ("judge",), said)
+    settings = with_backend(settings, said, playing=JUDGES)
+    settings = settings.model_copy(update={"embeddings": "lexical"})
+    engines = connected(settings, JUDGES, said, playing=JUDGES)
     folder = RunFolder(
         settings.out, f"eval judge {question.name}", settings.model_dump(mode="json")
     )

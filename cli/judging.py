@@ -14,7 +14,7 @@ from quillgraph.agents.judging import MOST_TEXT_CHARS
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError, ReplyError
-from quillgraph.cli.engines import Engines, connected, recorded, with_backend
+from quillgraph.cli.engines import JUDGES, Engines, connected, recorded, with_backend
 from quillgraph.cli.progress import Watch, plain_console
 from quillgraph.cli.reading import read_criteria, read_request, read_text
 from quillgraph.cli.retelling import judgement_told
@@ -59,6 +59,7 @@ class Assessing:
             seed=self.settings.seed,
             budget=self.budget,
             roles=dict(engines.cast(WRITING_ROLES)),
+            judges=engines.judges,
             samples=self.settings.samples,
         )
         found = (
@@ -135,8 +136,9 @@ def run_judge(case: Case, settings: Settings, *, as_json: bool) -> None:
     """
     said = plain_console(sys.stderr)
     budget = budget_of(settings, [judging.build()])
-    settings = with_backend(settings, said).model_copy(update={"embeddings": "lexical"})
-    engines = connected(settings, WRITING_ROLES, said)
+    settings = with_backend(settings, said, playing=JUDGES)
+    settings = settings.model_copy(update={"embeddings": "lexical"})
+    engines = connected(settings, WRITING_ROLES, said, playing=JUDGES)
     folder = RunFolder(settings.out, case.task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", case.task.request)
     folder.write_text("text.txt", case.text)

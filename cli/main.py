@@ -17,6 +17,7 @@ from quillgraph.cli.models_app import models_app
 from quillgraph.cli.report import report
 from quillgraph.cli.reporting import reporting
 from quillgraph.cli.run_app import run
+from quillgraph.cli.scorer_app import scorer_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +29,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(memory_app, name="memory")
 app.add_typer(eval_app, name="eval")
 app.add_typer(library_app, name="library")
+app.add_typer(scorer_app, name="scorer")
 
 EXIT_STATUSES = (
     "Exit status: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was "
@@ -117,6 +119,7 @@ def write(
     criteria_file: options.CriteriaFile = None,
     backend: options.Backend = None,
     role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    judge: options.Judge = None,
     embeddings: options.Embeddings = None,
     drafts: options.Drafts = None,
     draft_tokens: options.DraftTokens = None,
@@ -152,7 +155,7 @@ def write(
         settings = load_settings(
             config,
             backend=backend,
-            roles=parse_roles(role or []),
+            roles=parse_roles(role or [], judge),
             embeddings=embeddings,
             drafts=drafts,
             draft_tokens=draft_tokens,
@@ -193,6 +196,7 @@ def judge(
     file: options.RequestFile = None,
     backend: options.Backend = None,
     role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    by: options.Judge = None,
     samples: options.Samples = None,
     seed: options.Seed = None,
     out: options.Out = None,
@@ -213,7 +217,7 @@ def judge(
         settings = load_settings(
             config,
             backend=backend,
-            roles=parse_roles(role or []),
+            roles=parse_roles(role or [], by),
             samples=samples,
             seed=seed,
             out=out,

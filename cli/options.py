@@ -121,6 +121,15 @@ Samples = Annotated[
         parser=_number, help="Votes of the judge on each criterion; default 2.", metavar="N"
     ),
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        help="Who judges: a trained scorer, as scorer:FOLDER, or a backend's SPEC; short for "
+        "--role judge=SPEC.",
+        metavar="SPEC",
+    ),
+]
 MemoryFile = Annotated[
     Path | None,
     typer.Option("--memory", help="Memory file; default: the user's own.", metavar="FILE"),

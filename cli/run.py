@@ -25,7 +25,7 @@ from quillgraph.cli.supervising import supervise
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs import registry
 from quillgraph.graphs.durable import read_calls, read_episodes
-from quillgraph.graphs.ensemble import roles_of
+from quillgraph.graphs.ensemble import judges_of, roles_of
 from quillgraph.graphs.sources import Answer, Graph, compiled_form
 from quillgraph.graphs.starting import schema_of
 
@@ -138,7 +138,8 @@ def _run(
     work = Running(
         graph, inputs, settings, folder.path, budget, episodes, earlier, _answering(answer)
     )
-    engines = connected(settings, roles_of(schema_of(graph, "context_schema")), said)
+    context = schema_of(graph, "context_schema")
+    engines = connected(settings, roles_of(context), said, judges=judges_of(context))
     try:
         if work.waiting:
             with recorded(engines, settings) as engines:

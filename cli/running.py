@@ -84,6 +84,7 @@ class Running:
             model=engines.common,
             embeddings=engines.embeddings,
             roles=engines.roles,
+            judges=engines.judges,
             seed=self.settings.seed,
             measures=self.settings.model_dump(include=MEASURES),
         )

@@ -116,13 +116,21 @@ def load_settings(config: Path | None, **given: Any) -> Settings:
         raise ConfigError(f"{where}: {_expected(first)}, got {first['input']!r}") from error
 
 
-def parse_roles(pairs: list[str]) -> dict[str, str]:
-    """Read `NAME=SPEC` options.
+def parse_roles(pairs: list[str], judge: str | None = None) -> dict[str, str]:
+    """Read `NAME=SPEC` options, and the spec of the judge, which has an option of its own.
 
     Raises:
-        ConfigError: If one has no `=`.
+        ConfigError: If one has no `=`, or the judge is named twice.
     """
-    return _parse(pairs, "--role NAME=SPEC", "coder=vllm:smollm2-135m")
+    roles = _parse(pairs, "--role NAME=SPEC", "coder=vllm:smollm2-135m")
+    if judge is None:
+        return roles
+    if roles.get("judge", judge) != judge:
+        raise ConfigError(
+            f"expected one judge, got --judge {judge} and --role judge={roles['judge']}; leave "
+            "one of them out"
+        )
+    return {**roles, "judge": judge}
 
 
 def parse_node_budgets(pairs: list[str]) -> dict[str, str]:

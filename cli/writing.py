@@ -92,6 +92,7 @@ class Writing:
                 seed=settings.seed,
                 budget=self.budget,
                 roles=dict(engines.cast(WRITING_ROLES)),
+                judges=engines.judges,
                 memory=memory,
                 library=library,
                 rounds=settings.rounds,

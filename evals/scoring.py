@@ -7,12 +7,9 @@ from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judging import Judge
 from quillgraph.agents.markup import shown_to_judge
 from quillgraph.agents.rewards import weighted_score
-from quillgraph.agents.tasks import writing_task
+from quillgraph.agents.tasks import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.human_data import Preference, RatedText, Record, Side
-
-NO_REQUEST = "A passage of prose."
-"""Stands for the request where the data do not say what was asked for."""
 
 CriteriaFor = Callable[[WritingTask], Awaitable[tuple[Criterion, ...]]]
 """Where the criteria for a request come from."""

@@ -47,11 +47,14 @@ class Arena:
         seed: int = 0,
         budget: Budget | None = None,
         roles: Mapping[str, BaseChatModel] | None = None,
+        judges: Mapping[str, Judge] | None = None,
         rounds: int = 2,
         text_tokens: int = 512,
         samples: int = SAMPLES,
     ) -> Self:
         """Give every role the same model, but for those named in `roles`.
+
+        A trained scorer, given as `judges={"judge": …}`, stands where a model would be asked.
 
         Raises:
             ConfigError: On an unknown role, or a model that lacks what its role needs.
@@ -62,12 +65,13 @@ class Arena:
         shared = budget or Budget()
         parts = {name: Role(name, others.get(name, model), seed, shared) for name in DEBATING_ROLES}
         for name in ("critic", "judge"):
-            require(parts[name].model, name, "json_schema")
+            if name not in (judges or {}):
+                require(parts[name].model, name, "json_schema")
         return cls(
             writer=parts["writer"],
             rival=parts["rival"],
             critic=parts["critic"],
-            judge=PromptedJudge((parts["judge"],), samples),
+            judge=(judges or {}).get("judge") or PromptedJudge((parts["judge"],), samples),
             rounds=rounds,
             text_tokens=text_tokens,
         )

@@ -26,6 +26,8 @@ class Ensemble:
     """Plays every role that is not named in `roles`."""
     embeddings: Embeddings
     roles: Mapping[str, BaseChatModel] = field(default_factory=dict)
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    """Trained scorers, by the role that they stand for."""
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
     memory: Memory | None = None
@@ -37,6 +39,8 @@ class Ensemble:
         model = self.roles.get(name, self.model)
         if kind is Role:
             return Role(name, model, self.seed, self.budget)
+        if kind is Judge and name in self.judges:
+            return self.judges[name]
         if kind is Judge:
             role = Role(name, model, self.seed, self.budget)
             return PromptedJudge((role,), self.measures.get("samples", SAMPLES))
@@ -52,6 +56,11 @@ def roles_of(schema: Any) -> tuple[str, ...]:
     return tuple(
         name for name, kind in _hints(schema).items() if kind in (Role, Judge) or _is_chat(kind)
     )
+
+
+def judges_of(schema: Any) -> tuple[str, ...]:
+    """Names of those parts that a trained scorer can stand for."""
+    return tuple(name for name, kind in _hints(schema).items() if kind is Judge)
 
 
 def context_for(schema: Any, ensemble: Ensemble) -> Any:

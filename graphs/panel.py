@@ -48,11 +48,14 @@ class Panel:
         seed: int = 0,
         budget: Budget | None = None,
         roles: Mapping[str, BaseChatModel] | None = None,
+        judges: Mapping[str, Judge] | None = None,
         drafts: int = 4,
         text_tokens: int = 512,
         samples: int = SAMPLES,
     ) -> Self:
         """Give every role the same model, but for those named in `roles`.
+
+        Trained scorers, given as `judges`, stand where a model would be asked.
 
         Raises:
             ConfigError: On an unknown role, fewer than two drafts, or a model that lacks what its
@@ -65,9 +68,12 @@ class Panel:
             raise ConfigError(f"expected drafts of 2 or more to vote on, got {drafts}")
         shared = budget or Budget()
         parts = {name: Role(name, others.get(name, model), seed, shared) for name in VOTING_ROLES}
-        for name in JUDGES:
+        trained = judges or {}
+        for name in set(JUDGES) - set(trained):
             require(parts[name].model, name, "json_schema")
-        first, second, third = (PromptedJudge((parts[name],), samples) for name in JUDGES)
+        first, second, third = (
+            trained.get(name) or PromptedJudge((parts[name],), samples) for name in JUDGES
+        )
         return cls(
             writer=parts["writer"],
             first_judge=first,

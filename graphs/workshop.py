@@ -56,6 +56,7 @@ class Workshop:
         seed: int = 0,
         budget: Budget | None = None,
         roles: Mapping[str, BaseChatModel] | None = None,
+        judges: Mapping[str, Judge] | None = None,
         memory: Memory | None = None,
         library: Library | None = None,
         rounds: int = ROUNDS,
@@ -63,6 +64,8 @@ class Workshop:
         samples: int = SAMPLES,
     ) -> Self:
         """Give every role the same model, but for those named in `roles`.
+
+        A trained scorer, given as `judges={"judge": …}`, stands where a model would be asked.
 
         Raises:
             ConfigError: On an unknown role, a measure out of range, or a model that lacks what
@@ -82,11 +85,11 @@ class Workshop:
         shared = budget or Budget()
         parts = {name: Role(name, others.get(name, model), seed, shared) for name in WRITING_ROLES}
         for name, role in parts.items():
-            if name != "writer":
+            if name != "writer" and name not in (judges or {}):
                 require(role.model, name, "json_schema")
         return cls(
             writer=parts["writer"],
-            judge=PromptedJudge((parts["judge"],), samples),
+            judge=(judges or {}).get("judge") or PromptedJudge((parts["judge"],), samples),
             reflector=parts["reflector"],
             consolidator=parts["consolidator"],
             memory=memory,

@@ -67,7 +67,8 @@ class RewardsConfig(Value):
     """What a text is worth."""
 
     judge: str | None = None
-    """Backend that scores the soft criteria; None leaves it at what code can check."""
+    """Backend that scores the soft criteria, or a trained scorer as `scorer:FOLDER`; None leaves it
+    at what code can check."""
     samples: int = Field(default=1, ge=1, le=9)
     rules: RewardRules = RewardRules()
     functions: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import checked, judged
 from quillgraph.agents.judging import Judge, PromptedJudge
+from quillgraph.agents.trained_judge import is_scorer, trained_judge
 from quillgraph.backends import connect, connect_embeddings, default_backend, require
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
@@ -47,6 +48,7 @@ class Run:
     policy: Policy
     scorer: Scorer
     judge: ChatBackend | None
+    """Whose model is asked for scores; None where nobody is, or a trained scorer gives them."""
     pairwise: ChatBackend | None
     """Compares texts without criteria, for the guards."""
     engine: ChatBackend | None
@@ -119,18 +121,13 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     for name in config.rewards.functions:
         function_of(name)
     engine = _engine(config)
-    judge = _judge(config.rewards.judge)
+    judge, by = _judges(config)
     pairwise = _judge(config.guards.pairwise_judge)
-    role = (
-        PromptedJudge((Role("judge", judge, config.seed),), config.rewards.samples)
-        if judge
-        else None
-    )
-    graph = _graph(config, engine, role)
+    graph = _graph(config, engine, by)
     policy = load_policy(config.model, seed=config.seed)
     with in_turn():
         sets = asyncio.run(_find(config, requests, folder, tell))
-    _refuse_unrewarded(requests, sets, has_judge=judge is not None)
+    _refuse_unrewarded(requests, sets, has_judge=by is not None)
     with in_turn():
         lessons = _lessons(config, requests, sets, folder)
     run = Run(
@@ -139,7 +136,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         requests=requests,
         sets=sets,
         policy=policy,
-        scorer=Scorer(role, config.seed, JudgementCache(folder / "judgements.sqlite")),
+        scorer=Scorer(by, config.seed, JudgementCache(folder / "judgements.sqlite")),
         judge=judge,
         pairwise=pairwise,
         engine=engine,
@@ -175,6 +172,17 @@ def _lessons(
         file=folder / "lessons.json",
         embeddings=config.criteria.embeddings,
     )
+
+
+def _judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
+    """The model that is asked for scores, if there is one, and who gives them."""
+    spec = config.rewards.judge
+    if spec is not None and is_scorer(spec):
+        return None, trained_judge(spec)
+    chat = _judge(spec)
+    if chat is None:
+        return None, None
+    return chat, PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
 
 
 def _judge(spec: str | None) -> ChatBackend | None:

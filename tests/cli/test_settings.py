@@ -124,3 +124,12 @@ def test_pairs_of_role_and_spec_come_back(roles: dict[str, str]) -> None:
 def test_a_pair_without_both_halves_is_refused(pair: str) -> None:
     with pytest.raises(ConfigError, match=r"expected --role NAME=SPEC, got .* for example"):
         parse_roles([pair])
+
+
+def test_the_judge_has_an_option_of_its_own() -> None:
+    assert parse_roles(["coder=vllm:m"], "scorer:prose") == {
+        "coder": "vllm:m", "judge": "scorer:prose",
+    }  # fmt: skip
+    assert parse_roles(["judge=scorer:x"], "scorer:x") == {"judge": "scorer:x"}
+    with pytest.raises(ConfigError, match="got --judge scorer:x and --role judge=vllm:m"):
+        parse_roles(["judge=vllm:m"], "scorer:x")

@@ -5,10 +5,11 @@ import pytest
 from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judgements import Missing, Verdict
 from quillgraph.agents.judging import Ballot
+from quillgraph.agents.tasks import NO_REQUEST
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.evals.human_data import HumanCriterion, Preference, RatedText
 from quillgraph.evals.rubrics import as_criteria, generic_rubric
-from quillgraph.evals.scoring import NO_REQUEST, Scorer
+from quillgraph.evals.scoring import Scorer
 
 
 class Counting:

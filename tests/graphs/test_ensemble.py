@@ -1,5 +1,6 @@
 """A graph's context is made of what there is, by the types and names of its fields."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -9,7 +10,8 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
 from quillgraph.agents.asking import Role
-from quillgraph.agents.judging import Judge, PromptedJudge
+from quillgraph.agents.domain import Criterion, WritingTask
+from quillgraph.agents.judging import Ballot, Judge, PromptedJudge
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
@@ -17,7 +19,7 @@ from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.arena import DEBATING_ROLES, Arena
 from quillgraph.graphs.casting import Cast
-from quillgraph.graphs.ensemble import Ensemble, context_for, roles_of
+from quillgraph.graphs.ensemble import Ensemble, context_for, judges_of, roles_of
 from quillgraph.graphs.panel import VOTING_ROLES, Panel
 from quillgraph.graphs.study import ROLES, Study
 from quillgraph.graphs.workshop import WRITING_ROLES, Workshop
@@ -70,6 +72,31 @@ def test_our_contexts_are_made_by_their_own_rule(schema: Any, roles: tuple[str, 
     asked = {"text_tokens": 60, "drafts": 3, "rounds": 1}
     for name, value in asked.items():
         assert getattr(made, name, value) == value
+
+
+class Scored:
+    """A trained scorer, as far as its being handed on goes."""
+
+    name = "scored"
+
+    async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
+        return Ballot(())
+
+
+def test_a_trained_scorer_stands_where_a_model_would_be_asked() -> None:
+    scorer = Scored()
+    desk = context_for(Desk, ensemble(judges={"judge": scorer}, measures={"rounds": 2}))
+    assert desk.judge is scorer
+    assert judges_of(Desk) == ("judge",)
+    for schema, names in (
+        (Workshop, ("judge",)),
+        (Arena, ("judge",)),
+        (Panel, ("first_judge", "second_judge", "third_judge")),
+    ):
+        assert judges_of(schema) == names
+        made = context_for(schema, ensemble(judges={names[-1]: scorer}))
+        assert getattr(made, names[-1]) is scorer
+        assert all(isinstance(getattr(made, name), PromptedJudge) for name in names[:-1])
 
 
 class Typed(TypedDict, total=False):

@@ -174,6 +174,8 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
             "checkpoints.every: expected a multiple of 2",
         ),
         ({"rl": {"rollouts": "scripted:x.yaml"}}, ConfigError, "x.yaml"),
+        ({"rewards": {"judge": "scorer:nowhere"}}, ConfigError, "expected scorer:FOLDER"),
+        ({"guards": {"pairwise_judge": "scorer:prose"}}, ConfigError, "scores and no words"),
         ({"rewards": {"functions": ["nothing:at_all"]}}, ConfigError, "cannot find 'nothing"),
         ({"rewards": {"rules": {"diversity": 0.2}}}, ConfigError, "texts in memory have none"),
     ],

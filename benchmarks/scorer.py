@@ -1,0 +1,184 @@
+"""How far does the trained scorer agree with people, on texts that it was not trained on?
+
+Run: python benchmarks/scorer.py --data FOLDER
+     python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m
+
+FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's
+creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text, chance, how far the
+people agree among themselves (WQRM), and, with --prompted, the same generic rubric put to a model:
+one call a criterion, its score read as an expectation over the score tokens, on the first
+clusters of each file, which the scorer is measured on too. Intervals are cluster
+bootstraps: by prompt on WQRM, and by families of texts that are versions of one another on LAMP,
+whose files name no prompts.
+The scorer is also put to the probes of `quillgraph eval judge`, and to every degenerate text.
+Results are stored in benchmarks/results/scorer.json.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import Criterion, WritingTask
+from quillgraph.agents.judging import Judge, PromptedJudge
+from quillgraph.agents.trained_judge import KIND, trained_judge
+from quillgraph.backends import connect
+from quillgraph.backends.models import cache_folder
+from quillgraph.evals import Estimate, Loaded, Preference, RatedText, load
+from quillgraph.evals.families import families
+from quillgraph.evals.judge_report import JudgeReport, report
+from quillgraph.evals.probes import (
+    CHANGES,
+    DEGENERATE,
+    Finding,
+    probe_change,
+    probe_degenerate,
+    texts_for_probes,
+)
+from quillgraph.evals.rubrics import generic_rubric
+from quillgraph.evals.scoring import Scorer
+
+RESULTS = Path(__file__).parent / "results" / "scorer.json"
+FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")
+PROBED = 40
+
+CLUSTERS = 24
+"""Clusters of each file that a model is asked about: five calls a text."""
+
+
+async def generic(task: WritingTask) -> tuple[Criterion, ...]:
+    """The same five criteria for every text."""
+    return generic_rubric()
+
+
+def grouped(data: Loaded) -> tuple[list[RatedText], list[Preference], dict[str, str]]:
+    """The records, and for each the cluster that it belongs to."""
+    texts, pairs = list(data.rated), list(data.preferences)
+    if data.format == "wqrm":
+        return texts, pairs, {pair.id: pair.group for pair in pairs}
+    ids = [each.id for each in texts] + [pair.id for pair in pairs for _ in range(2)]
+    words = [each.text for each in texts] + [t for pair in pairs for t in (pair.left, pair.right)]
+    return texts, pairs, {name: f"family {n}" for name, n in zip(ids, families(words), strict=True)}
+
+
+async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> JudgeReport:
+    """Score a file, or the first clusters of it, and put the scores beside people's."""
+    texts, pairs, cluster = grouped(data)
+    kept = set(list(dict.fromkeys(cluster.values()))[:limit])
+    scorer = Scorer(judge, generic)
+    scored = await scorer.texts(each for each in texts if cluster[each.id] in kept)
+    compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
+
+    return report(
+        [row.model_copy(update={"group": cluster[row.id]}) for row in scored],
+        [row.model_copy(update={"group": cluster[row.id]}) for row in compared],
+        judge=judge.name,
+        criteria="generic rubric",
+        data=name,
+    )
+
+
+async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
+    """What the probes find, and the best score of a degenerate text beside the least real one."""
+    scorer = Scorer(judge, generic)
+
+    async def score(text: str) -> float | None:
+        return (await scorer.score("", text))[0]
+
+    findings: list[Finding] = [await probe_change(name, texts, score) for name in CHANGES]
+    findings.append(await probe_degenerate(texts, score))
+    real = [found for text in texts if (found := await score(text)) is not None]
+    rubric = " ".join(
+        f"{each.name}. {each.description} {' '.join(each.levels.values())}"
+        for each in generic_rubric()
+    )
+    fakes = {text[:60]: await score(text) for text in (*DEGENERATE, rubric)}
+    fakes["a paragraph five times"] = await score("\n\n".join([texts[0]] * 5))
+    for mark in (", ", " | "):
+        fakes[f"its words with {mark!r} between them"] = await score(mark.join(texts[0].split()))
+    return {
+        "probes": {
+            each.probe: {"effect": each.effect.model_dump(), "verdict": each.verdict}
+            for each in findings
+        },
+        "degenerate": fakes,
+        "least_real": min(real),
+    }
+
+
+async def ask(spec: str, data: dict[str, Loaded]) -> dict[str, Any]:
+    """Have a model that is asked score the first clusters of each file."""
+    model = connect(spec)
+    judge = PromptedJudge((Role("judge", model, 0),), samples=1)
+    await model.start()
+    try:
+        begun = time.perf_counter()
+        found = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
+        seconds = time.perf_counter() - begun
+    finally:
+        await model.aclose()
+    shown(found)
+    reports = [each.model_dump(mode="json") for each in found]
+    return {"spec": spec, "seconds": round(seconds, 1), "reports": reports}
+
+
+def shown(reports: list[JudgeReport]) -> None:
+    """A Markdown table."""
+    print("| file | measure | value | 95 % interval | clusters |\n|---|---|---|---|---|")
+    for found in reports:
+        for name, each in found.measures.items():
+            print(f"| {found.data} | {name} | {_told(each)} | {each.clusters} |")
+        print(f"excluded: {found.excluded}")
+
+
+def _told(found: Estimate) -> str:
+    if found.value is None:
+        return "– | –"
+    ends = "–" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
+    return f"{found.value:.3f} | {ends}"
+
+
+async def score(name: str, data: dict[str, Loaded]) -> dict[str, Any]:
+    """Have the scorer score all, and be probed."""
+    judge = trained_judge(f"{KIND}{name}", kept_in=cache_folder() / "features")
+    begun = time.perf_counter()
+    found = [await measure(judge, name, each, None) for name, each in data.items()]
+    seconds = time.perf_counter() - begun
+    shown(found)
+    part = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
+    shown(part)
+    texts = texts_for_probes([each.text for each in data["lamp_R_test.json"].rated], PROBED)
+    probes = await probed(judge, texts)
+    print(json.dumps(probes))
+    return {
+        "config": judge.scorer.config.model_dump(mode="json"),
+        "seconds": round(seconds, 1),
+        "reports": [each.model_dump(mode="json") for each in found],
+        "reports_of_the_first_clusters": [each.model_dump(mode="json") for each in part],
+        **probes,
+    }
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Measure one of the two, and store it beside what is known of the other."""
+    data = {name: load(options.data / name) for name in FILES}
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    about = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine()}
+    if options.prompted:
+        known["prompted"] = {**about, **await ask(options.prompted, data)}
+    else:
+        known["scorer"] = {**about, **await score(options.scorer, data)}
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":  # vLLM starts a process that imports this file again
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the three files")
+    parser.add_argument("--scorer", default="prose", help="folder, or name in the package")
+    parser.add_argument("--prompted", metavar="SPEC", help="a model to ask instead")
+    asyncio.run(run(parser.parse_args()))
