@@ -1,4 +1,4 @@
-"""Studies without one of their stages: the stage is not in the graph, and nobody is asked for it."""
+"""Studies without one of their stages: it is not in the graph, and nobody is asked for it."""
 
 from collections import Counter
 from collections.abc import Callable
