@@ -17,12 +17,10 @@ class Case(Value):
     pairs: tuple[Preference, ...] = ()
 
     @property
-    def texts(self) -> dict[str, str]:
-        """Id of a text to the text; the two of a pair are told apart by their side."""
-        return {
-            **{each.id: each.text for each in self.rated},
-            **{side_id(p, side): text for p in self.pairs for side, text in _sides(p).items()},
-        }
+    def texts(self) -> tuple[str, ...]:
+        """The texts that people have judged, each once: pairs may share them."""
+        paired = (text for pair in self.pairs for text in (pair.left, pair.right))
+        return tuple(dict.fromkeys([*(each.text for each in self.rated), *paired]))
 
 
 class Cases(Value):
@@ -31,11 +29,8 @@ class Cases(Value):
     cases: tuple[Case, ...]
     excluded: Mapping[str, int]
     """Reason to count of records."""
-
-
-def side_id(pair: Preference, side: str) -> str:
-    """The id of one text of a pair."""
-    return f"{pair.id}/{side}"
+    formats: tuple[str, ...]
+    """Of the files."""
 
 
 def cases_of(files: Sequence[Loaded]) -> Cases:
@@ -71,7 +66,11 @@ def cases_of(files: Sequence[Loaded]) -> Cases:
         raise InputError(
             "expected requests, or texts with the request that each was written for; found none"
         )
-    return Cases(cases=cases, excluded={why: n for why, n in excluded.items() if n})
+    return Cases(
+        cases=cases,
+        excluded={why: n for why, n in excluded.items() if n},
+        formats=tuple(file.format for file in files),
+    )
 
 
 def _is_first(request: RubricRequest, first: Mapping[str, str]) -> bool:
@@ -92,10 +91,6 @@ def _case(request: RubricRequest, texts: Sequence[Record]) -> Case:
         rated=tuple(text for text in texts if isinstance(text, RatedText)),
         pairs=tuple(text for text in texts if isinstance(text, Preference)),
     )
-
-
-def _sides(pair: Preference) -> dict[str, str]:
-    return {"left": pair.left, "right": pair.right}
 
 
 def _refuse_duplicates(records: Sequence[Record]) -> None:

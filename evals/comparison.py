@@ -11,6 +11,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import var_child_runnable_config
 
 from quillgraph.agents.domain import Criterion, Value
+from quillgraph.agents.judgements import text_hash
 from quillgraph.agents.judging import Judge
 from quillgraph.evals.cases import Case
 from quillgraph.evals.eliciting import HUMAN, Elicited, Source, elicit
@@ -42,7 +43,7 @@ class Results:
     matched: Ledger[Matched]
     """By request and source."""
     scored: Ledger[TextScores]
-    """By text and source."""
+    """By request, hash of the text and source."""
 
     @classmethod
     def within(cls, folder: Path) -> "Results":
@@ -50,8 +51,15 @@ class Results:
         return cls(
             Ledger(folder / ELICITED, Elicited, lambda row: (row.request, row.source, row.run)),
             Ledger(folder / MATCHED, Matched, lambda row: (row.request, row.source)),
-            Ledger(folder / SCORED, TextScores, lambda row: (row.text, row.source)),
+            Ledger(
+                folder / SCORED, TextScores, lambda row: (row.request, row.text_sha, row.source)
+            ),
         )
+
+    def scores(self, case: Case, source: str) -> list[TextScores]:
+        """What the judge said of the texts of a request, as far as it has been asked."""
+        rows = (self.scored.get((case.request.id, text_hash(text), source)) for text in case.texts)
+        return [row for row in rows if row]
 
     def criteria(self, request: str, source: str, run: int = 0) -> tuple[Criterion, ...]:
         """The criteria of a source; empty where it gave none."""
@@ -121,14 +129,13 @@ class Comparison:
         own = self.results.criteria(case.request.id, source)
         if self.judge is None or not own:
             return
-        known = {name: self.results.scored.get((name, source)) for name in case.texts}
-        due = [name for name, row in known.items() if row is None or row.judged is None]
-        judge = self.judge
+        scores = self.results.scores(case, source)
+        done, judge = {row.text_sha for row in scores if row.judged is not None}, self.judge
 
-        async def one(name: str) -> None:
-            self.results.scored.add(await score_text(judge, case, name, source, own))
+        async def one(text: str) -> None:
+            self.results.scored.add(await score_text(judge, case, text, source, own))
 
-        await together([one(name) for name in due])
+        await together([one(text) for text in case.texts if text_hash(text) not in done])
 
 
 def wordings(criteria: Sequence[Criterion]) -> list[Wording]:

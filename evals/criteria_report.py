@@ -77,7 +77,8 @@ class CriteriaReport(Value):
     """Who scored the texts; None if there were none."""
     confirmed: bool
     """Whether a judge confirmed what is called a match."""
-    embeddings: str
+    placed_by: str
+    """Embeddings that tell what lies near."""
     requests: int
     texts: int
     runs: int
@@ -134,7 +135,7 @@ async def report(
         excluded: Records that could not be used at all.
         about: The fields of the report that say what was measured.
     """
-    by_text = {(row.text, row.source): row for row in results.scored}
+    by_text = {row.key: row for row in results.scored}
     judged_texts = any(case.texts for case in cases) and about["judge"] is not None
     scored = {name: scored_texts(cases, by_text, name) for name in sources}
     columns, alone = [], {}
@@ -229,8 +230,8 @@ def _clauses(case: Case) -> list[str]:
 
 def _told_apart(case: Case, source: str, results: Results) -> dict[str, tuple[float, ...]]:
     """Criterion id to the scores of the request's texts on it."""
-    rows = [results.scored.get((name, source)) for name in case.texts]
-    given = [{v.criterion_id: v.score for v in row.verdicts} for row in rows if row]
+    rows = results.scores(case, source)
+    given = [{v.criterion_id: v.score for v in row.verdicts} for row in rows]
     criteria = judged(results.criteria(case.request.id, source))
     return {
         each.id: tuple(scores[each.id] for scores in given if each.id in scores)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from quillgraph.agents.domain import Criterion, Value
-from quillgraph.agents.judgements import Verdict
+from quillgraph.agents.judgements import Verdict, text_hash
 from quillgraph.agents.judging import Judge
 from quillgraph.agents.tasks import writing_task
-from quillgraph.evals.cases import Case, side_id
+from quillgraph.evals.cases import Case
 from quillgraph.evals.human_data import Preference, RatedText
 from quillgraph.evals.intervals import Estimate, cluster_bootstrap
 from quillgraph.evals.judge_report import (
@@ -27,8 +27,9 @@ Row = TypeVar("Row", Scored, ScoredPair)
 class TextScores(Value):
     """What the judge said of one text under the criteria of one source."""
 
-    text: str
-    """Its id; that of a pair's text ends in its side."""
+    request: str
+    """Id of the request."""
+    text_sha: str
     source: str
     verdicts: tuple[Verdict, ...]
     judged: float | None
@@ -36,9 +37,14 @@ class TextScores(Value):
     reason: str = ""
     """Why there is no score."""
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is known by."""
+        return (self.request, self.text_sha, self.source)
 
-Scores = Mapping[tuple[str, str], TextScores]
-"""Id of a text and name of a source to the scores."""
+
+Scores = Mapping[tuple[str, str, str], TextScores]
+"""Id of a request, hash of a text and name of a source to the scores."""
 
 
 async def score_text(
@@ -46,9 +52,15 @@ async def score_text(
 ) -> TextScores:
     """Have one text of a case judged on the criteria of one source."""
     task = writing_task(case.request.request)
-    verdicts, reason = await verdicts_on(judge, task, case.texts[text], criteria)
-    judged = None if reason else points(verdicts, criteria)
-    return TextScores(text=text, source=source, verdicts=verdicts, judged=judged, reason=reason)
+    verdicts, reason = await verdicts_on(judge, task, text, criteria)
+    return TextScores(
+        request=case.request.id,
+        text_sha=text_hash(text),
+        source=source,
+        verdicts=verdicts,
+        judged=None if reason else points(verdicts, criteria),
+        reason=reason,
+    )
 
 
 def scored_texts(
@@ -110,14 +122,14 @@ def _rated(case: Case, text: RatedText, scores: Scores, source: str) -> Scored:
 
 def _paired(case: Case, pair: Preference, scores: Scores, source: str) -> ScoredPair:
     left, right = (
-        _scored(case, side_id(pair, side), case.texts[side_id(pair, side)], scores, source)
-        for side in ("left", "right")
+        _scored(case, f"{pair.id}/{side}", text, scores, source)
+        for side, text in (("left", pair.left), ("right", pair.right))
     )
     return ScoredPair(id=pair.id, group=case.request.id, left=left, right=right, votes=pair.votes)
 
 
 def _scored(case: Case, name: str, text: str, scores: Scores, source: str) -> Scored:
-    found = scores.get((name, source))
+    found = scores.get((case.request.id, text_hash(text), source))
     reason = found.reason if found else f"no criteria ({source})"
     return Scored(
         id=name,
