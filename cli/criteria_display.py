@@ -6,11 +6,17 @@ from pathlib import Path
 from rich.table import Table
 
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.evals.criteria_report import CriteriaReport
+from quillgraph.evals.criteria_report import MEASURES, CriteriaReport
 from quillgraph.evals.intervals import Estimate
 
 COUNTS = ("criteria", "calls", "tokens")
 """Measures that are counts of a request, and no shares."""
+
+SHOWN = (
+    *MEASURES, "spearman", "spearman_within", "length_spearman", "alpha", "leniency",
+    "pair_accuracy", "length_pair_accuracy", "kappa", "human_agreement",
+)  # fmt: skip
+"""Measures in the order of the table."""
 
 CRITERIA_PANEL = ("recall", "precision", "coverage", "reusability", "consistency")
 AGREEMENT_PANEL = ("spearman", "spearman_within", "alpha", "pair_accuracy", "kappa")
@@ -55,9 +61,6 @@ def markdown(report: CriteriaReport) -> str:
     parts = [_title(report), _table(_rows(report))]
     if report.differences:
         parts.append(_table(_difference_rows(report)))
-    if report.texts_alone:
-        alone = (f"{name} {_cell(name, one)}" for name, one in report.texts_alone.items())
-        parts.append(f"Of the texts alone: {'; '.join(alone)}.")
     return "\n\n".join([*parts, f"{exclusions(report)}."]) + "\n"
 
 
@@ -127,7 +130,7 @@ def _title(report: CriteriaReport) -> str:
 
 
 def _rows(report: CriteriaReport) -> list[list[str]]:
-    names = dict.fromkeys(name for each in report.sources for name in each.measures)
+    names = [name for name in SHOWN if any(name in each.measures for each in report.sources)]
     return [
         ["measure", *(each.source for each in report.sources)],
         ["requests", *(str(each.requests) for each in report.sources)],

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,10 @@ from quillgraph.evals.criteria_measures import (
     run_to_run,
 )
 from quillgraph.evals.eliciting import OURS
-from quillgraph.evals.intervals import Estimate, cluster_bootstrap
+from quillgraph.evals.intervals import Estimate, ratio_bootstrap
 from quillgraph.evals.judge_report import report as judge_report
 from quillgraph.evals.parity import differences, scored_texts
-
-SHARED = ("length_spearman", "length_pair_accuracy", "human_agreement")
-"""Measures of the texts alone, the same whatever the criteria."""
+from quillgraph.evals.scoring import Scored, ScoredPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +61,7 @@ class SourceReport(Value):
     requests: int
     """Requests that it gave criteria for."""
     measures: dict[str, Estimate]
+    """Those of `MEASURES`, and what `judge_report` says of a judge who goes by these criteria."""
     excluded: dict[str, int]
     """What is in no measure: reason to count."""
 
@@ -83,8 +81,6 @@ class CriteriaReport(Value):
     texts: int
     runs: int
     sources: tuple[SourceReport, ...]
-    texts_alone: dict[str, Estimate]
-    """What length alone reaches, and people among themselves."""
     differences: dict[str, dict[str, Estimate]]
     """`ours - other` to measure of agreement with people, on texts with scores under both."""
     excluded: dict[str, int]
@@ -136,43 +132,44 @@ async def report(
         about: The fields of the report that say what was measured.
     """
     by_text = {row.key: row for row in results.scored}
-    judged_texts = any(case.texts for case in cases) and about["judge"] is not None
     scored = {name: scored_texts(cases, by_text, name) for name in sources}
-    columns, alone = [], {}
+    is_judged = about["judge"] is not None
+    columns = []
     for name in sources:
         measured = await profiles(cases, name, runs, results, embeddings)
         measures = {at: _estimate(measured, how, seed) for at, how in MEASURES.items()}
         lost = Counter(_lost(cases, name, results))
-        if judged_texts:
-            agreed = judge_report(
-                *scored[name], judge=about["judge"], criteria=name, data=about["data"], seed=seed
-            )
-            alone = {at: one for at, one in agreed.measures.items() if at in SHARED}
-            measures |= {at: one for at, one in agreed.measures.items() if at not in SHARED}
+        if is_judged:
+            of_judge = {"judge": about["judge"], "criteria": name, "data": about["data"]}
+            agreed = judge_report(*scored[name], seed=seed, **of_judge)
+            measures |= agreed.measures
             lost += Counter(agreed.excluded)
+        known = {at: one for at, one in measures.items() if one.value is not None}
         columns.append(
-            SourceReport(
-                source=name,
-                requests=len(measured),
-                measures={at: one for at, one in measures.items() if one.value is not None},
-                excluded=dict(lost),
-            )
+            SourceReport(source=name, requests=len(measured), measures=known, excluded=dict(lost))
         )
-    compared = {
-        f"{OURS} - {name}": differences(scored[OURS], scored[name], seed=seed)
-        for name in sources
-        if judged_texts and OURS in sources and name != OURS
-    }
     return CriteriaReport(
         requests=len(cases),
         texts=sum(len(case.texts) for case in cases),
         runs=runs,
         sources=tuple(columns),
-        texts_alone=alone,
-        differences=compared,
+        differences=_parity(scored, seed) if is_judged else {},
         excluded=dict(excluded),
         **about,
     )
+
+
+Beside = tuple[Sequence[Scored], Sequence[ScoredPair]]
+"""Texts and pairs with the judge's scores and what people said."""
+
+
+def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Estimate]]:
+    """Our criteria against each other source's."""
+    return {
+        f"{OURS} - {name}": differences(scored[OURS], other, seed=seed)
+        for name, other in scored.items()
+        if OURS in scored and name != OURS
+    }
 
 
 def _lost(cases: Sequence[Case], source: str, results: Results) -> list[str]:
@@ -239,57 +236,40 @@ def _told_apart(case: Case, source: str, results: Results) -> dict[str, tuple[fl
     }
 
 
-Rows = Sequence[Profile]
-Number = Callable[[Profile], float | None]
+Parts = tuple[float, float] | None
+"""What a request adds to a ratio, above and below; None where it is not measured there."""
 
 
-def _mean(number: Number) -> Callable[[Rows], float | None]:
-    def measure(rows: Rows) -> float | None:
-        found = [value for row in rows if (value := number(row)) is not None]
-        return fmean(found) if found else None
-
-    return measure
+def _mean_of(value: float | None) -> Parts:
+    return None if value is None else (value, 1.0)
 
 
-def _share(part: Number, whole: Number) -> Callable[[Rows], float | None]:
+def _share_of(part: float | None, whole: float | None) -> Parts:
     """A share over all requests together, so that every criterion counts the same."""
-
-    def measure(rows: Rows) -> float | None:
-        both = [(part(row), whole(row)) for row in rows]
-        known = [(p, w) for p, w in both if p is not None and w is not None]
-        total = sum(w for _, w in known)
-        return sum(p for p, _ in known) / total if total else None
-
-    return measure
+    return None if part is None or whole is None else (part, whole)
 
 
-def _spread(rows: Rows) -> float | None:
-    found = [value for row in rows for value in row.spreads]
-    return fmean(found) if found else None
-
-
-def _silence(kind: str) -> Callable[[Rows], float | None]:
-    return _share(lambda row: row.silences.count(kind), lambda row: len(row.spreads))
-
-
-MEASURES: dict[str, Callable[[Rows], float | None]] = {
-    "criteria": _mean(lambda row: row.criteria),
-    "recall": _share(lambda row: row.matched, lambda row: row.human),
-    "precision": _share(lambda row: row.matched, lambda row: row.criteria),
-    "coverage": _share(lambda row: row.covered, lambda row: row.clauses),
-    "cited": _mean(lambda row: row.cited),
-    "near_duplicates": _share(lambda row: row.duplicates, lambda row: row.criteria),
-    "criteria_per_code": _share(lambda row: row.criteria, lambda row: row.codes),
-    "reusability": _share(lambda row: row.reused, lambda row: row.criteria),
-    "consistency": _mean(lambda row: row.consistency),
-    "discrimination": _spread,
-    "saturated": _silence("saturated"),
-    "dead": _silence("dead"),
-    "calls": _mean(lambda row: row.calls),
-    "tokens": _mean(lambda row: row.tokens),
+MEASURES: dict[str, Callable[[Profile], Parts]] = {
+    "criteria": lambda row: _mean_of(row.criteria),
+    "recall": lambda row: _share_of(row.matched, row.human),
+    "precision": lambda row: _share_of(row.matched, row.criteria),
+    "coverage": lambda row: _share_of(row.covered, row.clauses),
+    "cited": lambda row: _mean_of(row.cited),
+    "near_duplicates": lambda row: _share_of(row.duplicates, row.criteria),
+    "criteria_per_code": lambda row: _share_of(row.criteria, row.codes),
+    "reusability": lambda row: _share_of(row.reused, row.criteria),
+    "consistency": lambda row: _mean_of(row.consistency),
+    "discrimination": lambda row: _share_of(sum(row.spreads), len(row.spreads)),
+    "saturated": lambda row: _share_of(row.silences.count("saturated"), len(row.spreads)),
+    "dead": lambda row: _share_of(row.silences.count("dead"), len(row.spreads)),
+    "calls": lambda row: _mean_of(row.calls),
+    "tokens": lambda row: _mean_of(row.tokens),
 }
-"""Name of a measure to how it is computed from the requests of a source."""
+"""Name of a measure to what a request adds to it."""
 
 
-def _estimate(measured: Rows, how: Callable[[Rows], float | None], seed: int) -> Estimate:
-    return cluster_bootstrap(measured, lambda row: row.request, how, seed=seed)
+def _estimate(
+    measured: Sequence[Profile], parts_of: Callable[[Profile], Parts], seed: int
+) -> Estimate:
+    parts = [parts for row in measured if (parts := parts_of(row)) is not None]
+    return ratio_bootstrap(parts, seed=seed)
