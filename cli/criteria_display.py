@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -49,8 +50,8 @@ def exclusions(report: CriteriaReport) -> str:
     """What is in no measure, and how often."""
     told = [f"{reason} ({count})" for reason, count in report.excluded.items()]
     told += [
-        f"{each.source}: {reason} ({count})"
-        for each in report.sources
+        f"{name}: {reason} ({count})"
+        for name, each in report.sources.items()
         for reason, count in each.excluded.items()
     ]
     return f"excluded: {'; '.join(told)}" if told else "nothing excluded"
@@ -79,7 +80,7 @@ def write_plot(report: CriteriaReport, file: Path) -> None:
     import matplotlib.pyplot as plt
 
     panels = [
-        [name for name in panel if any(name in each.measures for each in report.sources)]
+        [name for name in panel if _is_measured(name, report)]
         for panel in (CRITERIA_PANEL, AGREEMENT_PANEL)
     ]
     drawn = [panel for panel in panels if panel]
@@ -98,20 +99,20 @@ def write_plot(report: CriteriaReport, file: Path) -> None:
         plt.close(figure)
 
 
-def _draw(axes: object, report: CriteriaReport, panel: Sequence[str]) -> None:
+def _draw(axes: Any, report: CriteriaReport, panel: Sequence[str]) -> None:
     """Bars side by side: a group for each measure, a bar for each source."""
     width = 0.8 / len(report.sources)
-    for number, each in enumerate(report.sources):
+    for number, (source, each) in enumerate(report.sources.items()):
         known = [(n, each.measures[name]) for n, name in enumerate(panel) if name in each.measures]
         heights = [one.value or 0.0 for _, one in known]
         ends = [[_reach(one, side) for _, one in known] for side in ("low", "high")]
-        axes.bar(  # type: ignore[attr-defined]  # matplotlib is not typed here
+        axes.bar(
             [n + number * width for n, _ in known], heights, width, yerr=ends, capsize=2,
-            label=each.source,
+            label=source,
         )  # fmt: skip
     places = [n + 0.4 - width / 2 for n in range(len(panel))]
-    axes.set_xticks(places, panel)  # type: ignore[attr-defined]
-    axes.axhline(0, color="grey", linewidth=0.8)  # type: ignore[attr-defined]
+    axes.set_xticks(places, panel)
+    axes.axhline(0, color="grey", linewidth=0.8)
 
 
 def _reach(one: Estimate, side: str) -> float:
@@ -130,15 +131,20 @@ def _title(report: CriteriaReport) -> str:
 
 
 def _rows(report: CriteriaReport) -> list[list[str]]:
-    names = [name for name in SHOWN if any(name in each.measures for each in report.sources)]
+    columns = report.sources.values()
     return [
-        ["measure", *(each.source for each in report.sources)],
-        ["requests", *(str(each.requests) for each in report.sources)],
+        ["measure", *report.sources],
+        ["requests", *(str(each.requests) for each in columns)],
         *(
-            [name, *(_cell(name, each.measures.get(name)) for each in report.sources)]
-            for name in names
+            [name, *(_cell(name, each.measures.get(name)) for each in columns)]
+            for name in SHOWN
+            if _is_measured(name, report)
         ),
     ]
+
+
+def _is_measured(name: str, report: CriteriaReport) -> bool:
+    return any(name in each.measures for each in report.sources.values())
 
 
 def _difference_rows(report: CriteriaReport) -> list[list[str]]:

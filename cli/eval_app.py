@@ -146,11 +146,8 @@ def eval_criteria(
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
     """
     with reporting(debug=debug):
-        from quillgraph.cli.evaluating_criteria import (
-            Asked,
-            begin_eval_criteria,
-            resume_eval_criteria,
-        )
+        from quillgraph.cli.comparing_criteria import Asked
+        from quillgraph.cli.evaluating_criteria import begin_eval_criteria, resume_eval_criteria
         from quillgraph.cli.settings import load_settings, parse_roles
 
         limits = {

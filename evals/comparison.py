@@ -120,7 +120,8 @@ class Comparison:
     async def _match(self, case: Case, source: str) -> None:
         own, people = (self.results.criteria(case.request.id, name) for name in (source, HUMAN))
         done = self.results.matched.get((case.request.id, source))
-        if done or source == HUMAN or not own or not people:
+        is_done = done is not None and not done.overlap.unread
+        if is_done or source == HUMAN or not own or not people:
             return
         found = await overlap(wordings(own), wordings(people), self.embeddings, self.confirm)
         self.results.matched.add(Matched(request=case.request.id, source=source, overlap=found))

@@ -57,7 +57,6 @@ class Profile:
 class SourceReport(Value):
     """The measures of one source."""
 
-    source: str
     requests: int
     """Requests that it gave criteria for."""
     measures: dict[str, Estimate]
@@ -80,7 +79,8 @@ class CriteriaReport(Value):
     requests: int
     texts: int
     runs: int
-    sources: tuple[SourceReport, ...]
+    sources: dict[str, SourceReport]
+    """By name, in the order of the columns."""
     differences: dict[str, dict[str, Estimate]]
     """`ours - other` to measure of agreement with people, on texts with scores under both."""
     excluded: dict[str, int]
@@ -134,25 +134,23 @@ async def report(
     by_text = {row.key: row for row in results.scored}
     scored = {name: scored_texts(cases, by_text, name) for name in sources}
     is_judged = about["judge"] is not None
-    columns = []
+    columns = {}
     for name in sources:
         measured = await profiles(cases, name, runs, results, embeddings)
         measures = {at: _estimate(measured, how, seed) for at, how in MEASURES.items()}
-        lost = Counter(_lost(cases, name, results))
+        lost = _lost(cases, name, results)
         if is_judged:
             of_judge = {"judge": about["judge"], "criteria": name, "data": about["data"]}
             agreed = judge_report(*scored[name], seed=seed, **of_judge)
             measures |= agreed.measures
             lost += Counter(agreed.excluded)
         known = {at: one for at, one in measures.items() if one.value is not None}
-        columns.append(
-            SourceReport(source=name, requests=len(measured), measures=known, excluded=dict(lost))
-        )
+        columns[name] = SourceReport(requests=len(measured), measures=known, excluded=dict(lost))
     return CriteriaReport(
         requests=len(cases),
         texts=sum(len(case.texts) for case in cases),
         runs=runs,
-        sources=tuple(columns),
+        sources=columns,
         differences=_parity(scored, seed) if is_judged else {},
         excluded=dict(excluded),
         **about,
@@ -172,10 +170,20 @@ def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Esti
     }
 
 
-def _lost(cases: Sequence[Case], source: str, results: Results) -> list[str]:
-    """Why the source gave nothing, once for each request on which it did not."""
-    rows = (results.elicited.get((case.request.id, source, 0)) for case in cases)
-    return [row.reason if row else "not reached" for row in rows if row is None or not row.found]
+UNREAD = "near pairs on which the judge could not be understood"
+
+
+def _lost(cases: Sequence[Case], source: str, results: Results) -> Counter[str]:
+    """Why the source gave nothing, once for each request on which it did not; unread answers."""
+    lost: Counter[str] = Counter()
+    for case in cases:
+        row = results.elicited.get((case.request.id, source, 0))
+        if row is None or not row.found:
+            lost[row.reason if row else "not reached"] += 1
+        matched = results.matched.get((case.request.id, source))
+        if matched and matched.overlap.unread:
+            lost[UNREAD] += matched.overlap.unread
+    return lost
 
 
 async def _placed(

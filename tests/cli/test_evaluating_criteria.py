@@ -118,8 +118,8 @@ def lighthouse(tmp_path: Path) -> Path:
 
 def columns(printed: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {
-        each["source"]: {name: one["value"] for name, one in each["measures"].items()}
-        for each in printed["report"]["sources"]
+        source: {name: one["value"] for name, one in each["measures"].items()}
+        for source, each in printed["report"]["sources"].items()
     }
 
 
@@ -203,6 +203,8 @@ def test_stages_are_left_out_runs_compared_and_all_of_it_shown(
     assert sum(row["calls"] for row in rows) == len(calls) - judged
     drafts = next(row for row in rows if row["source"] == "without drafts")
     assert drafts["found"]["criteria"]
+    assert quillgraph("report", "run", "--out", "page.html").status == 0
+    assert "without axial: measures" in Path("page.html").read_text(encoding="utf-8")
 
 
 def test_what_was_cut_short_goes_on_and_repeats_nothing(

@@ -117,8 +117,8 @@ async def compared(
     )  # fmt: skip
 
 
-def values(found: CriteriaReport, place: int = 0) -> dict[str, float | None]:
-    return {name: one.value for name, one in found.sources[place].measures.items()}
+def values(found: CriteriaReport, source: str = "ours") -> dict[str, float | None]:
+    return {name: one.value for name, one in found.sources[source].measures.items()}
 
 
 async def test_criteria_are_measured_against_peoples_and_against_each_other(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ async def test_criteria_are_measured_against_peoples_and_against_each_other(tmp_
     assert ours["consistency"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert ours["cited"] == 1.0
     assert ours["criteria_per_code"] == pytest.approx(6 / 30)
-    assert "recall" not in values(found, 1)
-    assert found.sources[0].measures["recall"].clusters == 3
+    assert "recall" not in values(found, "human")
+    assert found.sources["ours"].measures["recall"].clusters == 3
     assert found.differences == {}
 
 
@@ -166,7 +166,7 @@ async def test_the_same_judge_agrees_with_people_as_far_as_the_criteria_let_it(
 
     judge = PromptedJudge((Role("judge", ScriptedChat(reply=reply)),), samples=2)
     found = await compared(tmp_path, sources, judge=judge)
-    ours, human = values(found), values(found, 1)
+    ours, human = values(found), values(found, "human")
     # people 2 5 9 | 3 8 rank 1 3 5 | 2 4; the judge 1 4 10 | 6 6 ranks 1 2 5 | 3.5 3.5;
     # deviations from 3: people -2 0 2 -1 1, judge -2 -1 2 .5 .5: 8 / sqrt(10 · 9.5)
     assert ours["spearman"] == pytest.approx(8 / math.sqrt(95))
@@ -214,12 +214,12 @@ async def test_a_source_that_fails_on_a_request_is_counted_and_tried_again(tmp_p
     human = source("human", HUMAN, varies=False)
     first = {key: angles for key, angles in OURS.items() if key[0] != "b"}
     found = await compared(tmp_path, [source("ours", first), human])
-    assert found.sources[0].requests == 2
-    assert found.sources[0].excluded == {"ServerFailed: it broke": 1}
+    assert found.sources["ours"].requests == 2
+    assert found.sources["ours"].excluded == {"ServerFailed: it broke": 1}
     # a: 2 of 2, c: 1 of 2
     assert values(found)["recall"] == pytest.approx(3 / 4)
     again = await compared(tmp_path, [source("ours", OURS), human])
-    assert again.sources[0].excluded == {}
+    assert again.sources["ours"].excluded == {}
     assert values(again)["recall"] == pytest.approx(4 / 5)
 
 
