@@ -25,6 +25,8 @@ from quillgraph.evals.cases import Cases, cases_of
 from quillgraph.evals.comparison import Comparison, Results
 from quillgraph.evals.criteria_report import CriteriaReport, report
 from quillgraph.evals.eliciting import (
+    ONE_SHOT,
+    OURS,
     Source,
     generic_source,
     human_source,
@@ -127,6 +129,7 @@ class Comparing:
             listeners=(recorder,),
         )
         await work.run(self.cases.cases)
+        self._refuse_nothing()
         watch.finished("compare")
         self.report = await report(
             self.cases.cases,
@@ -143,6 +146,16 @@ class Comparing:
             placed_by=self.settings.embeddings,
         )
         watch.finished("measure")
+
+    def _refuse_nothing(self) -> None:
+        """A model that answered for no request at all has not been measured.
+
+        Raises:
+            BackendError: With what went wrong first.
+        """
+        rows = [row for row in self.results.elicited if row.source in (OURS, ONE_SHOT)]
+        if not any(row.found for row in rows):
+            raise BackendError(f"there are no criteria for any request; first: {rows[0].reason}")
 
     def keep(self, folder: RunFolder) -> None:
         """Write the report, if it came to one; results are written as they are found."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pytest_httpserver import HTTPServer
 
 from quillgraph.backends.records import read_records
 
@@ -268,6 +269,16 @@ def test_no_data_is_an_error(quillgraph: Any) -> None:
     done = quillgraph("eval", "criteria")
     assert done.status == 2
     assert "expected --data FILE" in done.error
+
+
+def test_a_server_that_answers_nothing_ends_the_run_with_its_own_status(
+    quillgraph: Any, tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1/chat/completions").respond_with_data(status=500)
+    broken = f"openai:m@{httpserver.url_for('/v1')}?max_retries=0"
+    done = quillgraph(*words(data(tmp_path), broken, "--drafts", 0))
+    assert done.status == 3
+    assert "there are no criteria for any request; first: ServerFailed" in done.error
 
 
 def test_files_for_the_tools_of_writingbench_are_left_where_the_requests_are_theirs(

@@ -20,7 +20,11 @@ def read(tmp_path: Path, *files: list[dict[str, Any]]) -> Cases:
     return cases_of(loaded)
 
 
-ASKED = {"id": "r", "request": "A poem.", "criteria": [{"name": "N", "description": "D"}]}
+ASKED: dict[str, Any] = {
+    "id": "r",
+    "request": "A poem.",
+    "criteria": [{"name": "N", "description": "D"}],
+}
 
 
 def test_texts_of_another_file_find_their_request_by_its_words(tmp_path: Path) -> None:
