@@ -28,7 +28,7 @@ ASKED: dict[str, Any] = {
 
 
 def test_texts_of_another_file_find_their_request_by_its_words(tmp_path: Path) -> None:
-    texts = [
+    texts: list[dict[str, Any]] = [
         {"id": "t", "request": "A poem. ", "text": "One.", "score": 3},
         {"id": "p", "request": "A poem.", "left": "One.", "right": "Two.", "preferred": "left"},
     ]
