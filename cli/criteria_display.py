@@ -10,6 +10,9 @@ from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.evals.criteria_report import MEASURES, CriteriaReport
 from quillgraph.evals.intervals import Estimate
 
+BUILT_IN = ("minilm", "lexical")
+"""Embeddings of which we know what they cannot do."""
+
 COUNTS = ("criteria", "calls", "tokens")
 """Measures that are counts of a request, and no shares."""
 
@@ -57,12 +60,23 @@ def exclusions(report: CriteriaReport) -> str:
     return f"excluded: {'; '.join(told)}" if told else "nothing excluded"
 
 
+def caveat(report: CriteriaReport) -> str:
+    """What has to be known before the numbers are believed; empty if nothing has."""
+    if not report.not_english or report.placed_by not in BUILT_IN:
+        return ""
+    return (
+        f"{report.not_english} of {report.requests} requests are not in English, but the "
+        f"embeddings ({report.placed_by}) are made for it: what lies near there is hardly told"
+    )
+
+
 def markdown(report: CriteriaReport) -> str:
     """All of it as Markdown, for papers and READMEs."""
     parts = [_title(report), _table(_rows(report))]
     if report.differences:
         parts.append(_table(_difference_rows(report)))
-    return "\n\n".join([*parts, f"{exclusions(report)}."]) + "\n"
+    parts += [f"{told}." for told in (exclusions(report), caveat(report)) if told]
+    return "\n\n".join(parts) + "\n"
 
 
 def write_plot(report: CriteriaReport, file: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.cli.comparing_criteria import Asked, Comparing
 from quillgraph.cli.criteria_display import (
+    caveat,
     comparison_table,
     differences_table,
     exclusions,
@@ -103,5 +104,6 @@ def _compare(
         Console().print(comparison_table(work.report))
         if work.report.differences:
             Console().print(differences_table(work.report))
-        Console().print(exclusions(work.report), markup=False)
+        for told in (exclusions(work.report), caveat(work.report)):
+            Console().print(told, markup=False)
     plain_console(sys.stderr).print(f"run folder: {folder.path}", style="dim")

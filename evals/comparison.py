@@ -51,9 +51,7 @@ class Results:
         return cls(
             Ledger(folder / ELICITED, Elicited, lambda row: (row.request, row.source, row.run)),
             Ledger(folder / MATCHED, Matched, lambda row: (row.request, row.source)),
-            Ledger(
-                folder / SCORED, TextScores, lambda row: (row.request, row.text_sha, row.source)
-            ),
+            Ledger(folder / SCORED, TextScores, lambda row: row.key),
         )
 
     def scores(self, case: Case, source: str) -> list[TextScores]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from quillgraph.agents.comparing import vectors
 from quillgraph.agents.contrast import silent, spreads
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import judged
+from quillgraph.agents.language import language_of
 from quillgraph.agents.segmenting import segment
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import InputError
@@ -50,7 +51,7 @@ class Profile:
     consistency: float | None = None
     spreads: tuple[float, ...] = ()
     """Of the scores of the texts on each criterion, 0 to .5."""
-    silences: tuple[str, ...] = field(default=())
+    silences: tuple[str, ...] = ()
     """How those criteria are silent that tell no texts apart."""
 
 
@@ -77,6 +78,8 @@ class CriteriaReport(Value):
     placed_by: str
     """Embeddings that tell what lies near."""
     requests: int
+    not_english: int
+    """Requests in another language, in which English embeddings cannot tell what lies near."""
     texts: int
     runs: int
     sources: dict[str, SourceReport]
@@ -138,7 +141,7 @@ async def report(
     for name in sources:
         measured = await profiles(cases, name, runs, results, embeddings)
         measures = {at: _estimate(measured, how, seed) for at, how in MEASURES.items()}
-        lost = _lost(cases, name, results)
+        lost = _lost(cases, name, runs, results)
         if is_judged:
             of_judge = {"judge": about["judge"], "criteria": name, "data": about["data"]}
             agreed = judge_report(*scored[name], seed=seed, **of_judge)
@@ -148,6 +151,7 @@ async def report(
         columns[name] = SourceReport(requests=len(measured), measures=known, excluded=dict(lost))
     return CriteriaReport(
         requests=len(cases),
+        not_english=sum(language_of(case.request.request) != "en" for case in cases),
         texts=sum(len(case.texts) for case in cases),
         runs=runs,
         sources=columns,
@@ -173,13 +177,14 @@ def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Esti
 UNREAD = "near pairs on which the judge could not be understood"
 
 
-def _lost(cases: Sequence[Case], source: str, results: Results) -> Counter[str]:
-    """Why the source gave nothing, once for each request on which it did not; unread answers."""
+def _lost(cases: Sequence[Case], source: str, runs: int, results: Results) -> Counter[str]:
+    """Why the source gave nothing, once for each run in which it did not; unread answers."""
     lost: Counter[str] = Counter()
     for case in cases:
-        row = results.elicited.get((case.request.id, source, 0))
-        if row is None or not row.found:
-            lost[row.reason if row else "not reached"] += 1
+        for run in range(runs):
+            row = results.elicited.get((case.request.id, source, run))
+            if row and not row.found:
+                lost[row.reason if run == 0 else f"run {run + 1}: {row.reason}"] += 1
         matched = results.matched.get((case.request.id, source))
         if matched and matched.overlap.unread:
             lost[UNREAD] += matched.overlap.unread

@@ -16,6 +16,7 @@ REPORT = CriteriaReport(
     confirmed=False,
     placed_by="minilm",
     requests=2,
+    not_english=0,
     texts=0,
     runs=1,
     sources={
@@ -57,6 +58,14 @@ def test_markdown_has_a_row_for_each_measure_and_tells_what_is_in_none() -> None
 def test_nothing_excluded_is_said() -> None:
     bare = REPORT.model_copy(update={"sources": {}, "excluded": {}})
     assert exclusions(bare) == "nothing excluded"
+
+
+def test_what_english_embeddings_cannot_tell_is_said() -> None:
+    told = "1 of 2 requests are not in English"
+    chinese = REPORT.model_copy(update={"not_english": 1})
+    assert told in markdown(chinese)
+    assert told not in markdown(REPORT)
+    assert told not in markdown(chinese.model_copy(update={"placed_by": "own/model"}))
 
 
 def test_what_is_measured_is_drawn_and_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -223,6 +223,14 @@ async def test_a_source_that_fails_on_a_request_is_counted_and_tried_again(tmp_p
     assert values(again)["recall"] == pytest.approx(4 / 5)
 
 
+async def test_a_second_run_that_fails_is_counted_apart(tmp_path: Path) -> None:
+    once = {key: angles for key, angles in OURS.items() if key != ("a", 1)}
+    found = await compared(tmp_path, [source("ours", once)], runs=2)
+    assert found.sources["ours"].excluded == {"run 2: ServerFailed: it broke": 1}
+    # without a: (1 + 0) / 2
+    assert values(found)["consistency"] == pytest.approx(1 / 2)
+
+
 async def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     before = await compared(tmp_path, [source("ours", OURS)], judge=judged_by(JUDGED), runs=2)
     # a source and a judge that would fail if they were asked
