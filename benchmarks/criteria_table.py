@@ -2,6 +2,7 @@
 
 Run: python benchmarks/criteria_table.py --data FOLDER                (all 199 requests)
      python benchmarks/criteria_table.py --data FOLDER --limit 4      (4 of each file)
+     python benchmarks/criteria_table.py --data FOLDER --without axial      (a column more)
 
 FOLDER holds `biggen/biggen_writing_like.json` (120 writing tasks with a criterion made by hand) and
 `writingbench/writingbench_literature_short.json` (79 requests with five criteria of a language
@@ -36,6 +37,7 @@ from quillgraph.evals.eliciting import (
     study_source,
 )
 from quillgraph.graphs import Study
+from quillgraph.graphs.bypassing import STAGES
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {
@@ -45,12 +47,14 @@ FILES = {
 SEED, OTHER_SEED = 7, 1_000_003
 
 
-def sources(backend: ChatBackend, runs: int) -> list[Source]:
+def sources(backend: ChatBackend, given: argparse.Namespace) -> list[Source]:
     """The columns of the table."""
     embeddings = connect_embeddings("minilm")
-    seeds = [SEED + run * OTHER_SEED for run in range(runs)]
+    seeds = [SEED + run * OTHER_SEED for run in range(given.runs)]
+    studies = [Study.of(backend, embeddings, seed=seed) for seed in seeds]
     return [
-        study_source([Study.of(backend, embeddings, seed=seed) for seed in seeds]),
+        study_source(studies),
+        *(study_source(studies, [stage]) for stage in given.without),
         one_shot_source([Role("one_shot", backend, seed) for seed in seeds]),
         generic_source(),
         human_source(),
@@ -70,7 +74,7 @@ def chosen(data: Path, limit: int | None) -> dict[str, tuple[Case, ...]]:
 async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> dict[str, Any]:
     """Work on what is not done yet, then measure."""
     backend = connect(given.backend, max_concurrency=32)
-    embeddings, columns = connect_embeddings("minilm"), sources(backend, given.runs)
+    embeddings, columns = connect_embeddings("minilm"), sources(backend, given)
     recorder, begun = Recorder(None, "table"), time.perf_counter()
     done = {name: Results.within(given.work / name) for name in files}
     before = sum(len(results.elicited) for results in done.values())
@@ -137,6 +141,7 @@ def main() -> None:
     parser.add_argument("--backend", default="vllm:smollm2-135m")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--without", action="append", choices=STAGES, default=[])
     parser.add_argument("--at-once", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("runs/criteria_table"))
     given = parser.parse_args()

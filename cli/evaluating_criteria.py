@@ -104,6 +104,6 @@ def _compare(
         Console().print(comparison_table(work.report))
         if work.report.differences:
             Console().print(differences_table(work.report))
-        for told in (exclusions(work.report), caveat(work.report)):
+        for told in filter(None, (exclusions(work.report), caveat(work.report))):
             Console().print(told, markup=False)
     plain_console(sys.stderr).print(f"run folder: {folder.path}", style="dim")
