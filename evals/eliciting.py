@@ -76,7 +76,7 @@ def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Sou
     Raises:
         ConfigError: If there is no such stage.
     """
-    graph = criteria.build(without).compile()
+    graph = criteria.build_without(without).compile()
 
     async def find(request: RubricRequest, run: int) -> Found:
         state = await graph.ainvoke(

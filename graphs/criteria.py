@@ -101,26 +101,32 @@ def freeze(state: Grounding, runtime: Runtime[Study]) -> Frozen:
     }
 
 
-def build(without: Collection[str] = ()) -> Workflow:
+def build() -> StateGraph[Grounding, Study, Request, Grounding]:
     """Wire the workflow; the caller compiles it, with a checkpointer or without.
 
     Drafts are written and read while the request is being coded and audited; coding goes on
     with the notes on the drafts when both are there.
+    """
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> Workflow:
+    """Wire the workflow without some of its stages.
 
     Args:
-        without: Stages to leave out of the graph, of `bypassing.STAGES`.
+        stages: Those to leave out of the graph, of `bypassing.STAGES`.
 
     Raises:
         ConfigError: If there is no such stage.
     """
-    left_out = stages_left_out(without)
+    left_out = stages_left_out(stages)
     graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
     graph.add_node("split", split)
     graph.add_node("consult", reuse.consult)
     graph.add_node("audit_brief", audit_brief)
     coded = _add_coding(graph, left_out)
     axial, selective = _add_induction(graph, left_out)
-    graph.add_node("criteria_writing", criteria_writing.build(left_out).compile())
+    graph.add_node("criteria_writing", criteria_writing.build_without(left_out).compile())
     graph.add_node("shelve", reuse.shelve)
     graph.add_node("freeze", freeze)
     graph.add_edge(START, "split")
@@ -136,7 +142,7 @@ def build(without: Collection[str] = ()) -> Workflow:
 
 def _add_coding(graph: Workflow, left_out: Collection[str]) -> str:
     """Add what codes the request, and with it the drafts; the name of the node that ends it."""
-    coding = open_coding.build(left_out).compile()
+    coding = open_coding.build_without(left_out).compile()
     graph.add_node("code_request", coding)
     if "drafts" in left_out:
         graph.add_conditional_edges("consult", steps_on_request, ["code_request", "audit_brief"])

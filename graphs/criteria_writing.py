@@ -320,12 +320,13 @@ def settle(state: CriteriaWriting) -> Final:
     }
 
 
-def build(without: Collection[str] = ()) -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
-    """Wire the stage.
+def build() -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+    """Wire the stage."""
+    return build_without(())
 
-    Args:
-        without: `validation` can be left out; see `bypassing.STAGES`.
-    """
+
+def build_without(stages: Collection[str]) -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+    """Wire the stage, without validation if that is among the stages to leave out."""
     graph = StateGraph(
         CriteriaWriting, context_schema=Study, input_schema=Weighed, output_schema=Written
     )
@@ -335,7 +336,7 @@ def build(without: Collection[str] = ()) -> StateGraph[CriteriaWriting, Study, W
     graph.add_edge(START, "lay_out")
     graph.add_conditional_edges("lay_out", deal_slots, ["write"])
     graph.add_edge("settle", END)
-    if "validation" in without:
+    if "validation" in stages:
         graph.add_edge("write", "settle")
         return graph
     graph.add_node("examine", examine)

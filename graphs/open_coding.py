@@ -261,7 +261,7 @@ def all_rounds(state: Data) -> str:
     return END if is_over else "round"
 
 
-def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, Coded]:
+def build_round(without: Collection[str]) -> StateGraph[Round, Study, Data, Coded]:
     """Wire one round, with comparison or without."""
     graph = StateGraph(Round, context_schema=Study, input_schema=Data, output_schema=Coded)
     graph.add_node("choose", choose)
@@ -281,15 +281,16 @@ def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data,
     return graph
 
 
-def build(without: Collection[str] = ()) -> StateGraph[OpenCoding, Study, Data, Coded]:
-    """Wire the stage: rounds until saturation.
+def build() -> StateGraph[OpenCoding, Study, Data, Coded]:
+    """Wire the stage: rounds until saturation."""
+    return build_without(())
 
-    Args:
-        without: `comparison` and `saturation` can be left out; see `bypassing.STAGES`.
-    """
+
+def build_without(stages: Collection[str]) -> StateGraph[OpenCoding, Study, Data, Coded]:
+    """Wire the stage without comparison, without saturation or without both."""
     graph = StateGraph(OpenCoding, context_schema=Study, input_schema=Data, output_schema=Coded)
-    goes_on = all_rounds if "saturation" in without else more_rounds
-    graph.add_node("round", build_round(without).compile())
+    goes_on = all_rounds if "saturation" in stages else more_rounds
+    graph.add_node("round", build_round(stages).compile())
     graph.add_conditional_edges(START, goes_on, ["round", END])
     graph.add_conditional_edges("round", goes_on, ["round", END])
     return graph

@@ -43,7 +43,7 @@ async def studied(
     stage: str | None, chat: ScriptedChat, **options: Any
 ) -> tuple[Grounding, Counter[str | None]]:
     calls: list[CallRecord] = []
-    graph = criteria.build([stage] if stage else []).compile()
+    graph = criteria.build_without([stage] if stage else []).compile()
     study = Study.of(chat, LexicalEmbeddings(), **options)
     config: Any = {"callbacks": [Recorder(None, "study", calls.append)], "recursion_limit": 100}
     state = await graph.ainvoke({"task": writing_task(REQUEST)}, config, context=study)
@@ -51,7 +51,7 @@ async def studied(
 
 
 def nodes(stage: str | None) -> set[str]:
-    drawn = criteria.build([stage] if stage else []).compile().get_graph(xray=True).nodes
+    drawn = criteria.build_without([stage] if stage else []).compile().get_graph(xray=True).nodes
     return {part for name in drawn for part in name.split(":")}
 
 
@@ -141,4 +141,4 @@ async def test_without_comparison_close_codes_stay_apart_and_equal_labels_are_on
 
 def test_a_stage_that_there_is_not_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="did you mean 'axial'"):
-        criteria.build(["axiel"])
+        criteria.build_without(["axiel"])
