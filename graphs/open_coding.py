@@ -261,7 +261,7 @@ def all_rounds(state: Data) -> str:
     return END if is_over else "round"
 
 
-def build_round(without: Collection[str]) -> StateGraph[Round, Study, Data, Coded]:
+def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, Coded]:
     """Wire one round, with comparison or without."""
     graph = StateGraph(Round, context_schema=Study, input_schema=Data, output_schema=Coded)
     graph.add_node("choose", choose)
