@@ -22,6 +22,7 @@ from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
 from quillgraph.evals import load
 from quillgraph.evals.cases import Cases, cases_of
+from quillgraph.evals.checklists import files_for
 from quillgraph.evals.comparison import Comparison, Results
 from quillgraph.evals.criteria_report import CriteriaReport, report
 from quillgraph.evals.eliciting import (
@@ -34,7 +35,6 @@ from quillgraph.evals.eliciting import (
     study_source,
 )
 from quillgraph.evals.matching import Confirm, Wording
-from quillgraph.evals.writingbench import files_for
 from quillgraph.graphs.bypassing import stages_left_out
 from quillgraph.graphs.study import ROLES, Study
 

@@ -8,7 +8,7 @@ import typer
 from quillgraph.cli import options
 from quillgraph.cli.reporting import reporting
 
-eval_app = typer.Typer(help="Measure judges and criteria against people.", no_args_is_help=True)
+eval_app = typer.Typer(help="Measure judges against people.", no_args_is_help=True)
 
 Data = Annotated[
     Path | None,
@@ -36,55 +36,6 @@ Require = Annotated[
     ),
 ]
 Plot = Annotated[Path | None, typer.Option(help="Draw the calibration curve.", metavar="PNG")]
-
-
-@eval_app.command("judge")
-def eval_judge(
-    *,
-    data: Data = None,
-    data_format: Format = None,
-    criteria_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--criteria",
-            help="criteria.json to judge by; default: a fixed rubric that fits any text.",
-            metavar="FILE",
-        ),
-    ] = None,
-    limit: Limit = None,
-    probes: Probes = 12,
-    require: Require = None,
-    plot: Plot = None,
-    backend: options.Backend = None,
-    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
-    samples: options.Samples = None,
-    seed: options.Seed = None,
-    out: options.Out = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
-    """Hold a judge against human scores or preferences, and probe it for known failures."""
-    with reporting(debug=debug):
-        from quillgraph.cli.evaluating_judge import Question, run_eval_judge
-        from quillgraph.cli.settings import load_settings, parse_roles
-
-        settings = load_settings(
-            config,
-            backend=backend,
-            roles=parse_roles(role or []),
-            samples=samples,
-            seed=seed,
-            out=out,
-            max_calls=max_calls,
-            max_tokens_total=max_tokens_total,
-            timeout=timeout,
-        )
-        question = Question.of(data, data_format, criteria_file, limit=limit, probes=probes)
-        run_eval_judge(question, settings, require or [], plot=plot, as_json=as_json)
 
 
 @eval_app.command("criteria")
@@ -182,3 +133,52 @@ def eval_criteria(
         )
         settings = load_settings(config, **given, **limits)
         begin_eval_criteria(asked, settings, plot=plot, as_json=as_json)
+
+
+@eval_app.command("judge")
+def eval_judge(
+    *,
+    data: Data = None,
+    data_format: Format = None,
+    criteria_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--criteria",
+            help="criteria.json to judge by; default: a fixed rubric that fits any text.",
+            metavar="FILE",
+        ),
+    ] = None,
+    limit: Limit = None,
+    probes: Probes = 12,
+    require: Require = None,
+    plot: Plot = None,
+    backend: options.Backend = None,
+    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
+    samples: options.Samples = None,
+    seed: options.Seed = None,
+    out: options.Out = None,
+    max_calls: options.MaxCalls = None,
+    max_tokens_total: options.MaxTokensTotal = None,
+    timeout: options.Timeout = None,
+    config: options.Config = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Hold a judge against human scores or preferences, and probe it for known failures."""
+    with reporting(debug=debug):
+        from quillgraph.cli.evaluating_judge import Question, run_eval_judge
+        from quillgraph.cli.settings import load_settings, parse_roles
+
+        settings = load_settings(
+            config,
+            backend=backend,
+            roles=parse_roles(role or []),
+            samples=samples,
+            seed=seed,
+            out=out,
+            max_calls=max_calls,
+            max_tokens_total=max_tokens_total,
+            timeout=timeout,
+        )
+        question = Question.of(data, data_format, criteria_file, limit=limit, probes=probes)
+        run_eval_judge(question, settings, require or [], plot=plot, as_json=as_json)

@@ -91,37 +91,6 @@ def paired_bootstrap(
     return cluster_bootstrap(numbered, lambda row: row[0], _mean, resamples=resamples, seed=seed)
 
 
-def ratio_bootstrap(
-    parts: Sequence[tuple[float, float]], *, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
-    """Estimate a ratio of sums, such as a share over all prompts or a mean, by prompt.
-
-    It is `cluster_bootstrap` of Σ numerator / Σ denominator, computed at once for all resamples.
-
-    Args:
-        parts: Numerator and denominator of each prompt.
-        resamples: How many times the prompts are drawn anew.
-        seed: Of the drawing.
-    """
-    if not parts or not sum(whole for _, whole in parts):
-        return Estimate(value=None, clusters=len(parts))
-    table = np.asarray(parts, float)
-    part, whole = table.sum(axis=0)
-    if len(parts) < 2:
-        return Estimate(value=float(part / whole), clusters=len(parts))
-    picks = np.random.default_rng(seed).integers(len(parts), size=(resamples, len(parts)))
-    sums = table[picks].sum(axis=1)
-    known = sums[sums[:, 1] != 0]
-    low, high = _ends((known[:, 0] / known[:, 1]).tolist())
-    return Estimate(
-        value=float(part / whole),
-        low=low,
-        high=high,
-        clusters=len(parts),
-        undefined=resamples - len(known),
-    )
-
-
 def _mean(rows: Sequence[tuple[int, float]]) -> float | None:
     return float(np.mean([difference for _, difference in rows])) if rows else None
 

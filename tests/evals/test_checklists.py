@@ -13,11 +13,11 @@ from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.judgements import Verdict, text_hash
 from quillgraph.evals import load
 from quillgraph.evals.cases import Cases, cases_of
+from quillgraph.evals.checklists import files_for
 from quillgraph.evals.comparison import Results
 from quillgraph.evals.eliciting import Elicited, Found
 from quillgraph.evals.parity import TextScores
 from quillgraph.evals.rubrics import as_criteria
-from quillgraph.evals.writingbench import files_for
 
 LEVELLED = {band: f"level {band}" for band in LEVELS}
 ROW = {

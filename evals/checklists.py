@@ -1,8 +1,9 @@
-"""Files as the tools of WritingBench read them (github.com/X-PLUG/WritingBench, Apache-2.0).
+"""Checklists and scores by them, as the tools of WritingBench read them.
 
 `evaluate_benchmark.py` takes a file of requests, each with a `checklist` of criteria;
 `calculate_scores.py` takes a folder of score files, one for each writer, with a line for each
-request. The former judges by criteria of ours, the latter reads what our judge said.
+request (github.com/X-PLUG/WritingBench, Apache-2.0). The former judges by criteria of ours, the
+latter reads what our judge said.
 """
 
 import re
