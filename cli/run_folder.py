@@ -93,7 +93,7 @@ class RunFolder:
     def write(self, name: str, write: Callable[[Path], object]) -> None:
         """Have a file written whole: one that was there stays until the new one is complete."""
         path = self.path / name
-        part = path.with_name(f"{name}.part")
+        part = path.with_name(f"{path.name}.part")
         try:
             write(part)
             part.replace(path)

@@ -29,6 +29,7 @@ PINNED = {
     "judging": (2, "dc593505061f1085"),
     "objecting": (1, "f94eca29d2ea9755"),
     "observing": (2, "798e74c6d1a35c4f"),
+    "one_shot": (1, "94e397b51553b0d1"),
     "open_coding": (4, "8733ea3e7e61f453"),
     "pitfall_writing": (3, "7e3fa1863503586e"),
     "preferring": (1, "682bb077ce5fec7a"),
