@@ -31,6 +31,9 @@ class Engines:
     """The backend of every role that is not named in `roles`."""
     roles: dict[str, ChatBackend]
     embeddings: Embeddings
+    at_once: bool = True
+    """Whether all are up before the work begins. Else each is started when its turn comes: two
+    engines seldom fit one GPU."""
 
     @property
     def chats(self) -> tuple[ChatBackend, ...]:
