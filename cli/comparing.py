@@ -19,7 +19,7 @@ from quillgraph.evals.contest import Contest
 from quillgraph.evals.policies import Policy
 from quillgraph.evals.policy_report import PolicyReport, Tested, report
 from quillgraph.evals.policy_scoring import compare_texts, score_text
-from quillgraph.evals.writers import MEASURES, Writer, writer_for
+from quillgraph.evals.writers import MEASURES, Writer, heard, writer_for
 from quillgraph.evals.writingbench import responses, scores
 from quillgraph.evals.written import ComparedTexts, Ledger, Place, ScoredText, WrittenText
 
@@ -67,19 +67,14 @@ class Comparing:
             BudgetReached: If there is nothing left to spend.
             QuillError: If a policy has given no text at all.
         """
-        from langchain_core.runnables.config import var_child_runnable_config
-
-        heard = var_child_runnable_config.set({"callbacks": [recorder]})
-        try:
-            for policy in self.contest.in_turn:
-                await self._write_all(policy, recorder)
-            watch.finished("write")
+        for policy in self.contest.in_turn:
+            await self._write_all(policy, recorder)
+        watch.finished("write")
+        with heard(recorder, "judge"):
             await self._score_all()
             watch.finished("score")
             await self._compare_all()
             watch.finished("compare")
-        finally:
-            var_child_runnable_config.reset(heard)
         self.report = self._report()
         watch.finished("measure")
 

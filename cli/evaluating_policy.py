@@ -21,6 +21,7 @@ from quillgraph.cli.eval_display import picture
 from quillgraph.cli.policy_display import (
     against_table,
     exclusions,
+    legend,
     policies_table,
     write_plot,
 )
@@ -31,7 +32,7 @@ from quillgraph.cli.settings import Settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.cli.terminal import visible
 from quillgraph.cli.turns import Turns
-from quillgraph.evals import load
+from quillgraph.evals import RubricRequest, load
 from quillgraph.evals.contest import Contest, sharing
 from quillgraph.evals.judge_report import requirement_of, unmet
 from quillgraph.evals.kinship import refuse_training_judge, reservations, seen_in_training
@@ -124,15 +125,12 @@ def _contest(asked: Asked, settings: Settings) -> Contest:
     prompts, excluded = prompts_of(loaded.requests, chosen, limit=asked.limit, seed=settings.seed)
     if loaded.skipped:
         excluded["records that could not be read"] = len(loaded.skipped)
-    own = any(request.criteria for request in loaded.requests)
     tasks = [prompt.task for prompt in prompts]
     return Contest(
         data=asked.data.name,
         data_format=loaded.format,
         prompts=prompts,
-        criteria=asked.criteria.name
-        if asked.criteria
-        else f"{'its own' if own else 'generic'} rubric",
+        criteria=_criteria_told(asked.criteria, loaded.requests),
         policies=entrants,
         judge=sharing(BackendSpec.parse(judge), entrants),
         texts=asked.texts,
@@ -140,6 +138,13 @@ def _contest(asked: Asked, settings: Settings) -> Contest:
         notes=(*reservations(entrants, judge), *_caveats(entrants, tasks, reading)),
         excluded=excluded,
     )
+
+
+def _criteria_told(file: Path | None, requests: Sequence[RubricRequest]) -> str:
+    own = [bool(request.criteria) for request in requests]
+    if file or not any(own):
+        return file.name if file else "the generic rubric"
+    return "the requests' own criteria" + ("" if all(own) else ", else the generic rubric")
 
 
 def _reading(said: str) -> Reading:
@@ -227,6 +232,7 @@ def _show(work: Comparing, folder: RunFolder, plot: Path | None, *, as_json: boo
         told = {"run": str(folder.path), **work.result()}
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     else:
+        sys.stdout.write(legend(work.report) + "\n")
         shown = Console()
         shown.print(policies_table(work.report))
         if len(work.report.policies) > 1:

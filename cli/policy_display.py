@@ -51,8 +51,8 @@ def markdown(report: PolicyReport) -> str:
     names = [each.name for each in report.policies]
     columns = [*names, *(f"{name}-{report.reference}" for name in names[1:])]
     lines = [
-        f"{report.prompts} prompts of {report.data}, {report.texts} texts of each policy; scores by "
-        f"{report.judge} on {report.criteria}. 95 % intervals over prompts.",
+        f"{report.prompts} prompts of {report.data}, {report.texts} texts of each policy; scores "
+        f"by {report.judge} on {report.criteria}. 95 % intervals over prompts.",
         "",
         *(f"- {each.name}: `{each.spec.replace('|', '¦')}`" for each in report.policies),
         "",
@@ -115,7 +115,11 @@ def _against(report: PolicyReport, name: str) -> dict[str, Estimate]:
     """Wins against the reference, and differences from it."""
     wins = {measure: report.measures[measure][name] for measure in OF_WINS}
     row = f"{name}-{report.reference}"
-    return wins | {f"Δ {m}": report.measures[m][row] for m in _told(report, OF_TEXTS)}
+    return wins | {
+        f"Δ {measure}": report.measures[measure][row]
+        for measure in DRAWN
+        if _known(report.measures[measure])
+    }
 
 
 def _told(report: PolicyReport, measures: Mapping[str, str]) -> list[str]:
@@ -128,4 +132,5 @@ def _known(rows: Mapping[str, Estimate]) -> bool:
 
 
 def _cell(found: Estimate) -> str:
-    return number(found.value) if found.low is None else f"{number(found.value)} ({span(found)})"
+    told = number(found.value)
+    return told if found.low == found.high else f"{told} ({span(found)})"

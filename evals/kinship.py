@@ -6,7 +6,7 @@ from pathlib import Path
 from quillgraph.agents.domain import WritingTask
 from quillgraph.backends.config import BackendSpec
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.models import BUILT_IN, resolve
+from quillgraph.backends.models import installed
 from quillgraph.evals.policies import Policy
 
 
@@ -19,7 +19,8 @@ def identity(spec: str | BackendSpec) -> str:
         parsed = BackendSpec.parse(spec) if isinstance(spec, str) else spec
     except ConfigError:
         return str(spec)  # a judge that is no backend
-    model = resolve(parsed.model) if parsed.model in BUILT_IN else parsed.model
+    built_in = {each.name: str(each.path) for each in installed()}
+    model = built_in.get(parsed.model, parsed.model)
     if parsed.kind == "langchain":
         return f"{model}:{parsed.options.get('model', '')}"
     folder = Path(model).expanduser()

@@ -51,14 +51,14 @@ async def compare_texts(
 ) -> ComparedTexts:
     """Compare a text with the reference's, in both orders.
 
-    A text that code turns away loses to one that it does not, and two such are a tie: nobody has
-    to be asked, and an empty phrase fools most who are (arXiv:2507.08794).
+    Nobody is asked where code can tell. Equal texts are a tie; a text that is turned away loses to
+    one that is not, since an empty phrase fools most judges (arXiv:2507.08794).
 
     Raises:
         BudgetReached: If the run has nothing left to spend.
     """
     texts = written.text, reference.text
-    decided = _by_code(*(_is_none(text, prompt) for text in texts))
+    decided = _by_code(*texts, prompt)
     missing = None
     if decided is not None:
         comparison = decided
@@ -88,15 +88,15 @@ def _kept(text: str, prompt: Prompt) -> float | None:
     return sum(check.violation(text) is None for check in checks) / len(checks)
 
 
-def _is_none(text: str, prompt: Prompt) -> bool:
-    return refusal(plain(text), prompt.task.request, prompt.criteria_set) is not None
-
-
-def _by_code(left_is_none: bool, right_is_none: bool) -> Comparison | None:
+def _by_code(left: str, right: str, prompt: Prompt) -> Comparison | None:
+    left_is_none, right_is_none = (
+        refusal(plain(text), prompt.task.request, prompt.criteria_set) is not None
+        for text in (left, right)
+    )
+    if left == right or (left_is_none and right_is_none):
+        return Comparison(forward="tie", backward="tie")
     if not left_is_none and not right_is_none:
         return None
-    if left_is_none and right_is_none:
-        return Comparison(forward="tie", backward="tie")
     forward: Place = "second" if left_is_none else "first"
     return Comparison(forward=forward, backward="first" if left_is_none else "second")
 

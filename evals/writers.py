@@ -1,6 +1,7 @@
 """Having a policy write: asked by itself, or within a graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -26,7 +27,7 @@ from quillgraph.graphs import registry
 from quillgraph.graphs.ensemble import Ensemble, context_for
 from quillgraph.graphs.episode import Episode, WrittenEpisode
 from quillgraph.graphs.running import run_graph
-from quillgraph.graphs.sources import Graph, compiled_form, episode_source
+from quillgraph.graphs.sources import Graph, episode_source
 from quillgraph.graphs.starting import WAYS, parts_of, schema_of
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
@@ -65,18 +66,19 @@ class ModelWriter:
     seed: int
     text_tokens: int
     reading: Reading
+    recorder: Recorder
+    """Is told of the calls."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; `tokens` does not bear on a single call."""
         role = Role("writer", self.model, self.seed, self.budget)
         text = WrittenText(policy=self.name, prompt=prompt.id, number=number)
+        item = f"{prompt.task.request_hash}/{number}"
         try:
-            reply = await say(
-                role,
-                self._messages(prompt),
-                item=f"{prompt.task.request_hash}/{number}",
-                max_tokens=self.text_tokens,
-            )
+            with heard(self.recorder, f"{self.name}/{prompt.id}/{number}"):
+                reply = await say(
+                    role, self._messages(prompt), item=item, max_tokens=self.text_tokens
+                )
         except (BackendError, ReplyError, InputError) as error:
             return text.model_copy(update={"failure": f"{type(error).__name__}: {error}"})
         usage = reply.usage_metadata
@@ -112,7 +114,7 @@ class GraphWriter:
     seed: int
     measures: Mapping[str, int]
     recorder: Recorder
-    """Is told of the graph's calls."""
+    """Is told of the calls."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
@@ -126,10 +128,9 @@ class GraphWriter:
             measures=self.measures,
         )
         name = f"{self.name}/{prompt.id}/{number}"
-        with Recorder(None, name, self.recorder.add) as own:
-            graph = compiled_form(self.graph).with_config({"callbacks": [own]})
-            context = context_for(schema_of(graph, "context_schema"), ensemble)
-            source = episode_source(graph, context=context, budget=self.budget)
+        context = context_for(schema_of(self.graph, "context_schema"), ensemble)
+        source = episode_source(self.graph, context=context, budget=self.budget)
+        with heard(self.recorder, name):
             start = self._start(prompt, tokens)
             episode = await run_graph(source, prompt.task, start=start, episode_id=name)
         return self._told(prompt, number, episode)
@@ -158,6 +159,19 @@ class GraphWriter:
             calls=len(episode.calls),
             failure=f"{where}{failed.reason}" if failed else None if text is not None else missing,
         )
+
+
+@contextmanager
+def heard(recorder: Recorder, name: str) -> Iterator[None]:
+    """Have calls told to a recorder under a name of their own, in graphs as well as outside."""
+    from langchain_core.runnables.config import var_child_runnable_config
+
+    with Recorder(None, name, recorder.add) as own:
+        before = var_child_runnable_config.set({"callbacks": [own]})
+        try:
+            yield
+        finally:
+            var_child_runnable_config.reset(before)
 
 
 def text_of(episode: Episode) -> str | None:
@@ -225,7 +239,9 @@ def writer_for(
         reading: What a model without a graph is asked.
     """
     if policy.graph is None:
-        return ModelWriter(policy.name, model, budget, seed, measures["text_tokens"], reading)
+        return ModelWriter(
+            policy.name, model, budget, seed, measures["text_tokens"], reading, recorder
+        )
     own = {n: v for n, v in policy.options.items() if n in MEASURES and isinstance(v, int)}
     return GraphWriter(
         name=policy.name,
