@@ -17,7 +17,7 @@ from quillgraph.cli.settings import Settings
 from quillgraph.cli.turns import Turns
 from quillgraph.evals.contest import Contest
 from quillgraph.evals.policies import Policy
-from quillgraph.evals.policy_report import PolicyReport, Tested, report
+from quillgraph.evals.policy_report import PolicyReport, Entrant, report
 from quillgraph.evals.policy_scoring import compare_texts, score_text
 from quillgraph.evals.writers import MEASURES, Writer, heard, writer_for
 from quillgraph.evals.writingbench import responses, scores
@@ -180,7 +180,7 @@ class Comparing:
     def _report(self) -> PolicyReport:
         contest = self.contest
         return report(
-            [self._tested(each) for each in contest.policies],
+            [self._entrant(each) for each in contest.policies],
             list(self.texts.rows.values()),
             list(self.scores.rows.values()),
             list(self.comparisons.rows.values()),
@@ -195,9 +195,9 @@ class Comparing:
             seed=self.settings.seed,
         )
 
-    def _tested(self, policy: Policy) -> Tested:
+    def _entrant(self, policy: Policy) -> Entrant:
         own = [row for row in self.texts.rows.values() if row.policy == policy.name]
-        return Tested(
+        return Entrant(
             name=policy.name,
             spec=policy.spec,
             texts=sum(row.failure is None for row in own),

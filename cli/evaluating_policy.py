@@ -126,6 +126,7 @@ def _contest(asked: Asked, settings: Settings) -> Contest:
     if loaded.skipped:
         excluded["records that could not be read"] = len(loaded.skipped)
     tasks = [prompt.task for prompt in prompts]
+    given = [each for each in entrants if not each.at_equal_tokens]
     return Contest(
         data=asked.data.name,
         data_format=loaded.format,
@@ -135,7 +136,7 @@ def _contest(asked: Asked, settings: Settings) -> Contest:
         judge=sharing(BackendSpec.parse(judge), entrants),
         texts=asked.texts,
         reading=reading,
-        notes=(*reservations(entrants, judge), *_caveats(entrants, tasks, reading)),
+        notes=(*reservations(given, judge), *_caveats(entrants, tasks, reading)),
         excluded=excluded,
     )
 

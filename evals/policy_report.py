@@ -41,7 +41,7 @@ Means = dict[str, float]
 """Prompt to the mean over its texts."""
 
 
-class Tested(Value):
+class Entrant(Value):
     """A policy of a comparison."""
 
     name: str
@@ -67,7 +67,7 @@ class PolicyReport(Value):
     """Texts of each policy for each prompt."""
     notes: tuple[str, ...]
     """What has to be known before the numbers are believed."""
-    policies: tuple[Tested, ...]
+    policies: tuple[Entrant, ...]
     excluded: dict[str, int]
     """What is in no measure: reason to count."""
     measures: dict[str, dict[str, Estimate]]
@@ -95,7 +95,7 @@ def measure_names(policies: Sequence[str]) -> list[str]:
 
 
 def report(
-    policies: Sequence[Tested],
+    policies: Sequence[Entrant],
     texts: Sequence[WrittenText],
     scores: Sequence[ScoredText],
     comparisons: Sequence[ComparedTexts],
