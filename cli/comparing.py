@@ -17,7 +17,7 @@ from quillgraph.cli.settings import Settings
 from quillgraph.cli.turns import Turns
 from quillgraph.evals.contest import Contest
 from quillgraph.evals.policies import Policy
-from quillgraph.evals.policy_report import PolicyReport, Entrant, report
+from quillgraph.evals.policy_report import Entrant, PolicyReport, report
 from quillgraph.evals.policy_scoring import compare_texts, score_text
 from quillgraph.evals.writers import MEASURES, Writer, heard, writer_for
 from quillgraph.evals.writingbench import responses, scores

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.measures import word_count
-from quillgraph.evals.intervals import Estimate, cluster_bootstrap, paired_bootstrap
+from quillgraph.evals.intervals import Estimate, cluster_bootstrap, mean_bootstrap, paired_bootstrap
 from quillgraph.evals.policy_measures import (
     Win,
     is_refusal,
@@ -123,7 +123,10 @@ def report(
     means = _means_of_texts(names, texts, scores)
     measures = {
         measure: {
-            **{name: _estimate(means[measure][name], seed) for name in names},
+            **{
+                name: mean_bootstrap(list(means[measure][name].values()), seed=seed)
+                for name in names
+            },
             **{
                 _against(name, names[0]): _difference(
                     means[measure][name], means[measure][names[0]], seed
@@ -199,16 +202,6 @@ def _diversity(texts: Sequence[WrittenText]) -> Means:
         groups[each.prompt].append(each.text)
     alike = {prompt: self_similarity(group) for prompt, group in groups.items()}
     return {prompt: 1 - share for prompt, share in alike.items() if share is not None}
-
-
-def _estimate(means: Means, seed: int) -> Estimate:
-    """Mean over the prompts."""
-    return cluster_bootstrap(
-        list(means.items()),
-        lambda row: row[0],
-        lambda rows: fmean(value for _, value in rows) if rows else None,
-        seed=seed,
-    )
 
 
 def _difference(means: Means, others: Means, seed: int) -> Estimate:

@@ -6,7 +6,7 @@ import pytest
 
 from quillgraph.agents.preferring import Comparison, Place
 from quillgraph.evals.intervals import Estimate
-from quillgraph.evals.policy_report import PolicyReport, Entrant, measure_names, report
+from quillgraph.evals.policy_report import Entrant, PolicyReport, measure_names, report
 from quillgraph.evals.written import ComparedTexts, ScoredText, WrittenText
 
 Mirrored = Literal["left", "right", "tie", "order"]
@@ -43,9 +43,7 @@ def of(
 ) -> PolicyReport:
     tested = [Entrant(name=name, spec=name, texts=1, tokens=1) for name in names]
     told = {"data": "d", "judge": "j", "criteria": "c"}
-    return report(
-        tested, texts or [], scores or [], comparisons or [], told=told, texts_each=2
-    )
+    return report(tested, texts or [], scores or [], comparisons or [], told=told, texts_each=2)
 
 
 def value(found: Estimate) -> float | None:

@@ -38,7 +38,8 @@ def judge(scores: dict[str, int]) -> PromptedJudge:
     """Scores by name; which id a name has differs from vote to vote."""
 
     def reply(request: ChatRequest) -> str:
-        ids = {name: each for each, name in ASKED.findall(request.messages[-1].content)}
+        asked = "\n".join(turn.content for turn in request.messages)
+        ids = {name: each for each, name in ASKED.findall(asked)}
         items = [
             {"criterion": ids[name], "score": score, "evidence": "s1", "reason": "so"}
             for name, score in scores.items()
@@ -104,8 +105,8 @@ async def test_a_judge_that_breaks_is_an_exclusion_but_a_spent_budget_ends_the_r
         written(GOOD), written("Other.", "A"), PROMPT, PromptedPairJudge(role)
     )
     assert compared.missing == "ServerFailed: the server broke"
+    poor = Role("judge", ScriptedChat(reply=spent))
     with pytest.raises(BudgetReached):
-        poor = Role("judge", ScriptedChat(reply=spent))
         await score_text(written(GOOD), PROMPT, PromptedJudge((poor,)))
 
 
