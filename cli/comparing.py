@@ -250,18 +250,13 @@ async def side_by_side(items: Iterable[T], work: Callable[[T], Awaitable[None]])
         async with asyncio.TaskGroup() as group:
             for item in items:
                 group.create_task(one(item))
-    except* QuillError as failed:
-        raise _first(failed) from failed
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 def _is_due(row: ScoredText | ComparedTexts | None) -> bool:
     """Whether a place has nothing yet; what the judge left out is asked for again."""
     return row is None or row.missing is not None
-
-
-def _first(failed: BaseExceptionGroup[Any]) -> BaseException:
-    first = failed.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _version(policy: Policy) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.backends import require
+from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.config import BackendSpec
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError, nearest
@@ -196,7 +197,10 @@ def _check(contest: Contest, turns: Turns) -> None:
     require(turns.idle(contest.judge), "judge", "json_schema")
     for policy in contest.policies:
         if policy.adapter:
-            require(turns.idle(policy.model), policy.name, "adapters")
+            model = turns.idle(policy.model)
+            require(model, policy.name, "adapters")
+            if not policy.model.base_url:  # at an address, only the servers know the model
+                check_adapter(policy.adapter, model.model)
         if policy.graph:
             graph_of(policy)
 
