@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,7 @@ def run_eval_policy(asked: Asked, settings: Settings, *, resume: bool, as_json: 
     _check(contest, turns)
     for note in contest.notes:
         said.print(f"note: {note}")
-    folder = _folder(contest, settings, resume=resume)
-    with alone_in(folder.path):
+    with _opened(contest, settings, resume=resume) as folder:
         work = Comparing(contest, settings, folder.path, turns)
         chats = {f"policy {n}": chat for n, chat in enumerate(turns.chats)}
         engines = Engines(turns.idle(contest.judge), chats, LexicalEmbeddings(), at_once=False)
@@ -181,15 +181,15 @@ def _takes_criteria(policy: Policy) -> bool:
     return "criteria_set" in parts_of(graph_of(policy), "input_schema")
 
 
-def _trained_on(policy: Policy) -> list[str]:
-    """Hashes of the requests that a policy was trained on; none where the file is gone."""
+def _trained_on(policy: Policy) -> list[str] | None:
+    """Hashes of the requests that a policy was trained on; None where the file is gone."""
     from quillgraph.rl.requests import read_requests
 
     assert policy.training is not None
     try:
         return [task.request_hash for task in read_requests(policy.training.prompts).train]
     except InputError:
-        return []
+        return None
 
 
 def _check(contest: Contest, turns: Turns) -> None:
@@ -205,28 +205,37 @@ def _check(contest: Contest, turns: Turns) -> None:
             graph_of(policy)
 
 
-def _folder(contest: Contest, settings: Settings, *, resume: bool) -> RunFolder:
-    facts = {
-        **contest.facts(),
-        **settings.model_dump(mode="json", include={"seed", "text_tokens", "samples", "rounds"}),
-    }
+@contextmanager
+def _opened(contest: Contest, settings: Settings, *, resume: bool) -> Iterator[RunFolder]:
+    """A new folder, or that of the run that goes on; no other process is at it."""
+    deciding = settings.model_dump(
+        mode="json", include={"seed", "text_tokens", "samples", "rounds"}
+    )
+    facts = {**contest.facts(), **deciding}
     if not resume:
         title = f"eval policy {contest.data}"
         folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
         folder.note(**{COMPARED: facts})
-        return folder
+        with alone_in(folder.path):
+            yield folder
+        return
     if settings.out is None:
         raise ConfigError("expected --out with --resume: the folder of the run that is to go on")
-    folder = RunFolder.reopened(settings.out)
+    with alone_in(settings.out):
+        folder = RunFolder.reopened(settings.out)
+        _refuse_other(folder, facts)
+        yield folder
+
+
+def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
     begun: Mapping[str, Any] | None = folder.facts.get(COMPARED)
     if begun is None:
-        raise InputError(f"expected a run of `quillgraph eval policy` in {settings.out}")
+        raise InputError(f"expected a run of `quillgraph eval policy` in {folder.path}")
     if other := [name for name in facts if begun.get(name) != facts[name]]:
         raise ConfigError(
-            f"the run in {settings.out} was begun with {other[0]} {begun.get(other[0])!r}, now it "
+            f"the run in {folder.path} was begun with {other[0]} {begun.get(other[0])!r}, now it "
             f"is {facts[other[0]]!r}; go on as it was begun, or start a new one"
         )
-    return folder
 
 
 def _show(work: Comparing, folder: RunFolder, plot: Path | None, *, as_json: bool) -> None:

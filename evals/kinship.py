@@ -80,14 +80,21 @@ def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
             )
 
 
-def seen_in_training(policy: Policy, tasks: Sequence[WritingTask], requests: Sequence[str]) -> str:
+def seen_in_training(
+    policy: Policy, tasks: Sequence[WritingTask], requests: Sequence[str] | None
+) -> str:
     """Say how many of the prompts a policy was trained on; empty if it was trained on none.
 
     Args:
-        policy: The policy.
+        policy: A policy whose training is known.
         tasks: The prompts of the evaluation.
-        requests: Hashes of the requests that the policy was trained on.
+        requests: Hashes of the requests that it was trained on; None where they cannot be read.
     """
+    if requests is None:
+        return (
+            f"The requests that policy {policy.name} was trained on cannot be read any more, so it "
+            "is not known whether the prompts are among them."
+        )
     seen = len({task.request_hash for task in tasks} & set(requests))
     if not seen:
         return ""

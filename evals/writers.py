@@ -143,9 +143,10 @@ class GraphWriter:
         return {name: value for name, value in given.items() if name in takes}
 
     def _told(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
-        if episode.failure and episode.failure.kind == "budget":
-            raise BudgetReached(episode.failure.reason)
         failed = episode.failure
+        # some graphs make do with what a spent budget has left them: no text of a fair comparison
+        if failed.kind == "budget" if failed else not episode.is_complete:
+            raise BudgetReached(episode.stopped)
         text = None if failed else text_of(episode)
         where = f"in node {failed.node}: " if failed and failed.node else ""
         missing = f"the graph gave no text, only {', '.join(episode.output or {}) or 'nothing'}"

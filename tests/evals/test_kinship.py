@@ -84,3 +84,4 @@ def test_prompts_that_were_trained_on_are_counted() -> None:
     told = seen_in_training(policy("B", "vllm:m"), tasks, hashes)
     assert told == "Policy B was trained on 1 of the 3 prompts."
     assert seen_in_training(policy("B", "vllm:m"), tasks, hashes[2:]) == ""
+    assert "cannot be read any more" in seen_in_training(policy("B", "vllm:m"), tasks, None)

@@ -142,6 +142,14 @@ async def test_a_model_that_breaks_leaves_a_reason_and_a_spent_budget_ends_the_r
             await poor.write(PROMPT, 1, None)
 
 
+async def test_a_text_that_a_spent_budget_has_cut_short_is_none(calls: list[CallRecord]) -> None:
+    # best-of-N takes what it has when the budget is spent: of two drafts one
+    said = "The sea hums under the fog."
+    poor = writer("best_of_n?n=2@scripted:f", calls, lambda _: said, budget=Budget(1))
+    with pytest.raises(BudgetReached, match="the budget of 1 calls is spent"):
+        await poor.write(PROMPT, 0, None)
+
+
 async def test_a_graph_of_ours_gives_the_text_that_stands_and_all_that_it_cost(
     calls: list[CallRecord],
 ) -> None:
