@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import TypeVar
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.measures import word_count
@@ -209,42 +210,47 @@ def _difference(means: Means, others: Means, seed: int) -> Estimate:
     return paired_bootstrap([means[p] for p in both], [others[p] for p in both], seed=seed)
 
 
-Rows = Sequence[ComparedTexts]
-
-
 def _of_wins(
     names: Sequence[str], comparisons: Sequence[ComparedTexts], seed: int
 ) -> dict[str, dict[str, Estimate]]:
-    def estimate(rows: Rows, measure: Callable[[Rows], float | None]) -> Estimate:
-        return cluster_bootstrap(rows, lambda row: row.prompt, measure, seed=seed)
-
     found: dict[str, dict[str, Estimate]] = {measure: {} for measure in OF_WINS}
     for name in names:
         own = [each for each in comparisons if each.policy == name]
-        decided = [each for each in own if each.comparison.winner is not None]
-        judged = [each for each in decided if each.is_judged]
-        found["win_rate"][name] = estimate(decided, lambda rows: win_rate(_wins(rows)))
-        found["length_controlled_win_rate"][name] = estimate(
-            decided, lambda rows: length_controlled_win_rate(_wins(rows))
+        # made once and not for each resample
+        wins = [(each.prompt, win) for each in own if (win := _win(each))]
+        agreed = [
+            (each.prompt, float(same))
+            for each in own
+            if each.is_judged and (same := each.comparison.is_consistent) is not None
+        ]
+        found["win_rate"][name] = _by_cluster(wins, win_rate, seed)
+        found["length_controlled_win_rate"][name] = _by_cluster(
+            wins, length_controlled_win_rate, seed
         )
-        found["order_consistency"][name] = estimate(judged, _consistency)
+        found["order_consistency"][name] = _by_cluster(
+            agreed, lambda values: fmean(values) if values else None, seed
+        )
     return found
+
+
+T = TypeVar("T")
+
+
+def _by_cluster(
+    rows: Sequence[tuple[str, T]], measure: Callable[[list[T]], float | None], seed: int
+) -> Estimate:
+    """Estimate a measure of values, each with the prompt that it belongs to."""
+    return cluster_bootstrap(
+        rows, lambda row: row[0], lambda drawn: measure([value for _, value in drawn]), seed=seed
+    )
 
 
 _WORTH = {"left": 1.0, "right": 0.0, "tie": 0.5}
 
 
-def _wins(rows: Sequence[ComparedTexts]) -> list[Win]:
-    return [
-        Win(won=_WORTH[each.comparison.winner], longer=each.longer)
-        for each in rows
-        if each.comparison.winner is not None
-    ]
-
-
-def _consistency(rows: Sequence[ComparedTexts]) -> float | None:
-    known = [each.comparison.is_consistent for each in rows]
-    return fmean(map(float, known)) if known and None not in known else None  # type: ignore[arg-type]  # None is ruled out
+def _win(compared: ComparedTexts) -> Win | None:
+    winner = compared.comparison.winner
+    return None if winner is None else Win(won=_WORTH[winner], longer=compared.longer)
 
 
 def _excluded(
