@@ -216,6 +216,7 @@ def _opened(contest: Contest, settings: Settings, *, resume: bool) -> Iterator[R
         title = f"eval policy {contest.data}"
         folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
         folder.note(**{COMPARED: facts})
+        folder.write_lines("prompts.jsonl", contest.prompts)
         with alone_in(folder.path):
             yield folder
         return

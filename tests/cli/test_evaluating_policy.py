@@ -111,6 +111,10 @@ def test_the_page_of_a_comparison_shows_its_tables(quillgraph: Any, words: Any) 
     page = Path("run/report.html").read_text(encoding="utf-8")
     for told in ("win_rate", "B-A", "0.833", "Values with 95 % intervals: A 0.500; B 0.833"):
         assert told in page
+    assert '<summary dir="auto">sea: Write of the sea in at most 6 words.</summary>' in page
+    # 9 and 7 tokens; (10 - 1) / 9
+    assert "16 tokens · demands kept 1.00 · score 1.00 · won" in page
+    assert "Grey sea, cold as old iron." in page
 
 
 def test_baselines_spend_what_the_dearest_has_spent(quillgraph: Any, words: Any) -> None:
