@@ -181,9 +181,9 @@ class Comparing:
         contest = self.contest
         return report(
             [self._entrant(each) for each in contest.policies],
-            list(self.texts.rows.values()),
-            list(self.scores.rows.values()),
-            list(self.comparisons.rows.values()),
+            self._in_order(self.texts.rows),
+            self._in_order(self.scores.rows),
+            self._in_order(self.comparisons.rows),
             told={
                 "data": contest.data,
                 "judge": f"{contest.judge.kind}:{contest.judge.model}",
@@ -194,6 +194,11 @@ class Comparing:
             excluded=contest.excluded,
             seed=self.settings.seed,
         )
+
+    def _in_order(self, rows: Mapping[Place, T]) -> list[T]:
+        """Rows by policy and prompt: they came in any order, and resampling goes by theirs."""
+        places = (place for each in self.contest.policies for place in self._places(each))
+        return [rows[place] for place in places if place in rows]
 
     def _entrant(self, policy: Policy) -> Entrant:
         own = [row for row in self.texts.rows.values() if row.policy == policy.name]
@@ -219,8 +224,8 @@ class Comparing:
 
     def _keep_for_writingbench(self, folder: RunFolder) -> None:
         for each in self.contest.policies:
-            texts = [row for row in self.texts.rows.values() if row.policy == each.name]
-            judged = [row for row in self.scores.rows.values() if row.policy == each.name]
+            texts = [row for row in self._in_order(self.texts.rows) if row.policy == each.name]
+            judged = [row for row in self._in_order(self.scores.rows) if row.policy == each.name]
             folder.write_text(f"writingbench/responses/{each.name}.jsonl", responses(texts))
             folder.write_text(f"writingbench/scores/{each.name}.jsonl", scores(judged))
 
