@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from rich.console import Console
@@ -150,8 +150,10 @@ def _criteria_told(file: Path | None, requests: Sequence[RubricRequest]) -> str:
 
 
 def _reading(said: str) -> Reading:
-    if said == "request" or said == "writer":
-        return said
+    for reading in get_args(Reading):
+        if said == reading:
+            known: Reading = reading
+            return known
     raise ConfigError(f"expected --prompt request or writer, got {said!r}")
 
 

@@ -1,5 +1,7 @@
 """What texts of policies are worth: by code, by a judge under criteria, and against one another."""
 
+from typing import Any
+
 from quillgraph.agents.gating import refusal
 from quillgraph.agents.judgements import checked
 from quillgraph.agents.judging import Judge
@@ -25,7 +27,11 @@ async def score_text(written: WrittenText, prompt: Prompt, judge: Judge) -> Scor
     """
     criteria_set = prompt.criteria_set
     submission = Submission(task=prompt.task, criteria_set=criteria_set, text=written.text)
-    place = {"policy": written.policy, "prompt": written.prompt, "number": written.number}
+    place: dict[str, Any] = {
+        "policy": written.policy,
+        "prompt": written.prompt,
+        "number": written.number,
+    }
     try:
         judgement = await judge_text(submission, judge)
     except (BackendError, ReplyError, InputError) as error:

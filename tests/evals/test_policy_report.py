@@ -1,6 +1,6 @@
 """Policies side by side, with numbers computed by hand."""
 
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -8,8 +8,6 @@ from quillgraph.agents.preferring import Comparison, Place
 from quillgraph.evals.intervals import Estimate
 from quillgraph.evals.policy_report import Entrant, PolicyReport, measure_names, report
 from quillgraph.evals.written import ComparedTexts, ScoredText, WrittenText
-
-Mirrored = Literal["left", "right", "tie", "order"]
 
 ANSWERS: dict[str, tuple[Place | None, Place | None]] = {
     "left": ("first", "second"),
@@ -31,7 +29,7 @@ def scored(policy: str, prompt: str, number: int, **found: Any) -> ScoredText:
 def compared(prompt: str, number: int, answer: str, longer: int = 0, **more: Any) -> ComparedTexts:
     forward, backward = ANSWERS[answer]
     found = Comparison(forward=forward, backward=backward)
-    place = {"policy": "B", "prompt": prompt, "number": number}
+    place: dict[str, Any] = {"policy": "B", "prompt": prompt, "number": number}
     return ComparedTexts(**place, comparison=found, longer=longer, **more)
 
 

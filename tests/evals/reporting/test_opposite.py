@@ -24,7 +24,7 @@ def keep(folder: Path, name: str, rows: Sequence[BaseModel]) -> None:
 
 
 def text(policy: str, prompt: str = "r0", number: int = 0, **more: Any) -> WrittenText:
-    place = {"policy": policy, "prompt": prompt, "number": number}
+    place: dict[str, Any] = {"policy": policy, "prompt": prompt, "number": number}
     return WrittenText(**place, **{"text": f"Of {policy}.", "prompt_tokens": 1200, **more})
 
 
@@ -50,8 +50,8 @@ def test_each_policys_first_text_stands_with_what_was_found_of_it(tmp_path: Path
         ],
     )
     won = Comparison(forward="second", backward="first")
-    place = {"policy": "B", "prompt": "r0", "number": 0}
-    keep(path, "comparisons.jsonl", [ComparedTexts(**place, comparison=won, longer=0)])  # type: ignore[arg-type]
+    place: dict[str, Any] = {"policy": "B", "prompt": "r0", "number": 0}
+    keep(path, "comparisons.jsonl", [ComparedTexts(**place, comparison=won, longer=0)])
     found = compared(Folder(path))
     assert found is not None
     (opposite,) = found.prompts
