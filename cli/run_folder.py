@@ -23,7 +23,9 @@ VERSIONS_OF = (
 )  # fmt: skip
 
 
-STREAMED = ("calls.jsonl", "episodes.jsonl")
+STREAMED = (
+    "calls.jsonl", "episodes.jsonl", "texts.jsonl", "scores.jsonl", "comparisons.jsonl",
+)  # fmt: skip
 """Files that are added to line by line; a run that is killed may leave half a line."""
 
 
@@ -95,6 +97,8 @@ class RunFolder:
         path = self.path / name
         part = path.with_name(f"{path.name}.part")
         try:
+            if path.parent != self.path:
+                path.parent.mkdir(parents=True, exist_ok=True)
             write(part)
             part.replace(path)
         except OSError as error:

@@ -4,7 +4,7 @@ import hashlib
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -211,25 +211,35 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_REQUIREMENT = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*(-?\d*\.?\d+)\s*")
+_REQUIREMENT = re.compile(r"\s*([\w.-]+?)\s*(>=|<=|>|<)\s*(-?\d*\.?\d+)\s*")
+
+
+def requirement_of(said: str, names: Iterable[str]) -> tuple[str, str, float]:
+    """Read a requirement such as `pair_accuracy>=0.6` into measure, comparison and number.
+
+    Raises:
+        ConfigError: If it cannot be read, or names a measure that is not among `names`.
+    """
+    parts = _REQUIREMENT.fullmatch(said)
+    if not parts:
+        raise ConfigError(f"expected NAME>=NUMBER, such as pair_accuracy>=0.6, got {said!r}")
+    name, sign, number = parts.groups()
+    if name not in (known := list(names)):
+        raise ConfigError(f"no measure {name!r} on this file: {nearest(name, known)}")
+    return name, sign, float(number)
 
 
 def unmet(requirement: str, measures: dict[str, Estimate]) -> str | None:
-    """Check a requirement such as `pair_accuracy>=0.6`.
+    """Check a requirement.
 
     Returns:
         None where it is met, else what was measured instead.
 
     Raises:
-        ConfigError: If it cannot be read, or names a measure that this report does not have.
+        ConfigError: As `requirement_of` does.
     """
-    parts = _REQUIREMENT.fullmatch(requirement)
-    if not parts:
-        raise ConfigError(f"expected NAME>=NUMBER, such as pair_accuracy>=0.6, got {requirement!r}")
-    name, sign, number = parts.groups()
-    if name not in measures:
-        raise ConfigError(f"no measure {name!r} on this file: {nearest(name, measures)}")
+    name, sign, number = requirement_of(requirement, measures)
     found = measures[name].value
-    if found is not None and _COMPARISONS[sign](found, float(number)):
+    if found is not None and _COMPARISONS[sign](found, number):
         return None
     return f"{requirement}: {name} is {'undefined' if found is None else format(found, '.3f')}"
