@@ -29,7 +29,7 @@ def families(texts: Sequence[str]) -> list[int]:
     """
     grams = [set(ngrams(tokens(text), GRAM)) for text in texts]
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    alike = nx.Graph()
+    alike: nx.Graph[int] = nx.Graph()
     alike.add_nodes_from(range(len(texts)))
     for n, own in enumerate(grams):
         shared = Counter(

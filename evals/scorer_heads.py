@@ -175,8 +175,8 @@ def _versions(scores: Scores) -> list[tuple[int, int]]:
     for n, family in enumerate(scores.families):
         members.setdefault(family, []).append(n)
     pairs = []
-    for family in members.values():
-        for one, other in combinations(family, 2):
+    for versions in members.values():
+        for one, other in combinations(versions, 2):
             if scores.points[one] != scores.points[other]:
                 better = max(one, other, key=lambda n: scores.points[n])
                 pairs.append((better, one + other - better))
