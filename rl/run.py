@@ -121,11 +121,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     engine = _engine(config)
     judge = _judge(config.rewards.judge)
     pairwise = _judge(config.guards.pairwise_judge)
-    role = (
-        PromptedJudge((Role("judge", judge, config.seed),), config.rewards.samples)
-        if judge
-        else None
-    )
+    role = _prompted(judge, config)
     graph = _graph(config, engine, role)
     policy = load_policy(config.model, seed=config.seed)
     with in_turn():
@@ -185,6 +181,13 @@ def _judge(spec: str | None) -> ChatBackend | None:
     return chat
 
 
+def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
+    """The judge that a chat model makes; None where code alone checks."""
+    if chat is None:
+        return None
+    return PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
+
+
 def _engine(config: TrainConfig) -> ChatBackend | None:
     said = config.rl
     if said is None or not (said.rollouts or said.graph or said.lessons):
@@ -205,9 +208,9 @@ def _graph(
     """The graph of the rollouts, found and cast once to see that it can be."""
     if config.rl is None or config.rl.graph is None or engine is None:
         return None
-    if config.rl.credit == "evidence" and judge is None:
+    if config.rl.credit != "uniform" and judge is None:
         raise ConfigError(
-            "rl.credit: evidence goes by what the verdicts of a judge cite, and rewards.judge is "
+            f"rl.credit: {config.rl.credit} goes by the verdicts of a judge, and rewards.judge is "
             "not set; set it, or credit: uniform"
         )
     graph = RolloutGraph.of(
