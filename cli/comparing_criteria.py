@@ -117,7 +117,7 @@ class Comparing:
         model = engines.roles.get("judge", engines.common)
         role = Role("judge", model, self.settings.seed, self.budget)
         has_judge = "judge" in engines.roles
-        judge = PromptedJudge((role,), self.settings.samples)
+        judge = engines.judges.get("judge") or PromptedJudge((role,), self.settings.samples)
         has_texts = any(case.texts for case in self.cases.cases)
         work = Comparison(
             sources,

@@ -62,13 +62,7 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
     observers: list[Observer] = [ledger, watch, divergence, log]
     trainer = _trainer(run, args, observers, clock)
-    rollouts: Rollouts | None = trainer.rollout_func
-    if config.algorithm == "mrpo":
-        parts.append(_Memory(trainer))
-        if trainer.prompts is not None:
-            parts.append(trainer.prompts)
-    if rollouts is not None and config.overlap:
-        parts.append(rollouts.part())
+    parts += _parts_of(trainer)
     clock.measure(trainer)
     guard = Guard(run, _pairwise_judge(run), watch, divergence)
     trainer.add_callback(ledger)
@@ -78,13 +72,25 @@ def rl_stage(run: Run, *, resume: bool) -> None:
             run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
         )
     finally:
-        if rollouts is not None:
-            rollouts.close()
+        if run.engine is not None:
+            trainer.rollout_func.close()
     if processes().is_main_process:
         ledger.save(run.folder)
     save_policy(run, trainer, run.folder / "adapter")
     if guard.tripped:
         raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
+
+
+def _parts_of(trainer: Any) -> list[Part]:
+    """What a trainer has to keep in a checkpoint beside TRL's own state."""
+    parts: list[Part] = []
+    if isinstance(trainer, MRPOTrainer):
+        parts.append(_Memory(trainer))
+        if trainer.prompts is not None:
+            parts.append(trainer.prompts)
+    if isinstance(trainer.rollout_func, Rollouts) and trainer.rollout_func.ahead is not None:
+        parts.append(trainer.rollout_func.part())
+    return parts
 
 
 def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> Any:

@@ -53,10 +53,8 @@ class RlConfig(Value):
     """How an episode's advantage is divided among its calls (`rl.row_credit`)."""
     credit_per_role: bool = False
     """Whether the rows of each role are brought to the same mean and spread afterwards."""
-
     lessons: LessonsConfig | None = None
     """None shows none."""
-
     prompts: Literal["shuffled", "middling"] = "shuffled"
     """Whether each epoch goes through all requests, or those whose rewards are neither high nor low
     come more often (`rl.prompt_sampler`)."""

@@ -180,9 +180,7 @@ def _judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
     if spec is not None and is_scorer(spec):
         return None, trained_judge(spec)
     chat = _judge(spec)
-    if chat is None:
-        return None, None
-    return chat, PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
+    return chat, _prompted(chat, config)
 
 
 def _judge(spec: str | None) -> ChatBackend | None:
@@ -191,6 +189,13 @@ def _judge(spec: str | None) -> ChatBackend | None:
     chat = connect(spec)
     require(chat, "judge", "json_schema")
     return chat
+
+
+def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
+    """The judge that a chat model makes; None where code alone checks."""
+    if chat is None:
+        return None
+    return PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
 
 
 def _engine(config: TrainConfig) -> ChatBackend | None:
@@ -213,10 +218,15 @@ def _graph(
     """The graph of the rollouts, found and cast once to see that it can be."""
     if config.rl is None or config.rl.graph is None or engine is None:
         return None
-    if config.rl.credit == "evidence" and judge is None:
+    if config.rl.credit != "uniform" and judge is None:
         raise ConfigError(
-            "rl.credit: evidence goes by what the verdicts of a judge cite, and rewards.judge is "
+            f"rl.credit: {config.rl.credit} goes by the verdicts of a judge, and rewards.judge is "
             "not set; set it, or credit: uniform"
+        )
+    if config.rl.credit == "evidence" and is_scorer(config.rewards.judge or ""):
+        raise ConfigError(
+            "rl.credit: evidence goes by the sentences that a judge cites, and the scorer "
+            f"{config.rewards.judge} cites none; take a judge that writes, or another credit"
         )
     graph = RolloutGraph.of(
         config.rl,

@@ -277,6 +277,11 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
         ({"graph": "own.py:build", "start": {"mod": "x"}}, InputError, "takes no 'mod'"),
         ({"graph": "best_of_n", "measures": {"round": 1}}, ConfigError, "mean 'rounds'"),
         ({"graph": "best_of_n", "credit": "evidence"}, ConfigError, "rewards.judge is not set"),
+        (
+            {"graph": "best_of_n", "credit": "service"},
+            ConfigError,
+            "goes by the verdicts of a judge",
+        ),
         ({"credit": "evidence"}, ConfigError, "rl.credit is about the episodes of a graph"),
         ({"graph": "best_of_n", "algorithm": "grpo"}, ConfigError, "learns from one call"),
         (
