@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage
 
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import BudgetReached, ServerFailed
+from quillgraph.backends.exchange import ChatRequest
 from quillgraph.backends.listeners import direct_run
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
@@ -82,7 +83,12 @@ async def test_only_calls_that_listeners_alone_hear_are_told_directly(tmp_path: 
 
 async def test_a_listener_that_refuses_a_call_ends_it_before_the_model_is_asked() -> None:
     asked: list[str] = []
-    model = ScriptedChat(reply=lambda request: asked.append(request.sha256) or "Fog")
+
+    def reply(request: ChatRequest) -> str:
+        asked.append(request.sha256)
+        return "Fog"
+
+    model = ScriptedChat(reply=reply)
     records: list[CallRecord] = []
     budget = Budget(max_calls=1)
     with Recorder(None, "run", records.append, budget) as recorder:
