@@ -1,7 +1,16 @@
 """Wordings between two poles: levels, dimensions and storylines of what a small model chose."""
 
+from pydantic import BaseModel, Field
+
 from quillgraph.agents.domain import LEVELS, Category, Code, Property
 from quillgraph.agents.lenses import lenses
+from quillgraph.agents.replies import form, text
+
+
+def levels_form() -> type[BaseModel]:
+    """The form in which a model words five levels itself, under the bands of the scale."""
+    levels = {f"level_{n}": (text(8, 130), Field(alias=band)) for n, band in enumerate(LEVELS)}
+    return form("Levels", **levels)
 
 
 def dimension_of(code: Code, language: str) -> Property:

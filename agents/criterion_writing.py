@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from quillgraph.agents.anchors import clauses, dimension_of, worded_levels
+from quillgraph.agents.anchors import clauses, dimension_of, levels_form, worded_levels
 from quillgraph.agents.asking import Role, ask
 from quillgraph.agents.choosing import choose_evidence, near_in_request
 from quillgraph.agents.coding import shown
 from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.domain import (
-    LEVELS,
     TIER_WEIGHT,
     Category,
     Code,
@@ -289,11 +288,10 @@ def _covering(
 
 
 def _criterion_form(incident_ids: list[str]) -> type[BaseModel]:
-    levels = {f"level_{n}": (text(8, 130), Field(alias=band)) for n, band in enumerate(LEVELS)}
     return form(
         "CriterionReply",
         name=text(4, 50),
         description=text(12, 200),
         evidence=some_of(incident_ids, most=MOST_EVIDENCE),
-        levels=form("Levels", **levels),
+        levels=levels_form(),
     )

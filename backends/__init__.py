@@ -17,6 +17,7 @@ from quillgraph.backends.traces import (
     alternatives_of,
     trace_of,
 )
+from quillgraph.backends.turns import ToolCall
 
 __all__ = [
     "Allowance",
@@ -37,6 +38,7 @@ __all__ = [
     "Recorder",
     "ScriptedChat",
     "TokenTrace",
+    "ToolCall",
     "alternatives_of",
     "capabilities_of",
     "connect",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator
 
@@ -20,8 +20,10 @@ PLAIN = {"use_dora": False, "bias": "none", "modules_to_save": None}
 
 Shape = tuple[int, ...]
 
+Rank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
+
 LoraRank = Annotated[
-    Literal[1, 8, 16, 32, 64, 128, 256, 320, 512],
+    Rank,
     BeforeValidator(lambda said: int(said) if isinstance(said, str) and said.isdigit() else said),
 ]
 """Ranks that vLLM has kernels for; in a spec they are written as text."""
@@ -73,6 +75,21 @@ def check_adapter(path: Path, model: str, most_rank: int | None = None) -> Path:
                 f"{path} is damaged: {CONFIG} says rank {rank}, and {module!r} has rank {held}"
             )
     return path.resolve()
+
+
+def rank_for(path: Path) -> int:
+    """The rank that vLLM has to be started for to take an adapter.
+
+    Raises:
+        ConfigError: If there is no adapter, or one of a rank that vLLM has no kernels for.
+    """
+    rank = _rank(path, _config(path), None)
+    fitting = [each for each in get_args(Rank) if each >= rank]
+    if not fitting:
+        raise ConfigError(
+            f"the adapter in {path} has rank {rank}, and vLLM takes {max(get_args(Rank))} at most"
+        )
+    return int(min(fitting))
 
 
 def _config(path: Path) -> dict[str, Any]:

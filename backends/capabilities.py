@@ -21,6 +21,8 @@ class Capabilities:
     """Returns the most probable tokens at each place of the reply, with their log-probs."""
     adapters: bool = False
     """Swaps LoRA adapters while it runs (`ChatBackend.load_adapter`)."""
+    tools: bool = False
+    """Takes tools and tells which it calls, where the model has been taught to."""
     items_per_call: int = 1
     """How many items (incidents, pairs, criteria) one call may carry. Small models do one
     thing at a time, and choose where larger ones write (LOG.md 2026-11-23)."""

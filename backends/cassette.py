@@ -251,6 +251,7 @@ def _told(request: ChatRequest) -> list[str]:
     told = [f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in options.items()]
     for turn in request.messages:
         told += [f"[{turn.role}]", *turn.content.split("\n")]
+        told += [f"calls {call.name}: {call.arguments}" for call in turn.tool_calls]
     return told
 
 

@@ -1,86 +1,42 @@
 """The seam of the package: a backend is a LangChain chat model that says what it sampled."""
 
-import hashlib
 import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import (
-    AIMessage,
-    BaseMessage,
-    HumanMessage,
-    SystemMessage,
-    convert_to_openai_messages,
-)
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.listeners import direct_run, told
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.places import Place
-from quillgraph.backends.traces import BASE, Position, TokenTrace
+from quillgraph.backends.tools import offer
+from quillgraph.backends.traces import BASE
+from quillgraph.backends.turns import ChatTurn, message_calls, turn_of
 
-
-class ChatTurn(BaseModel):
-    """One message of a request, as plain text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-class ChatRequest(BaseModel):
-    """All that decides what an engine is asked; equal requests have equal hashes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    messages: tuple[ChatTurn, ...]
-    json_schema: dict[str, Any] | None = None
-    """JSON schema that the reply must satisfy; None for free text."""
-    temperature: float = Field(ge=0)
-    top_p: float = Field(gt=0, le=1)
-    max_tokens: int = Field(gt=0)
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    top_logprobs: int = Field(default=0, ge=0, le=20)
-    """How many of the most probable tokens to report for each token of the reply. 20 is the most
-    that OpenAI, and vLLM as it is set up, give."""
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the canonical JSON form."""
-        canonical = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-class Completion(BaseModel):
-    """One reply of an engine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int | None = None
-    """Tokens of the prompt that the engine had in its prefix cache; None if it does not say."""
-    trace: TokenTrace | None = None
-    alternatives: tuple[Position, ...] | None = None
-    """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
-
+__all__ = [
+    "Answer",
+    "ChatBackend",
+    "ChatRequest",
+    "ChatTurn",
+    "Completion",
+    "Tap",
+    "schema_in_words",
+]
 
 Answer = Callable[[ChatRequest], Awaitable[Completion]]
 
@@ -94,7 +50,8 @@ class ChatBackend(BaseChatModel, ABC):
     A subclass answers one `ChatRequest` with one `Completion` in `_complete`, raises nothing
     but `BackendError`s there, and declares its `capabilities`. Per call, `temperature`,
     `top_p`, `max_tokens`, `seed`, `stop` and `json_schema` override the fields below, and
-    `top_logprobs` asks for the alternatives to each token; any other option is refused.
+    `top_logprobs` asks for the alternatives to each token, and `tools` with `tool_choice` offers
+    tools (`bind_tools`); any other option is refused.
     """
 
     model: str
@@ -175,15 +132,16 @@ class ChatBackend(BaseChatModel, ABC):
             ConfigError: On an option that this package does not know or this backend cannot
                 meet, or a message that is not plain text.
         """
-        known = {"json_schema", "temperature", "top_p", "max_tokens", "seed", "top_logprobs"}
-        if unknown := sorted(set(options) - known):
-            raise ConfigError(f"unknown call option {unknown[0]!r}: {nearest(unknown[0], known)}")
+        if unknown := sorted(set(options) - OPTIONS):
+            raise ConfigError(f"unknown call option {unknown[0]!r}: {nearest(unknown[0], OPTIONS)}")
+        if "tools" in options or "tool_choice" in options:
+            options |= offer(options.get("tools", ()), options.get("tool_choice"))
         defaults = {
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
         }
-        turns = tuple(_turn(message) for message in messages)
+        turns = tuple(turn_of(message) for message in messages)
         try:
             request = ChatRequest(messages=turns, stop=tuple(stop or ()), **{**defaults, **options})
         except ValidationError as error:
@@ -198,6 +156,8 @@ class ChatBackend(BaseChatModel, ABC):
                 "alternatives; leave the option out, or use one that does, for example "
                 "vllm:smollm2-135m or openai:MODEL?top_logprobs=true"
             )
+        if request.tools or any(turn.is_of_tools for turn in turns):
+            self._check_tools(request)
         return request
 
     async def ainvoke(
@@ -218,12 +178,11 @@ class ChatBackend(BaseChatModel, ABC):
         for name in ("ls_structured_output_format", "structured_output_format"):
             kwargs.pop(name, None)  # told to tracers only
         messages = self._convert_input(input).to_messages()
-        with told(run, messages, {**self._identifying_params, "stop": stop, **kwargs}) as answer:
-            result = await self._agenerate(messages, stop=stop, run_manager=run, **kwargs)
-            message = result.generations[0].message
-            assert isinstance(message, AIMessage)
+        options = {**self._identifying_params, "stop": stop, **kwargs}
+        with told(run, messages, options) as replies:
+            message = await self._reply(messages, stop, run, **kwargs)
             message.id = message.id or f"lc_run--{run.run_id}-0"
-            answer.generations = result.generations
+            replies.append(message)
         return message
 
     async def _agenerate(
@@ -233,6 +192,16 @@ class ChatBackend(BaseChatModel, ABC):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        message = await self._reply(messages, stop, run_manager, **kwargs)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _reply(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: AsyncCallbackManagerForLLMRun | None,
+        **kwargs: Any,
+    ) -> AIMessage:
         request = self.build_request(messages, stop, **kwargs)
         place = Place.of(run_manager.metadata if run_manager else None)
         budgets = budgets_of(run_manager.handlers) if run_manager else []
@@ -248,8 +217,11 @@ class ChatBackend(BaseChatModel, ABC):
 
         completion = await (self._tap(request, place, answer) if self._tap else answer(request))
         alternatives = completion.alternatives
-        message = AIMessage(
+        calls, broken_calls = message_calls(completion.tool_calls)
+        return AIMessage(
             content=completion.text,
+            tool_calls=calls,
+            invalid_tool_calls=broken_calls,
             usage_metadata=_usage(completion),
             response_metadata={
                 "model_name": self.model,
@@ -263,7 +235,6 @@ class ChatBackend(BaseChatModel, ABC):
                 else [each.model_dump(mode="json") for each in alternatives],
             },
         )
-        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _generate(
         self,
@@ -285,15 +256,43 @@ class ChatBackend(BaseChatModel, ABC):
             "max_tokens": self.max_tokens,
         }
 
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
-        """Refuse tools, which would be left out of the prompt.
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools with every call.
+
+        What the model calls is in the reply's `tool_calls`. What was to be a call and cannot be
+        read is in `invalid_tool_calls`, and all else that it said is in `content`. The trace holds
+        the tokens that were sampled, whatever was read from them.
+
+        Args:
+            tools: Functions, `BaseTool`s, pydantic models or JSON schemas, as LangChain takes them.
+            tool_choice: None or `auto` leaves the model the choice, `none` forbids a call, `any`,
+                `required` or True wants one, and a tool's name wants one of that tool.
+            kwargs: Options of the calls.
 
         Raises:
-            ConfigError: Always.
+            ConfigError: If something is no tool, or this backend calls none.
         """
-        raise ConfigError(
-            f"backend {type(self).__name__} carries no tool calls; let a role choose from a JSON "
-            "schema, or give the role a LangChain chat model that calls tools"
+        if not self.capabilities.tools:
+            raise ConfigError(self._no_tools)
+        offered = offer(tools, tool_choice)
+        return self.bind(**{k: v for k, v in offered.items() if v is not None}, **kwargs)
+
+    def _check_tools(self, request: ChatRequest) -> None:
+        if not self.capabilities.tools:
+            raise ConfigError(self._no_tools)
+        if request.may_call and request.json_schema is not None:
+            raise ConfigError(
+                "expected tools or a JSON schema, got both: a reply either calls a tool or follows "
+                "the schema; ask twice, or bind the tools with tool_choice='none'"
+            )
+
+    @property
+    def _no_tools(self) -> str:
+        return (
+            f"backend {type(self).__name__} calls no tools; let it choose from a JSON schema, "
+            "or take a backend that does, for example vllm:MODEL or openai:MODEL"
         )
 
     def with_structured_output(
@@ -340,25 +339,6 @@ def _usage(completion: Completion) -> UsageMetadata:
     if completion.cached_tokens is not None:
         usage["input_token_details"] = InputTokenDetails(cache_read=completion.cached_tokens)
     return usage
-
-
-_ROLES: dict[type[BaseMessage], Literal["system", "user", "assistant"]] = {
-    SystemMessage: "system",
-    HumanMessage: "user",
-}
-
-
-def _turn(message: BaseMessage) -> ChatTurn:
-    if isinstance(message.content, str) and (role := _ROLES.get(type(message))):
-        return ChatTurn(role=role, content=message.content)  # what it is in nearly all calls
-    plain = convert_to_openai_messages(message)
-    name, content = plain["role"], plain["content"]
-    if name not in ("system", "user", "assistant") or not isinstance(content, str):
-        raise ConfigError(
-            f"expected a plain-text system, human or AI message, got {type(message).__name__} "
-            f"with role {name!r}; tool calls and images are not carried by this backend"
-        )
-    return ChatTurn(role=name, content=content)
 
 
 _shared_loop: BackgroundLoop | None = None

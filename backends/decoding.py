@@ -9,33 +9,24 @@ Shapes: B rows of the batch, V vocabulary, T tokens.
 """
 
 import itertools
-import json
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import llguidance.hf
 import numpy as np
 import torch
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, Refused
+from quillgraph.backends.grammars import Grammars, is_bound
 from quillgraph.backends.pretrained import prompt_ids
 from quillgraph.backends.sampling import Draw, draw
 from quillgraph.backends.traces import BASE, Alternative, Position, TokenTrace, position
-
-COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-"""One fixed spacing: left free, a small model fills its budget with spaces and newlines."""
-
-
-PROBE = '{"a": "b c"}'
-"""What a tokenizer must carry through unchanged, spaces above all, to serve grammars."""
 
 SPLIT = "\ufffd"
 """What a tokenizer writes for the bytes of a character that is not whole."""
@@ -142,7 +133,7 @@ class Decoder:
         request = call.request
         try:
             ids = prompt_ids(self.tokenizer, request, self.window)
-            matcher = None if request.json_schema is None else self._matcher(request.json_schema)
+            matcher = self._grammars.matcher(request) if is_bound(request) else None
         except QuillError as error:
             call.fail(error)
             return None
@@ -154,29 +145,8 @@ class Decoder:
         return Row(call, list(ids), generator, matcher)
 
     @cached_property
-    def _grammar_tokenizer(self) -> LLTokenizer:
-        size = max(self.model.config.get_text_config().vocab_size, len(self.tokenizer))
-        grammars = llguidance.hf.from_tokenizer(
-            self.tokenizer, n_vocab=size, eos_token=list(self.end_ids)
-        )
-        ids = self.tokenizer.encode(PROBE, add_special_tokens=False)
-        if (read := grammars.decode_bytes(ids)) != PROBE.encode():
-            raise Refused(
-                f"llguidance reads {PROBE!r} as {read!r} through this model's tokenizer, so a JSON "
-                "schema cannot hold; give a tokenizer.json whose decoder undoes its pre-tokenizer "
-                "(one converted from GGUF often has another)"
-            )
-        return grammars
-
-    def _matcher(self, schema: dict[str, Any]) -> LLMatcher:
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=COMPACT_JSON)
-        matcher = LLMatcher(self._grammar_tokenizer, grammar, log_level=0)
-        if matcher.is_error():
-            raise Refused(
-                f"llguidance cannot decode under this JSON schema: {matcher.get_error()}; "
-                "simplify the schema"
-            )
-        return matcher
+    def _grammars(self) -> Grammars:
+        return Grammars(self.model, self.tokenizer, self.end_ids)
 
     def completion(self, row: Row, text: str, reason: str) -> Completion:
         """Put together what a row has said."""
@@ -193,7 +163,7 @@ class Decoder:
                 weights_version=self.version,
             ),
             alternatives=self._alternatives(row) if row.call.request.top_logprobs else None,
-        )
+        ).with_calls_read(row.call.request)
 
     def _alternatives(self, row: Row) -> tuple[Position, ...]:
         def said(place: int, token: int, logprob: float) -> Alternative:
@@ -218,8 +188,10 @@ class Decoder:
 
     def text(self, row: Row) -> str:
         """Decode a row's tokens, without the special ones and without any tidying up."""
+        may_call = row.call.request.may_call  # in some models the marks of calls are special
+        ids = [each for each in row.ids if each not in self.end_ids] if may_call else row.ids
         decoded: str = self.tokenizer.decode(
-            row.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            ids, skip_special_tokens=not may_call, clean_up_tokenization_spaces=False
         )
         return decoded
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage
 from pydantic import Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
@@ -15,17 +15,12 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schem
 from quillgraph.backends.errors import ConfigError, QuillError, nearest
 from quillgraph.backends.foreign_errors import translated
 from quillgraph.backends.redaction import Redaction, is_secret
+from quillgraph.backends.turns import calls_in, message_of
 
 logger = logging.getLogger(__name__)
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
 """Options of a call that are set on the model, where its class has fields of these names."""
-
-_MESSAGES: dict[str, type[BaseMessage]] = {
-    "system": SystemMessage,
-    "user": HumanMessage,
-    "assistant": AIMessage,
-}
 
 _CUT = {"length", "max_tokens"}
 """What providers say, in small letters, where a reply was cut short."""
@@ -34,9 +29,9 @@ _CUT = {"length", "max_tokens"}
 class ForeignChat(ChatBackend):
     """A LangChain chat model of another package behind this package's seam.
 
-    It declares nothing but what it was asked to do: without a `schema_mode` it serves only roles
-    that write free text. There are no token ids, so no role that it plays can be trained. It
-    retries nothing: that is the wrapped model's own business.
+    It declares nothing but what it was asked to do, and tools where its class takes them: without
+    a `schema_mode` it serves only roles that write free text. There are no token ids, so no role
+    that it plays can be trained. It retries nothing: that is the wrapped model's own business.
 
     Args:
         chat: The model.
@@ -84,6 +79,7 @@ class ForeignChat(ChatBackend):
         """What it was asked to do."""
         return Capabilities(
             json_schema=self.schema_mode is not None,
+            tools=type(self.chat).bind_tools is not BaseChatModel.bind_tools,
             items_per_call=self.items_per_call,
             context_tokens=self.context_tokens,
         )
@@ -111,14 +107,20 @@ class ForeignChat(ChatBackend):
             prompt_tokens=usage["input_tokens"] if usage else 0,
             completion_tokens=usage["output_tokens"] if usage else 0,
             cached_tokens=usage.get("input_token_details", {}).get("cache_read") if usage else None,
+            tool_calls=calls_in(message) if request.tools else (),
         )
 
     async def _asked(self, request: ChatRequest) -> tuple[AIMessage, str]:
         chat = self.chat.model_copy(update=self._settings(request))
-        messages = [_MESSAGES[turn.role](content=turn.content) for turn in request.messages]
+        messages = [message_of(turn) for turn in request.messages]
         # nobody else is told of the call within: it would be recorded and paid for twice
         quiet: Any = {"callbacks": []}
         stop = {"stop": list(request.stop)} if request.stop else {}
+        if request.tools:
+            choice = {"tool_choice": request.tool_choice} if request.tool_choice else {}
+            asked = chat.bind_tools(list(request.tools), **choice)
+            message = await asked.ainvoke(messages, quiet, **stop)
+            return message, str(message.text)
         if request.json_schema is None:
             message = await chat.ainvoke(messages, quiet, **stop)
             return message, str(message.text)

@@ -4,10 +4,12 @@ Records are streamed as calls end, and what became of a reply is known only late
 is written into a record: it is read off all of them.
 """
 
+import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from quillgraph.backends.records import CallRecord
 from quillgraph.backends.traces import TokenTrace, goes_on
@@ -68,19 +70,27 @@ def continuity(records: Iterable[CallRecord]) -> Continuity:
     for record in sorted(records, key=lambda each: each.call):
         if record.reply is None:
             continue
-        turns = [(each["role"], str(each["content"])) for each in record.messages]
+        turns = [_turn(each["content"], each, each["role"]) for each in record.messages]
         before = _before(held, record.run, turns)
         if not is_exact(record):
             missing += 1
         elif exact := [each for each in before if is_exact(each)]:
             is_clean = any(goes_on(_trace(each), _trace(record)) for each in exact)
             clean, fork = clean + is_clean, fork + (not is_clean)
-        held[record.run, *turns, ("assistant", record.reply)].append(record)
+        held[record.run, *turns, _turn(record.reply, vars(record))].append(record)
     return Continuity(clean, fork, missing)
 
 
+def _turn(said: object, calls: Mapping[str, Any], role: str = "assistant") -> tuple[str, str, str]:
+    """Who said and called what."""
+    called = [calls.get(name) or [] for name in ("tool_calls", "invalid_tool_calls")]
+    return role, str(said or ""), json.dumps(called, default=str) if any(called) else ""
+
+
 def _before(
-    held: defaultdict[tuple[object, ...], list[CallRecord]], run: str, turns: list[tuple[str, str]]
+    held: defaultdict[tuple[object, ...], list[CallRecord]],
+    run: str,
+    turns: list[tuple[str, str, str]],
 ) -> list[CallRecord]:
     ends = (end for end in range(len(turns), 0, -1) if turns[end - 1][0] == "assistant")
     return next((held[key] for end in ends if (key := (run, *turns[:end])) in held), [])

@@ -12,8 +12,8 @@ from langchain_core.callbacks import (
 )
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatResult, LLMResult
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
@@ -65,7 +65,7 @@ def direct_run(
 @contextmanager
 def told(
     run: AsyncCallbackManagerForLLMRun, messages: list[BaseMessage], options: dict[str, Any]
-) -> Iterator[ChatResult]:
+) -> Iterator[list[AIMessage]]:
     """Tell the listeners of a call that it begins, and how it ended.
 
     Like LangChain, it says nothing of a call that was cancelled, or that a listener refused.
@@ -79,13 +79,14 @@ def told(
         each.on_chat_model_start(
             {}, [messages], metadata=run.metadata, invocation_params=options, **about
         )
-    answer = ChatResult(generations=[])
+    replies: list[AIMessage] = []
     try:
-        yield answer
+        yield replies
     except Exception as error:
         for each in listeners:
             each.on_llm_error(error, **about)
         raise
-    result = LLMResult(generations=[[*answer.generations]])
+    if listeners:
+        result = LLMResult(generations=[[ChatGeneration(message=each) for each in replies]])
     for each in listeners:
         each.on_llm_end(result, **about)

@@ -12,8 +12,9 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schema_in_words
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.openai_completion import completion_of, schema_format
+from quillgraph.backends.openai_completion import completion_of, schema_format, tools_form
 from quillgraph.backends.openai_endpoint import OPENAI_URL, Endpoint, find_key
+from quillgraph.backends.turns import openai_form
 
 if TYPE_CHECKING:
     import openai
@@ -90,6 +91,7 @@ class OpenAIChat(ChatBackend):
             token_ids=self.token_ids,
             logprobs=self.token_ids,
             top_logprobs=self.token_ids or self.top_logprobs,
+            tools=True,
             items_per_call=self.items_per_call,
             context_tokens=self.context_tokens,
         )
@@ -143,7 +145,7 @@ class OpenAIChat(ChatBackend):
         longest = "max_completion_tokens" if self._endpoint.is_openai else "max_tokens"
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [turn.model_dump() for turn in request.messages],
+            "messages": [openai_form(turn) for turn in request.messages],
             longest: request.max_tokens + self.thinking_tokens,
         }
         if not self.own_sampling:
@@ -156,6 +158,8 @@ class OpenAIChat(ChatBackend):
             body |= {"return_token_ids": True, "logprobs": True}
         if request.top_logprobs:
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        if request.tools:
+            body |= tools_form(request)
         if request.json_schema is not None:
             self._add_schema(body, request.json_schema)
         return body

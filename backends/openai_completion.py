@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import Refused, ServerFailed
 from quillgraph.backends.openai_endpoint import Endpoint
-from quillgraph.backends.openai_reply import Answer, Usage, alternatives_in
+from quillgraph.backends.openai_reply import Answer, Choice, Usage, alternatives_in
+from quillgraph.backends.tools import NONE, REQUIRED
 from quillgraph.backends.traces import Position, TokenTrace
+from quillgraph.backends.turns import ToolCall
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ def completion_of(
         cached_tokens=usage.cached_tokens,
         trace=trace,
         alternatives=_alternatives(read, endpoint) if request.top_logprobs else None,
-    )
+        tool_calls=_calls(choice, request),
+    ).with_calls_read(request)
 
 
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +79,44 @@ def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
     name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64]
     asked = {"name": name, "schema": schema, "strict": True}
     return {"type": "json_schema", "json_schema": asked}
+
+
+def tools_form(request: ChatRequest, *, strict: bool = False) -> dict[str, Any]:
+    """How a request offers tools.
+
+    Args:
+        request: The request.
+        strict: Have the arguments of a call that must be made decoded under their schema. OpenAI
+            takes schemas of one kind only for that, and decodes such calls well without.
+    """
+    tools: list[dict[str, Any]] = list(request.tools)
+    if strict and request.forced:
+        tools = [{**tool, "function": {**tool["function"], "strict": True}} for tool in tools]
+    choice: str | dict[str, Any] = request.tool_choice or "auto"
+    if choice not in ("auto", NONE, REQUIRED):
+        choice = {"type": "function", "function": {"name": choice}}
+    return {"tools": tools, "tool_choice": choice}
+
+
+def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
+    """The calls that the server has read.
+
+    vLLM drops a call that was to be made and broke off, unless its tokens tell of it.
+    """
+    called = choice.message.tool_calls or ()
+    if not called and request.forced and not choice.message.content:
+        tokens = choice.logprobs.content if choice.logprobs else None
+        if choice.finish_reason == "length" and tokens:
+            spelled = "".join([token.get("token") or "" for token in tokens])
+            return (ToolCall(id="call_0", name=None, arguments=spelled),)
+    return tuple(
+        ToolCall(
+            id=each.id or f"call_{number}",
+            name=each.function.name,
+            arguments=each.function.arguments or "",
+        )
+        for number, each in enumerate(called)
+    )
 
 
 def _parsed(answer: object, endpoint: Endpoint) -> Answer:

@@ -8,11 +8,27 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 from quillgraph.backends.traces import Alternative, Position, position
 
 
+class Function(BaseModel):
+    """Which tool is called, and with what."""
+
+    name: str | None = None
+    arguments: str | None = None
+    """JSON, unless the model broke off or erred."""
+
+
+class Called(BaseModel):
+    """A call that the server has read from the reply."""
+
+    id: str | None = None
+    function: Function = Function()
+
+
 class Message(BaseModel):
-    """What the model said, or why it would not."""
+    """What the model said and called, or why it would not."""
 
     content: str | None = None
     refusal: str | None = None
+    tool_calls: tuple[Called, ...] | None = None
 
 
 class LikelyToken(TypedDict):

@@ -99,6 +99,7 @@ def vllm_program(
     max_concurrency: int,
     gpu_memory_utilization: float,
     max_lora_rank: int | None,
+    tool_parser: str,
 ) -> list[str]:
     """The module that serves a model, and its arguments.
 
@@ -117,6 +118,8 @@ def vllm_program(
         "gpu_memory_utilization": gpu_memory_utilization,
         **({} if gpu_name() else cpu_options(context_tokens)),
         **adapter_options(max_lora_rank),
+        "enable_auto_tool_choice": True,
+        "tool_call_parser": tool_parser,
     }
     # not `vllm serve`: the CPU build is a distribution of another name, and its command fails
     program = ["vllm.entrypoints.openai.api_server", "--model", model]

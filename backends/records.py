@@ -1,6 +1,7 @@
 """One record per model call, streamed to disk as the calls finish."""
 
 import json
+import operator
 import threading
 import time
 from collections import defaultdict
@@ -11,15 +12,16 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.journal import JOURNAL, REPLAYED
 from quillgraph.backends.listeners import Listener
 from quillgraph.backends.traces import TokenTrace, trace_of
+from quillgraph.backends.turns import called, told
 
 
 class CallRecord(BaseModel):
@@ -48,6 +50,11 @@ class CallRecord(BaseModel):
     options: dict[str, Any]
     """Sampling options and JSON schema of the call."""
     reply: str | None
+    """What the model said, without what it called."""
+    tool_calls: list[dict[str, Any]] = Field(default=[], exclude_if=operator.not_)
+    """What it called, as OpenAI writes it."""
+    invalid_tool_calls: list[dict[str, Any]] = Field(default=[], exclude_if=operator.not_)
+    """What was to be a call and could not be read, as LangChain writes it."""
     error: str | None
     model: str | None
     trace: TokenTrace | None
@@ -156,7 +163,7 @@ class Recorder(Listener):
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
                 "supersedes": self._numbers.get(str(place.get("supersedes"))),
-                "messages": [convert_to_openai_messages(message) for message in messages[0]],
+                "messages": [told(message) for message in messages[0]],
                 "options": {k: v for k, v in options.items() if v is not None and k != "_type"},
                 "requested": time.time(),
             }
@@ -175,6 +182,7 @@ class Recorder(Listener):
         self._write(
             run_id,
             reply=generation.text,
+            **(called(message) if message else {}),
             model=meta.get("model_name"),
             request_sha256=meta.get("request_sha256"),
             trace=trace_of(message) if message else None,

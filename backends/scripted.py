@@ -1,14 +1,16 @@
 """A backend that answers by rule: for tests, examples and users' own tests."""
 
 import codecs
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from quillgraph.backends import hermes
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ReplyError
@@ -46,7 +48,8 @@ class ScriptedChat(ChatBackend):
     (several replies to one rule are the exception, see `Rule`). A token is four UTF-8 bytes of
     the text, about what a real one is, its id is their value, and every log-probability is 0:
     enough to test what handles traces, and plainly not a model's. Each token is its own and
-    only alternative.
+    only alternative. A reply calls a tool as small models do, by
+    `<tool_call>{"name": "look", "arguments": {"place": "sea"}}</tool_call>`.
 
     Args:
         reply: Function from request to reply text. Give this or `path`.
@@ -77,6 +80,7 @@ class ScriptedChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            tools=True,
             items_per_call=self.items_per_call,
         )
 
@@ -86,7 +90,7 @@ class ScriptedChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         text = self.reply(request) if self.reply else self._by_rule(request)
-        prompt = _tokens("\n".join(turn.content for turn in request.messages))
+        prompt = _tokens("\n".join(_read(request)))
         full = _tokens(text)
         ids = full[: request.max_tokens]
         reason = "stop" if len(ids) == len(full) else "length"
@@ -102,7 +106,7 @@ class ScriptedChat(ChatBackend):
                 finish_reason=reason,
             ),
             alternatives=_alone(text, len(ids)) if request.top_logprobs else None,
-        )
+        ).with_calls_read(request)
 
     def _by_rule(self, request: ChatRequest) -> str:
         assert self._script is not None
@@ -118,6 +122,15 @@ class ScriptedChat(ChatBackend):
         earlier = sum(1 for seen in self._seen if seen[0] == number)
         place = self._seen.setdefault((number, request.sha256), earlier)
         return rule.reply[min(place, len(rule.reply) - 1)]
+
+
+def _read(request: ChatRequest) -> Iterator[str]:
+    """What a model would read of a request, tools included."""
+    for tool in request.tools:
+        yield json.dumps(tool, ensure_ascii=False)
+    for turn in request.messages:
+        calls = [hermes.written(call.name, call.arguments) for call in turn.tool_calls]
+        yield "\n".join([turn.content, *calls] if turn.content or not calls else calls)
 
 
 def _tokens(text: str) -> tuple[int, ...]:

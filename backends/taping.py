@@ -160,10 +160,15 @@ class CassetteRecorder:
     def _said(self, completion: Completion) -> Completion:
         """A reply is kept as it was said, unless it repeats a key."""
         text = self._redaction.of_known(completion.text)
-        if text == completion.text:
+        calls = tuple(
+            call.model_copy(update={"arguments": self._redaction.of_known(call.arguments)})
+            for call in completion.tool_calls
+        )
+        if (text, calls) == (completion.text, completion.tool_calls):
             return completion
         # the tokens spell the key, too
-        return completion.model_copy(update={"text": text, "trace": None, "alternatives": None})
+        said = {"text": text, "tool_calls": calls, "trace": None, "alternatives": None}
+        return completion.model_copy(update=said)
 
     def embeddings(self, inner: Embeddings) -> Embeddings:
         """Record the vectors that these embeddings give, each text's once."""

@@ -68,6 +68,7 @@ class TransformersChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            tools=True,
             adapters=importlib.util.find_spec("peft") is not None,
             items_per_call=items_per_call(shape),
             context_tokens=getattr(shape, "max_position_embeddings", None),

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import importlib.util
 import itertools
+import json
 import multiprocessing
 import os
 from functools import cached_property
@@ -12,17 +13,15 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
+from quillgraph.backends import hermes
 from quillgraph.backends.adapters import LoraRank, check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
-from quillgraph.backends.errors import (
-    ConfigError,
-    Refused,
-    ServerFailed,
-)
+from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
 from quillgraph.backends.sentinel import Sentinel
+from quillgraph.backends.tools import parameters
 from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
 from quillgraph.backends.vllm_adapters import EngineAdapters
 from quillgraph.backends.vllm_options import (
@@ -80,6 +79,7 @@ class VllmChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            tools=True,
             adapters=self.max_lora_rank is not None,
             items_per_call=items_per_call(shape),
             context_tokens=self.max_model_len or shape.max_position_embeddings,
@@ -216,7 +216,9 @@ def _sampling(request: ChatRequest) -> Any:
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
     grammar = None
-    if request.json_schema is not None:
+    if request.forced:
+        grammar = StructuredOutputsParams(grammar=_call_grammar(request))
+    elif request.json_schema is not None:
         grammar = StructuredOutputsParams(json=request.json_schema)
     return SamplingParams(
         temperature=request.temperature,
@@ -227,7 +229,30 @@ def _sampling(request: ChatRequest) -> Any:
         logprobs=request.top_logprobs,  # 0: of the sampled token alone
         structured_outputs=grammar,
         output_kind=RequestOutputKind.FINAL_ONLY,
+        skip_special_tokens=not request.may_call,  # in some models the marks of calls are some
     )
+
+
+def _call_grammar(request: ChatRequest) -> str:
+    """One call of one of the tools that must be called, as xgrammar reads it.
+
+    Not vLLM's structural tags: their JSON may be spaced at will, and small models fill up with
+    blanks.
+    """
+    from xgrammar import Grammar
+
+    def text(words: str) -> Grammar:
+        return Grammar.from_ebnf(f"root ::= {json.dumps(words)}")
+
+    calls = [
+        Grammar.concat(
+            text(hermes.opening(function["name"])),
+            Grammar.from_json_schema(json.dumps(parameters(function)), any_whitespace=False),
+            text(hermes.CLOSING),
+        )
+        for function in request.forced
+    ]
+    return str(Grammar.union(*calls) if len(calls) > 1 else calls[0])
 
 
 def _completion(
@@ -253,7 +278,7 @@ def _completion(
             weights_version=version,
         ),
         alternatives=_alternatives(ids, output.logprobs) if request.top_logprobs else None,
-    )
+    ).with_calls_read(request)
 
 
 def _alternatives(ids: tuple[int, ...], steps: Any) -> tuple[Position, ...]:

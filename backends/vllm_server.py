@@ -20,11 +20,18 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import BackendError
 from quillgraph.backends.fleet import Fleet, accepted
 from quillgraph.backends.lane import Lane, Reply
-from quillgraph.backends.openai_completion import completion_of, schema_format
+from quillgraph.backends.openai_completion import completion_of, schema_format, tools_form
 from quillgraph.backends.openai_endpoint import Endpoint, find_key
 from quillgraph.backends.own_server import OwnServer, vllm_environment, vllm_program
-from quillgraph.backends.pretrained import ITEMS_PER_CALL, items_per_call, shape_of
+from quillgraph.backends.pretrained import (
+    ITEMS_PER_CALL,
+    check_takes_tools,
+    items_per_call,
+    shape_of,
+    tokenizer_of,
+)
 from quillgraph.backends.server_adapters import ServedAdapters
+from quillgraph.backends.turns import openai_form
 
 
 class VllmServerChat(ChatBackend):
@@ -68,6 +75,10 @@ class VllmServerChat(ChatBackend):
     """Of a server started here: highest rank of the adapters that it swaps; None for no swaps."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """Of a server started here."""
+    tool_parser: str = "hermes"
+    """Of a server started here: how its model writes tool calls, in vLLM's name for it. Servers at
+    `base_url` want `--enable-auto-tool-choice --tool-call-parser NAME`, and a model whose chat
+    template takes tools; one whose template does not leaves them out without a word."""
     start_timeout_s: float = Field(default=900.0, gt=0)
     """Longest time for a server started here to be up, seconds."""
 
@@ -88,6 +99,7 @@ class VllmServerChat(ChatBackend):
                 max_concurrency=self.max_concurrency,
                 gpu_memory_utilization=self.gpu_memory_utilization,
                 max_lora_rank=self.max_lora_rank,
+                tool_parser=self.tool_parser,
             )
             environment = vllm_environment(adapters=self.max_lora_rank is not None)
             self._own = OwnServer(program, environment, self.start_timeout_s)
@@ -105,6 +117,7 @@ class VllmServerChat(ChatBackend):
             token_ids=self.token_ids,
             logprobs=self.token_ids,
             top_logprobs=True,
+            tools=True,
             adapters=self.max_lora_rank is not None if self._own else self.adapters,
             items_per_call=self.items_per_call or own_items,
             context_tokens=self.context_tokens or own_window,
@@ -147,6 +160,8 @@ class VllmServerChat(ChatBackend):
         return await super()._agenerate(messages, stop, run_manager, **kwargs)
 
     async def _complete(self, request: ChatRequest) -> Completion:
+        if request.tools and self._own:
+            await asyncio.to_thread(self._check_template)
         fleet = self._fleet or await self._started()
         with self._served.in_use() as version:
             name = self._served.name(version)
@@ -175,6 +190,10 @@ class VllmServerChat(ChatBackend):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         return {**super()._identifying_params, "base_url": self.base_url}
+
+    def _check_template(self) -> None:
+        # vLLM would leave the tools out of the prompt without a word
+        check_takes_tools(tokenizer_of(self.model), is_hermes=self.tool_parser == "hermes")
 
     @property
     def _key(self) -> str:
@@ -214,7 +233,7 @@ class VllmServerChat(ChatBackend):
     def _body(self, request: ChatRequest, name: str) -> bytes:
         body: dict[str, Any] = {
             "model": name,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in request.messages],
+            "messages": [openai_form(turn) for turn in request.messages],
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -227,6 +246,8 @@ class VllmServerChat(ChatBackend):
             body |= {"return_token_ids": True, "logprobs": True}
         if request.top_logprobs:
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        if request.tools:
+            body |= tools_form(request, strict=True)
         if request.json_schema is not None:
             body["response_format"] = schema_format(request.json_schema)
         return json.dumps(body).encode()

@@ -37,6 +37,9 @@ class Engines:
     """Trained scorers, by the role that they stand for."""
     common_plays: bool = True
     """Whether there is a role for the common backend."""
+    at_once: bool = True
+    """Whether all are up before the work begins. Else each is started when its turn comes: two
+    engines seldom fit one GPU."""
 
     @property
     def chats(self) -> tuple[ChatBackend, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -21,7 +22,7 @@ def measures_table(report: JudgeReport) -> Table:
     table.add_column("95 % interval", justify="right")
     table.add_column("prompts", justify="right")
     for name, found in report.measures.items():
-        table.add_row(name, _number(found.value), _interval(found), str(found.clusters))
+        table.add_row(name, number(found.value), span(found), str(found.clusters))
     if report.calibration:
         changed = report.calibration
         errors = f"{changed.error_before:.2f} → {changed.error_after:.2f}"
@@ -43,8 +44,8 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for found in findings:
         table.add_row(
             found.probe,
-            _number(found.effect.value),
-            _interval(found.effect),
+            number(found.effect.value),
+            span(found.effect),
             f"{found.tolerance:g}",
             str(found.unread),
             found.verdict,
@@ -56,7 +57,7 @@ def markdown(report: JudgeReport) -> str:
     """The measures as a Markdown table, for papers and READMEs."""
     lines = ["| measure | value | 95 % interval | prompts |", "|---|---|---|---|"]
     lines += [
-        f"| {name} | {_number(found.value)} | {_interval(found)} | {found.clusters} |"
+        f"| {name} | {number(found.value)} | {span(found)} | {found.clusters} |"
         for name, found in report.measures.items()
     ]
     return "\n".join(lines) + "\n"
@@ -71,6 +72,22 @@ def write_curve(report: JudgeReport, file: Path) -> None:
     """
     if not report.curve:
         raise ConfigError(f"{report.data} has no scored texts, so there is no curve to draw")
+    plots = picture()
+    figure, axes = plots.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot([1, 10], [1, 10], color="grey", linewidth=0.8, linestyle=":", label="equal scores")
+    bands = report.curve
+    axes.plot([b.judged for b in bands], [b.human for b in bands], marker="o", label=report.judge)
+    axes.set(xlabel="judge", ylabel="people", title=report.data)
+    axes.legend()
+    save(figure, file)
+
+
+def picture() -> Any:
+    """The module that draws, set to need no screen.
+
+    Raises:
+        ConfigError: If matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
     except ImportError as error:
@@ -78,25 +95,30 @@ def write_curve(report: JudgeReport, file: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot([1, 10], [1, 10], color="grey", linewidth=0.8, linestyle=":", label="equal scores")
-    bands = report.curve
-    axes.plot([b.judged for b in bands], [b.human for b in bands], marker="o", label=report.judge)
-    axes.set(xlabel="judge", ylabel="people", title=report.data)
-    axes.legend()
+    return plt
+
+
+def save(figure: Any, file: Path) -> None:
+    """Write a picture and give it back.
+
+    Raises:
+        StorageError: If the file cannot be written.
+    """
     try:
         figure.savefig(file, dpi=150)
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot write {file}: {error}") from error
     finally:
-        plt.close(figure)
+        picture().close(figure)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A measured number; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"
 
 
-def _interval(found: Estimate) -> str:
+def span(found: Estimate) -> str:
+    """The ends of an interval; a dash where there is none."""
     return (
         "–" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
     )

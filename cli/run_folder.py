@@ -23,7 +23,9 @@ VERSIONS_OF = (
 )  # fmt: skip
 
 
-STREAMED = ("calls.jsonl", "episodes.jsonl")
+STREAMED = (
+    "calls.jsonl", "episodes.jsonl", "texts.jsonl", "scores.jsonl", "comparisons.jsonl",
+)  # fmt: skip
 """Files that are added to line by line; a run that is killed may leave half a line."""
 
 
@@ -93,8 +95,10 @@ class RunFolder:
     def write(self, name: str, write: Callable[[Path], object]) -> None:
         """Have a file written whole: one that was there stays until the new one is complete."""
         path = self.path / name
-        part = path.with_name(f"{name}.part")
+        part = path.with_name(f"{path.name}.part")
         try:
+            if path.parent != self.path:
+                path.parent.mkdir(parents=True, exist_ok=True)
             write(part)
             part.replace(path)
         except OSError as error:

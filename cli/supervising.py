@@ -47,7 +47,7 @@ def supervise(
 
     Args:
         work: What is to be done.
-        engines: The models; they are started first and closed at the end.
+        engines: The models; they are closed at the end, and started first unless they take turns.
         folder: Where calls are recorded and results kept.
         budget: What the calls of the work may spend.
         timeout: Most seconds, counted from when the models are up.
@@ -92,7 +92,7 @@ async def _run(
             stack.push_async_callback(chat.aclose)
         limit = asyncio.timeout(time and time + grace)
         try:
-            for chat in engines.chats:
+            for chat in engines.chats if engines.at_once else ():
                 await chat.start()
             watch.finished("start")
             async with limit:

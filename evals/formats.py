@@ -56,7 +56,7 @@ def _writingbench(row: dict[str, Any], place: str) -> Iterator[Record]:
                     if band in each
                 },
             )
-            for each in row["criteria"]
+            for each in row.get("checklist") or row["criteria"]
         ),
     )
 
@@ -156,7 +156,7 @@ SIGNS = {
     "wqrm": {"annotations", "first_draft"},
     "lamp": {"messages"},
     "biggen": {"score_rubric", "input"},
-    "writingbench": {"query", "criteria"},
+    "writingbench": {"query", "domain2"},
     "arena_hard": {"uid", "prompt"},
     "longbench_write": {"prompt", "length"},
 }

@@ -1,5 +1,6 @@
 """What people have said of texts and requests: scores, preferences and rubrics."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -7,6 +8,12 @@ from pydantic import Field, model_validator
 from quillgraph.agents.domain import Value
 
 Side = Literal["left", "right", "tie"]
+
+
+def majority(votes: Sequence[Side]) -> Side:
+    """The side that leads; `tie` where neither does."""
+    lead = votes.count("left") - votes.count("right")
+    return "left" if lead > 0 else "right" if lead < 0 else "tie"
 
 
 class RatedText(Value):
@@ -50,8 +57,7 @@ class Preference(Value):
     @property
     def preferred(self) -> Side:
         """The side that most raters prefer; `tie` where neither leads."""
-        lead = self.votes.count("left") - self.votes.count("right")
-        return "left" if lead > 0 else "right" if lead < 0 else "tie"
+        return majority(self.votes)
 
 
 class HumanCriterion(Value):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import InputError
@@ -50,8 +51,7 @@ def cluster_bootstrap(
     Raises:
         InputError: If `resamples` is below 100: its ends would be noise.
     """
-    if resamples < 100:
-        raise InputError(f"expected 100 resamples or more, got {resamples}")
+    _check(resamples)
     clusters: dict[Hashable, list[T]] = {}
     for row in rows:
         clusters.setdefault(cluster_of(row), []).append(row)
@@ -74,6 +74,25 @@ def cluster_bootstrap(
     )
 
 
+def mean_bootstrap(
+    values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """Estimate the mean of values that are independent of each other, one for each cluster.
+
+    What `cluster_bootstrap` gives for a mean, without going through the rows one by one.
+
+    Raises:
+        InputError: If `resamples` is below 100.
+    """
+    _check(resamples)
+    if len(values) < 2:
+        return Estimate(value=values[0] if values else None, clusters=len(values))
+    measured, generator = np.asarray(values, float), np.random.default_rng(seed)
+    picks = generator.integers(len(values), size=(resamples, len(values)))
+    low, high = _ends(measured[picks].mean(axis=1))
+    return Estimate(value=float(measured.mean()), low=low, high=high, clusters=len(values))
+
+
 def paired_bootstrap(
     left: Sequence[float], right: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
@@ -87,15 +106,15 @@ def paired_bootstrap(
             f"expected both sides measured on the same prompts, got {len(left)} and {len(right)}"
         )
     differences = [a - b for a, b in zip(left, right, strict=True)]
-    numbered = list(enumerate(differences))
-    return cluster_bootstrap(numbered, lambda row: row[0], _mean, resamples=resamples, seed=seed)
+    return mean_bootstrap(differences, resamples=resamples, seed=seed)
 
 
-def _mean(rows: Sequence[tuple[int, float]]) -> float | None:
-    return float(np.mean([difference for _, difference in rows])) if rows else None
+def _check(resamples: int) -> None:
+    if resamples < 100:
+        raise InputError(f"expected 100 resamples or more, got {resamples}")
 
 
-def _ends(found: Sequence[float]) -> tuple[float, float]:
+def _ends(found: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(found, [tail, 1 - tail])
     return float(low), float(high)

@@ -4,7 +4,7 @@ import hashlib
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +19,6 @@ from quillgraph.evals.agreement import (
     spearman_within,
 )
 from quillgraph.evals.calibration import Band, Calibration, curve, fit, leniency
-from quillgraph.evals.human_data import Side
 from quillgraph.evals.intervals import Estimate, cluster_bootstrap
 from quillgraph.evals.scoring import Scored, ScoredPair
 
@@ -78,7 +77,7 @@ def report(
         seed: Of the bootstrap and of the split for calibration.
     """
     scored = [each for each in texts if each.judged is not None and each.human is not None]
-    decided = [pair for pair in pairs if _majority(pair) != "tie"]
+    decided = [pair for pair in pairs if pair.preferred != "tie"]
     measures = {
         **({} if not texts else _of_texts(scored, seed)),
         **({} if not pairs else _of_pairs(decided, pairs, seed)),
@@ -114,8 +113,8 @@ def _of_texts(scored: Rows, seed: int) -> dict[str, Estimate]:
         return cluster_bootstrap(scored, lambda row: row.group, measure, seed=seed)
 
     return {
-        "spearman": estimate(lambda rows: spearman(*_scores(rows))),
-        "spearman_within": estimate(_within),
+        "spearman": estimate(rank_agreement),
+        "spearman_within": estimate(rank_agreement_within),
         "alpha": estimate(lambda rows: krippendorff_alpha(_scores(rows), "interval")),
         "leniency": estimate(lambda rows: leniency(*_scores(rows))),
         "length_spearman": estimate(
@@ -129,7 +128,7 @@ def _of_pairs(decided: Pairs, everyone: Pairs, seed: int) -> dict[str, Estimate]
         return cluster_bootstrap(pairs, lambda pair: pair.group, measure, seed=seed)
 
     return {
-        "pair_accuracy": estimate(lambda pairs: pair_accuracy([_ranked(p) for p in pairs])),
+        "pair_accuracy": estimate(preference_accuracy),
         "kappa": estimate(_kappa),
         "length_pair_accuracy": estimate(
             lambda pairs: pair_accuracy([_ranked(p, lambda s: float(len(s.text))) for p in pairs])
@@ -144,16 +143,25 @@ def _scores(rows: Rows) -> tuple[list[float], list[float]]:
     return [judged for judged, _ in both], [human for _, human in both]
 
 
-def _within(rows: Rows) -> float | None:
+def rank_agreement(rows: Rows) -> float | None:
+    """Spearman of the judge's scores and people's; None where either has no spread."""
+    return spearman(*_scores(rows))
+
+
+def rank_agreement_within(rows: Rows) -> float | None:
+    """Mean of the same within prompts; None where no prompt has texts to rank."""
     groups: dict[str, list[Scored]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     return spearman_within([_scores(group) for group in groups.values() if len(group) > 1])
 
 
-def _majority(pair: ScoredPair) -> Side:
-    lead = pair.votes.count("left") - pair.votes.count("right")
-    return "left" if lead > 0 else "right" if lead < 0 else "tie"
+def preference_accuracy(pairs: Pairs) -> float | None:
+    """Share of pairs in which the text that people prefer scores higher.
+
+    Pairs on which people are divided evenly say nothing and are left out.
+    """
+    return pair_accuracy([_ranked(pair) for pair in pairs if pair.preferred != "tie"])
 
 
 def _ranked(
@@ -161,11 +169,11 @@ def _ranked(
 ) -> tuple[float | None, float | None]:
     """What the text that people prefer is worth, and what the other one is."""
     left, right = worth(pair.left), worth(pair.right)
-    return (left, right) if _majority(pair) == "left" else (right, left)
+    return (left, right) if pair.preferred == "left" else (right, left)
 
 
 def _kappa(pairs: Pairs) -> float | None:
-    chosen = [(choice, _majority(pair)) for pair in pairs if (choice := pair.choice)]
+    chosen = [(choice, pair.preferred) for pair in pairs if (choice := pair.choice)]
     return cohen_kappa([a for a, _ in chosen], [b for _, b in chosen])
 
 
@@ -203,25 +211,35 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_REQUIREMENT = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*(-?\d*\.?\d+)\s*")
+_REQUIREMENT = re.compile(r"\s*([\w.-]+?)\s*(>=|<=|>|<)\s*(-?\d*\.?\d+)\s*")
+
+
+def requirement_of(said: str, names: Iterable[str]) -> tuple[str, str, float]:
+    """Read a requirement such as `pair_accuracy>=0.6` into measure, comparison and number.
+
+    Raises:
+        ConfigError: If it cannot be read, or names a measure that is not among `names`.
+    """
+    parts = _REQUIREMENT.fullmatch(said)
+    if not parts:
+        raise ConfigError(f"expected NAME>=NUMBER, such as pair_accuracy>=0.6, got {said!r}")
+    name, sign, number = parts.groups()
+    if name not in (known := list(names)):
+        raise ConfigError(f"no measure {name!r} on this file: {nearest(name, known)}")
+    return name, sign, float(number)
 
 
 def unmet(requirement: str, measures: dict[str, Estimate]) -> str | None:
-    """Check a requirement such as `pair_accuracy>=0.6`.
+    """Check a requirement.
 
     Returns:
         None where it is met, else what was measured instead.
 
     Raises:
-        ConfigError: If it cannot be read, or names a measure that this report does not have.
+        ConfigError: As `requirement_of` does.
     """
-    parts = _REQUIREMENT.fullmatch(requirement)
-    if not parts:
-        raise ConfigError(f"expected NAME>=NUMBER, such as pair_accuracy>=0.6, got {requirement!r}")
-    name, sign, number = parts.groups()
-    if name not in measures:
-        raise ConfigError(f"no measure {name!r} on this file: {nearest(name, measures)}")
+    name, sign, number = requirement_of(requirement, measures)
     found = measures[name].value
-    if found is not None and _COMPARISONS[sign](found, float(number)):
+    if found is not None and _COMPARISONS[sign](found, number):
         return None
     return f"{requirement}: {name} is {'undefined' if found is None else format(found, '.3f')}"

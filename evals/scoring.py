@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from quillgraph.agents.domain import Criterion, Value, WritingTask
+from quillgraph.agents.judgements import Verdict
 from quillgraph.agents.judging import Judge
 from quillgraph.agents.markup import shown_to_judge
 from quillgraph.agents.rewards import weighted_score
 from quillgraph.agents.tasks import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
-from quillgraph.evals.human_data import Preference, RatedText, Record, Side
+from quillgraph.evals.human_data import Preference, RatedText, Record, Side, majority
 
 CriteriaFor = Callable[[WritingTask], Awaitable[tuple[Criterion, ...]]]
 """Where the criteria for a request come from."""
@@ -38,6 +39,11 @@ class ScoredPair(Value):
     left: Scored
     right: Scored
     votes: tuple[Side, ...]
+
+    @property
+    def preferred(self) -> Side:
+        """The side that most people prefer; `tie` where neither leads."""
+        return majority(self.votes)
 
     @property
     def choice(self) -> Side | None:
@@ -95,14 +101,33 @@ class Scorer:
         async with self._gate:
             task = writing_task(request or NO_REQUEST)
             criteria = await self._criteria_for(task)
-            try:
-                ballot = await self.judge.judge(task, shown_to_judge(text, criteria), criteria)
-            except (BackendError, ReplyError, InputError) as error:
-                return None, f"{type(error).__name__}: {error}"
-        scores = {verdict.criterion_id: verdict.score for verdict in ballot.verdicts}
-        missing = [each for each in criteria if each.kind != "hard" and each.id not in scores]
-        if missing:
-            reasons = {each.criterion_id: each.reason for each in ballot.missing}
-            return None, reasons.get(missing[0].id, "the judge left a criterion out")
-        soft = weighted_score(scores, criteria)
-        return (None, "no criterion that a judge scores") if soft is None else (1 + 9 * soft, "")
+            verdicts, reason = await verdicts_on(self.judge, task, text, criteria)
+        return (None, reason) if reason else (points(verdicts, criteria), "")
+
+
+async def verdicts_on(
+    judge: Judge, task: WritingTask, text: str, criteria: tuple[Criterion, ...]
+) -> tuple[tuple[Verdict, ...], str]:
+    """Have a text judged on criteria.
+
+    Returns:
+        The verdicts, and why they make no score: empty where each criterion that a judge scores
+        has one.
+    """
+    try:
+        ballot = await judge.judge(task, shown_to_judge(text, criteria), criteria)
+    except (BackendError, ReplyError, InputError) as error:
+        return (), f"{type(error).__name__}: {error}"
+    given = {verdict.criterion_id for verdict in ballot.verdicts}
+    wanted = [each for each in criteria if each.kind != "hard"]
+    if missing := [each.id for each in wanted if each.id not in given]:
+        reasons = {each.criterion_id: each.reason for each in ballot.missing}
+        return ballot.verdicts, reasons.get(missing[0], "the judge left a criterion out")
+    return ballot.verdicts, "" if wanted else "no criterion that a judge scores"
+
+
+def points(verdicts: Iterable[Verdict], criteria: Iterable[Criterion]) -> float | None:
+    """The score that verdicts make, from 1 to 10; None without a criterion that a judge scores."""
+    scores = {verdict.criterion_id: verdict.score for verdict in verdicts}
+    soft = weighted_score(scores, tuple(criteria))
+    return None if soft is None else 1 + 9 * soft

@@ -1,6 +1,7 @@
 """The whole Grounded-Theory workflow: from a writing request to a frozen set of criteria."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -21,6 +22,7 @@ from quillgraph.graphs import (
     sampling,
     selective_coding,
 )
+from quillgraph.graphs.bypassing import categories_of_codes, stages_left_out, weigh_alike
 from quillgraph.graphs.study import Grounding, Study, latest_trials
 
 
@@ -28,6 +30,10 @@ class Request(TypedDict):
     """What the workflow starts from."""
 
     task: WritingTask
+
+
+Workflow = StateGraph[Grounding, Study, Request, Grounding]
+"""The graph of a whole study."""
 
 
 class Segments(TypedDict):
@@ -58,9 +64,14 @@ def split(state: Request) -> Segments:
 
 
 def first_steps(state: Grounding, runtime: Runtime[Study]) -> list[str]:
-    """What can begin at once; a model that only chooses cannot audit."""
-    steps = ["sampling", "code_request"]
-    return steps if runtime.context.coder.chooses else [*steps, "audit_brief"]
+    """What can begin at once."""
+    return ["sampling", *steps_on_request(state, runtime)]
+
+
+def steps_on_request(state: Grounding, runtime: Runtime[Study]) -> list[str]:
+    """What is done with the request itself; a model that only chooses cannot audit."""
+    chooses = runtime.context.coder.chooses
+    return ["code_request"] if chooses else ["code_request", "audit_brief"]
 
 
 async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> Audited:
@@ -96,30 +107,66 @@ def build() -> StateGraph[Grounding, Study, Request, Grounding]:
     Drafts are written and read while the request is being coded and audited; coding goes on
     with the notes on the drafts when both are there.
     """
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> Workflow:
+    """Wire the workflow without some of its stages.
+
+    Args:
+        stages: Those to leave out of the graph, of `bypassing.STAGES`.
+
+    Raises:
+        ConfigError: If there is no such stage.
+    """
+    left_out = stages_left_out(stages)
     graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
-    coding = open_coding.build().compile()
     graph.add_node("split", split)
     graph.add_node("consult", reuse.consult)
     graph.add_node("audit_brief", audit_brief)
-    graph.add_node("sampling", sampling.build().compile())
-    graph.add_node("code_request", coding)
-    graph.add_node("code_drafts", coding)
-    graph.add_node("axial_coding", axial_coding.build().compile())
-    graph.add_node("selective_coding", selective_coding.build().compile())
-    graph.add_node("criteria_writing", criteria_writing.build().compile())
+    coded = _add_coding(graph, left_out)
+    axial, selective = _add_induction(graph, left_out)
+    graph.add_node("criteria_writing", criteria_writing.build_without(left_out).compile())
     graph.add_node("shelve", reuse.shelve)
     graph.add_node("freeze", freeze)
     graph.add_edge(START, "split")
     graph.add_edge("split", "consult")
-    graph.add_conditional_edges("consult", first_steps, ["sampling", "code_request", "audit_brief"])
-    graph.add_edge(["sampling", "code_request"], "code_drafts")
-    graph.add_edge("code_drafts", "axial_coding")
-    graph.add_edge("axial_coding", "selective_coding")
-    graph.add_edge("selective_coding", "criteria_writing")
+    graph.add_edge(coded, axial)
+    graph.add_edge(axial, selective)
+    graph.add_edge(selective, "criteria_writing")
     graph.add_edge("criteria_writing", "shelve")
     graph.add_edge("shelve", "freeze")
     graph.add_edge("freeze", END)
     return graph
+
+
+def _add_coding(graph: Workflow, left_out: Collection[str]) -> str:
+    """Add what codes the request, and with it the drafts; the name of the node that ends it."""
+    coding = open_coding.build_without(left_out).compile()
+    graph.add_node("code_request", coding)
+    if "drafts" in left_out:
+        graph.add_conditional_edges("consult", steps_on_request, ["code_request", "audit_brief"])
+        return "code_request"
+    graph.add_node("sampling", sampling.build().compile())
+    graph.add_node("code_drafts", coding)
+    graph.add_conditional_edges("consult", first_steps, ["sampling", "code_request", "audit_brief"])
+    graph.add_edge(["sampling", "code_request"], "code_drafts")
+    return "code_drafts"
+
+
+def _add_induction(graph: Workflow, left_out: Collection[str]) -> tuple[str, str]:
+    """Add axial and selective coding, or what stands in for them; the names of both nodes."""
+    axial = "categories_of_codes" if "axial" in left_out else "axial_coding"
+    selective = "weigh_alike" if "selective" in left_out else "selective_coding"
+    if "axial" in left_out:
+        graph.add_node(axial, categories_of_codes)
+    else:
+        graph.add_node(axial, axial_coding.build().compile())
+    if "selective" in left_out:
+        graph.add_node(selective, weigh_alike)
+    else:
+        graph.add_node(selective, selective_coding.build().compile())
+    return axial, selective
 
 
 def _stats(state: Grounding) -> dict[str, Any]:

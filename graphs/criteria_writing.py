@@ -1,6 +1,7 @@
 """Criteria are written, examined and tried out; what fails is written again, twice at most."""
 
 import operator
+from collections.abc import Collection
 from typing import Annotated, Literal, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -224,9 +225,7 @@ async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
 
 async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> Refusals:
     """Refuse what code alone can see to be wrong."""
-    criteria = _current(state)
-    if not criteria:
-        raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
+    criteria = _written(state)
     texts = [f"{c.name}. {c.description}" for c in criteria]
     near = await vectors(texts, runtime.context.embeddings)
     by_id = {incident.id: incident for incident in state["incidents"]}
@@ -303,8 +302,8 @@ def repair(state: CriteriaWriting) -> Repair:
 def settle(state: CriteriaWriting) -> Final:
     """Drop what is still refused, but not below the fewest criteria that a set may have."""
     hard = hard_criteria(state["constraints"])
-    refused = state["refused"]
-    kept = keep(_current(state), refused, fewest=FEWEST_CRITERIA - len(hard))
+    refused = state.get("refused", {})
+    kept = keep(_written(state), refused, fewest=FEWEST_CRITERIA - len(hard))
     dimensions = {slot.id: slot.property.name for slot in state["slots"]}
     memos = [
         _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
@@ -323,24 +322,32 @@ def settle(state: CriteriaWriting) -> Final:
 
 def build() -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
     """Wire the stage."""
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+    """Wire the stage, without validation if that is among the stages to leave out."""
     graph = StateGraph(
         CriteriaWriting, context_schema=Study, input_schema=Weighed, output_schema=Written
     )
     graph.add_node("lay_out", lay_out)
     graph.add_node("write", write, input_schema=OneSlot)
+    graph.add_node("settle", settle)
+    graph.add_edge(START, "lay_out")
+    graph.add_conditional_edges("lay_out", deal_slots, ["write"])
+    graph.add_edge("settle", END)
+    if "validation" in stages:
+        graph.add_edge("write", "settle")
+        return graph
     graph.add_node("examine", examine)
     graph.add_node("try_out", try_criterion, input_schema=OneTrial)
     graph.add_node("weigh", weigh)
     graph.add_node("repair", repair)
-    graph.add_node("settle", settle)
-    graph.add_edge(START, "lay_out")
-    graph.add_conditional_edges("lay_out", deal_slots, ["write"])
     graph.add_edge("write", "examine")
     graph.add_conditional_edges("examine", deal_trials, ["try_out", "weigh"])
     graph.add_edge("try_out", "weigh")
     graph.add_conditional_edges("weigh", next_step, ["repair", "settle"])
     graph.add_conditional_edges("repair", deal_slots, ["write"])
-    graph.add_edge("settle", END)
     return graph
 
 
@@ -348,6 +355,12 @@ def _current(state: CriteriaWriting) -> list[Criterion]:
     """The latest version of each slot's criterion, in the order of the slots."""
     versions = state.get("versions", {})
     return [versions[slot.id] for slot in state["slots"] if slot.id in versions]
+
+
+def _written(state: CriteriaWriting) -> list[Criterion]:
+    if not (criteria := _current(state)):
+        raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
+    return criteria
 
 
 def _behind(slot: Slot, state: CriteriaWriting) -> list[Incident]:

@@ -138,6 +138,20 @@ def best_of(attempts: Iterable[Attempt]) -> Attempt:
     return min(attempts, key=rank)
 
 
+def text_of(episode: Episode) -> str | None:
+    """The text that a graph gave: the attempt that stands, its output `text`, or its last message.
+
+    None where it gave none of these, so that nobody but the graph knows what it wrote.
+    """
+    if episode.best is not None:
+        return episode.attempts[episode.best].text
+    output = episode.output or {}
+    messages = output.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else {}
+    said = output.get("text", last.get("content") if isinstance(last, dict) else None)
+    return said if isinstance(said, str) else None
+
+
 def role_of(call: CallRecord) -> str:
     """The role that a call was made in: the one it was marked with, or else its node."""
     return call.role or call.node

@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, TypedDict, TypeVar
 
 import numpy as np
@@ -218,7 +218,7 @@ async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Samene
 def merge_codings(state: Round) -> NewCodes:
     """Merge what means the same, count what is new, and see whether that is little enough."""
     before, same = state.get("codes", ()), set(state.get("same", ()))
-    held = [pair for pair in state["pairs"] if pair.id in same]
+    held = [pair for pair in state.get("pairs", ()) if pair.id in same]
     codes = merge(before, state["codings"], held)
     fresh = Counter(code.evidence[0] for code in codes[len(before) :])
     batch = [incident.id for incident in state["batch"]]
@@ -252,34 +252,47 @@ def merge_codings(state: Round) -> NewCodes:
 def more_rounds(state: Data) -> str:
     """Go on while there is data, rounds are left and the last one brought news."""
     trace = state.get("saturation", ())
-    if not waiting(state) or len(trace) >= MOST_ROUNDS or (trace and trace[-1].saturated):
-        return END
-    return "round"
+    return END if trace and trace[-1].saturated else all_rounds(state)
 
 
-def build_round() -> StateGraph[Round, Study, Data, Coded]:
-    """Wire one round."""
+def all_rounds(state: Data) -> str:
+    """Go on while there is data and rounds are left, be there news or not."""
+    is_over = not waiting(state) or len(state.get("saturation", ())) >= MOST_ROUNDS
+    return END if is_over else "round"
+
+
+def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, Coded]:
+    """Wire one round, with comparison or without."""
     graph = StateGraph(Round, context_schema=Study, input_schema=Data, output_schema=Coded)
     graph.add_node("choose", choose)
     graph.add_node("code", code, input_schema=OneCoding)
-    graph.add_node("pair_up", pair_up)
-    graph.add_node("compare_pairs", compare_pairs, input_schema=OneComparison)
     graph.add_node("merge_codings", merge_codings)
     graph.add_edge(START, "choose")
     graph.add_conditional_edges("choose", deal, ["code"])
+    graph.add_edge("merge_codings", END)
+    if "comparison" in without:
+        graph.add_edge("code", "merge_codings")
+        return graph
+    graph.add_node("pair_up", pair_up)
+    graph.add_node("compare_pairs", compare_pairs, input_schema=OneComparison)
     graph.add_edge("code", "pair_up")
     graph.add_conditional_edges("pair_up", deal_pairs, ["compare_pairs", "merge_codings"])
     graph.add_edge("compare_pairs", "merge_codings")
-    graph.add_edge("merge_codings", END)
     return graph
 
 
 def build() -> StateGraph[OpenCoding, Study, Data, Coded]:
     """Wire the stage: rounds until saturation."""
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> StateGraph[OpenCoding, Study, Data, Coded]:
+    """Wire the stage without comparison, without saturation or without both."""
     graph = StateGraph(OpenCoding, context_schema=Study, input_schema=Data, output_schema=Coded)
-    graph.add_node("round", build_round().compile())
-    graph.add_conditional_edges(START, more_rounds, ["round", END])
-    graph.add_conditional_edges("round", more_rounds, ["round", END])
+    goes_on = all_rounds if "saturation" in stages else more_rounds
+    graph.add_node("round", build_round(stages).compile())
+    graph.add_conditional_edges(START, goes_on, ["round", END])
+    graph.add_conditional_edges("round", goes_on, ["round", END])
     return graph
 
 

@@ -45,14 +45,17 @@ def trace(state: Grounding) -> nx.DiGraph[Any]:
     for category in state["categories"]:
         graph.add_node(category.id, kind="category", label=category.name)
         _link(graph, category.code_ids, category.id, "part of")
-    graph.add_node("core", kind="core", label=state["core"].storyline)
-    _link(graph, [state["core"].category_id], "core", "chosen as")
+    core = state["core"]
+    if core.category_id:  # a study without selective coding has none
+        graph.add_node("core", kind="core", label=core.storyline)
+        _link(graph, [core.category_id], "core", "chosen as")
     for criterion in state["criteria"]:
         graph.add_node(criterion.id, kind="criterion", label=criterion.name, tier=criterion.tier)
         _link(graph, criterion.evidence, criterion.id, "cited by")
         if criterion.category_id is not None:
             _link(graph, [criterion.category_id], criterion.id, "tested by")
-            graph.add_edge("core", criterion.id, relation="served by")
+            if "core" in graph:
+                graph.add_edge("core", criterion.id, relation="served by")
     return graph
 
 

@@ -25,6 +25,7 @@ GRAPHS = {
     "judging": "one text: gate, checks, verdicts and reward",
     "reflection": "draft, judge, reflect, revise: accepted or rolled back",
     "best_of_n": "drafts side by side, of which the best is taken",
+    "self_refine": "draft, feedback and revision by one model, without criteria",
     "debate": "two writers, a critic who speaks for each against the other, and a judge",
     "voting": "drafts side by side, ranked by the votes of three judges",
 }

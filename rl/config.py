@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.rl.rewards import RewardRules
-
-Options = dict[str, Any]
-"""Options of one of TRL's trainers, by TRL's own names; checked when the trainer's are known."""
-
-OwnPath = Annotated[
-    Path, BeforeValidator(lambda said: Path(said).expanduser() if isinstance(said, str) else said)
-]
+from quillgraph.rl.rl_config import Options, OwnPath, RlConfig
 
 
 class Lora(Value):
@@ -114,17 +108,6 @@ class SftConfig(Value):
         return self
 
 
-class RlConfig(Value):
-    """The stage of reinforcement."""
-
-    algorithm: Literal["mrpo", "grpo"] = "mrpo"
-    options: Options = Field(default_factory=dict)
-    """TRL's `GRPOConfig`; with mrpo also the fields of `MRPOConfig`."""
-    rollouts: str | None = None
-    """Backend of the rollouts, such as `vllm:smollm2-135m`, which gets each step's adapter; None
-    generates with the trainer's own model."""
-
-
 class EvaluationConfig(Value):
     """How the policy is tried on requests that it is not trained on."""
 
@@ -215,6 +198,15 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
         "data": config.data.model_copy(update={"prompts": near(config.data.prompts)}),
         "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
     }
+    if config.rl and config.rl.lessons:
+        there = config.rl.lessons.model_copy(update={"memory": near(config.rl.lessons.memory)})
+        update["rl"] = config.rl.model_copy(update={"lessons": there})
+    if config.rl and config.rl.graph:
+        file, colon, attribute = config.rl.graph.rpartition(":")
+        if file.endswith(".py"):
+            update["rl"] = config.rl.model_copy(
+                update={"graph": f"{near(Path(file).expanduser())}{colon}{attribute}"}
+            )
     if config.sft:
         update["sft"] = config.sft.model_copy(
             update={"episodes": tuple(map(near, config.sft.episodes))}

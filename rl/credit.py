@@ -8,7 +8,7 @@ over the nodes of a graph is ours.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import fsum
 from statistics import fmean
@@ -65,17 +65,32 @@ def by_evidence(judgement: Judgement, episode: Episode) -> dict[str, tuple[str, 
     It is the trainable node that wrote the sentence first: one that handed it on has no part in
     it. A verdict that cites nothing, or a sentence that no trainable call wrote, has no owner.
     """
-    written = [
-        (call.graph, _spaced(call.reply))
-        for call in episode.calls
-        if call.reply is not None
-        and role_of(call) in episode.trainable
-        and call.call not in episode.given_up
-    ]
+    return by_words(
+        judgement,
+        [
+            (call.graph, call.reply)
+            for call in episode.calls
+            if call.reply is not None
+            and role_of(call) in episode.trainable
+            and call.call not in episode.given_up
+        ],
+    )
+
+
+def by_words(
+    judgement: Judgement, written: Iterable[tuple[str, str]]
+) -> dict[str, tuple[str, ...]]:
+    """Find who answers for each criterion, as `by_evidence` does.
+
+    Args:
+        judgement: What was found of the text.
+        written: Node and reply of each trainable call, in the order in which they were made.
+    """
+    replies = [(node, _spaced(reply)) for node, reply in written]
     found: dict[str, tuple[str, ...]] = {}
     for verdict in judgement.verdicts:
         cited = _spaced(verdict.quote or "")
-        writer = next((node for node, text in written if cited and cited in text), None)
+        writer = next((node for node, text in replies if cited and cited in text), None)
         if writer is not None:
             found[verdict.criterion_id] = (writer,)
     return found

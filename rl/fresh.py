@@ -22,18 +22,26 @@ EXCLUDED = "excluded"
 RIDERS = "riders"
 """Column that a rollout function returns: the further trainable `Row`s of each episode."""
 
+TEXT = "episode_text"
+"""Column that a rollout function returns: the text that a graph gave, which the reward is of; None
+where it is the completion."""
+
+TRAJECTORY = "trajectory"
+"""Column that a rollout function returns: the whole `Trajectory` of each text, None without one."""
+
 
 def fresh_texts(
     logs: Mapping[str, Any],
     weights: Mapping[str, float],
-    marks: Sequence[tuple[str, str | None, int]],
+    marks: Sequence[tuple[str, str | None, int, str | None]],
 ) -> list[Fresh]:
     """Read the texts of all processes, in the order of their groups.
 
     Args:
         logs: TRL's tables of the latest generation: `prompt`, `completion`, `rewards`, `extra`.
         weights: Weight of each reward function by name.
-        marks: Of each text its criteria hash, why it is excluded, and its count of tokens.
+        marks: Of each text its criteria hash, why it is excluded, its count of tokens, and the text
+            that the reward is of where that is not the completion.
 
     Raises:
         InputError: If a judgement is not one.
@@ -43,14 +51,14 @@ def fresh_texts(
     columns = {name: _latest(logs["rewards"][name], count) for name in weights}
     found = _latest(logs["extra"].get(JUDGEMENT, [None] * count), count)
     texts = []
-    for number, (sha, excluded, tokens) in enumerate(marks):
+    for number, (sha, excluded, tokens, text) in enumerate(marks):
         parts = {name: column[number] for name, column in columns.items() if excluded is None}
         known = {name: value for name, value in parts.items() if not math.isnan(value)}
         texts.append(
             Fresh(
                 prompt=key_of(prompts[number]),
                 criteria_sha=sha,
-                text=text_of(completions[number]),
+                text=text_of(completions[number]) if text is None else text,
                 tokens=tokens,
                 reward=total(known, weights),
                 parts=known,
@@ -109,6 +117,15 @@ def counting(weights: Mapping[str, float], recount: Mapping[str, Recount], step:
 def text_of(completion: Any) -> str:
     """The text of a completion, plain or conversational."""
     return completion if isinstance(completion, str) else str(completion[0]["content"])
+
+
+def rewarded_texts(completions: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
+    """The texts that rewards are of: what a graph gave, else the completion."""
+    given = columns.get(TEXT) or [None] * len(completions)
+    return [
+        text_of(completion) if text is None else text
+        for completion, text in zip(completions, given, strict=True)
+    ]
 
 
 def _latest(values: Any, count: int) -> list[Any]:

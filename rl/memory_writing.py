@@ -10,6 +10,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from quillgraph.rl.fresh import TRAJECTORY
 from quillgraph.rl.planning import Fresh, Group, to_remember
 from quillgraph.rl.reflection_round import (
     Reflect,
@@ -42,6 +43,14 @@ class Step:
         ids = self.out["prompt_ids"][row][self.out["prompt_mask"][row].bool()]
         return tuple(ids.tolist())
 
+    def bare_ids(self, trainer: Any, row: int) -> tuple[int, ...]:
+        """Prompt of the data set, whatever a row of this process was written under."""
+        made = self.inputs[row].get(TRAJECTORY)
+        if made is None or made.is_bare:
+            return self.prompt_ids(row)
+        ids, _, _ = trainer._tokenize_prompts([self.inputs[row]["prompt"]])
+        return tuple(ids[0])
+
     def place(self, number: int) -> int | None:
         """Row in this process of a text of the step; None where it is in another."""
         row = number - self.first
@@ -69,7 +78,7 @@ def write_fresh(trainer: Any, step: Step) -> tuple[int, ...]:
     ]
     logps = _behaviour(trainer, step.out, [row for row, _ in chosen])
     entries = [
-        (step.first + row, _bare_entry(step, row, text, logp))
+        (step.first + row, _fresh_entry(trainer, step, row, text, logp))
         for (row, text), logp in zip(chosen, logps, strict=True)
         # an engine may fail to score a token; such a row has no ratio and is not replayed
         if all(map(math.isfinite, logp))
@@ -88,7 +97,7 @@ def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ..
     own = [(n, row) for n in poor if (row := step.place(n * size)) is not None]
     medians = {number: step.groups[number][median(step.groups[number])] for number in poor}
     asked = [
-        Unsatisfying(step.inputs[row]["prompt"], step.prompt_ids(row), medians[number])
+        Unsatisfying(step.inputs[row]["prompt"], step.bare_ids(trainer, row), medians[number])
         for number, row in own
     ]
     revisions = reflect(asked) if asked else []
@@ -114,14 +123,17 @@ def _add(trainer: Any, entries: list[tuple[int, Entry]]) -> tuple[int, ...]:
     return tuple(each for each in ids if each is not None)
 
 
-def _bare_entry(step: Step, row: int, text: Fresh, logps: Sequence[float]) -> Entry:
+def _fresh_entry(trainer: Any, step: Step, row: int, text: Fresh, logps: Sequence[float]) -> Entry:
+    """Make an entry of a fresh text: reflective, under the bare prompt, if it had lessons."""
+    made = step.inputs[row].get(TRAJECTORY)
+    has_lessons = made is not None and bool(made.lessons)
     length = int(step.out["completion_mask"][row].sum())
     assert text.reward is not None  # else it would have no advantage
     return Entry(
         prompt=text.prompt,
         criteria_sha=text.criteria_sha,
-        context="bare",
-        prompt_ids=step.prompt_ids(row),
+        context="reflective" if has_lessons else "bare",
+        prompt_ids=step.bare_ids(trainer, row) if has_lessons else step.prompt_ids(row),
         completion_ids=step.out["completion_ids"][row, :length].tolist(),
         mask=step.mask_BT[row, :length].tolist(),
         logprobs=logps[:length],

@@ -20,18 +20,21 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOTrainer
 
-from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.rl import fresh as reading
 from quillgraph.rl import losses
 from quillgraph.rl.groups import Rewards
 from quillgraph.rl.memory_writing import Step, write_fresh, write_revisions, written
-from quillgraph.rl.mrpo_config import MRPOConfig
+from quillgraph.rl.mrpo_config import check_trainer
+from quillgraph.rl.own_rows import own_rows
 from quillgraph.rl.planning import Fresh, Rules, plan_step
+from quillgraph.rl.prompt_sampler import PromptSampler
 from quillgraph.rl.reflection_round import Reflect
 from quillgraph.rl.replay import Replay
+from quillgraph.rl.row_credit import Credit
 from quillgraph.rl.side_rows import SideBatch, SideLoss, SideRow, dealt, side_loss
 from quillgraph.rl.step_metrics import StepRecord, step_metrics
-from quillgraph.rl.step_rows import memory_rows, rider_rows
+from quillgraph.rl.step_rows import memory_rows
 
 TRL_VERSION = "1.16"
 
@@ -48,6 +51,10 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             the same criteria from both. Without it a remembered reward stays what it was.
         reflect: Revises texts of flat and poor groups; what it returns enters memory as
             reflective entries. None for none.
+        credit: How an episode's advantage is divided among its calls; None gives it to each of
+            them, as GRPO does.
+        prompts: Draws the prompts of each generation by how they went before; None takes TRL's
+            shuffled epochs.
     """
 
     _tag_names: ClassVar = ["trl", "mrpo"]
@@ -58,6 +65,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         *arguments: Any,
         recount: Mapping[str, reading.Recount] | None = None,
         reflect: Reflect | None = None,
+        credit: Credit | None = None,
+        prompts: PromptSampler | None = None,
         **options: Any,
     ) -> None:
         if not trl.__version__.startswith(f"{TRL_VERSION}."):
@@ -68,7 +77,9 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self.recount = dict(recount or {})
         self.reflect = reflect
-        _check(self)
+        self.credit = credit
+        self.prompts = prompts
+        check_trainer(self)
         self.memory = Replay(self.args.memory_per_prompt, self.args.memory_size)
         self.ledger: list[StepRecord] = []
         self._side: list[SideBatch | None] = []
@@ -84,6 +95,11 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """Go on from what `state_dict` described."""
         self.memory.load_state_dict(state["memory"])
         self.ledger = [StepRecord.of(each) for each in state["ledger"]]
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        if self.prompts is not None:
+            return self.prompts
+        return super()._get_train_sampler(dataset)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._logs["extra"].pop(reading.JUDGEMENT, None)  # a column not logged anew keeps old rows
@@ -133,6 +149,9 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 stored,
             )
         )
+        if self.prompts is not None:
+            self.prompts.note({plan.prompt: plan.mean for plan in plans})
+            self._metrics["train"]["prompts/coverage"].append(self.prompts.coverage)
         told = step_metrics(texts, plans, self.memory, step=number, stale=stale)
         for name, value in told.items():
             self._metrics["train"][name].append(value)
@@ -154,7 +173,12 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
         marks = [
-            (each.get(reading.CRITERIA_SHA) or "", each.get(reading.EXCLUDED), int(tokens))
+            (
+                each.get(reading.CRITERIA_SHA) or "",
+                each.get(reading.EXCLUDED),
+                int(tokens),
+                each.get(reading.TEXT),
+            )
             for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
         ]
         return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
@@ -190,14 +214,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         world, hands = self.accelerator.num_processes, self.args.steps_per_generation
         shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
         own = list(dealt(shared, world)[self.accelerator.process_index])
-        own += rider_rows(
-            [each.get(reading.RIDERS) or () for each in step.inputs],
-            step.out["advantages"].tolist(),
-            loss_type=self.args.loss_type,
-            rows=sum(len(group) for group in step.groups),
-            tokens=sum(each.tokens for group in step.groups for each in group),
-            longest=self.max_completion_length,
-        )
+        own += own_rows(self, step)
         piles = dealt(own, hands)
         everyones = gather_object([([len(pile) for pile in piles], own[:1])])
         filler = next((row.silenced for _, some in everyones for row in some), None)
@@ -241,9 +258,13 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """Log how far off the policy the replayed tokens are; whether too far to learn from."""
         w = parts.ratios.double()
         n = w.new_tensor(w.numel())
-        sums = torch.stack([w.sum(), (w**2).sum(), n, parts.clipped, parts.bare])
-        total, squares, tokens, clipped, bare = self.accelerator.reduce(sums, "sum").tolist()
+        of_lessons, shown = parts.lesson_ratios.sum(), n.new_tensor(parts.lesson_ratios.numel())
+        sums = torch.stack([w.sum(), (w**2).sum(), n, parts.clipped, parts.bare, of_lessons, shown])
+        found = self.accelerator.reduce(sums, "sum").tolist()
+        total, squares, tokens, clipped, bare, lessoned, count = found
         metrics = self._metrics["train"]
+        if count:
+            metrics["lessons/ratio_mean"].append(lessoned / count)
         metrics["replay/loss"].append(parts.replay.item())
         metrics["anchor/loss"].append(parts.anchor.item())
         metrics["anchor/weight"].append(self._anchor_strength())
@@ -255,31 +276,3 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         metrics["replay/clip_share"].append(clipped / bare if bare else 0.0)
         metrics["replay/paused"].append(float(ess < self.args.least_ess))
         return bool(ess < self.args.least_ess)
-
-
-def _check(trainer: MRPOTrainer) -> None:
-    """Refuse what the options need and the trainer was not given."""
-    options = trainer.args
-    if not isinstance(options, MRPOConfig):
-        raise ConfigError(f"expected args of MRPOConfig, got {type(options).__name__}")
-    names = trainer.reward_func_names
-    if len(set(names)) < len(names):
-        raise ConfigError(f"expected reward functions with different names, got {names}")
-    columns = trainer.train_dataset.column_names or []
-    if options.remembers and reading.CRITERIA_SHA not in columns:
-        raise ConfigError(
-            f"expected a column {reading.CRITERIA_SHA!r} in the training set, got {columns}: a "
-            "remembered reward holds only under the criteria it was given for; add their hash, or "
-            "set replay_weight=0 and anchor_weight=0"
-        )
-    if unknown := sorted(trainer.recount.keys() - set(names)):
-        raise ConfigError(
-            f"recount: no reward function {unknown[0]!r}; {nearest(unknown[0], names)}"
-        )
-    if trainer.reflect and not options.remembers:
-        raise ConfigError(
-            "reflect= writes revisions to memory, and nothing is remembered with "
-            "replay_weight=0 and anchor_weight=0; leave it out or raise one of them"
-        )
-    if trainer._is_vlm and options.remembers:
-        raise ConfigError("images are not remembered: use a text model, or replay_weight=0")

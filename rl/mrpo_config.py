@@ -5,7 +5,8 @@ from typing import Any
 
 from trl import GRPOConfig
 
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.rl import fresh as reading
 from quillgraph.rl import losses, replay
 from quillgraph.rl.groups import Baseline
 
@@ -61,6 +62,8 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     """μ of the SFT anchor at the start."""
     hard_gate: bool = True
     """Lower the reward of texts that break a hard criterion."""
+    lessons_removed: float = 0.67
+    """Share of the texts written with lessons that are learned from under the bare prompt, q."""
     reflect_every: int = 4
     """Steps between reflection rounds on flat groups."""
 
@@ -84,6 +87,8 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
         for name in ("replay_token_share", "least_ess"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"expected 0 <= {name} < 1, got {getattr(self, name)}")
+        if not 0 <= self.lessons_removed <= 1:
+            raise ConfigError(f"expected 0 <= lessons_removed <= 1, got {self.lessons_removed}")
         for name in ("replay_weight", "anchor_weight", "replay_start"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"expected {name} >= 0, got {getattr(self, name)}")
@@ -138,3 +143,40 @@ def _clash(got: str, instead: str) -> str:
         f"{got} mixes groups, which gate and replay compute one by one; use {instead}, "
         "or set hard_gate=False, replay_weight=0 and anchor_weight=0"
     )
+
+
+def check_trainer(trainer: Any) -> None:
+    """Refuse what the options of a trainer need and it was not given.
+
+    Raises:
+        ConfigError: Naming what is missing.
+    """
+    options = trainer.args
+    if not isinstance(options, MRPOConfig):
+        raise ConfigError(f"expected args of MRPOConfig, got {type(options).__name__}")
+    names = trainer.reward_func_names
+    if len(set(names)) < len(names):
+        raise ConfigError(f"expected reward functions with different names, got {names}")
+    columns = trainer.train_dataset.column_names or []
+    if options.remembers and reading.CRITERIA_SHA not in columns:
+        raise ConfigError(
+            f"expected a column {reading.CRITERIA_SHA!r} in the training set, got {columns}: a "
+            "remembered reward holds only under the criteria it was given for; add their hash, or "
+            "set replay_weight=0 and anchor_weight=0"
+        )
+    if unknown := sorted(trainer.recount.keys() - set(names)):
+        raise ConfigError(
+            f"recount: no reward function {unknown[0]!r}; {nearest(unknown[0], names)}"
+        )
+    if trainer.reflect and not options.remembers:
+        raise ConfigError(
+            "reflect= writes revisions to memory, and nothing is remembered with "
+            "replay_weight=0 and anchor_weight=0; leave it out or raise one of them"
+        )
+    if trainer.credit and options.scale_rewards != "none":
+        raise ConfigError(
+            f"credit= divides advantages by criterion, and scale_rewards={options.scale_rewards!r} "
+            "divides them by a deviation first; set scale_rewards='none', or leave credit out"
+        )
+    if trainer._is_vlm and options.remembers:
+        raise ConfigError("images are not remembered: use a text model, or replay_weight=0")

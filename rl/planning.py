@@ -277,14 +277,15 @@ def _drawn(counted: Sequence[_Counted], seed: int, step: int) -> list[int]:
     """Order the groups that replay: a draw by weight without replacement (Efraimidis, Spirakis)."""
     chance = random.Random(f"{seed}-{step}")
     keys = {
-        number: math.log(1 - chance.random()) / _difficulty_weight(group.mean)
+        number: math.log(1 - chance.random()) / difficulty_weight(group.mean)
         for number, group in enumerate(counted)
         if group.picks
     }
     return sorted(keys, key=lambda number: (-keys[number], number))
 
 
-def _difficulty_weight(mean: float) -> float:
+def difficulty_weight(mean: float) -> float:
+    """Weight of a prompt whose texts have this mean reward: 1 in the middle, never quite 0."""
     return max(math.exp(-((mean - MIDDLE) ** 2) / (2 * WIDTH**2)), 1e-9)
 
 

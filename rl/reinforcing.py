@@ -10,22 +10,29 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from quillgraph.agents.asking import Role
+from quillgraph.agents.domain import CriteriaSet
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, GuardTripped
 from quillgraph.graphs.judging import Submission
+from quillgraph.rl.ahead import PromptOrder
 from quillgraph.rl.checkpoints import Part
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
+from quillgraph.rl.lessons import lessoned_run
 from quillgraph.rl.mrpo import MRPOTrainer
 from quillgraph.rl.mrpo_config import MRPOConfig
 from quillgraph.rl.options import trainer_args
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.processes import processes
+from quillgraph.rl.prompt_sampler import PromptSampler
+from quillgraph.rl.requests import prompt_of
 from quillgraph.rl.revising import Reviser
 from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
 from quillgraph.rl.rewards import Observer, RewardRules, recount_of
-from quillgraph.rl.rollout_runs import one_call
+from quillgraph.rl.rollout_runs import Run as Rollout
+from quillgraph.rl.rollout_runs import graph_run, one_call
 from quillgraph.rl.rollouts import Rollouts
+from quillgraph.rl.row_credit import RowCredit
 from quillgraph.rl.run import Run, function_of
 from quillgraph.rl.timing import Clock
 from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
@@ -51,24 +58,39 @@ def rl_stage(run: Run, *, resume: bool) -> None:
         {**decided(run, checkpoints), "learning_rate": 1e-5, "num_generations": 8},
         "rl.options",
     )
-    _check_batches(args, run.config.checkpoints.every)
+    _check_batches(args, run.config.checkpoints.every, overlap=config.overlap)
     log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
     observers: list[Observer] = [ledger, watch, divergence, log]
     trainer = _trainer(run, args, observers, clock)
-    if config.algorithm == "mrpo":
-        parts.append(_Memory(trainer))
+    parts += _parts_of(trainer)
     clock.measure(trainer)
     guard = Guard(run, _pairwise_judge(run), watch, divergence)
     trainer.add_callback(ledger)
     trainer.add_callback(guard)
-    run_trainer(
-        run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
-    )
+    try:
+        run_trainer(
+            run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
+        )
+    finally:
+        if run.engine is not None:
+            trainer.rollout_func.close()
     if processes().is_main_process:
         ledger.save(run.folder)
     save_policy(run, trainer, run.folder / "adapter")
     if guard.tripped:
         raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
+
+
+def _parts_of(trainer: Any) -> list[Part]:
+    """What a trainer has to keep in a checkpoint beside TRL's own state."""
+    parts: list[Part] = []
+    if isinstance(trainer, MRPOTrainer):
+        parts.append(_Memory(trainer))
+        if trainer.prompts is not None:
+            parts.append(trainer.prompts)
+    if isinstance(trainer.rollout_func, Rollouts) and trainer.rollout_func.ahead is not None:
+        parts.append(trainer.rollout_func.part())
+    return parts
 
 
 def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> Any:
@@ -87,30 +109,69 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
         "train_dataset": Dataset.from_list(run.rows()),
         "processing_class": run.policy.tokenizer,
     }
+    prompts: PromptSampler | None = None
+    if run.config.rl.prompts == "middling":
+        prompts = PromptSampler.of([row["prompt"] for row in run.rows()], args)
     if run.engine is not None:
-        options["rollout_func"] = _rollouts(run, run.engine, clock)
+        ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
+        options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
     if not is_mrpo:
         return GRPOTrainer(**options)
     by_sha = {each.sha256: each for each in run.sets.values()}
     reflect = None
     if run.engine and args.remembers:
         reflect = clock.timed(_reviser(run, run.engine, rules), "reflect")
-    return MRPOTrainer(**options, recount={NAME: recount_of(by_sha, rules)}, reflect=reflect)
+    return MRPOTrainer(
+        **options,
+        recount={NAME: recount_of(by_sha, rules)},
+        reflect=reflect,
+        credit=_credit(run, by_sha, rules, args),
+        prompts=prompts,
+    )
 
 
-def _rollouts(run: Run, engine: ChatBackend, clock: Clock) -> Rollouts:
+def _credit(
+    run: Run, by_sha: dict[str, CriteriaSet], rules: RewardRules, args: Any
+) -> RowCredit | None:
+    """How advantages are divided; None where every call of an episode has the whole one."""
+    said = run.config.rl
+    if said is None or (said.credit == "uniform" and not said.credit_per_role):
+        return None
+    weight = (args.reward_weights or [1.0])[0]
+    return RowCredit(said.credit, by_sha, rules, said.credit_per_role, weight)
+
+
+def _rollouts(
+    run: Run, engine: ChatBackend, clock: Clock, ahead: PromptOrder | PromptSampler | None
+) -> Rollouts:
     """Texts from the engine; each is judged as soon as it is written."""
     tasks = run.tasks
 
     def begin(prompt: Any, made: Trajectory) -> None:
-        task = tasks[key_of(prompt)]
-        ids = made.rows[-1].completion_ids
-        text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+        task, text = tasks[key_of(prompt)], made.text
+        if text is None:
+            ids = made.leading.completion_ids
+            text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    made = Rollouts(engine, run.folder / "adapters", one_call, begin)
+    made = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
     made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
     return made
+
+
+def _how(run: Run) -> Rollout:
+    """How a text comes about: by an episode of a graph, a call with lessons, or a bare one."""
+    said, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
+    if run.graph is not None:
+        start = run.graph.start(run.sets)
+        return graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
+    if said is None or said.lessons is None:
+        return one_call
+    return lessoned_run(
+        said.lessons.share,
+        lambda prompt: run.lessons[tasks[key_of(prompt)].request_hash],
+        lambda prompt, shown: prompt_of(tasks[key_of(prompt)], kind, shown),
+    )
 
 
 def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:
@@ -166,7 +227,7 @@ class _Judgements:
         self._cache.load(folder / self.FILE)
 
 
-def _check_batches(args: Any, every: int) -> None:
+def _check_batches(args: Any, every: int, *, overlap: bool) -> None:
     """See that a process has whole groups, and that no checkpoint falls between two generations.
 
     The gate looks at a group as a whole. A checkpoint in between would lose texts that were paid
@@ -184,4 +245,11 @@ def _check_batches(args: Any, every: int) -> None:
         raise ConfigError(
             f"checkpoints.every: expected a multiple of {steps}, the steps that one generation is "
             f"learned from, got {every}"
+        )
+    generation = args.steps_per_generation * args.num_iterations
+    if overlap and generation != args.gradient_accumulation_steps:
+        raise ConfigError(
+            "rl.overlap: texts would be more than one step behind the policy; set "
+            "steps_per_generation and num_iterations so that one generation makes one step, got "
+            f"{generation} passes over it for {args.gradient_accumulation_steps} of a step"
         )

@@ -1,6 +1,7 @@
 """The requests of a training run: those to train on, and those held out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,9 @@ from langchain_core.messages import convert_to_openai_messages
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value, WritingTask
+from quillgraph.agents.lessons import Lesson
 from quillgraph.agents.prompting import render
+from quillgraph.agents.reflecting import listed
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import ConfigError, InputError
 
@@ -69,11 +72,14 @@ def read_requests(path: Path) -> Requests:
     return Requests(split["train"], split["held_out"])
 
 
-def prompt_of(task: WritingTask, kind: Literal["request", "writer"]) -> Turns:
-    """What the policy reads for a task."""
-    if kind == "request":
+def prompt_of(
+    task: WritingTask, kind: Literal["request", "writer"], lessons: Sequence[Lesson] = ()
+) -> Turns:
+    """What the policy reads for a task; with lessons it is always what the writer reads."""
+    if kind == "request" and not lessons:
         return [{"role": "user", "content": task.request}]
-    messages = render("writing", request=task.request, lessons="none", excerpts="none")
+    shown = listed([each.text for each in lessons])
+    messages = render("writing", request=task.request, lessons=shown, excerpts="none")
     turns: Any = convert_to_openai_messages(messages)
     return list(turns)
 

@@ -13,7 +13,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judging import Judge
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
-from quillgraph.rl.fresh import JUDGEMENT, text_of
+from quillgraph.rl.fresh import JUDGEMENT, rewarded_texts, text_of
 from quillgraph.rl.rewards import (
     CriteriaFor,
     Observer,
@@ -68,7 +68,7 @@ def criteria_reward(
     ) -> list[float | None]:
         step = int(getattr(trainer_state, "global_step", 0))
         requests = columns.get("request") or [request_of(prompt) for prompt in prompts]
-        texts = [text_of(completion) for completion in completions]
+        texts = rewarded_texts(completions, columns)
         groups = _grouped(requests)
         parts = await asyncio.gather(
             *(
@@ -99,6 +99,8 @@ def criteria_reward(
 def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
     """Wrap a user's reward function, so that what goes wrong in it is said and not learned from.
 
+    Of an episode of a graph it gets the text that the graph gave, in the form of a completion.
+
     Raises (when called):
         RewardError: If the function raises, gives NaN or infinity, not one number per text, or
             None for all of them.
@@ -108,6 +110,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float 
     async def wrapped(
         prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
     ) -> list[float | None]:
+        completions = _as_rewarded(completions, columns)
         try:
             given = function(prompts=prompts, completions=completions, **columns)
             values = list(await given if inspect.isawaitable(given) else given)
@@ -157,6 +160,15 @@ def request_of(prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt
     return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))
+
+
+def _as_rewarded(completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:
+    """The completions with the texts that rewards are of, plain or conversational as they were."""
+    texts = rewarded_texts(completions, columns)
+    return [
+        text if isinstance(each, str) else [{**each[0], "content": text}]
+        for each, text in zip(completions, texts, strict=True)
+    ]
 
 
 def _grouped(requests: Sequence[str]) -> dict[str, list[int]]:

@@ -1,19 +1,24 @@
 """How a rollout comes about: by one call of the policy, or by a whole graph."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.traces import trace_of
 from quillgraph.graphs.running import run_graph
-from quillgraph.graphs.sources import EpisodeSource
+from quillgraph.graphs.sources import EpisodeSource, Start
 from quillgraph.rl.planning import key_of
-from quillgraph.rl.rollouts import Run, Sampling
+from quillgraph.rl.player import Player
+from quillgraph.rl.sampling import Sampling
 from quillgraph.rl.trajectory import Row, Trajectory, trajectory
+
+Run = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
+"""Makes a text for a prompt of the data set: one call, or a whole graph."""
 
 _ROLES: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
@@ -50,6 +55,7 @@ async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Traje
         calls=(0,),
         role=None,
         weights_version=trace.weights_version,
+        reply=str(reply.content),
     )
     key = key_of(prompt)
     return Trajectory(
@@ -61,18 +67,34 @@ async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Traje
     )
 
 
-def graph_run(source_for: Callable[[int], EpisodeSource]) -> Run:
+SourceFor = Callable[[Player, Player], EpisodeSource]
+"""From the policy as it plays the parts that are trained, and as it plays the others, to the graph
+with its cast. Both have the sampling of the episode."""
+
+
+def graph_run(
+    source_for: SourceFor,
+    *,
+    task_for: Callable[[Any], WritingTask] | None = None,
+    start: Start | None = None,
+) -> Run:
     """Make rollouts of a graph: each is one episode, and each trainable call of it one row.
 
-    The last trainable call is the text that TRL sees; the others ride along with its advantage. How
-    a call is sampled is the graph's affair, but not its seed: copies of a prompt must differ.
+    The trainable call that wrote the text is the completion that TRL sees; the others ride along.
 
     Args:
-        source_for: From a seed to the graph with its cast; the engine plays the trainable roles.
+        source_for: Casts the graph for an episode.
+        task_for: From a prompt of the data set to its task; None reads the request off it.
+        start: The rest of the graph's input, as for `run_graph`.
     """
 
     async def run(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
-        episode = await run_graph(source_for(sampling.seed), writing_task(request_of(prompt)))
+        policy = Player.of(model, sampling)
+        frozen = Player.of(model, sampling, is_trained=False)
+        task = task_for(prompt) if task_for else writing_task(request_of(prompt))
+        episode = await run_graph(source_for(policy, frozen), task, start=start)
+        if death := policy.death or frozen.death:
+            raise death  # that the engine is dead is no matter of this episode alone
         made = trajectory(episode)
         # whether there is a reward is for the reward functions to say
         why = made.excluded if episode.failure or not made.rows else None

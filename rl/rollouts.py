@@ -6,14 +6,15 @@ again. Without an engine TRL generates with transformers by itself.
 """
 
 import asyncio
-import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from accelerate.utils import gather_object
 
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.chat import ChatBackend
@@ -21,41 +22,19 @@ from quillgraph.backends.errors import (
     BackendError,
     ConfigError,
     QuillError,
+    RewardError,
     ServerFailed,
-    Unreachable,
 )
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.rl.fresh import EXCLUDED, RIDERS
+from quillgraph.rl.ahead import Ahead, AheadPart, Written, death_of, same_prompts
+from quillgraph.rl.fresh import EXCLUDED, TRAJECTORY
 from quillgraph.rl.planning import key_of
+from quillgraph.rl.rollout_columns import columns_of
+from quillgraph.rl.rollout_runs import Run
+from quillgraph.rl.sampling import Sampling, samplings
 from quillgraph.rl.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)
-
-TRAJECTORY = "trajectory"
-"""Column that the rollouts return: the whole `Trajectory` of each text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the policy is sampled from in a step."""
-
-    temperature: float
-    top_p: float
-    max_tokens: int
-    seed: int
-
-    def options(self) -> dict[str, Any]:
-        """As call options of a chat backend."""
-        return {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-        }
-
-
-Run = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
-"""Makes a text for a prompt of the data set: one call, or a whole graph."""
 
 
 @dataclass
@@ -70,6 +49,10 @@ class Rollouts:
             written: a judge can begin. It must return at once.
         sync_every: Optimizer steps between adapter swaps. Texts are at most `sync_every - 1` steps
             behind the policy; their log-probs tell by how much that matters.
+        ahead: From the trainer and a step to the prompts of this process in that step, such as a
+            `PromptOrder`. With it the texts of the next step are written while the present one is
+            learned from: they are one step behind the policy, and never more. A step has to be one
+            generation. None writes them when they are asked for.
     """
 
     model: ChatBackend
@@ -77,10 +60,12 @@ class Rollouts:
     run: Run
     begin: Callable[[Any, Trajectory], None] | None = None
     sync_every: int = 1
+    ahead: Callable[[Any, int], Sequence[Any]] | None = None
     restarts: int = 0
     """How often the engine was started again; once is borne."""
     _synced: int | None = None
     """Step whose policy the engine has."""
+    _ahead: Ahead | None = None
     _loop: BackgroundLoop = field(default_factory=lambda: BackgroundLoop("quillgraph-rollouts"))
 
     def __post_init__(self) -> None:
@@ -92,6 +77,11 @@ class Rollouts:
         require(self.model, "rollouts", "token_ids", "logprobs", "adapters")
         if self.sync_every < 1:
             raise ConfigError(f"expected sync_every >= 1, got {self.sync_every}")
+        if self.ahead is not None and self.sync_every > 1:
+            raise ConfigError(
+                f"texts written ahead are one step behind already: with ahead= leave sync_every at "
+                f"1, got {self.sync_every}"
+            )
 
     @property
     def version(self) -> str:
@@ -103,26 +93,98 @@ class Rollouts:
 
         Raises:
             ServerFailed: If the engine died twice; a checkpoint is written before.
+            RewardError: If not one text can be learned from.
         """
+        step = trainer.state.global_step
+        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         begun = time.perf_counter()
-        self._sync(trainer)
+        taken = self._taken(trainer, step, prompts)
+        if taken is None:
+            self._sync(trainer)
         synced = time.perf_counter()
-        asked = list(zip(prompts, _samplings(prompts, trainer), strict=True))
-        done = self._loop.submit(self._all(asked)).result()
-        lost = [number for number, each in enumerate(done) if isinstance(each, QuillError)]
-        if death := _death(done):
-            self._restart(trainer, death)
-            again = self._loop.submit(self._all([asked[number] for number in lost])).result()
-            for number, each in zip(lost, again, strict=True):
-                done[number] = each
-            if death := _death(done):
-                self._stop(trainer, death)
-        columns = _columns(done, trainer._tokenizer.eos_token_id)
-        self._tell(trainer, columns, synced - begun, time.perf_counter() - synced)
+        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(asked)))
+        done, seconds = ahead.texts.result()
+        self._mend(trainer, asked, done)
+        columns = columns_of(done, trainer._tokenizer.eos_token_id)
+        if all(columns[EXCLUDED]):
+            raise RewardError(
+                f"none of {len(done)} rollouts gave a text to learn from: {columns[EXCLUDED][0]}"
+            )
+        waited = time.perf_counter() - synced
+        self._tell(trainer, columns, seconds, step - ahead.policy)
+        synced += self._begin(trainer, step + 1)
+        metrics = trainer._metrics["train" if trainer.model.training else "eval"]
+        metrics["rollouts/sync_s"].append(synced - begun)
+        metrics["rollouts/waited_s"].append(waited)
         return columns
 
-    async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> list[Trajectory | QuillError]:
-        return list(await asyncio.gather(*(self._one(*each) for each in asked)))
+    def close(self) -> None:
+        """Give up what is being written for a step that will not come."""
+        if self._ahead is not None:
+            self._ahead.texts.cancel()
+            self._ahead = None
+
+    def part(self) -> AheadPart:
+        """What is written ahead, as a part of a checkpoint; of one process, see `AheadPart`."""
+
+        def put(ahead: Ahead) -> None:
+            self._ahead = ahead
+
+        return AheadPart(lambda: self._ahead, put)
+
+    def _taken(self, trainer: Any, step: int, prompts: Sequence[Any]) -> Ahead | None:
+        """What was begun for this step, if every process has the texts that are asked for."""
+        if self.ahead is None or not trainer.model.training:
+            return None
+        ahead, self._ahead = self._ahead, None
+        keys = [key_of(prompt) for prompt in prompts]
+        is_right = ahead is not None and same_prompts(ahead, step, keys)
+        if all(gather_object([is_right])):
+            return ahead
+        if ahead is not None:
+            logger.warning("what was written ahead of step %d is not what it asks for", step)
+            ahead.texts.cancel()
+        return None
+
+    def _begin(self, trainer: Any, step: int) -> float:
+        """Begin the texts of the next step with the policy as it is now.
+
+        Returns:
+            Seconds that the engine took for the policy.
+        """
+        if self.ahead is None or not trainer.model.training or step >= trainer.state.max_steps:
+            return 0.0
+        begun = time.perf_counter()
+        self._sync(trainer)
+        prompts = self.ahead(trainer, step)
+        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        keys = tuple(key_of(prompt) for prompt in prompts)
+        texts = self._loop.submit(self._all(asked))
+        assert self._synced is not None  # the policy was just handed over
+        self._ahead = Ahead(step, self._synced, keys, texts)
+        return time.perf_counter() - begun
+
+    def _mend(
+        self,
+        trainer: Any,
+        asked: Sequence[tuple[Any, Sampling]],
+        done: list[Trajectory | QuillError],
+    ) -> None:
+        """If the engine died, start it again and have what was lost written anew."""
+        if not (death := death_of(done)):
+            return
+        lost = [number for number, each in enumerate(done) if isinstance(each, QuillError)]
+        self._restart(trainer, death)
+        again, _ = self._loop.submit(self._all([asked[number] for number in lost])).result()
+        for number, each in zip(lost, again, strict=True):
+            done[number] = each
+        if death := death_of(done):
+            self._stop(trainer, death)
+
+    async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> Written:
+        begun = time.perf_counter()
+        done = list(await asyncio.gather(*(self._one(*each) for each in asked)))
+        return done, time.perf_counter() - begun
 
     async def _one(self, prompt: Any, sampling: Sampling) -> Trajectory | QuillError:
         try:
@@ -205,81 +267,13 @@ class Rollouts:
             f"is saved under {trainer.args.output_dir}, go on from there when the engine is well"
         ) from error
 
-    def _tell(self, trainer: Any, columns: Mapping[str, Any], sync_s: float, run_s: float) -> None:
+    def _tell(self, trainer: Any, columns: Mapping[str, Any], seconds: float, age: int) -> None:
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
         made = [each for each in columns[TRAJECTORY] if each is not None]
         tokens = sum(len(row.completion_ids) for each in made for row in each.rows)
         metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in made)))
-        metrics["rollouts/sync_s"].append(sync_s)
-        metrics["rollouts/generate_s"].append(run_s)
-        metrics["rollouts/tokens_per_s"].append(tokens / run_s)
-        behind = trainer.state.global_step - (self._synced or 0)
-        metrics["rollouts/staleness"].append(float(behind))
+        metrics["rollouts/generate_s"].append(seconds)
+        metrics["rollouts/tokens_per_s"].append(tokens / seconds)
+        metrics["rollouts/policy_age"].append(float(age))
         metrics["rollouts/excluded"].append(float(sum(bool(each) for each in columns[EXCLUDED])))
         metrics["rollouts/restarts"].append(float(self.restarts))
-
-
-def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
-    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
-    return [
-        each.reward.value if each and each.reward and each.excluded is None else None
-        for each in trajectory
-    ]
-
-
-def _samplings(prompts: Sequence[Any], trainer: Any) -> list[Sampling]:
-    """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy."""
-    first = trainer.accelerator.process_index * len(prompts)
-    return [
-        Sampling(
-            temperature=trainer.temperature,
-            top_p=trainer.top_p,
-            max_tokens=trainer.max_completion_length,
-            seed=_seed(
-                trainer.args.seed, trainer.state.global_step, key_of(prompt), first + number
-            ),
-        )
-        for number, prompt in enumerate(prompts)
-    ]
-
-
-def _seed(*about: object) -> int:
-    return int.from_bytes(hashlib.sha256(repr(about).encode()).digest()[:4])
-
-
-def _death(done: Sequence[Trajectory | QuillError]) -> QuillError | None:
-    """The failure of the engine itself among the failures, if there is one.
-
-    Where every single text failed it is taken for the engine's, whatever the reason.
-    """
-    failures = [each for each in done if isinstance(each, QuillError)]
-    of_engine = [each for each in failures if isinstance(each, ServerFailed | Unreachable)]
-    if of_engine or len(failures) < len(done):
-        return next(iter(of_engine), None)
-    return failures[0]
-
-
-def _columns(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, list[Any]]:
-    """TRL's columns, one row for each prompt; the last call of a trajectory is its text.
-
-    Args:
-        done: What came of each prompt.
-        end: Id of the end token. TRL wants a row also where there is no text: it gets this token,
-            masked, which no loss touches.
-    """
-    names = ("prompt_ids", "completion_ids", "logprobs", "env_mask", RIDERS, EXCLUDED, TRAJECTORY)
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    for each in done:
-        made = each if isinstance(each, Trajectory) else None
-        why = str(each) if made is None else made.excluded
-        rows = made.rows if made is not None and why is None else ()
-        row: tuple[Sequence[float], ...] = ((end,), (end,), (0.0,), (0,))
-        if rows:
-            text = rows[-1]
-            row = (text.prompt_ids, text.completion_ids, text.logprobs, [*map(int, text.mask)])
-        for name, values in zip(names, row, strict=False):
-            columns[name].append(list(values))
-        columns[RIDERS].append(rows[:-1])
-        columns[EXCLUDED].append(why if rows else why or "no call of the policy")
-        columns[TRAJECTORY].append(made)
-    return columns

@@ -18,14 +18,17 @@ from quillgraph.backends import connect, connect_embeddings, default_backend, re
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.study import Study
+from quillgraph.rl.collecting import judge_or_code
 from quillgraph.rl.config import TrainConfig
 from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
+from quillgraph.rl.lessons import LessonsFor, find_lessons
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.policy import Policy, load_policy
 from quillgraph.rl.processes import in_turn
 from quillgraph.rl.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.rewards import RewardRules
+from quillgraph.rl.rollout_graph import RolloutGraph
 from quillgraph.rl.scoring import Scorer
 
 Said = Callable[[str], object]
@@ -50,16 +53,25 @@ class Run:
     """Compares texts without criteria, for the guards."""
     engine: ChatBackend | None
     """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
+    graph: RolloutGraph | None
+    """What a text is an episode of; None asks the engine once for each text."""
+    lessons: LessonsFor
+    """What rollouts may be shown; empty in a run without lessons."""
     tell: Said
 
     @property
     def facts(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
-        return {
+        facts = {
             "criteria": shas(self.sets),
             "base": self.policy.base,
             "seed": self.config.seed,
         }
+        if self.lessons:
+            facts["lessons"] = {
+                key: [each.id for each in some] for key, some in self.lessons.items()
+            }
+        return facts
 
     @property
     def tasks(self) -> dict[str, WritingTask]:
@@ -75,8 +87,7 @@ class Run:
     @property
     def completion_tokens(self) -> int:
         """Most tokens of a text."""
-        options = self.config.rl.options if self.config.rl else {}
-        return int(options.get("max_completion_length") or NO_LIMIT)
+        return completion_tokens(self.config)
 
     def rows(self) -> list[dict[str, Any]]:
         """The training set of the reinforcement stage, as TRL reads it."""
@@ -95,6 +106,8 @@ class Run:
         self.scorer.cache.close()
         for chat in filter(None, (self.judge, self.pairwise, self.engine)):
             await chat.aclose()
+        if self.graph is not None:
+            await self.graph.aclose()
 
 
 def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
@@ -110,11 +123,13 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     engine = _engine(config)
     judge, by = _judges(config)
     pairwise = _judge(config.guards.pairwise_judge)
+    graph = _graph(config, engine, by)
     policy = load_policy(config.model, seed=config.seed)
     with in_turn():
         sets = asyncio.run(_find(config, requests, folder, tell))
     _refuse_unrewarded(requests, sets, has_judge=by is not None)
-    prompts = [policy.ids(prompt_of(task, config.data.prompt)) for task in requests.all]
+    with in_turn():
+        lessons = _lessons(config, requests, sets, folder)
     run = Run(
         config=config,
         folder=folder,
@@ -125,10 +140,38 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         judge=judge,
         pairwise=pairwise,
         engine=engine,
+        graph=graph,
+        lessons=lessons,
         tell=tell,
     )
-    check_lengths(requests.all, prompts, room=run.completion_tokens, window=policy.window)
+    _check_lengths(run)
     return run
+
+
+def _check_lengths(run: Run) -> None:
+    """See that each prompt, with its lessons if it has any, and its completion fit the window."""
+    prompts = [
+        prompt_of(task, run.config.data.prompt, run.lessons.get(task.request_hash, ()))
+        for task in run.requests.all
+    ]
+    ids = [run.policy.ids(prompt) for prompt in prompts]
+    room, window = run.completion_tokens, run.policy.window
+    check_lengths(run.requests.all, ids, room=room, window=window)
+
+
+def _lessons(
+    config: TrainConfig, requests: Requests, sets: dict[str, CriteriaSet], folder: Path
+) -> LessonsFor:
+    """The lessons of a run; none where none are wanted."""
+    if config.rl is None or config.rl.lessons is None:
+        return {}
+    return find_lessons(
+        config.rl.lessons,
+        requests.train,
+        sets,
+        file=folder / "lessons.json",
+        embeddings=config.criteria.embeddings,
+    )
 
 
 def _judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
@@ -137,9 +180,7 @@ def _judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
     if spec is not None and is_scorer(spec):
         return None, trained_judge(spec)
     chat = _judge(spec)
-    if chat is None:
-        return None, None
-    return chat, PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
+    return chat, _prompted(chat, config)
 
 
 def _judge(spec: str | None) -> ChatBackend | None:
@@ -150,17 +191,57 @@ def _judge(spec: str | None) -> ChatBackend | None:
     return chat
 
 
+def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
+    """The judge that a chat model makes; None where code alone checks."""
+    if chat is None:
+        return None
+    return PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
+
+
 def _engine(config: TrainConfig) -> ChatBackend | None:
-    if config.rl is None or config.rl.rollouts is None:
+    said = config.rl
+    if said is None or not (said.rollouts or said.graph or said.lessons):
         return None
     if config.model.lora is None:
         raise ConfigError(
-            "rl.rollouts gets the policy as a LoRA adapter, and model.lora is null; set it, or "
-            "leave rl.rollouts out"
+            "the rollouts get the policy as a LoRA adapter, and model.lora is null; set it, or "
+            "leave rl.rollouts, rl.graph and rl.lessons out"
         )
-    engine = connect(config.rl.rollouts)
+    engine = connect(said.rollouts or f"transformers:{config.model.name}")
     require(engine, "rollouts", "token_ids", "logprobs", "adapters")
     return engine
+
+
+def _graph(
+    config: TrainConfig, engine: ChatBackend | None, judge: Judge | None
+) -> RolloutGraph | None:
+    """The graph of the rollouts, found and cast once to see that it can be."""
+    if config.rl is None or config.rl.graph is None or engine is None:
+        return None
+    if config.rl.credit != "uniform" and judge is None:
+        raise ConfigError(
+            f"rl.credit: {config.rl.credit} goes by the verdicts of a judge, and rewards.judge is "
+            "not set; set it, or credit: uniform"
+        )
+    if config.rl.credit == "evidence" and is_scorer(config.rewards.judge or ""):
+        raise ConfigError(
+            "rl.credit: evidence goes by the sentences that a judge cites, and the scorer "
+            f"{config.rewards.judge} cites none; take a judge that writes, or another credit"
+        )
+    graph = RolloutGraph.of(
+        config.rl,
+        judge=judge_or_code(judge),
+        text_tokens=completion_tokens(config),
+        embeddings=config.criteria.embeddings,
+    )
+    graph.check(engine)
+    return graph
+
+
+def completion_tokens(config: TrainConfig) -> int:
+    """Most tokens of a text."""
+    options = config.rl.options if config.rl else {}
+    return int(options.get("max_completion_length") or NO_LIMIT)
 
 
 def function_of(name: str) -> Callable[..., Any]:

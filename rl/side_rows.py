@@ -13,6 +13,12 @@ from torch import Tensor
 
 from quillgraph.rl import losses
 
+PRESENT = ("fresh", "lessoned")
+"""Kinds of rows that are of the present episodes; the others are remembered."""
+
+ELSEWHERE = ("lessoned", "reflective")
+"""Kinds of rows that were written under another context than they are learned from under."""
+
 
 @dataclass(frozen=True, slots=True)
 class SideRow:
@@ -23,8 +29,9 @@ class SideRow:
     mask: tuple[bool, ...]
     behaviour: tuple[float, ...] | None
     """Log-probability of each token where it was written; None if unknown."""
-    kind: Literal["fresh", "bare", "reflective"]
-    """`fresh` for a further call of a present episode; else the context it was written in."""
+    kind: Literal["fresh", "lessoned", "bare", "reflective"]
+    """`fresh` for a further call of a present episode, `lessoned` for a present text that was
+    written with lessons before its prompt; of a remembered one the context it was written in."""
     advantage: float = 0.0
     weight: float = 0.0
     """Of the sum of its tokens' J; 0 where it takes no part."""
@@ -89,8 +96,8 @@ class SideBatch:
             mask_BT=tensor([right(row.mask, 0) for row in rows], real),
             behaviour_BT=tensor([right(row.behaviour or (), 0.0) for row in rows], real),
             is_known_B=tensor([row.behaviour is not None for row in rows], torch.bool),
-            is_fresh_B=tensor([row.kind == "fresh" for row in rows], torch.bool),
-            is_shaped_B=tensor([row.kind == "reflective" for row in rows], torch.bool),
+            is_fresh_B=tensor([row.kind in PRESENT for row in rows], torch.bool),
+            is_shaped_B=tensor([row.kind in ELSEWHERE for row in rows], torch.bool),
             advantages_B=tensor([row.advantage for row in rows], real),
             weights_B=tensor([row.weight for row in rows], real),
             anchors_B=tensor([row.anchor for row in rows], real),
@@ -102,7 +109,7 @@ class SideLoss:
     """Parts of the side rows' loss, and what tells how far off the policy they are."""
 
     fresh: Tensor
-    """-J of the further calls."""
+    """-J of the present episodes' rows: further calls, and texts without their lessons."""
     replay: Tensor
     """-J_rep, before its coefficient λ."""
     anchor: Tensor
@@ -113,12 +120,14 @@ class SideLoss:
     """How many of the bare replayed tokens the clip holds back, a scalar."""
     bare: Tensor
     """How many bare replayed tokens there are, a scalar."""
+    lesson_ratios: Tensor
+    """w of the tokens that were written with lessons, detached, shape (n,)."""
 
 
 def side_loss(
     logps_BT: Tensor, batch: SideBatch, *, low: float, high: float, gamma: float
 ) -> SideLoss:
-    """Put the terms together: clipped for fresh and bare rows, shaped for reflective ones.
+    """Put the terms together: clipped, and shaped for rows that were written elsewhere.
 
     Args:
         logps_BT: Log-probabilities of the completions under the policy, after the bare prompt.
@@ -133,13 +142,17 @@ def side_loss(
     near_B1 = losses.near_rows(logps_BT, batch.behaviour_BT, batch.mask_BT, batch.advantages_B)
     near_B1 = torch.where(batch.is_known_B.unsqueeze(1), near_B1, torch.ones_like(near_B1))
     z_BT = losses.likely_tokens(logps_BT) * near_B1
-    is_fresh_B1 = batch.is_fresh_B.unsqueeze(1)
-    fresh_BT = torch.where(is_fresh_B1, clip_BT, torch.zeros_like(clip_BT))
-    old_BT = torch.where(batch.is_shaped_B.unsqueeze(1), shape_BT, clip_BT) * z_BT
-    old_BT = torch.where(is_fresh_B1, torch.zeros_like(old_BT), old_BT)
+    is_fresh_B1, is_shaped_B1 = batch.is_fresh_B.unsqueeze(1), batch.is_shaped_B.unsqueeze(1)
+    none_BT = torch.zeros_like(clip_BT)
+    # what was just sampled from the very context of the update needs no mask
+    form_BT = torch.where(is_shaped_B1, shape_BT, clip_BT)
+    form_BT = torch.where(is_fresh_B1 & ~is_shaped_B1, form_BT, form_BT * z_BT)
+    fresh_BT = torch.where(is_fresh_B1, form_BT, none_BT)
+    old_BT = torch.where(is_fresh_B1, none_BT, form_BT)
     weight_BT = batch.weights_B.unsqueeze(1) * batch.mask_BT
     replayed_BT = (weight_BT > 0) & ~is_fresh_B1
-    bare_BT = replayed_BT & ~batch.is_shaped_B.unsqueeze(1)
+    lessoned_BT = (weight_BT > 0) & is_fresh_B1 & is_shaped_B1
+    bare_BT = replayed_BT & ~is_shaped_B1
     held_BT = bare_BT & (clip_BT.detach() < (ratio_BT * batch.advantages_B.unsqueeze(1)).detach())
     return SideLoss(
         fresh=-(fresh_BT * weight_BT).sum(),
@@ -148,6 +161,7 @@ def side_loss(
         ratios=ratio_BT.detach()[replayed_BT & batch.is_known_B.unsqueeze(1)],
         clipped=held_BT.sum(),
         bare=bare_BT.sum(),
+        lesson_ratios=ratio_BT.detach()[lessoned_BT],
     )
 
 

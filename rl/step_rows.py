@@ -1,7 +1,7 @@
 """From the plan of a step to the rows beside TRL's batch, each with its weight in the loss."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from quillgraph.rl.planning import Group, Replayed
@@ -35,28 +35,42 @@ def memory_rows(plans: Sequence[Group], loss_type: str, longest: int) -> list[Si
     return list(rows.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Normaliser:
+    """What a token of a present episode weighs: as much as in the loss of TRL's batch."""
+
+    loss_type: str
+    """TRL's, which names the normaliser."""
+    rows: int
+    """Episodes of the step, over all processes."""
+    tokens: int
+    """Tokens of their texts."""
+    longest: int
+    """L_max."""
+
+    def weight(self, own: int) -> float:
+        """Weight of each of the `own` tokens of a row."""
+        if self.loss_type == "grpo":
+            return 1 / (self.rows * max(1, own))
+        if self.loss_type == "dr_grpo":
+            return 1 / (self.rows * self.longest)
+        return 1 / max(1, self.tokens)
+
+
 def rider_rows(
     riders: Sequence[Sequence[Row]],
-    advantages: Sequence[float],
-    *,
-    loss_type: str,
-    rows: int,
-    tokens: int,
-    longest: int,
+    advantages: Sequence[Sequence[float]],
+    normaliser: Normaliser,
 ) -> list[SideRow]:
-    """Make rows of the further calls of the present episodes: they share their text's advantage.
+    """Make rows of the further calls of the present episodes, each with its advantage.
 
     They add to what the text's own row teaches and leave its normaliser as it is.
 
     Args:
         riders: Further calls of each episode of this process.
-        advantages: A of each of these episodes.
-        loss_type: TRL's, which names the normaliser.
-        rows: Episodes of the step, over all processes.
-        tokens: Tokens of their texts.
-        longest: L_max.
+        advantages: A of each of these calls.
+        normaliser: What their tokens weigh.
     """
-    share = {"dr_grpo": 1 / (rows * longest), "grpo": None}.get(loss_type, 1 / max(1, tokens))
     return [
         SideRow(
             row.prompt_ids,
@@ -65,12 +79,27 @@ def rider_rows(
             row.logprobs,
             "fresh",
             advantage=gain,
-            weight=1 / (rows * max(1, sum(row.mask))) if share is None else share,
+            weight=normaliser.weight(sum(row.mask)),
         )
-        for calls, gain in zip(riders, advantages, strict=True)
-        for row in calls
+        for calls, gains in zip(riders, advantages, strict=True)
+        for row, gain in zip(calls, gains, strict=True)
         if gain
     ]
+
+
+def lessoned_row(
+    row: Row, bare_ids: Sequence[int], advantage: float, normaliser: Normaliser
+) -> SideRow:
+    """Make a row under the bare prompt of a text that was written with lessons in its prompt."""
+    return SideRow(
+        tuple(bare_ids),
+        row.completion_ids,
+        row.mask,
+        row.logprobs,
+        "lessoned",
+        advantage=advantage,
+        weight=normaliser.weight(sum(row.mask)),
+    )
 
 
 def _share_of_a_token(

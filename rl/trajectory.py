@@ -1,9 +1,9 @@
 """The trainable form of an episode: rows of exact tokens, and the one reward they share."""
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
@@ -11,7 +11,9 @@ from quillgraph.backends.errors import InputError
 from quillgraph.backends.lineage import is_exact, used
 from quillgraph.backends.records import CallRecord
 from quillgraph.backends.traces import goes_on
-from quillgraph.graphs.episode import Episode, WrittenEpisode, role_of
+from quillgraph.graphs.episode import Episode, WrittenEpisode, role_of, text_of
+
+_SERVES = TypeAdapter(dict[str, tuple[str, ...]])
 
 
 class Row(Value):
@@ -36,6 +38,8 @@ class Row(Value):
     role: str | None
     weights_version: str = "base"
     """Version of the weights that the tokens were sampled from."""
+    reply: str = ""
+    """The same in words; of merged calls one below the other."""
 
     @model_validator(mode="after")
     def _one_of_each_per_token(self) -> Self:
@@ -82,6 +86,33 @@ class Trajectory(Value):
     reward: Reward | None
     excluded: str | None = None
     count: RowCount = RowCount()
+    text: str | None = None
+    """What the graph gave as its text, which the reward is of; None where no graph was run, or none
+    that says: then it is what the last row says."""
+    lead: int = -1
+    """Place of the row that wrote the text, which a trainer shows as the completion; the last one
+    where no row wrote it by itself."""
+    serves: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Node to the criteria that the graph says it was asked to serve, as it gave out `serves`."""
+
+    lessons: tuple[str, ...] | None = None
+    """Ids of the lessons in the prompt that the text was written under; None in a run without."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether its text was written under the prompt of the data set and nothing else."""
+        return not self.lessons and all(not row.graph for row in self.rows)
+
+    @property
+    def leading(self) -> Row:
+        """The row that leads; there has to be one."""
+        return self.rows[self.lead]
+
+    @property
+    def riders(self) -> tuple[Row, ...]:
+        """The rows beside the one that leads."""
+        lead = self.lead % max(1, len(self.rows))
+        return tuple(row for place, row in enumerate(self.rows) if place != lead)
 
 
 def trajectory(
@@ -135,6 +166,9 @@ def trajectory(
         reward=worth,
         excluded=_exclusion(episode, worth, count),
         count=count,
+        text=(text := text_of(episode)),
+        lead=_lead(rows, text),
+        serves=_served(episode.output or {}),
     )
 
 
@@ -154,6 +188,7 @@ def row_of(record: CallRecord) -> Row | None:
         calls=(record.call,),
         role=role_of(record),
         weights_version=trace.weights_version,
+        reply=record.reply or "",
     )
 
 
@@ -191,8 +226,24 @@ def _joined(before: Row, after: Row) -> Row:
             "logprobs": before.logprobs + (0.0,) * len(between) + after.logprobs,
             "mask": before.mask + (False,) * len(between) + after.mask,
             "calls": before.calls + after.calls,
+            "reply": f"{before.reply}\n{after.reply}",
         }
     )
+
+
+def _lead(rows: Sequence[Row], text: str | None) -> int:
+    """The latest row that says the whole text, whatever frame or white space is around it."""
+    wanted = " ".join((text or "").split())
+    said = [place for place, row in enumerate(rows) if wanted in " ".join(row.reply.split())]
+    return said[-1] if wanted and said else -1
+
+
+def _served(output: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What the graph said of who serves what; nothing where it is not node to criteria."""
+    try:
+        return _SERVES.validate_python(output.get("serves", {}))
+    except ValidationError:
+        return {}
 
 
 def _standing_reward(episode: Episode) -> Reward | None:

@@ -1,8 +1,9 @@
 import asyncio
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,11 +26,23 @@ def smollm2_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm_chat(smollm2_folder: Path) -> Iterator[VllmChat]:
+def tool_folder(smollm2_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built-in model with a template that takes tools, and is its own where there are none."""
+    folder = tmp_path_factory.mktemp("smollm2-with-tools")
+    for file in smollm2_folder.iterdir():
+        (folder / file.name).symlink_to(file)
+    template = folder / "chat_template.jinja"
+    template.unlink()
+    template.write_bytes(Path(__file__).with_name("tool_template.jinja").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vllm_chat(tool_folder: Path) -> Iterator[VllmChat]:
     """One engine for the whole test session: it takes half a minute to start."""
     pytest.importorskip("vllm")
     chat = VllmChat(
-        model=str(smollm2_folder),
+        model=str(tool_folder),
         max_model_len=2048,
         max_tokens=24,
         max_concurrency=4,
@@ -50,3 +63,41 @@ def training_libraries() -> None:
         warnings.simplefilter("ignore")
         import peft  # noqa: F401
         from trl import GRPOTrainer  # noqa: F401
+
+
+SaveAdapter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def save_adapter() -> SaveAdapter:
+    """Has PEFT write an adapter of random matrices for a model, which stays as it was."""
+    return _save_adapter
+
+
+def _save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Path:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    chosen = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj", "up_proj"]}
+    adapted = get_peft_model(model, LoraConfig(**{**chosen, **settings}))
+    for name, parameter in adapted.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # PEFT begins with zeros
+    adapted.save_pretrained(folder)
+    adapted.unload()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapters(
+    smollm2_folder: Path, save_adapter: SaveAdapter, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Two adapters of the built-in model."""
+    pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(smollm2_folder)
+    folder = tmp_path_factory.mktemp("adapters")
+    first = save_adapter(model, folder / "one", seed=1)
+    return first, save_adapter(model, folder / "two", seed=2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from quillgraph.backends import hermes
 from quillgraph.backends.records import CallRecord
 from quillgraph.graphs.episode import role_of
 
@@ -54,7 +55,7 @@ class Call:
             cached_tokens=record.cached_tokens,
             completion_tokens=record.completion_tokens,
             asked=shortened(_said(record.messages)),
-            reply=None if record.reply is None else shortened(record.reply),
+            reply=None if record.reply is None else shortened(_replied(record)),
             error=record.error,
             replayed=record.replayed,
         )
@@ -143,6 +144,14 @@ def _cost(role: str, calls: Sequence[Call]) -> RoleCost:
         seconds=sum(call.latency_s for call in calls),
         median_s=median(call.latency_s for call in calls),
     )
+
+
+def _replied(record: CallRecord) -> str:
+    """What a model said, and the tools that it called."""
+    called = [each["function"] for each in record.tool_calls]
+    calls = [hermes.written(each["name"], each["arguments"]) for each in called]
+    broken = [hermes.written(each["name"], each["args"]) for each in record.invalid_tool_calls]
+    return "\n".join(part for part in (record.reply or "", *calls, *broken) if part)
 
 
 def _said(messages: Sequence[dict[str, Any]]) -> str:

@@ -15,6 +15,7 @@ from quillgraph.evals.reporting.attempts import Row, Text, reward_rows, score_ro
 from quillgraph.evals.reporting.calls import CallLog, call_log, shortened
 from quillgraph.evals.reporting.folder import Folder, Source, StudyFile, counted, mapping
 from quillgraph.evals.reporting.grounding import Branch, Document, branches, documents
+from quillgraph.evals.reporting.opposite import Compared, compared
 from quillgraph.evals.reporting.tables import Table, tables
 from quillgraph.evals.reporting.training import (
     WATCH,
@@ -98,6 +99,8 @@ class Contents:
     calls: CallLog
     training: Training | None
     tables: tuple[Table, ...]
+    compared: Compared | None
+    """Texts of policies; None for a run of another kind."""
     sources: tuple[Source, ...]
 
 
@@ -125,6 +128,7 @@ def contents(path: Path) -> Contents:
         calls=call_log(folder.lines("calls.jsonl", CallRecord)),
         training=_training(folder, facts),
         tables=tuple(tables(folder.json("report.json"))),
+        compared=compared(folder),
         notes=(*_versions(episodes), *folder.notes),  # read last: every file adds to them
         sources=folder.sources,
     )

@@ -30,6 +30,8 @@ KNOWN = {
     "samples.jsonl": "texts for held-out requests, over the steps of training",
     "rollouts.jsonl": "texts that were trained on",
     "report.json": "an evaluation",
+    "prompts.jsonl": "the requests of a comparison of policies, with their criteria",
+    "texts.jsonl": "what the policies wrote",
 }
 """Files that a report reads, and what is in each."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.backends.adapters import CONFIG, WEIGHTS, check_adapter
+from quillgraph.backends.adapters import CONFIG, WEIGHTS, check_adapter, rank_for
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.backends.traces import TokenTrace, trace_of
@@ -65,6 +65,28 @@ def configure(adapter: Path, **changes: Any) -> None:
 
 def test_an_adapter_as_peft_writes_it_fits_its_model(toy: Path, good: Path) -> None:
     assert check_adapter(good, str(toy), 8) == good.resolve()
+
+
+@pytest.mark.parametrize(
+    ("changes", "rank"),
+    [
+        ({"r": 1}, 1),
+        ({"r": 8}, 8),
+        ({"r": 9}, 16),
+        ({"r": 8, "rank_pattern": {"up_proj": 24}}, 32),
+    ],
+)
+def test_an_engine_is_started_for_the_next_rank_that_it_has(
+    adapter: Path, changes: dict[str, Any], rank: int
+) -> None:
+    configure(adapter, **changes)
+    assert rank_for(adapter) == rank
+
+
+def test_a_rank_above_all_that_an_engine_has_is_refused(adapter: Path) -> None:
+    configure(adapter, r=513)
+    with pytest.raises(ConfigError, match="has rank 513, and vLLM takes 512 at most"):
+        rank_for(adapter)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """A recording replays what was said, and only that."""
 
 import asyncio
+import hashlib
+import json
 import operator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
 from pydantic import PrivateAttr
@@ -338,3 +340,89 @@ def test_a_cassette_without_a_model_is_refused(file: Path) -> None:
         pass
     with pytest.raises(InputError, match="has no voice"):
         connect(f"cassette:{file}")
+
+
+def look(place: str) -> str:
+    """Look at a place."""
+    return place
+
+
+CALLED = 'So.<tool_call>{"name": "look", "arguments": {"place": "sea"}}</tool_call><tool_call>{br'
+
+
+async def test_calls_of_tools_replay_with_their_ids_and_what_was_broken(file: Path) -> None:
+    chat = ScriptedChat(reply=lambda _: CALLED)
+    with CassetteRecorder(file) as recorder:
+        recorder.listen(chat)
+        said = await chat.bind_tools([look]).ainvoke("hi")
+        result = ToolMessage("calm", tool_call_id=said.tool_calls[0]["id"])
+        then = await chat.bind_tools([look]).ainvoke([HumanMessage("hi"), said, result])
+    bound = replay(file).bind_tools([look])
+    again = await bound.ainvoke("hi")
+    assert again.tool_calls == said.tool_calls
+    assert again.invalid_tool_calls == said.invalid_tool_calls
+    assert len(said.tool_calls) == len(said.invalid_tool_calls) == 1
+    assert told(again) == told(said)
+    # the second request is found by its hash, which the ids of the first reply are part of
+    assert told(await bound.ainvoke([HumanMessage("hi"), again, result])) == told(then)
+
+
+async def test_a_miss_tells_which_calls_and_tools_differ(file: Path) -> None:
+    chat = ScriptedChat(reply=lambda _: "so")
+    called = AIMessage("", tool_calls=[{"name": "look", "args": {"place": "sea"}, "id": "c1"}])
+    result = ToolMessage("calm", tool_call_id="c1")
+    with CassetteRecorder(file) as recorder:
+        recorder.listen(chat)
+        await chat.bind_tools([look]).ainvoke([HumanMessage("hi"), called, result])
+    other = AIMessage("", tool_calls=[{"name": "look", "args": {"place": "hill"}, "id": "c1"}])
+    with pytest.raises(CassetteMiss) as caught:
+        await replay(file).bind_tools([look]).ainvoke([HumanMessage("hi"), other, result])
+    assert '-calls look: {"place": "sea"}' in str(caught.value)
+    assert '+calls look: {"place": "hill"}' in str(caught.value)
+
+
+def test_a_key_in_the_arguments_of_a_call_never_enters_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "sk-never-to-be-shown")
+    chat = ScriptedChat(reply=lambda _: CALLED.replace("sea", "sk-never-to-be-shown"))
+    with CassetteRecorder(file) as recorder:
+        recorder.listen(chat)
+        chat.bind_tools([look]).invoke("hi")
+    assert "sk-never" not in file.read_text(encoding="utf-8")
+    assert '{\\"place\\": \\"***\\"}' in file.read_text(encoding="utf-8")
+
+
+async def test_a_recording_that_knew_no_tools_replays_and_takes_none(file: Path) -> None:
+    # as written by the version of 2026-11-24
+    capabilities = {"json_schema": True, "token_ids": True, "logprobs": True, "top_logprobs": True}
+    asked = {
+        "messages": [{"role": "user", "content": "hi"}], "json_schema": None, "temperature": 0.7,
+        "top_p": 1.0, "max_tokens": 512, "seed": None, "stop": [], "top_logprobs": 0,
+    }  # fmt: skip
+    said = {
+        "text": "so", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
+        "cached_tokens": None, "trace": None, "alternatives": None,
+    }  # fmt: skip
+    lines: list[dict[str, Any]] = [
+        {"kind": "cassette", "version": 1, "facts": {}},
+        {"kind": "voice", "name": "common", "model": "m", "temperature": 0.7, "top_p": 1.0,
+         "capabilities": {**capabilities, "adapters": False, "items_per_call": 8,
+                          "context_tokens": None},
+         "max_tokens": 512, "max_concurrency": 4},
+        {"kind": "call", "voice": "common",
+         "sha256": "b3b9d19e2fad659605831ea72a633f02411cdfdbd5205997d00f67897450e4c0",
+         "place": {"role": None, "nodes": [], "branch": ""}, "index": 0, "request": asked,
+         "outcome": said},
+        {"kind": "end"},
+    ]  # fmt: skip
+    digest = ""
+    with file.open("w", encoding="utf-8") as written:
+        for line in lines:
+            rest = json.dumps(line, separators=(",", ":"))[1:]
+            digest = hashlib.sha256(f"{digest}{rest}".encode()).hexdigest()
+            written.write(f'{{"digest":"{digest}",{rest}\n')
+    model = replay(file)
+    assert (await model.ainvoke("hi")).content == "so"
+    with pytest.raises(ConfigError, match="CassetteChat calls no tools"):
+        model.bind_tools([look])

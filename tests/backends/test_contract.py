@@ -15,7 +15,13 @@ from typing import Any, Literal
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import MessagesState, StateGraph
 from pydantic import BaseModel, ConfigDict
@@ -51,6 +57,25 @@ SCORE = {
 RATE = 'Rate this story from 0 to 9 as JSON: "The sea took the lamp."'
 
 
+def look(place: Literal["sea", "hill"]) -> str:
+    """Look at a place."""
+    return f"The {place} is calm."
+
+
+def wait(hours: int) -> str:
+    """Let hours pass."""
+    return f"{hours} hours later."
+
+
+CALL = '<tool_call>\n{"name": "look", "arguments": {"place": "sea"}}\n</tool_call>'
+LOOK: dict[str, Any] = {"tools": [look], "tool_choice": "look"}
+LOOKED = [
+    HumanMessage(ASK),
+    AIMessage("", tool_calls=[{"name": "look", "args": {"place": "sea"}, "id": "c1"}]),
+    ToolMessage("The sea is calm.", tool_call_id="c1"),
+]
+
+
 class _ByteServer(BaseHTTPRequestHandler):
     """Answers as a vLLM server does; its tokens are the bytes of the text."""
 
@@ -63,10 +88,17 @@ class _ByteServer(BaseHTTPRequestHandler):
             self._send(400, {"error": {"message": said, "code": 400, "type": "BadRequestError"}})
             return
         text = '{"colour": "green"}' if "response_format" in asked else STORY
+        if asked.get("tool_choice", "none") not in ("none", "auto"):
+            text = CALL
         ids = list(text.encode())[: asked["max_tokens"]]
+        message: dict[str, Any] = {"role": "assistant", "content": bytes(ids).decode()}
+        if message["content"] == CALL:  # as vLLM, which leaves a call that broke off in the text
+            called = {"name": "look", "arguments": '{"place": "sea"}'}
+            calls = [{"id": "chatcmpl-tool-1", "type": "function", "function": called}]
+            message |= {"content": None, "tool_calls": calls}
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": bytes(ids).decode()},
+            "message": message,
             "finish_reason": "stop" if len(ids) == len(text) else "length",
             "token_ids": ids,
             "logprobs": {"content": [_byte(byte, asked.get("top_logprobs", 0)) for byte in ids]},
@@ -100,6 +132,8 @@ def _byte(byte: int, wanted: int) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def scripted_chat() -> ScriptedChat:
     def answer(request: ChatRequest) -> str:
+        if request.forced:
+            return CALL
         return STORY if request.json_schema is None else '{"colour": "green"}'
 
     return ScriptedChat(reply=answer, max_concurrency=4)
@@ -136,6 +170,11 @@ RECORDED: list[tuple[Any, dict[str, Any]]] = [
     (ASK_AS_JSON, {"json_schema": Colour.model_json_schema(), "max_tokens": 3}),
     (BRIEF, {"max_tokens": 4}),
     (TALK, {"max_tokens": 4}),
+    *((ASK, {**LOOK, "max_tokens": most}) for most in (14, 90)),
+    (ASK, {"tools": [look, wait], "tool_choice": "required", "max_tokens": 90}),
+    (ASK, {"tools": [look], "tool_choice": "none", "max_tokens": 8}),
+    (LOOKED, {"tools": [look], "max_tokens": 4}),
+    ([*LOOKED[:2], ToolMessage("A storm.", tool_call_id="c1")], {"tools": [look], "max_tokens": 4}),
 ]
 """Every call of the suite, for a cassette to hold."""
 
@@ -151,6 +190,8 @@ def recording(scripted_chat: ScriptedChat, tmp_path_factory: pytest.TempPathFact
             for asked, options in RECORDED * 10:
                 await scripted_chat.ainvoke(asked, **options)
             await in_a_graph(scripted_chat)
+            for _ in range(2):
+                await in_a_graph(scripted_chat, most=90, **LOOK)
 
     asyncio.run(record())
     return path
@@ -162,11 +203,17 @@ def cassette_chat(recording: Path) -> CassetteChat:
     return CassetteChat(path=recording)
 
 
-async def in_a_graph(chat: ChatBackend, *heard_by: BaseCallbackHandler, saver: Any = None) -> Any:
+async def in_a_graph(
+    chat: ChatBackend,
+    *heard_by: BaseCallbackHandler,
+    saver: Any = None,
+    most: int = 4,
+    **options: Any,
+) -> Any:
     """Ask within a node of a graph; gives the graph."""
 
     async def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
-        return {"messages": [await chat.ainvoke(state["messages"], max_tokens=4)]}
+        return {"messages": [await chat.ainvoke(state["messages"], max_tokens=most, **options)]}
 
     graph = StateGraph(MessagesState).add_node("ask", ask).add_edge("__start__", "ask")
     compiled = graph.compile(checkpointer=saver)
@@ -374,17 +421,85 @@ async def test_a_system_message_and_earlier_turns_are_read(backend: ChatBackend)
 
 async def test_a_message_that_is_not_plain_text_is_refused(backend: ChatBackend) -> None:
     picture = HumanMessage([{"type": "image_url", "image_url": {"url": "http://127.0.0.1/a.png"}}])
-    with pytest.raises(ConfigError, match="expected a plain-text system, human or AI message"):
+    with pytest.raises(ConfigError, match="expected a plain-text system, human, AI or tool"):
         await backend.ainvoke([picture])
 
 
-async def test_tools_are_refused_and_not_left_out(backend: ChatBackend) -> None:
-    def lamp() -> str:
-        """Light the lamp."""
-        return "lit"
+async def test_a_tool_that_must_be_called_is_called_by_its_schema(backend: ChatBackend) -> None:
+    assert backend.capabilities.tools
+    reply = await backend.bind_tools([look], tool_choice="look").ainvoke(ASK, max_tokens=90)
+    (call,) = reply.tool_calls
+    assert call["name"] == "look"
+    assert call["args"] in ({"place": "sea"}, {"place": "hill"})
+    assert call["id"]
+    assert (reply.content, reply.invalid_tool_calls) == ("", [])
+    trace, usage = trace_of(reply), reply.usage_metadata
+    assert trace is not None
+    assert usage is not None
+    assert trace.logprobs is not None
+    assert len(trace.logprobs) == len(trace.completion_ids) == usage["output_tokens"] > 2
 
-    with pytest.raises(ConfigError, match="carries no tool calls"):
-        backend.bind_tools([lamp])
+
+async def test_one_of_several_tools_is_called_where_one_must_be(backend: ChatBackend) -> None:
+    bound = backend.bind_tools([look, wait], tool_choice="required")
+    reply = await bound.ainvoke(ASK, max_tokens=90)
+    (call,) = reply.tool_calls
+    assert (call["name"], [*call["args"]]) in (("look", ["place"]), ("wait", ["hours"]))
+
+
+async def test_a_call_that_breaks_off_is_kept_as_an_invalid_one(backend: ChatBackend) -> None:
+    reply = await backend.bind_tools([look], tool_choice="look").ainvoke(ASK, max_tokens=14)
+    assert reply.tool_calls == []
+    (call,) = reply.invalid_tool_calls
+    assert call["error"]
+    assert reply.response_metadata["finish_reason"] == "length"
+    trace = trace_of(reply)
+    assert trace is not None
+    assert len(trace.completion_ids) == 14
+
+
+async def test_a_tool_that_may_not_be_called_is_not(backend: ChatBackend) -> None:
+    reply = await backend.bind_tools([look], tool_choice="none").ainvoke(ASK, max_tokens=8)
+    assert reply.content
+    assert (reply.tool_calls, reply.invalid_tool_calls) == ([], [])
+
+
+async def test_tools_their_calls_and_results_are_read(backend: ChatBackend) -> None:
+    bound = backend.bind_tools([look])
+    storm = [*LOOKED[:2], ToolMessage("A storm.", tool_call_id="c1")]
+    replies = [await bound.ainvoke(asked, max_tokens=4) for asked in (LOOKED, storm)]
+    replies.append(await backend.ainvoke(ASK, max_tokens=4))
+    calm, stormy, bare = [trace.prompt_ids for each in replies if (trace := trace_of(each))]
+    assert calm != stormy
+    assert len(calm) > len(stormy) > len(bare) + 20  # "The sea is calm." is longer than "A storm."
+
+
+async def test_a_call_of_a_tool_is_recorded_and_survives_a_checkpoint(
+    backend: ChatBackend, tmp_path: Path
+) -> None:
+    records: list[CallRecord] = []
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
+        with Recorder(None, "r", records.append) as recorder:
+            graph = await in_a_graph(backend, recorder, saver=saver, most=90, **LOOK)
+        kept = await graph.aget_state({"configurable": {"thread_id": "t"}})
+    message = kept.values["messages"][-1]
+    assert [each["name"] for each in message.tool_calls] == ["look"]
+    assert trace_of(message) == records[0].trace is not None
+    (call,) = records[0].tool_calls
+    assert json.loads(call["function"]["arguments"]) == message.tool_calls[0]["args"]
+    assert trainable(records) == (records[0],)
+
+
+async def test_what_is_no_tool_and_a_choice_that_is_none_are_refused(backend: ChatBackend) -> None:
+    with pytest.raises(ConfigError, match="expected as a tool"):
+        backend.bind_tools([3])
+    with pytest.raises(ConfigError, match="did you mean 'look'"):
+        backend.bind_tools([look], tool_choice="lok")
+
+
+async def test_tools_and_a_schema_at_once_are_refused(backend: ChatBackend) -> None:
+    with pytest.raises(ConfigError, match="expected tools or a JSON schema, got both"):
+        await backend.bind_tools([look]).ainvoke(ASK, json_schema=SCORE)
 
 
 @pytest.mark.parametrize("option", [{"max_tokens": 0}, {"temperature": -1.0}, {"top_p": 2.0}])
@@ -485,6 +600,27 @@ async def test_the_tokens_of_the_trace_are_those_of_the_text(
     read = tokenizer.decode(trace.prompt_ids)
     assert read.count("<|im_start|>") == 5  # the template's own system turn, three of ours, its own
     assert read.endswith("Go on.<|im_end|>\n<|im_start|>assistant\n")
+
+
+async def test_the_tokens_of_a_call_are_those_that_the_model_wrote(
+    real_model: ChatBackend, tool_folder: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tool_folder)
+    bound = real_model.bind_tools([look], tool_choice="look")
+    reply = await bound.ainvoke(LOOKED, max_tokens=90, seed=2)
+    trace = trace_of(reply)
+    assert trace is not None
+    args = json.dumps(reply.tool_calls[0]["args"])
+    written = CALL.replace('{"place": "sea"}', args)
+    assert tokenizer.decode(trace.completion_ids, skip_special_tokens=True) == written
+    read = tokenizer.decode(trace.prompt_ids)
+    assert '"name": "look"' in read.partition("</tools>")[0]
+    assert read.endswith(
+        f"<|im_start|>assistant\n{CALL}<|im_end|>\n<|im_start|>user\n<tool_response>\n"
+        "The sea is calm.\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
 async def test_a_stop_string_ends_the_reply_and_is_left_out(real_model: ChatBackend) -> None:

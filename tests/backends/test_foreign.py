@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -72,8 +72,10 @@ class Tooled(Elsewhere):
     """The same with tools, by which LangChain gives it structured output."""
 
     by_tool: bool = True
+    offered: list[Any] = Field(default_factory=list)
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:
+        self.offered.append((tools, kwargs))
         return self
 
 
@@ -317,3 +319,31 @@ def test_chat_openai_with_nobody_there_is_unreachable(monkeypatch: pytest.Monkey
     spec = "langchain:langchain_openai.ChatOpenAI?model=m&base_url=http://127.0.0.1:9/v1"
     with pytest.raises(Unreachable):
         asyncio.run(connect(f"{spec}&max_retries=0").ainvoke("so?"))
+
+
+def look(place: str) -> str:
+    """Look at a place."""
+    return place
+
+
+async def test_tools_are_handed_on_to_a_model_that_takes_them() -> None:
+    model = Tooled(responses=["so"], heard=[], offered=[])
+    bound = ForeignChat(chat=model).bind_tools([look], tool_choice="look")
+    reply = await bound.ainvoke([HumanMessage("hi")])
+    assert [(each["name"], each["args"]) for each in reply.tool_calls] == [
+        ("Colour", {"colour": "red"})
+    ]
+    ((tools, options),) = model.offered
+    assert (tools[0]["function"]["name"], options) == ("look", {"tool_choice": "look"})
+    await bound.ainvoke([HumanMessage("hi"), reply, ToolMessage("calm", tool_call_id="1")])
+    assert [type(each) for each in model.heard[-1][0]] == [HumanMessage, AIMessage, ToolMessage]
+    assert model.heard[-1][0][1].tool_calls == reply.tool_calls
+
+
+def test_tools_are_refused_where_the_class_takes_none() -> None:
+    chat = ForeignChat(chat=elsewhere())
+    assert not chat.capabilities.tools
+    with pytest.raises(ConfigError, match="ForeignChat calls no tools"):
+        chat.bind_tools([look])
+    with pytest.raises(ConfigError, match="ForeignChat calls no tools"):
+        chat.invoke([HumanMessage("hi"), ToolMessage("calm", tool_call_id="1")])

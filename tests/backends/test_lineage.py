@@ -137,6 +137,23 @@ def test_two_equal_openings_with_other_tokens_can_both_be_gone_on_from() -> None
     assert continuity([*twice, *after]) == Continuity(clean=2)
 
 
+def test_a_conversation_with_tools_goes_on_only_from_the_same_calls() -> None:
+    def called(place: str) -> dict[str, Any]:
+        function = {"name": "look", "arguments": place}
+        return {"tool_calls": [{"id": "c1", "type": "function", "function": function}]}
+
+    def after(call: int, place: str, prompt: tuple[int, ...]) -> CallRecord:
+        asked = {"role": "assistant", "content": "", **called(place)}
+        result = {"role": "tool", "content": "calm", "tool_call_id": "c1"}
+        opening = {"role": "user", "content": "hi"}
+        return record(call, messages=[opening, asked, result], trace=trace(prompt, (9,)))
+
+    first = record(0, reply="", trace=trace((1,), (2, 3)), **called("sea"))
+    clean, fork = after(1, "sea", (1, 2, 3, 4)), after(2, "sea", (1, 7, 4))
+    stranger = after(3, "hill", (1, 2, 3, 4))
+    assert continuity([first, clean, fork, stranger]) == Continuity(clean=1, fork=1)
+
+
 ids = st.lists(st.integers(0, 3), max_size=4).map(tuple)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from quillgraph.backends.errors import (
@@ -683,3 +683,121 @@ def test_importing_the_module_does_not_import_the_sdk() -> None:
     code = "import sys, quillgraph.backends.openai_chat; print('openai' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def look(place: str) -> str:
+    """Look at a place."""
+    return place
+
+
+def called(
+    *calls: tuple[str | None, str | None], content: str | None = None, **choice: Any
+) -> Answer:
+    told = [
+        {"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for n, (name, arguments) in enumerate(calls)
+    ]
+    message = {"role": "assistant", "content": content, "tool_calls": told}
+    return reply(content, message=message, **choice)
+
+
+async def test_tools_and_the_choice_among_them_are_sent_and_calls_come_back(server: Server) -> None:
+    server.answers = [called(("look", '{"place": "sea"}'), ("look", None), content="So.")]
+    model = chat(server)
+    for choice in (None, "any", "none", "look"):
+        said = await model.bind_tools([look], tool_choice=choice).ainvoke("hi")
+    await model.aclose()
+    assert (said.content, said.invalid_tool_calls) == ("So.", [])
+    assert [(each["args"], each["id"]) for each in said.tool_calls] == [
+        ({"place": "sea"}, "c0"),
+        ({}, "c1"),
+    ]
+    assert [body["tool_choice"] for body in server.bodies] == [
+        "auto",
+        "required",
+        "none",
+        {"type": "function", "function": {"name": "look"}},
+    ]
+    function = server.bodies[0]["tools"][0]["function"]
+    assert (function["name"], "strict" in function) == ("look", False)
+
+
+async def test_calls_and_results_are_sent_as_openai_writes_them(server: Server) -> None:
+    server.answers = [called(("look", '{"place": "sea"}')), reply("Calm.")]
+    model = chat(server)
+    bound = model.bind_tools([look])
+    asked = [HumanMessage("hi"), await bound.ainvoke("hi")]
+    await bound.ainvoke([*asked, ToolMessage("calm", tool_call_id="c0")])
+    await model.aclose()
+    assert "tools" in server.bodies[1]
+    assert server.bodies[1]["messages"] == [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {
+                    "id": "c0",
+                    "type": "function",
+                    "function": {"name": "look", "arguments": '{"place": "sea"}'},
+                }
+            ],
+        },
+        {"role": "tool", "content": "calm", "tool_call_id": "c0"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "args"),
+    [
+        (called(("look", '{"place": "s'), finish_reason="length"), '{"place": "s'),
+        (called((None, '{"place": "sea"}')), '{"place": "sea"}'),
+        # what vLLM's parser could not read, it leaves in the text
+        (reply('So.<tool_call>{"name": "look", "argu', finish_reason="length"),
+         '{"name": "look", "argu'),
+    ],
+)  # fmt: skip
+async def test_a_call_that_a_server_could_not_read_is_an_invalid_one(
+    server: Server, answer: Answer, args: str
+) -> None:
+    server.answers = [answer]
+    said = await ask(chat(server), tools=[look])
+    assert said.tool_calls == []
+    assert [each["args"] for each in said.invalid_tool_calls] == [args]
+
+
+async def test_a_call_that_a_server_dropped_is_told_by_its_tokens(server: Server) -> None:
+    # as vLLM answers where a call must be made and is cut short: no text, and no call
+    tokens = [{"token": each, "logprob": -0.5} for each in ('[{"na', "me")]
+    dropped = called(
+        content="", finish_reason="length", token_ids=[7, 8], logprobs={"content": tokens}
+    )
+    server.answers = [dropped]
+    said = await ask(chat(server), tools=[look], tool_choice="required")
+    assert [each["args"] for each in said.invalid_tool_calls] == ['[{"name']
+
+
+async def test_a_call_keeps_the_tokens_that_the_server_gave(server: Server) -> None:
+    written = '<tool_call>\n{"name": "look", "arguments": {"place": "sea"}}\n</tool_call>'
+    choice = {
+        "index": 0,
+        "finish_reason": "tool_calls",
+        "message": {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c0", "function": {"name": "look", "arguments": '{"place": "sea"}'}}
+            ],
+        },
+        "token_ids": [5, 6],
+        "logprobs": {
+            "content": [{"token": t, "logprob": -0.5} for t in (written[:9], written[9:])]
+        },
+    }
+    server.answers = [raw(json.dumps({"choices": [choice], "prompt_token_ids": [1, 2]}))]
+    said = await ask(chat(server, token_ids=True), tools=[look])
+    trace = trace_of(said)
+    assert trace is not None
+    assert (trace.prompt_ids, trace.completion_ids) == ((1, 2), (5, 6))
+    assert trace.logprobs == (-0.5, -0.5)
+    assert said.tool_calls[0]["args"] == {"place": "sea"}

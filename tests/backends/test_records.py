@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
@@ -297,3 +298,25 @@ async def test_records_hold_json_that_others_can_read(tmp_path: Path) -> None:
     first = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
     assert first["node"] == "code"
     assert first["trace"]["completion_ids"] == [int.from_bytes(b"so")]
+
+
+async def test_the_calls_of_a_reply_and_of_earlier_messages_are_kept(tmp_path: Path) -> None:
+    def look(place: str) -> str:
+        """Look at a place."""
+        return place
+
+    call = '<tool_call>{"name": "look", "arguments": {"place": "sea"}}</tool_call>'
+    model = ScriptedChat(reply=lambda _: f"So.{call}<tool_call>{{broken").bind_tools([look])
+    with Recorder(tmp_path / "calls.jsonl", "r") as recorder:
+        reply = await model.ainvoke([HumanMessage("hi")], under(recorder))
+        result = ToolMessage("calm", tool_call_id=reply.tool_calls[0]["id"])
+        await model.ainvoke([HumanMessage("hi"), reply, result], under(recorder))
+    first, second = read_records(tmp_path / "calls.jsonl")
+    assert (first.reply, len(first.tool_calls)) == ("So.", 1)
+    assert first.tool_calls[0]["function"] == {"name": "look", "arguments": '{"place": "sea"}'}
+    assert [each["args"] for each in first.invalid_tool_calls] == ["{broken"]
+    assert first.options["tools"][0]["function"]["name"] == "look"
+    said, answered = second.messages[1:]
+    assert said["tool_calls"] == first.tool_calls
+    assert said["invalid_tool_calls"] == first.invalid_tool_calls
+    assert answered["tool_call_id"] == first.tool_calls[0]["id"]

@@ -117,3 +117,19 @@ async def test_an_adapter_changes_what_is_sampled_and_the_bare_model_comes_back(
     with pytest.raises(ConfigError, match="adapter_config"):
         await server.load_adapter(tmp_path, "step-3")
     assert (await traced(server)).weights_version == "base"
+
+
+def look(place: str) -> str:
+    """Look at a place."""
+    return place
+
+
+@pytest.mark.model
+async def test_a_model_that_was_taught_no_tools_is_refused_before_a_server_starts(
+    smollm2_folder: Path,
+) -> None:
+    server = VllmServerChat(model=str(smollm2_folder))
+    with pytest.raises(Refused, match="leaves tools out"):
+        await server.bind_tools([look]).ainvoke(ASK)
+    assert server._own is not None
+    assert server._own._process is None

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from quillgraph.backends.errors import InputError
-from quillgraph.evals import cluster_bootstrap, paired_bootstrap
+from quillgraph.evals import Estimate, cluster_bootstrap, paired_bootstrap
+from quillgraph.evals.intervals import mean_bootstrap
 
 
 def mean(rows: "list[tuple[int, float]]") -> float | None:
@@ -69,3 +70,19 @@ def test_bad_input_is_refused() -> None:
         paired_bootstrap([1.0], [1.0, 2.0])
     with pytest.raises(InputError, match="100 resamples or more, got 9"):
         cluster_bootstrap([1], lambda row: row, lambda rows: 1.0, resamples=9)
+
+
+def test_a_mean_has_the_same_interval_whether_rows_are_gone_through_or_not() -> None:
+    values = [float(n % 5) for n in range(30)]
+    slow = cluster_bootstrap(list(enumerate(values)), lambda row: row[0], mean, seed=3)  # type: ignore[arg-type]
+    fast = mean_bootstrap(values, seed=3)
+    assert fast.value == pytest.approx(slow.value, abs=1e-12)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=1e-12)
+    assert (fast.clusters, fast.undefined) == (slow.clusters, slow.undefined) == (30, 0)
+
+
+def test_the_mean_of_one_prompt_or_none_has_no_interval() -> None:
+    assert mean_bootstrap([]) == Estimate(value=None)
+    assert mean_bootstrap([2.0]) == Estimate(value=2.0, clusters=1)
+    with pytest.raises(InputError, match="100 resamples or more"):
+        mean_bootstrap([1.0, 2.0], resamples=9)

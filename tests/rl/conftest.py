@@ -1,10 +1,13 @@
 """A tiny model, a tokenizer and a data set, all made in code: the real trainer runs on them."""
 
-from collections.abc import Callable
+import json
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 WORDS = ["sun", "moon", "rain", "sea", "stone", "bird", "light", "night", "song", "door"]
 TEMPLATE = (
@@ -104,3 +107,47 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "disable_tqdm": True,
         "seed": 0,
     }
+
+
+@pytest.fixture
+def short_run(
+    tiny_folder: Path, tmp_path: Path, training_libraries: None
+) -> Iterator[Callable[..., Path]]:
+    """Write the configuration of a short run of MRPO on three requests.
+
+    The function takes options of the trainer, sections of the file, and what goes under `rl`.
+    """
+    requests = [
+        {"request": f"Write a story in exactly {n} words about the {word}."}
+        for n, word in enumerate(WORDS[:3], 3)
+    ]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, requests)))
+    step = {
+        "max_steps": 2,
+        "learning_rate": 1e-2,
+        "num_generations": 4,
+        "per_device_train_batch_size": 8,
+        "max_completion_length": 8,
+        "replay_start": 0,
+        "replay_start_reward": 0.0,
+    }
+
+    def make(
+        options: dict[str, Any] | None = None, sections: dict[str, Any] | None = None, **rl: Any
+    ) -> Path:
+        told = {
+            "model": {"name": str(tiny_folder), "lora": {"r": 4}},
+            "data": {"prompts": "prompts.jsonl"},
+            "criteria": {"study": "hard", "embeddings": "lexical"},
+            "rl": {"options": {**step, **(options or {})}, **rl},
+            "evaluation": {"every": 0},
+            "checkpoints": {"every": 1},
+            **(sections or {}),
+        }
+        file = tmp_path / "run.yaml"
+        file.write_text(yaml.safe_dump(told))
+        return file
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries' own
+        yield make

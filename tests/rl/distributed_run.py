@@ -1,6 +1,6 @@
 """A short run for `accelerate launch`; prints nothing, leaves ledger and memory in a file.
 
-Run: accelerate launch --multi_gpu --num_processes 2 distributed_run.py MODEL_FOLDER OUT ROWS
+Run: accelerate launch --multi_gpu --num_processes 2 distributed_run.py MODEL_FOLDER OUT ROWS WAY
 """
 
 import json
@@ -18,18 +18,21 @@ def variety(completions: list[Any], **_: Any) -> list[float]:
     return [len(set(each[0]["content"].split())) / 8 for each in completions]
 
 
-def main(model: str, out: Path, rows: int) -> None:
-    """Train three steps with `rows` texts in each process."""
+def main(model: str, out: Path, rows: int, way: str) -> None:
+    """Train four steps with `rows` texts in each process; `ahead` writes them a step before."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoTokenizer
 
     from quillgraph.backends.transformers_local import TransformersChat
+    from quillgraph.rl.ahead import PromptOrder
     from quillgraph.rl.mrpo import MRPOTrainer
     from quillgraph.rl.mrpo_config import MRPOConfig
+    from quillgraph.rl.rewards import RewardRules
     from quillgraph.rl.rollout_runs import one_call
     from quillgraph.rl.rollouts import Rollouts
+    from quillgraph.rl.row_credit import RowCredit
 
     torch.set_num_threads(1)
     prompts = [
@@ -63,13 +66,16 @@ def main(model: str, out: Path, rows: int) -> None:
             TransformersChat(model=model, device="cpu", max_concurrency=24),
             out / "adapters",
             one_call,
+            ahead=PromptOrder() if way == "ahead" else None,
         ),
+        credit=RowCredit("uniform", {}, RewardRules()) if way == "ahead" else None,
     )
     trainer.train()
     number = trainer.accelerator.process_index
     steps = [each for each in trainer.state.log_history if "loss" in each]
     state = trainer.state_dict() | {
         "processes": trainer.accelerator.num_processes,
+        "ages": [each["rollouts/policy_age"] for each in steps],
         "losses": [each["loss"] for each in steps],
         "grad_norms": [each["grad_norm"] for each in steps],
     }
@@ -78,4 +84,4 @@ def main(model: str, out: Path, rows: int) -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

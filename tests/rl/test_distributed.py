@@ -14,7 +14,7 @@ pytest.importorskip("trl")
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 
 
-def _run(folder: Path, out: Path, *, processes: int, rows: int) -> list[dict[str, Any]]:
+def _run(folder: Path, out: Path, way: str, *, processes: int, rows: int) -> list[dict[str, Any]]:
     out.mkdir()
     launcher = ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]
     launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
@@ -22,7 +22,7 @@ def _run(folder: Path, out: Path, *, processes: int, rows: int) -> list[dict[str
     # `use_cpu=True` in the script then makes them gloo processes on the CPU
     launcher += ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []
     done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(folder), str(out), str(rows)],
+        [sys.executable, *launcher, str(SCRIPT), str(folder), str(out), str(rows), way],
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
@@ -33,15 +33,17 @@ def _run(folder: Path, out: Path, *, processes: int, rows: int) -> list[dict[str
     return [json.loads((out / f"state-{n}.json").read_text()) for n in range(processes)]
 
 
+@pytest.mark.parametrize(("way", "age"), [("plain", 0), ("ahead", 1)])
 def test_two_processes_have_the_groups_the_memory_and_the_ledger_of_one(
-    tiny_folder: Path, tmp_path: Path
+    tiny_folder: Path, tmp_path: Path, way: str, age: int
 ) -> None:
     # 24 texts a step in 3 groups of 8: the second group lies across both processes
-    (one,) = _run(tiny_folder, tmp_path / "one", processes=1, rows=24)
-    two = _run(tiny_folder, tmp_path / "two", processes=2, rows=12)
+    (one,) = _run(tiny_folder, tmp_path / "one", way, processes=1, rows=24)
+    two = _run(tiny_folder, tmp_path / "two", way, processes=2, rows=12)
 
     assert (one["processes"], two[0]["processes"]) == (1, 2)
     assert sum(len(each["replayed"]) for each in one["ledger"]) > 2
+    assert one["ages"] == two[0]["ages"] == [0, age, age, age]
     for each in two:
         assert each["ledger"] == one["ledger"]
         assert _texts(each) == _texts(one)

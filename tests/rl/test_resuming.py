@@ -14,13 +14,32 @@ from typing import Any
 import pytest
 import yaml
 
-STEPS, KILLS = 12, 5
+STEPS = 12
 PATIENCE_S = 240
 
 
+KILLS = {"plain": 5, "ahead": 2, "graph": 2}
+"""How often a run is killed."""
+
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "ahead": {"overlap": True, "prompts": "middling", "rollouts": "transformers:"},
+    "graph": {"graph": "best_of_n", "credit_per_role": True},
+}
+"""What a run may be told on how its texts come about."""
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def config(tiny_folder: Path, tmp_path: Path) -> Path:
+def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
     """MRPO with replay on the tiny model: everything that a checkpoint has to hold is used."""
+    said = {**WAYS[way]}
+    if "rollouts" in said:
+        said["rollouts"] += str(tiny_folder)
     requests = [
         {"request": f"Write a story in exactly {n} words about the {word}.", "split": "train"}
         for n, word in enumerate(["sun", "moon", "rain", "sea", "stone", "bird", "night"], 2)
@@ -34,6 +53,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> Path:
                 "data": {"prompts": "prompts.jsonl"},
                 "criteria": {"study": "hard"},
                 "rl": {
+                    **said,
                     "options": {
                         "max_steps": STEPS,
                         "learning_rate": 1e-3,
@@ -43,7 +63,7 @@ def config(tiny_folder: Path, tmp_path: Path) -> Path:
                         "lr_scheduler_type": "cosine",
                         "replay_start": 2,
                         "replay_start_reward": 0.0,
-                    }
+                    },
                 },
                 "checkpoints": {"every": 2, "keep": 2},
                 "evaluation": {"every": 0},
@@ -100,12 +120,12 @@ def trained(out: Path) -> Counter[str]:
 
 
 @pytest.mark.model
-def test_five_kills_change_neither_the_curve_nor_what_was_trained_on(
-    config: Path, tmp_path: Path
+def test_kills_change_neither_the_curve_nor_what_was_trained_on(
+    way: str, config: Path, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     finish(start(config, whole))
-    steps = sorted(random.sample(range(1, STEPS), KILLS))
+    steps = sorted(random.sample(range(1, STEPS), KILLS[way]))
     for number, step in enumerate(steps):
         kill_at(start(config, broken, *["--resume"] * bool(number)), broken, step)
     finish(start(config, broken, "--resume"))

@@ -1,5 +1,7 @@
 """The real trainer on a real engine: transformers in this process, with the tiny model's folder."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +28,15 @@ class Frail(TransformersChat):
     deaths: int = 0
     refusals: int = 0
     starts: int = 0
+    calls: int = 0
+    free: int = 0
+    """Calls that are answered before `updating` is set; all of them where it is None."""
+    updating: Any = None
 
     async def _complete(self, request: ChatRequest) -> Completion:
+        self.calls += 1
+        if self.updating is not None and self.calls > self.free:
+            assert await asyncio.to_thread(self.updating.wait, 60)
         if self.deaths:
             self.deaths -= 1
             raise ServerFailed("the engine died")
@@ -106,7 +115,7 @@ def test_each_step_samples_from_the_policy_that_it_updates(trainer: Make) -> Non
     assert len(seen) == 4
     assert max(gap for gap, _ in seen) < 1e-4
     assert len({round(first, 3) for _, first in seen}) > 1
-    assert _logged(run, "rollouts/staleness") == [0.0] * 4
+    assert _logged(run, "rollouts/policy_age") == [0.0] * 4
     assert all(entry.logprobs is not None for entry in run.memory)
 
 
@@ -119,7 +128,7 @@ def test_adapters_may_lag_by_fewer_steps_than_they_are_swapped(
     lazy = Rollouts(engine, tmp_path / "lazy", one_call, sync_every=3)
     run = trainer(max_steps=5, rollouts=lazy, learning_rate=1e-1)
     run.train()
-    assert _logged(run, "rollouts/staleness") == [0, 1, 2, 0, 1]
+    assert _logged(run, "rollouts/policy_age") == [0, 1, 2, 0, 1]
     assert sorted(each.name for each in (tmp_path / "lazy").iterdir()) == ["step-0", "step-3"]
 
 
@@ -231,8 +240,8 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
     graph.add_edge(START, "draft")
     graph.add_edge("draft", "revise")
 
-    def source(seed: int) -> EpisodeSource:
-        return episode_source(graph, roles={"writer": engine}, trainable=["writer"])
+    def source(policy: Any, frozen: Any) -> EpisodeSource:
+        return episode_source(graph, roles={"writer": policy}, trainable=["writer"])
 
     run = trainer(max_steps=2, rollouts=Rollouts(engine, tmp_path / "adapters", graph_run(source)))
     riders: list[tuple[int, float]] = []
@@ -253,7 +262,7 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
 
 def test_the_reward_of_a_graph_is_absent_where_it_has_none() -> None:
     from quillgraph.agents.judgements import Reward
-    from quillgraph.rl.rollouts import trajectory_reward
+    from quillgraph.rl.rollout_columns import trajectory_reward
 
     worth = Reward(value=0.7, soft=0.7, length=None, repetition=1.0)
     made = Trajectory(
@@ -284,3 +293,125 @@ def test_two_engines_at_once_are_refused(trainer: Make) -> None:
     run.use_vllm = True  # as an option it would start the engine when the trainer is made
     with pytest.raises(ConfigError, match="use_vllm starts TRL's own engine"):
         run.rollout_func(["sun"], run)
+
+
+@pytest.fixture
+def ahead(engine: Frail, tmp_path: Path) -> Any:
+    """Rollouts that are written one step ahead."""
+    from quillgraph.rl.ahead import PromptOrder
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    return Rollouts(engine, tmp_path / "ahead", one_call, ahead=PromptOrder())
+
+
+def test_the_next_texts_are_written_while_the_present_ones_are_learned_from(
+    trainer: Make, engine: Frail, ahead: Any
+) -> None:
+    # the first 8 calls are those of step 0; whatever comes next waits until its update has begun
+    engine.free, engine.updating = 8, threading.Event()
+    run = trainer(max_steps=2, rollouts=ahead)
+    inner = run.training_step
+
+    def training_step(*arguments: Any, **options: Any) -> Any:
+        engine.updating.set()
+        return inner(*arguments, **options)
+
+    run.training_step = training_step
+    run.train()
+    assert _logged(run, "rollouts/policy_age") == [0, 1]
+    assert engine.calls == 16  # and nothing is written for a step that does not come
+
+
+def test_texts_that_were_written_ahead_are_of_the_same_prompts_and_one_step_old(
+    trainer: Make, ahead: Any
+) -> None:
+    # 8 prompts, 2 a step: the fifth step is of the second epoch
+    plain = trainer(max_steps=6)
+    plain.train()
+    run = trainer(max_steps=6, rollouts=ahead)
+    run.train()
+    assert _logged(run, "rollouts/policy_age") == [0, 1, 1, 1, 1, 1]
+    assert [each.prompts for each in run.ledger] == [each.prompts for each in plain.ledger]
+
+
+def test_ratios_of_texts_written_ahead_are_to_the_policy_that_wrote_them(
+    trainer: Make, ahead: Any
+) -> None:
+    import torch
+
+    run = trainer(max_steps=3, learning_rate=1e-1, rollouts=ahead)
+    policies: list[dict[str, Any]] = []
+    gaps: list[tuple[float, float]] = []
+    inner = run._compute_loss
+
+    def logps(inputs: Any, weights: dict[str, Any]) -> Any:
+        named = {name: each for name, each in run.model.named_parameters() if "lora" in name}
+        kept = {name: each.detach().clone() for name, each in named.items()}
+        with torch.no_grad():
+            for name, each in named.items():
+                each.copy_(weights[name])
+            ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
+            mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
+            width = inputs["completion_ids"].size(1)
+            found, _, _ = run._get_per_token_logps_and_entropies(run.model, ids, mask, width)
+            for name, each in named.items():
+                each.copy_(kept[name])
+        return found
+
+    def watch(model: Any, inputs: Any) -> Any:
+        now = {n: p.detach().clone() for n, p in run.model.named_parameters() if "lora" in n}
+        policies.append(now)
+        wrote = policies[max(0, len(policies) - 2)]
+        old, mask = inputs["old_per_token_logps"], inputs["completion_mask"]
+        gaps.append(
+            tuple(((logps(inputs, each) - old).abs() * mask).max().item() for each in (wrote, now))
+        )
+        return inner(model, inputs)
+
+    run._compute_loss = watch
+    run.train()
+    # the denominator is the policy of the step before, exactly; the present one is another
+    assert len(gaps) == 3
+    assert all(before < 1e-4 for before, _ in gaps)
+    assert all(present > 1e-3 for _, present in gaps[1:])
+
+
+def test_texts_of_other_prompts_than_were_begun_are_never_learned_from(
+    trainer: Make, ahead: Any
+) -> None:
+    order = ahead.ahead
+    ahead.ahead = lambda trainer, step: order(trainer, step + (step == 2))
+    run = trainer(max_steps=4, rollouts=ahead)
+    run.train()
+    plain = trainer(max_steps=4)
+    plain.train()
+    assert _logged(run, "rollouts/policy_age") == [0, 1, 0, 1]
+    assert [each.prompts for each in run.ledger] == [each.prompts for each in plain.ledger]
+
+
+def test_an_engine_that_dies_while_it_writes_ahead_is_started_again(
+    trainer: Make, engine: Frail, ahead: Any
+) -> None:
+    run = trainer(max_steps=3, rollouts=ahead)
+    inner = run.training_step
+
+    def training_step(*arguments: Any, **options: Any) -> Any:
+        engine.deaths = int(run.state.global_step == 0)
+        engine.updating.set()
+        return inner(*arguments, **options)
+
+    engine.free, engine.updating = 8, threading.Event()
+    run.training_step = training_step
+    run.train()
+    assert engine.starts == 1
+    assert _logged(run, "rollouts/excluded") == [0, 0, 0]
+    assert _logged(run, "rollouts/policy_age") == [0, 1, 1]
+
+
+def test_what_is_ahead_is_not_to_lag_any_further(engine: Frail, tmp_path: Path) -> None:
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    with pytest.raises(ConfigError, match="leave sync_every at 1, got 2"):
+        Rollouts(engine, tmp_path, one_call, sync_every=2, ahead=lambda trainer, step: [])

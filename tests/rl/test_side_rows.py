@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 from quillgraph.rl.planning import Group, Replayed  # noqa: E402
 from quillgraph.rl.replay import Entry  # noqa: E402
 from quillgraph.rl.side_rows import SideBatch, SideRow, dealt, side_loss  # noqa: E402
-from quillgraph.rl.step_rows import memory_rows, rider_rows  # noqa: E402
+from quillgraph.rl.step_rows import Normaliser, lessoned_row, memory_rows, rider_rows  # noqa: E402
 from quillgraph.rl.trajectory import Row  # noqa: E402
 
 RANGE = {"low": 0.2, "high": 0.28, "gamma": 0.1}
@@ -146,7 +146,7 @@ def test_a_text_that_is_replayed_and_a_target_is_one_row() -> None:
     assert [(each.weight, each.anchor) for each in rows] == [(0.1, 0.125), (0.0, 0.125)]
 
 
-def test_further_calls_share_the_advantage_of_their_text() -> None:
+def test_further_calls_have_their_own_advantages_and_the_weight_of_a_text() -> None:
     call = Row(
         prompt_ids=(1,),
         completion_ids=(2, 3),
@@ -158,10 +158,33 @@ def test_further_calls_share_the_advantage_of_their_text() -> None:
         calls=(0,),
         role="r",
     )
-    about = {"rows": 4, "tokens": 20, "longest": 10}
-    rows = rider_rows([(call, call), (call,), ()], [0.5, 0.0, 0.1], loss_type="dr_grpo", **about)
+    gains = [(0.5, -0.25), (0.0,), ()]
+    rows = rider_rows([(call, call), (call,), ()], gains, normaliser("dr_grpo"))
     assert [(each.kind, each.advantage, each.weight) for each in rows] == [
-        ("fresh", 0.5, 1 / 40)
-    ] * 2
-    assert rider_rows([(call,)], [1.0], loss_type="grpo", **about)[0].weight == 1 / 4
-    assert rider_rows([(call,)], [1.0], loss_type="dapo", **about)[0].weight == 1 / 20
+        ("fresh", 0.5, 1 / 40),
+        ("fresh", -0.25, 1 / 40),
+    ]
+    assert rider_rows([(call,)], [(1.0,)], normaliser("grpo"))[0].weight == 1 / 4
+    assert rider_rows([(call,)], [(1.0,)], normaliser("dapo"))[0].weight == 1 / 20
+    without = lessoned_row(call, (5, 6), -0.5, normaliser("dr_grpo"))
+    assert (without.kind, without.prompt_ids, without.behaviour) == ("lessoned", (5, 6), (-1, -1))
+    assert (without.advantage, without.weight) == (-0.5, 1 / 40)
+
+
+def normaliser(loss_type: str) -> Normaliser:
+    return Normaliser(loss_type, rows=4, tokens=20, longest=10)
+
+
+def test_a_text_without_its_lessons_is_shaped_and_masked_and_counts_as_fresh() -> None:
+    # w = e^.5 = 1.6487: shaped .9428 each, as a reflective row, but in the term of fresh texts
+    found = loss_of(row("lessoned"), logps=[[-0.5, -0.5]])
+    assert found.fresh.item() == pytest.approx(-2 * 1.648721 / 1.748721)
+    assert found.replay.item() == 0
+    assert found.ratios.numel() == 0
+    assert found.lesson_ratios.tolist() == pytest.approx([1.648721] * 2)
+    # a token of probability e^-10 < 1e-4 is left out: 1/1.1 remains
+    far = loss_of(row("lessoned", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
+    assert far.fresh.item() == pytest.approx(-1 / 1.1)
+    # .5 nats of drift: what is bad and unlearnt already needs no further push
+    bad = row("lessoned", advantage=-1.0, behaviour=(-1.0, -1.0))
+    assert loss_of(bad, logps=[[-2.0, -2.0]]).fresh.item() == 0

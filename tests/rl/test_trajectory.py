@@ -180,3 +180,29 @@ async def test_a_node_of_a_foreign_graph_becomes_rows_if_its_backend_gives_token
     else:
         assert (found.rows, found.count) == ((), RowCount(missing=1))
         assert str(found.excluded).startswith("tokens: none of 1 calls")
+
+
+def test_the_row_that_wrote_the_text_leads_and_the_others_ride() -> None:
+    calls = [
+        each.model_copy(update={"reply": reply})
+        for each, reply in zip(
+            TALK, ("The fog  came in.", "Sure: The fog came in.", "Why?"), strict=True
+        )
+    ]
+    made = trajectory(episode(*calls, output={"text": "The fog came in."}), WORTH)
+    assert (made.text, made.lead) == ("The fog came in.", 1)
+    assert made.leading.reply == "Sure: The fog came in."
+    assert [each.reply for each in made.riders] == ["The fog  came in.", "Why?"]
+
+
+def test_of_a_text_that_no_row_wrote_the_last_row_leads() -> None:
+    made = trajectory(episode(*TALK, output={"messages": [{"content": "Another."}]}), WORTH)
+    assert (made.text, made.lead) == ("Another.", -1)
+    assert made.leading is made.rows[-1]
+    assert trajectory(episode(*TALK), WORTH).text is None
+
+
+def test_what_a_graph_says_of_who_serves_what_is_read_where_it_can_be() -> None:
+    told = {"write": ["k1", "k2"]}
+    assert trajectory(episode(*TALK, output={"serves": told})).serves == {"write": ("k1", "k2")}
+    assert trajectory(episode(*TALK, output={"serves": "k1"})).serves == {}

@@ -50,3 +50,14 @@ def test_a_long_reply_is_cut_and_says_so(hand: Any) -> None:
     assert call.reply is not None
     assert call.reply.startswith("x" * LONGEST + " […")
     assert "9,400 characters more" in call.reply
+
+
+def test_what_a_reply_called_is_shown_with_what_it_said(hand: Any) -> None:
+    function = {"name": "look", "arguments": '{"place": "sea"}'}
+    broken = {"name": None, "args": "{broken", "id": "c2", "error": "so"}
+    calls = {"tool_calls": [{"id": "c1", "function": function}], "invalid_tool_calls": [broken]}
+    (call,) = call_log([hand.call(reply="So.", **calls)]).calls
+    assert call.reply == (
+        'So.\n<tool_call>\n{"name": "look", "arguments": {"place": "sea"}}\n</tool_call>'
+        "\n<tool_call>\n{broken\n</tool_call>"
+    )

@@ -1,0 +1,80 @@
+"""Tool calls as Hermes, Qwen and SmolLM2 write them: `<tool_call>{"name": …}</tool_call>`.
+
+vLLM's parser of this form gives a reply up with its first broken call, and transformers' needs a
+response template that hardly any model has. So it is read here, where nothing may get lost.
+"""
+
+import json
+from collections.abc import Iterator
+
+BEGIN, END = "<tool_call>", "</tool_call>"
+
+_JSON = json.JSONDecoder()
+
+
+def written(name: str | None, arguments: str | None) -> str:
+    """Write a call down as a model does.
+
+    Args:
+        name: The tool; None if all that was written is in `arguments`.
+        arguments: JSON text, or what was to be one.
+    """
+    return f"{opening(name)}{arguments}{CLOSING}" if name else f"{BEGIN}\n{arguments}\n{END}"
+
+
+def opening(name: str) -> str:
+    """What comes before the arguments of a call."""
+    return f'{BEGIN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": '
+
+
+CLOSING = f"}}\n{END}"
+"""What comes after them."""
+
+
+def read(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
+    """Tell what was said from what was called.
+
+    Returns:
+        The text without its calls, and of each call the name and the arguments as JSON text. A
+        call that cannot be read has no name, and all that was written of it as arguments.
+    """
+    if BEGIN not in text:
+        return text, ()
+    parts = list(_parts(text))
+    said = (part.strip("\n") for part, is_call in parts if not is_call)
+    calls = tuple(_call(part) for part, is_call in parts if is_call)
+    return "\n".join(part for part in said if part), calls
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in order: what is said, and the bodies of calls, which are told by True."""
+    place = 0
+    while (start := text.find(BEGIN, place)) >= 0:
+        yield text[place:start], False
+        body = start + len(BEGIN)
+        after = _after_json(text, body)  # the arguments may speak of tags, too
+        ends = [end for tag in (BEGIN, END) if (end := text.find(tag, after)) >= 0]
+        end = min(ends, default=len(text))
+        yield text[body:end], True
+        place = end + len(END) if text.startswith(END, end) else end
+    yield text[place:], False
+
+
+def _after_json(text: str, start: int) -> int:
+    blanks = len(text) - start - len(text[start:].lstrip())
+    try:
+        return _JSON.raw_decode(text, start + blanks)[1]
+    except (ValueError, RecursionError):
+        return start
+
+
+def _call(body: str) -> tuple[str | None, str]:
+    try:
+        told = json.loads(body)
+        name, arguments = told["name"], told.get("arguments", {})
+        if not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        f"{name}{arguments}".encode()  # half a character is no text
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None, body.strip()
+    return (name, arguments) if isinstance(name, str) and name else (None, body.strip())

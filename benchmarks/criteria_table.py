@@ -1,0 +1,152 @@
+"""Do criteria of a small model say what people's say? The table of `quillgraph eval criteria`.
+
+Run: python benchmarks/criteria_table.py --data FOLDER                (all 199 requests)
+     python benchmarks/criteria_table.py --data FOLDER --limit 4      (4 of each file)
+     python benchmarks/criteria_table.py --data FOLDER --without axial      (a column more)
+
+FOLDER holds `biggen/biggen_writing_like.json` (120 writing tasks with a criterion made by hand) and
+`writingbench/writingbench_literature_short.json` (79 requests with five criteria of a language
+model each). The whole study stands beside one prompt to the same model and the fixed rubric. What
+is found is added to files in --work, one line at a time; a run that is cut short goes on there.
+The embeddings are English, so the Chinese requests of WritingBench have a table of their own.
+Results are stored in benchmarks/results/criteria_table-<backend>.json and .md.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+from quillgraph.agents.asking import Role
+from quillgraph.agents.language import language_of
+from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
+from quillgraph.cli.criteria_display import markdown
+from quillgraph.evals import load
+from quillgraph.evals.cases import Case, cases_of
+from quillgraph.evals.comparison import Comparison, Results
+from quillgraph.evals.criteria_report import CriteriaReport, report
+from quillgraph.evals.eliciting import (
+    Source,
+    generic_source,
+    human_source,
+    one_shot_source,
+    study_source,
+)
+from quillgraph.graphs import Study
+from quillgraph.graphs.bypassing import STAGES
+
+RESULTS = Path(__file__).parent / "results"
+FILES = {
+    "biggen": "biggen/biggen_writing_like.json",
+    "writingbench": "writingbench/writingbench_literature_short.json",
+}
+SEED, OTHER_SEED = 7, 1_000_003
+
+
+def sources(backend: ChatBackend, given: argparse.Namespace) -> list[Source]:
+    """The columns of the table."""
+    embeddings = connect_embeddings("minilm")
+    seeds = [SEED + run * OTHER_SEED for run in range(given.runs)]
+    studies = [Study.of(backend, embeddings, seed=seed) for seed in seeds]
+    return [
+        study_source(studies),
+        *(study_source(studies, [stage]) for stage in given.without),
+        one_shot_source([Role("one_shot", backend, seed) for seed in seeds]),
+        generic_source(),
+        human_source(),
+    ]
+
+
+def chosen(data: Path, limit: int | None) -> dict[str, tuple[Case, ...]]:
+    """The requests of each file, in an order that a limit only cuts, so that it can be raised."""
+    found = {}
+    for name, file in FILES.items():
+        cases = list(cases_of([load(data / file)]).cases)
+        random.Random(SEED).shuffle(cases)
+        found[name] = tuple(cases[:limit])
+    return found
+
+
+async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> dict[str, Any]:
+    """Work on what is not done yet, then measure."""
+    backend = connect(given.backend, max_concurrency=32)
+    embeddings, columns = connect_embeddings("minilm"), sources(backend, given)
+    recorder, begun = Recorder(None, "table"), time.perf_counter()
+    done = {name: Results.within(given.work / name) for name in files}
+    before = sum(len(results.elicited) for results in done.values())
+    await backend.start()
+    try:
+        for name, cases in files.items():
+            work = Comparison(
+                columns, embeddings, done[name], judge=None, runs=given.runs,
+                at_once=given.at_once, listeners=[recorder],
+            )  # fmt: skip
+            await work.run(cases)
+    finally:
+        await backend.aclose()
+    spent = {
+        "seconds": round(time.perf_counter() - begun, 1),
+        "calls": recorder.calls,
+        "sets_of_criteria": sum(len(results.elicited) for results in done.values()) - before,
+    }
+    tables = {
+        name: await report(
+            cases, [each.name for each in columns], done[name.split()[0]], embeddings,
+            runs=given.runs, seed=SEED, excluded={}, data=name, model=given.backend, judge=None,
+            confirmed=False, placed_by="minilm",
+        )
+        for name, cases in by_language(files).items()
+    }  # fmt: skip
+    return {"this_time": spent, "tables": tables}
+
+
+def by_language(files: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]]:
+    """Requests in other scripts apart: what lies near in them cannot be told."""
+    found = {}
+    for name, cases in files.items():
+        english = tuple(c for c in cases if language_of(c.request.request) == "en")
+        others = tuple(c for c in cases if c not in english)
+        found[f"{name} (English)"] = english
+        if others:
+            found[f"{name} (other languages)"] = others
+    return {name: cases for name, cases in found.items() if cases}
+
+
+def store(given: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Write the tables for machines and for readers."""
+    tables: dict[str, CriteriaReport] = found["tables"]
+    summary = {
+        "backend": given.backend,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "this_time": found["this_time"],
+        "tables": {name: table.model_dump(mode="json") for name, table in tables.items()},
+    }
+    name = given.backend.replace(":", "-").replace("/", "-")
+    stored = RESULTS / f"criteria_table-{name}.json"
+    stored.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    told = "\n".join(markdown(table) for table in tables.values())
+    stored.with_suffix(".md").write_text(told, encoding="utf-8")
+    print(told)
+    print(json.dumps(found["this_time"]))
+
+
+def main() -> None:
+    """Read the options, run, store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backend", default="vllm:smollm2-135m")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--without", action="append", choices=STAGES, default=[])
+    parser.add_argument("--at-once", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path("runs/criteria_table"))
+    given = parser.parse_args()
+    store(given, asyncio.run(run(given, chosen(given.data, given.limit))))
+
+
+if __name__ == "__main__":
+    main()

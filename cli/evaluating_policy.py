@@ -1,0 +1,258 @@
+"""`quillgraph eval policy`: models, adapters and graphs compared on the same prompts."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from rich.console import Console
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.backends import require
+from quillgraph.backends.adapters import check_adapter
+from quillgraph.backends.config import BackendSpec
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.cli.comparing import Comparing
+from quillgraph.cli.engines import Engines, with_backend
+from quillgraph.cli.eval_display import picture
+from quillgraph.cli.policy_display import (
+    against_table,
+    exclusions,
+    legend,
+    policies_table,
+    write_plot,
+)
+from quillgraph.cli.progress import log_shown, plain_console
+from quillgraph.cli.reading import read_criteria
+from quillgraph.cli.run_folder import RunFolder, alone_in
+from quillgraph.cli.settings import Settings
+from quillgraph.cli.supervising import supervise
+from quillgraph.cli.terminal import visible
+from quillgraph.cli.turns import Turns
+from quillgraph.evals import RubricRequest, load
+from quillgraph.evals.contest import Contest, sharing
+from quillgraph.evals.judge_report import requirement_of, unmet
+from quillgraph.evals.kinship import refuse_training_judge, reservations, seen_in_training
+from quillgraph.evals.policies import Policy, policies
+from quillgraph.evals.policy_report import measure_names
+from quillgraph.evals.prompts import prompts_of
+from quillgraph.evals.writers import Reading, graph_of
+from quillgraph.graphs.starting import parts_of
+
+COMPARED = "compared"
+"""Where `run.json` says what a comparison is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for."""
+
+    policies: Sequence[str]
+    data: Path | None
+    data_format: str | None
+    criteria: Path | None
+    limit: int | None
+    texts: int
+    reading: str
+    baselines: bool
+    allow_same_judge: bool
+    require: Sequence[str]
+    plot: Path | None
+
+
+def run_eval_policy(asked: Asked, settings: Settings, *, resume: bool, as_json: bool) -> None:
+    """Compare policies and show what was found.
+
+    Raises:
+        QuillError: After what was finished has been written to the run folder.
+        Exit: With status 1 if a requirement is not met.
+    """
+    said = plain_console(sys.stderr)
+    settings = _with_judge(settings, said)
+    contest = _contest(asked, settings)
+    for each in asked.require:
+        requirement_of(each, measure_names([policy.name for policy in contest.policies]))
+    if asked.plot:
+        picture()
+    with log_shown(said):
+        turns = Turns([*(policy.model for policy in contest.policies), contest.judge])
+    _check(contest, turns)
+    for note in contest.notes:
+        said.print(f"note: {note}")
+    with _opened(contest, settings, resume=resume) as folder:
+        work = Comparing(contest, settings, folder.path, turns)
+        chats = {f"policy {n}": chat for n, chat in enumerate(turns.chats)}
+        engines = Engines(turns.idle(contest.judge), chats, LexicalEmbeddings(), at_once=False)
+        supervise(work, engines, folder, timeout=settings.timeout)
+    _show(work, folder, asked.plot, as_json=as_json)
+    assert work.report is not None
+    missed = [told for each in asked.require if (told := unmet(each, work.report.flat))]
+    for told in missed:
+        said.print(f"not met: {told}")
+    if missed:
+        raise typer.Exit(1)
+
+
+def _with_judge(settings: Settings, said: Console) -> Settings:
+    """Name the judge as the backend: the model of a comparison that is not a policy."""
+    if others := sorted(set(settings.roles) - {"judge"}):
+        raise ConfigError(f"unknown role {others[0]!r}: {nearest(others[0], ['judge'])}")
+    if judge := settings.roles.get("judge"):
+        return settings.model_copy(update={"backend": judge, "roles": {}})
+    return with_backend(settings, said)
+
+
+def _contest(asked: Asked, settings: Settings) -> Contest:
+    if asked.data is None:
+        raise InputError("expected --data FILE with requests, got none")
+    for name, number in (("limit", asked.limit), ("texts", asked.texts)):
+        if number is not None and number < 1:
+            raise InputError(f"expected --{name} of 1 or more, got {number}")
+    reading = _reading(asked.reading)
+    entrants, judge = policies(asked.policies, baselines=asked.baselines), str(settings.backend)
+    if not asked.allow_same_judge:
+        refuse_training_judge(entrants, judge)
+    loaded = load(asked.data, format=asked.data_format)
+    if not loaded.requests:
+        raise InputError(
+            f"{asked.data} ({loaded.format}) holds judgements of people and no requests to write to"
+        )
+    chosen = read_criteria(asked.criteria).criteria if asked.criteria else None
+    prompts, excluded = prompts_of(loaded.requests, chosen, limit=asked.limit, seed=settings.seed)
+    if loaded.skipped:
+        excluded["records that could not be read"] = len(loaded.skipped)
+    tasks = [prompt.task for prompt in prompts]
+    given = [each for each in entrants if not each.at_equal_tokens]
+    return Contest(
+        data=asked.data.name,
+        data_format=loaded.format,
+        prompts=prompts,
+        criteria=_criteria_told(asked.criteria, loaded.requests),
+        policies=entrants,
+        judge=sharing(BackendSpec.parse(judge), entrants),
+        texts=asked.texts,
+        reading=reading,
+        notes=(*reservations(given, judge), *_caveats(entrants, tasks, reading)),
+        excluded=excluded,
+    )
+
+
+def _criteria_told(file: Path | None, requests: Sequence[RubricRequest]) -> str:
+    own = [bool(request.criteria) for request in requests]
+    if file or not any(own):
+        return file.name if file else "the generic rubric"
+    return "the requests' own criteria" + ("" if all(own) else ", else the generic rubric")
+
+
+def _reading(said: str) -> Reading:
+    for reading in get_args(Reading):
+        if said == reading:
+            known: Reading = reading
+            return known
+    raise ConfigError(f"expected --prompt request or writer, got {said!r}")
+
+
+def _caveats(
+    entrants: Sequence[Policy], tasks: Sequence[WritingTask], reading: Reading
+) -> Iterator[str]:
+    """What is unequal between the policies, judge aside."""
+    graphs = [each for each in entrants if each.graph]
+    if graphs and len(graphs) < len(entrants) and reading == "request":
+        yield "Models read the bare request, and graphs prompts of their own; see --prompt writer."
+    if taking := [each.name for each in graphs if _takes_criteria(each)]:
+        yield f"{', '.join(taking)} wrote under the criteria that texts are scored by."
+    if equal := [each.name for each in entrants if each.at_equal_tokens]:
+        yield f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it."
+    for each in (e for e in entrants if e.training and not e.at_equal_tokens):
+        assert each.training is not None
+        if each.training.prompt != reading and not each.graph:
+            yield (
+                f"Policy {each.name} was trained on the prompt {each.training.prompt!r}, and reads "
+                f"{reading!r} here."
+            )
+        if seen := seen_in_training(each, tasks, _trained_on(each)):
+            yield seen
+
+
+def _takes_criteria(policy: Policy) -> bool:
+    return "criteria_set" in parts_of(graph_of(policy), "input_schema")
+
+
+def _trained_on(policy: Policy) -> list[str] | None:
+    """Hashes of the requests that a policy was trained on; None where the file is gone."""
+    from quillgraph.rl.requests import read_requests
+
+    assert policy.training is not None
+    try:
+        return [task.request_hash for task in read_requests(policy.training.prompts).train]
+    except InputError:
+        return None
+
+
+def _check(contest: Contest, turns: Turns) -> None:
+    """Find out before the first call what would end the run later."""
+    require(turns.idle(contest.judge), "judge", "json_schema")
+    for policy in contest.policies:
+        if policy.adapter:
+            model = turns.idle(policy.model)
+            require(model, policy.name, "adapters")
+            if not policy.model.base_url:  # at an address, only the servers know the model
+                check_adapter(policy.adapter, model.model)
+        if policy.graph:
+            graph_of(policy)
+
+
+@contextmanager
+def _opened(contest: Contest, settings: Settings, *, resume: bool) -> Iterator[RunFolder]:
+    """A new folder, or that of the run that goes on; no other process is at it."""
+    deciding = settings.model_dump(
+        mode="json", include={"seed", "text_tokens", "samples", "rounds"}
+    )
+    facts = {**contest.facts(), **deciding}
+    if not resume:
+        title = f"eval policy {contest.data}"
+        folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
+        folder.note(**{COMPARED: facts})
+        folder.write_lines("prompts.jsonl", contest.prompts)
+        with alone_in(folder.path):
+            yield folder
+        return
+    if settings.out is None:
+        raise ConfigError("expected --out with --resume: the folder of the run that is to go on")
+    with alone_in(settings.out):
+        folder = RunFolder.reopened(settings.out)
+        _refuse_other(folder, facts)
+        yield folder
+
+
+def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
+    begun: Mapping[str, Any] | None = folder.facts.get(COMPARED)
+    if begun is None:
+        raise InputError(f"expected a run of `quillgraph eval policy` in {folder.path}")
+    if other := [name for name in facts if begun.get(name) != facts[name]]:
+        raise ConfigError(
+            f"the run in {folder.path} was begun with {other[0]} {begun.get(other[0])!r}, now it "
+            f"is {facts[other[0]]!r}; go on as it was begun, or start a new one"
+        )
+
+
+def _show(work: Comparing, folder: RunFolder, plot: Path | None, *, as_json: bool) -> None:
+    assert work.report is not None
+    if plot:
+        write_plot(work.report, plot)
+    if as_json:
+        told = {"run": str(folder.path), **work.result()}
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(legend(work.report) + "\n")
+        shown = Console()
+        shown.print(policies_table(work.report))
+        if len(work.report.policies) > 1:
+            shown.print(against_table(work.report))
+        sys.stdout.write(exclusions(work.report) + "\n")
+    plain_console(sys.stderr).print(visible(f"run folder: {folder.path}"), style="dim")

@@ -1,0 +1,101 @@
+"""What a training run's folder says of the policy that came of it: on what, and by whom."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from quillgraph.agents.domain import Value
+from quillgraph.backends.errors import ConfigError, InputError
+
+RUN = "run.json"
+
+ADAPTER, MODEL = "adapter_config.json", "config.json"
+"""Files by which the folder of an adapter, and that of a whole model, is known."""
+
+PLACES = ("adapter", "sft/adapter")
+"""Where a run leaves its policy: after reinforcement, and after imitation alone."""
+
+LEVELS_UP = 4
+"""How far above an adapter its run may lie: `RUN/checkpoints/rl/step-100` and the like."""
+
+
+class TrainingRecord(Value):
+    """What is known of a training."""
+
+    folder: Path
+    base: str
+    """Name of the model that was trained."""
+    judge: str | None
+    """Backend whose verdicts were the reward; None if code alone was."""
+    guard: str | None
+    """Backend that watched over the training without rewarding anything."""
+    functions: tuple[str, ...]
+    """Further reward functions, of which it is not known whom they ask."""
+    prompt: Literal["request", "writer"]
+    """What the policy read."""
+    prompts: Path
+    """File of the requests."""
+
+
+def read_training(folder: Path) -> TrainingRecord | None:
+    """Read the record of a training; None if the folder holds none.
+
+    Raises:
+        InputError: If `run.json` is there and damaged.
+    """
+    try:
+        settings = json.loads((folder / RUN).read_text(encoding="utf-8")).get("settings")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"cannot read {folder / RUN}: {error}") from error
+    if not isinstance(settings, dict) or not {"model", "data", "rewards"} <= set(settings):
+        return None
+    try:
+        return _record(folder, settings)
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise InputError(
+            f"{folder / RUN} is of a training that this version cannot read ({error}); name "
+            "the model and the adapter instead, as KIND:MODEL+FOLDER"
+        ) from error
+
+
+def training_above(adapter: Path) -> TrainingRecord | None:
+    """Find the training that an adapter lies in; None where there is none to be found."""
+    path = adapter.resolve()
+    for folder in (path, *path.parents[:LEVELS_UP]):
+        if (found := read_training(folder)) is not None:
+            return found
+    return None
+
+
+def policy_folder(folder: Path) -> Path:
+    """Find the adapter, or the whole model, in a folder: it is one, or a run has left one there.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    for place in (folder, *(folder / name for name in PLACES)):
+        if (place / ADAPTER).is_file() or (place / MODEL).is_file():
+            return place
+    if not folder.is_dir():
+        raise ConfigError(f"expected the folder of an adapter or of a training run, no {folder}")
+    unfinished = " (its run has not finished, or was a dry one)" if (folder / RUN).exists() else ""
+    raise ConfigError(
+        f"expected an adapter in {folder} or in {' or '.join(PLACES)} below it, as PEFT and "
+        f"`quillgraph train` leave it, found none{unfinished}"
+    )
+
+
+def _record(folder: Path, settings: dict[str, Any]) -> TrainingRecord:
+    return TrainingRecord(
+        folder=folder,
+        base=settings["model"]["name"],
+        judge=settings["rewards"].get("judge"),
+        guard=(settings.get("guards") or {}).get("pairwise_judge"),
+        functions=tuple(settings["rewards"].get("functions") or ()),
+        prompt=settings["data"].get("prompt", "request"),
+        prompts=Path(settings["data"]["prompts"]),
+    )
