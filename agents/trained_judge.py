@@ -170,14 +170,14 @@ def trained_judge(spec: str, *, kept_in: Path | None = None) -> TrainedJudge:
     scorer = read_scorer(spec.removeprefix(KIND))
     config = scorer.config
     reader = HiddenStates(Path(resolve(config.reader.name)), config.layers, kept_in=kept_in)
+    embeddings = connect_embeddings(config.embedder.name)
+    for model, folder in ((config.reader, reader.folder), (config.embedder, _folder(embeddings))):
+        _check_model(spec, model, folder)
     if len(scorer.weights.quality) != reader.width + 1:
         raise PolicyError(
             f"{spec}: expected {reader.width + 1} numbers for layers {list(config.layers)} of "
             f"{config.reader.name}, got {len(scorer.weights.quality)}"
         )
-    embeddings = connect_embeddings(config.embedder.name)
-    for model, folder in ((config.reader, reader.folder), (config.embedder, _folder(embeddings))):
-        _check_model(spec, model, folder)
     return TrainedJudge(scorer, reader, embeddings)
 
 

@@ -4,12 +4,12 @@ Run: python benchmarks/scorer.py --data FOLDER
      python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m
 
 FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's
-creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text, chance, how far the
-people agree among themselves (WQRM), and, with --prompted, the same generic rubric put to a model:
-one call a criterion, its score read as an expectation over the score tokens, on the first
-clusters of each file, which the scorer is measured on too. Intervals are cluster
-bootstraps: by prompt on WQRM, and by families of texts that are versions of one another on LAMP,
-whose files name no prompts.
+creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text (the longer and the
+shorter one preferred), how far the people agree among themselves (WQRM), and, with --prompted, the
+same generic rubric put to a model: one call a criterion, its score read as an expectation over the
+score tokens, on the first clusters of each file, which the scorer is measured on too. Intervals are
+cluster bootstraps: by prompt on WQRM, and on LAMP, whose files name no prompts, by families of
+texts that are versions of one another.
 The scorer is also put to the probes of `quillgraph eval judge`, and to every degenerate text.
 Results are stored in benchmarks/results/scorer.json.
 """
@@ -19,8 +19,10 @@ import asyncio
 import json
 import platform
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from quillgraph.agents.asking import Role
@@ -31,6 +33,7 @@ from quillgraph.backends import connect
 from quillgraph.backends.models import cache_folder
 from quillgraph.evals import Estimate, Loaded, Preference, RatedText, load
 from quillgraph.evals.families import families
+from quillgraph.evals.intervals import cluster_bootstrap
 from quillgraph.evals.judge_report import JudgeReport, report
 from quillgraph.evals.probes import (
     CHANGES,
@@ -41,7 +44,7 @@ from quillgraph.evals.probes import (
     texts_for_probes,
 )
 from quillgraph.evals.rubrics import generic_rubric
-from quillgraph.evals.scoring import Scorer
+from quillgraph.evals.scoring import ScoredPair, Scorer
 
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
 FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")
@@ -74,13 +77,43 @@ async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> J
     scored = await scorer.texts(each for each in texts if cluster[each.id] in kept)
     compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
 
-    return report(
+    compared = [row.model_copy(update={"group": cluster[row.id]}) for row in compared]
+    found = report(
         [row.model_copy(update={"group": cluster[row.id]}) for row in scored],
-        [row.model_copy(update={"group": cluster[row.id]}) for row in compared],
+        compared,
         judge=judge.name,
         criteria="generic rubric",
         data=name,
     )
+    leads = {f"lead_over_the_{which}": lead(compared, which) for which in ("shorter", "longer")}
+    return found.model_copy(update={"measures": {**found.measures, **(leads if pairs else {})}})
+
+
+def lead(pairs: Sequence[ScoredPair], which: str) -> Estimate:
+    """By how much a judge's accuracy exceeds that of preferring one text of a pair by its length.
+
+    Editors cut, so on these files the shorter text is a better guess than the longer one.
+    """
+    sign = -1 if which == "shorter" else 1
+
+    def gain(pair: ScoredPair) -> float:
+        votes = pair.votes.count("left") - pair.votes.count("right")
+        longer = len(pair.left.text) - len(pair.right.text)
+        judged = {"left": 1, "right": -1}.get(str(pair.choice), 0)
+        return _hit(judged * votes) - _hit(sign * longer * votes)
+
+    decided = [
+        pair
+        for pair in pairs
+        if pair.choice is not None and pair.votes.count("left") != pair.votes.count("right")
+    ]
+    return cluster_bootstrap(
+        decided, lambda pair: pair.group, lambda rows: fmean(map(gain, rows)) if rows else None
+    )
+
+
+def _hit(agreement: int) -> float:
+    return 0.5 if agreement == 0 else float(agreement > 0)
 
 
 async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """The judge in place of a model: readers and embeddings whose numbers are set by hand."""
 
+import hashlib
 from collections.abc import Sequence
 from math import exp
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +12,18 @@ from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import LEVELS, Criterion
 from quillgraph.agents.judging import MOST_TEXT_CHARS
-from quillgraph.agents.scorer_folder import ModelName, ScorerConfig, ScorerFolder, Weights
+from quillgraph.agents.scorer_folder import (
+    ModelName,
+    ScorerConfig,
+    ScorerFolder,
+    Weights,
+    write_scorer,
+)
 from quillgraph.agents.tasks import NO_REQUEST, writing_task
 from quillgraph.agents.trained_judge import TrainedJudge, is_scorer, subject, trained_judge
 from quillgraph.agents.validating import PROBES
 from quillgraph.backends.config import connect
-from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.errors import ConfigError, InputError, PolicyError
 
 FOG = (
     "Fog sat on the wheel like wet wool. A bell rang once, to port, and the deck hummed with it. "
@@ -171,6 +180,45 @@ async def test_where_nobody_said_what_was_asked_for_there_is_no_request_to_be_ne
     (untold,) = (await judge.judge(writing_task(NO_REQUEST), FOG, [criterion("Fog")])).verdicts
     assert told.score == pytest.approx(1 + 4 * 2 / (1 + exp(6)))
     assert untold.score == pytest.approx(5)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelName:
+    """What is looked at of a model before it is loaded."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"num_hidden_layers": 1, "hidden_size": 2}')
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return ModelName(name=str(folder), sha256=hashlib.sha256(b"weights").hexdigest())
+
+
+def written(folder: Path, model: ModelName, **changes: Any) -> str:
+    """The spec of a scorer on a model."""
+    scorer = judge_of().scorer
+    config = scorer.config.model_copy(update={"reader": model, "embedder": model, **changes})
+    write_scorer(folder, config, scorer.weights)
+    return f"scorer:{folder}"
+
+
+def test_a_folder_becomes_a_judge(tmp_path: Path, model: ModelName) -> None:
+    pytest.importorskip("torch")
+    judge = trained_judge(written(tmp_path / "tiny", model))
+    assert judge.name.startswith("scorer:tiny@")
+
+
+@pytest.mark.parametrize("which", ["reader", "embedder"])
+def test_weights_of_another_model_are_refused(tmp_path: Path, model: ModelName, which: str) -> None:
+    pytest.importorskip("torch")
+    spec = written(tmp_path / "tiny", model, **{which: ModelName(name=model.name, sha256="c" * 64)})
+    with pytest.raises(PolicyError, match="its numbers mean nothing on another model"):
+        trained_judge(spec)
+
+
+def test_numbers_for_a_model_of_another_width_are_refused(tmp_path: Path, model: ModelName) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "model" / "config.json").write_text('{"num_hidden_layers": 1, "hidden_size": 4}')
+    with pytest.raises(PolicyError, match="expected 5 numbers for layers"):
+        trained_judge(written(tmp_path / "tiny", model))
 
 
 def test_a_scorer_is_no_backend() -> None:

@@ -1,5 +1,6 @@
 """A run from its configuration to its adapter, on the tiny model, and what it refuses."""
 
+import asyncio
 import json
 import shutil
 import warnings
@@ -232,6 +233,21 @@ def failing(**_: Any) -> list[float]:
 
 def missing(completions: list[Any], **_: Any) -> list[float | None]:
     return [None] * len(completions)
+
+
+@pytest.mark.model
+def test_a_trained_scorer_gives_the_rewards(configure: Configure, tmp_path: Path) -> None:
+    from quillgraph.rl.run import prepare
+
+    config = load_config(configure(rewards={"judge": "scorer:prose"}))
+    run = prepare(config, tmp_path / "out", lambda said: None)
+    try:
+        assert run.scorer.judge is not None
+        assert run.scorer.judge.name.startswith("scorer:prose@")
+        # there is no model to be closed at the end
+        assert run.judge is None
+    finally:
+        asyncio.run(run.aclose())
 
 
 @pytest.fixture
