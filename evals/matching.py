@@ -26,8 +26,10 @@ class Wording(Value):
 
     @property
     def shown(self) -> str:
-        """As it is embedded and compared."""
-        return f"{self.name}. {self.description}" if self.name != self.description else self.name
+        """As it is embedded and compared; a name that only begins the description adds nothing."""
+        if self.description.startswith(self.name):
+            return self.description
+        return f"{self.name}. {self.description}"
 
 
 Confirm = Callable[[Wording, Wording], Awaitable[bool | None]]

@@ -54,3 +54,17 @@ async def test_an_empty_side_has_no_share(automatic: int, human: int) -> None:
     found = await overlap(words(*["1.0 0.0"] * automatic), words(*["1.0 0.0"] * human), Placed())
     assert found.recall == (0.0 if human else None)
     assert found.precision == (0.0 if automatic else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "shown"),
+    [
+        ("Calm", "It slows down.", "Calm. It slows down."),
+        ("Does it slow down", "Does it slow down to sleep?", "Does it slow down to sleep?"),
+        ("Is it calm?", "Is it calm?", "Is it calm?"),
+    ],
+)
+def test_a_name_that_was_cut_from_the_description_is_not_said_twice(
+    name: str, description: str, shown: str
+) -> None:
+    assert Wording(name=name, description=description).shown == shown
