@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from quillgraph.rl.config import TrainConfig
 
 pytestmark = pytest.mark.model
 
-REQUESTS = ("A line about rain.", "A line about a harbour.")
+REQUEST = "A line about rain."
 CRITERIA = [{"name": "Image", "description": "One clear image."}]
 
 
@@ -25,7 +26,7 @@ def trained(adapters: tuple[Path, Path]) -> Path:
     )
     told = {"settings": config.model_dump(mode="json"), "status": "done"}
     (folder / "run.json").write_text(json.dumps(told), encoding="utf-8")
-    Path("seen.jsonl").write_text(json.dumps({"request": REQUESTS[0]}), encoding="utf-8")
+    Path("seen.jsonl").write_text(json.dumps({"request": REQUEST}), encoding="utf-8")
     return folder
 
 
@@ -34,16 +35,19 @@ def test_policies_write_with_their_own_weights_and_the_judge_with_none(
     quillgraph: Any, trained: Path, adapters: tuple[Path, Path], kind: str
 ) -> None:
     pytest.importorskip({"vllm": "vllm", "transformers": "torch"}[kind])
-    rows = [{"request": request, "criteria": CRITERIA} for request in REQUESTS]
-    Path("prompts.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    row = {"id": "rain", "request": REQUEST, "criteria": CRITERIA}
+    Path("prompts.jsonl").write_text(json.dumps(row), encoding="utf-8")
     model = f"{kind}:smollm2-135m?temperature=0&max_concurrency=4"
     if kind == "vllm":
         model += "&max_model_len=2048"
-    done = quillgraph(
+    words = (
         "eval", "policy", model, f"{model}+{trained}", f"other={model}+{adapters[1]}",
         "--data", "prompts.jsonl", "--texts", 1, "--text-tokens", 20, "--samples", 1,
         "--judge", model, "--out", "run", "--json",
     )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the engines' own imports
+        done = quillgraph(*words)
     assert done.status == 0, done.stderr
     calls = [json.loads(line) for line in Path("run/calls.jsonl").read_text("utf-8").splitlines()]
     weights = {(call["run"].partition("/")[0], call["trace"]["weights_version"]) for call in calls}
@@ -52,7 +56,7 @@ def test_policies_write_with_their_own_weights_and_the_judge_with_none(
     }  # fmt: skip
     texts = [json.loads(line) for line in Path("run/texts.jsonl").read_text("utf-8").splitlines()]
     # greedy, so that other words come of other weights alone
-    assert len({text["text"] for text in texts if text["prompt"] == "line 1"}) == 3
+    assert len({text["text"] for text in texts}) == len(texts) == 3
     report = json.loads(done.stdout)["report"]
     assert report["notes"] == [
         "The judge is the same model as policy A: models prefer what they would write.",
@@ -60,7 +64,7 @@ def test_policies_write_with_their_own_weights_and_the_judge_with_none(
         "The judge is the base of policy other: models prefer what they would write.",
         f"No record of the training of policy other lies above {adapters[1]}: whether the judge "
         "has trained it is not known.",
-        "Policy B was trained on 1 of the 2 prompts.",
+        "Policy B was trained on 1 of the 1 prompts.",
     ]
     assert report["policies"][1]["adapter"] == "trained/adapter"
     assert set(report["measures"]["win_rate"]) == {"B", "other"}
