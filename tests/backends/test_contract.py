@@ -616,7 +616,7 @@ async def test_the_tokens_of_a_call_are_those_that_the_model_wrote(
     written = CALL.replace('{"place": "sea"}', args)
     assert tokenizer.decode(trace.completion_ids, skip_special_tokens=True) == written
     read = tokenizer.decode(trace.prompt_ids)
-    assert '"name": "look"' in read.partition("</tools>")[0]
+    assert '"name": "look"' in read.rpartition("</tools>")[0]
     assert read.endswith(
         f"<|im_start|>assistant\n{CALL}<|im_end|>\n<|im_start|>user\n<tool_response>\n"
         "The sea is calm.\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
