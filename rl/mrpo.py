@@ -1,7 +1,8 @@
-"""MRPO on TRL's GRPO trainer: two methods that call TRL's and add what memory teaches.
+"""MRPO on TRL's GRPO trainer: methods that call TRL's and add what memory teaches.
 
 Nothing of TRL is copied (`ALGORITHM.md` 6.5): `_generate_and_score_completions` sets each fresh
-group against memory once TRL has scored it, `_compute_loss` adds the rows beside TRL's batch.
+group against memory once TRL has scored it, `_compute_loss` adds the rows beside TRL's batch, and
+`_get_train_sampler` hands out the sampler of prompts by difficulty if there is one.
 So distribution, checkpoints and trackers are TRL's.
 """
 
