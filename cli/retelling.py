@@ -133,4 +133,4 @@ def _headline(attempt: Attempt) -> Text:
 def _score(verdict: Verdict, name: str) -> Text:
     quote = f" “{_short(verdict.quote or '')}” [{verdict.evidence}]"
     cited = quote if verdict.evidence else " (nothing cited)"
-    return Text.assemble(f"{verdict.score:>4g}  ", visible(name), (visible(cited), "green"))
+    return Text.assemble(f"{round(verdict.score, 1):>4g}  ", visible(name), (visible(cited), "green"))
