@@ -133,4 +133,5 @@ def _headline(attempt: Attempt) -> Text:
 def _score(verdict: Verdict, name: str) -> Text:
     quote = f" “{_short(verdict.quote or '')}” [{verdict.evidence}]"
     cited = quote if verdict.evidence else " (nothing cited)"
-    return Text.assemble(f"{round(verdict.score, 1):>4g}  ", visible(name), (visible(cited), "green"))
+    score = f"{round(verdict.score, 1):>4g}  "
+    return Text.assemble(score, visible(name), (visible(cited), "green"))
