@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.cli.eval_display import picture, save
 from quillgraph.evals.criteria_report import MEASURES, CriteriaReport
 from quillgraph.evals.intervals import Estimate
 
@@ -86,31 +86,20 @@ def write_plot(report: CriteriaReport, file: Path) -> None:
         ConfigError: If matplotlib is not installed.
         StorageError: If the file cannot be written.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ConfigError("--plot needs matplotlib: pip install 'quillgraph[plot]'") from error
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plots = picture()
     panels = [
         [name for name in panel if _is_measured(name, report)]
         for panel in (CRITERIA_PANEL, AGREEMENT_PANEL)
     ]
     drawn = [panel for panel in panels if panel]
-    figure, axes = plt.subplots(
+    figure, axes = plots.subplots(
         1, len(drawn), figsize=(6 * len(drawn), 4), layout="constrained", squeeze=False
     )
     for place, panel in zip(axes[0], drawn, strict=True):
         _draw(place, report, panel)
     axes[0][0].legend()
     figure.suptitle(_title(report), fontsize="medium")
-    try:
-        figure.savefig(file, dpi=150)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"cannot write {file}: {error}") from error
-    finally:
-        plt.close(figure)
+    save(figure, file)
 
 
 def _draw(axes: Any, report: CriteriaReport, panel: Sequence[str]) -> None:

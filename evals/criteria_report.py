@@ -26,10 +26,9 @@ from quillgraph.evals.criteria_measures import (
     run_to_run,
 )
 from quillgraph.evals.eliciting import OURS
-from quillgraph.evals.intervals import Estimate
+from quillgraph.evals.intervals import Estimate, ratio_bootstrap
 from quillgraph.evals.judge_report import report as judge_report
 from quillgraph.evals.parity import differences, scored_texts
-from quillgraph.evals.ratios import ratio_bootstrap
 from quillgraph.evals.scoring import Scored, ScoredPair
 
 

@@ -74,23 +74,50 @@ def cluster_bootstrap(
     )
 
 
-def mean_bootstrap(
-    values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
+def ratio_bootstrap(
+    parts: Sequence[tuple[float, float]], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
-    """Estimate the mean of values that are independent of each other, one for each cluster.
+    """Estimate Σ numerator / Σ denominator, such as a share over many prompts.
 
-    What `cluster_bootstrap` gives for a mean, without going through the rows one by one.
+    What `cluster_bootstrap` gives for that ratio, computed at once for all resamples.
+
+    Args:
+        parts: Numerator and denominator of each cluster.
+        resamples: How many times the clusters are drawn anew.
+        seed: Of the drawing.
 
     Raises:
         InputError: If `resamples` is below 100.
     """
     _check(resamples)
-    if len(values) < 2:
-        return Estimate(value=values[0] if values else None, clusters=len(values))
-    measured, generator = np.asarray(values, float), np.random.default_rng(seed)
-    picks = generator.integers(len(values), size=(resamples, len(values)))
-    low, high = _ends(measured[picks].mean(axis=1))
-    return Estimate(value=float(measured.mean()), low=low, high=high, clusters=len(values))
+    if not parts or not sum(whole for _, whole in parts):
+        return Estimate(value=None, clusters=len(parts))
+    table = np.asarray(parts, float)
+    part, whole = table.sum(axis=0)
+    if len(parts) < 2:
+        return Estimate(value=float(part / whole), clusters=len(parts))
+    picks = np.random.default_rng(seed).integers(len(parts), size=(resamples, len(parts)))
+    sums = table[picks].sum(axis=1)
+    known = sums[sums[:, 1] != 0]
+    low, high = _ends(known[:, 0] / known[:, 1])
+    return Estimate(
+        value=float(part / whole),
+        low=low,
+        high=high,
+        clusters=len(parts),
+        undefined=resamples - len(known),
+    )
+
+
+def mean_bootstrap(
+    values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """Estimate the mean of values that are independent of each other, one for each cluster.
+
+    Raises:
+        InputError: If `resamples` is below 100.
+    """
+    return ratio_bootstrap([(value, 1.0) for value in values], resamples=resamples, seed=seed)
 
 
 def paired_bootstrap(
