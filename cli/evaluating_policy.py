@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.trained_judge import is_scorer
 from quillgraph.backends import require
 from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.config import BackendSpec
@@ -103,6 +104,11 @@ def _with_judge(settings: Settings, said: Console) -> Settings:
     if others := sorted(set(settings.roles) - {"judge"}):
         raise ConfigError(f"unknown role {others[0]!r}: {nearest(others[0], ['judge'])}")
     if judge := settings.roles.get("judge"):
+        if is_scorer(judge):
+            raise ConfigError(
+                f"the judge of a comparison also says which of two texts is better, and {judge!r} "
+                "gives scores alone; name a model, for example --judge openai:MODEL"
+            )
         return settings.model_copy(update={"backend": judge, "roles": {}})
     return with_backend(settings, said)
 

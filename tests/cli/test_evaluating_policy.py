@@ -262,6 +262,7 @@ def test_texts_in_the_benchmarks_own_format(quillgraph: Any, words: Any) -> None
         (("--texts", 0), "expected --texts of 1 or more, got 0"),
         (("--limit", 0), "expected --limit of 1 or more, got 0"),
         (("--prompt", "own"), "expected --prompt request or writer, got 'own'"),
+        (("--judge", "scorer:prose"), "'scorer:prose' gives scores alone; name a model"),
     ],
 )
 def test_bad_options_are_refused(quillgraph: Any, words: Any, more: Any, told: str) -> None:
