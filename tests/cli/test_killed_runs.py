@@ -33,7 +33,21 @@ class SlowServer:
 
     spec: str
     answered: int = 0
+    last: int | None = None
     lock: Any = field(default_factory=threading.Lock)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+    def answers(self) -> None:
+        """Count one answer; after the last one, wait until the server is opened again."""
+        with self.lock:
+            held = self.answered == self.last
+            self.answered += not held
+        if held:
+            self.opened.wait()
+
+    def open(self) -> None:
+        self.last = None
+        self.opened.set()
 
     def wait_for(self, answers: int, run: subprocess.Popen[bytes]) -> None:
         """Come back once so many more calls are answered, or the run is over."""
@@ -50,17 +64,25 @@ def slow(answer: Callable[[Request], Response]) -> Iterator[SlowServer]:
         def reply(request: Request) -> Response:
             time.sleep(0.05)
             response = answer(request)
-            with told.lock:
-                told.answered += 1
+            told.answers()
             return response
 
         server.expect_request("/v1/chat/completions").respond_with_handler(reply)
         yield told
+        told.opened.set()
 
 
 def started(*words: object) -> subprocess.Popen[bytes]:
     command = [COMMAND, "run", *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for_records(file: Path, calls: int) -> None:
+    """Come back once so many calls are on the disk."""
+    deadline = time.monotonic() + 60
+    while not file.exists() or file.read_text("utf-8").count("\n") < calls:
+        assert time.monotonic() < deadline, f"{file} did not get {calls} calls"
+        time.sleep(0.005)
 
 
 def asked(calls: list[CallRecord]) -> Counter[tuple[str, str | None]]:
@@ -85,13 +107,17 @@ def test_a_batch_killed_at_random_moments_ends_as_if_it_had_not_been(
     )  # fmt: skip
     assert started(*begin, "--out", "whole").wait() == 0
     calls, before = slow.answered, slow.answered
+    # at most four of these are drafts: at least one judgement is cut after its first criterion
+    slow.last = slow.answered + REQUESTS + 2
     run, draws = started(*begin, "--out", "killed"), random.Random(4)
+    wait_for_records(Path("killed", "calls.jsonl"), REQUESTS + 2)
     for _ in range(KILLS):
-        slow.wait_for(draws.randint(1, calls // (KILLS + 1)), run)
         assert run.poll() is None, "the run was over before it was killed"
         run.send_signal(signal.SIGKILL)
         run.wait()
+        slow.open()
         run = started("--resume", "killed")
+        slow.wait_for(draws.randint(1, calls // (KILLS + 1)), run)
     assert run.wait() == 0
     whole, killed = read_episodes(Path("whole")), read_episodes(Path("killed"))
     assert list(whole) == list(killed) == [1, 2, 3, 4]
