@@ -111,13 +111,14 @@ def vllm_program(
             "vllm is not installed, so no server can be started here; `make setup` installs the "
             f"build for this machine, or name a server: vllm-server:{model}@http://HOST:8000/v1"
         )
+    on_cpu = not gpu_name()
     options = {
         **ENGINE_OPTIONS,
         "max_model_len": context_tokens,
         "max_num_seqs": max_concurrency,
         "gpu_memory_utilization": gpu_memory_utilization,
-        **({} if gpu_name() else cpu_options(context_tokens)),
-        **adapter_options(max_lora_rank),
+        **(cpu_options(context_tokens) if on_cpu else {}),
+        **adapter_options(max_lora_rank, on_cpu=on_cpu),
         "enable_auto_tool_choice": True,
         "tool_call_parser": tool_parser,
     }

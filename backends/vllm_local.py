@@ -145,6 +145,7 @@ class VllmChat(ChatBackend):
         from vllm.v1.engine.async_llm import AsyncLLM
 
         self._tokenizer = from_pretrained(AutoTokenizer, self.model)
+        on_cpu = not torch.cuda.is_available()
         options = {
             "model": self.model,
             "max_model_len": self.max_model_len,
@@ -152,10 +153,10 @@ class VllmChat(ChatBackend):
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "use_tqdm_on_load": False,
             **ENGINE_OPTIONS,
-            **adapter_options(self.max_lora_rank),
+            **adapter_options(self.max_lora_rank, on_cpu=on_cpu),
         }
         try:
-            if not torch.cuda.is_available():
+            if on_cpu:
                 options |= cpu_options(self.capabilities.context_tokens)
             arguments = AsyncEngineArgs(**{**options, **self.engine_options})
             before = set(psutil.Process().children(recursive=True))

@@ -40,11 +40,13 @@ def cpu_options(context_tokens: int | None) -> dict[str, Any]:
     }
 
 
-def adapter_options(most_rank: int | None) -> dict[str, Any]:
+def adapter_options(most_rank: int | None, *, on_cpu: bool) -> dict[str, Any]:
     """What an engine is started with to take adapters up to a rank; None for no adapters."""
     if most_rank is None:
         return {}
+    worker = {"worker_cls": "quillgraph.backends.vllm_cpu_worker.AdapterWorker"}
     return {
+        **(worker if on_cpu else {}),
         "enable_lora": True,
         "max_lora_rank": most_rank,
         "max_loras": 2,  # so that new calls begin while those in flight keep the old version
