@@ -56,12 +56,11 @@ class AdapterProducts(PunicaWrapperCPU):  # type: ignore[misc]
             of_slot = x if rows is None else x[rows]
             first = 0
             for a, b, width in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
-                change = (of_slot @ a[slot, 0].T * scale) @ b[slot, 0].T
-                into = y[:, first : first + width]
+                into, small = y[:, first : first + width], of_slot @ a[slot, 0].T
                 if rows is None:
-                    into += change
+                    into.addmm_(small, b[slot, 0].T, alpha=scale)
                 else:
-                    into.index_add_(0, rows, change)
+                    into.index_add_(0, rows, small @ b[slot, 0].T, alpha=scale)
                 first += width
 
 
