@@ -111,6 +111,8 @@ def _measured(base: dict[str, Any], near: Path, arm: str, seed: int, work: Path)
     """Train an arm, going on where an earlier try was cut, and read what it came to."""
     base = json.loads(json.dumps(base))
     base["data"]["prompts"] = str((near / base["data"]["prompts"]).resolve())
+    if cache := base["criteria"].get("cache"):
+        base["criteria"]["cache"] = str((near / cache).resolve())
     work.mkdir(parents=True, exist_ok=True)
     config, out = work / f"{arm}-{seed}.yaml", work / f"{arm}-{seed}"
     config.write_text(yaml.safe_dump(configured(base, arm, seed)), encoding="utf-8")
