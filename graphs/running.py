@@ -71,6 +71,8 @@ async def run_graph(
             raise
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
             run.failure = failure_of(error, run.failed, source.most_steps)
+    if run.failure is None or run.writes.met_graphs:
+        source.learn(nests=run.writes.met_graphs)
     calls.sort(key=lambda call: call.call)
     episode = Episode(
         task=given,
@@ -154,7 +156,7 @@ class _Run:
                 context=source.context,
                 output_keys=graph.output_channels,
                 stream_mode=["values", "tasks"],
-                subgraphs=True,
+                subgraphs=source.nests is not False,
                 version="v2",
             )
             async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator

@@ -35,6 +35,8 @@ class Writes(Listener):
         """Place of each node that ended early, whether that was an interrupt, and how many calls
         there had been in the run by then."""
         self._recorder = recorder
+        self.met_graphs = False
+        """Whether graphs ran within nodes."""
 
     @property
     def ignore_llm(self) -> bool:
@@ -61,6 +63,7 @@ class Writes(Listener):
         is_node = any(tag.startswith("graph:step:") for tag in tags or ())
         place = str((metadata or {}).get("langgraph_checkpoint_ns", ""))
         self._runs[run_id] = (place, is_node, inputs)
+        self.met_graphs |= is_node and "|" in place
         if is_node and parent_run_id:
             self._graphs.add(parent_run_id)
 

@@ -28,6 +28,7 @@ from quillgraph.backends.records import read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episode import Episode, Failure
 from quillgraph.graphs.running import run_graph, run_graphs
+from quillgraph.graphs.sources import episode_source
 
 Ledger = list[tuple[str, str, int, str]]
 """What the graph's author noted at each call: path, node, visit, words of the prompt."""
@@ -214,6 +215,28 @@ async def test_lost_keys_are_found_inside_a_subgraph_and_in_one_that_a_node_call
         episode = await run_graph(one_node(outer), "Write of fog.")
         assert episode.failure is not None
         assert episode.failure.node == "only/only"
+
+
+async def test_graphs_that_nodes_make_are_followed_from_the_first_run_that_meets_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def call(state: Line) -> Any:
+        if state["request"] == "flat":
+            return {"number": 1}
+        made = one_node(lambda _: {"tyop": 1}).compile()  # LangGraph cannot see it ahead
+        return await made.ainvoke(state)
+
+    async def failures(*requests: str) -> list[str | None]:
+        source = episode_source(one_node(call))
+        episodes = [await run_graph(source, request) for request in requests]
+        return [each.failure.node if each.failure else None for each in episodes]
+
+    assert await failures("deep", "flat", "deep") == ["only/only", None, "only/only"]
+    assert not caplog.messages
+    # after a run without one they are not followed, so one that comes late is told of, once
+    assert await failures("flat", "deep", "deep") == [None, None, "only/only"]
+    [message] = caplog.messages
+    assert "ran a graph within a node that no run before it met" in message
 
 
 async def test_a_subgraph_may_keep_a_part_of_its_state_to_itself() -> None:
