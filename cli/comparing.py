@@ -14,6 +14,7 @@ from quillgraph.cli.engines import Engines
 from quillgraph.cli.progress import Watch
 from quillgraph.cli.run_folder import RunFolder
 from quillgraph.cli.settings import Settings
+from quillgraph.cli.spending import charge_earlier
 from quillgraph.cli.turns import Turns
 from quillgraph.evals.contest import Contest
 from quillgraph.evals.policies import Policy
@@ -53,6 +54,7 @@ class Comparing:
         self.comparisons = Ledger(folder / "comparisons.jsonl", ComparedTexts)
         self.report: PolicyReport | None = None
         self._budget = Budget(settings.max_calls, settings.max_tokens_total)
+        charge_earlier(self._budget, folder)
         self._prompts = {each.id: each for each in contest.prompts}
 
     @property

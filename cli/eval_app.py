@@ -40,6 +40,15 @@ Require = Annotated[
 Plot = Annotated[Path | None, typer.Option(help="Draw the calibration curve.", metavar="PNG")]
 
 
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        help="Go on with a comparison that ended early; what is done stays done.",
+        metavar="RUN_DIR",
+    ),
+]
+
+
 @eval_app.command("criteria")
 def eval_criteria(
     *,
@@ -67,13 +76,7 @@ def eval_criteria(
     limit: Annotated[
         int | None, typer.Option(help="Use only so many requests, drawn by the seed.", metavar="N")
     ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Go on with a comparison that ended early; what is done stays done.",
-            metavar="RUN_DIR",
-        ),
-    ] = None,
+    resume: Resume = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the measures of all sources.", metavar="PNG")
     ] = None,
@@ -262,10 +265,7 @@ def eval_policy(
     text_tokens: options.TextTokens = None,
     seed: options.Seed = None,
     out: options.Out = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the run in --out; give the rest as before."),
-    ] = False,
+    resume: Resume = None,
     max_calls: options.MaxCalls = None,
     max_tokens_total: options.MaxTokensTotal = None,
     timeout: options.Timeout = None,
@@ -275,23 +275,35 @@ def eval_policy(
 ) -> None:
     """Compare models, adapters and graphs on the same requests."""
     with reporting(debug=debug):
-        from quillgraph.cli.evaluating_policy import Asked, run_eval_policy
+        from quillgraph.cli.evaluating_policy import (
+            Asked,
+            Shown,
+            begin_eval_policy,
+            resume_eval_policy,
+        )
         from quillgraph.cli.settings import load_settings
 
-        settings = load_settings(
-            config,
-            roles={"judge": judge} if judge else {},
-            samples=samples,
-            rounds=rounds,
-            text_tokens=text_tokens,
-            seed=seed,
-            out=out,
-            max_calls=max_calls,
-            max_tokens_total=max_tokens_total,
-            timeout=timeout,
-        )
+        given = {
+            "roles": {"judge": judge} if judge else {},
+            "samples": samples,
+            "rounds": rounds,
+            "text_tokens": text_tokens,
+            "seed": seed,
+            "out": out,
+        }
+        limits = {"max_calls": max_calls, "max_tokens_total": max_tokens_total, "timeout": timeout}
+        shown = Shown(require=require or [], plot=plot, as_json=as_json)
+        if resume:
+            other = {
+                **given, "policies": policies, "data": data, "format": data_format,
+                "criteria": criteria_file, "limit": limit, "texts": texts if texts != 2 else None,
+                "prompt": prompt if prompt != "request" else None, "baselines": baselines or None,
+                "allow_same_judge": allow_same_judge or None, "config": config,
+            }  # fmt: skip
+            resume_eval_policy(resume, other, limits, shown)
+            return
         asked = Asked(
-            policies=policies or [],
+            policies=tuple(policies or ()),
             data=data,
             data_format=data_format,
             criteria=criteria_file,
@@ -300,7 +312,5 @@ def eval_policy(
             reading=prompt,
             baselines=baselines,
             allow_same_judge=allow_same_judge,
-            require=require or [],
-            plot=plot,
         )
-        run_eval_policy(asked, settings, resume=resume, as_json=as_json)
+        begin_eval_policy(asked, load_settings(config, **given, **limits), shown)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from rich.console import Console
 
-from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.errors import InputError
 from quillgraph.cli.comparing_criteria import Asked, Comparing
 from quillgraph.cli.criteria_display import (
     caveat,
@@ -20,11 +20,10 @@ from quillgraph.cli.criteria_display import (
 )
 from quillgraph.cli.engines import Engines, connected, with_backend
 from quillgraph.cli.progress import plain_console
-from quillgraph.cli.run_folder import RunFolder, alone_in
+from quillgraph.cli.run_folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.settings import Settings, load_settings
-from quillgraph.cli.spending import budget_of
+from quillgraph.cli.spending import budget_of, charge_earlier
 from quillgraph.cli.supervising import supervise
-from quillgraph.graphs.durable import read_calls
 from quillgraph.graphs.study import ROLES
 
 
@@ -69,11 +68,7 @@ def resume_eval_criteria(
         ConfigError: If something is given that the run has begun without.
         InputError: If no such run is kept there, or its data have changed.
     """
-    if other := sorted(name for name, value in given.items() if value not in (None, {}, [])):
-        raise ConfigError(
-            f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
-            "was begun"
-        )
+    goes_on_as_begun(given)
     with alone_in(path):
         folder = RunFolder.reopened(path)
         try:
@@ -83,8 +78,7 @@ def resume_eval_criteria(
         changed = {name: value for name, value in limits.items() if value is not None}
         settings = load_settings(None, **{**folder.facts["settings"], **changed})
         budget = budget_of(settings, [])
-        for call in read_calls(path):
-            budget.charge(call.graph.split("/"), call.prompt_tokens + call.completion_tokens)
+        charge_earlier(budget, path)
         work = Comparing(asked, settings, asked.read(settings.seed), path, budget)
         engines = connected(settings, (*ROLES, "judge"), plain_console(sys.stderr))
         _compare(work, engines, folder, plot=plot, as_json=as_json)

@@ -3,15 +3,15 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
-from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.domain import Value, WritingTask
 from quillgraph.agents.trained_judge import is_scorer
 from quillgraph.backends import require
 from quillgraph.backends.adapters import check_adapter
@@ -30,8 +30,8 @@ from quillgraph.cli.policy_display import (
 )
 from quillgraph.cli.progress import log_shown, plain_console
 from quillgraph.cli.reading import read_criteria
-from quillgraph.cli.run_folder import RunFolder, alone_in
-from quillgraph.cli.settings import Settings
+from quillgraph.cli.run_folder import RunFolder, alone_in, goes_on_as_begun
+from quillgraph.cli.settings import Settings, load_settings
 from quillgraph.cli.supervising import supervise
 from quillgraph.cli.terminal import visible
 from quillgraph.cli.turns import Turns
@@ -40,7 +40,7 @@ from quillgraph.evals.contest import Contest, sharing
 from quillgraph.evals.judge_report import requirement_of, unmet
 from quillgraph.evals.kinship import refuse_training_judge, reservations, seen_in_training
 from quillgraph.evals.policies import Policy, policies
-from quillgraph.evals.policy_report import measure_names
+from quillgraph.evals.policy_report import PolicyReport, measure_names
 from quillgraph.evals.prompts import prompts_of
 from quillgraph.evals.writers import Reading, graph_of
 from quillgraph.graphs.starting import parts_of
@@ -48,12 +48,14 @@ from quillgraph.graphs.starting import parts_of
 COMPARED = "compared"
 """Where `run.json` says what a comparison is of."""
 
+ASKED = "asked"
+"""Where it says what the command line asked for."""
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line asks for."""
 
-    policies: Sequence[str]
+class Asked(Value):
+    """What the command line wants compared; kept with the run, so that it can go on."""
+
+    policies: tuple[str, ...]
     data: Path | None
     data_format: str | None
     criteria: Path | None
@@ -62,11 +64,23 @@ class Asked:
     reading: str
     baselines: bool
     allow_same_judge: bool
+
+    def found_anywhere(self) -> "Asked":
+        """The same with files that are found from any working directory."""
+        files = {"data": self.data, "criteria": self.criteria}
+        return self.model_copy(update={k: v.resolve() for k, v in files.items() if v})
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is made of a comparison once it is there."""
+
     require: Sequence[str]
     plot: Path | None
+    as_json: bool
 
 
-def run_eval_policy(asked: Asked, settings: Settings, *, resume: bool, as_json: bool) -> None:
+def begin_eval_policy(asked: Asked, settings: Settings, shown: Shown) -> None:
     """Compare policies and show what was found.
 
     Raises:
@@ -75,28 +89,45 @@ def run_eval_policy(asked: Asked, settings: Settings, *, resume: bool, as_json: 
     """
     said = plain_console(sys.stderr)
     settings = _with_judge(settings, said)
-    contest = _contest(asked, settings)
-    for each in asked.require:
-        requirement_of(each, measure_names([policy.name for policy in contest.policies]))
-    if asked.plot:
-        picture()
-    with log_shown(said):
-        turns = Turns([*(policy.model for policy in contest.policies), contest.judge])
-    _check(contest, turns)
-    for note in contest.notes:
-        said.print(f"note: {note}")
-    with _opened(contest, settings, resume=resume) as folder:
-        work = Comparing(contest, settings, folder.path, turns)
-        chats = {f"policy {n}": chat for n, chat in enumerate(turns.chats)}
-        engines = Engines(turns.idle(contest.judge), chats, LexicalEmbeddings(), at_once=False)
-        supervise(work, engines, folder, timeout=settings.timeout)
-    _show(work, folder, asked.plot, as_json=as_json)
-    assert work.report is not None
-    missed = [told for each in asked.require if (told := unmet(each, work.report.flat))]
-    for told in missed:
-        said.print(f"not met: {told}")
-    if missed:
-        raise typer.Exit(1)
+    contest, turns = _prepared(asked, settings, shown, said)
+    title = f"eval policy {contest.data}"
+    folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
+    kept = asked.found_anywhere().model_dump(mode="json")
+    folder.note(**{COMPARED: _facts(contest, settings), ASKED: kept})
+    folder.write_lines("prompts.jsonl", contest.prompts)
+    with alone_in(folder.path):
+        _compare(contest, settings, turns, folder, shown)
+
+
+def resume_eval_policy(
+    path: Path, given: Mapping[str, Any], limits: Mapping[str, Any], shown: Shown
+) -> None:
+    """Go on with a comparison that ended early; texts and scores that are there stay.
+
+    Args:
+        path: The run's folder.
+        given: What else the command line says; nothing may, a run goes on as it was begun.
+        limits: Budgets and time that may be given anew.
+        shown: What to make of the result.
+
+    Raises:
+        ConfigError: If something is given that the run has begun without, or its data changed.
+        InputError: If no such run is kept there.
+        Exit: With status 1 if a requirement is not met.
+    """
+    goes_on_as_begun(given)
+    said = plain_console(sys.stderr)
+    with alone_in(path):
+        folder = RunFolder.reopened(path)
+        try:
+            asked = Asked.model_validate(folder.facts.get(ASKED))
+        except ValidationError as error:
+            raise InputError(f"expected a run of `quillgraph eval policy` in {path}") from error
+        changed = {name: value for name, value in limits.items() if value is not None}
+        settings = load_settings(None, **{**folder.facts["settings"], **changed})
+        contest, turns = _prepared(asked, settings, shown, said)
+        _refuse_other(folder, _facts(contest, settings))
+        _compare(contest, settings, turns, folder, shown)
 
 
 def _with_judge(settings: Settings, said: Console) -> Settings:
@@ -213,33 +244,32 @@ def _check(contest: Contest, turns: Turns) -> None:
             graph_of(policy)
 
 
-@contextmanager
-def _opened(contest: Contest, settings: Settings, *, resume: bool) -> Iterator[RunFolder]:
-    """A new folder, or that of the run that goes on; no other process is at it."""
+def _prepared(
+    asked: Asked, settings: Settings, shown: Shown, said: Console
+) -> tuple[Contest, Turns]:
+    """What is compared, and the models; whatever would end the run later ends it here."""
+    contest = _contest(asked, settings)
+    for each in shown.require:
+        requirement_of(each, measure_names([policy.name for policy in contest.policies]))
+    if shown.plot:
+        picture()
+    with log_shown(said):
+        turns = Turns([*(policy.model for policy in contest.policies), contest.judge])
+    _check(contest, turns)
+    for note in contest.notes:
+        said.print(f"note: {note}")
+    return contest, turns
+
+
+def _facts(contest: Contest, settings: Settings) -> dict[str, Any]:
     deciding = settings.model_dump(
         mode="json", include={"seed", "text_tokens", "samples", "rounds"}
     )
-    facts = {**contest.facts(), **deciding}
-    if not resume:
-        title = f"eval policy {contest.data}"
-        folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-        folder.note(**{COMPARED: facts})
-        folder.write_lines("prompts.jsonl", contest.prompts)
-        with alone_in(folder.path):
-            yield folder
-        return
-    if settings.out is None:
-        raise ConfigError("expected --out with --resume: the folder of the run that is to go on")
-    with alone_in(settings.out):
-        folder = RunFolder.reopened(settings.out)
-        _refuse_other(folder, facts)
-        yield folder
+    return {**contest.facts(), **deciding}
 
 
 def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    begun: Mapping[str, Any] | None = folder.facts.get(COMPARED)
-    if begun is None:
-        raise InputError(f"expected a run of `quillgraph eval policy` in {folder.path}")
+    begun: Mapping[str, Any] = folder.facts[COMPARED]
     if other := [name for name in facts if begun.get(name) != facts[name]]:
         raise ConfigError(
             f"the run in {folder.path} was begun with {other[0]} {begun.get(other[0])!r}, now it "
@@ -247,18 +277,33 @@ def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
         )
 
 
-def _show(work: Comparing, folder: RunFolder, plot: Path | None, *, as_json: bool) -> None:
+def _compare(
+    contest: Contest, settings: Settings, turns: Turns, folder: RunFolder, shown: Shown
+) -> None:
+    work = Comparing(contest, settings, folder.path, turns)
+    chats = {f"policy {n}": chat for n, chat in enumerate(turns.chats)}
+    engines = Engines(turns.idle(contest.judge), chats, LexicalEmbeddings(), at_once=False)
+    supervise(work, engines, folder, timeout=settings.timeout)
     assert work.report is not None
-    if plot:
-        write_plot(work.report, plot)
-    if as_json:
+    _show(work, work.report, folder, shown)
+    missed = [told for each in shown.require if (told := unmet(each, work.report.flat))]
+    for told in missed:
+        plain_console(sys.stderr).print(f"not met: {told}")
+    if missed:
+        raise typer.Exit(1)
+
+
+def _show(work: Comparing, report: PolicyReport, folder: RunFolder, shown: Shown) -> None:
+    if shown.plot:
+        write_plot(report, shown.plot)
+    if shown.as_json:
         told = {"run": str(folder.path), **work.result()}
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(legend(work.report) + "\n")
-        shown = Console()
-        shown.print(policies_table(work.report))
-        if len(work.report.policies) > 1:
-            shown.print(against_table(work.report))
-        sys.stdout.write(exclusions(work.report) + "\n")
+        sys.stdout.write(legend(report) + "\n")
+        console = Console()
+        console.print(policies_table(report))
+        if len(report.policies) > 1:
+            console.print(against_table(report))
+        sys.stdout.write(exclusions(report) + "\n")
     plain_console(sys.stderr).print(visible(f"run folder: {folder.path}"), style="dim")

@@ -17,7 +17,7 @@ from quillgraph.cli.inputs import KEPT, Inputs, kept_inputs, read_inputs
 from quillgraph.cli.progress import plain_console
 from quillgraph.cli.reading import read_criteria
 from quillgraph.cli.retelling import in_a_line, whole
-from quillgraph.cli.run_folder import RunFolder, alone_in
+from quillgraph.cli.run_folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.running import FAILURES, Running
 from quillgraph.cli.settings import Settings, load_settings
 from quillgraph.cli.spending import budget_of
@@ -90,12 +90,7 @@ def resume_run(
             another one now.
         QuillError: After what was finished has been written to the run folder.
     """
-    begun_with = {**asdict(wanted), **given, "answer": None}
-    if other := sorted(name for name, value in begun_with.items() if value not in (None, {})):
-        raise ConfigError(
-            f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
-            "was begun"
-        )
+    goes_on_as_begun({**asdict(wanted), **given, "answer": None})
     with alone_in(path):
         folder = RunFolder.reopened(path)
         if not (spec := folder.facts.get("graph")):

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -117,6 +117,19 @@ class RunFolder:
     def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
         """Write values as JSON lines."""
         self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
+
+
+def goes_on_as_begun(given: Mapping[str, Any]) -> None:
+    """Refuse what a command line says anew of a run that goes on; limits are not among it.
+
+    Raises:
+        ConfigError: Naming the first of it.
+    """
+    if other := sorted(name for name, value in given.items() if value not in (None, {}, [])):
+        raise ConfigError(
+            f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
+            "was begun"
+        )
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """What a run may spend, as its settings say."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from quillgraph.backends import Allowance, Budget
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.cli.settings import Settings
+from quillgraph.graphs.durable import read_calls
 from quillgraph.graphs.sources import Graph, compiled_form
 
 
@@ -34,3 +36,10 @@ def _nodes_of(graph: Graph) -> set[str]:
     """Names of a graph's nodes, and of those of the graphs within it."""
     drawn = compiled_form(graph).get_graph(xray=True).nodes
     return {part for name in drawn for part in name.split(":") if not part.startswith("__")}
+
+
+def charge_earlier(budget: Budget, folder: Path) -> None:
+    """Charge what earlier processes of a run have spent: its limits hold for all of it."""
+    for call in read_calls(folder):
+        if not call.replayed:
+            budget.charge(call.graph.split("/"), call.prompt_tokens + call.completion_tokens)

@@ -61,6 +61,10 @@ def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in content.splitlines()]
 
 
+def resumed(*more: Any) -> tuple[Any, ...]:
+    return ("eval", "policy", "--resume", "run", *more)
+
+
 def measured(done: Any, name: str) -> float:
     row, _, measure = name.partition(".")
     value: float = json.loads(done.stdout)["report"]["measures"][measure][row]["value"]
@@ -155,23 +159,31 @@ def test_a_run_that_was_cut_goes_on_and_repeats_nothing(quillgraph: Any, words: 
     assert "reached: 4 of 4 texts, 1 scores, 0 comparisons" in cut.stderr
     with Path("run/texts.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"policy": "A", "pro')  # as a kill leaves it
-    done = quillgraph(*words("--json", "--resume"))
+    # the limit holds for the whole run, and what there is has been spent
+    assert quillgraph(*resumed()).status == 4
+    done = quillgraph(*resumed("--json", "--max-calls", 40))
     assert done.status == 0, done.stderr
     assert json.loads(done.stdout)["report"] == json.loads(whole.stdout)["report"]
     made = [call for call in lines("calls.jsonl") if call["error"] is None]
     # one score is kept; of another one vote of two was lost with it
     assert len(made) == 16 + 1
-    again = quillgraph(*words("--json", "--resume"))
+    again = quillgraph(*resumed("--json"))
     assert json.loads(again.stdout)["report"] == json.loads(whole.stdout)["report"]
     assert len(lines("calls.jsonl")) == len(made)
 
 
 def test_a_run_goes_on_as_it_was_begun(quillgraph: Any, words: Any) -> None:
     assert quillgraph(*words()).status == 0
-    other = quillgraph(*words("--resume", "--seed", 3))
+    other = quillgraph(*resumed("--seed", 3))
     assert other.status == 2
-    assert "was begun with seed 0, now it is 3" in other.error
-    assert quillgraph(*words("--resume", out="none")).status == 2
+    assert "expected nothing but limits with --resume, got 'seed'" in other.error
+    assert quillgraph("eval", "policy", "--resume", "none").status == 2
+    missed = quillgraph(*resumed("--require", "B.win_rate>=0.9"))
+    assert missed.status == 1
+    Path("prompts.jsonl").write_text('{"request": "Another one."}', encoding="utf-8")
+    changed = quillgraph(*resumed())
+    assert changed.status == 2
+    assert "was begun with" in changed.error
     taken = quillgraph(*words())
     assert "holds a run already" in taken.error
 
@@ -185,7 +197,7 @@ def test_what_failed_is_counted_and_tried_again(quillgraph: Any, words: Any) -> 
     assert measured(done, "B.win_rate") == 1.0  # the sea alone
     assert measured(done, "B-A.hard") == 1.0
     script("b.yaml", B.items())
-    mended = quillgraph(*words("--json", "--resume"))
+    mended = quillgraph(*resumed("--json"))
     assert json.loads(mended.stdout)["report"]["excluded"] == {}
     assert measured(mended, "B.win_rate") == 0.75
 
@@ -276,7 +288,5 @@ def test_no_policy_no_data_and_no_requests_are_errors(quillgraph: Any, words: An
     judged = ("eval", "policy", "scripted:a.yaml", "--judge", "scripted:judge.yaml")
     none = quillgraph(*judged)
     assert "expected --data FILE with requests, got none" in none.error
-    nowhere = quillgraph(*judged, "--data", "prompts.jsonl", "--resume")
-    assert "expected --out with --resume" in nowhere.error
     Path("prompts.jsonl").write_text('{"text": "T", "score": 3}', encoding="utf-8")
     assert "holds judgements of people and no requests" in quillgraph(*words()).error
