@@ -227,7 +227,7 @@ def test_what_was_cut_short_goes_on_and_repeats_nothing(
     assert Path("run/criteria.jsonl").read_text().splitlines()[: len(kept)] == kept
     unfinished = 2 - sum(json.loads(line)["source"] == "ours" for line in kept)
     made = coded("run") - before
-    assert made < coded("whole")
+    assert made <= coded("whole")
     assert (made > 0) == (unfinished > 0)
     # once more finds all of it done
     written = Path("run/calls.jsonl").read_bytes()
