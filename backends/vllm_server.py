@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, PrivateAttr, SecretStr
 
 from quillgraph.backends.adapters import LoraRank, check_adapter
@@ -149,15 +148,16 @@ class VllmServerChat(ChatBackend):
             path = await asyncio.to_thread(check_adapter, path, self.model, self.max_lora_rank)
         await self._served.load(path, version, (await self._started()).endpoints)
 
-    async def _agenerate(
+    async def _reply(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        stop: list[str] | None,
+        run_manager: AsyncCallbackManagerForLLMRun | None,
         **kwargs: Any,
-    ) -> ChatResult:
+    ) -> AIMessage:
+        # here, where every call passes: what an earlier call of the task has set must not stay
         _rollout.set(_rollout_in(run_manager.metadata) if run_manager else None)
-        return await super()._agenerate(messages, stop, run_manager, **kwargs)
+        return await super()._reply(messages, stop, run_manager, **kwargs)
 
     async def _complete(self, request: ChatRequest) -> Completion:
         if request.tools and self._own:

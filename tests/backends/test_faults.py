@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langgraph.graph import END, START, StateGraph
 
 from quillgraph.backends.errors import (
@@ -23,6 +24,7 @@ from quillgraph.backends.errors import (
     ServerFailed,
     Unreachable,
 )
+from quillgraph.backends.records import Recorder
 from quillgraph.backends.traces import trace_of
 from quillgraph.backends.vllm_server import VllmServerChat
 
@@ -260,6 +262,29 @@ async def test_the_calls_of_a_graphs_thread_stay_on_one_of_several_servers() -> 
             Counter(prompt[:-2] for prompt in server.ledger["replies"]) for server in (one, other)
         ]
     assert all(Counter(held.values()) == {3: 5} for held in threads)  # five whole threads each
+
+
+class Foreign(AsyncCallbackHandler):
+    """Somebody else's handler: LangChain's whole ceremony is held for it."""
+
+
+@pytest.mark.parametrize("heard_by", [Recorder(None, "r"), Foreign()], ids=["ours", "foreign"])
+async def test_the_calls_of_a_rollout_stay_on_one_of_several_servers_whoever_listens(
+    heard_by: BaseCallbackHandler,
+) -> None:
+    of_one: Any = {"metadata": {"rollout": "one"}, "callbacks": [heard_by]}
+    with stub() as first, stub() as second:
+        model = chat(f"{first.url},{second.url}")
+        await model.ainvoke("one 1", of_one)
+        stalled = asyncio.create_task(model.ainvoke("fault:stall"))  # to the first: both are idle
+        await until(lambda: first.ledger["stall"] == 1)
+        await model.ainvoke("one 2", of_one)  # the first is the busier now, and still the rollout's
+        await model.ainvoke("none")  # of no rollout, in the task that has just asked for one
+        replies = [server.ledger["replies"] for server in (first, second)]
+        stalled.cancel()
+        await asyncio.gather(stalled, return_exceptions=True)
+        await model.aclose()
+    assert replies == [{"one 1": 1, "one 2": 1}, {"none": 1}]
 
 
 async def test_two_thousand_calls_are_really_in_flight_at_once() -> None:
