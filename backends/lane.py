@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -49,16 +50,20 @@ class Lane:
         self._headers = {"content-type": "application/json"}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_S, sock_read=idle_timeout_s
-        )
+        self._idle_timeout_s = idle_timeout_s
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = (
             weakref.WeakKeyDictionary()
         )
         self._proxies: dict[str, str | None] = {}
 
     async def send(
-        self, endpoint: Endpoint, url: str, body: bytes | None = None, *, method: str = "POST"
+        self,
+        endpoint: Endpoint,
+        url: str,
+        body: bytes | None = None,
+        *,
+        method: str = "POST",
+        idle_timeout_s: float = math.inf,
     ) -> Reply:
         """Make one request, once.
 
@@ -67,18 +72,23 @@ class Lane:
             url: Address on it.
             body: JSON to send.
             method: HTTP method.
+            idle_timeout_s: Longest silence, if this request has less than others, seconds.
 
         Raises:
             BackendError: If no whole reply came; whatever status came is in the reply.
         """
         session = await self._session()
+        idle_s = min(idle_timeout_s, self._idle_timeout_s)
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(CONNECT_S, idle_s), sock_read=idle_s
+        )
         try:
             async with session.request(
-                method, url, data=body, proxy=self._proxy(endpoint.address)
+                method, url, data=body, proxy=self._proxy(endpoint.address), timeout=limits
             ) as answer:
                 return Reply(answer.status, await answer.read(), _retry_after(answer.headers))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _meaning(error, endpoint, self._timeout.sock_read or 0.0) from None
+            raise _meaning(error, endpoint, idle_s) from None
 
     async def aclose(self) -> None:
         """Close the connections of every loop; a later call opens new ones."""
@@ -94,7 +104,7 @@ class Lane:
     async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if (pool := self._pools.get(loop)) is None:
-            life = _session(self._headers, self._timeout)
+            life = _session(self._headers)
             pool = _Pool(life, await anext(life))
             self._pools[loop] = pool
         return pool.session
@@ -108,15 +118,12 @@ class Lane:
         return self._proxies[address]
 
 
-async def _session(
-    headers: dict[str, str], limits: aiohttp.ClientTimeout
-) -> AsyncGenerator[aiohttp.ClientSession, None]:
+async def _session(headers: dict[str, str]) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """A session that ends with its loop: `asyncio.run` closes the generators that are open."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
     session = aiohttp.ClientSession(
         connector=connector,
         headers=headers,
-        timeout=limits,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
     )
@@ -160,7 +167,7 @@ def _meaning(error: Exception, endpoint: Endpoint, idle_timeout_s: float) -> Bac
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return endpoint.unreachable(f"the proxy failed: {reason}; see HTTP_PROXY and NO_PROXY")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return endpoint.unreachable(f"no connection within {CONNECT_S:g} s")
+        return endpoint.unreachable(f"no connection within {min(CONNECT_S, idle_timeout_s):g} s")
     if isinstance(error, TimeoutError):
         return endpoint.silent(idle_timeout_s)
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -74,7 +74,6 @@ class OpenAIChat(ChatBackend):
             key=find_key(secret, self.api_key_env),
             key_place="api_key" if secret else f"the environment variable {self.api_key_env}",
             timeout_s=self.timeout_s,
-            max_retries=self.max_retries,
             max_concurrency=self.max_concurrency,
         )
         if self.token_ids and self._endpoint.is_openai:

@@ -53,7 +53,8 @@ class VllmServerChat(ChatBackend):
     timeout_s: float = Field(default=600.0, gt=0)
     """Longest time for a call with all its attempts, seconds."""
     idle_timeout_s: float = Field(default=120.0, gt=0)
-    """Longest silence of a server in one attempt, seconds."""
+    """Longest silence of a server in one attempt, seconds; among several servers, no longer than
+    leaves another its try within `timeout_s`."""
     max_retries: int = Field(default=4, ge=0)
     token_ids: bool = True
     """Ask for token ids and log-probs, and refuse replies without them. Servers that were not
@@ -177,7 +178,12 @@ class VllmServerChat(ChatBackend):
                 )
 
             try:
-                return await fleet.ask(self._body(request, name), read, _rollout.get())
+                return await fleet.ask(
+                    self._body(request, name),
+                    read,
+                    rollout=_rollout.get(),
+                    timeout_s=self.timeout_s,
+                )
             except BackendError:
                 if self._own:
                     self._own.check()  # if it has died, its last words say more
@@ -217,7 +223,6 @@ class VllmServerChat(ChatBackend):
                 key=self._key,
                 key_place=place,
                 timeout_s=self.idle_timeout_s,
-                max_retries=self.max_retries,
                 max_concurrency=self.max_concurrency,
             )
             for address in addresses
@@ -227,7 +232,6 @@ class VllmServerChat(ChatBackend):
             self._lane,
             model=lambda: self._served.name(self._served.version),
             max_retries=self.max_retries,
-            timeout_s=self.timeout_s,
         )
 
     def _body(self, request: ChatRequest, name: str) -> bytes:
