@@ -1,5 +1,6 @@
 """The seam of the package: a backend is a LangChain chat model that says what it sampled."""
 
+import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.deadlines import before
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
@@ -62,6 +64,9 @@ class ChatBackend(BaseChatModel, ABC):
     """Most tokens in a reply, unless the call says otherwise."""
     max_concurrency: int = Field(default=16, gt=0)
     """Calls in flight at a time, over all graphs that share this backend."""
+    timeout_s: float = Field(default=3600.0, gt=0)
+    """Longest time of one call with all its tries, seconds. Waiting for its turn, and for an
+    engine to start, is no part of it. What is over its time is called off, where it runs too."""
     _tap: Tap | None = PrivateAttr(default=None)
 
     @cached_property
@@ -81,6 +86,22 @@ class ChatBackend(BaseChatModel, ABC):
     async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
         """Answer one request; where in a graph it was asked matters to few backends."""
         return await self._complete(request)
+
+    async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
+        """Answer one request within `timeout_s`.
+
+        Raises:
+            TimedOut: If that could not be done. It was cancelled then.
+        """
+        told = (
+            f"model {self.model!r} gave no whole reply within {self.timeout_s:g} s (timeout_s), "
+            "over all tries; raise it, or lower max_tokens"
+        )
+        async with before(asyncio.get_running_loop().time() + self.timeout_s, told):
+            return await self._complete_at(request, place)
+
+    async def _ready(self) -> None:
+        """Start what the first call has to wait for; its time does not count."""
 
     def listen(self, tap: Tap | None) -> None:
         """Have a tap hear every call from now on; None takes it away."""
@@ -210,8 +231,9 @@ class ChatBackend(BaseChatModel, ABC):
         async def answer(asked: ChatRequest) -> Completion:
             nonlocal started, latency
             async with within(budgets, place.nodes), self.limiter.slot():
+                await self._ready()
                 started, clock = time.time(), time.perf_counter()
-                completion = await self._complete_at(asked, place)
+                completion = await self._complete_in_time(asked, place)
                 latency = time.perf_counter() - clock
                 return completion
 

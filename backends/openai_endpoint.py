@@ -42,7 +42,7 @@ class Endpoint:
     """The key; empty for a server that wants none."""
     key_place: str
     """Where the key was looked for, in words."""
-    timeout_s: float
+    idle_timeout_s: float
     max_concurrency: int
     tries: int = 0
     """How often the call has been made that the methods are asked about; 0 where it was no call,
@@ -74,16 +74,16 @@ class Endpoint:
 
         tried = self.at_try(_tries(error))
         if isinstance(error, openai.APITimeoutError):
-            return tried.silent(self.timeout_s)
+            return tried.silent(self.idle_timeout_s)
         return tried.unreachable(
             str(error.__cause__ or "") or type(error.__cause__ or error).__name__
         )
 
     def silent(self, seconds: float) -> Unreachable:
-        """Say that no answer came in time."""
+        """Say that the server was silent for too long."""
         return Unreachable(
             f"{self.address} gave no answer within {seconds:g} s{self._tried}; "
-            "is the server overloaded? raise timeout_s or lower max_concurrency"
+            "is the server overloaded? raise idle_timeout_s or lower max_concurrency"
         )
 
     def unreachable(self, reason: str) -> Unreachable:

@@ -104,6 +104,10 @@ class VllmChat(ChatBackend):
         # find its modules gone
         gc.collect()
 
+    async def _ready(self) -> None:
+        if self._engine is None:
+            await self.start()
+
     async def _complete(self, request: ChatRequest) -> Completion:
         return await self._engine_loop().run(self._generate_on_engine(request))
 

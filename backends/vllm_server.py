@@ -22,6 +22,7 @@ from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_completion import completion_of, schema_format, tools_form
 from quillgraph.backends.openai_endpoint import Endpoint, find_key
 from quillgraph.backends.own_server import OwnServer, vllm_environment, vllm_program
+from quillgraph.backends.places import Place
 from quillgraph.backends.pretrained import (
     ITEMS_PER_CALL,
     check_takes_tools,
@@ -51,7 +52,6 @@ class VllmServerChat(ChatBackend):
     api_key_env: str = "VLLM_API_KEY"
     """Environment variable that holds the key, if the servers want one."""
     timeout_s: float = Field(default=600.0, gt=0)
-    """Longest time for a call with all its attempts, seconds."""
     idle_timeout_s: float = Field(default=120.0, gt=0)
     """Longest silence of a server in one attempt, seconds; among several servers, no longer than
     leaves another its try within `timeout_s`."""
@@ -160,10 +160,16 @@ class VllmServerChat(ChatBackend):
         _rollout.set(_rollout_in(run_manager.metadata) if run_manager else None)
         return await super()._reply(messages, stop, run_manager, **kwargs)
 
+    async def _ready(self) -> None:
+        await self._started()
+
+    async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
+        return await self._complete(request)  # the fleet keeps the time: it shares it among tries
+
     async def _complete(self, request: ChatRequest) -> Completion:
         if request.tools and self._own:
             await asyncio.to_thread(self._check_template)
-        fleet = self._fleet or await self._started()
+        fleet = await self._started()
         with self._served.in_use() as version:
             name = self._served.name(version)
 
@@ -222,7 +228,7 @@ class VllmServerChat(ChatBackend):
                 address=address.strip().rstrip("/"),
                 key=self._key,
                 key_place=place,
-                timeout_s=self.idle_timeout_s,
+                idle_timeout_s=self.idle_timeout_s,
                 max_concurrency=self.max_concurrency,
             )
             for address in addresses

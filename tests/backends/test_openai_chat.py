@@ -598,7 +598,7 @@ async def test_json_under_another_content_type_is_read(server: Server) -> None:
 
 async def test_a_server_that_never_answers_is_unreachable(server: Server) -> None:
     server.answers = [silence]
-    error = await error_of(chat(server, timeout_s=0.2))
+    error = await error_of(chat(server, idle_timeout_s=0.2))
     assert isinstance(error, Unreachable)
     assert "no answer within 0.2 s" in str(error)
     assert server.url in str(error)

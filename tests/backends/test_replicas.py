@@ -17,7 +17,7 @@ def endpoints(number: int) -> list[Endpoint]:
             address=f"http://10.0.0.{each}:8000/v1",
             key="",
             key_place="api_key",
-            timeout_s=1,
+            idle_timeout_s=1,
             max_concurrency=1,
         )
         for each in range(number)
