@@ -24,7 +24,7 @@ from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.listeners import direct_run, told
-from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.loops import synchronous_calls
 from quillgraph.backends.places import Place
 from quillgraph.backends.tools import offer
 from quillgraph.backends.traces import BASE
@@ -63,7 +63,8 @@ class ChatBackend(BaseChatModel, ABC):
     max_tokens: int = 512
     """Most tokens in a reply, unless the call says otherwise."""
     max_concurrency: int = Field(default=16, gt=0)
-    """Calls in flight at a time, over all graphs that share this backend."""
+    """Calls in flight at a time, over all graphs that share this backend. Each event loop has as
+    many, and so have all synchronous callers together (`Limiter`)."""
     timeout_s: float = Field(default=3600.0, gt=0)
     """Longest time of one call with all its tries, seconds. Waiting for its turn, and for an
     engine to start, is no part of it. What is over its time is called off, where it runs too."""
@@ -267,7 +268,7 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> ChatResult:
         # of the manager only what both kinds have is read
         call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
-        return _synchronous_calls().submit(call).result()
+        return synchronous_calls().submit(call).result()
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -361,14 +362,3 @@ def _usage(completion: Completion) -> UsageMetadata:
     if completion.cached_tokens is not None:
         usage["input_token_details"] = InputTokenDetails(cache_read=completion.cached_tokens)
     return usage
-
-
-_shared_loop: BackgroundLoop | None = None
-
-
-def _synchronous_calls() -> BackgroundLoop:
-    """The loop behind synchronous `invoke`, started by its first caller."""
-    global _shared_loop
-    if _shared_loop is None:
-        _shared_loop = BackgroundLoop("quillgraph-sync")
-    return _shared_loop

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import math
-import weakref
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -14,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from quillgraph.backends.errors import BackendError, Refused, ServerFailed
+from quillgraph.backends.loops import PerLoop
 from quillgraph.backends.openai_endpoint import Endpoint
 
 CONNECT_S = 30.0
@@ -51,9 +51,7 @@ class Lane:
         if key:
             self._headers["authorization"] = f"Bearer {key}"
         self._idle_timeout_s = idle_timeout_s
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._pools: PerLoop[_Pool] = PerLoop()
         self._proxies: dict[str, str | None] = {}
 
     async def send(
@@ -92,9 +90,7 @@ class Lane:
 
     async def aclose(self) -> None:
         """Close the connections of every loop; a later call opens new ones."""
-        pools = list(self._pools.items())
-        self._pools.clear()
-        for loop, pool in pools:
+        for loop, pool in self._pools.clear():
             if loop is asyncio.get_running_loop():
                 await pool.life.aclose()
             elif loop.is_running():
@@ -102,11 +98,10 @@ class Lane:
                 await asyncio.wrap_future(closing)
 
     async def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if (pool := self._pools.get(loop)) is None:
+        if (pool := self._pools.get()) is None:
             life = _session(self._headers)
             pool = _Pool(life, await anext(life))
-            self._pools[loop] = pool
+            self._pools.put(pool)
         return pool.session
 
     def _proxy(self, address: str) -> str | None:

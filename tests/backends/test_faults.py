@@ -1,12 +1,14 @@
 """Calls to servers that fail: each ends in a result or in a typed error, and the books balance."""
 
 import asyncio
+import gc
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import urllib.request
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -425,6 +427,22 @@ def test_connections_close_with_their_loop(server: Stub) -> None:
     for _ in range(2):  # a connection that was left open would warn, and warnings are errors
         assert asyncio.run(model.ainvoke("hi")).content == "reply to hi"
     assert model.invoke("hi").content == "reply to hi"
+    asyncio.run(model.aclose())
+
+
+def test_loops_that_are_over_are_not_kept(server: Stub) -> None:
+    model = chat(server.url, max_concurrency=1)
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        # two, so that one waits for its slot: only then does a semaphore hold its loop
+        await asyncio.gather(model.ainvoke("hi"), model.ainvoke("hi"))
+
+    for _ in range(5):
+        asyncio.run(ask())
+    gc.collect()
+    assert sum(each() is not None for each in loops) <= 1  # the last: nobody has come since
     asyncio.run(model.aclose())
 
 
