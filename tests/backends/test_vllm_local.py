@@ -1,8 +1,10 @@
 """In-process vLLM around its engine, which is stood in for; `test_contract.py` has the real one."""
 
 import asyncio
+import importlib
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,6 +87,9 @@ class Endless:
 @pytest.mark.model
 async def test_a_call_over_its_time_is_aborted_on_the_engine(tool_folder: Path) -> None:
     engine = Endless()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of vLLM's own imports
+        importlib.import_module("vllm.v1.engine.async_llm")
 
     class Standing(VllmChat):
         def _build(self) -> None:
