@@ -298,11 +298,11 @@ async def test_a_replica_that_hangs_longer_than_a_call_may_take_is_left_in_time(
     server: Stub,
 ) -> None:
     async with at(hang) as hanging:
-        model = chat(f"{hanging},{server.url}", max_retries=1, timeout_s=1.0)
+        model = chat(f"{hanging},{server.url}", max_retries=1, timeout_s=2.0)
         for number in range(12):
             reply = await model.ainvoke(f"in time {number}")
             assert reply.content == f"reply to in time {number}"
-        # its half of the call's second was up three times; then it was taken out
+        # its half of the two seconds was up three times; then it was taken out
         assert model.outcomes == {"Unreachable": 3, "answered": 12}
         await model.aclose()
 
@@ -313,6 +313,7 @@ async def test_a_replica_that_drips_until_the_time_is_over_is_taken_out(server: 
         for _ in range(3):
             with pytest.raises(TimedOut, match=r"no whole reply within 0\.3 s"):
                 await model.ainvoke("hi")
+        model.timeout_s = 60.0
         assert (await model.ainvoke("hi")).content == "reply to hi"
         assert model.outcomes == {"TimedOut": 3, "answered": 1}
         await model.aclose()
@@ -323,23 +324,23 @@ async def test_calls_outlast_a_time_in_which_all_replicas_are_down_and_probe_the
 ):
     choice = {"message": {"content": "so"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
-    down, served = True, 0
+    down, looks = True, 0
 
     async def answer(request: web.Request) -> web.Response:
-        nonlocal served
-        served += 1
+        nonlocal looks
+        looks += request.path == "/health"
         whole = {"model": "m", "choices": [choice], "usage": usage, "data": [{"id": "m"}]}
         return web.json_response(whole, status=500 if down else 200)
 
     async with at(answer) as one, at(answer) as other:
         model = chat(f"{one},{other}", max_retries=4, token_ids=False)
         calls = asyncio.gather(*(model.ainvoke("hi") for _ in range(40)))
-        await until(lambda: served >= 42)  # every call has failed, and one look found both sick
+        await until(lambda: looks >= 2)  # the calls have failed, and so have both servers
         down = False
         assert {reply.content for reply in await calls} == {"so"}
-        # no call was lost, and at most five looks of two requests at each of two servers were made
-        assert model.outcomes == {"ServerFailed": 40, "answered": 40}
-        assert served <= 40 + 40 + 5 * 2 * 2
+        # no call was lost; each on its own would have looked at both servers: 80
+        assert model.outcomes["answered"] == 40
+        assert looks <= 10
         await model.aclose()
 
 
