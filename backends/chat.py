@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.deadlines import before
+from quillgraph.backends.deadlines import Deadline
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
@@ -98,7 +98,7 @@ class ChatBackend(BaseChatModel, ABC):
             f"model {self.model!r} gave no whole reply within {self.timeout_s:g} s (timeout_s), "
             "over all tries; raise it, or lower max_tokens"
         )
-        async with before(asyncio.get_running_loop().time() + self.timeout_s, told):
+        async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, told):
             return await self._complete_at(request, place)
 
     async def _ready(self) -> None:

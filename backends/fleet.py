@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quillgraph.backends.deadlines import before
+from quillgraph.backends.deadlines import Deadline
 from quillgraph.backends.errors import BackendError
 from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_endpoint import Endpoint
@@ -78,7 +78,7 @@ class Fleet:
         asked: Replica | None = None
         for attempt in range(self._max_retries + 1):
             try:
-                async with before(time.deadline, time.over("no server")):
+                async with Deadline(time.deadline, time.over("no server")):
                     asked = await self._replicas.choose(rollout, avoid=asked)
                 return await self._attempt(asked, attempt, body, read, time)
             except BackendError as error:
@@ -140,7 +140,7 @@ class Fleet:
         url = endpoint.address + "/chat/completions"
         try:
             with self._replicas.serving(replica):
-                async with before(time.deadline, time.over(endpoint.address)):
+                async with Deadline(time.deadline, time.over(endpoint.address)):
                     reply = await self._lane.send(
                         endpoint, url, body, idle_timeout_s=time.seconds / time.shares
                     )
