@@ -78,7 +78,7 @@ class Fleet:
         asked: Replica | None = None
         for attempt in range(self._max_retries + 1):
             try:
-                async with Deadline(time.deadline, time.over("no server")):
+                async with Deadline(time.deadline, time.over("the servers")):
                     asked = await self._replicas.choose(rollout, avoid=asked)
                 return await self._attempt(asked, attempt, body, read, time)
             except BackendError as error:

@@ -319,6 +319,19 @@ async def test_a_replica_that_drips_until_the_time_is_over_is_taken_out(server: 
         await model.aclose()
 
 
+async def test_a_look_at_sick_servers_is_part_of_a_calls_time() -> None:
+    async def broken_then_silent(request: web.Request) -> web.StreamResponse:
+        return await hang(request) if request.path == "/health" else web.Response(status=500)
+
+    async with at(broken_then_silent) as one, at(broken_then_silent) as other:
+        model = chat(f"{one},{other}", max_retries=4, timeout_s=4.0)  # less than a look may take
+        calls = (model.ainvoke("hi") for _ in range(6))  # three failures each: both are sick
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in ended} == {TimedOut}
+        assert "the servers gave no whole reply within 4 s" in str(ended[0])
+        await model.aclose()
+
+
 async def test_calls_outlast_a_time_in_which_all_replicas_are_down_and_probe_them_together() -> (
     None
 ):
