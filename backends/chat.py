@@ -1,5 +1,6 @@
 """The seam of the package: a backend is a LangChain chat model that says what it sampled."""
 
+import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
@@ -18,11 +19,12 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.budgets import budgets_of, within
 from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.deadlines import Deadline
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.listeners import direct_run, told
-from quillgraph.backends.loops import BackgroundLoop
+from quillgraph.backends.loops import synchronous_calls
 from quillgraph.backends.places import Place
 from quillgraph.backends.tools import offer
 from quillgraph.backends.traces import BASE
@@ -61,7 +63,11 @@ class ChatBackend(BaseChatModel, ABC):
     max_tokens: int = 512
     """Most tokens in a reply, unless the call says otherwise."""
     max_concurrency: int = Field(default=16, gt=0)
-    """Calls in flight at a time, over all graphs that share this backend."""
+    """Calls in flight at a time, over all graphs that share this backend. Each event loop has as
+    many, and so have all synchronous callers together (`Limiter`)."""
+    timeout_s: float = Field(default=3600.0, gt=0)
+    """Longest time of one call with all its tries, seconds. Waiting for its turn, and for an
+    engine to start, is no part of it. What is over its time is called off, where it runs too."""
     _tap: Tap | None = PrivateAttr(default=None)
 
     @cached_property
@@ -81,6 +87,22 @@ class ChatBackend(BaseChatModel, ABC):
     async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
         """Answer one request; where in a graph it was asked matters to few backends."""
         return await self._complete(request)
+
+    async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
+        """Answer one request within `timeout_s`.
+
+        Raises:
+            TimedOut: If that could not be done. It was cancelled then.
+        """
+        told = (
+            f"model {self.model!r} gave no whole reply within {self.timeout_s:g} s (timeout_s), "
+            "over all tries; raise it, or lower max_tokens"
+        )
+        async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, told):
+            return await self._complete_at(request, place)
+
+    async def _ready(self) -> None:
+        """Start what the first call has to wait for; its time does not count."""
 
     def listen(self, tap: Tap | None) -> None:
         """Have a tap hear every call from now on; None takes it away."""
@@ -210,8 +232,9 @@ class ChatBackend(BaseChatModel, ABC):
         async def answer(asked: ChatRequest) -> Completion:
             nonlocal started, latency
             async with within(budgets, place.nodes), self.limiter.slot():
+                await self._ready()
                 started, clock = time.time(), time.perf_counter()
-                completion = await self._complete_at(asked, place)
+                completion = await self._complete_in_time(asked, place)
                 latency = time.perf_counter() - clock
                 return completion
 
@@ -245,7 +268,7 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> ChatResult:
         # of the manager only what both kinds have is read
         call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
-        return _synchronous_calls().submit(call).result()
+        return synchronous_calls().submit(call).result()
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -339,14 +362,3 @@ def _usage(completion: Completion) -> UsageMetadata:
     if completion.cached_tokens is not None:
         usage["input_token_details"] = InputTokenDetails(cache_read=completion.cached_tokens)
     return usage
-
-
-_shared_loop: BackgroundLoop | None = None
-
-
-def _synchronous_calls() -> BackgroundLoop:
-    """The loop behind synchronous `invoke`, started by its first caller."""
-    global _shared_loop
-    if _shared_loop is None:
-        _shared_loop = BackgroundLoop("quillgraph-sync")
-    return _shared_loop

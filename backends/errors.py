@@ -6,6 +6,7 @@ QuillError
 ├── StorageError            a file or folder cannot be read or written (exit 1)
 ├── BackendError            the model could not be reached or refused (exit 3)
 │   ├── Unreachable         nobody answers at that address, or not in time; retryable
+│   │   └── TimedOut        a call took longer than the backend's `timeout_s`; retryable
 │   ├── RateLimited         the endpoint asks for patience; retryable
 │   ├── ServerFailed        the endpoint broke while answering; retryable
 │   ├── Refused             wrong key, unknown model, malformed request: asking again is no use
@@ -59,6 +60,10 @@ class Unreachable(BackendError):
     """Nobody answers at the address, or not in time."""
 
     retryable = True
+
+
+class TimedOut(Unreachable):
+    """A call, with all its tries, took longer than the backend's `timeout_s`."""
 
 
 class RateLimited(BackendError):

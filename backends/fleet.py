@@ -6,9 +6,11 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from quillgraph.backends.errors import BackendError, Unreachable
+from quillgraph.backends.deadlines import Deadline
+from quillgraph.backends.errors import BackendError
 from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_endpoint import Endpoint
 from quillgraph.backends.replicas import Replica, Replicas
@@ -33,7 +35,6 @@ class Fleet:
         lane: The way to them.
         model: Name of the model, or adapter, that they are to serve at present.
         max_retries: Most attempts of a call after the first.
-        timeout_s: Longest time for a call with all its attempts, seconds.
     """
 
     def __init__(
@@ -43,18 +44,22 @@ class Fleet:
         *,
         model: Callable[[], str],
         max_retries: int,
-        timeout_s: float,
     ) -> None:
         self.endpoints = tuple(endpoints)
         self.outcomes: Counter[str] = Counter()
         """How attempts ended: `answered`, `cancelled`, or the name of an error."""
         self._lane, self._model = lane, model
-        self._max_retries, self._timeout_s = max_retries, timeout_s
+        self._max_retries = max_retries
         self._replicas = Replicas(endpoints, self.is_well)
         self._counting = threading.Lock()
 
     async def ask(
-        self, body: bytes, read: Callable[[Reply, Endpoint], T], rollout: str | None
+        self,
+        body: bytes,
+        read: Callable[[Reply, Endpoint], T],
+        *,
+        rollout: str | None,
+        timeout_s: float,
     ) -> T:
         """Ask for a chat completion until one can be read.
 
@@ -62,31 +67,30 @@ class Fleet:
             body: The request.
             read: Makes the result of a reply, or raises a `BackendError`.
             rollout: What the call belongs to; calls of one rollout share a server.
+            timeout_s: Longest time for the call with all its attempts, seconds. One of several
+                servers may be silent for its share of it: the next is to get its try.
 
         Raises:
             BackendError: The last one, when the attempts or the time are spent.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout_s
-        failed: Replica | None = None
+        time = _Time(timeout_s, loop.time() + timeout_s, self._shares)
+        asked: Replica | None = None
         for attempt in range(self._max_retries + 1):
-            replica = await self._replicas.choose(rollout, avoid=failed)
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await self._attempt(replica, body, read)
-            except TimeoutError:
-                raise Unreachable(
-                    f"{replica.endpoint.address} gave no whole reply within {self._timeout_s:g} s "
-                    "(timeout_s), over all attempts; is the server overloaded?"
-                ) from None
+                async with Deadline(time.deadline, time.over("the servers")):
+                    asked = await self._replicas.choose(rollout, avoid=asked)
+                return await self._attempt(asked, attempt, body, read, time)
             except BackendError as error:
                 pause = pause_s(attempt, error.retry_after_s)
+                if error.retry_after_s is None and len(self.endpoints) > 1:
+                    # the next attempt is another server's, and some of the time is for it
+                    pause = min(pause, (time.deadline - loop.time()) / 2)
                 if not error.retryable or attempt == self._max_retries:
                     raise
-                if loop.time() + pause >= deadline:
+                if loop.time() + pause >= time.deadline:
                     raise
                 logger.debug("attempt %d: %s; again in %.1f s", attempt, error, pause)
-                failed = replica
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
@@ -119,14 +123,28 @@ class Fleet:
         if reply.status != 404:  # a server made after vLLM may list none
             endpoint.check_offers(accepted(reply, endpoint), self._model())
 
+    @property
+    def _shares(self) -> int:
+        return min(self._max_retries + 1, len(self.endpoints))
+
     async def _attempt(
-        self, replica: Replica, body: bytes, read: Callable[[Reply, Endpoint], T]
+        self,
+        replica: Replica,
+        attempt: int,
+        body: bytes,
+        read: Callable[[Reply, Endpoint], T],
+        time: "_Time",
     ) -> T:
         outcome = "cancelled"
+        endpoint = replica.endpoint.at_try(attempt + 1)
+        url = endpoint.address + "/chat/completions"
         try:
             with self._replicas.serving(replica):
-                url = replica.endpoint.address + "/chat/completions"
-                result = read(await self._lane.send(replica.endpoint, url, body), replica.endpoint)
+                async with Deadline(time.deadline, time.over(endpoint.address)):
+                    reply = await self._lane.send(
+                        endpoint, url, body, idle_timeout_s=time.seconds / time.shares
+                    )
+                result = read(reply, endpoint)
             outcome = "answered"
             return result
         except BackendError as error:
@@ -135,6 +153,22 @@ class Fleet:
         finally:
             with self._counting:  # loops on other threads may share this fleet
                 self.outcomes[outcome] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """What a call may take, with all its attempts."""
+
+    seconds: float
+    deadline: float
+    """On the loop's clock."""
+    shares: int
+
+    def over(self, whose: str) -> str:
+        return (
+            f"{whose} gave no whole reply within {self.seconds:g} s (timeout_s), over all "
+            "attempts; is the server overloaded?"
+        )
 
 
 def accepted(reply: Reply, endpoint: Endpoint) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-import weakref
+import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from quillgraph.backends.errors import BackendError, Refused, ServerFailed
+from quillgraph.backends.loops import PerLoop
 from quillgraph.backends.openai_endpoint import Endpoint
 
 CONNECT_S = 30.0
@@ -49,16 +50,18 @@ class Lane:
         self._headers = {"content-type": "application/json"}
         if key:
             self._headers["authorization"] = f"Bearer {key}"
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_S, sock_read=idle_timeout_s
-        )
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._idle_timeout_s = idle_timeout_s
+        self._pools: PerLoop[_Pool] = PerLoop()
         self._proxies: dict[str, str | None] = {}
 
     async def send(
-        self, endpoint: Endpoint, url: str, body: bytes | None = None, *, method: str = "POST"
+        self,
+        endpoint: Endpoint,
+        url: str,
+        body: bytes | None = None,
+        *,
+        method: str = "POST",
+        idle_timeout_s: float = math.inf,
     ) -> Reply:
         """Make one request, once.
 
@@ -67,24 +70,27 @@ class Lane:
             url: Address on it.
             body: JSON to send.
             method: HTTP method.
+            idle_timeout_s: Longest silence, if this request has less than others, seconds.
 
         Raises:
             BackendError: If no whole reply came; whatever status came is in the reply.
         """
         session = await self._session()
+        idle_s = min(idle_timeout_s, self._idle_timeout_s)
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(CONNECT_S, idle_s), sock_read=idle_s
+        )
         try:
             async with session.request(
-                method, url, data=body, proxy=self._proxy(endpoint.address)
+                method, url, data=body, proxy=self._proxy(endpoint.address), timeout=limits
             ) as answer:
                 return Reply(answer.status, await answer.read(), _retry_after(answer.headers))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _meaning(error, endpoint, self._timeout.sock_read or 0.0) from None
+            raise _meaning(error, endpoint, idle_s) from None
 
     async def aclose(self) -> None:
         """Close the connections of every loop; a later call opens new ones."""
-        pools = list(self._pools.items())
-        self._pools.clear()
-        for loop, pool in pools:
+        for loop, pool in self._pools.clear():
             if loop is asyncio.get_running_loop():
                 await pool.life.aclose()
             elif loop.is_running():
@@ -92,11 +98,10 @@ class Lane:
                 await asyncio.wrap_future(closing)
 
     async def _session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if (pool := self._pools.get(loop)) is None:
-            life = _session(self._headers, self._timeout)
+        if (pool := self._pools.get()) is None:
+            life = _session(self._headers)
             pool = _Pool(life, await anext(life))
-            self._pools[loop] = pool
+            self._pools.put(pool)
         return pool.session
 
     def _proxy(self, address: str) -> str | None:
@@ -108,15 +113,12 @@ class Lane:
         return self._proxies[address]
 
 
-async def _session(
-    headers: dict[str, str], limits: aiohttp.ClientTimeout
-) -> AsyncGenerator[aiohttp.ClientSession, None]:
+async def _session(headers: dict[str, str]) -> AsyncGenerator[aiohttp.ClientSession, None]:
     """A session that ends with its loop: `asyncio.run` closes the generators that are open."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
     session = aiohttp.ClientSession(
         connector=connector,
         headers=headers,
-        timeout=limits,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
     )
@@ -160,7 +162,7 @@ def _meaning(error: Exception, endpoint: Endpoint, idle_timeout_s: float) -> Bac
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return endpoint.unreachable(f"the proxy failed: {reason}; see HTTP_PROXY and NO_PROXY")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return endpoint.unreachable(f"no connection within {CONNECT_S:g} s")
+        return endpoint.unreachable(f"no connection within {min(CONNECT_S, idle_timeout_s):g} s")
     if isinstance(error, TimeoutError):
         return endpoint.silent(idle_timeout_s)
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -1,10 +1,10 @@
-"""An event loop on a thread of its own."""
+"""Event loops: one on a thread of its own, and what belongs to each of several."""
 
 import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -38,6 +38,50 @@ class BackgroundLoop:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
+
+
+class PerLoop(Generic[T]):
+    """A value for each event loop, let go when the loop is closed and another one comes.
+
+    No weak dictionary: what is made for a loop, be it a semaphore or a session, holds the loop,
+    and so would keep its own key alive.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[asyncio.AbstractEventLoop, T] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self) -> T | None:
+        """The value of the running loop, if it has one."""
+        return self._values.get(asyncio.get_running_loop())
+
+    def put(self, value: T) -> None:
+        """Give the running loop its value."""
+        with self._lock:  # each loop may run on a thread of its own
+            kept = {loop: each for loop, each in self._values.items() if not loop.is_closed()}
+            self._values = {**kept, asyncio.get_running_loop(): value}
+
+    def clear(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
+        """Let all values go, and say which they were."""
+        with self._lock:
+            values, self._values = self._values, {}
+        return list(values.items())
+
+
+def synchronous_calls() -> BackgroundLoop:
+    """The one loop behind all synchronous `invoke`s, started by the first caller."""
+    global _synchronous_calls
+    with _starting:  # callers come on many threads, and a loop each would have slots of its own
+        if _synchronous_calls is None:
+            _synchronous_calls = BackgroundLoop("quillgraph-sync")
+        return _synchronous_calls
+
+
+_synchronous_calls: BackgroundLoop | None = None
+_starting = threading.Lock()
 
 
 async def _cancel_the_rest() -> None:

@@ -40,7 +40,8 @@ class OpenAIChat(ChatBackend):
     api_key_env: str = "OPENAI_API_KEY"
     """Environment variable that holds the key where `api_key` is not given. Its key goes to
     `base_url`, whichever that is; only api.openai.com insists on one."""
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=600.0, gt=0)
+    idle_timeout_s: float = Field(default=120.0, gt=0)
     """Longest silence of the server in one attempt, seconds."""
     max_retries: int = Field(default=4, ge=0)
     schema_mode: Literal["json_schema", "json_object", "prompt"] = "json_schema"
@@ -73,8 +74,7 @@ class OpenAIChat(ChatBackend):
             address=(self.base_url or OPENAI_URL).rstrip("/"),
             key=find_key(secret, self.api_key_env),
             key_place="api_key" if secret else f"the environment variable {self.api_key_env}",
-            timeout_s=self.timeout_s,
-            max_retries=self.max_retries,
+            idle_timeout_s=self.idle_timeout_s,
             max_concurrency=self.max_concurrency,
         )
         if self.token_ids and self._endpoint.is_openai:
@@ -137,7 +137,7 @@ class OpenAIChat(ChatBackend):
             api_key=self._endpoint.key or "EMPTY",
             base_url=self._endpoint.address,
             max_retries=self.max_retries,
-            timeout=openai.Timeout(self.timeout_s, connect=min(self.timeout_s, 10.0)),
+            timeout=openai.Timeout(self.idle_timeout_s, connect=min(self.idle_timeout_s, 10.0)),
             http_client=openai.DefaultAsyncHttpxClient(limits=limits),
         )
 

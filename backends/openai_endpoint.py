@@ -2,8 +2,8 @@
 
 import os
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
@@ -27,7 +27,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one model is served, with which key, and how often it is tried.
+    """Where one model is served, and with which key.
 
     The methods turn the SDK's errors into ours. None of ours may be raised `from` one of the
     SDK's: those hold the request, and with it the key.
@@ -42,9 +42,11 @@ class Endpoint:
     """The key; empty for a server that wants none."""
     key_place: str
     """Where the key was looked for, in words."""
-    timeout_s: float
-    max_retries: int
+    idle_timeout_s: float
     max_concurrency: int
+    tries: int = 0
+    """How often the call has been made that the methods are asked about; 0 where it was no call,
+    but a probe or a greeting."""
 
     def __post_init__(self) -> None:
         _check_address(self.address)
@@ -52,6 +54,10 @@ class Endpoint:
             raise ConfigError(f"{self.address} needs a key; put it into {self.key_place}")
         if not (self.key.isascii() and self.key.isprintable()):
             raise ConfigError(f"the key in {self.key_place} has characters that no header takes")
+
+    def at_try(self, tries: int) -> Self:
+        """The same, for a call that is made for the n-th time."""
+        return replace(self, tries=tries)
 
     @property
     def is_openai(self) -> bool:
@@ -66,23 +72,24 @@ class Endpoint:
         """Say that nobody answers, or not in time."""
         import openai
 
+        tried = self.at_try(_tries(error))
         if isinstance(error, openai.APITimeoutError):
-            return self.silent(self.timeout_s)
-        return self.unreachable(
+            return tried.silent(self.idle_timeout_s)
+        return tried.unreachable(
             str(error.__cause__ or "") or type(error.__cause__ or error).__name__
         )
 
     def silent(self, seconds: float) -> Unreachable:
-        """Say that no answer came in time."""
+        """Say that the server was silent for too long."""
         return Unreachable(
-            f"{self.address} gave no answer within {seconds:g} s ({self._tries}); "
-            "is the server overloaded? raise timeout_s or lower max_concurrency"
+            f"{self.address} gave no answer within {seconds:g} s{self._tried}; "
+            "is the server overloaded? raise idle_timeout_s or lower max_concurrency"
         )
 
     def unreachable(self, reason: str) -> Unreachable:
         """Say that there is no connection, or that it broke."""
         return Unreachable(
-            f"cannot reach {self.address}: {self.shown(reason)} ({self._tries}); "
+            f"cannot reach {self.address}: {self.shown(reason)}{self._tried}; "
             "is the server up, and is base_url right?"
         )
 
@@ -94,7 +101,8 @@ class Endpoint:
         told = body.get("message") if isinstance(body, dict) else body
         listed = await self._listed(client) if error.status_code == 404 else None
         kind = f"{error.code} {error.type} {error.param}"
-        return self.status_meaning(error.status_code, str(told or body or error), kind, listed)
+        tried = self.at_try(_tries(error))
+        return tried.status_meaning(error.status_code, str(told or body or error), kind, listed)
 
     def status_meaning(
         self, status: int, told: str, kind: str = "", listed: object = None
@@ -116,9 +124,9 @@ class Endpoint:
             return Refused(f"{said}; {self._models_instead(listed)}")
         if status == 429:
             advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
-            return RateLimited(f"{said} ({self._tries}); {advice}")
-        if status >= 500:
-            return ServerFailed(f"{said} ({self._tries}); look into the server's log")
+            return RateLimited(f"{said}{self._tried}; {advice}")
+        if status >= 500 or status == 408:  # 408: it tired of waiting for the request
+            return ServerFailed(f"{said}{self._tried}; look into the server's log")
         if status in (400, 413) and _OVERFLOW.search(f"{kind} {said}"):
             return ContextOverflow(f"{said}; shorten the prompt or lower max_tokens")
         return Refused(said + _advice(f"{kind} {said}"))
@@ -145,8 +153,10 @@ class Endpoint:
         )
 
     @property
-    def _tries(self) -> str:
-        return f"tried {self.max_retries + 1} times" if self.max_retries else "tried once"
+    def _tried(self) -> str:
+        if not self.tries:
+            return ""
+        return f" (tried {self.tries} times)" if self.tries > 1 else " (tried once)"
 
     async def _listed(self, client: "openai.AsyncOpenAI") -> object:
         import openai
@@ -167,6 +177,11 @@ class Endpoint:
 def find_key(given: str | None, variable: str) -> str:
     """Take the key given, else the one in the environment; empty if there is neither."""
     return (given or os.environ.get(variable, "")).strip()
+
+
+def _tries(error: "openai.APIConnectionError | openai.APIStatusError") -> int:
+    """How often the SDK has made the call that it gives up: its requests say so."""
+    return int(error.request.headers.get("x-stainless-retry-count", 0)) + 1
 
 
 class _Offer(BaseModel):

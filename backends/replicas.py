@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -20,6 +21,9 @@ SICK_AFTER = 3
 REST_S, LONGEST_REST_S = 5.0, 60.0
 """How long a replica that was taken out is left alone before it is looked at: doubled each time
 that it disappoints, up to the second number."""
+
+LOOK_S = 1.0
+"""While all are sick: how long a look at them all is believed, seconds."""
 
 REMEMBERED = 65_536
 """Rollouts whose replica is kept in mind."""
@@ -61,6 +65,8 @@ class Replicas:
         self._homes: OrderedDict[str, Replica] = OrderedDict()
         self._lock = threading.Lock()
         self._probes: set[asyncio.Task[None]] = set()
+        self._look: asyncio.Task[None] | None = None
+        self._look_again_at = -math.inf
 
     def __iter__(self) -> Iterator[Replica]:
         return iter(self._all)
@@ -79,7 +85,7 @@ class Replicas:
             return self._all[0]
         self._look_at_rested()
         if not (well := self._well):
-            await asyncio.gather(*(self._probe(replica) for replica in self._all))
+            await self._look_at_all()
             well = self._well
         if not well:
             places = ", ".join(replica.endpoint.address for replica in self._all)
@@ -142,9 +148,29 @@ class Replicas:
         for replica in self._all:
             if replica.sick_until is not None and replica.sick_until <= self._clock():
                 replica.sick_until = self._clock() + replica.rest_s  # one look at a time
-                probe = asyncio.create_task(self._probe(replica))
+                probe = asyncio.create_task(self._look_at(replica))
                 self._probes.add(probe)
                 probe.add_done_callback(self._probes.discard)
+
+    async def _look_at(self, replica: Replica) -> None:
+        await self._probe(replica)
+        if replica.sick_until is not None:
+            replica.rest_s = min(2 * replica.rest_s, LONGEST_REST_S)
+
+    async def _look_at_all(self) -> None:
+        """Look at the servers before their time, all being sick: once for all calls that wait."""
+        with self._lock:
+            look = self._look
+            if look is None or look.done() or look.get_loop() is not asyncio.get_running_loop():
+                if self._clock() < self._look_again_at:
+                    return
+                self._look_again_at = self._clock() + LOOK_S
+                look = self._look = asyncio.create_task(self._probe_all())
+        await asyncio.shield(look)  # a call that is cancelled leaves the others their look
+
+    async def _probe_all(self) -> None:
+        await asyncio.gather(*map(self._probe, self._all))
+        self._look_again_at = self._clock() + LOOK_S
 
     async def _probe(self, replica: Replica) -> None:
         if replica.sick_until is not None and await self._is_well(replica.endpoint):

@@ -79,8 +79,15 @@ class TransformersChat(ChatBackend):
         return "quillgraph-transformers"
 
     async def start(self) -> None:
-        """Load the model now rather than with the first call."""
-        await asyncio.wrap_future(self._thread().submit(self._loaded))
+        """Load the model now rather than with the first call.
+
+        Raises:
+            ServerFailed: If it cannot be loaded, for want of memory above all.
+        """
+        try:
+            await asyncio.wrap_future(self._thread().submit(self._loaded))
+        except RuntimeError as error:
+            raise ServerFailed(f"{self.model} could not be loaded: {error}") from error
 
     async def aclose(self) -> None:
         """Finish the calls in flight, stop the worker thread and free the model."""
@@ -91,6 +98,10 @@ class TransformersChat(ChatBackend):
         await asyncio.to_thread(worker.shutdown)
         self._decoder = None
         gc.collect()  # a model is a web of cycles: without this its memory stays for a while
+
+    async def _ready(self) -> None:
+        if self._decoder is None:
+            await self.start()
 
     async def _complete(self, request: ChatRequest) -> Completion:
         from quillgraph.backends.decoding import Call

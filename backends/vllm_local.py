@@ -7,6 +7,8 @@ import itertools
 import json
 import multiprocessing
 import os
+import threading
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -94,15 +96,22 @@ class VllmChat(ChatBackend):
         await self._engine_loop().run(self._started())
 
     async def aclose(self) -> None:
-        """Stop the engine and its processes."""
-        if self._loop is None:
+        """Stop the engine and its processes; one that is just starting is waited for."""
+        with _opening:
+            loop, self._loop = self._loop, None
+        if loop is None:
             return
-        loop, self._loop = self._loop, None
-        await loop.run(self._shut_down())
-        loop.close()
+        try:
+            await loop.run(self._shut_down())
+        finally:
+            await asyncio.to_thread(loop.close)
         # the engine lies in reference cycles; left to the interpreter's exit, its __del__ would
         # find its modules gone
         gc.collect()
+
+    async def _ready(self) -> None:
+        if self._engine is None:
+            await self.start()
 
     async def _complete(self, request: ChatRequest) -> Completion:
         return await self._engine_loop().run(self._generate_on_engine(request))
@@ -116,9 +125,10 @@ class VllmChat(ChatBackend):
         await self._adapters.swap(await self._started(), path, version)
 
     def _engine_loop(self) -> BackgroundLoop:
-        if self._loop is None:
-            self._loop = BackgroundLoop("quillgraph-vllm")
-        return self._loop
+        with _opening:  # callers come from several threads, and two loops would start two engines
+            if self._loop is None:
+                self._loop = BackgroundLoop("quillgraph-vllm")
+            return self._loop
 
     async def _started(self) -> Any:
         if self._starting is None:
@@ -168,8 +178,11 @@ class VllmChat(ChatBackend):
 
     async def _shut_down(self) -> None:
         if self._starting is not None:
-            engine = await self._started()
-            self._starting = self._engine = None
+            with suppress(Exception):  # a start that fails has told whoever asked for it
+                await self._started()
+            engine, self._starting, self._engine = self._engine, None, None
+            if engine is None:
+                return
             self._adapters = EngineAdapters()
             if engine.output_handler is not None:
                 engine.output_handler.cancel()  # else it reports the engine's end as a death
@@ -201,6 +214,9 @@ class VllmChat(ChatBackend):
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
         return _completion(request, ids, final, weights.version)
+
+
+_opening = threading.Lock()
 
 
 def _refuse_unguarded_script() -> None:

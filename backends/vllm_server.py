@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import Field, PrivateAttr, SecretStr
 
 from quillgraph.backends.adapters import LoraRank, check_adapter
@@ -23,6 +22,7 @@ from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_completion import completion_of, schema_format, tools_form
 from quillgraph.backends.openai_endpoint import Endpoint, find_key
 from quillgraph.backends.own_server import OwnServer, vllm_environment, vllm_program
+from quillgraph.backends.places import Place
 from quillgraph.backends.pretrained import (
     ITEMS_PER_CALL,
     check_takes_tools,
@@ -52,9 +52,9 @@ class VllmServerChat(ChatBackend):
     api_key_env: str = "VLLM_API_KEY"
     """Environment variable that holds the key, if the servers want one."""
     timeout_s: float = Field(default=600.0, gt=0)
-    """Longest time for a call with all its attempts, seconds."""
     idle_timeout_s: float = Field(default=120.0, gt=0)
-    """Longest silence of a server in one attempt, seconds."""
+    """Longest silence of a server in one attempt, seconds; among several servers, no longer than
+    leaves another its try within `timeout_s`."""
     max_retries: int = Field(default=4, ge=0)
     token_ids: bool = True
     """Ask for token ids and log-probs, and refuse replies without them. Servers that were not
@@ -149,20 +149,27 @@ class VllmServerChat(ChatBackend):
             path = await asyncio.to_thread(check_adapter, path, self.model, self.max_lora_rank)
         await self._served.load(path, version, (await self._started()).endpoints)
 
-    async def _agenerate(
+    async def _reply(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        stop: list[str] | None,
+        run_manager: AsyncCallbackManagerForLLMRun | None,
         **kwargs: Any,
-    ) -> ChatResult:
+    ) -> AIMessage:
+        # here, where every call passes: what an earlier call of the task has set must not stay
         _rollout.set(_rollout_in(run_manager.metadata) if run_manager else None)
-        return await super()._agenerate(messages, stop, run_manager, **kwargs)
+        return await super()._reply(messages, stop, run_manager, **kwargs)
+
+    async def _ready(self) -> None:
+        await self._started()
+
+    async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
+        return await self._complete(request)  # the fleet keeps the time: it shares it among tries
 
     async def _complete(self, request: ChatRequest) -> Completion:
         if request.tools and self._own:
             await asyncio.to_thread(self._check_template)
-        fleet = self._fleet or await self._started()
+        fleet = await self._started()
         with self._served.in_use() as version:
             name = self._served.name(version)
 
@@ -177,7 +184,12 @@ class VllmServerChat(ChatBackend):
                 )
 
             try:
-                return await fleet.ask(self._body(request, name), read, _rollout.get())
+                return await fleet.ask(
+                    self._body(request, name),
+                    read,
+                    rollout=_rollout.get(),
+                    timeout_s=self.timeout_s,
+                )
             except BackendError:
                 if self._own:
                     self._own.check()  # if it has died, its last words say more
@@ -216,8 +228,7 @@ class VllmServerChat(ChatBackend):
                 address=address.strip().rstrip("/"),
                 key=self._key,
                 key_place=place,
-                timeout_s=self.idle_timeout_s,
-                max_retries=self.max_retries,
+                idle_timeout_s=self.idle_timeout_s,
                 max_concurrency=self.max_concurrency,
             )
             for address in addresses
@@ -227,7 +238,6 @@ class VllmServerChat(ChatBackend):
             self._lane,
             model=lambda: self._served.name(self._served.version),
             max_retries=self.max_retries,
-            timeout_s=self.timeout_s,
         )
 
     def _body(self, request: ChatRequest, name: str) -> bytes:

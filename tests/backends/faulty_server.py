@@ -53,6 +53,10 @@ async def broken(request: web.Request, body: dict[str, Any]) -> web.Response:
     return web.json_response({"error": {"message": "a kernel failed"}}, status=500)
 
 
+async def late(request: web.Request, body: dict[str, Any]) -> web.Response:
+    return web.json_response({"error": {"message": "too slow a sender"}}, status=408)
+
+
 async def reset(request: web.Request, body: dict[str, Any]) -> web.Response:
     assert request.transport
     request.transport.abort()
@@ -134,6 +138,7 @@ DRAWN: dict[str, Fault] = {
 NAMED: dict[str, Fault] = DRAWN | {
     "other_model": other_model, "aborted": aborted, "no_ids": no_ids, "no_logprobs": no_logprobs,
     "nan_logprobs": nan_logprobs, "short_logprobs": short_logprobs, "other_text": other_text,
+    "late": late,
 }  # fmt: skip
 
 

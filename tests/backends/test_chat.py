@@ -160,6 +160,37 @@ async def test_a_synchronous_call_works_inside_a_running_loop() -> None:
     assert Echo().invoke("hi").content == "hi"
 
 
+async def test_a_synchronous_call_needs_no_slot_of_the_loop_that_it_stops() -> None:
+    model = Echo(max_concurrency=1)
+    async with model.limiter.slot():  # shared, it would be waited for for ever
+        assert model.invoke("hi").content == "hi"
+
+
+async def test_synchronous_callers_on_many_threads_share_the_slots_of_one_loop() -> None:
+    model = Echo(max_concurrency=2)
+    calls = (asyncio.to_thread(model.invoke, str(number)) for number in range(12))
+    assert len(await asyncio.gather(*calls)) == 12
+    assert model.limiter.peak <= 2
+
+
+async def test_what_a_call_waits_for_before_it_begins_is_not_its_time() -> None:
+    class Cold(Echo):
+        async def _ready(self) -> None:
+            await asyncio.sleep(0.2)
+
+    model = Cold(timeout_s=0.1)
+    assert (await model.ainvoke("hi")).content == "hi"
+
+
+async def test_a_timeout_of_the_engines_own_is_not_taken_for_the_calls() -> None:
+    class Hasty(Echo):
+        async def _complete(self, request: ChatRequest) -> Completion:
+            raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        await Hasty().ainvoke("hi")
+
+
 async def test_a_schema_parses_the_reply_into_its_model() -> None:
     model = Echo()
     parsed = await model.with_structured_output(Colour).ainvoke('{"colour": "green"}')

@@ -8,7 +8,9 @@ import json
 import math
 import pickle
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +30,14 @@ from pydantic import BaseModel, ConfigDict
 
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.cassette import CassetteChat
-from quillgraph.backends.chat import ChatBackend, ChatRequest
-from quillgraph.backends.errors import BudgetReached, ConfigError, ContextOverflow, QuillError
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import (
+    BudgetReached,
+    ConfigError,
+    ContextOverflow,
+    QuillError,
+    TimedOut,
+)
 from quillgraph.backends.lineage import trainable
 from quillgraph.backends.openai_chat import OpenAIChat
 from quillgraph.backends.records import CallRecord, Recorder
@@ -39,6 +47,7 @@ from quillgraph.backends.traces import alternatives_of, trace_of
 
 STORY = "The sea took the harbour lamp on a night without wind, and kept it burning."
 ASK = "Write a long story about the sea."
+SLOWLY = "Write a long story about the sea, and take your time."
 WINDOW = 2048
 
 
@@ -83,6 +92,9 @@ class _ByteServer(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if asked["messages"][-1]["content"] == SLOWLY:
+            self._drip()
+            return
         if asked["max_tokens"] > WINDOW:
             said = f"This model's maximum context length is {WINDOW} tokens."
             self._send(400, {"error": {"message": said, "code": 400, "type": "BadRequestError"}})
@@ -111,6 +123,16 @@ class _ByteServer(BaseHTTPRequestHandler):
         }
         self._send(200, {"choices": [choice], "usage": usage, "prompt_token_ids": read})
 
+    def _drip(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "9999")
+        self.end_headers()
+        self.close_connection = True
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                self.wfile.write(b" ")  # so that it is never silent
+                time.sleep(0.01)
+
     def _send(self, status: int, body: dict[str, Any]) -> None:
         payload = json.dumps(body).encode()
         self.send_response(status)
@@ -129,6 +151,13 @@ def _byte(byte: int, wanted: int) -> dict[str, Any]:
     return {**said, "top_logprobs": likely[:wanted]}
 
 
+class _Unhurried(ScriptedChat):
+    async def _complete(self, request: ChatRequest) -> Completion:
+        if request.messages[-1].content == SLOWLY:
+            await asyncio.sleep(10)
+        return await super()._complete(request)
+
+
 @pytest.fixture(scope="session")
 def scripted_chat() -> ScriptedChat:
     def answer(request: ChatRequest) -> str:
@@ -136,7 +165,7 @@ def scripted_chat() -> ScriptedChat:
             return CALL
         return STORY if request.json_schema is None else '{"colour": "green"}'
 
-    return ScriptedChat(reply=answer, max_concurrency=4)
+    return _Unhurried(reply=answer, max_concurrency=4)
 
 
 @pytest.fixture(scope="session")
@@ -244,6 +273,8 @@ def named(request: pytest.FixtureRequest) -> ChatBackend:
 backend = pytest.fixture(named, params=[*STANDING_IN, *REAL], name="backend")
 windowed = pytest.fixture(named, params=WINDOWED, name="windowed")
 real_model = pytest.fixture(named, params=REAL, name="real_model")
+# a recording gives its replies at once
+timed = pytest.fixture(named, params=[STANDING_IN[0], *WINDOWED], name="timed")
 swapping = pytest.fixture(named, params=REAL, name="swapping")
 without_swaps = pytest.fixture(named, params=STANDING_IN, name="without_swaps")
 
@@ -395,6 +426,19 @@ async def test_a_cancelled_call_leaves_the_backend_serving(backend: ChatBackend)
     await asyncio.gather(call, return_exceptions=True)
     assert backend.limiter.in_flight == 0
     assert (await backend.ainvoke(ASK, max_tokens=4)).content
+
+
+async def test_a_call_that_takes_longer_than_it_may_is_called_off(
+    timed: ChatBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await timed.start()
+    monkeypatch.setattr(timed, "timeout_s", 0.05)
+    with pytest.raises(TimedOut, match=r"no whole reply within 0\.05 s \(timeout_s\)") as caught:
+        await timed.ainvoke(SLOWLY, max_tokens=1900)
+    assert_pickles(caught.value)
+    assert timed.limiter.in_flight == 0
+    monkeypatch.undo()
+    assert (await timed.ainvoke(ASK, max_tokens=4)).content
 
 
 async def test_a_request_beyond_the_window_is_a_context_overflow(windowed: ChatBackend) -> None:

@@ -17,6 +17,7 @@ from quillgraph.backends.errors import (
     ReplyError,
     ServerFailed,
     StorageError,
+    TimedOut,
     Unreachable,
     nearest,
 )
@@ -59,7 +60,7 @@ def test_exit_statuses_are_those_of_the_command(kind: type[QuillError], status: 
 
 def test_only_what_may_pass_by_itself_is_worth_another_try() -> None:
     retryable = {kind for kind in tree(QuillError) if kind.retryable}
-    assert retryable == {Unreachable, RateLimited, ServerFailed}
+    assert retryable == {Unreachable, TimedOut, RateLimited, ServerFailed}
     assert not Refused.retryable
     assert not ContextOverflow.retryable
 

@@ -1,19 +1,23 @@
 """Calls to servers that fail: each ends in a result or in a typed error, and the books balance."""
 
 import asyncio
+import gc
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import urllib.request
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from aiohttp import web
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langgraph.graph import END, START, StateGraph
 
 from quillgraph.backends.errors import (
@@ -21,8 +25,10 @@ from quillgraph.backends.errors import (
     RateLimited,
     Refused,
     ServerFailed,
+    TimedOut,
     Unreachable,
 )
+from quillgraph.backends.records import Recorder
 from quillgraph.backends.traces import trace_of
 from quillgraph.backends.vllm_server import VllmServerChat
 
@@ -129,6 +135,7 @@ async def test_two_thousand_runs_at_a_faulty_server_end_in_replies_or_counted_er
     [
         ("busy", RateLimited, "answered 429: overloaded"),
         ("broken", ServerFailed, "answered 500: a kernel failed"),
+        ("late", ServerFailed, r"answered 408: too slow a sender \(tried once\)"),
         ("reset", Unreachable, "cannot reach"),
         ("truncated", ServerFailed, "expected a chat completion"),
         ("half", ServerFailed, "broke off in the middle"),
@@ -170,11 +177,33 @@ async def test_the_time_of_a_call_spans_all_its_attempts(server: Stub) -> None:
     model = chat(server.url, max_retries=9, idle_timeout_s=60, timeout_s=0.5)
     with pytest.raises(Unreachable, match=r"no whole reply within 0\.5 s"):
         await model.ainvoke("fault:stall")
+    assert model.outcomes == {"TimedOut": 1}
     before = server.ledger["broken"]
-    with pytest.raises(ServerFailed):
+    with pytest.raises(ServerFailed) as caught:
         await model.ainvoke("fault:broken")
     # pauses of 0.25 to 0.5 s, then 0.5 to 1 s: the third would come too late
-    assert 1 <= server.ledger["broken"] - before <= 2
+    tried = {1: "(tried once)", 2: "(tried 2 times)"}[server.ledger["broken"] - before]
+    assert tried in str(caught.value)
+    await model.aclose()
+
+
+@pytest.mark.parametrize("fault", ["broken", "late", "busy", "reset"])
+async def test_what_may_pass_is_asked_again_and_the_tries_are_told(
+    server: Stub, fault: str
+) -> None:
+    model = chat(server.url, max_retries=1)
+    before = server.ledger[fault]
+    with pytest.raises(BackendError, match=r"\(tried 2 times\)"):
+        await model.ainvoke(f"fault:{fault}")
+    assert server.ledger[fault] - before == 2
+    await model.aclose()
+
+
+async def test_a_greeting_is_made_once_and_tells_no_tries() -> None:
+    model = chat("http://127.0.0.1:9/v1", max_retries=4)
+    with pytest.raises(Unreachable, match="cannot reach") as caught:
+        await model.start()
+    assert "tried" not in str(caught.value)
     await model.aclose()
 
 
@@ -239,6 +268,95 @@ async def test_a_replica_that_hangs_is_left_and_its_calls_go_on_elsewhere(server
     hanging.close()
 
 
+@asynccontextmanager
+async def at(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """A server in this process that answers every request in one way."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    await runner.cleanup()
+
+
+async def hang(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(60)
+    return web.Response()
+
+
+async def drip(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    for _ in range(6000):
+        await answer.write(b" ")
+        await asyncio.sleep(0.01)
+    return answer
+
+
+async def test_a_replica_that_hangs_longer_than_a_call_may_take_is_left_in_time(
+    server: Stub,
+) -> None:
+    async with at(hang) as hanging:
+        model = chat(f"{hanging},{server.url}", max_retries=1, timeout_s=2.0)
+        for number in range(12):
+            reply = await model.ainvoke(f"in time {number}")
+            assert reply.content == f"reply to in time {number}"
+        # its half of the two seconds was up three times; then it was taken out
+        assert model.outcomes == {"Unreachable": 3, "answered": 12}
+        await model.aclose()
+
+
+async def test_a_replica_that_drips_until_the_time_is_over_is_taken_out(server: Stub) -> None:
+    async with at(drip) as dripping:
+        model = chat(f"{dripping},{server.url}", max_retries=1, timeout_s=0.3)
+        for _ in range(3):
+            with pytest.raises(TimedOut, match=r"no whole reply within 0\.3 s"):
+                await model.ainvoke("hi")
+        model.timeout_s = 60.0
+        assert (await model.ainvoke("hi")).content == "reply to hi"
+        assert model.outcomes == {"TimedOut": 3, "answered": 1}
+        await model.aclose()
+
+
+async def test_a_look_at_sick_servers_is_part_of_a_calls_time() -> None:
+    async def broken_then_silent(request: web.Request) -> web.StreamResponse:
+        return await hang(request) if request.path == "/health" else web.Response(status=500)
+
+    async with at(broken_then_silent) as one, at(broken_then_silent) as other:
+        model = chat(f"{one},{other}", max_retries=4, timeout_s=4.0)  # less than a look may take
+        calls = (model.ainvoke("hi") for _ in range(6))  # three failures each: both are sick
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in ended} == {TimedOut}
+        assert "the servers gave no whole reply within 4 s" in str(ended[0])
+        await model.aclose()
+
+
+async def test_calls_outlast_a_time_in_which_all_replicas_are_down_and_probe_them_together() -> (
+    None
+):
+    choice = {"message": {"content": "so"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    down, looks = True, 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal looks
+        looks += request.path == "/health"
+        whole = {"model": "m", "choices": [choice], "usage": usage, "data": [{"id": "m"}]}
+        return web.json_response(whole, status=500 if down else 200)
+
+    async with at(answer) as one, at(answer) as other:
+        model = chat(f"{one},{other}", max_retries=4, token_ids=False)
+        calls = asyncio.gather(*(model.ainvoke("hi") for _ in range(40)))
+        await until(lambda: looks >= 2)  # the calls have failed, and so have both servers
+        down = False
+        assert {reply.content for reply in await calls} == {"so"}
+        # no call was lost; each on its own would have looked at both servers: 80
+        assert model.outcomes["answered"] == 40
+        assert looks <= 10
+        await model.aclose()
+
+
 async def test_the_calls_of_a_graphs_thread_stay_on_one_of_several_servers() -> None:
     with stub() as one, stub() as other:
         model = chat(f"{one.url},{other.url}")
@@ -260,6 +378,29 @@ async def test_the_calls_of_a_graphs_thread_stay_on_one_of_several_servers() -> 
             Counter(prompt[:-2] for prompt in server.ledger["replies"]) for server in (one, other)
         ]
     assert all(Counter(held.values()) == {3: 5} for held in threads)  # five whole threads each
+
+
+class Foreign(AsyncCallbackHandler):
+    """Somebody else's handler: LangChain's whole ceremony is held for it."""
+
+
+@pytest.mark.parametrize("heard_by", [Recorder(None, "r"), Foreign()], ids=["ours", "foreign"])
+async def test_the_calls_of_a_rollout_stay_on_one_of_several_servers_whoever_listens(
+    heard_by: BaseCallbackHandler,
+) -> None:
+    of_one: Any = {"metadata": {"rollout": "one"}, "callbacks": [heard_by]}
+    with stub() as first, stub() as second:
+        model = chat(f"{first.url},{second.url}")
+        await model.ainvoke("one 1", of_one)
+        stalled = asyncio.create_task(model.ainvoke("fault:stall"))  # to the first: both are idle
+        await until(lambda: first.ledger["stall"] == 1)
+        await model.ainvoke("one 2", of_one)  # the first is the busier now, and still the rollout's
+        await model.ainvoke("none")  # of no rollout, in the task that has just asked for one
+        replies = [server.ledger["replies"] for server in (first, second)]
+        stalled.cancel()
+        await asyncio.gather(stalled, return_exceptions=True)
+        await model.aclose()
+    assert replies == [{"one 1": 1, "one 2": 1}, {"none": 1}]
 
 
 async def test_two_thousand_calls_are_really_in_flight_at_once() -> None:
@@ -300,6 +441,22 @@ def test_connections_close_with_their_loop(server: Stub) -> None:
     for _ in range(2):  # a connection that was left open would warn, and warnings are errors
         assert asyncio.run(model.ainvoke("hi")).content == "reply to hi"
     assert model.invoke("hi").content == "reply to hi"
+    asyncio.run(model.aclose())
+
+
+def test_loops_that_are_over_are_not_kept(server: Stub) -> None:
+    model = chat(server.url, max_concurrency=1)
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        # two, so that one waits for its slot: only then does a semaphore hold its loop
+        await asyncio.gather(model.ainvoke("hi"), model.ainvoke("hi"))
+
+    for _ in range(5):
+        asyncio.run(ask())
+    gc.collect()
+    assert sum(each() is not None for each in loops) <= 1  # the last: nobody has come since
     asyncio.run(model.aclose())
 
 

@@ -486,6 +486,23 @@ async def test_a_failing_server_is_tried_again_and_then_reported(server: Server)
     assert len(server.bodies) == 2
 
 
+async def test_tries_that_ended_before_the_last_are_told_as_they_were(server: Server) -> None:
+    def final(exchange: Exchange) -> None:
+        exchange.send(503, "{}", x_should_retry="false")
+
+    server.answers = [failure(503, "out of memory"), final]
+    error = await error_of(chat(server, max_retries=4))
+    assert len(server.bodies) == 2
+    assert "(tried 2 times)" in str(error)
+
+
+async def test_a_server_that_tired_of_waiting_may_be_asked_again(server: Server) -> None:
+    server.answers = [failure(408, "too slow a sender")]
+    error = await error_of(chat(server, max_retries=1))
+    assert isinstance(error, ServerFailed)
+    assert "answered 408: too slow a sender (tried 2 times)" in str(error)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_key_names_the_place_it_came_from_and_not_the_key(
     server: Server, status: int, monkeypatch: pytest.MonkeyPatch
@@ -581,7 +598,7 @@ async def test_json_under_another_content_type_is_read(server: Server) -> None:
 
 async def test_a_server_that_never_answers_is_unreachable(server: Server) -> None:
     server.answers = [silence]
-    error = await error_of(chat(server, timeout_s=0.2))
+    error = await error_of(chat(server, idle_timeout_s=0.2))
     assert isinstance(error, Unreachable)
     assert "no answer within 0.2 s" in str(error)
     assert server.url in str(error)

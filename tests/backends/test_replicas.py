@@ -7,7 +7,7 @@ import pytest
 
 from quillgraph.backends.errors import RateLimited, Refused, ServerFailed, Unreachable
 from quillgraph.backends.openai_endpoint import Endpoint
-from quillgraph.backends.replicas import REST_S, Replica, Replicas
+from quillgraph.backends.replicas import LOOK_S, REST_S, Replica, Replicas
 
 
 def endpoints(number: int) -> list[Endpoint]:
@@ -17,8 +17,7 @@ def endpoints(number: int) -> list[Endpoint]:
             address=f"http://10.0.0.{each}:8000/v1",
             key="",
             key_place="api_key",
-            timeout_s=1,
-            max_retries=0,
+            idle_timeout_s=1,
             max_concurrency=1,
         )
         for each in range(number)
@@ -123,7 +122,54 @@ async def test_when_all_are_sick_they_are_looked_at_before_the_call_fails() -> N
         await world.replicas.choose(None)
     assert len(world.looked) == 2
     world.well.add("http://10.0.0.1:8000/v1")
+    world.now = LOOK_S
     assert (await world.replicas.choose(None)).endpoint.address == "http://10.0.0.1:8000/v1"
+
+
+async def test_calls_that_wait_for_sick_servers_share_one_look_and_believe_it_for_a_while() -> None:
+    world = World(2)
+    for replica in world.replicas:
+        world.fail(replica)
+
+    async def hundred() -> set[type]:
+        calls = (world.replicas.choose(None) for _ in range(100))
+        return {type(each) for each in await asyncio.gather(*calls, return_exceptions=True)}
+
+    assert await hundred() == {Unreachable}
+    assert len(world.looked) == 2
+    world.now = LOOK_S - 0.1
+    assert await hundred() == {Unreachable}
+    assert len(world.looked) == 2
+    world.now = LOOK_S
+    world.well.add("http://10.0.0.1:8000/v1")
+    assert await hundred() == {Replica}
+    assert len(world.looked) == 4
+
+
+async def test_a_call_that_is_cancelled_leaves_the_others_their_look() -> None:
+    world = World(2)
+    for replica in world.replicas:
+        world.fail(replica)
+    world.well.add("http://10.0.0.0:8000/v1")
+    first, second = [asyncio.create_task(world.replicas.choose(None)) for _ in range(2)]
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).endpoint.address == "http://10.0.0.0:8000/v1"
+    assert len(world.looked) == 2
+
+
+async def test_a_server_that_is_found_sick_again_is_left_alone_for_twice_as_long() -> None:
+    world = World(2)
+    sick = next(iter(world.replicas))
+    world.fail(sick)
+    rests = []
+    for _ in range(5):
+        assert sick.sick_until is not None
+        rests.append(sick.sick_until - world.now)
+        world.now = sick.sick_until
+        await settled(world)
+    assert rests == [5, 10, 20, 40, 60]
+    assert sick.sick_until == world.now + 60
 
 
 async def test_a_single_server_is_always_asked() -> None:

@@ -1,0 +1,110 @@
+"""In-process vLLM around its engine, which is stood in for; `test_contract.py` has the real one."""
+
+import asyncio
+import importlib
+import threading
+import time
+import warnings
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quillgraph.backends.errors import ServerFailed, TimedOut
+from quillgraph.backends.vllm_local import VllmChat
+
+pytest.importorskip("vllm")
+
+
+def loop_threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name == "quillgraph-vllm"]
+
+
+class Broken(VllmChat):
+    """Its engine does not start."""
+
+    def _build(self) -> None:
+        time.sleep(0.2)
+        raise ServerFailed("no start")
+
+
+async def test_closing_during_a_start_that_fails_leaves_nothing() -> None:
+    model = Broken(model="m")
+    start = asyncio.create_task(model.start())
+    await asyncio.sleep(0.05)
+    await model.aclose()
+    with pytest.raises(ServerFailed, match="no start"):
+        await start
+    assert loop_threads() == []
+
+
+async def test_closing_after_a_caller_gave_up_on_a_start_that_fails_leaves_nothing() -> None:
+    model = Broken(model="m")
+    start = asyncio.create_task(model.start())
+    await asyncio.sleep(0.05)
+    start.cancel()
+    await asyncio.gather(start, return_exceptions=True)
+    await model.aclose()
+    assert loop_threads() == []
+
+
+async def test_callers_on_many_threads_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, together = Broken(model="m"), threading.Barrier(6)
+
+    def ask(_: int) -> Any:
+        together.wait()
+        return model._engine_loop()
+
+    with ThreadPoolExecutor(6) as threads:
+        assert len(set(threads.map(ask, range(6)))) == 1
+    assert len(loop_threads()) == 1
+    await model.aclose()
+    assert loop_threads() == []
+
+
+class Endless:
+    """An engine that never ends a request, and keeps which ones were aborted."""
+
+    output_handler = None
+
+    def __init__(self) -> None:
+        self.aborted: list[str] = []
+
+    async def generate(self, *_: Any, request_id: str, **__: Any) -> AsyncIterator[Any]:
+        try:
+            await asyncio.sleep(60)
+            yield None
+        except asyncio.CancelledError:  # as vLLM's own does
+            self.aborted.append(request_id)
+            raise
+
+    def shutdown(self) -> None:
+        pass
+
+
+@pytest.mark.model
+async def test_a_call_over_its_time_is_aborted_on_the_engine(tool_folder: Path) -> None:
+    engine = Endless()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of vLLM's own imports
+        importlib.import_module("vllm.v1.engine.async_llm")
+
+    class Standing(VllmChat):
+        def _build(self) -> None:
+            from transformers import AutoTokenizer
+
+            time.sleep(0.3)  # longer than the call may take: a start is not its time
+            self._tokenizer = AutoTokenizer.from_pretrained(tool_folder)
+            self._engine = engine
+
+    model = Standing(model=str(tool_folder), timeout_s=0.2)
+    with pytest.raises(TimedOut, match=r"0\.2 s"):
+        await model.ainvoke("hi", max_tokens=4)
+    async with asyncio.timeout(30):
+        while not engine.aborted:  # noqa: ASYNC110  # on the engine's loop, a moment later
+            await asyncio.sleep(0.01)
+    assert engine.aborted == ["quillgraph-0"]
+    assert model.limiter.in_flight == 0
+    await model.aclose()
