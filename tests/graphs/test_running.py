@@ -501,6 +501,45 @@ async def test_a_batch_goes_on_past_an_episode_that_fails(tmp_path: Path) -> Non
     assert {call.run for call in read_records(record)} == {each.id for each in found}
 
 
+async def test_a_start_that_raises_is_the_failure_of_its_episode_alone() -> None:
+    def start(task: Any) -> dict[str, int]:
+        return {"number": {"one": 1, "three": 3}[task.request]}
+
+    tasks = [writing_task(request) for request in ("one", "two", "three")]
+    graph = one_node(lambda _: {"text": "so"})
+    found = {e.task.request: e async for e in run_graphs(graph, tasks, start=start, at_once=1)}
+    assert {name for name, each in found.items() if each.is_complete} == {"one", "three"}
+    assert found["two"].failure == Failure(
+        kind="input", reason="start= raised for 'two': KeyError: 'two'"
+    )
+    assert found["two"].stopped == "start= raised for 'two': KeyError: 'two'"
+
+
+async def test_what_ended_beside_an_error_is_given_before_it() -> None:
+    gate = asyncio.Event()
+
+    async def node(state: Line) -> Line:
+        if state["request"] != "first":
+            await gate.wait()
+        if state["request"] == "bad":
+            raise StorageError("the disk is full")
+        return {"text": "so"}
+
+    others = {"a", "b", "c", "d", "e"}
+    tasks = [writing_task(request) for request in ("first", "bad", *others)]
+    found = []
+
+    async def take() -> None:
+        async for each in run_graphs(one_node(node), tasks):
+            found.append(each.task.request)
+            gate.set()
+            await asyncio.sleep(0.1)  # in which all the others end
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        await take()
+    assert set(found) == {"first"} | others
+
+
 async def test_a_batch_that_is_left_early_leaves_nothing_running() -> None:
     cancelled: list[str] = []
 
