@@ -199,7 +199,7 @@ class Recorder(Listener):
         """Write the record of a call that failed."""
         if self.budget:
             self.budget.on_llm_error(error, run_id=run_id)
-        elif isinstance(error, BudgetReached) and not was_stopped(error):  # refused elsewhere
+        if isinstance(error, BudgetReached) and not was_stopped(error):  # so it was never made
             self._open.pop(run_id, None)
             return
         self.failed += 1
