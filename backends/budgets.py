@@ -11,6 +11,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.globals import get_llm_cache
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
@@ -228,9 +229,18 @@ class Budget(Listener):
 
 
 def budgets_of(handlers: Iterable[BaseCallbackHandler]) -> list[Budget]:
-    """The budgets among callback handlers, or held by them."""
-    held = (getattr(handler, "budget", handler) for handler in handlers)
-    return [each for each in held if isinstance(each, Budget)]
+    """The budgets of the call that is being made, each once.
+
+    They are among the callback handlers, or held by them, or held by the journal that stands as
+    LangChain's cache.
+    """
+    held = [getattr(each, "budget", each) for each in (*handlers, get_llm_cache())]
+    return list(dict.fromkeys(each for each in held if isinstance(each, Budget)))
+
+
+def was_stopped(error: BudgetReached) -> bool:
+    """Whether it ended a call that was under way (`within`), and not one that was never made."""
+    return isinstance(error.__cause__, TimeoutError)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import difflib
 import json
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -39,10 +40,15 @@ from quillgraph.backends.errors import (
 )
 from quillgraph.backends.places import Place
 
+logger = logging.getLogger(__name__)
+
 MOST_DIFF_LINES = 40
 MOST_DIFF_CHARS = 160
-GIVEN_UP_S = 1.0
-"""How long a call that the recorded run gave up waits to be given up again, seconds."""
+GIVEN_UP_S = 120.0
+"""How long a call that the recorded run gave up waits to be given up again, seconds. A graph's own
+timeout does that, and as replayed calls take no time, it may be all of its time."""
+SILENT_S = 1.0
+"""How long it waits before it says so, seconds: a failure beside it comes sooner."""
 
 
 class Cassette:
@@ -194,8 +200,7 @@ class CassetteChat(ChatBackend):
         outcome = self._cassette.outcome(self._voice.name, request, place, index)
         if isinstance(outcome, Failed):
             if outcome.error == CANCELLED:
-                # what made the run give it up, such as a failure beside it, shall happen first
-                await asyncio.sleep(GIVEN_UP_S)
+                await _given_up(place)
             raise _raised(outcome, place)
         return outcome
 
@@ -235,10 +240,23 @@ def _vectors(lines: Sequence[Line]) -> Iterator[tuple[str, list[float]]]:
             yield from zip(line.texts, numbers.reshape(len(line.texts), -1).tolist(), strict=True)
 
 
+async def _given_up(place: Place) -> None:
+    """Wait for what made the run give the call up: a failure beside it, or a timeout."""
+    await asyncio.sleep(min(SILENT_S, GIVEN_UP_S))
+    logger.warning(
+        "the recorded run gave up this call of %s: waiting up to %g s to be given up again",
+        place,
+        GIVEN_UP_S,
+    )
+    await asyncio.sleep(max(GIVEN_UP_S - SILENT_S, 0.0))
+
+
 def _raised(outcome: Failed, place: Place) -> QuillError:
     if outcome.error == CANCELLED:
         return CassetteMiss(
-            f"the recorded run did not wait for the reply to this call of {place}, so there is none"
+            f"the recorded run did not wait for the reply to this call of {place}, so there is "
+            f"none, and now it was waited for {GIVEN_UP_S:g} s; run with the timeouts of the "
+            "recording, or record the run anew"
         )
     kind = getattr(errors, outcome.error, BackendError)
     error: QuillError = kind(*outcome.args)

@@ -72,6 +72,7 @@ class Call(_Line):
     """How many equal requests had been asked of this voice from this place before."""
     request: ChatRequest
     outcome: Completion | Failed
+    """What became of it; without token ids where a secret was taken out, as they would spell it."""
 
 
 class Vectors(_Line):

@@ -226,7 +226,7 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> AIMessage:
         request = self.build_request(messages, stop, **kwargs)
         place = Place.of(run_manager.metadata if run_manager else None)
-        budgets = budgets_of(run_manager.handlers) if run_manager else []
+        budgets = budgets_of(run_manager.handlers if run_manager else [])
         started = latency = 0.0
 
         async def answer(asked: ChatRequest) -> Completion:

@@ -62,6 +62,11 @@ class Journal(BaseCache):
             self._file.execute("PRAGMA synchronous=NORMAL")
             self._file.execute(_TABLE)
 
+    @property
+    def budget(self) -> Budget | None:
+        """What the call that is being made may cost; None for one that passes the journal by."""
+        return self._budget if _task() else None
+
     def __enter__(self) -> Self:
         self._before = get_llm_cache()
         set_llm_cache(self)
@@ -148,13 +153,18 @@ def _nodes() -> tuple[str, ...]:
     return tuple(Place.of(ensure_config().get("metadata")).nodes)
 
 
-def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
+def _task() -> tuple[str, str] | None:
+    """Thread and task around the call that is being made; None where it is in none."""
     place = ensure_config().get("configurable", {})
     thread, namespace = place.get("thread_id"), place.get("checkpoint_ns")
-    if thread is None or not namespace:
+    return None if thread is None or not namespace else (str(thread), str(namespace))
+
+
+def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
+    if (task := _task()) is None:
         return None
     asked = hashlib.sha256(f"{prompt}\x00{llm_string}".encode()).hexdigest()
-    return str(thread), str(namespace), asked
+    return *task, asked
 
 
 @contextmanager

@@ -68,17 +68,23 @@ def told(
 ) -> Iterator[list[AIMessage]]:
     """Tell the listeners of a call that it begins, and how it ended.
 
-    Like LangChain, it says nothing of a call that was cancelled, or that a listener refused.
+    Like LangChain, it says nothing of a call that was cancelled. Of one that a listener refused, it
+    tells those that had heard it begin.
 
     Yields:
         Where to put the reply.
     """
     listeners = [each for each in run.handlers if not each.ignore_chat_model]
     about: dict[str, Any] = {"run_id": run.run_id, "parent_run_id": run.parent_run_id}
-    for each in listeners:
-        each.on_chat_model_start(
-            {}, [messages], metadata=run.metadata, invocation_params=options, **about
-        )
+    for number, each in enumerate(listeners):
+        try:
+            each.on_chat_model_start(
+                {}, [messages], metadata=run.metadata, invocation_params=options, **about
+            )
+        except Exception as error:
+            for before in listeners[:number]:
+                before.on_llm_error(error, **about)
+            raise
     replies: list[AIMessage] = []
     try:
         yield replies

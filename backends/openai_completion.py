@@ -1,7 +1,6 @@
 """A chat completion as servers send it becomes a `Completion`, or an error that says why not."""
 
 import logging
-import math
 import re
 from functools import cache
 from typing import Any
@@ -13,7 +12,7 @@ from quillgraph.backends.errors import Refused, ServerFailed
 from quillgraph.backends.openai_endpoint import Endpoint
 from quillgraph.backends.openai_reply import Answer, Choice, Usage, alternatives_in
 from quillgraph.backends.tools import NONE, REQUIRED
-from quillgraph.backends.traces import Position, TokenTrace
+from quillgraph.backends.traces import Position, TokenTrace, sampled_logprobs
 from quillgraph.backends.turns import ToolCall
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,8 @@ def completion_of(
             "change the request or the model"
         )
     trace = _trace(read, endpoint, weights_version) if token_ids else None
-    usage = read.usage or _own_count(trace, endpoint)
+    is_told = read.usage is not None and read.usage.is_a_count
+    usage = read.usage if read.usage and is_told else _own_count(trace, endpoint)
     return Completion(
         text=choice.message.content or "",
         finish_reason=choice.finish_reason,
@@ -137,13 +137,8 @@ def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace
             f"token_ids is on, but {endpoint.address} answered without token ids or "
             "log-probs; vLLM gives both, for other servers turn token_ids off"
         )
-    logprobs = tuple([token["logprob"] for token in tokens])
-    if not all(map(math.isfinite, logprobs)):
-        place = next(n for n, logprob in enumerate(logprobs) if not math.isfinite(logprob))
-        raise ServerFailed(
-            f"reply of {endpoint.address}: the log-prob of token {place} is {logprobs[place]}; "
-            "expected a finite number: look into the server's log for overflows"
-        )
+    where = f"reply of {endpoint.address}"
+    logprobs = sampled_logprobs([token["logprob"] for token in tokens], where)
     try:
         trace = TokenTrace(
             prompt_ids=read.prompt_token_ids,
@@ -154,12 +149,12 @@ def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace
         )
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise ServerFailed(f"reply of {endpoint.address}: {reason}") from error
+        raise ServerFailed(f"{where}: {reason}") from error
     spelled = "".join([token.get("token") or "" for token in tokens])
     text = choice.message.content or ""
     if not _spells(spelled, text):
         raise ServerFailed(
-            f"reply of {endpoint.address}: its tokens spell {endpoint.shown(spelled)!r}, its text "
+            f"{where}: its tokens spell {endpoint.shown(spelled)!r}, its text "
             f"is {endpoint.shown(text)!r}; ids and text must be of one reply"
         )
     return trace
@@ -175,7 +170,7 @@ def _spells(spelled: str, text: str) -> bool:
 
 
 def _alternatives(read: Answer, endpoint: Endpoint) -> tuple[Position, ...]:
-    if (found := alternatives_in(read.choices[0])) is None:
+    if (found := alternatives_in(read.choices[0], endpoint.address)) is None:
         raise Refused(
             f"top_logprobs was asked for, but {endpoint.address} answered without the "
             "alternatives to each token; OpenAI's models that do not reason and vLLM give "

@@ -5,7 +5,7 @@ from typing import NotRequired
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
-from quillgraph.backends.traces import Alternative, Position, position
+from quillgraph.backends.traces import Alternative, Position, logprob, position
 
 
 class Function(BaseModel):
@@ -78,9 +78,15 @@ class Usage(BaseModel):
     prompt_tokens_details: PromptDetails | None = None
 
     @property
+    def is_a_count(self) -> bool:
+        """Whether these can be numbers of tokens; some proxies write -1 for those unknown."""
+        return self.prompt_tokens >= 0 and self.completion_tokens >= 0
+
+    @property
     def cached_tokens(self) -> int | None:
         """Tokens of the prompt that the server had in its cache; None if it does not say."""
-        return self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        told = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        return None if told is None or told < 0 else told
 
 
 class Answer(BaseModel):
@@ -92,24 +98,29 @@ class Answer(BaseModel):
     prompt_token_ids: tuple[int, ...] | None = None
 
 
-def alternatives_in(choice: Choice) -> tuple[Position, ...] | None:
-    """Read the alternatives to each token; None if any token comes without them."""
+def alternatives_in(choice: Choice, address: str) -> tuple[Position, ...] | None:
+    """Read the alternatives to each token; None if any token comes without them.
+
+    Raises:
+        ServerFailed: If the server at this address gives a log-prob that is none.
+    """
     if choice.logprobs is None or choice.logprobs.content is None:
         return None
-    positions = [_position(token) for token in choice.logprobs.content]
+    where = f"reply of {address}"
+    positions = [_position(token, where) for token in choice.logprobs.content]
     whole = tuple(each for each in positions if each is not None)
     return whole if len(whole) == len(positions) else None
 
 
-def _position(told: TokenLogprob) -> Position | None:
+def _position(told: TokenLogprob, where: str) -> Position | None:
     token, likely = told.get("token"), told.get("top_logprobs")
     if token is None or not likely:
         return None
     sampled, others = LikelyToken(token=token, logprob=told["logprob"]), [*likely]
     if sampled in others:  # by text alone it could be another: servers show split characters alike
         others.remove(sampled)
-    return position(_said(sampled), [_said(other) for other in others])
-
-
-def _said(token: LikelyToken) -> Alternative:
-    return Alternative(text=token["token"], logprob=min(0.0, token["logprob"]))
+    sampled_first = [
+        Alternative(text=each["token"], logprob=logprob(each["logprob"], where))
+        for each in (sampled, *others)
+    ]
+    return position(sampled_first[0], sampled_first[1:])

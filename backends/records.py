@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from quillgraph.backends.budgets import Budget
+from quillgraph.backends.budgets import Budget, was_stopped
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.journal import JOURNAL, REPLAYED
 from quillgraph.backends.listeners import Listener
@@ -199,7 +199,7 @@ class Recorder(Listener):
         """Write the record of a call that failed."""
         if self.budget:
             self.budget.on_llm_error(error, run_id=run_id)
-        elif isinstance(error, BudgetReached):  # refused elsewhere, so it was never made
+        if isinstance(error, BudgetReached) and not was_stopped(error):  # so it was never made
             self._open.pop(run_id, None)
             return
         self.failed += 1

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.errors import ServerFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,21 @@ def draw(
         The tokens and their log-probabilities under the distribution that they were drawn from.
         A greedy row (temperature 0) gives those at temperature 1, as vLLM does: its own
         distribution is a single point.
+
+    Raises:
+        ServerFailed: If the model's scores have overflowed, so that they are no distribution.
     """
     logprobs_BV = sampling_logprobs(
         scores_BV,
         [request.temperature for request in requests],
         [request.top_p for request in requests],
     )
-    tokens_B1 = logprobs_BV.argmax(dim=-1, keepdim=True)
+    best_B1, tokens_B1 = logprobs_BV.max(dim=-1, keepdim=True)
+    if best_B1.isnan().any():  # below, `min` would make a certain token of it
+        raise ServerFailed(
+            "the model's scores have overflowed: expected log-probs, got nan; use "
+            "dtype=float32, or look at the weights of the adapter"
+        )
     for number, (request, generator) in enumerate(zip(requests, generators, strict=True)):
         if request.temperature > 0:
             probs_V = logprobs_BV[number].exp()

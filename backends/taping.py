@@ -47,9 +47,14 @@ class CassetteRecorder:
 
     Use it as a context manager; a file that was not closed is known by its missing last line.
 
+    Secrets that are known (`Redaction`) stand in the file as `***`. As token ids would still spell
+    them, a call in whose request or reply there was one is kept without its `TokenTrace`, and
+    replays without: record no run that is to be trained on with keys in its prompts.
+
     Args:
         path: The file; it must not exist.
-        facts: What the run was told that decides its calls, such as its seed.
+        facts: What the run was told that decides its calls, such as its seed. They are written
+            before any model is heard, so a key that only a model holds is not yet known in them.
 
     Raises:
         ConfigError: If the file exists.
@@ -68,7 +73,8 @@ class CassetteRecorder:
             self._file = path.open("x", encoding="utf-8", newline="\n")
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
-        self._write(Header(facts=dict(facts or {})))
+        told = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
+        self._write(Header(facts=self._redaction.throughout(told)))
 
     def __enter__(self) -> Self:
         return self
@@ -142,10 +148,12 @@ class CassetteRecorder:
         outcome: Completion | Failed,
     ) -> None:
         voice, sha256, place = key
-        # the schema may quote the messages
-        shown = self._redaction.throughout(request.model_dump(mode="json"))
+        asked = request.model_dump(mode="json")
+        shown = self._redaction.throughout(asked)  # the schema, too, may quote the messages
         if isinstance(outcome, Completion):
             outcome = self._said(outcome)
+            if shown != asked:  # the ids of the prompt spell what was taken out
+                outcome = outcome.model_copy(update={"trace": None})
         self._write(
             Call(
                 voice=voice,

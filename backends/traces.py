@@ -1,10 +1,13 @@
 """What the engine saw and said, token by token."""
 
+import math
 from collections.abc import Iterable
 from typing import Protocol, Self
 
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from quillgraph.backends.errors import ServerFailed
 
 BASE = "base"
 """Version of the weights of a model without an adapter."""
@@ -63,6 +66,50 @@ def goes_on(before: Tokens, after: Tokens) -> bool:
 IMPOSSIBLE = -9999.0
 """What servers write for the log-probability of a token that cannot come, as JSON has no minus
 infinity."""
+
+
+ROUNDING = 1e-3
+"""How far above 0 rounding may leave a log-probability. Engines take the log-softmax in float32,
+which rounds by less than a hundredth of this; what is further off is no rounding."""
+
+
+def logprob(reported: float, where: str) -> float:
+    """Read a log-probability of an engine, with its rounding taken off.
+
+    Without this, `min(0.0, nan)` is 0.0: a broken engine's reply would pass for a certain one.
+
+    Args:
+        reported: What the engine says; minus infinity where the token cannot come.
+        where: Who says so, for the error.
+
+    Raises:
+        ServerFailed: If that is no log-probability.
+    """
+    if reported <= ROUNDING:
+        return min(0.0, reported)
+    raise ServerFailed(
+        f"{where}: expected log-probs of 0 or less, got {reported}: look into its log for overflows"
+    )
+
+
+def sampled_logprobs(reported: Iterable[float], where: str) -> tuple[float, ...]:
+    """Read the log-probability of each token of a reply: finite, as the token did come.
+
+    Args:
+        reported: One for each token, in order.
+        where: As for `logprob`.
+
+    Raises:
+        ServerFailed: If one is no log-probability of a token that was sampled.
+    """
+    told = tuple(reported)
+    for place, each in enumerate(told):
+        if not -math.inf < each <= ROUNDING:
+            raise ServerFailed(
+                f"{where}: the log-prob of token {place} is {each}; expected a finite number of "
+                "0 or less: look into its log for overflows"
+            )
+    return tuple([min(0.0, each) for each in told])
 
 
 class Alternative(BaseModel):

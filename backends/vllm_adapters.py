@@ -2,17 +2,20 @@
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quillgraph.backends.errors import Refused, ServerFailed, Unreachable
+from quillgraph.backends.errors import BackendError, Refused, ServerFailed, Unreachable
 from quillgraph.backends.traces import BASE
 
 TIMEOUT_S = 120.0
 """Longest time for the engine to take an adapter, seconds."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -54,12 +57,9 @@ class EngineAdapters:
             request = None if path is None else await self._load(engine, path, version)
             self._retired.append(self._present)
             self._present = Weights(version, request)
-            unused = [each for each in self._retired if not each.calls]
-            self._retired = [each for each in self._retired if each.calls]
-            with _told(f"give up the adapters before {version!r}"):
-                for each in unused:
-                    if each.request is not None:
-                        await engine.remove_lora(each.request.lora_int_id)
+            for each in [each for each in self._retired if not each.calls]:
+                if await _was_given_up(engine, each):
+                    self._retired.remove(each)
 
     async def _load(self, engine: Any, path: Path, version: str) -> Any:
         from vllm.lora.request import LoRARequest
@@ -75,6 +75,19 @@ class EngineAdapters:
         if number not in held:
             raise ServerFailed(f"vLLM took adapter {version!r} from {path} and does not list it")
         return request
+
+
+async def _was_given_up(engine: Any, weights: Weights) -> bool:
+    """Free the engine of weights; if it fails to, the new ones serve all the same."""
+    if weights.request is None:
+        return True
+    try:
+        with _told(f"give up adapter {weights.version!r}"):
+            await engine.remove_lora(weights.request.lora_int_id)
+    except BackendError as error:
+        logger.warning("%s; it keeps its memory, and is tried again at the next swap", error)
+        return False
+    return True
 
 
 @contextmanager

@@ -24,7 +24,14 @@ from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
 from quillgraph.backends.sentinel import Sentinel
 from quillgraph.backends.tools import parameters
-from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
+from quillgraph.backends.traces import (
+    Alternative,
+    Position,
+    TokenTrace,
+    logprob,
+    position,
+    sampled_logprobs,
+)
 from quillgraph.backends.vllm_adapters import EngineAdapters
 from quillgraph.backends.vllm_options import (
     ENGINE_ENVIRONMENT,
@@ -32,6 +39,9 @@ from quillgraph.backends.vllm_options import (
     adapter_options,
     cpu_options,
 )
+
+ENGINE = "the vLLM engine"
+"""What errors call it."""
 
 
 class VllmChat(ChatBackend):
@@ -277,8 +287,8 @@ def _completion(
 ) -> Completion:
     output = final.outputs[0]
     ids = tuple(output.token_ids)
-    logprobs = tuple(
-        min(0.0, step[token].logprob) for token, step in zip(ids, output.logprobs, strict=True)
+    logprobs = sampled_logprobs(
+        [step[token].logprob for token, step in zip(ids, output.logprobs, strict=True)], ENGINE
     )
     reason = output.finish_reason or "stop"
     return Completion(
@@ -300,7 +310,7 @@ def _completion(
 
 def _alternatives(ids: tuple[int, ...], steps: Any) -> tuple[Position, ...]:
     def said(token: Any) -> Alternative:
-        return Alternative(text=token.decoded_token or "", logprob=min(0.0, token.logprob))
+        return Alternative(text=token.decoded_token or "", logprob=logprob(token.logprob, ENGINE))
 
     return tuple(
         position(said(step[sampled]), [said(step[other]) for other in step if other != sampled])

@@ -30,7 +30,8 @@ SAME_MODEL = 0.999
 """Least cosine of two vectors of `PROBE`; half precision and another processor cost 1e-6."""
 
 MOST_CHANGES = 1000
-"""Changes of others that are taken over one by one; after more, everything is read again."""
+"""Changes of others that are taken over one by one; after more, everything is read again, so older
+ones are not kept."""
 
 _CRITERIA, _CHANGES, _LIBRARY, _HEAD = ("criteria",), ("changes",), ("library",), "head"
 
@@ -148,6 +149,7 @@ class Catalogue:
             [
                 *(_put(_CRITERIA, at, changed.get(at)) for at in ids),
                 _put(_CHANGES, _change_key(new.count), change),
+                _put(_CHANGES, _change_key(new.count - MOST_CHANGES), None),
                 _put(_LIBRARY, _HEAD, new),
             ]
         )
@@ -222,7 +224,7 @@ def _put(at: tuple[str, ...], key: str, value: Value | None) -> PutOp:
 
 
 def _change_key(count: int) -> str:
-    return f"{count:012}"
+    return f"{count:012}"  # one before the first change is the key of nothing
 
 
 def _judged(entry: Shelved, now: str) -> Shelved:

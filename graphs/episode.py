@@ -47,11 +47,12 @@ class Failure(Value):
     """Why a run gave no result: an exclusion that is counted, never a reward of zero."""
 
     kind: Literal[
-        "node", "lost keys", "recursion", "budget", "backend", "state", "interrupt", "role"
+        "node", "lost keys", "recursion", "budget", "backend", "state", "interrupt", "role", "input"
     ]
     """What gave way: a node raised; a node returned keys that the state does not have; too many
     steps; budget spent; a model could not be reached or understood; the state cannot be written
-    as JSON; a question of the graph found no answer; no call was made in a trainable role."""
+    as JSON; a question of the graph found no answer; no call was made in a trainable role; the
+    caller's own function gave no input for the task."""
     reason: str
     node: str | None = None
     """Path of the node, as in `CallRecord.graph`; None where it was no single one."""

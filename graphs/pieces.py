@@ -10,6 +10,7 @@ A whole graph of this package goes in as it is, compiled, where the context has 
 own (`Workshop`, `Arena`, `Panel`), and by `under` where it has not.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypedDict, TypeVar
@@ -17,6 +18,7 @@ from typing import Any, Protocol, TypedDict, TypeVar
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 from langgraph.runtime import Runtime
+from pydantic import BaseModel
 
 from quillgraph.agents import reflecting, writing
 from quillgraph.agents.asking import Role
@@ -26,6 +28,7 @@ from quillgraph.agents.judging import Judge, PromptedJudge
 from quillgraph.backends.errors import BudgetReached, ConfigError, nearest
 from quillgraph.graphs import criteria as grounding
 from quillgraph.graphs import judging
+from quillgraph.graphs.casting import Cast
 from quillgraph.graphs.sources import Graph, compiled_form
 from quillgraph.graphs.starting import parts_of
 from quillgraph.graphs.study import Study
@@ -228,10 +231,19 @@ def role(context: Any, name: str) -> Role:
     """A role of a context, by the name of its field.
 
     Raises:
-        ConfigError: If there is no such field, or something else is in it.
+        ConfigError: If there is no such field, or something else is in it, such as a model that
+            was bound to options: a role sets those of each of its calls.
     """
     found = field(context, name)
-    if isinstance(found, RunnableBinding):  # a model that was cast in a role
+    if isinstance(found, RunnableBinding):
+        # a model that was cast in a role has the role's name as its config
+        bound = {*found.kwargs, *(() if isinstance(found, Cast) else found.config)}
+        if bound:
+            raise ConfigError(
+                f"expected {name!r} of the context as a model of its own, got one that is bound to "
+                f"{', '.join(sorted(bound))}, which would be lost: give these to the model itself, "
+                "as in connect('vllm:MODEL?temperature=0')"
+            )
         found = found.bound
     if isinstance(found, BaseChatModel):
         return Role(name, found)
@@ -258,8 +270,12 @@ def field(context: Any, name: str) -> Any:
 
 
 def _fields(context: Any) -> dict[str, Any]:
-    names = getattr(type(context), "__annotations__", {})
-    return {name: getattr(context, name) for name in names}
+    """The fields of an object, with those that its class has from others."""
+    if isinstance(context, BaseModel):
+        names = list(type(context).model_fields)
+    else:
+        names = [name for kind in type(context).__mro__ for name in inspect.get_annotations(kind)]
+    return {name: getattr(context, name) for name in names if hasattr(context, name)}
 
 
 def _judge(context: Any, name: str) -> Judge:

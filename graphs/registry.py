@@ -1,11 +1,14 @@
 """Graphs by name: ours, those of installed packages, and those of a module or file."""
 
+import hashlib
 import importlib
+import re
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib import invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -112,21 +115,44 @@ def _module(place: str, name: str) -> Any:
 
 
 def _file(path: Path) -> Any:
-    """Import a file under its own name, under which checkpoints find its types again."""
+    """Import a file under a name by which checkpoints find its types again."""
     if not path.is_file():
         raise ConfigError(f"no file {path}; expected file.py:attribute")
-    module_spec = spec_from_file_location(path.stem, path.resolve())
+    _findable(path.resolve().parent)
+    name = _module_name(path.resolve())
+    module_spec = spec_from_file_location(name, path.resolve())
     assert module_spec is not None
     assert module_spec.loader is not None
     module = module_from_spec(module_spec)
-    _findable(path.resolve().parent)
-    sys.modules[path.stem] = module
+    before = sys.modules.get(name)  # the same file, loaded earlier
+    sys.modules[name] = module
     try:
         module_spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[path.stem]
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
         raise
     return module
+
+
+def _module_name(path: Path) -> str:
+    """The name of a file, or one made of its place where that name means another module.
+
+    A `queue.py` of a user must not stand for Python's own, nor the `graph.py` of one folder for
+    that of another.
+    """
+    invalidate_caches()  # the file may be younger than what the finders know of its folder
+    digest = hashlib.sha256(str(path).encode()).hexdigest()
+    own = "_".join((re.sub(r"\W", "_", path.stem), digest[:8]))
+    if "." in path.stem:  # it would be looked for in a package
+        return own
+    if (held := sys.modules.get(path.stem)) is not None:
+        place = getattr(held, "__file__", None)
+    else:
+        found = find_spec(path.stem)
+        place = str(path) if found is None else found.origin
+    return path.stem if place is not None and Path(place).resolve() == path else own
 
 
 def _findable(folder: Path) -> None:

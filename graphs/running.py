@@ -44,7 +44,8 @@ async def run_graph(
         graph: A LangGraph graph, or an `EpisodeSource` that was made of one.
         task: The writing task. The graph gets it as `task`, its words as `request` or as a human
             message in `messages`: whichever of these its input has.
-        start: The rest of the graph's input, or a function that makes it of the task.
+        start: The rest of the graph's input, or a function that makes it of the task. If the
+            function raises, that is the episode's failure.
         episode_id: Name of the episode, and thread of the graph's checkpointer; made up if None.
         record: File that each call is added to as it ends; None keeps them in the episode alone.
         cast: `roles`, `trainable` and the other arguments of `episode_source`.
@@ -62,7 +63,12 @@ async def run_graph(
         raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
     given = writing_task(task) if isinstance(task, str) else task
     name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
-    entry = entry_of(source.graph, given, start)
+    try:
+        rest = dict((start(given) if callable(start) else start) or {})
+    except Exception as error:  # noqa: BLE001 it may be anyone's function
+        reason = f"start= raised for {given.request[:80]!r}: {type(error).__name__}: {error}"
+        return _episode(source, given, name, Failure(kind="input", reason=reason))
+    entry = entry_of(source.graph, given, rest)
     with Recorder(record, name, calls.append, source.budget) as recorder:
         run = _Run(Writes(recorder))
         try:
@@ -74,18 +80,29 @@ async def run_graph(
     if run.failure is None or run.writes.met_graphs:
         source.learn(nests=run.writes.met_graphs)
     calls.sort(key=lambda call: call.call)
-    episode = Episode(
-        task=given,
+    given_up = tuple(call.call for call in calls if run.writes.was_given_up(call))
+    episode = _episode(source, given, name, run.failure, calls=tuple(calls), given_up=given_up)
+    return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
+
+
+def _is_broken(ended: asyncio.Task[Episode]) -> bool:
+    return ended.cancelled() or ended.exception() is not None
+
+
+def _episode(
+    source: EpisodeSource, task: WritingTask, name: str, failure: Failure | None, **heard: Any
+) -> Episode:
+    """The record of a run, without what the graph gave."""
+    return Episode(
+        task=task,
         id=name,
         graph=source.graph.get_name(),
         trainable=source.trainable,
-        failure=run.failure,
-        calls=tuple(calls),
-        given_up=tuple(call.call for call in calls if run.writes.was_given_up(call)),
-        stopped=run.failure.reason if run.failure else "the graph came to its end",
-        is_complete=run.failure is None,
+        failure=failure,
+        stopped=failure.reason if failure else "the graph came to its end",
+        is_complete=failure is None,
+        **heard,
     )
-    return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
 
 
 async def run_graphs(
@@ -100,7 +117,7 @@ async def run_graphs(
     """Run a graph on many tasks and give each episode as it ends, in no fixed order.
 
     Tasks are drawn as places become free and episodes are not kept, so memory does not grow with
-    their number. An episode that fails is one among the others.
+    their number. An episode that fails is one among the others, be it in the graph or in `start`.
 
     Args:
         graph: As for `run_graph`.
@@ -109,6 +126,9 @@ async def run_graphs(
         start: As for `run_graph`.
         record: File that the calls of all episodes are added to.
         cast: As for `run_graph`.
+
+    Raises:
+        As `run_graph`, when the episodes that had ended by then are given.
     """
     if at_once < 1:
         raise ConfigError(f"expected at_once of 1 or more, got {at_once}")
@@ -122,8 +142,8 @@ async def run_graphs(
             if not running:
                 return
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                yield each.result()
+            for each in sorted(done, key=_is_broken):
+                yield each.result()  # or raises, after those beside it that came to an end
     finally:
         for each in running:
             each.cancel()

@@ -106,14 +106,13 @@ def episode_source(
 
 
 def entry_of(
-    graph: Pregel[Any, Any, Any, Any], task: WritingTask, start: Start | None
+    graph: Pregel[Any, Any, Any, Any], task: WritingTask, rest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Make a graph's input: the task in the fields that it has for it, and `start`.
+    """Make a graph's input: the task in the fields that it has for it, and the rest.
 
     Raises:
-        ConfigError: If the task has no way in, or `start` has fields that the input has not.
+        ConfigError: If the task has no way in, or the rest has fields that the input has not.
     """
-    rest = dict((start(task) if callable(start) else start) or {})
     ways = {
         "task": task,
         "request": task.request,
@@ -126,7 +125,7 @@ def entry_of(
             f"start has {unknown[0]!r}, which the graph's input does not have; it has "
             f"{', '.join(sorted(fields))}"
         )
-    entry = {key: value for key, value in ways.items() if key in fields} | rest
+    entry = {key: value for key, value in ways.items() if key in fields} | dict(rest)
     if not entry:
         raise ConfigError(
             f"the graph's input has none of {', '.join(ways)}, so the task does not reach it: give "

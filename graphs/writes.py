@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 from pydantic import BaseModel
 
@@ -20,7 +20,8 @@ class Writes(Listener):
 
     `lost` then compares it with the keys that arrived. A node that is a subgraph, or hands on what
     one gave, may return keys that the outer state does not have: that is how LangGraph shares a
-    part of a state. So may a node that returns unchanged what it was given.
+    part of a state. So may a node that returns unchanged what it was given, and one that hands on
+    to the graph around it (`Command.PARENT`) keys of what it was given.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -83,10 +84,20 @@ class Writes(Listener):
             self._inner.setdefault(place, set()).update(key for key, _ in _updates(outputs))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note that what a node did so far has come to nothing, even if it is run again."""
-        place, is_node, _ = self._runs.pop(run_id, ("", False, None))
+        """Note that what a node did so far has come to nothing, even if it is run again.
+
+        A command to the graph around it comes as an error too, and counts as what the node of that
+        graph returned.
+        """
+        place, is_node, given = self._runs.pop(run_id, ("", False, None))
         self._graphs.discard(run_id)
-        if is_node:
+        if isinstance(error, ParentCommand):
+            if is_node and error.args[0].graph == Command.PARENT:  # else it is on its way already
+                own = _keys_of(given)
+                told = _named(error.args[0].update)
+                handed = {key: value for key, value in told if key not in own}
+                self._returned[_task_around(place)] = handed
+        elif is_node:
             is_interrupt = isinstance(error, GraphBubbleUp)
             self._given_up.append((place, is_interrupt, self._recorder.calls))
 
@@ -121,11 +132,32 @@ def _task_of(place: str) -> str:
     return place.rpartition("|")[2].rpartition(":")[2]
 
 
+def _task_around(place: str) -> str:
+    """Id of the task in which the graph of a node runs."""
+    # a number counts the graphs that one node calls
+    parts = [part for part in place.split("|")[:-1] if not part.isdigit()]
+    return _task_of(parts[-1]) if parts else ""
+
+
+def _keys_of(given: Any) -> set[str]:
+    """Names of the parts of its graph's state that a node was given."""
+    inner = given.get("state") if isinstance(given, Mapping) else None  # a `ToolNode` of LangGraph
+    return {key for each in (given, inner) for key, _ in _updates(each)}
+
+
+def _named(update: Any) -> Iterator[tuple[str, Any]]:
+    """What a command updates; it may say so in pairs."""
+    if isinstance(update, list | tuple) and all(isinstance(each, tuple) for each in update):
+        yield from ((each[0], each[1]) for each in update)
+    else:
+        yield from _updates(update)
+
+
 def _updates(returned: Any) -> Iterator[tuple[str, Any]]:
     """The updates of this graph's state in what a node returned."""
     if isinstance(returned, Command):
         if returned.graph is None:
-            yield from _updates(returned.update)
+            yield from _named(returned.update)
     elif isinstance(returned, Mapping):
         yield from ((key, value) for key, value in returned.items() if isinstance(key, str))
     elif isinstance(returned, BaseModel):

@@ -18,7 +18,7 @@ from quillgraph.rl.groups import (
     with_diversity,
 )
 from quillgraph.rl.judgement_cache import JudgementCache
-from quillgraph.rl.provenance import origins, trace_rows
+from quillgraph.rl.provenance import origins, row_origins, trace_rows
 from quillgraph.rl.reward_functions import criteria_reward
 from quillgraph.rl.rewards import RewardRules, episode_reward
 from quillgraph.rl.scoring import Scorer
@@ -45,6 +45,7 @@ __all__ = [
     "node_credit",
     "origins",
     "pairwise_bonus",
+    "row_origins",
     "trace_rows",
     "trajectory",
     "with_diversity",

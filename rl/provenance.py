@@ -10,7 +10,8 @@ from typing import Any
 import networkx as nx
 
 from quillgraph.agents.judgements import Judgement, Verdict
-from quillgraph.graphs.provenance import behind, words_behind
+from quillgraph.graphs.provenance import behind, trace, words_behind
+from quillgraph.graphs.study import Grounding
 from quillgraph.rl.credit import Owners, Parts, node_credit
 from quillgraph.rl.trajectory import Row
 
@@ -34,6 +35,38 @@ class Origin:
     incidents: tuple[str, ...]
     words: tuple[str, ...]
     """The words of the request and of the drafts, verbatim."""
+
+
+def row_origins(
+    row: int,
+    study: Grounding | nx.DiGraph[Any],
+    judgement: Judgement,
+    rows: Sequence[Row],
+    advantage: float,
+    **credited: Any,
+) -> tuple[Origin, ...]:
+    """Lead from a row's advantage back to the words that it comes from, in one call.
+
+    It is `graphs.provenance.trace`, `trace_rows` and `origins`; call these where the graph is to be
+    written, or many rows are asked about.
+
+    Args:
+        row: Place of the row in the trajectory.
+        study: What the criteria come from: the state that `graphs.criteria` gave, or its graph as
+            `graphs.provenance.read_json` reads it from the folder of a run.
+        judgement: As for `trace_rows`.
+        rows: As for `trace_rows`.
+        advantage: As for `trace_rows`.
+        credited: `parts` and `owners`, as for `trace_rows`.
+
+    Returns:
+        As `origins`.
+
+    Raises:
+        ValueError: As `trace_rows` and `origins` do.
+    """
+    graph = study if isinstance(study, nx.DiGraph) else trace(study)
+    return origins(trace_rows(graph, judgement, rows, advantage, **credited), row)
 
 
 def trace_rows(

@@ -120,6 +120,11 @@ async def nan_logprobs(request: web.Request, body: dict[str, Any]) -> web.Respon
     return json_of(body)
 
 
+async def high_logprobs(request: web.Request, body: dict[str, Any]) -> web.Response:
+    body["choices"][0]["logprobs"]["content"][1]["logprob"] = 5.0
+    return json_of(body)
+
+
 async def short_logprobs(request: web.Request, body: dict[str, Any]) -> web.Response:
     body["choices"][0]["logprobs"]["content"].pop()
     return json_of(body)
@@ -137,8 +142,8 @@ DRAWN: dict[str, Fault] = {
 }  # fmt: skip
 NAMED: dict[str, Fault] = DRAWN | {
     "other_model": other_model, "aborted": aborted, "no_ids": no_ids, "no_logprobs": no_logprobs,
-    "nan_logprobs": nan_logprobs, "short_logprobs": short_logprobs, "other_text": other_text,
-    "late": late,
+    "nan_logprobs": nan_logprobs, "high_logprobs": high_logprobs, "short_logprobs": short_logprobs,
+    "other_text": other_text, "late": late,
 }  # fmt: skip
 
 

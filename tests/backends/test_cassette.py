@@ -219,14 +219,39 @@ async def test_a_failure_replays_as_the_error_that_it_was(file: Path, error: Exc
     assert caught.value.args == error.args
 
 
-async def test_a_call_that_nobody_waited_for_has_no_reply(file: Path) -> None:
+async def test_a_call_that_nobody_waited_for_has_no_reply(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quillgraph.backends.cassette.GIVEN_UP_S", 0.05)
     chat = counting(together=2)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(chat.ainvoke("a"), 0.05)
-    with pytest.raises(CassetteMiss, match="did not wait for the reply to this call of no node"):
+    with pytest.raises(
+        CassetteMiss,
+        match=r"did not wait for the reply to this call of no node.*waited for 0.05 s.*timeouts",
+    ):
         await replay(file).ainvoke("a")
+
+
+async def test_a_call_that_a_timeout_gave_up_is_given_up_by_it_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quillgraph.backends.cassette.SILENT_S", 0.05)  # shorter than the timeout
+
+    async def node(chat: Any) -> str:
+        try:
+            async with asyncio.timeout(0.2):
+                return str((await chat.ainvoke("a")).content)
+        except TimeoutError:
+            return "fallback"
+
+    chat = counting(together=2)
+    with CassetteRecorder(file) as recorder:
+        recorder.listen(chat)
+        assert await node(chat) == "fallback"
+    assert await node(replay(file)) == "fallback"
 
 
 async def test_a_call_that_time_stopped_replays_as_that(file: Path) -> None:

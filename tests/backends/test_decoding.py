@@ -12,6 +12,7 @@ from quillgraph.backends.decoding import (  # noqa: E402
     Call,
     Row,
 )
+from quillgraph.backends.errors import ServerFailed  # noqa: E402
 from quillgraph.backends.sampling import Draw, draw, sampling_logprobs  # noqa: E402
 
 
@@ -90,6 +91,16 @@ def test_each_row_reports_as_many_of_its_likeliest_tokens_as_it_asked_for() -> N
     # ln 0.5, ln 0.3 and ln 0.2
     assert two.likeliest == pytest.approx({1: -0.693147, 2: -1.203973})
     assert all_three.likeliest == pytest.approx({1: -0.693147, 2: -1.203973, 0: -1.609438})
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("overflown", [float("nan"), float("inf")])
+def test_scores_that_have_overflowed_are_an_error_and_no_certain_token(
+    overflown: float, temperature: float
+) -> None:
+    broken = torch.tensor([[0.0, overflown, 1.0]])  # inf - inf is nan, too
+    with pytest.raises(ServerFailed, match=r"overflowed: expected log-probs, got nan"):
+        drawn(broken, [row(temperature=temperature)])
 
 
 def test_draws_follow_the_distribution() -> None:

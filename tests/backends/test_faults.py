@@ -145,6 +145,7 @@ async def test_two_thousand_runs_at_a_faulty_server_end_in_replies_or_counted_er
         ("no_ids", Refused, "without token ids"),
         ("no_logprobs", Refused, "without token ids or log-probs"),
         ("nan_logprobs", ServerFailed, "log-prob of token 1 is nan"),
+        ("high_logprobs", ServerFailed, "log-prob of token 1 is 5.0; expected .* 0 or less"),
         (
             "short_logprobs",
             ServerFailed,

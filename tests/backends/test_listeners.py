@@ -98,6 +98,33 @@ async def test_a_listener_that_refuses_a_call_ends_it_before_the_model_is_asked(
     assert (len(asked), len(records), budget.calls) == (1, 1, 1)
 
 
+async def test_a_call_that_one_refuses_is_no_call_to_those_that_heard_of_it_before() -> None:
+    model = ScriptedChat(reply=lambda _: "Fog")
+    records: list[CallRecord] = []
+    outer_budget = Budget(max_calls=9)
+    with (
+        Recorder(None, "outer", records.append, outer_budget) as outer,
+        Recorder(None, "inner", budget=Budget(max_calls=1)) as inner,
+    ):
+        both: Any = {"callbacks": [outer, inner]}
+        await model.ainvoke("one", both)
+        with pytest.raises(BudgetReached):
+            await model.ainvoke("two", both)
+        assert (outer.failed, inner.failed) == (0, 0)
+    assert [(record.reply, record.error) for record in records] == [("Fog", None)]
+
+
+async def test_a_call_that_time_stopped_has_been_made() -> None:
+    model = Stalled(reply=lambda _: "Fog")
+    records: list[CallRecord] = []
+    with Recorder(None, "run", records.append) as recorder:
+        with pytest.raises(BudgetReached):
+            await model.ainvoke("one", {"callbacks": [recorder, Budget(max_seconds=0.05)]})
+        assert recorder.failed == 1
+    told = "BudgetReached: the 0.05 s of the run are over; raise --timeout"
+    assert [record.error for record in records] == [told]
+
+
 async def test_a_cancelled_call_is_recorded_when_its_run_ends() -> None:
     records: list[CallRecord] = []
     with Recorder(None, "run", records.append) as recorder:

@@ -414,6 +414,17 @@ async def test_alternatives_that_were_wanted_and_did_not_come_are_an_error(
         await ask(chat(server, top_logprobs=True), top_logprobs=5)
 
 
+@pytest.mark.parametrize("broken", [float("nan"), 5.0])
+async def test_an_alternative_that_is_no_log_prob_is_an_error(
+    server: Server, broken: float
+) -> None:
+    tokens = [likely("7", -1.0, ("7", -1.0), ("8", broken))]
+    server.answers = [reply("7", logprobs={"content": tokens})]
+    model = chat(server, top_logprobs=True, max_retries=0)
+    with pytest.raises(ServerFailed, match=rf"127\.0\.0\.1.*0 or less, got {broken}"):
+        await ask(model, top_logprobs=2)
+
+
 async def test_a_server_that_never_said_it_gives_alternatives_is_not_asked(server: Server) -> None:
     with pytest.raises(ConfigError, match=r"top_logprobs=true"):
         await ask(chat(server), top_logprobs=5)
@@ -443,6 +454,25 @@ async def test_a_reply_without_usage_counts_as_nothing_and_is_said_once(
     nothing = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
     assert [message.usage_metadata for message in messages] == [nothing, nothing]
     assert len([line for line in caplog.messages if "no usage" in line]) == 1
+
+
+async def test_a_usage_below_zero_is_none_and_the_tokens_are_counted(server: Server) -> None:
+    choice = {
+        "message": {"content": "green"},
+        "finish_reason": "stop",
+        "token_ids": [7, 8],
+        "logprobs": {"content": [{"token": "green", "logprob": -1}, {"token": "", "logprob": 0}]},
+    }
+    usage = {
+        "prompt_tokens": -5,
+        "completion_tokens": -1,
+        "prompt_tokens_details": {"cached_tokens": -1},
+    }
+    server.answers = [
+        raw(json.dumps({"choices": [choice], "prompt_token_ids": [1, 2, 3], "usage": usage}))
+    ]
+    message = await ask(chat(server, token_ids=True))
+    assert message.usage_metadata == {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
 
 
 async def test_a_refusal_is_an_error_in_the_models_words(server: Server) -> None:

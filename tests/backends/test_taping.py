@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from quillgraph.backends import CassetteRecorder, ChatRequest, ScriptedChat, connect
-from quillgraph.backends.cassette_file import lines_of
+from quillgraph.backends import CassetteRecorder, ChatRequest, Completion, ScriptedChat, connect
+from quillgraph.backends.cassette_file import Call, Header, lines_of
 from quillgraph.backends.errors import ConfigError, Refused, StorageError
 from quillgraph.backends.openai_chat import OpenAIChat
+from quillgraph.backends.traces import trace_of
 
 KEY = "sk-not-to-be-written-anywhere"
 PASSWORD = "correct-horse-battery"
@@ -101,6 +102,29 @@ def test_keys_and_passwords_never_enter_the_file(
     assert again.invoke(asked, json_schema=schema).content == str(said.content).replace(KEY, "***")
     with pytest.raises(Refused, match="answered 401: your key"):
         again.invoke(asked)
+
+
+async def test_no_secret_is_spelled_by_token_ids_or_stands_in_the_facts(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", KEY)
+    facts = {"seed": 1, "notes": [f"the key is {KEY}"], KEY: ("as", KEY)}
+    chat = ScriptedChat(reply=lambda _: "fine")
+    with CassetteRecorder(file, facts) as recorder:
+        recorder.listen(chat)
+        await chat.ainvoke(f"use {KEY} now")
+        await chat.ainvoke("use none")
+    header, _, secret, plain, _ = lines_of(file)
+    assert isinstance(header, Header)
+    assert header.facts == {"seed": 1, "notes": ["the key is ***"], "***": ["as", "***"]}
+    assert isinstance(secret, Call)
+    assert isinstance(secret.outcome, Completion)
+    assert (secret.outcome.text, secret.outcome.trace) == ("fine", None)
+    assert isinstance(plain, Call)
+    assert isinstance(plain.outcome, Completion)
+    assert plain.outcome.trace is not None
+    again = await connect(f"cassette:{file}").ainvoke(f"use {KEY} now")
+    assert (again.content, trace_of(again)) == ("fine", None)
 
 
 async def test_prose_is_kept_as_it_was_said(file: Path) -> None:

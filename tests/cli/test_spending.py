@@ -96,3 +96,53 @@ def test_each_command_knows_the_nodes_of_its_graphs(
     done = quillgraph(*words, "--out", "run")
     assert done.status == 4, done.stderr
     assert calls_in(node) == 1
+
+
+SLOW_GRAPH = """
+import asyncio
+from typing import TypedDict
+
+from langgraph.graph import START, StateGraph
+
+from quillgraph.backends.scripted import ScriptedChat
+
+
+class Poem(TypedDict, total=False):
+    request: str
+    text: str
+
+
+class Endless(ScriptedChat):
+    async def _complete(self, request):
+        await asyncio.Event().wait()
+
+
+model = Endless(reply=lambda _: "")
+
+
+async def one(poem):
+    return {"text": (await model.ainvoke(poem["request"])).text}
+
+
+def build():
+    return StateGraph(Poem).add_node("one", one).add_edge(START, "one")
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("--node-budget", "one=0.2s"), "the 0.2 s of node 'one' are over; raise --node-budget"),
+        (("--timeout", "0.2"), "the 0.2 s of the run are over; raise --timeout"),
+    ],
+)
+def test_time_that_is_over_stops_the_calls_of_any_graph(
+    option: tuple[str, str], told: str, quillgraph: Any
+) -> None:
+    Path("slow.py").write_text(SLOW_GRAPH, encoding="utf-8")
+    done = quillgraph(
+        "run", "slow.py:build", "On rain.", "--out", "run", *option,
+        "--backend", f"scripted:{SCRIPTS / 'ferry.yaml'}",
+    )  # fmt: skip
+    assert done.status == 4
+    assert told in done.error

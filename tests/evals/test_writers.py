@@ -148,6 +148,7 @@ async def test_a_text_that_a_spent_budget_has_cut_short_is_none(calls: list[Call
     poor = writer("best_of_n?n=2@scripted:f", calls, lambda _: said, budget=Budget(1))
     with pytest.raises(BudgetReached, match="the budget of 1 calls is spent"):
         await poor.write(PROMPT, 0, None)
+    assert [call.error for call in calls] == [None]  # the one that was refused is no call
 
 
 async def test_a_graph_of_ours_gives_the_text_that_stands_and_all_that_it_cost(

@@ -1,6 +1,8 @@
 """A durable graph goes on from where it was, within its nodes too."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -8,11 +10,13 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
-from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.budgets import Allowance, Budget
+from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import InputError, ServerFailed
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.durable import durable
+from quillgraph.graphs.running import run_graph
 from quillgraph.graphs.study import merged
 
 
@@ -174,3 +178,55 @@ async def test_records_of_two_processes_make_one_count_of_calls_and_visits(tmp_p
     ]
     assert calls[0].journal == calls[2].journal
     assert (recorder.calls, recorder.failed) == (6, 0)
+
+
+class Endless(ScriptedChat):
+    """Answers at once where it is told to hurry, else never."""
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        if "hurry" not in request.messages[-1].content:
+            await asyncio.Event().wait()
+        return await super()._complete(request)
+
+
+@pytest.mark.parametrize("way", ["ainvoke", "invoke"])
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        (lambda: Budget(max_seconds=0.2), "the 0.2 s of the run are over; raise --timeout"),
+        (
+            lambda: Budget(nodes={"slow": Allowance(seconds=0.2)}),
+            "the 0.2 s of node 'slow' are over; raise --node-budget",
+        ),
+    ],
+)
+async def test_time_that_is_over_stops_the_call_in_flight(
+    budget: Callable[[], Budget], told: str, way: str, tmp_path: Path
+) -> None:
+    model = Endless(reply=lambda _: "so")
+
+    async def write(_: Book) -> Book:
+        await model.ainvoke("hurry")
+        return {"ending": (await model.ainvoke("end")).text}
+
+    def write_alone(_: Book) -> Book:
+        model.invoke("hurry")
+        return {"ending": model.invoke("end").text}
+
+    node: Any = write if way == "ainvoke" else write_alone
+    graph = StateGraph(Book).add_node("slow", node).add_edge(START, "slow")
+    with durable(graph, tmp_path, budget()) as kept:
+        episode = await run_graph(kept, "A request.", start={"titles": ()})
+    assert episode.failure is not None
+    assert (episode.failure.kind, episode.failure.reason) == ("budget", told)
+    # the call that was stopped had been made, so it is on record
+    assert [call.error for call in episode.calls] == [None, f"BudgetReached: {told}"]
+
+
+async def test_the_time_of_another_node_is_not_spent(tmp_path: Path) -> None:
+    model = Flaky()
+    budget = Budget(nodes={"end": Allowance(seconds=30)})
+    with durable(book(model), tmp_path, budget) as graph:
+        await graph.ainvoke({"titles": ("a",)}, THREAD)
+    (_, account) = budget.accounts(["end"])
+    assert 0 < account.seconds < 30

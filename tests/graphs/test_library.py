@@ -246,6 +246,24 @@ async def test_after_many_changes_of_others_everything_is_read_again(
         assert await suggested(two, MOON) == ["a", "b", "c"]
 
 
+async def test_changes_that_nobody_would_take_over_one_by_one_are_not_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "MOST_CHANGES", 2)
+    cosines = at({"a": 0.9, "b": 0.5, "c": 0.3, "d": 0.2})
+    async with Library.open(path, cosines) as one, Library.open(path, cosines) as two:
+        for number, name in enumerate(("a", "b", "c", "d")):
+            if number == 2:
+                assert await suggested(two, MOON) == ["a", "b"]
+            await one.keep(passed(name), SEA, NOW)
+        with closing(sqlite3.connect(path)) as file:
+            found = file.execute("SELECT key FROM store WHERE prefix = 'changes'").fetchall()
+        assert sorted(int(key) for (key,) in found) == [3, 4]
+        # the two that are kept are those that the other has not seen, so it needs no more
+        monkeypatch.setattr(catalogue.Catalogue, "_load", None)
+        assert await suggested(two, MOON) == ["a", "b", "c", "d"]
+
+
 PROGRAM = f"""
 import asyncio, os, signal, sys
 from pathlib import Path

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langgraph.graph import END, START, StateGraph
+from pydantic import BaseModel
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
@@ -16,6 +17,7 @@ from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import best_of_n, pieces
+from quillgraph.graphs.casting import cast
 from quillgraph.graphs.running import run_graph
 from quillgraph.graphs.workshop import Workshop
 
@@ -131,3 +133,46 @@ def test_a_part_that_the_graph_does_not_give_is_refused_when_the_node_is_made() 
 def test_a_role_that_is_not_there_is_named(context: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         pieces.role(context, "writer")
+
+
+@dataclass(frozen=True)
+class Branch(Office):
+    """Adds nothing of its own to what it has from another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annex(Office):
+    archivist: BaseChatModel | None = None
+
+
+class Form(BaseModel, arbitrary_types_allowed=True):
+    novelist: Any
+
+
+class Longer(Form):
+    judge: Any
+
+
+@pytest.mark.parametrize("kind", [Branch, Annex, Longer])
+def test_a_field_that_a_context_has_from_another_class_is_a_role(kind: type[Any]) -> None:
+    chat = ScriptedChat(reply=lambda _: "so")
+    context = kind(novelist=chat, judge=chat)
+    assert pieces.role(context, "novelist").model is chat
+    assert pieces.role(context, "judge").model is chat
+    with pytest.raises(ConfigError, match=r"no 'poet': .*novelist"):
+        pieces.role(context, "poet")
+
+
+@pytest.mark.parametrize(
+    ("bound", "told"),
+    [
+        (lambda chat: chat.bind(temperature=0.0, seed=3), "bound to seed, temperature, which"),
+        (lambda chat: chat.with_config(tags=["dry"]), "bound to tags, which"),
+        (lambda chat: cast(chat, "writer").bind(top_p=0.5), "bound to top_p, which"),
+    ],
+)
+def test_a_model_whose_options_would_be_lost_is_refused(bound: Any, told: str) -> None:
+    chat = ScriptedChat(reply=lambda _: "so")
+    with pytest.raises(ConfigError, match=told):
+        pieces.role({"writer": bound(chat)}, "writer")
+    assert pieces.role({"writer": cast(chat, "writer")}, "writer").model is chat

@@ -1,6 +1,8 @@
 """Graphs by name."""
 
 import json
+import queue
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -107,6 +109,44 @@ def test_a_module_that_lacks_one_of_its_own_imports_is_not_taken_for_missing(own
     with pytest.raises(ModuleNotFoundError, match="beside"):
         registry.build(f"{own}:build")
     assert "own_graph" not in sys.modules
+
+
+def test_a_file_does_not_stand_for_a_module_that_has_its_name(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = own.rename(own.with_name("queue.py"))
+    for _ in range(2):
+        assert "end" in compiled_form(registry.build(f"{mine}:build")).nodes
+    assert sys.modules["queue"] is queue
+    monkeypatch.delitem(sys.modules, "queue")  # as if nobody had imported it so far
+    registry.build(f"{mine}:build")
+    assert "queue" not in sys.modules
+    # its types are found under the name that it has instead, the same in every process
+    (name,) = (name for name, each in sys.modules.items() if _is_file(each, mine))
+    assert re.fullmatch("queue_[0-9a-f]{8}", name)
+    assert sys.modules[name].State.__module__ == name
+
+
+def _is_file(module: object, path: Path) -> bool:
+    return getattr(module, "__file__", None) == str(path)
+
+
+def test_a_file_that_fails_takes_no_module_away(own: Path) -> None:
+    mine = own.rename(own.with_name("queue.py"))
+    mine.write_text("raise ValueError('x')", encoding="utf-8")
+    with pytest.raises(ValueError, match="x"):
+        registry.build(f"{mine}:build")
+    assert sys.modules["queue"] is queue
+    assert not any(_is_file(each, mine) for each in sys.modules.values())
+
+
+def test_files_of_one_name_in_two_folders_are_two_modules(own: Path) -> None:
+    other = own.parent / "other" / own.name
+    other.parent.mkdir()
+    other.write_text(OWN.replace('"end"', '"finish"'), encoding="utf-8")
+    assert "end" in compiled_form(registry.build(f"{own}:build")).nodes
+    assert "finish" in compiled_form(registry.build(f"{other}:build")).nodes
+    assert sys.modules["own_graph"].__file__ == str(own)
 
 
 def test_packages_offer_graphs_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

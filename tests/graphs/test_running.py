@@ -193,6 +193,7 @@ def scripted() -> ScriptedChat:
         ({"txet": "a", "number": 1}, "'txet'"),
         (Command(update={"numbr": 2}), "'numbr'"),
         ([Command(update={"number": 1}), Command(update={"b": 2, "a": 1})], "'a', 'b'"),
+        (Command(update=[("number", 1), ("numbr", 2)]), "'numbr'"),
     ],
 )
 async def test_keys_that_the_state_does_not_have_are_not_lost_in_silence(
@@ -215,6 +216,56 @@ async def test_lost_keys_are_found_inside_a_subgraph_and_in_one_that_a_node_call
         episode = await run_graph(one_node(outer), "Write of fog.")
         assert episode.failure is not None
         assert episode.failure.node == "only/only"
+
+
+def handing_on(update: Any) -> Any:
+    """A graph of which a node asks a model and hands on an update to the graph around it."""
+    model = scripted()
+
+    class Inner(Line):
+        secret: int
+
+    def hand(state: Inner) -> Command[Any]:
+        model.invoke("whose turn?")
+        told = {**state, **update} if isinstance(update, dict) else update
+        return Command(graph=Command.PARENT, update=told, goto="end")
+
+    inner: Any = StateGraph(Inner).add_node("hand", hand).add_edge(START, "hand").compile()
+    return inner
+
+
+def around(inner: Any, *, is_called: bool = False) -> Any:
+    """A graph with this one in a node, or one whose node calls it, so that it hands on to it."""
+
+    async def call(state: Line) -> Any:
+        return await inner.ainvoke({**state, "secret": 1})
+
+    graph: Any = StateGraph(Line)
+    graph.add_node("sub", call if is_called else inner)
+    graph.add_node("end", lambda _: {})
+    graph.add_edge(START, "sub")
+    return graph
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+@pytest.mark.parametrize("update", [{"number": 1, "numbr": 2}, [("number", 1), ("numbr", 2)]])
+async def test_keys_that_the_graph_around_does_not_have_are_not_lost_either(
+    update: Any, is_called: bool
+) -> None:
+    episode = await run_graph(around(handing_on(update), is_called=is_called), "Write of fog.")
+    assert episode.failure is not None
+    assert (episode.failure.kind, episode.failure.node) == ("lost keys", "sub")
+    assert "returned 'numbr', which" in episode.failure.reason
+
+
+@pytest.mark.parametrize("is_called", [False, True])
+async def test_a_node_may_hand_on_what_it_was_given_and_its_calls_count(is_called: bool) -> None:
+    # where it is called, its state has a `secret` that the graph around does not have
+    graph = around(handing_on({"number": 1}), is_called=is_called)
+    episode = await run_graph(graph, "Write of fog.", trainable={"hand"})
+    assert episode.failure is None
+    assert episode.output == {"request": "Write of fog.", "lines": [], "number": 1}
+    assert (len(episode.calls), episode.given_up) == (1, ())
 
 
 async def test_graphs_that_nodes_make_are_followed_from_the_first_run_that_meets_one(
@@ -448,6 +499,45 @@ async def test_a_batch_goes_on_past_an_episode_that_fails(tmp_path: Path) -> Non
     assert [each.task.request for each in found if each.failure] == ["Write 3 lines."]
     assert peak == 4
     assert {call.run for call in read_records(record)} == {each.id for each in found}
+
+
+async def test_a_start_that_raises_is_the_failure_of_its_episode_alone() -> None:
+    def start(task: Any) -> dict[str, int]:
+        return {"number": {"one": 1, "three": 3}[task.request]}
+
+    tasks = [writing_task(request) for request in ("one", "two", "three")]
+    graph = one_node(lambda _: {"text": "so"})
+    found = {e.task.request: e async for e in run_graphs(graph, tasks, start=start, at_once=1)}
+    assert {name for name, each in found.items() if each.is_complete} == {"one", "three"}
+    assert found["two"].failure == Failure(
+        kind="input", reason="start= raised for 'two': KeyError: 'two'"
+    )
+    assert found["two"].stopped == "start= raised for 'two': KeyError: 'two'"
+
+
+async def test_what_ended_beside_an_error_is_given_before_it() -> None:
+    gate = asyncio.Event()
+
+    async def node(state: Line) -> Line:
+        if state["request"] != "first":
+            await gate.wait()
+        if state["request"] == "bad":
+            raise StorageError("the disk is full")
+        return {"text": "so"}
+
+    others = {"a", "b", "c", "d", "e"}
+    tasks = [writing_task(request) for request in ("first", "bad", *others)]
+    found = []
+
+    async def take() -> None:
+        async for each in run_graphs(one_node(node), tasks):
+            found.append(each.task.request)
+            gate.set()
+            await asyncio.sleep(0.1)  # in which all the others end
+
+    with pytest.raises(StorageError, match="the disk is full"):
+        await take()
+    assert set(found) == {"first"} | others
 
 
 async def test_a_batch_that_is_left_early_leaves_nothing_running() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import networkx as nx
 import pytest
+from langgraph.graph import START, StateGraph
 
 from quillgraph.agents.domain import (
     Category,
@@ -19,16 +20,27 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.judgements import Judgement, Verdict, Violation
+from quillgraph.agents.tasks import writing_task
+from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import InputError, StorageError
-from quillgraph.graphs import provenance
-from quillgraph.graphs.study import Grounding
-from quillgraph.rl.provenance import origins, trace_rows
-from quillgraph.rl.trajectory import Row
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs import criteria, provenance
+from quillgraph.graphs.running import run_graph
+from quillgraph.graphs.study import Grounding, Study
+from quillgraph.rl.credit import by_evidence
+from quillgraph.rl.provenance import origins, row_origins, trace_rows
+from quillgraph.rl.trajectory import Row, trajectory
 
+SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 REQUEST = "Write of the sea. Be brief."
 
 
-def study() -> nx.DiGraph[Any]:
+class Poem(TypedDict, total=False):
+    request: str
+    text: str
+
+
+def state() -> Grounding:
     """Two clauses, a code and a category each, k1 and k2; h1 is hard and rests on the second."""
 
     def criterion(name: str, parent: str | None, *evidence: str) -> Criterion:
@@ -38,37 +50,37 @@ def study() -> nx.DiGraph[Any]:
         )  # fmt: skip
 
     pole = Property(name="degree", low_pole="hardly", high_pole="always")
-    return provenance.trace(
-        Grounding(
-            task=WritingTask(request=REQUEST, language="en"),
-            incidents=[
-                Incident(
-                    id=name,
-                    source="request",
-                    doc_id="request",
-                    span=span,
-                    text=REQUEST[slice(*span)],
-                )
-                for name, span in (("i1", (0, 17)), ("i2", (18, 27)))
-            ],
-            codes=tuple(
-                Code(id=f"c{n}", label="c", gloss="g", evidence=(f"i{n}",), coder="r", confidence=3)
-                for n in (1, 2)
-            ),
-            categories=tuple(
-                Category(
-                    id=f"g{n}", name="g", definition="d", code_ids=(f"c{n}",), properties=(pole,)
-                )
-                for n in (1, 2)
-            ),
-            core=Core(category_id="g1", storyline="s"),
-            criteria=(
-                criterion("k1", "g1", "i1"),
-                criterion("k2", "g2", "i2"),
-                criterion("h1", None, "i2"),
-            ),
-        )
+    return Grounding(
+        task=WritingTask(request=REQUEST, language="en"),
+        incidents=[
+            Incident(
+                id=name,
+                source="request",
+                doc_id="request",
+                span=span,
+                text=REQUEST[slice(*span)],
+            )
+            for name, span in (("i1", (0, 17)), ("i2", (18, 27)))
+        ],
+        codes=tuple(
+            Code(id=f"c{n}", label="c", gloss="g", evidence=(f"i{n}",), coder="r", confidence=3)
+            for n in (1, 2)
+        ),
+        categories=tuple(
+            Category(id=f"g{n}", name="g", definition="d", code_ids=(f"c{n}",), properties=(pole,))
+            for n in (1, 2)
+        ),
+        core=Core(category_id="g1", storyline="s"),
+        criteria=(
+            criterion("k1", "g1", "i1"),
+            criterion("k2", "g2", "i2"),
+            criterion("h1", None, "i2"),
+        ),
     )
+
+
+def study() -> nx.DiGraph[Any]:
+    return provenance.trace(state())
 
 
 JUDGEMENT = Judgement(
@@ -106,6 +118,51 @@ def test_a_row_leads_back_to_verdict_criterion_category_code_incident_and_words(
     # write: .5 - .125, times two nodes; plan: -.125, times two
     assert graph.nodes["row 1"]["advantage"] == graph.nodes["row 2"]["advantage"] == 0.75
     assert graph.nodes["row 0"]["advantage"] == -0.25
+
+
+def test_one_call_leads_from_a_row_to_the_words() -> None:
+    graph = trace_rows(study(), JUDGEMENT, ROWS, 0.25, PARTS, {"k1": ("write",)})
+    credited: Any = {"parts": PARTS, "owners": {"k1": ("write",)}}
+    for known in (state(), study()):
+        found = row_origins(1, known, JUDGEMENT, ROWS, 0.25, **credited)
+        assert found == origins(graph, 1)
+        assert [origin.words for origin in found] == [("Write of the sea.",), ("Be brief.",)]
+
+
+async def test_the_words_are_found_from_what_a_run_leaves() -> None:
+    chat = ScriptedChat(path=SCRIPTS / "lighthouse.yaml")
+    task = writing_task((SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8"))
+    found: Any = (
+        await criteria.build()
+        .compile()
+        .ainvoke({"task": task}, context=Study.of(chat, LexicalEmbeddings(), seed=7))
+    )
+    poet = ScriptedChat(reply=lambda _: "Dear sea. I keep the lamp.")
+
+    async def write(state: Poem) -> Poem:
+        return {"text": str((await poet.ainvoke(state["request"])).content)}
+
+    graph = StateGraph(Poem).add_node("write", write).add_edge(START, "write")
+    episode = await run_graph(graph, task, trainable={"write"})
+    soft = next(each for each in found["criteria_set"].criteria if each.kind == "soft")
+    verdict = Verdict(
+        criterion_id=soft.id, score=8, votes=(8,), quote="I keep the lamp.", evidence="s2"
+    )
+    judgement = Judgement(criteria_sha="c", text_sha="t", judge="j", verdicts=(verdict,))
+    (origin,) = row_origins(
+        0,
+        found,
+        judgement,
+        trajectory(episode).rows,
+        0.5,
+        parts={soft.id: 0.5},
+        owners=by_evidence(judgement, episode),
+    )
+    assert (origin.criterion_id, origin.credit, origin.quote) == (soft.id, 0.5, "I keep the lamp.")
+    assert origin.words
+    for words in origin.words:  # verbatim: of the request, or of a draft that the study read
+        read = [task.request, *(draft.text for draft in found["drafts"])]
+        assert any(words in text for text in read)
 
 
 def test_what_comes_into_the_nodes_is_the_trajectorys_advantage() -> None:
