@@ -83,7 +83,7 @@ def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterato
         Journal(folder / JOURNAL, budget) as journal,
     ):
         kept.checkpointer, kept.journal = saver, journal
-        yield kept
+        yield kept.heard_by(journal)
 
 
 def read_episodes(folder: Path) -> dict[int, Episode]:
