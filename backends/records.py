@@ -38,7 +38,7 @@ class CallRecord(BaseModel):
     step: int | None = None
     """Superstep of the innermost graph, from 1; None outside of a graph."""
     call: int
-    """Running number of the call in the run."""
+    """Running number of the call in the run; one that is replayed keeps the number that it had."""
     role: str | None
     attempt: int
     """0 for the first asking, 1 when the reply had to be asked for again."""
@@ -88,7 +88,8 @@ class Recorder(Listener):
         sink: Is handed each record as its call ends, such as a list's `append`.
         budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
             one waiting for ever, so a recorder with a budget stands last.
-        earlier: What another process has recorded of the same run; visits and numbers go on.
+        earlier: What another process has recorded of the same run; visits and numbers go on, and
+            what is replayed of it keeps its numbers.
     """
 
     def __init__(
@@ -104,12 +105,17 @@ class Recorder(Listener):
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._numbers: dict[str, int] = {}
+        self._journalled: dict[tuple[str | None, str], int] = {}
+        self._asked: dict[int, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
         for record in earlier:
             self._place(record.namespace, record.step)
             self.calls = max(self.calls, record.call + 1)
+            self._asked[record.call] = -1
+            if record.journal:
+                self._journalled[record.namespace, record.journal] = record.call
         self._path = path
         try:
             self._file = path.open("a", encoding="utf-8") if path else None
@@ -177,6 +183,7 @@ class Recorder(Listener):
         message = generation.message if isinstance(generation, ChatGeneration) else None
         meta = message.response_metadata if message else {}
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        self._recognise(run_id, meta.get(JOURNAL))
         if message and message.id and run_id in self._open:
             self._numbers[message.id] = self._open[run_id]["call"]
         self._write(
@@ -205,12 +212,31 @@ class Recorder(Listener):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
+    def asked(self, call: int) -> int:
+        """When a call was last asked for, counted in calls of this run.
+
+        It is the call's own number, a later one where it has been replayed, and -1 if only an
+        earlier process has asked for it.
+        """
+        return self._asked.get(call, call)
+
     def add(self, record: CallRecord) -> None:
         """Count and write a call that another recorder has heard."""
         with self._lock:
             self.calls += not record.replayed
             self.failed += record.error is not None
             self._keep(record)
+
+    def _recognise(self, run_id: UUID, journal: str | None) -> None:
+        """Give a replayed call the number that it had when it was made."""
+        with self._lock:
+            if journal is None or (begun := self._open.get(run_id)) is None:
+                return
+            asked = begun["call"]
+            known = self._journalled.setdefault((begun["namespace"], journal), asked)
+            if known != asked:
+                self._asked[known] = asked
+                begun["call"] = known
 
     def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
         path = [part.split(":")[0] for part in (namespace or "").split("|")]
