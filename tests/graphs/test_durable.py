@@ -11,10 +11,12 @@ from langgraph.types import Command, Send, interrupt
 
 from quillgraph.backends.budgets import Allowance, Budget
 from quillgraph.backends.chat import ChatRequest
-from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed
+from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.durable import durable
+from quillgraph.graphs.running import run_graph
 from quillgraph.graphs.study import merged
 
 
@@ -189,6 +191,20 @@ async def test_what_no_checkpoint_can_keep_is_named(tmp_path: Path) -> None:
         pytest.raises(InputError, match="state 'object' holds a value of type tuple_iterator"),
     ):
         await kept.ainvoke({"titles": ()}, THREAD)
+
+
+@pytest.mark.parametrize("pages", [12, 20])
+async def test_a_disk_that_is_full_stops_the_run_and_is_no_failure_of_a_node(
+    pages: int, tmp_path: Path
+) -> None:
+    graph = StateGraph(Book)
+    graph.add_node("fill", lambda state: {"ending": "z" * 200_000})
+    graph.add_edge(START, "fill")
+    with durable(graph, tmp_path) as kept:
+        assert isinstance(kept.checkpointer, Checkpoints)
+        kept.checkpointer.conn.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StorageError, match=r"checkpoints\.sqlite: database or disk is full"):
+            await run_graph(kept, "Fog.", start=lambda task: {"titles": ()})
 
 
 async def test_records_of_two_processes_make_one_count_of_calls_and_visits(tmp_path: Path) -> None:
