@@ -1,6 +1,5 @@
 """One record per model call, streamed to disk as the calls finish."""
 
-import json
 import operator
 import threading
 import time
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.journal import JOURNAL, REPLAYED
+from quillgraph.backends.line_files import end_last_line, read_lines
 from quillgraph.backends.listeners import Listener
 from quillgraph.backends.traces import TokenTrace, trace_of
 from quillgraph.backends.turns import called, told
@@ -83,7 +83,7 @@ class Recorder(Listener):
     counters and the numbers of calls. Use it as a context manager.
 
     Args:
-        path: The file to append to; None for no file.
+        path: The file to append to, from which half a last line is taken off; None for no file.
         run: Name of the run, repeated in each record.
         sink: Is handed each record as its call ends, such as a list's `append`.
         budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
@@ -117,6 +117,8 @@ class Recorder(Listener):
             if record.journal:
                 self._journalled[record.namespace, record.journal] = record.call
         self._path = path
+        if path:
+            end_last_line(path)
         try:
             self._file = path.open("a", encoding="utf-8") if path else None
         except OSError as error:
@@ -284,21 +286,13 @@ class Recorder(Listener):
 
 
 def read_records(path: Path) -> list[CallRecord]:
-    """Read a `calls.jsonl`; a last line cut short by a crash is left out."""
-    # not splitlines(): a reply may hold line separators other than \n
-    lines = path.read_text(encoding="utf-8").split("\n")
-    whole, last = lines[:-1], lines[-1]
-    if last and _is_json(last):
-        whole.append(last)
-    return [CallRecord.model_validate_json(line) for line in whole]
+    """Read a `calls.jsonl`; a last line cut short by a crash is left out.
 
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except json.JSONDecodeError:
-        return False
-    return True
+    Raises:
+        InputError: Naming another line that holds no record.
+        StorageError: If the file cannot be read.
+    """
+    return read_lines(path, CallRecord, "delete the line to read the others")
 
 
 def peak_in_flight(records: list[CallRecord]) -> int:

@@ -15,6 +15,7 @@ from langgraph.types import Command
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.journal import Journal
+from quillgraph.backends.line_files import read_lines
 from quillgraph.backends.records import CallRecord, read_records
 from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.episode import Episode
@@ -121,14 +122,16 @@ def read_episodes(folder: Path) -> dict[int, Episode]:
     """Read the episodes of a batch with their calls, by the number of their request.
 
     Each call stands once: what a resumed run replayed stands where it was first made.
+
+    Raises:
+        InputError: Naming a line that holds no episode, or no call.
     """
     calls = defaultdict(list)
     for call in read_calls(folder):
         calls[call.run].append(call)
     file = folder / EPISODES
-    # not splitlines(): a text may hold line separators other than \n
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
-    found = (Episode.model_validate_json(line) for line in lines)
+    remedy = "delete the line to read the others"
+    found = read_lines(file, Episode, remedy) if file.exists() else []
     return {
         int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
         for each in sorted(found, key=lambda each: int(str(each.id)))
