@@ -1,4 +1,4 @@
-"""Files of JSON lines that are added to as work goes on; a kill may leave half a line at the end."""
+"""Files of JSON lines that are added to as work goes on; a kill may leave half a line behind."""
 
 import json
 import os

@@ -88,8 +88,16 @@ class Running:
         )
         waiting = iter(self.waiting)
         with durable(self.graph, self.folder, self.budget) as graph:
-            workers = [self._work(waiting, graph, ensemble, recorder) for _ in range(AT_ONCE)]
-            await asyncio.gather(*workers)
+            workers = [
+                asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder))
+                for _ in range(AT_ONCE)
+            ]
+            try:
+                await asyncio.gather(*workers)
+            finally:  # one that raised must not close the files under the others
+                for each in workers:
+                    each.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
         watch.finished("run")
         self._judge_the_end()
 
