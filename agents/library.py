@@ -7,6 +7,7 @@ A criterion that passed validation is kept with what its use has shown (`ALGORIT
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from statistics import pstdev
@@ -19,6 +20,9 @@ from quillgraph.agents.judgements import unit
 
 TOP = 9
 """Score from which a text leaves a criterion nothing to ask for: the foot of the best band."""
+
+RECENT = 64
+"""Groups of which a criterion remembers the names: several times those that are in flight."""
 
 ENOUGH_GROUPS = 5
 """Groups of texts after which a criterion that told none apart is dead (ours)."""
@@ -51,6 +55,9 @@ class KnownCriterion(Value):
     """Sum over the groups of the standard deviation of their scores, on the scale from 0 to 1."""
     saturated: int = 0
     """Groups in which every text reached `TOP`."""
+    recent: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
+    """Names of the last `RECENT` groups that had one: a task of a graph that was killed before its
+    checkpoint tells of its group again."""
     born: str
     last_used: str
     """When a request last led to it, or texts were last scored on it; ISO 8601."""
@@ -175,18 +182,24 @@ def used_again(
     )
 
 
-def scored(known: KnownCriterion, scores: Sequence[float], now: str) -> KnownCriterion:
+def scored(
+    known: KnownCriterion, scores: Sequence[float], now: str, group: str | None = None
+) -> KnownCriterion:
     """Add the scores of a group of texts; fewer than two tell nothing and change nothing.
+
+    Nor does a group that has been added before.
 
     Args:
         known: The criterion.
         scores: From 1 to 10, one for each text of one request; missing verdicts are left out.
         now: ISO 8601.
+        group: Name of the group; None if it has none, and is told of once.
     """
-    if len(scores) < 2:
+    if len(scores) < 2 or group in known.recent:
         return known
     return known.model_copy(
         update={
+            "recent": (*known.recent, group)[-RECENT:] if group else known.recent,
             "groups": known.groups + 1,
             "spread": known.spread + pstdev(map(unit, scores)),
             "saturated": known.saturated + (min(scores) >= TOP),

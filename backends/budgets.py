@@ -11,7 +11,6 @@ from typing import Any, Self
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.globals import get_llm_cache
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
@@ -229,12 +228,8 @@ class Budget(Listener):
 
 
 def budgets_of(handlers: Iterable[BaseCallbackHandler]) -> list[Budget]:
-    """The budgets of the call that is being made, each once.
-
-    They are among the callback handlers, or held by them, or held by the journal that stands as
-    LangChain's cache.
-    """
-    held = [getattr(each, "budget", each) for each in (*handlers, get_llm_cache())]
+    """The budgets of the call that is being made, each once: handlers, or held by handlers."""
+    held = [getattr(each, "budget", each) for each in handlers]
     return list(dict.fromkeys(each for each in held if isinstance(each, Budget)))
 
 

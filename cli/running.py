@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from quillgraph.backends import Budget, CallRecord, Recorder
+from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import (
     BackendError,
     BudgetReached,
@@ -58,8 +58,6 @@ class Running:
     budget: Budget
     episodes: dict[int, Episode]
     """By the number of the entry; those of earlier processes among them."""
-    earlier: Mapping[str, list[CallRecord]]
-    """Calls of earlier processes, by the number of the entry."""
     answer: Answer | None = None
     excluded: list[Excluded] = field(default_factory=list)
 
@@ -90,8 +88,16 @@ class Running:
         )
         waiting = iter(self.waiting)
         with durable(self.graph, self.folder, self.budget) as graph:
-            workers = [self._work(waiting, graph, ensemble, recorder) for _ in range(AT_ONCE)]
-            await asyncio.gather(*workers)
+            workers = [
+                asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder))
+                for _ in range(AT_ONCE)
+            ]
+            try:
+                await asyncio.gather(*workers)
+            finally:  # one that raised must not close the files under the others
+                for each in workers:
+                    each.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
         watch.finished("run")
         self._judge_the_end()
 
@@ -116,11 +122,9 @@ class Running:
         name, schema = str(entry.number), schema_of(graph, "context_schema")
         # a budget of its own for each entry: some graphs ask theirs what a text has cost
         context = context_for(schema, replace(ensemble, budget=Budget()))
-        with Recorder(None, name, recorder.add, earlier=self.earlier.get(name, ())) as own:
-            source = episode_source(graph.heard_by(own), context=context, answer=self.answer)
-            return await run_graph(
-                source, entry.start.task, start=entry.start.rest, episode_id=name
-            )
+        source = episode_source(graph, context=context, answer=self.answer)
+        task, rest = entry.start.task, entry.start.rest
+        return await run_graph(source, task, start=rest, episode_id=name, record=recorder)
 
     def _add(self, number: int, episode: Episode) -> None:
         """Keep an episode; its calls are in calls.jsonl, under its id."""

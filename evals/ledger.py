@@ -4,10 +4,9 @@ from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import ValidationError
-
 from quillgraph.agents.domain import Value
-from quillgraph.backends.errors import InputError, StorageError
+from quillgraph.backends.errors import StorageError
+from quillgraph.backends.line_files import end_last_line, read_lines
 
 T = TypeVar("T", bound=Value)
 
@@ -29,15 +28,9 @@ class Ledger(Generic[T]):
     def __init__(self, path: Path, form: type[T], key: Callable[[T], Hashable]) -> None:
         self.path, self._key = path, key
         self._rows: dict[Hashable, T] = {}
-        for number, line in enumerate(_whole_lines(path), 1):
-            try:
-                row = form.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                raise InputError(
-                    f"{path}, line {number}: expected a {form.__name__}, {first['msg']}; delete "
-                    "the line, and it is worked out again"
-                ) from error
+        end_last_line(path)
+        remedy = "delete the line, and it is worked out again"
+        for row in read_lines(path, form, remedy) if path.exists() else []:
             self._rows[key(row)] = row
 
     def __iter__(self) -> Iterator[T]:
@@ -64,18 +57,3 @@ class Ledger(Generic[T]):
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
         self._rows[self._key(row)] = row
         return row
-
-
-def _whole_lines(path: Path) -> list[str]:
-    try:
-        raw = path.read_bytes()
-        end = raw.rfind(b"\n") + 1
-        if end < len(raw):
-            with path.open("rb+") as file:
-                file.truncate(end)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    # not splitlines(): a text may hold line separators other than \n
-    return raw[:end].decode("utf-8").split("\n")[:-1]

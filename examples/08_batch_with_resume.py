@@ -46,14 +46,13 @@ async def one_pass(folder: Path, model: ChatBackend, budget: Budget) -> None:
     workshop = Workshop.of(model, samples=3, text_tokens=60)
     with durable(written_twice(), folder, budget) as graph:
         for number, line in enumerate(BATCH.read_text(encoding="utf-8").splitlines(), 1):
-            request = json.loads(line)["request"]
+            request, before = json.loads(line)["request"], budget.calls
             episode = await run_graph(
                 graph, request, start=start, context=workshop, episode_id=f"line {number}"
             )
-            again = sum(call.replayed for call in episode.calls)
-            paid = sum(not call.replayed and call.error is None for call in episode.calls)
+            made, held = budget.calls - before, len(episode.calls)
             ending = f"stopped, {episode.failure.reason}" if episode.failure else "done"
-            print(f"- line {number}: {paid} calls, {again} from the journal; {ending}")
+            print(f"- line {number}: {made} calls made, {held} in its episode; {ending}")
             if episode.failure:
                 break
 

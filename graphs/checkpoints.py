@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +24,18 @@ class Checkpoints(SqliteSaver):
     The asynchronous saver of LangGraph writes on a thread, and a first checkpoint may then come
     after the first calls that depend on it; a run killed in between would start with other task
     ids, and its journal would know none of them. This one writes at once, about a millisecond.
+
+    Args:
+        file: The open file.
+        path: Its name.
+
+    Raises:
+        StorageError: From its methods, if the file cannot be used or the disk is full.
     """
+
+    def __init__(self, file: sqlite3.Connection, path: Path) -> None:
+        super().__init__(file)
+        self._path = path
 
     @classmethod
     @contextmanager
@@ -34,17 +45,20 @@ class Checkpoints(SqliteSaver):
         Raises:
             StorageError: If it cannot be opened.
         """
-        try:
+        with _told(path):
             file = sqlite3.connect(path, check_same_thread=False)
-            saver = cls(file)
-            saver.setup()
-            file.execute("PRAGMA synchronous=NORMAL")
-        except sqlite3.Error as error:
-            raise StorageError(f"cannot use the checkpoints {path}: {error}") from error
-        try:
+        with closing(file):
+            saver = cls(file, path)
+            with _told(path):
+                saver.setup()
+                file.execute("PRAGMA synchronous=NORMAL")
             yield saver
-        finally:
-            file.close()
+
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+        """As `SqliteSaver.cursor`, through which all of its methods go."""
+        with _told(self._path), super().cursor(transaction) as rows:
+            yield rows
 
     def has(self, thread: str) -> bool:
         """Whether a thread has begun."""
@@ -138,3 +152,11 @@ class Checkpoints(SqliteSaver):
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
         self.delete_thread(thread_id)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"cannot use the checkpoints {path}: {error}") from error

@@ -13,13 +13,16 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from quillgraph.backends.budgets import Budget
+from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.journal import Journal
+from quillgraph.backends.line_files import read_lines
 from quillgraph.backends.records import CallRecord, read_records
 from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.episode import Episode
+from quillgraph.graphs.kept_calls import KeptCall, KeptCalls
 from quillgraph.graphs.sources import Graph, compiled_form
 
-CHECKPOINTS, JOURNAL = "checkpoints.sqlite", "journal.sqlite"
+CHECKPOINTS, JOURNAL, KEPT = "checkpoints.sqlite", "journal.sqlite", "kept_calls.sqlite"
 EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
 
 
@@ -31,33 +34,60 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
     """
 
     journal: Journal
+    calls: KeptCalls
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
         """Stream a thread; each step is on disk before the next one begins."""
-        assert isinstance(self.checkpointer, Checkpoints)
-        place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
-        thread = str(place["thread_id"])
-        self.journal.rewind(thread)
-        goes_on = self.checkpointer.has(thread) and not isinstance(input, Command)
-        given = None if goes_on else input
+        given = self._given(input, config)
         parts = super().astream(given, config, **{**options, "durability": "sync"})
         async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
             async for part in parts:
                 yield part
 
-    def heard_by(self, *callbacks: Any) -> "Resuming":
-        """The same graph with callbacks of its own."""
-        other = copy.copy(self)
-        other.config = merge_configs(self.config, RunnableConfig(callbacks=list(callbacks)))
-        return other
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """As `astream`."""
+        given = self._given(input, config)
+        yield from super().stream(given, config, **{**options, "durability": "sync"})
+
+    def _given(self, input: Any, config: RunnableConfig | None) -> Any:
+        """What a thread is to be given: nothing if it has begun, unless it is an answer."""
+        assert isinstance(self.checkpointer, Checkpoints)
+        place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
+        thread = str(place["thread_id"])
+        self.journal.rewind(thread)
+        goes_on = self.checkpointer.has(thread) and not isinstance(input, Command)
+        return None if goes_on else input
+
+    def earlier(self, thread: str, *, is_trained: bool) -> list[KeptCall]:
+        """The calls that a thread has made already; from now on its calls are kept.
+
+        Args:
+            thread: The thread, which is about to run.
+            is_trained: Whether its calls are to become rows for training.
+
+        Raises:
+            ConfigError: If they are, and the thread has begun where nobody kept its calls.
+        """
+        assert isinstance(self.checkpointer, Checkpoints)
+        if not self.checkpointer.has(thread):
+            self.calls.begin(thread)
+        elif is_trained and not self.calls.knows(thread):
+            raise ConfigError(
+                f"thread {thread!r} has begun outside of run_graph, so the calls that it has made "
+                "would be missing among the rows; begin another one, or name nothing trainable"
+            )
+        return self.calls.of(thread)
 
     def forget(self, thread: str) -> None:
         """Drop what is kept of a thread whose result is kept elsewhere."""
         assert isinstance(self.checkpointer, Checkpoints)
         self.checkpointer.delete_thread(thread)
         self.journal.forget(thread)
+        self.calls.forget(thread)
 
 
 @contextmanager
@@ -81,8 +111,10 @@ def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterato
     with (
         Checkpoints.open(folder / CHECKPOINTS) as saver,
         Journal(folder / JOURNAL, budget) as journal,
+        KeptCalls.open(folder / KEPT) as calls,
     ):
-        kept.checkpointer, kept.journal = saver, journal
+        kept.checkpointer, kept.journal, kept.calls = saver, journal, calls
+        kept.config = merge_configs(kept.config, RunnableConfig(callbacks=[journal]))
         yield kept
 
 
@@ -90,14 +122,16 @@ def read_episodes(folder: Path) -> dict[int, Episode]:
     """Read the episodes of a batch with their calls, by the number of their request.
 
     Each call stands once: what a resumed run replayed stands where it was first made.
+
+    Raises:
+        InputError: Naming a line that holds no episode, or no call.
     """
     calls = defaultdict(list)
     for call in read_calls(folder):
         calls[call.run].append(call)
     file = folder / EPISODES
-    # not splitlines(): a text may hold line separators other than \n
-    lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
-    found = (Episode.model_validate_json(line) for line in lines)
+    remedy = "delete the line to read the others"
+    found = read_lines(file, Episode, remedy) if file.exists() else []
     return {
         int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
         for each in sorted(found, key=lambda each: int(str(each.id)))

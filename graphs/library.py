@@ -120,18 +120,19 @@ class Library:
         return await asyncio.to_thread(self._keep, passed, task, places, now)
 
     async def credit(
-        self, scores: Mapping[str, Sequence[float]], now: str
+        self, scores: Mapping[str, Sequence[float]], now: str, group: str | None = None
     ) -> tuple[KnownCriterion, ...]:
         """Note how a group of texts of one request was scored.
 
         Args:
             scores: Canonical id to the scores, from 1 to 10; those that are gone are passed over.
             now: ISO 8601.
+            group: Name of the group, which is then noted once; None notes it each time.
 
         Returns:
             The criteria that these scores retired, each with its reason.
         """
-        return await asyncio.to_thread(self._credit, scores, now)
+        return await asyncio.to_thread(self._credit, scores, now, group)
 
     async def criteria(self, genre: str | None = None) -> tuple[KnownCriterion, ...]:
         """All criteria, or those of a genre, by language, genre and name.
@@ -260,14 +261,15 @@ class Library:
         )
 
     def _credit(
-        self, scores: Mapping[str, Sequence[float]], now: str
+        self, scores: Mapping[str, Sequence[float]], now: str, group: str | None
     ) -> tuple[KnownCriterion, ...]:
         with self._catalogue.alone():
             head, stored = self._catalogue.read_head(), self._catalogue.entries(scores)
             if head is None:
                 return ()
             after = {
-                at: each.of(scored(each.known, scores[at], now)) for at, each in stored.items()
+                at: each.of(scored(each.known, scores[at], now, group))
+                for at, each in stored.items()
             }
             return self._catalogue.write(head, stored, after, now)
 

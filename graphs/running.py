@@ -9,7 +9,7 @@ import asyncio
 import copy
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from langgraph.types import Command
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.backends.records import CallRecord, Recorder
+from quillgraph.backends.records import Recorder
 from quillgraph.graphs.episode import Episode, Failure
+from quillgraph.graphs.hearing import Hearing
 from quillgraph.graphs.sealing import LostKeys, Unanswered, failure_of, sealed, unused_roles
 from quillgraph.graphs.sources import Answer, EpisodeSource, Graph, Start, entry_of, episode_source
 from quillgraph.graphs.writes import Writes
@@ -35,7 +36,7 @@ async def run_graph(
     *,
     start: Start | None = None,
     episode_id: str | None = None,
-    record: Path | None = None,
+    record: Path | Recorder | None = None,
     **cast: Any,
 ) -> Episode:
     """Run a graph on a task and record it.
@@ -47,14 +48,17 @@ async def run_graph(
         start: The rest of the graph's input, or a function that makes it of the task. If the
             function raises, that is the episode's failure.
         episode_id: Name of the episode, and thread of the graph's checkpointer; made up if None.
-        record: File that each call is added to as it ends; None keeps them in the episode alone.
+        record: File that each call is added to as it ends, or the recorder of a batch that counts
+            and writes them; None keeps them in the episode alone.
         cast: `roles`, `trainable` and the other arguments of `episode_source`.
 
     Returns:
         The episode. Whatever goes wrong within the run is its `failure`, with the calls so far.
+        That of a durable graph which goes on holds all calls of its thread, each once.
 
     Raises:
-        ConfigError: As `episode_source` does, and if the graph's input takes no task.
+        ConfigError: As `episode_source` does, if the graph's input takes no task, and if a durable
+            graph's thread was begun by other means than this and is now to be trained on.
         InputError: If the task is blank or no text.
         StorageError: If `record`, or what the graph itself keeps, cannot be written.
     """
@@ -62,26 +66,25 @@ async def run_graph(
     if cast and isinstance(graph, EpisodeSource):
         raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
     given = writing_task(task) if isinstance(task, str) else task
-    name, calls = episode_id or uuid.uuid4().hex, list[CallRecord]()
+    name = episode_id or uuid.uuid4().hex
     try:
         rest = dict((start(given) if callable(start) else start) or {})
     except Exception as error:  # noqa: BLE001 it may be anyone's function
         reason = f"start= raised for {given.request[:80]!r}: {type(error).__name__}: {error}"
         return _episode(source, given, name, Failure(kind="input", reason=reason))
     entry = entry_of(source.graph, given, rest)
-    with Recorder(record, name, calls.append, source.budget) as recorder:
-        run = _Run(Writes(recorder))
+    with _filed(record, name) as file, Hearing(source, name, file) as hearing:
+        run = _Run(hearing.writes)
         try:
-            await run.through(source, entry, _config(source, name, recorder, run.writes))
+            await run.through(source, entry, _config(source, name, hearing))
         except StorageError:  # the record is lost, so to go on would be to lose more
             raise
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
             run.failure = failure_of(error, run.failed, source.most_steps)
     if run.failure is None or run.writes.met_graphs:
         source.learn(nests=run.writes.met_graphs)
-    calls.sort(key=lambda call: call.call)
-    given_up = tuple(call.call for call in calls if run.writes.was_given_up(call))
-    episode = _episode(source, given, name, run.failure, calls=tuple(calls), given_up=given_up)
+    heard = {"calls": hearing.calls, "given_up": hearing.given_up}
+    episode = _episode(source, given, name, run.failure, **heard)
     return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
 
 
@@ -111,7 +114,7 @@ async def run_graphs(
     *,
     at_once: int = 16,
     start: Start | None = None,
-    record: Path | None = None,
+    record: Path | Recorder | None = None,
     **cast: Any,
 ) -> AsyncGenerator[Episode, None]:
     """Run a graph on many tasks and give each episode as it ends, in no fixed order.
@@ -208,9 +211,14 @@ async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
     return Command(resume={each.id: await answer(each.value) for each in questions})
 
 
-def _config(source: EpisodeSource, name: str, recorder: Recorder, writes: Writes) -> RunnableConfig:
+def _filed(record: Path | Recorder | None, name: str) -> AbstractContextManager[Recorder]:
+    """Who writes the records; a recorder that was given stays open."""
+    return nullcontext(record) if isinstance(record, Recorder) else Recorder(record, name)
+
+
+def _config(source: EpisodeSource, name: str, hearing: Hearing) -> RunnableConfig:
     return {
-        "callbacks": [writes, recorder],
+        "callbacks": hearing.callbacks,
         "recursion_limit": source.most_steps,
         "configurable": {"thread_id": name},
     }

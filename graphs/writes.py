@@ -1,7 +1,7 @@
 """What nodes return against what reaches the state: LangGraph drops unknown keys in silence."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +22,19 @@ class Writes(Listener):
     one gave, may return keys that the outer state does not have: that is how LangGraph shares a
     part of a state. So may a node that returns unchanged what it was given, and one that hands on
     to the graph around it (`Command.PARENT`) keys of what it was given.
+
+    Args:
+        recorder: Who numbers the calls of the run.
+        give_up: Where a later process may go on: is told which node's calls so far come to nothing,
+            and whether those of the graphs within it do so too. They do where the node is tried
+            again, but a later process would find these graphs where they were.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        give_up: Callable[[str, bool], None] | None = None,
+    ) -> None:
         super().__init__()
         self._runs: dict[UUID, tuple[str, bool, Any]] = {}
         """Place of an open run in the graph, whether it is a node, and what it was given."""
@@ -33,9 +43,10 @@ class Writes(Listener):
         self._returned: dict[str, Keys] = {}
         self._excused: set[str] = set()
         self._given_up: list[tuple[str, bool, int]] = []
-        """Place of each node that ended early, whether that was an interrupt, and how many calls
-        there had been in the run by then."""
-        self._recorder = recorder
+        """Place of each node that ended early, or began and may have begun in an earlier process,
+        whether the graphs within it count as well, and how many calls there had been by then."""
+        self._failed: set[str] = set()
+        self._recorder, self._tell = recorder, give_up
         self.met_graphs = False
         """Whether graphs ran within nodes."""
 
@@ -67,6 +78,9 @@ class Writes(Listener):
         self.met_graphs |= is_node and "|" in place
         if is_node and parent_run_id:
             self._graphs.add(parent_run_id)
+        if is_node and self._tell:  # what an earlier process asked in it is asked again, or lost
+            self._given_up.append((place, False, self._recorder.calls))
+            self._tell(place, place in self._failed)
 
     def on_chain_end(self, outputs: dict[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
         """Note what a node returned, or what a subgraph gave to the node around it."""
@@ -99,18 +113,21 @@ class Writes(Listener):
                 self._returned[_task_around(place)] = handed
         elif is_node:
             is_interrupt = isinstance(error, GraphBubbleUp)
-            self._given_up.append((place, is_interrupt, self._recorder.calls))
+            self._given_up.append((place, not is_interrupt, self._recorder.calls))
+            if not is_interrupt:
+                self._failed.add(place)
+            if self._tell:
+                self._tell(place, False)
 
     def was_given_up(self, call: CallRecord) -> bool:
         """Say whether a call was made in a try of its node that came to nothing.
 
         After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
         """
-        place = call.namespace or ""
+        place, asked = call.namespace or "", self._recorder.asked(call.call)
         return any(
-            call.call < upto
-            and (place == node or (not is_interrupt and place.startswith(f"{node}|")))
-            for node, is_interrupt, upto in self._given_up
+            asked < upto and (place == node or (with_inner and place.startswith(f"{node}|")))
+            for node, with_inner, upto in self._given_up
         )
 
     def excuse(self, task: str) -> None:

@@ -15,7 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
 from quillgraph.backends.chat import ChatRequest, Completion
-from quillgraph.backends.errors import BudgetReached, ServerFailed, StorageError
+from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.records import CallRecord, Recorder, peak_in_flight, read_records
 from quillgraph.backends.scripted import ScriptedChat
 
@@ -254,6 +254,25 @@ async def test_a_line_cut_short_by_a_crash_is_left_out(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(text[:-40], encoding="utf-8")
     assert read_records(path) == records[:-1]
+
+
+async def test_a_recorder_does_not_go_on_within_half_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    *before, _ = await recorded(coding_graph(says()), path, "a", "b")
+    path.write_bytes(path.read_bytes()[:-40])
+    with Recorder(path, "run-2") as recorder:
+        await says("on").ainvoke("c", config=under(recorder))
+    again = read_records(path)
+    assert again[:-1] == before
+    assert again[-1].reply == "on"
+
+
+async def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    await recorded(coding_graph(says()), path, "a", "b")
+    path.write_text(path.read_text("utf-8").replace('"call":1', '"call":"x"'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 2: expected a CallRecord, .*integer"):
+        read_records(path)
 
 
 async def test_unicode_line_separators_in_a_reply_do_not_split_a_record(tmp_path: Path) -> None:

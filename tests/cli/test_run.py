@@ -111,7 +111,8 @@ def test_a_graph_of_ours_runs_on_a_request_in_words(quillgraph: Any) -> None:
     assert read("run.json")["graph"] == "reflection"
     assert {path.name for path in Path("run").iterdir()} == {
         ".lock", "calls.jsonl", "checkpoints.sqlite", "criteria.json", "episodes.jsonl",
-        "failures.jsonl", "graph.mmd", "journal.sqlite", "request.txt", "run.json",
+        "failures.jsonl", "graph.mmd", "journal.sqlite", "kept_calls.sqlite", "request.txt",
+        "run.json",
     }  # fmt: skip
     (episode,) = read_episodes(Path("run")).values()
     # 4 texts, 8 votes and 3 reflections; nothing is remembered

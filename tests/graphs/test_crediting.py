@@ -2,17 +2,20 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
+from langgraph.graph import START, StateGraph
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement, Verdict, judged
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import ServerFailed
 from quillgraph.graphs import best_of_n, reflection, store_file
 from quillgraph.graphs.crediting import credit, scores_by_id
+from quillgraph.graphs.durable import durable
 from quillgraph.graphs.library import Library, Passed
 from quillgraph.graphs.store_file import LIBRARY
 from quillgraph.graphs.workshop import Workshop
@@ -93,3 +96,31 @@ async def test_every_graph_that_judges_lets_the_library_know(
         assert one.saturated == (len(scores) > 1 and min(scores) >= 9)
         assert bool(one.spread) == (len(set(scores)) > 1)
     assert any([(await library.find(each)).groups for each in ids.values()])
+
+
+async def test_a_task_that_is_tried_again_tells_of_its_group_once(tmp_path: Path) -> None:
+    library, breaks = Library(InMemoryStore(), LexicalEmbeddings()), [True, False, False]
+    known = await shelved(library)
+    ids = known.stats["library"]["ids"]
+    group = [judgement(**dict.fromkeys(ids, score)) for score in (2, 8)]
+
+    class Told(TypedDict):
+        told: int
+
+    async def tell(state: Told) -> Told:
+        await credit(known, group, library)
+        if breaks.pop(0):  # after the library has noted it, before the checkpoint has
+            raise ServerFailed("killed")
+        return {"told": state["told"] + 1}
+
+    graph = StateGraph(Told)
+    graph.add_node("tell", tell)
+    graph.add_edge(START, "tell")
+    first: Any = {"configurable": {"thread_id": "1"}}
+    second: Any = {"configurable": {"thread_id": "2"}}
+    with durable(graph, tmp_path) as kept, pytest.raises(ServerFailed):
+        await kept.ainvoke({"told": 0}, first)
+    with durable(graph, tmp_path) as kept:
+        for thread, groups in ((first, 1), (second, 2)):
+            await kept.ainvoke({"told": 0}, thread)
+            assert {(await library.find(each)).groups for each in ids.values()} == {groups}

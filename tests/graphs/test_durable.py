@@ -12,9 +12,10 @@ from langgraph.types import Command, Send, interrupt
 
 from quillgraph.backends.budgets import Allowance, Budget
 from quillgraph.backends.chat import ChatRequest, Completion
-from quillgraph.backends.errors import InputError, ServerFailed
+from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.durable import durable
 from quillgraph.graphs.running import run_graph
 from quillgraph.graphs.study import merged
@@ -106,6 +107,47 @@ async def test_a_thread_that_is_over_is_given_again_without_a_call(tmp_path: Pat
     assert len(model.asked) == 4
 
 
+def test_a_thread_goes_on_without_an_event_loop_too(tmp_path: Path) -> None:
+    model = Flaky(breaks_on={"two"})
+
+    def ask(question: str) -> Any:
+        return lambda state: {"ending": model.invoke(question).text}
+
+    graph = StateGraph(Book)
+    graph.add_node("one", ask("one"))
+    graph.add_node("two", ask("two"))
+    graph.add_edge(START, "one")
+    graph.add_edge("one", "two")
+    with durable(graph, tmp_path) as kept, pytest.raises(ServerFailed):
+        kept.invoke({"titles": ()}, THREAD)
+    model.breaks_on = set()
+    for _ in range(2):
+        with durable(graph, tmp_path) as kept:
+            assert kept.invoke({"titles": ()}, THREAD)["ending"] == "two, answer 2"
+    assert model.answered == ["one", "two"]
+
+
+async def test_the_time_of_a_node_stops_its_call(tmp_path: Path) -> None:
+    class Endless(ScriptedChat):
+        async def _complete(self, request: ChatRequest) -> Any:
+            await asyncio.sleep(60)
+
+    model = Endless(reply=lambda _: "never")
+
+    async def wait(state: Book) -> Book:
+        return {"ending": (await model.ainvoke("wait")).text}
+
+    graph = StateGraph(Book)
+    graph.add_node("wait", wait)
+    graph.add_edge(START, "wait")
+    budget = Budget(nodes={"wait": Allowance(seconds=0.01)})
+    with (
+        durable(graph, tmp_path, budget) as kept,
+        pytest.raises(BudgetReached, match=r"the 0\.01 s of node 'wait' are over"),
+    ):
+        await kept.ainvoke({"titles": ()}, THREAD)
+
+
 async def test_threads_know_nothing_of_each_other_and_can_be_forgotten(tmp_path: Path) -> None:
     model = Flaky()
     other: Any = {"configurable": {"thread_id": "2"}}
@@ -135,7 +177,8 @@ async def test_calls_before_an_interrupt_are_not_made_again_after_the_answer(
     with durable(asking, tmp_path) as graph:
         await graph.ainvoke({"titles": ()}, THREAD)
         with Recorder(None, "1", calls.append) as recorder:
-            done = await graph.heard_by(recorder).ainvoke(Command(resume="yes"), THREAD)
+            heard: Any = {**THREAD, "callbacks": [recorder]}
+            done = await graph.ainvoke(Command(resume="yes"), heard)
     assert done["ending"] == "propose, answer 1: yes"
     assert [call.replayed for call in calls] == [True]
 
@@ -151,6 +194,20 @@ async def test_what_no_checkpoint_can_keep_is_named(tmp_path: Path) -> None:
         await kept.ainvoke({"titles": ()}, THREAD)
 
 
+@pytest.mark.parametrize("pages", [12, 20])
+async def test_a_disk_that_is_full_stops_the_run_and_is_no_failure_of_a_node(
+    pages: int, tmp_path: Path
+) -> None:
+    graph = StateGraph(Book)
+    graph.add_node("fill", lambda state: {"ending": "z" * 200_000})
+    graph.add_edge(START, "fill")
+    with durable(graph, tmp_path) as kept:
+        assert isinstance(kept.checkpointer, Checkpoints)
+        kept.checkpointer.conn.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StorageError, match=r"checkpoints\.sqlite: database or disk is full"):
+            await run_graph(kept, "Fog.", start=lambda task: {"titles": ()})
+
+
 async def test_records_of_two_processes_make_one_count_of_calls_and_visits(tmp_path: Path) -> None:
     model = Flaky(breaks_on={"write b"})
     calls: list[CallRecord] = []
@@ -160,18 +217,18 @@ async def test_records_of_two_processes_make_one_count_of_calls_and_visits(tmp_p
         Recorder(None, "1", calls.append) as recorder,
         pytest.raises(ServerFailed),
     ):
-        await graph.heard_by(recorder).ainvoke(start, THREAD)
+        await graph.ainvoke(start, THREAD | {"callbacks": [recorder]})
     model.breaks_on = set()
     earlier = tuple(calls)
     with (
         durable(book(model), tmp_path) as graph,
         Recorder(None, "1", calls.append, earlier=earlier) as recorder,
     ):
-        await graph.heard_by(recorder).ainvoke(start, THREAD)
+        await graph.ainvoke(start, THREAD | {"callbacks": [recorder]})
     assert [(c.call, c.node, c.visit, c.replayed, c.error is None) for c in calls] == [
         (0, "write", 0, False, True),
         (1, "write", 0, False, False),
-        (2, "write", 0, True, True),
+        (0, "write", 0, True, True),
         (3, "write", 0, False, True),
         (4, "write", 0, False, True),
         (5, "end", 0, False, True),
