@@ -90,7 +90,7 @@ class Endpoint:
         """Say that there is no connection, or that it broke."""
         return Unreachable(
             f"cannot reach {self.address}: {self.shown(reason)}{self._tried}; "
-            "is the server up, and is base_url right?"
+            "is the server up, and is the address right?"
         )
 
     async def status_error(

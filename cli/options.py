@@ -29,8 +29,9 @@ Backend = Annotated[
     str | None,
     typer.Option(
         help="Model of all roles, as KIND:MODEL[@URL][?option=value]: vllm:smollm2-135m, "
-        "transformers:FOLDER, openai:gpt-5-mini, openai:MODEL@http://127.0.0.1:8000/v1, "
-        "scripted:FILE, cassette:FILE. Default: the built-in model on what this machine can run.",
+        "transformers:FOLDER, vllm-server:MODEL[@URL], openai:gpt-5-mini, "
+        "openai:MODEL@http://127.0.0.1:8000/v1, langchain:package.Class, scripted:FILE, "
+        "cassette:FILE. Default: the built-in model on what this machine can run.",
         metavar="SPEC",
     ),
 ]

@@ -178,7 +178,8 @@ def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
             sys.stdout.write(visible(f"{each.id}: {in_a_line(each)}") + "\n")
     else:
         for each in episodes:
-            Console().print(whole(each))
+            # unwrapped: what is JSON must stay so when it is piped
+            Console().print(whole(each), soft_wrap=True)
 
 
 def _drawn(graph: Graph) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -55,7 +56,7 @@ def supervise(
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    log = folder.path / "engine.log"
+    log, before = folder.path / "engine.log", _made_before(folder)
     with (
         Recorder(folder.path / "calls.jsonl", run=folder.path.name, budget=budget) as recorder,
         engines_print_to(log) as terminal,
@@ -68,11 +69,11 @@ def supervise(
             work.keep(folder)
         except BaseException as error:
             said.print(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
-            _end(work, folder, recorder, error)
+            _end(work, folder, error, _usage(recorder, folder, before))
             if _is_engines_own(error, engines, folder) and log.stat().st_size:
                 raise type(error)(f"{error}; the engine's own words are in {log}") from error
             raise
-        usage = _usage(recorder, folder)
+        usage = _usage(recorder, folder, before)
         folder.finish("done", **usage)
         said.print(_told(usage), style="dim")
 
@@ -118,32 +119,46 @@ def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -
     return engines.prints_here(next((call.role for call in calls if call.error == told), None))
 
 
-def _end(work: Work, folder: RunFolder, recorder: Recorder, error: BaseException) -> None:
+def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str, Any]) -> None:
     """Write down that a run ended early, and what it had reached."""
     status = {KeyboardInterrupt: "interrupted", BudgetReached: "budget reached"}
     told = f"{type(error).__name__}: {error}".removesuffix(": ")
     try:
         work.keep(folder)
-        folder.finish(status.get(type(error), "failed"), error=told, **_usage(recorder, folder))
+        folder.finish(status.get(type(error), "failed"), error=told, **usage)
     except StorageError:
         # a disk that is full has ended the run already; another end is told for what it was
         if not isinstance(error, StorageError):
             raise
 
 
-def _usage(recorder: Recorder, folder: RunFolder) -> dict[str, Any]:
+def _made_before(folder: RunFolder) -> Counter[str]:
+    """What earlier processes have spent that were at the run."""
+    file, made = folder.path / "calls.jsonl", Counter[str]()
+    for call in read_records(file) if file.exists() else ():
+        if not call.replayed:
+            made["calls"] += 1
+            made["failed_calls"] += call.error is not None
+            made["prompt_tokens"] += call.prompt_tokens
+            made["completion_tokens"] += call.completion_tokens
+    return made
+
+
+def _usage(recorder: Recorder, folder: RunFolder, before: Counter[str]) -> dict[str, Any]:
     return {
-        "calls": recorder.calls,
-        "failed_calls": recorder.failed,
-        "prompt_tokens": recorder.prompt_tokens,
-        "completion_tokens": recorder.completion_tokens,
+        "calls": before["calls"] + recorder.calls,
+        "failed_calls": before["failed_calls"] + recorder.failed,
+        "prompt_tokens": before["prompt_tokens"] + recorder.prompt_tokens,
+        "completion_tokens": before["completion_tokens"] + recorder.completion_tokens,
         "continuity": continuity(read_records(folder.path / "calls.jsonl")).as_dict(),
     }
 
 
 def _told(usage: Mapping[str, Any]) -> str:
     held = usage["continuity"]
-    return (
-        f"{usage['calls']} calls; of those that carry on a conversation, {held['clean']} have its "
-        f"exact tokens and {held['fork']} others; {held['missing']} calls came without tokens"
-    )
+    told = f"{usage['calls']} calls"
+    if held["fork"]:
+        told += f", of which {held['fork']} go on from other tokens than the model's own"
+    if held["missing"]:
+        told += f", of which {held['missing']} came without token ids: no rows for training"
+    return told

@@ -29,12 +29,16 @@ BATCH = HERE / "requests" / "ferries.jsonl"
 
 
 def written_twice() -> StateGraph[Reflecting, Workshop, Reflecting, Reflecting]:
-    """A draft, three votes of a judge, a reflection, a revision: six calls."""
+    """A draft, three votes of a judge, a reflection, a revision: six calls by the script.
+
+    A draft that breaks what the request demands gets no votes, so a real model may need fewer; each
+    soft criterion of one that is voted on is three calls.
+    """
     graph = StateGraph(Reflecting, context_schema=Workshop)
-    graph.add_node("draft", pieces.draft())
+    graph.add_node("draft", pieces.draft(max_tokens=60))
     graph.add_node("judge", pieces.judge())
     graph.add_node("reflect", pieces.reflect())
-    graph.add_node("revise", pieces.revise())
+    graph.add_node("revise", pieces.revise(max_tokens=60))
     for one, other in pairwise((START, "draft", "judge", "reflect", "revise", END)):
         graph.add_edge(one, other)
     return graph
@@ -43,7 +47,7 @@ def written_twice() -> StateGraph[Reflecting, Workshop, Reflecting, Reflecting]:
 async def one_pass(folder: Path, model: ChatBackend, budget: Budget) -> None:
     """Run what the folder has not finished."""
     start = {"criteria_set": CriteriaSet.model_validate_json(CRITERIA)}
-    workshop = Workshop.of(model, samples=3, text_tokens=60)
+    workshop = Workshop.of(model, samples=3)
     with durable(written_twice(), folder, budget) as graph:
         for number, line in enumerate(BATCH.read_text(encoding="utf-8").splitlines(), 1):
             request, before = json.loads(line)["request"], budget.calls

@@ -71,6 +71,12 @@ def context_of(
             f"unknown role {unknown[0]!r}: {nearest(unknown[0], fields)}. A role is a field of the "
             f"graph's context, {getattr(schema, '__name__', schema)}"
         )
+    for name, model in roles.items():
+        if not isinstance(model, BaseChatModel):
+            hint = f"; connect({model!r}) makes one" if isinstance(model, str) else ""
+            raise ConfigError(
+                f"expected a chat model for role {name!r}, got {type(model).__name__}{hint}"
+            )
     parts = {
         name: Role(name, model) if fields.get(name) is Role else cast(model, name)
         for name, model in roles.items()

@@ -21,7 +21,7 @@ from langgraph.types import Command
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
-from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.backends.records import Recorder
 from quillgraph.graphs.episode import Episode, Failure
 from quillgraph.graphs.hearing import Hearing
@@ -66,6 +66,11 @@ async def run_graph(
     if cast and isinstance(graph, EpisodeSource):
         raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
     given = writing_task(task) if isinstance(task, str) else task
+    if not isinstance(given, WritingTask):
+        raise InputError(
+            f"expected a request as text or a WritingTask, got {type(given).__name__}: the rest of "
+            "a graph's input goes into start="
+        )
     name = episode_id or uuid.uuid4().hex
     try:
         rest = dict((start(given) if callable(start) else start) or {})

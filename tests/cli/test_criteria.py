@@ -79,7 +79,7 @@ def test_run_json_says_what_ran_and_how_it_ended(run: Run, spec: str) -> None:
     assert said["completion_tokens"] == 5 * said["calls"]
     # and gives no ids of them
     assert said["continuity"] == {"clean": 0, "fork": 0, "missing": said["calls"]}
-    assert f"{said['calls']} calls came without tokens" in run.stderr
+    assert f"{said['calls']} calls, of which {said['calls']} came without token ids" in run.stderr
 
 
 def test_the_key_is_in_no_file_and_on_no_stream(run: Run) -> None:
@@ -143,7 +143,7 @@ def test_progress_summary_and_run_folder_are_on_stderr(run: Run) -> None:
     assert lines[0] == "starting the model …"
     (place,) = [n for n, line in enumerate(lines) if "criteria from" in line]
     assert lines[place - 2] == "freezing the criteria …"
-    assert lines[place - 1].endswith("calls came without tokens")
+    assert lines[place - 1].endswith("came without token ids: no rows for training")
     assert "; every clause of the request has a criterion; " in lines[place]
     assert lines[-1] == f"run folder: {run.folder}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import operator
 import threading
 from collections import Counter
@@ -23,7 +24,7 @@ from langgraph.types import Command, RetryPolicy, Send, interrupt
 
 from quillgraph.agents.tasks import writing_task
 from quillgraph.backends.budgets import Budget
-from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.backends.records import read_records
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episode import Episode, Failure
@@ -268,6 +269,35 @@ async def test_a_node_may_hand_on_what_it_was_given_and_its_calls_count(is_calle
     assert (len(episode.calls), episode.given_up) == (1, ())
 
 
+async def test_a_node_that_raises_is_told_with_its_line() -> None:
+    def only(state: Line) -> Any:
+        return json.loads("{")  # the line that is told is this one, not json's own
+
+    episode = await run_graph(one_node(only), "Write of fog.")
+    assert episode.failure is not None
+    line = only.__code__.co_firstlineno + 1
+    assert episode.failure.reason.startswith("JSONDecodeError: ")
+    assert episode.failure.reason.endswith(f" (test_running.py, line {line})")
+
+
+@pytest.mark.parametrize("task", [None, {"request": "Write of fog."}])
+async def test_a_task_is_a_text_or_a_writing_task(task: Any) -> None:
+    with pytest.raises(InputError, match="expected a request as text or a WritingTask, got"):
+        await run_graph(one_node(lambda _: {}), task)
+
+
+async def test_a_role_is_played_by_a_model_and_not_by_its_spec() -> None:
+    class Players(TypedDict):
+        writer: Any
+
+    graph = StateGraph(Line, context_schema=Players)
+    graph.add_node("only", lambda _: {"number": 1})
+    graph.add_edge(START, "only")
+    spec: Any = "scripted:s.yaml"
+    with pytest.raises(ConfigError, match=r"role 'writer', got str; connect\('scripted:s.yaml'\)"):
+        await run_graph(graph, "Write of fog.", roles={"writer": spec})
+
+
 async def test_graphs_that_nodes_make_are_followed_from_the_first_run_that_meets_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -324,7 +354,9 @@ async def test_a_node_that_raises_ends_its_episode_and_keeps_the_calls() -> None
         raise RuntimeError("bang")
 
     episode = await run_graph(one_node(one_node(breaks).compile()), "Write of fog.")
-    assert episode.failure == Failure(kind="node", reason="RuntimeError: bang", node="only/only")
+    place = f"(test_running.py, line {breaks.__code__.co_firstlineno + 2})"
+    told = f"RuntimeError: bang {place}"
+    assert episode.failure == Failure(kind="node", reason=told, node="only/only")
     assert [call.reply for call in episode.calls] == ["on hello"]
     assert episode.given_up == (0,)
 
