@@ -101,7 +101,7 @@ class ChatBackend(BaseChatModel, ABC):
         async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, told):
             return await self._complete_at(request, place)
 
-    async def _ready(self) -> None:
+    async def _ready(self, request: ChatRequest) -> None:
         """Start what the first call has to wait for; its time does not count."""
 
     def listen(self, tap: Tap | None) -> None:
@@ -232,7 +232,7 @@ class ChatBackend(BaseChatModel, ABC):
         async def answer(asked: ChatRequest) -> Completion:
             nonlocal started, latency
             async with within(budgets, place.nodes), self.limiter.slot():
-                await self._ready()
+                await self._ready(asked)
                 started, clock = time.time(), time.perf_counter()
                 completion = await self._complete_in_time(asked, place)
                 latency = time.perf_counter() - clock

@@ -99,7 +99,7 @@ class TransformersChat(ChatBackend):
         self._decoder = None
         gc.collect()  # a model is a web of cycles: without this its memory stays for a while
 
-    async def _ready(self) -> None:
+    async def _ready(self, request: ChatRequest) -> None:
         if self._decoder is None:
             await self.start()
 

@@ -119,7 +119,7 @@ class VllmChat(ChatBackend):
         # find its modules gone
         gc.collect()
 
-    async def _ready(self) -> None:
+    async def _ready(self, request: ChatRequest) -> None:
         if self._engine is None:
             await self.start()
 

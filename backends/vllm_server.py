@@ -160,15 +160,15 @@ class VllmServerChat(ChatBackend):
         _rollout.set(_rollout_in(run_manager.metadata) if run_manager else None)
         return await super()._reply(messages, stop, run_manager, **kwargs)
 
-    async def _ready(self) -> None:
+    async def _ready(self, request: ChatRequest) -> None:
+        if request.tools and self._own:
+            await asyncio.to_thread(self._check_template)
         await self._started()
 
     async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
         return await self._complete(request)  # the fleet keeps the time: it shares it among tries
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        if request.tools and self._own:
-            await asyncio.to_thread(self._check_template)
         fleet = await self._started()
         with self._served.in_use() as version:
             name = self._served.name(version)

@@ -175,7 +175,7 @@ async def test_synchronous_callers_on_many_threads_share_the_slots_of_one_loop()
 
 async def test_what_a_call_waits_for_before_it_begins_is_not_its_time() -> None:
     class Cold(Echo):
-        async def _ready(self) -> None:
+        async def _ready(self, request: ChatRequest) -> None:
             await asyncio.sleep(0.2)
 
     model = Cold(timeout_s=0.1)
