@@ -93,10 +93,6 @@ async def run_graph(
     return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
 
 
-def _is_broken(ended: asyncio.Task[Episode]) -> bool:
-    return ended.cancelled() or ended.exception() is not None
-
-
 def _episode(
     source: EpisodeSource, task: WritingTask, name: str, failure: Failure | None, **heard: Any
 ) -> Episode:
@@ -142,20 +138,26 @@ async def run_graphs(
         raise ConfigError(f"expected at_once of 1 or more, got {at_once}")
     source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
     waiting, running = iter(tasks), set[asyncio.Task[Episode]]()
-    try:
-        while True:
-            while len(running) < at_once and (task := next(waiting, None)) is not None:
-                run = run_graph(source, task, start=start, record=record)
-                running.add(asyncio.ensure_future(run))
-            if not running:
-                return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for each in sorted(done, key=_is_broken):
-                yield each.result()  # or raises, after those beside it that came to an end
-    finally:
-        for each in running:
-            each.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    # one recorder writes the file: of several, one could cut off what another is writing
+    with _filed(record, "batch") as file:
+        try:
+            while True:
+                while len(running) < at_once and (task := next(waiting, None)) is not None:
+                    run = run_graph(source, task, start=start, record=file)
+                    running.add(asyncio.ensure_future(run))
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for each in sorted(done, key=_is_broken):
+                    yield each.result()  # or raises, after those beside it that came to an end
+        finally:
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+def _is_broken(ended: asyncio.Task[Episode]) -> bool:
+    return ended.cancelled() or ended.exception() is not None
 
 
 @dataclass(slots=True)
