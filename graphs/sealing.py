@@ -75,8 +75,8 @@ def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
 
 
 def _where(error: Exception) -> str:
-    """The innermost line of code that is neither Python's own nor an installed package's."""
-    others = ("site-packages", sysconfig.get_path("stdlib"))
+    """The innermost line of the graph's own code: not ours, Python's or an installed package's."""
+    others = ("site-packages", sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]))
     frames = traceback.extract_tb(error.__traceback__)
     own = [each for each in frames if not any(part in each.filename for part in others)]
     if not own:

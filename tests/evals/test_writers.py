@@ -176,7 +176,8 @@ async def test_a_graph_that_fails_leaves_its_node_and_reason(
 ) -> None:
     (tmp_path / "own_verse.py").write_text(OWN, encoding="utf-8")
     found = await writer(f"{tmp_path}/own_verse.py:broken@scripted:f", calls).write(PROMPT, 0, None)
-    assert found.failure == "in node write: RuntimeError: no ink"
+    line = OWN[: OWN.index("no ink")].count("\n") + 1
+    assert found.failure == f"in node write: RuntimeError: no ink (own_verse.py, line {line})"
 
 
 def test_an_option_that_a_graph_does_not_take_is_refused(calls: list[CallRecord]) -> None:
