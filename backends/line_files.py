@@ -24,7 +24,7 @@ def end_last_line(path: Path) -> None:
         with path.open("rb+") as file:
             start = _start_of_last(file)
             file.seek(start)
-            if _is_json(last := file.read()):
+            if is_json(last := file.read()):
                 file.write(b"\n")
             elif last:
                 file.truncate(start)
@@ -50,7 +50,7 @@ def read_lines(path: Path, form: type[T], remedy: str) -> list[T]:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     rows = []
-    for number, line in enumerate([*lines, last] if _is_json(last) else lines, 1):
+    for number, line in enumerate([*lines, last] if is_json(last) else lines, 1):
         try:
             rows.append(form.model_validate_json(line))
         except ValidationError as error:
@@ -74,7 +74,8 @@ def _start_of_last(file: BinaryIO) -> int:
     return 0
 
 
-def _is_json(line: bytes) -> bool:
+def is_json(line: bytes) -> bool:
+    """Whether a line is whole JSON, and not cut short."""
     try:
         json.loads(line)
     except ValueError:

@@ -77,7 +77,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
     embeddings, columns = connect_embeddings("minilm"), sources(backend, given)
     recorder, begun = Recorder(None, "table"), time.perf_counter()
     done = {name: Results.within(given.work / name) for name in files}
-    before = sum(len(results.elicited) for results in done.values())
+    before = sum(len(results.elicited.rows) for results in done.values())
     await backend.start()
     try:
         for name, cases in files.items():
@@ -91,7 +91,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
     spent = {
         "seconds": round(time.perf_counter() - begun, 1),
         "calls": recorder.calls,
-        "sets_of_criteria": sum(len(results.elicited) for results in done.values()) - before,
+        "sets_of_criteria": sum(len(results.elicited.rows) for results in done.values()) - before,
     }
     tables = {
         name: await report(

@@ -17,12 +17,13 @@ from quillgraph.cli.settings import Settings
 from quillgraph.cli.spending import charge_earlier
 from quillgraph.cli.turns import Turns
 from quillgraph.evals.contest import Contest
+from quillgraph.evals.ledger import Ledger
 from quillgraph.evals.policies import Policy
 from quillgraph.evals.policy_report import Entrant, PolicyReport, report
 from quillgraph.evals.policy_scoring import compare_texts, score_text
 from quillgraph.evals.writers import MEASURES, Writer, heard, writer_for
 from quillgraph.evals.writingbench import responses, scores
-from quillgraph.evals.written import ComparedTexts, Ledger, Place, ScoredText, WrittenText
+from quillgraph.evals.written import ComparedTexts, Place, ScoredText, WrittenText
 
 STAGES = {
     "write": "having the policies write",
@@ -37,6 +38,10 @@ AT_ONCE = 32
 T = TypeVar("T")
 
 
+KEPT = ("texts", "scores", "comparisons")
+"""What is added to files of these names as it is made."""
+
+
 class Comparing:
     """Compares policies; what a cut run has made is taken up.
 
@@ -49,9 +54,10 @@ class Comparing:
 
     def __init__(self, contest: Contest, settings: Settings, folder: Path, turns: Turns) -> None:
         self.contest, self.settings, self.turns = contest, settings, turns
-        self.texts = Ledger(folder / "texts.jsonl", WrittenText)
-        self.scores = Ledger(folder / "scores.jsonl", ScoredText)
-        self.comparisons = Ledger(folder / "comparisons.jsonl", ComparedTexts)
+        texts, scores, compared = (folder / f"{name}.jsonl" for name in KEPT)
+        self.texts = Ledger(texts, WrittenText, lambda row: row.place)
+        self.scores = Ledger(scores, ScoredText, lambda row: row.place)
+        self.comparisons = Ledger(compared, ComparedTexts, lambda row: row.place)
         self.report: PolicyReport | None = None
         self._budget = Budget(settings.max_calls, settings.max_tokens_total)
         charge_earlier(self._budget, folder)

@@ -153,7 +153,8 @@ class Comparing:
         Raises:
             BackendError: With what went wrong first.
         """
-        rows = [row for row in self.results.elicited if row.source in (OURS, ONE_SHOT)]
+        elicited = self.results.elicited.rows.values()
+        rows = [row for row in elicited if row.source in (OURS, ONE_SHOT)]
         if not any(row.found for row in rows):
             raise BackendError(f"there are no criteria for any request; first: {rows[0].reason}")
 
@@ -171,7 +172,7 @@ class Comparing:
 
     def reached(self) -> str:
         """Say how much has been found."""
-        elicited, scored = len(self.results.elicited), len(self.results.scored)
+        elicited, scored = len(self.results.elicited.rows), len(self.results.scored.rows)
         return f"reached: {elicited} sets of criteria and {scored} scores"
 
     def _sources(self, engines: Engines) -> list[Source]:

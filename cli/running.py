@@ -13,6 +13,7 @@ from quillgraph.backends.errors import (
     QuillError,
     StorageError,
 )
+from quillgraph.backends.line_files import end_last_line
 from quillgraph.cli.display import counted
 from quillgraph.cli.engines import Engines
 from quillgraph.cli.inputs import Entry, Inputs
@@ -87,6 +88,7 @@ class Running:
             measures=self.settings.model_dump(include=MEASURES),
         )
         waiting = iter(self.waiting)
+        end_last_line(self.folder / EPISODES)
         with durable(self.graph, self.folder, self.budget) as graph:
             workers = [
                 asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder))

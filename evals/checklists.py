@@ -104,5 +104,5 @@ def _scores_of(case: Case, number: int, results: Results) -> dict[str, Any] | No
     criteria = results.criteria(case.request.id, HUMAN)
     if number >= len(case.texts) or not criteria:
         return None
-    row = results.scored.get((case.request.id, text_hash(case.texts[number]), HUMAN))
+    row = results.scored.rows.get((case.request.id, text_hash(case.texts[number]), HUMAN))
     return score_row(case.request, criteria, row.verdicts) if row else None

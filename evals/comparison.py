@@ -38,11 +38,11 @@ class Matched(Value):
 class Results:
     """What has been found so far, on disk and here."""
 
-    elicited: Ledger[Elicited]
+    elicited: Ledger[tuple[str, str, int], Elicited]
     """By request, source and run."""
-    matched: Ledger[Matched]
+    matched: Ledger[tuple[str, str], Matched]
     """By request and source."""
-    scored: Ledger[TextScores]
+    scored: Ledger[tuple[str, str, str], TextScores]
     """By request, hash of the text and source."""
 
     @classmethod
@@ -56,12 +56,13 @@ class Results:
 
     def scores(self, case: Case, source: str) -> list[TextScores]:
         """What the judge said of the texts of a request, as far as it has been asked."""
-        rows = (self.scored.get((case.request.id, text_hash(text), source)) for text in case.texts)
+        keys = ((case.request.id, text_hash(text), source) for text in case.texts)
+        rows = map(self.scored.rows.get, keys)
         return [row for row in rows if row]
 
     def criteria(self, request: str, source: str, run: int = 0) -> tuple[Criterion, ...]:
         """The criteria of a source; empty where it gave none."""
-        row = self.elicited.get((request, source, run))
+        row = self.elicited.rows.get((request, source, run))
         return row.found.criteria if row and row.found else ()
 
 
@@ -103,7 +104,7 @@ class Comparison:
     async def _one(self, case: Case) -> None:
         for source in self.sources:
             for run in range(self.runs if source.varies else 1):
-                before = self.results.elicited.get((case.request.id, source.name, run))
+                before = self.results.elicited.rows.get((case.request.id, source.name, run))
                 if before is None or before.found is None:
                     found = await elicit(source, case.request, run, self.listeners)
                     self.results.elicited.add(found)
@@ -117,7 +118,7 @@ class Comparison:
 
     async def _match(self, case: Case, source: str) -> None:
         own, people = (self.results.criteria(case.request.id, name) for name in (source, HUMAN))
-        done = self.results.matched.get((case.request.id, source))
+        done = self.results.matched.rows.get((case.request.id, source))
         is_done = done is not None and not done.overlap.unread
         if is_done or source == HUMAN or not own or not people:
             return

@@ -134,7 +134,7 @@ async def report(
         excluded: Records that could not be used at all.
         about: The fields of the report that say what was measured.
     """
-    by_text = {row.key: row for row in results.scored}
+    by_text = {row.key: row for row in results.scored.rows.values()}
     scored = {name: scored_texts(cases, by_text, name) for name in sources}
     is_judged = about["judge"] is not None
     columns = {}
@@ -182,10 +182,10 @@ def _lost(cases: Sequence[Case], source: str, runs: int, results: Results) -> Co
     lost: Counter[str] = Counter()
     for case in cases:
         for run in range(runs):
-            row = results.elicited.get((case.request.id, source, run))
+            row = results.elicited.rows.get((case.request.id, source, run))
             if row and not row.found:
                 lost[row.reason if run == 0 else f"run {run + 1}: {row.reason}"] += 1
-        matched = results.matched.get((case.request.id, source))
+        matched = results.matched.rows.get((case.request.id, source))
         if matched and matched.overlap.unread:
             lost[UNREAD] += matched.overlap.unread
     return lost
@@ -206,10 +206,10 @@ async def _profile(
     results: Results,
     embeddings: Embeddings,
 ) -> Profile:
-    row = results.elicited.get((case.request.id, source, 0))
+    row = results.elicited.rows.get((case.request.id, source, 0))
     assert row is not None
     assert row.found is not None
-    matched = results.matched.get((case.request.id, source))
+    matched = results.matched.rows.get((case.request.id, source))
     clauses = await vectors(_clauses(case), embeddings)
     told = _told_apart(case, source, results)
     return Profile(

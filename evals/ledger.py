@@ -1,6 +1,6 @@
 """Results that are added to a file one by one, so that work which was cut short goes on."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -8,11 +8,14 @@ from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.line_files import end_last_line, read_lines
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Value)
 
 
-class Ledger(Generic[T]):
+class Ledger(Generic[K, T]):
     """A file of JSON lines, each under a key; of two lines of one key the later stands.
+
+    So what failed may be tried again.
 
     Args:
         path: The file; what earlier work has left there is read. A last line that a kill has cut
@@ -25,23 +28,13 @@ class Ledger(Generic[T]):
         StorageError: If the file cannot be read.
     """
 
-    def __init__(self, path: Path, form: type[T], key: Callable[[T], Hashable]) -> None:
+    def __init__(self, path: Path, form: type[T], key: Callable[[T], K]) -> None:
         self.path, self._key = path, key
-        self._rows: dict[Hashable, T] = {}
+        self.rows: dict[K, T] = {}
         end_last_line(path)
         remedy = "delete the line, and it is worked out again"
         for row in read_lines(path, form, remedy) if path.exists() else []:
-            self._rows[key(row)] = row
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._rows.values())
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def get(self, key: Hashable) -> T | None:
-        """The row of a key; None if there is none yet."""
-        return self._rows.get(key)
+            self.rows[key(row)] = row
 
     def add(self, row: T) -> T:
         """Write a row behind the others.
@@ -55,5 +48,5 @@ class Ledger(Generic[T]):
                 file.write(row.model_dump_json() + "\n")
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
-        self._rows[self._key(row)] = row
+        self.rows[self._key(row)] = row
         return row

@@ -1,13 +1,7 @@
 """What a comparison of policies has made so far: texts, their scores, who won."""
 
-from pathlib import Path
-from typing import Generic, TypeVar
-
-from pydantic import ValidationError
-
 from quillgraph.agents.domain import Value
 from quillgraph.agents.preferring import Comparison
-from quillgraph.backends.errors import InputError, StorageError
 
 Place = tuple[str, str, int]
 """Policy, prompt and number of a text."""
@@ -92,54 +86,3 @@ class ComparedTexts(Value):
     def place(self) -> Place:
         """What it is known by."""
         return self.policy, self.prompt, self.number
-
-
-T = TypeVar("T", WrittenText, ScoredText, ComparedTexts)
-
-
-class Ledger(Generic[T]):
-    """A file of JSON lines that a run adds to as it goes, and finds again after it was cut.
-
-    Of several lines on one place the last counts: what failed may have been tried again.
-
-    Args:
-        file: The file; it need not be there.
-        kind: What a line holds.
-
-    Raises:
-        InputError: If a line cannot be read.
-        StorageError: If the file cannot be read.
-    """
-
-    def __init__(self, file: Path, kind: type[T]) -> None:
-        self.file = file
-        self.rows: dict[Place, T] = {}
-        try:
-            # not splitlines(): a text may hold line separators other than \n
-            lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
-        except OSError as error:
-            raise StorageError(f"cannot read {file}: {error.strerror}") from error
-        for number, line in enumerate(lines, 1):
-            if not line:
-                continue
-            try:
-                row = kind.model_validate_json(line)
-            except ValidationError as error:
-                raise InputError(
-                    f"{file}, line {number}: expected {kind.__name__} as JSON; delete the line to "
-                    "have it made again"
-                ) from error
-            self.rows[row.place] = row
-
-    def add(self, row: T) -> None:
-        """Keep a row and write it down.
-
-        Raises:
-            StorageError: If the file cannot be written.
-        """
-        self.rows[row.place] = row
-        try:
-            with self.file.open("a", encoding="utf-8") as lines:
-                lines.write(row.model_dump_json() + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {self.file}: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """What lies in a run's folder, read as far as it can be read; what cannot is told, not hidden."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import Category, Code, Draft, Dropped, Incident, Memo
 from quillgraph.backends.errors import InputError, StorageError
+from quillgraph.backends.line_files import is_json
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class Folder:
             try:
                 value = adapter.validate_json(line)
             except ValidationError as error:
-                if not line.endswith(b"\n") and not _is_json(line):
+                if not line.endswith(b"\n") and not is_json(line):
                     cut = True  # it is being written, or its writer was killed
                     continue
                 bad, first = bad + 1, first or f"line {number}: {_told(error)}"
@@ -201,14 +201,6 @@ def mapping(value: Any) -> Mapping[str, Any]:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """A number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
 
 
 def _told(error: ValidationError) -> str:

@@ -258,5 +258,5 @@ async def test_a_judge_may_refuse_what_lies_near(tmp_path: Path) -> None:
     sources = [source("ours", OURS), source("human", HUMAN, varies=False)]
     found = await compared(tmp_path, sources, confirm=confirm)
     assert values(found)["recall"] == pytest.approx(3 / 5)
-    refused = [row.overlap.refused for row in Results.within(tmp_path).matched]
+    refused = [row.overlap.refused for row in Results.within(tmp_path).matched.rows.values()]
     assert sum(refused) == 1

@@ -14,7 +14,7 @@ class Row(Value):
     count: int
 
 
-def ledger(path: Path) -> Ledger[Row]:
+def ledger(path: Path) -> Ledger[str, Row]:
     return Ledger(path, Row, lambda row: row.name)
 
 
@@ -25,9 +25,9 @@ def test_what_was_added_is_there_again_and_of_one_key_the_later_stands(tmp_path:
     first.add(Row(name="c", count=2))
     first.add(Row(name="c", count=3))
     again = ledger(path)
-    assert [row.count for row in again] == [1, 3]
-    assert again.get("c") == Row(name="c", count=3)
-    assert again.get("d") is None
+    assert [row.count for row in again.rows.values()] == [1, 3]
+    assert again.rows.get("c") == Row(name="c", count=3)
+    assert again.rows.get("d") is None
     assert len(path.read_text(encoding="utf-8").split("\n")) == 4
 
 
@@ -37,9 +37,9 @@ def test_a_line_that_a_kill_has_cut_is_taken_off_and_the_next_begins_on_its_own(
     path = tmp_path / "rows.jsonl"
     path.write_text('{"name":"a","count":1}\n{"name":"b","cou', encoding="utf-8")
     rows = ledger(path)
-    assert len(rows) == 1
+    assert len(rows.rows) == 1
     rows.add(Row(name="b", count=2))
-    assert [row.name for row in ledger(path)] == ["a", "b"]
+    assert [row.name for row in ledger(path).rows.values()] == ["a", "b"]
 
 
 def test_a_line_that_is_no_result_is_told_with_its_place(tmp_path: Path) -> None:
