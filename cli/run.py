@@ -19,11 +19,11 @@ from quillgraph.cli.retelling import in_a_line, whole
 from quillgraph.cli.run_folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.running import FAILURES, Running
 from quillgraph.cli.settings import Settings, load_settings
-from quillgraph.cli.spending import budget_of
+from quillgraph.cli.spending import budget_of, charge_earlier
 from quillgraph.cli.supervising import supervise
 from quillgraph.cli.terminal import visible
 from quillgraph.graphs import registry
-from quillgraph.graphs.durable import read_calls, read_episodes
+from quillgraph.graphs.durable import read_episodes
 from quillgraph.graphs.ensemble import judges_of, roles_of
 from quillgraph.graphs.sources import Answer, Graph, compiled_form
 from quillgraph.graphs.starting import schema_of
@@ -125,9 +125,7 @@ def _run(
     said = plain_console(sys.stderr)
     budget = budget_of(settings, [graph])
     episodes = read_episodes(folder.path)
-    for call in read_calls(folder.path):
-        if not call.replayed:
-            budget.charge(call.graph.split("/"), call.prompt_tokens + call.completion_tokens)
+    charge_earlier(budget, folder.path)
     work = Running(graph, inputs, settings, folder.path, budget, episodes, _answering(answer))
     context = schema_of(graph, "context_schema")
     engines = connected(settings, roles_of(context), said, judges=judges_of(context))
