@@ -1,0 +1,108 @@
+"""What an adapter costs on vLLM's CPU build: tokens a second of the same requests, three ways.
+
+none    the bare model
+ours    an adapter of rank 16 on all linear layers, by `backends/vllm_cpu_worker.py`
+vllm    the same adapter, by vLLM's own CPU worker
+
+    .venv/bin/python -P benchmarks/adapters.py         about five minutes; wants vLLM's CPU build
+
+All requests are in flight at once. The first round of each way warms up. The ways do not draw the
+same texts, so tokens a second are compared, not seconds.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from quillgraph.backends.config import connect
+
+RESULTS = Path(__file__).parent / "results"
+MODEL = "smollm2-135m"
+RANK = 16
+OWN_WORKER = "vllm.v1.worker.cpu_worker.CPUWorker"
+ASKED = (
+    "Write a story in exactly six words about a wedding ring.",
+    "Write a haiku about rain on a tin roof.",
+    "Write one sentence that opens a novel at a toll booth.",
+    "Write a tagline for a bakery in 3 to 8 words.",
+)
+WAYS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "ours": {"max_lora_rank": RANK},
+    "vllm": {"max_lora_rank": RANK, "engine_options": {"worker_cls": OWN_WORKER}},
+}
+
+
+def save_adapter(folder: Path) -> None:
+    """Write an adapter of random matrices."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from quillgraph.backends.models import resolve
+
+    config = LoraConfig(
+        r=RANK, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    get_peft_model(AutoModelForCausalLM.from_pretrained(resolve(MODEL)), config).save_pretrained(
+        folder
+    )
+
+
+async def measured(way: str, adapter: Path, calls: int, tokens: int, rounds: int) -> list[float]:
+    """Tokens a second of each round but the first."""
+    options = {"max_model_len": 512, "max_concurrency": calls, **WAYS[way]}
+    model = connect(f"vllm:{MODEL}", **options)
+    await model.start()
+    if model.capabilities.adapters:
+        await model.load_adapter(adapter, "one")
+    found = []
+    for number in range(rounds + 1):
+        asked = [
+            model.bind(max_tokens=tokens, temperature=1.0, seed=1000 * number + n).ainvoke(
+                ASKED[n % len(ASKED)]
+            )
+            for n in range(calls)
+        ]
+        begun = time.perf_counter()
+        replies = await asyncio.gather(*asked)
+        usages = [reply.usage_metadata for reply in replies]
+        written = sum(usage["output_tokens"] for usage in usages if usage)
+        found.append(written / (time.perf_counter() - begun))
+    await model.aclose()
+    return found[1:]
+
+
+async def main(calls: int, tokens: int, rounds: int) -> None:
+    """Measure, print and store."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_adapter(Path(folder))
+        found = {way: await measured(way, Path(folder), calls, tokens, rounds) for way in WAYS}
+    middle = {way: median(each) for way, each in found.items()}
+    for way, each in found.items():
+        print(f"{way:6}{middle[way]:8.1f} tokens/s   {', '.join(f'{one:.1f}' for one in each)}")
+    print(f"ours is {middle['ours'] / middle['vllm']:.1f} times as fast as vLLM's own")
+    told = {
+        "model": MODEL, "rank": RANK, "calls": calls, "tokens": tokens,
+        "machine": platform.machine(), "vllm": version("vllm-cpu"), "tokens_per_s": found,
+        "median": middle,
+    }  # fmt: skip
+    file = RESULTS / f"adapters-{MODEL}.json"
+    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--calls", type=int, default=32, help="requests in flight")
+    parser.add_argument("--tokens", type=int, default=40, help="most tokens of a reply")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds that count")
+    asked = parser.parse_args()
+    asyncio.run(main(asked.calls, asked.tokens, asked.rounds))
