@@ -4,6 +4,7 @@ from quillgraph.backends.budgets import Allowance, Budget
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
 from quillgraph.backends.cassette import Cassette, CassetteChat, CassetteEmbeddings
 from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
+from quillgraph.backends.collecting import collecting_seldom
 from quillgraph.backends.config import BackendSpec, connect
 from quillgraph.backends.embeddings import connect_embeddings
 from quillgraph.backends.local import default_backend
@@ -41,6 +42,7 @@ __all__ = [
     "ToolCall",
     "alternatives_of",
     "capabilities_of",
+    "collecting_seldom",
     "connect",
     "connect_embeddings",
     "default_backend",

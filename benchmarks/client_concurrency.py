@@ -1,6 +1,6 @@
 """What does a client cost at hundreds and thousands of requests in flight?
 
-Run: python benchmarks/client_concurrency.py [--body traced] [--levels 512 2000] [--repeats 5]
+Run: python benchmarks/client_concurrency.py [--body traced] [--repeats 3] [--gc python]
 A server in a process of its own (`stub_server.py`) answers every request alike after half a second,
 and counts how many it has in flight. One process with one event loop asks it, through
 
@@ -16,8 +16,9 @@ Each arm makes the same number of calls, at least two for each place in flight, 
 which places fill and empty weigh little. Arms take turns, and start at another one in each repeat.
 Every reply is compared with what was sent. The body is a reply of 200 words, with `--body traced`
 with token ids and log-probs, as vLLM sends them where a trainer wants them. Client and server are
-pinned to a core each where there are two. Prints a table of medians and stores it in
-benchmarks/results/client_concurrency.json, or client_concurrency-traced.json.
+pinned to a core each where there are two. Every arm runs under `collecting_seldom`, as the command
+`quillgraph` does, or with `--gc python` under Python's own thresholds. Prints a table of medians
+and stores it in benchmarks/results/client_concurrency[-traced][-gc-python].json.
 """
 
 import argparse
@@ -33,7 +34,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +49,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 from pydantic import SecretStr
 
-from quillgraph.backends import Recorder, connect
+from quillgraph.backends import Recorder, collecting_seldom, connect
 from quillgraph.backends.errors import BackendError
 
 RESULTS = Path(__file__).parent / "results"
@@ -278,6 +279,7 @@ def main() -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=[512, 2000])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--gc", choices=("seldom", "python"), default="seldom")
     chosen = parser.parse_args()
     traced = chosen.body == "traced"
     found: dict[str, Any] = {}
@@ -287,6 +289,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as name,
         serving(reply_body(traced=traced), Path(name)) as p,
         asyncio.Runner() as runner,
+        nullcontext() if chosen.gc == "python" else collecting_seldom(),
     ):
         for level in chosen.levels:
             runs: dict[str, list[Measured]] = {arm: [] for arm in chosen.arms}
@@ -302,6 +305,7 @@ def main() -> None:
     packages = ("aiohttp", "openai", "langchain-openai", "langchain-core", "langgraph")
     result = {
         "body": chosen.body,
+        "gc": chosen.gc,
         "delay_s": DELAY_S,
         "calls": CALLS,
         "repeats": chosen.repeats,
@@ -311,7 +315,8 @@ def main() -> None:
         "versions": {package: version(package) for package in packages},
         "levels": found,
     }
-    file = RESULTS / f"client_concurrency{'-traced' if traced else ''}.json"
+    kind = ("-traced" if traced else "") + ("-gc-python" if chosen.gc == "python" else "")
+    file = RESULTS / f"client_concurrency{kind}.json"
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"\nstored in {file}")
 

@@ -10,7 +10,8 @@ recorded  `run_graphs`: callbacks, stream of tasks, records to a file, sealed ep
 The cost is what the median wall time of a round of `--episodes` episodes grows by, with
 `--at-once` of them in flight. Memory is the resident set after each round of a recorded run that
 goes on: if it is flat, it does not grow with the number of episodes. Episodes begin all at once and
-get out of step with time, as in a long batch: hence long rounds.
+get out of step with time, as in a long batch: hence long rounds. Both ways run under
+`collecting_seldom`, as the command's own runs do.
 
     python benchmarks/recording.py              about five minutes
 """
@@ -33,6 +34,7 @@ from langgraph.graph import END, START, StateGraph
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.tasks import writing_task
+from quillgraph.backends import collecting_seldom
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.running import run_graphs
@@ -163,4 +165,5 @@ if __name__ == "__main__":
     parser.add_argument("--at-once", type=int, default=256, help="episodes in flight")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
     asked = parser.parse_args()
-    asyncio.run(main(asked.episodes, asked.at_once, asked.rounds))
+    with collecting_seldom():
+        asyncio.run(main(asked.episodes, asked.at_once, asked.rounds))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
-from quillgraph.backends import Budget, Recorder, read_records
+from quillgraph.backends import Budget, Recorder, collecting_seldom, read_records
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
 from quillgraph.backends.lineage import continuity
 from quillgraph.cli.engine_log import engines_print_to
@@ -64,7 +64,7 @@ def supervise(
         said = plain_console(terminal)
         watch = Watch(said, recorder, work.stages)
         try:
-            with watch:
+            with watch, collecting_seldom():
                 asyncio.run(_run(work, engines, recorder, watch, timeout))
             work.keep(folder)
         except BaseException as error:
