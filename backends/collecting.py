@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-YOUNG, MIDDLE, OLD = 50_000, 20, 20
+YOUNG, MIDDLE, OLD = 50_000, 5, 5
 """Thresholds of `gc.set_threshold`; Python's own are 700, 10 and 10."""
 
 

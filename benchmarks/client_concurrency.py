@@ -291,6 +291,7 @@ def main() -> None:
         asyncio.Runner() as runner,
         nullcontext() if chosen.gc == "python" else collecting_seldom(),
     ):
+        thresholds = gc.get_threshold()
         for level in chosen.levels:
             runs: dict[str, list[Measured]] = {arm: [] for arm in chosen.arms}
             for repeat in range(chosen.repeats):
@@ -306,6 +307,7 @@ def main() -> None:
     result = {
         "body": chosen.body,
         "gc": chosen.gc,
+        "gc_thresholds": thresholds,
         "delay_s": DELAY_S,
         "calls": CALLS,
         "repeats": chosen.repeats,
