@@ -1,6 +1,7 @@
 """A run as its user sees it: where it is, and what it waits for."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -10,6 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from quillgraph.backends import Recorder
+
+EVERY_S = 30.0
+"""Longest time between two words on how far a long stage is, where there is no bar."""
 
 STOPPING = "stopping … (Ctrl-C again stops at once)"
 
@@ -52,6 +56,7 @@ class Watch:
     def __init__(self, said: Console, recorder: Recorder, stages: Mapping[str, str]) -> None:
         self._said, self._recorder, self._stages = said, recorder, stages
         self._done: list[str] = []
+        self._told_at = time.monotonic()
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
         more = TextColumn("{task.fields[calls]} calls"), TimeElapsedColumn()
         # rich would have engines that log to sys.stderr print through this console
@@ -96,6 +101,14 @@ class Watch:
         if self.stage != before:
             self._say(self.stage)
 
+    def reached(self, far: str) -> None:
+        """Say how far a long stage is: in the bar, or in a line every now and then."""
+        self._progress.update(
+            self._bar, description=f"{self.stage}: {far}", calls=self._recorder.calls
+        )
+        if not self._said.is_terminal and time.monotonic() - self._told_at >= EVERY_S:
+            self._say(f"{self.stage}: {far}")
+
     def stopping(self) -> None:
         """Say that the run has been told to stop, and does."""
         self._progress.update(self._bar, description=STOPPING)
@@ -103,5 +116,6 @@ class Watch:
             self._said.print(STOPPING, style="dim")
 
     def _say(self, doing: str) -> None:
+        self._told_at = time.monotonic()
         if not self._said.is_terminal:
             self._said.print(f"{doing} …", style="dim")

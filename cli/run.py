@@ -123,6 +123,9 @@ def _run(
     as_json: bool,
 ) -> None:
     said = plain_console(sys.stderr)
+    if inputs.unreadable:
+        line, lines = inputs.unreadable[0], counted(len(inputs.unreadable), "line")
+        said.print(f"{lines} left out; the first is line {line.number}: {line.reason}")
     budget = budget_of(settings, [graph])
     episodes = read_episodes(folder.path)
     charge_earlier(budget, folder.path)

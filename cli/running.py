@@ -91,7 +91,7 @@ class Running:
         end_last_line(self.folder / EPISODES)
         with durable(self.graph, self.folder, self.budget) as graph:
             workers = [
-                asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder))
+                asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder, watch))
                 for _ in range(AT_ONCE)
             ]
             try:
@@ -104,17 +104,24 @@ class Running:
         self._judge_the_end()
 
     async def _work(
-        self, waiting: Iterator[Entry], graph: Resuming, ensemble: Ensemble, recorder: Recorder
+        self,
+        waiting: Iterator[Entry],
+        graph: Resuming,
+        ensemble: Ensemble,
+        recorder: Recorder,
+        watch: Watch,
     ) -> None:
         for entry in waiting:
             episode = await self._one(entry, graph, ensemble, recorder)
             if episode.failure is None:
                 self._add(entry.number, episode)
                 graph.forget(str(entry.number))
+                watch.reached(self._far())
                 continue
             failed = episode.failure
             where = f"in node {failed.node}: " if failed.node else ""
             self.excluded.append(Excluded(entry.number, failed.kind, f"{where}{failed.reason}"))
+            watch.reached(self._far())
             if failed.kind == "budget":
                 return
 
@@ -160,3 +167,7 @@ class Running:
     def reached(self) -> str:
         """Say how many are done."""
         return f"reached: {len(self.episodes)} of {self._number(len(self.inputs.entries))}"
+
+    def _far(self) -> str:
+        lost = f", {len(self.excluded)} without an episode" if self.excluded else ""
+        return f"{len(self.episodes)} done{lost}"

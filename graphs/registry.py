@@ -15,7 +15,8 @@ from typing import Any
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
-from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.errors import ConfigError, QuillError, nearest
+from quillgraph.graphs.locating import own_line
 from quillgraph.graphs.sources import Graph
 
 GRAPHS = {
@@ -85,7 +86,11 @@ def _made(found: Any, name: str) -> Graph:
         try:
             found = found()
         except TypeError as error:
-            raise ConfigError(f"{_WANTED}, but calling {name} fails: {error}") from error
+            raise ConfigError(
+                f"{_WANTED}, but calling {name} fails: {error}{own_line(error)}"
+            ) from error
+        except Exception as error:
+            raise _failed(f"calling {name}", error) from error
     if not isinstance(found, StateGraph | Pregel):
         raise ConfigError(f"{_WANTED}, got {type(found).__name__} from {name}")
     return found
@@ -112,6 +117,8 @@ def _module(place: str, name: str) -> Any:
             f"no module {place!r} for graph {name!r}; expected module:attribute that can be "
             "imported from here, or file.py:attribute"
         ) from error
+    except Exception as error:
+        raise _failed(f"importing {place} for graph {name!r}", error) from error
 
 
 def _file(path: Path) -> Any:
@@ -128,12 +135,21 @@ def _file(path: Path) -> Any:
     sys.modules[name] = module
     try:
         module_spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
         if before is not None:
             sys.modules[name] = before
-        raise
+        if not isinstance(error, Exception):
+            raise
+        raise _failed(f"importing {path}", error) from error
     return module
+
+
+def _failed(doing: str, error: Exception) -> QuillError:
+    """What code that is not ours has raised; an error of ours says enough by itself."""
+    if isinstance(error, QuillError):
+        return error
+    return ConfigError(f"{doing} fails: {type(error).__name__}: {error}{own_line(error)}")
 
 
 def _module_name(path: Path) -> str:

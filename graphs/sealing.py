@@ -1,11 +1,8 @@
 """From a run that has ended to its episode: what it gave, or why it gave nothing."""
 
 import dataclasses
-import sysconfig
-import traceback
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import Any
 
 from langgraph.errors import GraphRecursionError
@@ -16,6 +13,7 @@ from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement, Reward, text_hash
 from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
 from quillgraph.graphs.episode import Attempt, Episode, Failure, WrittenEpisode, role_of
+from quillgraph.graphs.locating import own_line
 
 RUN_FIELDS = frozenset(
     {"version", "task", "id", "graph", "trainable", "failure", "calls", "given_up"}
@@ -63,7 +61,7 @@ def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
     kind: Any = next((name for family, name in KINDS if isinstance(error, family)), "node")
     told = str(error) if isinstance(error, QuillError) else f"{type(error).__name__}: {error}"
     if kind == "node":
-        told += _where(error)
+        told += own_line(error)
     if kind == "recursion":
         told = (
             f"the graph has not ended after {most_steps} supersteps: it loops for ever, or needs "
@@ -72,16 +70,6 @@ def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
     elif "msgpack serializable" in told:
         kind, told = "state", f"the state cannot be written to the graph's checkpointer: {told}"
     return Failure(kind=kind, reason=told, node=node)
-
-
-def _where(error: Exception) -> str:
-    """The innermost line of the graph's own code: not ours, Python's or an installed package's."""
-    others = ("site-packages", sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]))
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not any(part in each.filename for part in others)]
-    if not own:
-        return ""
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})"
 
 
 def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:

@@ -151,6 +151,9 @@ def test_of_1000_lines_the_bad_one_is_reported_and_the_others_run(
     assert done.status == 1
     assert done.stdout.count("A line on rain.") == 999
     assert "1 request gave no episode; the first is line 700: expected JSON, got" in done.error
+    # told before the others have run
+    told, began = "1 line left out; the first is line 700: expected JSON", "running 999 requests"
+    assert 0 <= done.stderr.index(told) < done.stderr.index(began)
     (failure,) = map(json.loads, Path("run", "failures.jsonl").read_text("utf-8").splitlines())
     assert (failure["number"], failure["kind"]) == (700, "input")
     assert sorted(read_episodes(Path("run"))) == [n for n in range(1, 1001) if n != 700]

@@ -106,7 +106,7 @@ def test_a_factory_that_takes_arguments_is_refused(own: Path) -> None:
 
 def test_a_module_that_lacks_one_of_its_own_imports_is_not_taken_for_missing(own: Path) -> None:
     (own.parent / "beside.py").unlink()
-    with pytest.raises(ModuleNotFoundError, match="beside"):
+    with pytest.raises(ConfigError, match=r"No module named 'beside' \(own_graph\.py, line \d+\)"):
         registry.build(f"{own}:build")
     assert "own_graph" not in sys.modules
 
@@ -134,10 +134,32 @@ def _is_file(module: object, path: Path) -> bool:
 def test_a_file_that_fails_takes_no_module_away(own: Path) -> None:
     mine = own.rename(own.with_name("queue.py"))
     mine.write_text("raise ValueError('x')", encoding="utf-8")
-    with pytest.raises(ValueError, match="x"):
+    with pytest.raises(ConfigError, match=r"fails: ValueError: x \(queue\.py, line 1\)"):
         registry.build(f"{mine}:build")
     assert sys.modules["queue"] is queue
     assert not any(_is_file(each, mine) for each in sys.modules.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("x = 1\ndef build(:\n", r"SyntaxError: .*\(broken\.py, line 2\)$"),
+        ("x = 1\ny = z\n", r"importing .*broken.* NameError: .*\(broken\.py, line 2\)$"),
+        ("def build():\n    1 / 0\n", r"calling .*ZeroDivisionError: .*\(broken\.py, line 2\)$"),
+        ("def build():\n    len()\n", r"calling .*\(broken\.py, line 2\)$"),
+    ],
+)
+@pytest.mark.parametrize("as_module", [False, True])
+def test_code_that_fails_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str, as_module: bool
+) -> None:
+    (tmp_path / "broken.py").write_text(code, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    with pytest.raises(ConfigError, match=told):
+        registry.build("broken:build" if as_module else "broken.py:build")
+    sys.modules.pop("broken", None)
 
 
 def test_files_of_one_name_in_two_folders_are_two_modules(own: Path) -> None:
