@@ -1,7 +1,8 @@
 """How a role is asked: call, parse, ask once more, drop and count."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -22,6 +23,7 @@ from quillgraph.backends.errors import ReplyError
 from quillgraph.backends.places import Place
 
 T = TypeVar("T", bound=BaseModel)
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,22 @@ class Answers(Generic[T]):
     dropped: tuple[Dropped, ...] = ()
     reply: AIMessage | None = None
     """The message that the items were read from; None where parts of it were dropped."""
+
+
+async def side_by_side(calls: Iterable[Awaitable[U]]) -> list[U]:
+    """Make calls at the same time.
+
+    Raises:
+        Exception: The first that failed, in their order, once the others have come to their end:
+            they are paid for, and a durable graph keeps what they answered.
+    """
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    answers: list[U] = []
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+        answers.append(each)
+    return answers
 
 
 async def say(

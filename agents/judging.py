@@ -1,6 +1,5 @@
 """The judge: one verdict per criterion, each with the sentence that it rests on."""
 
-import asyncio
 import hashlib
 import random
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Protocol
 import numpy as np
 from pydantic import Field
 
-from quillgraph.agents.asking import Role, ask_each
+from quillgraph.agents.asking import Role, ask_each, side_by_side
 from quillgraph.agents.domain import LEVELS, Criterion, Dropped, WritingTask
 from quillgraph.agents.expecting import expected_scores
 from quillgraph.agents.judgements import Missing, Verdict, band_of, judged
@@ -103,13 +102,11 @@ class PromptedJudge:
                 f"{len(text):,}; judge its chapters one by one"
             )
         exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
-        papers = await asyncio.gather(
-            *(
-                _vote(task, exhibit, chunk, role, sample, self.samples)
-                for role in self.roles
-                for sample in range(self.samples)
-                for chunk in self._dealt(scored, role, sample)
-            )
+        papers = await side_by_side(
+            _vote(task, exhibit, chunk, role, sample, self.samples)
+            for role in self.roles
+            for sample in range(self.samples)
+            for chunk in self._dealt(scored, role, sample)
         )
         return _counted(scored, exhibit, papers)
 

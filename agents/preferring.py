@@ -4,13 +4,12 @@ Each pair is put in both orders. A text wins only where both answers name it, si
 a place (arXiv:2306.05685, 2407.07791). Anything else is a tie, told apart from one that was meant.
 """
 
-import asyncio
 import hashlib
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal, Protocol
 
-from quillgraph.agents.asking import Role, ask
+from quillgraph.agents.asking import Role, ask, side_by_side
 from quillgraph.agents.domain import Value, WritingTask
 from quillgraph.agents.prompting import render
 from quillgraph.agents.replies import form, one_of
@@ -75,8 +74,8 @@ class PromptedPairJudge:
 
     async def compare(self, task: WritingTask, left: str, right: str) -> Comparison:
         """Put the pair in both orders."""
-        forward, backward = await asyncio.gather(
-            self._better(task, left, right), self._better(task, right, left)
+        forward, backward = await side_by_side(
+            (self._better(task, left, right), self._better(task, right, left))
         )
         return Comparison(forward=forward, backward=backward)
 

@@ -1,12 +1,11 @@
 """The reflector: what holds a text back, and what to do about it (`ALGORITHM.md` 6.4, step 2)."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from quillgraph.agents.asking import Answers, Role, ask_each
+from quillgraph.agents.asking import Answers, Role, ask_each, side_by_side
 from quillgraph.agents.domain import LEVELS, CriteriaSet, Criterion, Value, WritingTask
 from quillgraph.agents.judgements import GATE, Judgement, Verdict, band_of, judged, unit
 from quillgraph.agents.judging import NOTHING, Exhibit, posed
@@ -77,11 +76,8 @@ async def reflect(
     exhibit, size = Exhibit.of(draft), role.items_per_call
     verdicts = {verdict.criterion_id: verdict for verdict in judgement.verdicts}
     chunks = [criteria[start : start + size] for start in range(0, len(criteria), size)]
-    answers = await asyncio.gather(
-        *(
-            _reflect(task, exhibit, chunk, verdicts, role, lessons, number, rival)
-            for chunk in chunks
-        )
+    answers = await side_by_side(
+        _reflect(task, exhibit, chunk, verdicts, role, lessons, number, rival) for chunk in chunks
     )
     return Answers(
         tuple(item for answer in answers for item in answer.items),

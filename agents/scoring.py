@@ -1,12 +1,11 @@
 """One text, one criterion, one score: how the validator tries its criteria out."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from quillgraph.agents.asking import Role, ask, lost_reply
+from quillgraph.agents.asking import Role, ask, lost_reply, side_by_side
 from quillgraph.agents.domain import Criterion, Draft, Dropped, WritingTask
 from quillgraph.agents.prompting import render
 from quillgraph.agents.validating import Trial, probes_for
@@ -70,7 +69,7 @@ async def try_out(
             return None
 
     every = [*texts.values(), *probes.values()]
-    scores = await asyncio.gather(*map(scored, every))
+    scores = await side_by_side(map(scored, every))
     trial = Trial(
         criterion_id=criterion.id,
         drafts=dict(zip(texts, scores, strict=False)),

@@ -5,10 +5,9 @@ Asked for the whole text again under a plan, a model of 135M parameters writes a
 others stay as they are.
 """
 
-import asyncio
 from collections.abc import Sequence
 
-from quillgraph.agents.asking import Role, say
+from quillgraph.agents.asking import Role, say, side_by_side
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.meta import without_frame, without_meta
 from quillgraph.agents.prompting import render
@@ -40,11 +39,9 @@ async def splice(
     }
     if not places:
         return None
-    new = await asyncio.gather(
-        *(
-            _sentences(task, draft[: span[0]], edit, role, item=f"splice/{number}/{span[0]}")
-            for span, edit in places.items()
-        )
+    new = await side_by_side(
+        _sentences(task, draft[: span[0]], edit, role, item=f"splice/{number}/{span[0]}")
+        for span, edit in places.items()
     )
     text = draft
     # from the end, so that the places before stay where they are

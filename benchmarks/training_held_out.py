@@ -10,7 +10,7 @@ for each held-out request, with the same seeds, and code checks the hard demands
 
 What is done is kept in benchmarks/results/training_held_out-<model>.jsonl, one row for each arm and
 seed, and a run that was cut goes on from its last checkpoint: start the command again. Results hold
-for one configuration; a changed one begins anew.
+for one configuration; an arm whose configuration has changed begins anew.
 """
 
 import argparse
@@ -50,15 +50,16 @@ def main() -> None:
     base = yaml.safe_load(told.config.read_text(encoding="utf-8"))
     if told.steps:
         base["rl"]["options"]["max_steps"] = told.steps
-    key = hashlib.sha256(json.dumps(base, sort_keys=True).encode()).hexdigest()[:12]
+    keys = {arm: _key(configured(base, told.config.parent, arm, seed=0)) for arm in ARMS}
     name = Path(str(base["model"]["name"])).name
     file = RESULTS / f"training_held_out-{name}.jsonl"
-    done = {(row["arm"], row["seed"]): row for row in _rows(file) if row["config"] == key}
+    rows = _rows(file)
+    done = {(row["arm"], row["seed"]): row for row in rows if row["config"] == keys[row["arm"]]}
     for seed in told.seeds:
         for arm in told.arms:
             if (arm, seed) not in done:
-                row = _measured(base, told.config.parent, arm, seed, told.work / key)
-                row |= {"config": key, **_machine()}
+                row = _measured(base, told.config.parent, arm, seed, told.work / keys[arm])
+                row |= {"config": keys[arm], **_machine()}
                 done[arm, seed] = row
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(row) + "\n")
@@ -67,8 +68,8 @@ def main() -> None:
         _summarise(arm, [done[arm, seed] for seed in told.seeds])
 
 
-def configured(base: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
-    """The configuration of an arm: the same requests, and as many fresh texts.
+def configured(base: dict[str, Any], near: Path, arm: str, seed: int) -> dict[str, Any]:
+    """The configuration of an arm: the same requests, `near` that file, and as many fresh texts.
 
     SFT draws for each request as many texts as the other arms write for it over all their steps,
     keeps the better half of the successes and has no stage of reinforcement.
@@ -89,7 +90,7 @@ def configured(base: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
         * fresh["per_device_train_batch_size"]
         * fresh["gradient_accumulation_steps"]
     )
-    requests = sum(row["split"] == "train" for row in _rows(Path(config["data"]["prompts"])))
+    requests = sum(row["split"] == "train" for row in _rows(near / config["data"]["prompts"]))
     del config["rl"]
     config["sft"] = {
         "top_share": 0.5,
@@ -107,6 +108,11 @@ def configured(base: dict[str, Any], arm: str, seed: int) -> dict[str, Any]:
     return config
 
 
+def _key(config: dict[str, Any]) -> str:
+    """What stands for a configuration: rows of another are not taken for its."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _measured(base: dict[str, Any], near: Path, arm: str, seed: int, work: Path) -> dict[str, Any]:
     """Train an arm, going on where an earlier try was cut, and read what it came to."""
     base = json.loads(json.dumps(base))
@@ -115,7 +121,7 @@ def _measured(base: dict[str, Any], near: Path, arm: str, seed: int, work: Path)
         base["criteria"]["cache"] = str((near / cache).resolve())
     work.mkdir(parents=True, exist_ok=True)
     config, out = work / f"{arm}-{seed}.yaml", work / f"{arm}-{seed}"
-    config.write_text(yaml.safe_dump(configured(base, arm, seed)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(configured(base, near, arm, seed)), encoding="utf-8")
     resume = ["--resume"] if (out / "run.json").exists() else []
     began = time.monotonic()
     program = [sys.executable, "-P", "-c", "from quillgraph.cli.main import main; main()"]

@@ -1,13 +1,12 @@
 """What a study takes from the criteria library to compare with, and what it leaves there."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
-from quillgraph.agents.asking import Role
+from quillgraph.agents.asking import Role, side_by_side
 from quillgraph.agents.comparing import Pair, agreed, ask_sameness
 from quillgraph.agents.domain import Criterion, Dropped, Memo, WritingTask
 from quillgraph.agents.judgements import judged
@@ -95,7 +94,7 @@ async def same_as_known(
     said |= {twin.id: (twin.name, twin.description) for twin in twins.values()}
     size = comparator.items_per_call
     chunks = [open_pairs[start : start + size] for start in range(0, len(open_pairs), size)]
-    answers = await asyncio.gather(*(ask_sameness(c, said, comparator, STAGE) for c in chunks))
+    answers = await side_by_side(ask_sameness(c, said, comparator, STAGE) for c in chunks)
     held = {pair for answer in answers for pair in agreed(answer)}
     same |= {pair.left: pair.right for pair in open_pairs if pair.id in held}
     return same, tuple(lost for answer in answers for lost in answer.dropped)

@@ -13,7 +13,7 @@ from langchain_core.language_models import FakeListChatModel, GenericFakeChatMod
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from quillgraph.agents.asking import Role, ask, ask_each, lost_reply, read, say
+from quillgraph.agents.asking import Role, ask, ask_each, lost_reply, read, say, side_by_side
 from quillgraph.agents.domain import BRIEF_CHARS, WritingTask
 from quillgraph.agents.replies import form, text
 from quillgraph.backends.budgets import Budget
@@ -432,3 +432,36 @@ async def test_the_reply_that_was_asked_for_again_is_told_from_the_one_that_was_
     assert sorted(chosen) == ["fine", "sea", "sky"]
     assert all("blue" in str(record.reply) for record in trainable(records))
     assert continuity(records).missing == 0
+
+
+async def test_calls_side_by_side_come_to_their_end_before_one_that_failed_is_told() -> None:
+    ended: list[str] = []
+
+    async def fail() -> str:
+        raise BudgetReached("spent")
+
+    async def answer(after_s: float) -> str:
+        await asyncio.sleep(after_s)
+        ended.append("answered")
+        return "fine"
+
+    with pytest.raises(BudgetReached, match="spent"):
+        await side_by_side([answer(0.01), fail(), answer(0.02)])
+    assert ended == ["answered", "answered"]
+    assert await side_by_side([answer(0.01), answer(0)]) == ["fine", "fine"]
+
+
+async def test_calls_side_by_side_are_cancelled_together() -> None:
+    cancelled = []
+
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await side_by_side([hang(), hang()])
+    assert cancelled == [True, True]

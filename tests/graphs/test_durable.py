@@ -10,15 +10,20 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
+from quillgraph.agents.domain import CriteriaSet
 from quillgraph.backends.budgets import Allowance, Budget
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.records import CallRecord, Recorder
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs import pieces
 from quillgraph.graphs.checkpoints import Checkpoints
 from quillgraph.graphs.durable import durable
 from quillgraph.graphs.running import run_graph
 from quillgraph.graphs.study import merged
+from quillgraph.graphs.workshop import Reflecting, Workshop
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 class Book(TypedDict, total=False):
@@ -287,3 +292,35 @@ async def test_the_time_of_another_node_is_not_spent(tmp_path: Path) -> None:
         await graph.ainvoke({"titles": ("a",)}, THREAD)
     (_, account) = budget.accounts(["end"])
     assert 0 < account.seconds < 30
+
+
+class Slow(ScriptedChat):
+    """Takes a while, so that several calls are under way when a budget runs out."""
+
+    asked: list[str] = []  # noqa: RUF012 pydantic copies it
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        self.asked.append(request.sha256)
+        await asyncio.sleep(0.05)
+        return await super()._complete(request)
+
+
+async def test_calls_that_are_under_way_when_the_budget_runs_out_are_kept(tmp_path: Path) -> None:
+    graph = StateGraph(Reflecting, context_schema=Workshop)
+    graph.add_node("draft", pieces.draft(max_tokens=60))
+    graph.add_node("judge", pieces.judge())
+    graph.add_edge(START, "draft").add_edge("draft", "judge").add_edge("judge", END)
+    model = Slow(path=EXAMPLES / "scripts" / "ferries.yaml")
+    criteria = EXAMPLES / "scripts" / "ferry.criteria.json"
+    start = {"criteria_set": CriteriaSet.model_validate_json(criteria.read_text("utf-8"))}
+    request = (EXAMPLES / "scripts" / "ferry.txt").read_text("utf-8")
+    made = []
+    for most in (3, None):  # a draft and two of three votes, then the rest
+        budget = Budget(max_calls=most)
+        with durable(graph, tmp_path, budget) as kept:
+            episode = await run_graph(
+                kept, request, start=start, context=Workshop.of(model, samples=3), episode_id="1"
+            )
+        made.append((budget.calls, len(episode.calls), bool(episode.failure)))
+    assert made == [(3, 3, True), (1, 4, False)]
+    assert len(model.asked) == 4
