@@ -91,6 +91,7 @@ def configured(base: dict[str, Any], near: Path, arm: str, seed: int) -> dict[st
         * fresh["gradient_accumulation_steps"]
     )
     requests = sum(row["split"] == "train" for row in _rows(near / config["data"]["prompts"]))
+    config["data"]["text_tokens"] = fresh["max_completion_length"]
     del config["rl"]
     config["sft"] = {
         "top_share": 0.5,
@@ -101,6 +102,7 @@ def configured(base: dict[str, Any], near: Path, arm: str, seed: int) -> dict[st
         },
         "options": {
             "learning_rate": fresh["learning_rate"],
+            "bf16": fresh.get("bf16", False),
             "num_train_epochs": 2,
             "per_device_train_batch_size": 8,
         },

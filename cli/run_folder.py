@@ -77,7 +77,8 @@ class RunFolder:
         self.write_json("run.json", self._run)
 
     def finish(self, status: str, **facts: Any) -> None:
-        """Note in `run.json` how the run ended."""
+        """Note in `run.json` how the run ended this time."""
+        self._run.pop("error", None)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._run |= {"status": status, "finished": finished, **facts}
         self.write_json("run.json", self._run)

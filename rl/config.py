@@ -13,6 +13,12 @@ from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.rl.rewards import RewardRules
 from quillgraph.rl.rl_config import Options, OwnPath, RlConfig
 
+LENGTH = "max_completion_length"
+"""TRL's name for the most tokens of a text."""
+
+NO_LIMIT = 256
+"""Tokens of a text where nothing says how many there may be; TRL's own default."""
+
 
 class Lora(Value):
     """The adapter that is trained."""
@@ -48,6 +54,8 @@ class DataConfig(Value):
     """JSON lines with `request` and `split`, which is `train` or `held_out`."""
     prompt: Literal["request", "writer"] = "request"
     """What the policy reads: the bare request, or the writer's prompt of `quillgraph write`."""
+    text_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a text, in every stage; None: `rl.options.max_completion_length`, else 256."""
 
 
 class CriteriaConfig(Value):
@@ -160,6 +168,22 @@ class TrainConfig(Value):
         if self.sft is None and self.rl is None:
             raise ValueError("expected sft, rl or both, got neither: there is nothing to train")
         return self
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> TrainConfig:
+        told = self.rl.options.get(LENGTH) if self.rl else None
+        if None not in (told, self.data.text_tokens) and told != self.data.text_tokens:
+            raise ValueError(
+                f"data.text_tokens is {self.data.text_tokens} and rl.options.{LENGTH} {told}; both "
+                "say how long a text may be, so leave one out"
+            )
+        return self
+
+    @property
+    def text_tokens(self) -> int:
+        """Most tokens of a text."""
+        told = self.rl.options.get(LENGTH) if self.rl else None
+        return int(self.data.text_tokens or told or NO_LIMIT)
 
 
 def load_config(path: Path, **given: Any) -> TrainConfig:

@@ -68,7 +68,7 @@ def held_out_texts(run: Run) -> dict[str, list[str]]:
         run.policy,
         [prompt_of(task, run.config.data.prompt) for task in tasks],
         texts=run.config.evaluation.texts,
-        max_tokens=run.completion_tokens,
+        max_tokens=run.config.text_tokens,
         seed=run.config.seed,
     )
     return {task.request_hash: texts for task, texts in zip(tasks, written, strict=True)}

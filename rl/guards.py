@@ -154,7 +154,7 @@ class Guard(TrainerCallback):  # type: ignore[misc]
             self._run.policy,
             prompts,
             texts=1,
-            max_tokens=self._run.completion_tokens,
+            max_tokens=self._run.config.text_tokens,
             seed=self._run.config.seed,
         )
         return [texts[0] for texts in found]

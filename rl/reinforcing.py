@@ -16,6 +16,7 @@ from quillgraph.backends.errors import ConfigError, GuardTripped
 from quillgraph.graphs.judging import Submission
 from quillgraph.rl.ahead import PromptOrder
 from quillgraph.rl.checkpoints import Part
+from quillgraph.rl.config import LENGTH
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
 from quillgraph.rl.lessons import lessoned_run
@@ -55,7 +56,12 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     args = trainer_args(
         MRPOConfig if config.algorithm == "mrpo" else GRPOConfig,
         config.options,
-        {**decided(run, checkpoints), "learning_rate": 1e-5, "num_generations": 8},
+        {
+            **decided(run, checkpoints),
+            "learning_rate": 1e-5,
+            "num_generations": 8,
+            LENGTH: run.config.text_tokens,
+        },
         "rl.options",
     )
     _check_batches(args, run.config.checkpoints.every, overlap=config.overlap)
@@ -181,7 +187,7 @@ def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:
         sets=run.sets,
         scorer=run.scorer,
         rules=rules,
-        max_tokens=run.completion_tokens,
+        max_tokens=run.config.text_tokens,
     )
 
 

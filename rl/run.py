@@ -33,9 +33,6 @@ from quillgraph.rl.scoring import Scorer
 
 Said = Callable[[str], object]
 
-NO_LIMIT = 256
-"""Tokens of a completion where no stage says how many there may be; TRL's own default."""
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -83,11 +80,6 @@ class Run:
     def rules(self) -> RewardRules:
         """How judgements become rewards, under the run's seed."""
         return self.config.rewards.rules.model_copy(update={"seed": self.config.seed})
-
-    @property
-    def completion_tokens(self) -> int:
-        """Most tokens of a text."""
-        return completion_tokens(self.config)
 
     def rows(self) -> list[dict[str, Any]]:
         """The training set of the reinforcement stage, as TRL reads it."""
@@ -155,7 +147,7 @@ def _check_lengths(run: Run) -> None:
         for task in run.requests.all
     ]
     ids = [run.policy.ids(prompt) for prompt in prompts]
-    room, window = run.completion_tokens, run.policy.window
+    room, window = run.config.text_tokens, run.policy.window
     check_lengths(run.requests.all, ids, room=room, window=window)
 
 
@@ -231,17 +223,11 @@ def _graph(
     graph = RolloutGraph.of(
         config.rl,
         judge=judge_or_code(judge),
-        text_tokens=completion_tokens(config),
+        text_tokens=config.text_tokens,
         embeddings=config.criteria.embeddings,
     )
     graph.check(engine)
     return graph
-
-
-def completion_tokens(config: TrainConfig) -> int:
-    """Most tokens of a text."""
-    options = config.rl.options if config.rl else {}
-    return int(options.get("max_completion_length") or NO_LIMIT)
 
 
 def function_of(name: str) -> Callable[..., Any]:

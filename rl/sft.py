@@ -114,7 +114,7 @@ async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
         reflector=role("reflector"),
         consolidator=role("consolidator"),
         rounds=config.collect.texts - 1,
-        text_tokens=run.completion_tokens,
+        text_tokens=run.config.text_tokens,
     )
     try:
         if config.collect.backend is None and run.config.model.adapter is not None:

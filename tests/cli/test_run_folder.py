@@ -21,6 +21,14 @@ def test_a_run_is_running_until_it_says_how_it_ended(tmp_path: Path) -> None:
     assert (said["status"], said["calls"], said["settings"]) == ("done", 5, {"seed": 3})
 
 
+def test_a_run_that_was_resumed_and_is_done_has_no_error_any_more(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", "a title", {})
+    folder.finish("interrupted", error="KeyboardInterrupt")
+    RunFolder.reopened(folder.path).finish("done", calls=5)
+    said = json.loads((folder.path / "run.json").read_text())
+    assert (said["status"], said["calls"], "error" in said) == ("done", 5, False)
+
+
 def test_runs_of_one_request_in_one_second_get_folders_of_their_own() -> None:
     paths = {RunFolder(None, "A haiku about rain", {}).path for _ in range(3)}
     assert len(paths) == 3

@@ -39,6 +39,21 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "trls", "length"),
+    [(None, None, 256), (40, None, 40), (None, 64, 64), (48, 48, 48)],
+)
+def test_the_length_of_a_text_is_said_in_one_place_for_all_stages(
+    tmp_path: Path, own: int | None, trls: int | None, length: int
+) -> None:
+    data = {"prompts": "a.jsonl", **({"text_tokens": own} if own else {})}
+    options = {"max_completion_length": trls} if trls else {}
+    assert load_config(written(tmp_path, data=data, rl={"options": options})).text_tokens == length
+    if not trls:
+        only_sft = written(tmp_path, data=data, rl=None, sft={})
+        assert load_config(only_sft).text_tokens == length
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"modle": {}}, "unknown option 'modle': did you mean 'model'?"),
@@ -51,6 +66,14 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ({"sft": {"collect": None}}, "expected episodes or collect"),
         ({"sft": {"mix": [0, 0, 0]}}, "expected shares"),
         ({"model": {}}, "model.name: field required"),
+        (
+            {
+                "data": {"prompts": "a", "text_tokens": 40},
+                "rl": {"options": {"max_completion_length": 64}},
+            },
+            "data.text_tokens is 40 and rl.options.max_completion_length 64",
+        ),
+        ({"data": {"prompts": "a", "text_tokens": 0}}, "data.text_tokens: .*than or equal to 1"),
         ({"checkpoints": {"every": 0}}, "checkpoints.every: .*greater than or equal to 1, got 0"),
     ],
 )

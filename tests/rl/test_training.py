@@ -128,6 +128,7 @@ def test_sft_imitates_the_best_of_several_drafts_and_reinforcement_goes_on_from_
     collected = {"graph": "best_of_n", "texts": 4, "backend": f"scripted:{script}"}
     told = trained(
         configure(
+            data={"text_tokens": 8},
             sft={"collect": collected, "options": {"per_device_train_batch_size": 2}},
             rl={"options": {**STEP, "max_steps": 1}},
         ),
