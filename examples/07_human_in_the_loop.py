@@ -29,7 +29,10 @@ PREPARED = {"drop": ["k1.pitfall1"], "reword": {"k2.2": "Sentences grow shorter 
 def review(state: Grounding) -> Grounding:
     """Wait for a person's word, then freeze what they leave under a hash of its own."""
     found = state["criteria_set"]
-    said = interrupt({each.id: f"{each.name}. {each.description}" for each in found.criteria})
+    shown = {each.id: f"{each.name}. {each.description}" for each in found.criteria}
+    said = interrupt(shown)
+    if unknown := {*said["drop"], *said["reword"]} - set(shown):
+        raise ValueError(f"no criterion {', '.join(sorted(unknown))}")
     kept = [
         each.model_copy(update={"description": said["reword"].get(each.id, each.description)})
         for each in found.criteria
@@ -66,7 +69,7 @@ async def main(backend: str, embeddings: str, ask: bool) -> None:
     episode = await run_graph(graph, REQUEST, context=study, answer=answer_with(ask))
     await model.aclose()
     if episode.criteria_set is None:
-        raise SystemExit(f"no criteria: {episode.failure}")
+        raise SystemExit(f"no criteria: {episode.stopped}")
     print("Frozen:")
     for each in episode.criteria_set.criteria:
         print(f"  [{each.id}] {each.name}. {each.description}")
