@@ -128,7 +128,6 @@ def test_sft_imitates_the_best_of_several_drafts_and_reinforcement_goes_on_from_
     collected = {"graph": "best_of_n", "texts": 4, "backend": f"scripted:{script}"}
     told = trained(
         configure(
-            data={"text_tokens": 8},
             sft={"collect": collected, "options": {"per_device_train_batch_size": 2}},
             rl={"options": {**STEP, "max_steps": 1}},
         ),
@@ -145,6 +144,26 @@ def test_sft_imitates_the_best_of_several_drafts_and_reinforcement_goes_on_from_
     shutil.rmtree(out / "checkpoints" / "rl")
     again = trained(tmp_path / "run.yaml", out, resume=True)
     assert "sft was finished before" in again
+
+
+def test_without_reinforcement_the_data_say_how_long_a_text_may_be(
+    configure: Configure, tmp_path: Path
+) -> None:
+    out, script = tmp_path / "out", tmp_path / "drafts.yaml"
+    rule = {"when": "story", "reply": ["sun sun sun", "sun moon rain sea stone", "sun door"] * 4}
+    script.write_text(yaml.safe_dump({"rules": [rule]}))
+    collected = {"graph": "best_of_n", "texts": 4, "backend": f"scripted:{script}"}
+    config = configure(
+        data={"prompts": "prompts.jsonl", "text_tokens": 4},
+        sft={"collect": collected, "options": {"per_device_train_batch_size": 2}},
+        rl=None,
+    )
+    trained(config, out)
+    episodes = rows(out / "sft", "episodes")
+    drafts = {attempt["text"] for episode in episodes for attempt in episode["attempts"]}
+    assert "sun moon rain se" in drafts  # a scripted token is four bytes
+    assert max(map(len, drafts)) == 16
+    assert {row["stage"] for row in rows(out, "metrics")} == {"sft"}
 
 
 def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> None:
