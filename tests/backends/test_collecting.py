@@ -26,7 +26,7 @@ def test_fewer_collections_for_the_same_objects() -> None:
         before = sum(each["collections"] for each in gc.get_stats())
         kept = [[number] for number in range(count)]
         assert len(kept) == count
-        return sum(each["collections"] for each in gc.get_stats()) - before
+        return int(sum(each["collections"] for each in gc.get_stats()) - before)
 
     as_ever = collections_of(20_000)
     with collecting_seldom():
