@@ -4,7 +4,8 @@ import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
@@ -83,14 +84,13 @@ def lasting(name: str) -> str:
 
 def _made(found: Any, name: str) -> Graph:
     if not isinstance(found, StateGraph | Pregel) and callable(found):
-        try:
-            found = found()
-        except TypeError as error:
-            raise ConfigError(
-                f"{_WANTED}, but calling {name} fails: {error}{own_line(error)}"
-            ) from error
-        except Exception as error:
-            raise _failed(f"calling {name}", error) from error
+        with _telling(f"calling {name}"):
+            try:
+                found = found()
+            except TypeError as error:
+                raise ConfigError(
+                    f"{_WANTED}, but calling {name} fails: {error}{own_line(error)}"
+                ) from error
     if not isinstance(found, StateGraph | Pregel):
         raise ConfigError(f"{_WANTED}, got {type(found).__name__} from {name}")
     return found
@@ -108,17 +108,18 @@ def _loaded(point: EntryPoint) -> Any:
 
 def _module(place: str, name: str) -> Any:
     _findable(Path.cwd())
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise ConfigError(f"graph {name!r} needs a module that is missing: {error}") from error
-        raise ConfigError(
-            f"no module {place!r} for graph {name!r}; expected module:attribute that can be "
-            "imported from here, or file.py:attribute"
-        ) from error
-    except Exception as error:
-        raise _failed(f"importing {place} for graph {name!r}", error) from error
+    with _telling(f"importing {place} for graph {name!r}"):
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+                raise ConfigError(
+                    f"graph {name!r} needs a module that is missing: {error}{own_line(error)}"
+                ) from error
+            raise ConfigError(
+                f"no module {place!r} for graph {name!r}; expected module:attribute that can be "
+                "imported from here, or file.py:attribute"
+            ) from error
 
 
 def _file(path: Path) -> Any:
@@ -134,22 +135,26 @@ def _file(path: Path) -> Any:
     before = sys.modules.get(name)  # the same file, loaded earlier
     sys.modules[name] = module
     try:
-        module_spec.loader.exec_module(module)
-    except BaseException as error:
+        with _telling(f"importing {path}"):
+            module_spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[name]
         if before is not None:
             sys.modules[name] = before
-        if not isinstance(error, Exception):
-            raise
-        raise _failed(f"importing {path}", error) from error
+        raise
     return module
 
 
-def _failed(doing: str, error: Exception) -> QuillError:
-    """What code that is not ours has raised; an error of ours says enough by itself."""
-    if isinstance(error, QuillError):
-        return error
-    return ConfigError(f"{doing} fails: {type(error).__name__}: {error}{own_line(error)}")
+@contextmanager
+def _telling(doing: str) -> Iterator[None]:
+    """Tell what code that is not ours raises, with its line; our own errors say enough."""
+    try:
+        yield
+    except QuillError:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}{own_line(error)}"
+        raise ConfigError(f"{doing} fails: {told}") from error
 
 
 def _module_name(path: Path) -> str:

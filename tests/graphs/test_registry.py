@@ -162,6 +162,15 @@ def test_code_that_fails_is_told_with_its_line(
     sys.modules.pop("broken", None)
 
 
+def test_an_error_of_ours_in_a_graphs_code_passes_as_it_is(tmp_path: Path) -> None:
+    mine = tmp_path / "own_connect.py"
+    code = 'from quillgraph.backends import connect\n\ndef build():\n    connect("vlm:m")\n'
+    mine.write_text(code, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^unknown backend kind 'vlm'") as raised:
+        registry.build(f"{mine}:build")
+    assert raised.value.__cause__ is None
+
+
 def test_files_of_one_name_in_two_folders_are_two_modules(own: Path) -> None:
     other = own.parent / "other" / own.name
     other.parent.mkdir()
