@@ -2,13 +2,15 @@
 
 import hashlib
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
 from statistics import median
 from typing import Annotated, Any, Protocol
 
 import numpy as np
+from langchain_core.messages import BaseMessage
 from pydantic import Field
 
 from quillgraph.agents.asking import Role, ask_each, side_by_side
@@ -44,6 +46,8 @@ MOST_CITABLE = 4
 """Sentences that a model which only chooses may choose from."""
 
 NOTHING = "none"
+
+_WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,21 @@ class PromptedJudge:
             for chunk in self._dealt(scored, role, sample)
         )
         return _counted(scored, exhibit, papers)
+
+    def least_tokens(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> int:
+        """Tokens that judging takes at the least: one for each word and mark in its prompts.
+
+        What a text costs is known when it has been judged; this is for whoever has to know before.
+        """
+        exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
+        prompts = (
+            message.text
+            for role in self.roles
+            for sample in range(self.samples)
+            for chunk in self._dealt(scored, role, sample)
+            for message in _question(task, exhibit, _numbered(chunk), role)
+        )
+        return sum(len(_WORD_OR_MARK.findall(prompt)) for prompt in prompts)
 
     def _dealt(
         self, criteria: Sequence[Criterion], role: Role, sample: int
@@ -200,17 +219,11 @@ async def _vote(
     sample: int,
     samples: int,
 ) -> Paper:
-    ids = {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
+    ids = _numbered(criteria)
     expects = samples == 1 and capabilities_of(role.model).top_logprobs
     answers = await ask_each(
         role,
-        render(
-            "judging",
-            request=role.brief(task),
-            mark=exhibit.mark,
-            text=exhibit.shown,
-            criteria="\n\n".join(f"{key}: {posed(criterion)}" for key, criterion in ids.items()),
-        ),
+        _question(task, exhibit, ids, role),
         _vote_form(ids, exhibit.citable(criteria, role), role),
         item=f"{'+'.join(criterion.name for criterion in criteria)}/{sample}",
         stage="judging",
@@ -234,6 +247,23 @@ async def _vote(
         asked=frozenset(criterion.id for criterion in criteria),
         votes=tuple(_cast(ids[key], entry, mean, exhibit) for key, (entry, mean) in last.items()),
         dropped=answers.dropped,
+    )
+
+
+def _numbered(criteria: Sequence[Criterion]) -> dict[str, Criterion]:
+    return {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
+
+
+def _question(
+    task: WritingTask, exhibit: Exhibit, ids: Mapping[str, Criterion], role: Role
+) -> list[BaseMessage]:
+    """What a judge is asked in one call."""
+    return render(
+        "judging",
+        request=role.brief(task),
+        mark=exhibit.mark,
+        text=exhibit.shown,
+        criteria="\n\n".join(f"{key}: {posed(criterion)}" for key, criterion in ids.items()),
     )
 
 

@@ -204,7 +204,10 @@ def _caveats(
     if taking := [each.name for each in graphs if _takes_criteria(each)]:
         yield f"{', '.join(taking)} wrote under the criteria that texts are scored by."
     if equal := [each.name for each in entrants if each.at_equal_tokens]:
-        yield f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it."
+        yield (
+            f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it, "
+            "and write one draft at least."
+        )
     for each in (e for e in entrants if e.training and not e.at_equal_tokens):
         assert each.training is not None
         if each.training.prompt != reading and not each.graph:

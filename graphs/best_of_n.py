@@ -1,8 +1,9 @@
 """Best-of-N: independent drafts, judged alike, of which the best is taken.
 
 It is the baseline that the reflection loop has to beat at equal tokens. For a number of tokens the
-drafts are drawn one after the other, as long as the dearest so far could be paid once more; for
-a number of drafts they are drawn side by side.
+drafts are drawn one after the other, as long as the dearest so far could be paid once more, and
+where two with their judgements are too dear, code alone tells them apart; for a number of drafts
+they are drawn side by side.
 """
 
 import operator
@@ -14,7 +15,10 @@ from langgraph.types import Send
 
 from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
-from quillgraph.agents.writing import Precedents, write_draft
+from quillgraph.agents.judgements import Judgement, Reward, checked
+from quillgraph.agents.judging import PromptedJudge
+from quillgraph.agents.rewards import reward
+from quillgraph.agents.writing import Precedents, Written, write_draft
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.graphs import judging
 from quillgraph.graphs.crediting import credit
@@ -47,6 +51,8 @@ class BestOfN(Contest, Winner, total=False):
 
     costs: Annotated[list[int], operator.add]
     """Tokens of each draft that was drawn for a number of tokens, with its judgement."""
+    is_judged: bool
+    """Whether the tokens pay for judgements; code alone tells the drafts apart if not."""
     attempts: Annotated[list[Attempt], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
 
@@ -70,55 +76,43 @@ class DrawnAtCost(Drawn):
     """What `draw_next` writes."""
 
     costs: list[int]
+    is_judged: bool
 
 
 async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
     """Write one draft and judge it; one that cannot be judged stays without a reward."""
-    studio, number = runtime.context, state["number"]
-    try:
-        written = await write_draft(
-            state["task"],
-            Precedents(),
-            studio.writer,
-            number=number,
-            max_tokens=studio.text_tokens,
-        )
-    except (BudgetReached, ReplyError) as error:
-        if number == 0:
-            raise
-        lost = (
-            lost_reply("draft", studio.writer, error)
-            if isinstance(error, ReplyError)
-            else _unpaid(number, str(error))
-        )
-        return {"attempts": [], "dropped": [lost]}
-    submission = judging.Submission(
-        task=state["task"], criteria_set=state["criteria_set"], text=written.text
-    )
-    found = await judging.assess(submission, studio)
-    dropped = [*found.dropped, *([_unpaid(number, found.unpaid)] if found.unpaid else [])]
-    attempt = Attempt(
-        number=number, parent=None, text=written.text, judgement=found.judgement,
-        reward=found.reward, decision="drawn", trace=written.trace,
-    )  # fmt: skip
-    return {"attempts": [attempt], "dropped": dropped}
+    written = await _write(state, runtime.context)
+    if isinstance(written, Dropped):
+        return {"attempts": [], "dropped": [written]}
+    return await _judged(state, written, runtime.context)
 
 
 async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
     """Draw one more draft, and take note of what it costs.
 
+    The first says whether drafts are judged at all: where the tokens would not pay for two with
+    their judgements, a judge would have nothing to choose between.
+
     Raises:
         ConfigError: If drafts are to cost tokens, and the backend does not count them.
     """
-    budget = runtime.context.writer.budget
-    before, number = budget.tokens, len(state.get("costs", []))
-    drawn = await draw(_one(state, number), runtime)
+    studio, budget = runtime.context, runtime.context.writer.budget
+    before, one = budget.tokens, _one(state, len(state.get("costs", [])))
+    written = await _write(one, studio)
     if (cost := budget.tokens - before) == 0:
         raise ConfigError(
             "the writer's backend counts no tokens, so drafts for a number of tokens cannot be "
             "drawn; give n, the number of drafts"
         )
-    return {**drawn, "costs": [cost]}
+    is_judged = state.get("is_judged", False)
+    if isinstance(written, Dropped):
+        drawn: Drawn = {"attempts": [], "dropped": [written]}
+    else:
+        if one["number"] == 0:
+            dearest = cost + _least(one, written.text, studio)
+            is_judged = 2 * dearest <= (state["tokens"] or 0)
+        drawn = await (_judged if is_judged else _checked)(one, written, studio)
+    return {**drawn, "costs": [budget.tokens - before], "is_judged": is_judged}
 
 
 def deal_drafts(state: Contest) -> list[Send] | str:
@@ -137,9 +131,11 @@ def deal_drafts(state: Contest) -> list[Send] | str:
 
 
 def enough(state: BestOfN) -> str:
-    """Go on while the dearest draft so far could be paid once more."""
+    """Go on while the dearest draft so far could be paid once more, and told from the others."""
     left = (state["tokens"] or 0) - sum(state["costs"])
-    return "choose" if _budgets(state) or left < max(state["costs"]) else "draw_next"
+    can_tell = state["is_judged"] or bool(checked(state["criteria_set"].criteria))
+    goes_on = can_tell and left >= max(state["costs"]) and not _budgets(state)
+    return "draw_next" if goes_on else "choose"
 
 
 async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
@@ -153,6 +149,8 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     judgements = [attempt.judgement for attempt in attempts]
     told = await credit(state["criteria_set"], judgements, runtime.context.library)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
+    if not state.get("is_judged", True):
+        number += f" and not judged, as {state['tokens']} tokens do not pay for two with judgements"
     return {
         "episode": WrittenEpisode(
             task=state["task"],
@@ -177,6 +175,57 @@ def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
     graph.add_edge("draw", "choose")
     graph.add_edge("choose", END)
     return graph
+
+
+async def _write(state: OneDraft, studio: Workshop) -> Written | Dropped:
+    """Write a draft; what is lost of any but the first is told."""
+    number = state["number"]
+    try:
+        return await write_draft(
+            state["task"],
+            Precedents(),
+            studio.writer,
+            number=number,
+            max_tokens=studio.text_tokens,
+        )
+    except (BudgetReached, ReplyError) as error:
+        if number == 0:
+            raise
+        if isinstance(error, ReplyError):
+            return lost_reply("draft", studio.writer, error)
+        return _unpaid(number, str(error))
+
+
+async def _judged(state: OneDraft, written: Written, studio: Workshop) -> Drawn:
+    found = await judging.assess(_submission(state, written.text), studio)
+    unpaid = [_unpaid(state["number"], found.unpaid)] if found.unpaid else []
+    attempt = _attempt(state, written, found.judgement, found.reward)
+    return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
+
+
+async def _checked(state: OneDraft, written: Written, studio: Workshop) -> Drawn:
+    """Judge a draft by what code can check."""
+    judgement = await judging.judge_text(_submission(state, written.text), None)
+    value = reward(judgement, state["criteria_set"], written.text)
+    return {"attempts": [_attempt(state, written, judgement, value)], "dropped": []}
+
+
+def _least(state: OneDraft, text: str, studio: Workshop) -> int:
+    """Tokens that judging a draft takes at the least; of a judge of another make nobody knows."""
+    if not isinstance(studio.judge, PromptedJudge):
+        return 0
+    return studio.judge.least_tokens(state["task"], text, state["criteria_set"].criteria)
+
+
+def _submission(state: OneDraft, text: str) -> judging.Submission:
+    return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
+
+
+def _attempt(state: OneDraft, written: Written, judgement: Judgement, value: Reward) -> Attempt:
+    return Attempt(
+        number=state["number"], parent=None, text=written.text, judgement=judgement,
+        reward=value, decision="drawn", trace=written.trace,
+    )  # fmt: skip
 
 
 def _one(state: Contest, number: int) -> OneDraft:

@@ -104,6 +104,22 @@ async def test_hard_criteria_never_reach_the_judge(
     assert ballot.missing == ()
 
 
+async def test_what_judging_takes_at_the_least_is_known_before_anybody_is_asked(
+    task: WritingTask,
+    three: tuple[Criterion, ...],
+    role_of: MakeRole,
+    asked: list[ChatRequest],
+) -> None:
+    judge = PromptedJudge((role_of(scoring(SCORES)),), samples=2, criteria_per_call=2)
+    least = judge.least_tokens(task, TEXT, three)
+    assert asked == []
+    await judge.judge(task, TEXT, three)
+    assert len(asked) == 4  # two criteria and one, twice
+    turns = [turn.content for request in asked for turn in request.messages]
+    assert least == sum(len(re.findall(r"\w+|[^\w\s]", turn)) for turn in turns)
+    assert judge.least_tokens(task, TEXT, []) == 0
+
+
 async def test_without_criteria_nobody_is_asked(
     task: WritingTask, role_saying: MakeRole, asked: list[ChatRequest]
 ) -> None:

@@ -1,6 +1,7 @@
 """Best-of-N: how many drafts are drawn, and which of them is taken."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ DRAFTS = (
 class Drawing(ScriptedChat):
     """Writes one draft after the other, each again for an equal request, and judges each.
 
-    Every prompt counts 8 tokens and every reply 2.
+    Every prompt counts a token for each word and mark in it, and every reply 2.
     """
 
     drafts: tuple[str, ...] = DRAFTS
@@ -60,7 +61,8 @@ class Drawing(ScriptedChat):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         done = await super()._complete(request)
-        return done.model_copy(update={"prompt_tokens": 8, "completion_tokens": 2})
+        read = sum(len(re.findall(r"\w+|[^\w\s]", turn.content)) for turn in request.messages)
+        return done.model_copy(update={"prompt_tokens": read, "completion_tokens": 2})
 
 
 SCORES = {"A bell rang to port and": 5, "A bell rang to port.": 9, "Fog": 7, "Somebody": 3}
@@ -110,17 +112,31 @@ async def test_a_draft_without_a_reward_comes_last() -> None:
     assert (await won(model, n=2)).best == 1
 
 
-@pytest.mark.parametrize(
-    ("tokens", "drafts"),
-    # a draft and two votes are 3 calls of 10 tokens: floor(tokens / 30), but one at least
-    [(1, 1), (30, 1), (59, 1), (60, 2), (89, 2), (90, 3), (120, 4), (149, 4)],
-)
-async def test_as_many_drafts_are_drawn_as_equal_tokens_pay_for(tokens: int, drafts: int) -> None:
+def alike() -> Drawing:
+    """Drafts that all cost the same."""
+    return drawing(drafts=DRAFTS[:1])
+
+
+async def price(n: int = 1) -> int:
+    """Tokens of so many drafts with their judgements."""
     budget = Budget()
-    episode = await won(drawing(), budget=budget, tokens=tokens)
+    await won(alike(), budget=budget, n=n)
+    return budget.tokens
+
+
+@pytest.mark.parametrize(
+    ("times", "more", "drafts"), [(2, 0, 2), (3, -1, 2), (3, 0, 3), (4, 0, 4), (5, -1, 4)]
+)
+async def test_as_many_drafts_are_drawn_as_equal_tokens_pay_for(
+    times: int, more: int, drafts: int
+) -> None:
+    budget, each = Budget(), await price()
+    assert await price(2) == 2 * each
+    episode = await won(alike(), budget=budget, tokens=times * each + more)
     assert len(episode.attempts) == drafts
-    assert budget.tokens == 30 * drafts
+    assert budget.tokens == drafts * each
     assert episode.is_complete
+    assert episode.stopped == f"{drafts} drafts were drawn"
 
 
 async def test_what_was_spent_before_does_not_count_as_the_price_of_a_draft() -> None:
@@ -130,7 +146,38 @@ async def test_what_was_spent_before_does_not_count_as_the_price_of_a_draft() ->
             "so", usage_metadata={"input_tokens": 1, "output_tokens": 999, "total_tokens": 1000}
         )
     )
-    assert len((await won(drawing(), budget=budget, tokens=90)).attempts) == 3
+    assert len((await won(alike(), budget=budget, tokens=3 * await price())).attempts) == 3
+
+
+async def test_a_judge_too_dear_for_two_drafts_reads_none_and_code_tells_them_apart() -> None:
+    model, budget = drawing(drafts=(DRAFTS[1], *DRAFTS)), Budget()
+    # the first has 45 words where 40 are allowed, as has the third
+    alone = await won(model, budget=budget, tokens=1)
+    assert (len(alone.attempts), budget.calls) == (1, 1)
+    assert alone.stopped == (
+        "1 draft was drawn and not judged, as 1 tokens do not pay for two with judgements"
+    )
+    each = budget.tokens
+    model, budget = drawing(drafts=(DRAFTS[1], *DRAFTS)), Budget()
+    episode = await won(model, budget=budget, tokens=3 * each + 1)
+    assert [a.judgement.violated for a in episode.attempts] == [{"h1"}, set(), {"h1"}]
+    assert [a.judgement.verdicts for a in episode.attempts] == [()] * 3
+    assert (episode.text, episode.is_complete) == (DRAFTS[0], True)
+    assert (budget.calls, budget.tokens) == (3, 3 * each)
+
+
+async def test_without_a_judge_or_a_check_there_is_nothing_to_choose_by() -> None:
+    unchecked = [c for c in CRITERIA.criteria if c.check is None]
+    soft = CriteriaSet.model_validate({**dict(CRITERIA), "criteria": unchecked, "sha256": ""})
+    budget = Budget()
+    # two judged drafts, less the four replies of 2 tokens that nobody can foresee, less one
+    start: Any = {"task": TASK, "criteria_set": soft, "tokens": 2 * await price() - 9}
+    workshop = Workshop.of(alike(), budget=budget)
+    done = await best_of_n.build().compile().ainvoke(start, context=workshop)
+    assert (len(done["episode"].attempts), budget.calls) == (1, 1)
+    start["tokens"] += 1
+    done = await best_of_n.build().compile().ainvoke(start, context=Workshop.of(alike()))
+    assert len(done["episode"].attempts[0].judgement.verdicts) == 3
 
 
 async def test_drafts_are_drawn_under_seeds_of_their_own(tmp_path: Path) -> None:
