@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def resume_run(
     """
     goes_on_as_begun({**asdict(wanted), **given, "answer": None})
     with alone_in(path):
-        folder = RunFolder.reopened(path)
+        folder = RunFolder.reopened(path.absolute())
         if not (spec := folder.facts.get("graph")):
             raise InputError(
                 f"expected a run of `quillgraph run` in {path}, got one of another command"
@@ -102,15 +103,16 @@ def resume_run(
             "record": None,
             **{k: v for k, v in limits.items() if v is not None},
         }
-        graph = registry.build(spec)
-        if _drawn(graph) != (path / DRAWING).read_text(encoding="utf-8"):
-            raise ConfigError(
-                f"graph {spec} has changed since the run in {path} began; start a new one"
-            )
-        criteria = path / CRITERIA
-        extra = {"criteria_set": read_criteria(criteria)} if criteria.exists() else {}
-        inputs, settings = kept_inputs(graph, path, extra), load_settings(None, **kept)
-        _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
+        with chdir(folder.began_in):
+            graph = registry.build(spec)
+            if _drawn(graph) != (folder.path / DRAWING).read_text(encoding="utf-8"):
+                raise ConfigError(
+                    f"graph {spec} has changed since the run in {path} began; start a new one"
+                )
+            criteria = folder.path / CRITERIA
+            extra = {"criteria_set": read_criteria(criteria)} if criteria.exists() else {}
+            inputs, settings = kept_inputs(graph, folder.path, extra), load_settings(None, **kept)
+            _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
 
 
 def _run(

@@ -42,6 +42,7 @@ class RunFolder:
         self._run = {
             "started": started.isoformat(timespec="seconds"),
             "status": "running",
+            "began_in": str(Path.cwd()),
             "settings": settings,
             "versions": versions(),
             "platform": platform.platform(),
@@ -70,6 +71,12 @@ class RunFolder:
     def facts(self) -> dict[str, Any]:
         """What `run.json` holds."""
         return dict(self._run)
+
+    @property
+    def began_in(self) -> Path:
+        """The folder that relative paths in the settings are meant from."""
+        began = Path(str(self._run.get("began_in", ".")))
+        return began if began.is_dir() else Path.cwd()
 
     def note(self, **facts: Any) -> None:
         """Add to `run.json` what is needed to go on with the run."""

@@ -1,6 +1,7 @@
 """`quillgraph run`: any graph, on a request, a state, or a file of many."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,22 @@ def test_a_run_that_stopped_at_its_budget_goes_on_with_a_larger_one(
     assert quillgraph("run", "--resume", "run", "--max-calls", 3).status == 0
     assert len(read_episodes(Path("run"))) == 3
     assert len(read_records(Path("run", "calls.jsonl"))) == 3
+
+
+def test_a_run_goes_on_from_any_folder_by_the_files_it_began_with(
+    own: Path, quillgraph: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun_in = Path.cwd()
+    Path("batch.jsonl").write_text('"One."\n"Two."\n', encoding="utf-8")
+    words = ("run", "poems.py:build", "--input", "batch.jsonl", *POET, "--max-calls", 1)
+    assert quillgraph(*words).status == 4
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    done = quillgraph("run", "--resume", os.path.relpath(begun_in / "run"), "--max-calls", 2)
+    assert done.status == 0, done.stderr
+    assert Path.cwd() == elsewhere
+    assert list(read_episodes(begun_in / "run")) == [1, 2]
 
 
 def test_a_question_of_the_graph_waits_for_its_answer(own: Path, quillgraph: Any) -> None:
