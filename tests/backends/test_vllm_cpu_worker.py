@@ -1,4 +1,4 @@
-"""What adapters add to a layer's output, against the formula, for batches of several adapters."""
+"""What adapters add to a layer's output, for batches of several; which tokens are drawn."""
 
 import importlib.util
 import warnings
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 Products = Callable[..., Any]
 
@@ -73,3 +75,81 @@ def test_a_product_by_hand(products: Products) -> None:
     a, b = torch.tensor([[[[3.0, 4.0]]]] * 2), torch.tensor([[[[5.0]]]] * 2)
     products((7,), is_prefill=False).add_lora_linear(y, x, (a,), (b,), 2.0, (1,))
     assert y.tolist() == [[111.0]]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Any:
+    """The module, which imports vLLM's CPU build."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from quillgraph.backends import vllm_cpu_worker
+
+    return vllm_cpu_worker
+
+
+def test_a_draw_falls_where_the_running_sum_passes_its_level(worker: Any) -> None:
+    # of 1/4, 1/4, 0, 1/2 the running sums are .25, .5, .5, 1
+    levels = torch.tensor([0, 0.2, 0.25, 0.49, 0.5, 0.99, 1 - 1e-17], dtype=torch.float64)
+    found = worker.drawn(torch.tensor([[0.25, 0.25, 0.0, 0.5]] * len(levels)), levels)
+    assert found.tolist() == [0, 0, 1, 1, 3, 3, 3]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    width=st.sampled_from([1, 5, 127, 128, 129, 1000]),
+    kept=st.floats(0.05, 1),
+)
+def test_draws_over_many_blocks_are_those_over_one_running_sum(
+    worker: Any, seed: int, width: int, kept: float
+) -> None:
+    draws = torch.Generator().manual_seed(seed)
+    weights = torch.rand(20, width, generator=draws, dtype=torch.float64)
+    weights *= torch.rand(20, width, generator=draws) <= kept
+    weights[:, seed % width] += 0.01  # no row is empty
+    levels = torch.rand(20, generator=draws, dtype=torch.float64)
+    running = weights.cumsum(-1)
+    expected = torch.searchsorted(running, levels[:, None] * running[:, -1:], right=True)
+    found = worker.drawn(weights, levels)
+    assert found.tolist() == expected.squeeze(1).tolist()
+    assert (weights.gather(1, found[:, None]) > 0).all()
+
+
+def test_tokens_come_as_often_as_they_are_likely(worker: Any) -> None:
+    likely = torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05])
+    torch.manual_seed(5)
+    found = worker.drawn(likely.repeat(20_000, 1), torch.rand(20_000, dtype=torch.float64))
+    counts = torch.bincount(found, minlength=5).double() / 20_000
+    # four standard deviations of the likeliest: 4 * sqrt(.25 / 20000)
+    torch.testing.assert_close(counts, likely.double(), atol=0.015, rtol=0)
+    assert counts[2] == 0
+
+
+def test_a_row_draws_by_its_own_generator_whoever_is_beside_it(worker: Any) -> None:
+    sampler = worker.Draws("processed_logprobs")
+    logits = torch.randn(3, 300, generator=torch.Generator().manual_seed(1))
+
+    def drawn(rows: list[int], seeded: dict[int, int]) -> list[int]:
+        own = {n: torch.Generator().manual_seed(seed) for n, seed in seeded.items()}
+        tokens, logprobs = sampler(logits[rows].clone(), own, None, None)
+        torch.testing.assert_close(logprobs, logits[rows].log_softmax(-1))
+        found: list[int] = tokens.tolist()
+        return found
+
+    alone = drawn([1], {0: 42})
+    assert drawn([0, 1, 2], {1: 42})[1:2] == alone
+    assert drawn([2, 1], {0: 7, 1: 42})[1:] == alone
+
+
+def test_top_k_and_top_p_leave_nothing_else_to_be_drawn(worker: Any) -> None:
+    sampler = worker.Draws("processed_logprobs")
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(500, 1)
+    torch.manual_seed(0)
+    two, _ = sampler(logits.clone(), {}, torch.full((500,), 2), None)
+    assert set(two.tolist()) == {0, 1}
+    most, logprobs = sampler(logits.clone(), {}, None, torch.full((500,), 0.7))
+    assert set(most.tolist()) == {0, 1}
+    # .5 and .3 of .8
+    torch.testing.assert_close(logprobs[0, :2].exp(), torch.tensor([0.625, 0.375]))
+    assert logprobs[0, 2:].tolist() == [-torch.inf, -torch.inf]
