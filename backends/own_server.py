@@ -118,7 +118,7 @@ def vllm_program(
         "max_num_seqs": max_concurrency,
         "gpu_memory_utilization": gpu_memory_utilization,
         **(cpu_options(context_tokens) if on_cpu else {}),
-        **adapter_options(max_lora_rank, on_cpu=on_cpu),
+        **adapter_options(max_lora_rank),
         "enable_auto_tool_choice": True,
         "tool_call_parser": tool_parser,
     }

