@@ -1,4 +1,4 @@
-"""A worker of vLLM for the CPU whose adapters and draws cost little (LOG.md 2026-11-28).
+"""A worker of vLLM for the CPU: adapters, draws and norms that cost little (LOG.md 2026-11-28).
 
 vLLM's own CPU code copies an adapter's matrices once for each token of a batch before it multiplies
 them, which makes an engine with adapters several times slower than one without, and takes the last
@@ -16,6 +16,8 @@ from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 from vllm.platforms import current_platform
 from vllm.v1.sample.ops.topk_topp_sampler import TopKTopPSampler, apply_top_k_top_p
 from vllm.v1.worker.cpu_worker import CPUWorker
+
+from quillgraph.backends import vllm_cpu_layers  # noqa: F401  (puts its layers in place)
 
 BLOCK = 128
 """Entries of the vocabulary whose probabilities are summed before they are searched."""
@@ -129,7 +131,7 @@ def _passed(weights: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Worker(CPUWorker):  # type: ignore[misc]
-    """vLLM's CPU worker with `AdapterProducts` and `Draws`."""
+    """vLLM's CPU worker with `AdapterProducts`, `Draws` and the layers of `vllm_cpu_layers`."""
 
     def load_model(self, *arguments: Any, **options: Any) -> None:
         """Load the model, its layers made for adapters."""

@@ -77,7 +77,7 @@ def options(given: argparse.Namespace, folder: str) -> dict[str, Any]:
         "save_strategy": "no",
         "report_to": "none",
         "use_cpu": not on_gpu,
-        "bf16": on_gpu,
+        "bf16": on_gpu or given.bf16,
         "model_init_kwargs": {"dtype": "bfloat16" if on_gpu else "float32"},
         "gradient_checkpointing": on_gpu,
         "disable_tqdm": True,
@@ -270,6 +270,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--steps", type=int, default=3, help="at most 4: an entry is used 5 times")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="on a CPU too")
     parser.add_argument("--engine-share", type=float, default=0.3, help="of GPU memory, for vLLM")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--arm", help=argparse.SUPPRESS)
