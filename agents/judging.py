@@ -115,9 +115,10 @@ class PromptedJudge:
         return _counted(scored, exhibit, papers)
 
     def least_tokens(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> int:
-        """Tokens that judging takes at the least: one for each word and mark in its prompts.
+        """Estimate from below what judging takes: a token for each word and mark in its prompts.
 
-        What a text costs is known when it has been judged; this is for whoever has to know before.
+        Replies are left out. What a text costs is known when it has been judged; this is for
+        whoever has to know before.
         """
         exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
         prompts = (

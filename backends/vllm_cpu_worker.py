@@ -3,7 +3,7 @@
 vLLM's own CPU code copies an adapter's matrices once for each token of a batch before it multiplies
 them, which makes an engine with adapters several times slower than one without, and takes the last
 adapter for a row that has none. It draws a seeded token by one exponential number for each entry
-of the vocabulary, on one core: a third of a small model's time. Imported by the engine's process
+of the vocabulary, on one core: two fifths of a small model's time. Imported by the engine's process
 alone.
 """
 
@@ -100,7 +100,10 @@ class Draws(TopKTopPSampler):  # type: ignore[misc]
         for row, generator in generators.items():
             levels[row] = torch.rand((), dtype=torch.float64, generator=generator)
         told = {"processed_logprobs": logprobs, "processed_logits": logits}
-        return drawn(logprobs.exp(), levels), told.get(self.logprobs_mode)
+        # a row that is no number draws any token: whoever asked for it is told by its log-probs,
+        # and the others in the batch go on
+        likely = logprobs.exp().nan_to_num_(nan=1.0)
+        return drawn(likely, levels), told.get(self.logprobs_mode)
 
 
 def drawn(weights: Tensor, levels: Tensor) -> Tensor:
@@ -134,7 +137,7 @@ class Worker(CPUWorker):  # type: ignore[misc]
     """vLLM's CPU worker with `AdapterProducts`, `Draws` and the layers of `vllm_cpu_layers`."""
 
     def load_model(self, *arguments: Any, **options: Any) -> None:
-        """Load the model, its layers made for adapters."""
+        """Load the model, its layers made for adapters, and draw by `Draws`."""
         name = f"{AdapterProducts.__module__}.{AdapterProducts.__qualname__}"
         type(current_platform).get_punica_wrapper = classmethod(lambda _: name)
         super().load_model(*arguments, **options)

@@ -102,7 +102,7 @@ class VllmChat(ChatBackend):
         return "quillgraph-vllm"
 
     async def start(self) -> None:
-        """Start the engine now rather than with the first call (SmolLM2: about 40 s on a CPU)."""
+        """Start the engine now rather than with the first call (SmolLM2: about 20 s on a CPU)."""
         await self._engine_loop().run(self._started())
 
     async def aclose(self) -> None:

@@ -1,6 +1,8 @@
 """How vLLM is set up, in this process or as a server."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 ENGINE_ENVIRONMENT = {
@@ -23,23 +25,34 @@ ENGINE_OPTIONS: dict[str, Any] = {
 }
 """Engine arguments that do not depend on the model or the machine."""
 
-SEVERAL_WORKERS = {"tensor_parallel_size", "pipeline_parallel_size", "nnodes"}
-"""Engine arguments that split a model over several processes."""
+FEW_CORES = 4
+"""Most cores for which an engine keeps to one process."""
+
+SEVERAL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "nnodes")
+"""Engine arguments that split a model, or its requests, over several processes."""
 
 
-def cpu_options(context_tokens: int | None, given: Collection[str] = frozenset()) -> dict[str, Any]:
+def cpu_options(
+    context_tokens: int | None, given: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Further engine arguments on a CPU.
 
     Args:
         context_tokens: The longest prompt and reply together.
-        given: Names of the engine arguments that the user gives.
+        given: The engine arguments that the user gives.
     """
-    # by its class, as vLLM takes "uni" for "mp" on a CPU: a process that waits spinning for its
-    # only worker takes a core from it (LOG.md 2026-11-28)
+    # with few cores, a process that waits spinning for its only worker takes one from it (LOG.md
+    # 2026-11-28); with many, vLLM binds a worker's threads to cores, for which it has to start it,
+    # and so takes "uni" for "mp": hence the name of the class
     alone = {"distributed_executor_backend": "vllm.v1.executor.uniproc_executor.UniProcExecutor"}
+    is_alone = (
+        (os.cpu_count() or 1) <= FEW_CORES
+        and "VLLM_CPU_OMP_THREADS_BIND" not in os.environ
+        and all(given.get(name, 1) == 1 for name in SEVERAL)
+    )
     return {
         "worker_cls": "quillgraph.backends.vllm_cpu_worker.Worker",
-        **(alone if SEVERAL_WORKERS.isdisjoint(given) else {}),
+        **(alone if is_alone else {}),
         # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
         # (LOG.md 2026-11-23)
         "enforce_eager": True,

@@ -74,9 +74,18 @@ class RunFolder:
 
     @property
     def began_in(self) -> Path:
-        """The folder that relative paths in the settings are meant from."""
+        """The folder that relative paths in the settings are meant from.
+
+        Raises:
+            InputError: If it is gone.
+        """
         began = Path(str(self._run.get("began_in", ".")))
-        return began if began.is_dir() else Path.cwd()
+        if not began.is_dir():
+            raise InputError(
+                f"expected the folder that the run began in, {began}, which is gone; if it has "
+                f"moved, write its place as began_in into {self.path / 'run.json'}"
+            )
+        return began
 
     def note(self, **facts: Any) -> None:
         """Add to `run.json` what is needed to go on with the run."""

@@ -15,8 +15,9 @@ from langgraph.types import Send
 
 from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
-from quillgraph.agents.judgements import Judgement, Reward, checked
+from quillgraph.agents.judgements import Judgement, Reward, checked, judged
 from quillgraph.agents.judging import PromptedJudge
+from quillgraph.agents.markup import shown_to_judge
 from quillgraph.agents.rewards import reward
 from quillgraph.agents.writing import Precedents, Written, write_draft
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
@@ -91,7 +92,8 @@ async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
     """Draw one more draft, and take note of what it costs.
 
     The first says whether drafts are judged at all: where the tokens would not pay for two with
-    their judgements, a judge would have nothing to choose between.
+    their judgements, a judge would have nothing to choose between. What judging costs is estimated
+    from below, so near that limit one draft may still be judged by itself.
 
     Raises:
         ConfigError: If drafts are to cost tokens, and the backend does not count them.
@@ -149,8 +151,10 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     judgements = [attempt.judgement for attempt in attempts]
     told = await credit(state["criteria_set"], judgements, runtime.context.library)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
-    if not state.get("is_judged", True):
-        number += f" and not judged, as {state['tokens']} tokens do not pay for two with judgements"
+    if not state.get("is_judged", True) and judged(state["criteria_set"].criteria):
+        number += (
+            f" and not judged, as tokens for two with judgements are more than {state['tokens']}"
+        )
     return {
         "episode": WrittenEpisode(
             task=state["task"],
@@ -214,7 +218,8 @@ def _least(state: OneDraft, text: str, studio: Workshop) -> int:
     """Tokens that judging a draft takes at the least; of a judge of another make nobody knows."""
     if not isinstance(studio.judge, PromptedJudge):
         return 0
-    return studio.judge.least_tokens(state["task"], text, state["criteria_set"].criteria)
+    criteria = state["criteria_set"].criteria
+    return studio.judge.least_tokens(state["task"], shown_to_judge(text, criteria), criteria)
 
 
 def _submission(state: OneDraft, text: str) -> judging.Submission:

@@ -61,6 +61,16 @@ def test_the_sum_with_what_is_left_is_normed_and_given_back(norm: Any) -> None:
     torch.testing.assert_close(left, whole)
 
 
+def test_it_is_the_kernels_that_norm(norm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("rms_norm", "fused_add_rms_norm"):
+        monkeypatch.setattr(f"vllm._custom_ops.{name}", lambda *_, n=name: asked.append(n))
+    layer, x = norm(torch.bfloat16), torch.ones(2, 16, dtype=torch.bfloat16)
+    layer.forward_cpu(x)
+    layer.forward_cpu(x, x.clone())
+    assert asked == ["rms_norm", "fused_add_rms_norm"]
+
+
 def test_what_the_kernel_cannot_do_is_done_as_vllm_does_it(norm: Any) -> None:
     layer = norm(torch.float32)
     both = torch.randn(4, 2, 16, generator=torch.Generator().manual_seed(3))

@@ -153,3 +153,49 @@ def test_top_k_and_top_p_leave_nothing_else_to_be_drawn(worker: Any) -> None:
     # .5 and .3 of .8
     torch.testing.assert_close(logprobs[0, :2].exp(), torch.tensor([0.625, 0.375]))
     assert logprobs[0, 2:].tolist() == [-torch.inf, -torch.inf]
+
+
+def test_a_row_that_is_no_number_harms_no_other(worker: Any) -> None:
+    sampler = worker.Draws("processed_logprobs")
+    logits = torch.zeros(3, 200)
+    logits[0, 7] = logits[2, 9] = 50.0
+    logits[1, 3] = torch.nan
+    tokens, logprobs = sampler(logits, {1: torch.Generator().manual_seed(1)}, None, None)
+    assert (tokens[0], tokens[2]) == (7, 9)
+    assert 0 <= tokens[1] < 200
+    # whoever reads the log-probs of that row sees what has happened
+    assert logprobs[1].isnan().all()
+    nothing = torch.full((1, 200), -torch.inf)
+    assert 0 <= sampler(nothing, {}, None, None)[0].item() < 200
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_float_probabilities_as_an_engine_gives_them_draw_within_a_rounding(
+    worker: Any, seed: int
+) -> None:
+    draws = torch.Generator().manual_seed(seed)
+    weights = (torch.randn(8, 1000, generator=draws) * 4).softmax(-1)
+    levels = torch.rand(8, generator=draws, dtype=torch.float64)
+    found = worker.drawn(weights, levels)[:, None]
+    running = weights.double().cumsum(-1) / weights.double().sum(-1, keepdim=True)
+    below = running.gather(1, found) - weights.double().gather(1, found)
+    assert (below.squeeze(1) <= levels + 1e-6).all()
+    assert (levels <= running.gather(1, found).squeeze(1) + 1e-6).all()
+    assert (weights.gather(1, found) > 0).all()
+
+
+def test_the_worker_puts_its_parts_in_place(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from vllm.platforms import current_platform
+    from vllm.v1.worker.cpu_worker import CPUWorker
+
+    monkeypatch.setattr(CPUWorker, "load_model", lambda self: None)
+    monkeypatch.setattr(type(current_platform), "get_punica_wrapper", None)
+    loaded = worker.Worker.__new__(worker.Worker)
+    loaded.model_runner = SimpleNamespace(
+        sampler=SimpleNamespace(logprobs_mode="processed_logprobs", topk_topp_sampler=None)
+    )
+    loaded.load_model()
+    assert type(loaded.model_runner.sampler.topk_topp_sampler) is worker.Draws
+    assert current_platform.get_punica_wrapper().endswith(".vllm_cpu_worker.AdapterProducts")

@@ -203,6 +203,12 @@ def test_a_run_goes_on_from_any_folder_by_the_files_it_began_with(
     assert done.status == 0, done.stderr
     assert Path.cwd() == elsewhere
     assert list(read_episodes(begun_in / "run")) == [1, 2]
+    facts = json.loads((begun_in / "run" / "run.json").read_text(encoding="utf-8"))
+    gone = json.dumps({**facts, "began_in": str(tmp_path / "gone")})
+    (begun_in / "run" / "run.json").write_text(gone, encoding="utf-8")
+    done = quillgraph("run", "--resume", begun_in / "run")
+    assert done.status == 2
+    assert "gone, which is gone; if it has moved, write its place as began_in" in done.error
 
 
 def test_a_question_of_the_graph_waits_for_its_answer(own: Path, quillgraph: Any) -> None:

@@ -125,7 +125,8 @@ async def price(n: int = 1) -> int:
 
 
 @pytest.mark.parametrize(
-    ("times", "more", "drafts"), [(2, 0, 2), (3, -1, 2), (3, 0, 3), (4, 0, 4), (5, -1, 4)]
+    ("times", "more", "drafts"),
+    [(2, -1, 1), (2, 0, 2), (3, -1, 2), (3, 0, 3), (4, 0, 4), (5, -1, 4)],
 )
 async def test_as_many_drafts_are_drawn_as_equal_tokens_pay_for(
     times: int, more: int, drafts: int
@@ -136,7 +137,7 @@ async def test_as_many_drafts_are_drawn_as_equal_tokens_pay_for(
     assert len(episode.attempts) == drafts
     assert budget.tokens == drafts * each
     assert episode.is_complete
-    assert episode.stopped == f"{drafts} drafts were drawn"
+    assert episode.stopped == f"{drafts} draft{'s were' if drafts > 1 else ' was'} drawn"
 
 
 async def test_what_was_spent_before_does_not_count_as_the_price_of_a_draft() -> None:
@@ -155,7 +156,7 @@ async def test_a_judge_too_dear_for_two_drafts_reads_none_and_code_tells_them_ap
     alone = await won(model, budget=budget, tokens=1)
     assert (len(alone.attempts), budget.calls) == (1, 1)
     assert alone.stopped == (
-        "1 draft was drawn and not judged, as 1 tokens do not pay for two with judgements"
+        "1 draft was drawn and not judged: two with judgements take more than 1 tokens"
     )
     each = budget.tokens
     model, budget = drawing(drafts=(DRAFTS[1], *DRAFTS)), Budget()

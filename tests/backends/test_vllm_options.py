@@ -1,0 +1,38 @@
+"""How vLLM is set up on a CPU."""
+
+import os
+from typing import Any
+
+import pytest
+
+from quillgraph.backends.vllm_options import FEW_CORES, cpu_options
+
+EXECUTOR = "distributed_executor_backend"
+
+
+@pytest.mark.parametrize(
+    ("cores", "given", "is_alone"),
+    [
+        (1, {}, True),
+        (FEW_CORES, {"max_num_seqs": 4}, True),
+        (FEW_CORES, {"tensor_parallel_size": 1}, True),
+        (FEW_CORES, {"tensor_parallel_size": 2}, False),
+        (FEW_CORES, {"data_parallel_size": 2}, False),
+        (FEW_CORES + 1, {}, False),
+    ],
+)
+def test_an_engine_keeps_to_one_process_where_cores_are_few(
+    monkeypatch: pytest.MonkeyPatch, cores: int, given: dict[str, Any], is_alone: bool
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND", raising=False)
+    assert (EXECUTOR in cpu_options(512, given)) is is_alone
+
+
+def test_whoever_binds_threads_gets_the_process_that_they_are_bound_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
+    assert EXECUTOR not in cpu_options(512)
+    assert cpu_options(20_000)["max_num_batched_tokens"] == 20_000
