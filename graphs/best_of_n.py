@@ -152,9 +152,7 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     told = await credit(state["criteria_set"], judgements, runtime.context.library)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
     if not state.get("is_judged", True) and judged(state["criteria_set"].criteria):
-        number += (
-            f" and not judged, as tokens for two with judgements are more than {state['tokens']}"
-        )
+        number += f" and not judged: two with judgements take more than {state['tokens']} tokens"
     return {
         "episode": WrittenEpisode(
             task=state["task"],
