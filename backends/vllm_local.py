@@ -1,6 +1,7 @@
 """vLLM inside this process: continuous batching, prefix caching, JSON schemas, exact tokens."""
 
 import asyncio
+import atexit
 import gc
 import importlib.util
 import itertools
@@ -8,6 +9,7 @@ import json
 import multiprocessing
 import os
 import threading
+import weakref
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -183,6 +185,10 @@ class VllmChat(ChatBackend):
             self._engine = AsyncLLM.from_engine_args(arguments)
             started = set(psutil.Process().children(recursive=True)) - before
             self._sentinel = Sentinel(process.pid for process in started)
+            _running[id(self)] = self
+            # anew, and so before multiprocessing's own hook, which waits for engines
+            atexit.unregister(_end_all)
+            atexit.register(_end_all)
         except (ValueError, OSError, RuntimeError) as error:
             raise ServerFailed(f"vLLM could not start with {self.model!r}: {error}") from error
 
@@ -199,6 +205,17 @@ class VllmChat(ChatBackend):
             await asyncio.to_thread(engine.shutdown)
             if self._sentinel is not None:
                 self._sentinel.dismiss()
+
+    def _end(self) -> None:
+        """Stop an engine that is still open when the interpreter ends, where no task starts."""
+        loop, engine, self._loop, self._engine = self._loop, self._engine, None, None
+        if loop is None or engine is None:
+            return
+        if engine.output_handler is not None:
+            loop.submit(_cancelled(engine.output_handler)).result(timeout=10)
+        engine.shutdown()
+        if self._sentinel is not None:
+            self._sentinel.dismiss()
 
     async def _generate_on_engine(self, request: ChatRequest) -> Completion:
         engine = await self._started()
@@ -227,6 +244,19 @@ class VllmChat(ChatBackend):
 
 
 _opening = threading.Lock()
+
+_running: "weakref.WeakValueDictionary[int, VllmChat]" = weakref.WeakValueDictionary()
+"""Backends whose engine has been started."""
+
+
+def _end_all() -> None:
+    for backend in list(_running.values()):
+        backend._end()
+    gc.collect()
+
+
+async def _cancelled(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
 
 
 def _refuse_unguarded_script() -> None:

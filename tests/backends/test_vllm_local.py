@@ -3,6 +3,8 @@
 import asyncio
 import importlib
 import math
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -157,3 +159,23 @@ def test_an_engine_that_has_overflowed_is_an_error_and_no_certain_token(
 ) -> None:
     with pytest.raises(ServerFailed, match=r"the vLLM engine: .* 0 or less|got nan"):
         _completion(REQUEST, (1, 2), output(*pair), "base")
+
+
+LEFT_OPEN = """
+from quillgraph.backends import connect
+
+if __name__ == "__main__":
+    model = connect("vllm:smollm2-135m?max_model_len=1024")
+    print(model.bind(max_tokens=4).invoke("Say hi.").response_metadata["finish_reason"])
+"""
+
+
+def test_a_script_that_leaves_its_engine_open_ends_without_a_word(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LEFT_OPEN, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-P", script], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert done.stdout.split()[-1] in ("length", "stop")
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
