@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage
 
-from quillgraph.agents.asking import Role, say
-from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.asking import Role, lost_reply, say
+from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.gating import SHORTEST
 from quillgraph.agents.meta import without_frame
 from quillgraph.agents.prompting import render
 from quillgraph.agents.reflecting import Plan, Reflection, listed
 from quillgraph.agents.sentences import up_to_last_sentence
 from quillgraph.agents.splicing import splice
-from quillgraph.backends.errors import ReplyError
+from quillgraph.backends.errors import BudgetReached, ReplyError
 from quillgraph.backends.traces import TokenTrace, trace_of
 
 TRIES = 2
@@ -58,6 +58,32 @@ async def write_draft(
     return await _write(
         task, "writing", fields, role, item=f"draft/{number}", max_tokens=max_tokens
     )
+
+
+async def write_one_of(
+    task: WritingTask, role: Role, *, number: int, max_tokens: int, unpaid: str
+) -> Written | Dropped:
+    """Write one of several drafts without memory; one that does not come is told and left out.
+
+    Args:
+        task: What is to be written.
+        role: Who writes.
+        number: Of the draft; the first, 0, has to come.
+        max_tokens: Of the draft.
+        unpaid: Stage under which a draft is told that a budget did not pay for.
+
+    Raises:
+        BudgetReached: If the first is not paid for.
+        ReplyError: If twice the first is nothing but words about the text.
+    """
+    try:
+        return await write_draft(task, Precedents(), role, number=number, max_tokens=max_tokens)
+    except (BudgetReached, ReplyError) as error:
+        if number == 0:
+            raise
+        if isinstance(error, ReplyError):
+            return lost_reply("draft", role, error)
+        return Dropped(stage=unpaid, agent="budget", reason=str(error), text=f"draft {number}")
 
 
 async def revise(

@@ -187,7 +187,7 @@ def measured(arm: str, given: argparse.Namespace) -> dict[str, Any]:
         trainer.add_callback(Steps())
         trainer.train()
         if "vllm" in arm and arm != "trl-vllm":
-            # on a GPU the process does not end while the engine runs
+            # an engine that was left to the interpreter's exit kept a GPU's process from ending
             asyncio.run(trainer.rollout_func.model.aclose())
     steps = [each for each in trainer.state.log_history if "loss" in each]
     per_step = {name: _sums(taken, len(steps)) for name, taken in parts.items() if taken}

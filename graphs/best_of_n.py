@@ -13,14 +13,13 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
 from quillgraph.agents.judging import PromptedJudge
 from quillgraph.agents.markup import shown_to_judge
 from quillgraph.agents.rewards import reward
-from quillgraph.agents.writing import Precedents, Written, write_draft
-from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
+from quillgraph.agents.writing import Written, write_one_of
+from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs import judging
 from quillgraph.graphs.crediting import credit
 from quillgraph.graphs.episode import Attempt, WrittenEpisode, best_of
@@ -180,22 +179,13 @@ def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
 
 
 async def _write(state: OneDraft, studio: Workshop) -> Written | Dropped:
-    """Write a draft; what is lost of any but the first is told."""
-    number = state["number"]
-    try:
-        return await write_draft(
-            state["task"],
-            Precedents(),
-            studio.writer,
-            number=number,
-            max_tokens=studio.text_tokens,
-        )
-    except (BudgetReached, ReplyError) as error:
-        if number == 0:
-            raise
-        if isinstance(error, ReplyError):
-            return lost_reply("draft", studio.writer, error)
-        return _unpaid(number, str(error))
+    return await write_one_of(
+        state["task"],
+        studio.writer,
+        number=state["number"],
+        max_tokens=studio.text_tokens,
+        unpaid=UNPAID,
+    )
 
 
 async def _judged(state: OneDraft, written: Written, studio: Workshop) -> Drawn:

@@ -11,13 +11,11 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.domain import Dropped
 from quillgraph.agents.judgements import Judgement
 from quillgraph.agents.rewards import reward
 from quillgraph.agents.voting import pooled, tally, votes_of
-from quillgraph.agents.writing import Precedents, write_draft
-from quillgraph.backends.errors import BudgetReached, ReplyError
+from quillgraph.agents.writing import write_one_of
 from quillgraph.graphs import judging
 from quillgraph.graphs.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.panel import (
@@ -54,23 +52,11 @@ class Cast(TypedDict):
 async def draft(state: OneDraft, runtime: Runtime[Panel]) -> Drafted:
     """Write one draft; the first must come, without the others the vote is a shorter one."""
     panel, number = runtime.context, state["number"]
-    try:
-        written = await write_draft(
-            state["task"],
-            Precedents(),
-            panel.writer,
-            number=number,
-            max_tokens=panel.text_tokens,
-        )
-    except (BudgetReached, ReplyError) as error:
-        if number == 0:
-            raise
-        lost = (
-            lost_reply("draft", panel.writer, error)
-            if isinstance(error, ReplyError)
-            else _unpaid(str(error), f"draft {number}")
-        )
-        return {"candidates": [], "dropped": [lost]}
+    written = await write_one_of(
+        state["task"], panel.writer, number=number, max_tokens=panel.text_tokens, unpaid=UNPAID
+    )
+    if isinstance(written, Dropped):
+        return {"candidates": [], "dropped": [written]}
     up = Candidate(number=number, text=written.text, trace=written.trace)
     return {"candidates": [up], "dropped": []}
 

@@ -1,15 +1,17 @@
 """The writer."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
 
 from quillgraph.agents.asking import Role
-from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.reflecting import Plan, Reflection
-from quillgraph.agents.writing import Precedents, revise, write_draft
+from quillgraph.agents.writing import Precedents, revise, write_draft, write_one_of
+from quillgraph.backends.budgets import Budget
 from quillgraph.backends.chat import ChatRequest
-from quillgraph.backends.errors import ReplyError
+from quillgraph.backends.errors import BudgetReached, ReplyError
 
 MakeRole = Callable[..., Role]
 
@@ -52,6 +54,24 @@ async def test_a_large_writer_reads_lessons_and_excerpts_and_then_the_request(
     assert "given up:\nIt was a dark night." in said
     assert said.endswith(f"<request>\n{task.request}\n</request>")
     assert (asked[0].max_tokens, asked[0].json_schema) == (99, None)
+
+
+async def test_of_several_drafts_the_first_has_to_come_and_any_other_may_be_lost(
+    task: WritingTask, role_of: MakeRole
+) -> None:
+    assuring = role_of("Certainly! Here is the story.")
+    with pytest.raises(ReplyError):
+        await write_one_of(task, assuring, number=0, max_tokens=99, unpaid="vote")
+    lost = await write_one_of(task, assuring, number=1, max_tokens=99, unpaid="vote")
+    assert isinstance(lost, Dropped)
+    assert (lost.stage, lost.agent, lost.reason) == ("draft", assuring.name, "reply")
+    poor = dataclasses.replace(role_of(STORY), budget=Budget(max_calls=0))
+    with pytest.raises(BudgetReached):
+        await write_one_of(task, poor, number=0, max_tokens=99, unpaid="vote")
+    lost = await write_one_of(task, poor, number=2, max_tokens=99, unpaid="vote")
+    assert isinstance(lost, Dropped)
+    assert (lost.stage, lost.agent, lost.text) == ("vote", "budget", "draft 2")
+    assert "the budget of 0 calls is spent" in lost.reason
 
 
 async def test_a_small_writer_reads_the_lessons_and_never_an_excerpt(
