@@ -24,6 +24,7 @@ from trl import GRPOTrainer
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.rl import fresh as reading
 from quillgraph.rl import losses
+from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.groups import Rewards
 from quillgraph.rl.memory_writing import Step, write_fresh, write_revisions, written
 from quillgraph.rl.mrpo_config import check_trainer
@@ -76,6 +77,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 f"{trl.__version__}; pip install 'quillgraph[rl]'"
             )
         super().__init__(*arguments, **options)
+        if not self.args.entropy_coef and not self.args.cast_lm_head_to_fp32:
+            score_on_cpu(self.model, self.temperature)
         self.recount = dict(recount or {})
         self.reflect = reflect
         self.credit = credit

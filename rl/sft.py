@@ -18,6 +18,7 @@ from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 from quillgraph.rl.collecting import collect, judge_or_code
 from quillgraph.rl.config import SftConfig
+from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.options import trainer_args
 from quillgraph.rl.processes import in_turn, processes
 from quillgraph.rl.run import Run
@@ -53,6 +54,7 @@ def sft_stage(run: Run, *, resume: bool) -> None:
         train_dataset=Dataset.from_list([target.row() for target in found]),
         processing_class=run.policy.tokenizer,
     )
+    score_on_cpu(trainer.model, temperature=1.0)
     run_trainer(run, trainer, "sft", checkpoints, dict, resume=resume)
     save_policy(run, trainer, run.folder / "sft" / "adapter")
 

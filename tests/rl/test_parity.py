@@ -44,6 +44,7 @@ TWICE = {"num_iterations": 2, "per_device_train_batch_size": 4, "gradient_accumu
 """Each batch twice, in two parts: in the second pass ratios leave 1 and losses leave 0."""
 
 
+@pytest.mark.parametrize("is_adapted", [False, True], ids=["whole", "adapter"])
 @pytest.mark.parametrize("more", [{}, TWICE], ids=["once", "twice"])
 @pytest.mark.parametrize(
     ("loss_type", "scale_rewards", "beta"),
@@ -59,11 +60,13 @@ def test_with_replay_and_anchor_off_loss_and_gradient_equal_those_of_trl(
     scale_rewards: str,
     beta: float,
     more: dict[str, Any],
+    is_adapted: bool,
     tokenizer: Any,
     prompts: Any,
     options: dict[str, Any],
     tiny_folder: Path,
 ) -> None:
+    from peft import LoraConfig
     from trl import GRPOConfig, GRPOTrainer
 
     from quillgraph.rl.mrpo import MRPOTrainer
@@ -72,6 +75,8 @@ def test_with_replay_and_anchor_off_loss_and_gradient_equal_those_of_trl(
     same = options | more | {"epsilon_high": 0.28, "adam_beta2": 0.95, "max_steps": 4}
     same |= {"loss_type": loss_type, "scale_rewards": scale_rewards, "beta": beta}
     given = {"reward_funcs": [rarity], "train_dataset": prompts, "processing_class": tokenizer}
+    if is_adapted:  # on a CPU our own head is then read
+        given["peft_config"] = LoraConfig(r=4, target_modules="all-linear")
     model = str(tiny_folder)
     theirs, their_weights = _trained(GRPOTrainer(model, args=GRPOConfig(**same), **given))
     off = MRPOConfig(**same, replay_weight=0, anchor_weight=0)
