@@ -44,8 +44,9 @@ async def main(backend: str, embeddings: str) -> None:
         )
     await model.aclose()
     for each in await library.criteria():
-        spread = "not tried" if each.discrimination is None else f"{each.discrimination:.2f}"
-        print(f"- {each.name}: {each.uses} requests, spread of the drafts {spread}")
+        # how far apart two drafts come out under it; `--contrast` writes and judges such drafts
+        told = "no drafts compared" if each.discrimination is None else f"{each.discrimination:.2f}"
+        print(f"- {each.name}: {each.uses} requests, spread of the drafts: {told}")
     print(f"reused after the first request: {reusability(found[1:], known[1:]):.0%}")
 
 
