@@ -1,15 +1,14 @@
 """What an episode leaves to memory: its texts with their scores, and the lessons they teach."""
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from typing import Literal, TypedDict
 
-from quillgraph.agents.asking import Answers, Role
+from quillgraph.agents.asking import Role
 from quillgraph.agents.consolidating import apply, consolidate
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.lessons import Contrast, Fate, Lesson, MemoryEntry, Operation
+from quillgraph.agents.lessons import Contrast, Fate, Lesson, MemoryEntry
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.graphs.episode import Attempt
 from quillgraph.graphs.memory import Memory
@@ -38,14 +37,18 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
     writes one piece a day would else wait a week for the first.
     """
     now, task = datetime.now(UTC).isoformat(), lived["task"]
-    await memory.remember(entries_of(lived, now))
-    answers, unpaid = await _lessons_of(lived, memory, consolidator)
-    # after the consolidator's call: a run that is killed in it and resumed credits them once
-    for attempt in lived["attempts"]:
-        if attempt.delta is not None and attempt.lessons:
-            await memory.credit(attempt.lessons, attempt.delta, now)
-    if answers is None:
-        return {"learned": (), "dropped": unpaid}
+    if await memory.remember(entries_of(lived, now)):  # else a run that was cut goes on
+        for attempt in lived["attempts"]:
+            if attempt.delta is not None and attempt.lessons:
+                await memory.credit(attempt.lessons, attempt.delta, now)
+    contrast = contrast_of(lived)
+    if contrast is None:
+        return {"learned": (), "dropped": []}
+    try:
+        answers = await consolidate(task, contrast, await memory.lessons(task.genre), consolidator)
+    except BudgetReached as error:
+        unpaid = Dropped(stage="consolidation", agent="consolidator", reason=str(error), text="")
+        return {"learned": (), "dropped": [unpaid]}
     # what a request says of later episodes must not reach them either
     texts = [task.request, *(attempt.text for attempt in lived["attempts"])]
 
@@ -59,30 +62,14 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
     return {"learned": learned, "dropped": [*answers.dropped, *dropped]}
 
 
-async def _lessons_of(
-    lived: Lived, memory: Memory, consolidator: Role
-) -> tuple[Answers[Operation] | None, list[Dropped]]:
-    """What the consolidator would change; None where nothing can be told apart, or paid for."""
-    task, contrast = lived["task"], contrast_of(lived)
-    if contrast is None:
-        return None, []
-    try:
-        known = await memory.lessons(task.genre)
-        return await consolidate(task, contrast, known, consolidator), []
-    except BudgetReached as error:
-        told = Dropped(stage="consolidation", agent="consolidator", reason=str(error), text="")
-        return None, [told]
-
-
 def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
-    """The attempts as entries of memory; the texts of an episode and their places make their ids.
+    """The attempts as entries of memory; what the episode was makes their ids.
 
-    So an episode that is learned from twice, as after a kill, is remembered once.
+    So an episode that is learned from again, as where a run was cut, is remembered once.
     A text that was never judged leaves none: nobody knows whether it stood up to anything.
     """
     task, names = lived["task"], _names(lived["criteria_set"])
-    texts = [(attempt.text, attempt.reward.value) for attempt in lived["attempts"]]
-    whole = json.dumps([lived["criteria_set"].sha256, texts])
+    whole = "\n".join(attempt.model_dump_json() for attempt in lived["attempts"])
     stem = f"{task.request_hash[:8]}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
     return [
         MemoryEntry(

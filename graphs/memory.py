@@ -82,13 +82,13 @@ class Memory:
         )
         return await recalled(task, criteria_names, lessons, entries, self.embeddings, most=most)
 
-    async def remember(self, entries: Iterable[MemoryEntry]) -> None:
-        """Keep entries; one whose id is known already replaces that one."""
-        puts = [
-            PutOp(_entries_at(entry.kind, entry.genre), entry.id, entry.model_dump(mode="json"))
-            for entry in entries
-        ]
-        await asyncio.to_thread(self._kept.put, puts)
+    async def remember(self, entries: Iterable[MemoryEntry]) -> bool:
+        """Keep entries; one whose id is known already replaces that one.
+
+        Returns:
+            Whether any of them is new.
+        """
+        return await asyncio.to_thread(self._remember, tuple(entries))
 
     async def edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
@@ -153,6 +153,17 @@ class Memory:
             "lessons": [lesson.model_dump(mode="json") for lesson in lessons],
             "entries": [entry.model_dump(mode="json") for entry in entries],
         }
+
+    def _remember(self, entries: tuple[MemoryEntry, ...]) -> bool:
+        with self._kept.alone():
+            known = {each.id for each in self._entries(None)} if entries else set()
+            self._kept.put(
+                [
+                    PutOp(_entries_at(each.kind, each.genre), each.id, each.model_dump(mode="json"))
+                    for each in entries
+                ]
+            )
+        return any(each.id not in known for each in entries)
 
     def _edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]

@@ -2,7 +2,7 @@
 
 TRL's head scores every position of a batch where there is no Triton, prompts and padding among
 them, and works the probabilities of all tokens out twice, once in each direction. That was two
-thirds of an update on a CPU. Here only the positions that are learned from are scored, and once:
+thirds of an update in bfloat16. Here only the positions that are learned from are scored, and once:
 what the backward pass needs is known when the probabilities are.
 """
 
@@ -13,8 +13,10 @@ from typing import Any, Final
 import torch
 from accelerate.utils import is_peft_model
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
-from trl.trainer.utils import FusedCausalLMOutput
+
+from quillgraph.rl.shared_prompts import last_states
 
 _TILE: Final = 128
 """Positions scored at a time: their logits, 25 MB for a vocabulary of 49,152, stay near the core.
@@ -34,7 +36,7 @@ _RESHAPING: Final = (
 class HeadScores(torch.autograd.Function):  # type: ignore[misc]
     """log π(y) for each position, the entropy of π and whether y is its likeliest token.
 
-    π = softmax(h·Wᵀ / temperature). The gradient of log π(y) by h is (W_y - Σ_v π(v)·W_v) /
+    π = softmax(h·Wᵀ / temperature). The gradient of log π(y) by h is Σ_v (1[v = y] - π(v))·W_v /
     temperature: a vector for each position, which the forward pass leaves behind. Entropies are
     for the eye: they have no gradient.
     """
@@ -56,82 +58,91 @@ class HeadScores(torch.autograd.Function):  # type: ignore[misc]
             Log-probabilities and entropies in nats, float32, and whether the token is the
             likeliest, all of shape (N,).
         """
-        kind = hidden_NH.device.type
+        kind, is_learned = hidden_NH.device.type, ctx.needs_input_grad[0]
         is_auto = torch.is_autocast_enabled(kind)
         dtype = torch.get_autocast_dtype(kind) if is_auto else hidden_NH.dtype
         weight_VH = weight_VH.to(dtype)
         logps_N = hidden_NH.new_empty(len(targets_N), dtype=torch.float32)
         entropies_N = torch.empty_like(logps_N)
         is_top_N = torch.empty_like(logps_N, dtype=torch.bool)
-        pulls_NH = torch.empty_like(hidden_NH, dtype=torch.float32)
+        pulls_NH = torch.empty_like(hidden_NH, dtype=torch.float32) if is_learned else None
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(targets_N), _TILE):
                 tile = slice(start, start + _TILE)
-                targets_n = targets_N[tile]
+                targets_n1 = targets_N[tile, None]
                 logits_nV = torch.mm(hidden_NH[tile].to(dtype), weight_VH.t()).float()
                 logits_nV /= temperature
-                top_n1 = logits_nV.amax(-1, keepdim=True)
-                odds_nV = (logits_nV - top_n1).exp_()
-                sum_n1 = odds_nV.sum(-1, keepdim=True)
+                top_n1, places_n1 = logits_nV.max(-1, keepdim=True)
+                probs_nV = (logits_nV - top_n1).exp_()
+                sum_n1 = probs_nV.sum(-1, keepdim=True)
+                probs_nV /= sum_n1
                 total_n1 = top_n1 + sum_n1.log()
-                written_n1 = logits_nV.gather(-1, targets_n[:, None])
-                mean_n1 = torch.linalg.vecdot(odds_nV, logits_nV)[:, None] / sum_n1
-                logps_N[tile] = (written_n1 - total_n1)[:, 0]
-                entropies_N[tile] = (total_n1 - mean_n1)[:, 0]
-                is_top_N[tile] = (written_n1 >= top_n1)[:, 0]
-                if ctx.needs_input_grad[0]:
-                    mean_nH = torch.mm(odds_nV.to(dtype), weight_VH).float() / sum_n1
-                    pulls_NH[tile] = weight_VH[targets_n].float() - mean_nH
-        ctx.save_for_backward(pulls_NH.div_(temperature))
-        ctx.dtype = hidden_NH.dtype
+                mean_n = torch.linalg.vecdot(probs_nV, logits_nV)
+                logps_N[tile] = (logits_nV.gather(-1, targets_n1) - total_n1)[:, 0]
+                entropies_N[tile] = total_n1[:, 0] - mean_n
+                is_top_N[tile] = (places_n1 == targets_n1)[:, 0]
+                if pulls_NH is not None:
+                    # taken off before rounding: of a token that is nearly sure little else is left
+                    rest_nV = probs_nV.scatter_add_(-1, targets_n1, -torch.ones_like(sum_n1))
+                    pulls_NH[tile] = torch.mm(rest_nV.to(dtype), weight_VH)
+        if pulls_NH is not None:
+            ctx.save_for_backward(pulls_NH.div_(-temperature))
+            ctx.dtype = hidden_NH.dtype
         ctx.mark_non_differentiable(entropies_N, is_top_N)
         return logps_N, entropies_N, is_top_N
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """Hand the gradient of the log-probabilities on to the hidden states."""
         (pulls_NH,) = ctx.saved_tensors
         return (gradients[0][:, None] * pulls_NH).to(ctx.dtype), None, None, None
 
 
-def score_on_cpu(model: Any, temperature: float) -> None:
-    """Have a causal model with TRL's fused head score on a CPU by `HeadScores`.
+def score_on_cpu(trainer: Any) -> None:
+    """Have a trainer of TRL's whose model is on a CPU score by `HeadScores`.
 
-    Other devices keep TRL's head, and so do heads with a bias, with weights that are trained or
-    sharded, or whose model does something else to its logits.
+    Other devices keep TRL's head, and so do a bonus for entropy, a head in float32, heads with a
+    bias or with weights that are trained or sharded, and models that do more to their logits.
 
     Args:
-        model: With TRL's head on it, with or without an adapter; its forward pass is replaced.
-        temperature: What logits are divided by.
+        trainer: With TRL's head on its model, as it is once it is made; the forward pass of the
+            model is replaced.
     """
-    if is_peft_model(model):
-        model = model.get_base_model()
-    trls = model.forward
+    from trl.trainer.utils import FusedCausalLMOutput  # once it is known to be the TRL built upon
+
+    if getattr(trainer, "_entropy_bonus_enabled", False):
+        return
+    if getattr(trainer.args, "cast_lm_head_to_fp32", False):
+        return
+    model = trainer.model.get_base_model() if is_peft_model(trainer.model) else trainer.model
+    temperature, trls = getattr(trainer, "temperature", 1.0), model.forward
 
     @functools.wraps(type(model).forward)  # whose signature `generate` reads
     def forward(
-        self: Any, *inputs: Any, fused_lm_head: bool = False, labels: Any = None, **options: Any
+        self: Any, *places: Any, fused_lm_head: bool = False, labels: Any = None, **inputs: Any
     ) -> Any:
         head = self.get_output_embeddings()
-        if not fused_lm_head or labels is None or not _is_plain(head, self.config, options):
-            return trls(*inputs, fused_lm_head=fused_lm_head, labels=labels, **options)
-        options["use_cache"] = False
-        hidden_BTH = self.base_model(*inputs, **options).last_hidden_state[:, :-1]
-        labels_BT = labels[:, 1:]
-        mask_BT = labels_BT != -100
-        scores = HeadScores.apply(hidden_BTH[mask_BT], head.weight, labels_BT[mask_BT], temperature)
+        is_asked = fused_lm_head and labels is not None and not places
+        if not is_asked or not _is_plain(head, self.config, inputs):
+            return trls(*places, fused_lm_head=fused_lm_head, labels=labels, **inputs)
+        hidden_BTH = last_states(self, labels, inputs)
+        labels_BL = labels[:, 1:]
+        mask_BL = labels_BL != -100
+        mask_BT = mask_BL[:, -hidden_BTH.shape[1] :]
+        scores = HeadScores.apply(hidden_BTH[mask_BT], head.weight, labels_BL[mask_BL], temperature)
         # scattered also where nothing is scored, so that the backward pass has somewhere to go
-        logps_BT, entropies_BT, is_top_BT = (
-            each.new_zeros(mask_BT.shape).masked_scatter(mask_BT, each) for each in scores
+        logps_BL, entropies_BL, is_top_BL = (
+            each.new_zeros(mask_BL.shape).masked_scatter(mask_BL, each) for each in scores
         )
         return FusedCausalLMOutput(
-            log_probs=logps_BT, entropy=entropies_BT, is_top1=is_top_BT, label_mask=mask_BT
+            log_probs=logps_BL, entropy=entropies_BL, is_top1=is_top_BL, label_mask=mask_BL
         )
 
     model.forward = MethodType(forward, model)
 
 
-def _is_plain(head: Any, config: Any, options: dict[str, Any]) -> bool:
+def _is_plain(head: Any, config: Any, inputs: dict[str, Any]) -> bool:
     """Whether logits are the product of hidden states and frozen weights, on a CPU."""
     text = config.get_text_config()
     return (
@@ -140,6 +151,7 @@ def _is_plain(head: Any, config: Any, options: dict[str, Any]) -> bool:
         and head.weight.device.type == "cpu"
         and not head.weight.requires_grad
         and not isinstance(head.weight, DTensor)
+        and not hasattr(head.weight, "ds_id")  # DeepSpeed keeps a part of it in each process
         and not any(getattr(text, name, None) for name in _RESHAPING)
-        and not {"shift_labels", "num_items_in_batch", "output_router_logits"} & options.keys()
+        and not {"shift_labels", "num_items_in_batch", "output_router_logits"} & inputs.keys()
     )

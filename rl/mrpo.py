@@ -77,8 +77,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 f"{trl.__version__}; pip install 'quillgraph[rl]'"
             )
         super().__init__(*arguments, **options)
-        if not self.args.entropy_coef and not self.args.cast_lm_head_to_fp32:
-            score_on_cpu(self.model, self.temperature)
+        score_on_cpu(self)
         self.recount = dict(recount or {})
         self.reflect = reflect
         self.credit = credit

@@ -17,6 +17,7 @@ from quillgraph.graphs.judging import Submission
 from quillgraph.rl.ahead import PromptOrder
 from quillgraph.rl.checkpoints import Part
 from quillgraph.rl.config import LENGTH
+from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
 from quillgraph.rl.lessons import lessoned_run
@@ -122,7 +123,9 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
         ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
         options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
     if not is_mrpo:
-        return GRPOTrainer(**options)
+        trainer = GRPOTrainer(**options)
+        score_on_cpu(trainer)
+        return trainer
     by_sha = {each.sha256: each for each in run.sets.values()}
     reflect = None
     if run.engine and args.remembers:

@@ -54,7 +54,7 @@ def sft_stage(run: Run, *, resume: bool) -> None:
         train_dataset=Dataset.from_list([target.row() for target in found]),
         processing_class=run.policy.tokenizer,
     )
-    score_on_cpu(trainer.model, temperature=1.0)
+    score_on_cpu(trainer)
     run_trainer(run, trainer, "sft", checkpoints, dict, resume=resume)
     save_policy(run, trainer, run.folder / "sft" / "adapter")
 
