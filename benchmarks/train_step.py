@@ -295,7 +295,8 @@ def main() -> None:
         return
     name = given.name or Path(given.model).name
     told = {"model": name, "device": given.device, "machine": platform.machine()}
-    told |= {"cpus": os.cpu_count(), "texts": given.texts, "group": GROUP}
+    told |= {"cpus": os.cpu_count(), "texts": given.texts, "at_once": given.micro or given.texts}
+    told |= {"group": GROUP, "tokens": given.tokens, "bf16": given.bf16 or given.device == "cuda"}
     found = {each.name: each.version for each in distributions() if each.name in PACKAGES}
     told |= {"versions": found}
     given.out.mkdir(exist_ok=True, parents=True)

@@ -155,15 +155,19 @@ class Memory:
         }
 
     def _remember(self, entries: tuple[MemoryEntry, ...]) -> bool:
+        places = [_entries_at(entry.kind, entry.genre) for entry in entries]
         with self._kept.alone():
-            known = {each.id for each in self._entries(None)} if entries else set()
+            is_new = any(
+                self._kept.get(at, [entry.id], MemoryEntry) == [None]
+                for at, entry in zip(places, entries, strict=True)
+            )
             self._kept.put(
                 [
-                    PutOp(_entries_at(each.kind, each.genre), each.id, each.model_dump(mode="json"))
-                    for each in entries
+                    PutOp(at, entry.id, entry.model_dump(mode="json"))
+                    for at, entry in zip(places, entries, strict=True)
                 ]
             )
-        return any(each.id not in known for each in entries)
+        return is_new
 
     def _edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]

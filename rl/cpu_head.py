@@ -20,7 +20,7 @@ from quillgraph.rl.shared_prompts import last_states
 
 _TILE: Final = 128
 """Positions scored at a time: their logits, 25 MB for a vocabulary of 49,152, stay near the core.
-Of 32, 64, 128, 256 and 640, 128 was fastest (`LOG.md`)."""
+Of 64, 128 and 256, 128 was fastest (`LOG.md`)."""
 
 _RESHAPING: Final = (
     "final_logit_softcapping",
