@@ -31,16 +31,13 @@ class Learned(TypedDict):
 
 
 async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learned:
-    """Keep the texts, credit the lessons that were used, and draw new ones.
+    """Keep the texts, which credits the lessons that were used, and draw new ones.
 
     Lessons are drawn after every episode and not after every eight (`ALGORITHM.md` 6.4): who
     writes one piece a day would else wait a week for the first.
     """
     now, task = datetime.now(UTC).isoformat(), lived["task"]
-    if await memory.remember(entries_of(lived, now)):  # else a run that was cut goes on
-        for attempt in lived["attempts"]:
-            if attempt.delta is not None and attempt.lessons:
-                await memory.credit(attempt.lessons, attempt.delta, now)
+    await memory.remember(entries_of(lived, now))
     contrast = contrast_of(lived)
     if contrast is None:
         return {"learned": (), "dropped": []}

@@ -82,13 +82,14 @@ class Memory:
         )
         return await recalled(task, criteria_names, lessons, entries, self.embeddings, most=most)
 
-    async def remember(self, entries: Iterable[MemoryEntry]) -> bool:
-        """Keep entries; one whose id is known already replaces that one.
+    async def remember(self, entries: Iterable[MemoryEntry]) -> None:
+        """Keep entries, and credit the lessons that the new ones were written with.
 
-        Returns:
-            Whether any of them is new.
+        Both are one transaction, so whatever ends the process no use of a lesson is lost or counted
+        twice. An entry whose id is known already replaces that one, and credits nothing. Lessons
+        that are gone are passed over.
         """
-        return await asyncio.to_thread(self._remember, tuple(entries))
+        await asyncio.to_thread(self._remember, tuple(entries))
 
     async def edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
@@ -108,16 +109,6 @@ class Memory:
     async def keep_lessons(self, lessons: Sequence[Lesson], genre: str) -> None:
         """Replace the pool of a genre. What changes a pool that it has read uses `edit`."""
         await self.edit(genre, lambda _: (tuple(lessons), None))
-
-    async def credit(self, lesson_ids: Iterable[str], delta: float, now: str) -> None:
-        """Note that lessons were used in a revision.
-
-        Args:
-            lesson_ids: The lessons that it was made with; those that are gone are passed over.
-            delta: Change of the reward.
-            now: Time of the revision, ISO 8601.
-        """
-        await asyncio.to_thread(self._credit, frozenset(lesson_ids), delta, now)
 
     async def lessons(self, genre: str | None = None) -> tuple[Lesson, ...]:
         """All lessons, or those of a genre, by genre and id."""
@@ -154,20 +145,33 @@ class Memory:
             "entries": [entry.model_dump(mode="json") for entry in entries],
         }
 
-    def _remember(self, entries: tuple[MemoryEntry, ...]) -> bool:
-        places = [_entries_at(entry.kind, entry.genre) for entry in entries]
+    def _remember(self, entries: tuple[MemoryEntry, ...]) -> None:
         with self._kept.alone():
-            is_new = any(
-                self._kept.get(at, [entry.id], MemoryEntry) == [None]
-                for at, entry in zip(places, entries, strict=True)
-            )
-            self._kept.put(
-                [
-                    PutOp(at, entry.id, entry.model_dump(mode="json"))
-                    for at, entry in zip(places, entries, strict=True)
-                ]
-            )
-        return is_new
+            new = [
+                entry
+                for entry in entries
+                if self._kept.get(_entries_at(entry), [entry.id], MemoryEntry) == [None]
+            ]
+            kept = [
+                PutOp(_entries_at(entry), entry.id, entry.model_dump(mode="json"))
+                for entry in entries
+            ]
+            self._kept.put([*kept, *self._credits(new)])
+
+    def _credits(self, entries: Sequence[MemoryEntry]) -> list[PutOp]:
+        """The lessons that revisions were made with, with what these gained or lost."""
+        revisions = [entry for entry in entries if entry.delta is not None and entry.lessons]
+        credited = []
+        for lesson in self._lessons(None) if revisions else ():
+            made = [entry for entry in revisions if lesson.id in entry.lessons]
+            if made:
+                change = {
+                    "uses": lesson.uses + len(made),
+                    "gain": lesson.gain + sum(entry.delta or 0.0 for entry in made),
+                    "last_used": max(entry.created for entry in made),
+                }
+                credited.append(_put_lesson(lesson.model_copy(update=change), lesson.genre))
+        return credited
 
     def _edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
@@ -186,27 +190,13 @@ class Memory:
             )
         return told_beside
 
-    def _credit(self, lesson_ids: frozenset[str], delta: float, now: str) -> None:
-        with self._kept.alone():
-            used = [lesson for lesson in self._lessons(None) if lesson.id in lesson_ids]
-            changes = [
-                {"uses": each.uses + 1, "gain": each.gain + delta, "last_used": now}
-                for each in used
-            ]
-            self._kept.put(
-                [
-                    _put_lesson(lesson.model_copy(update=change), lesson.genre)
-                    for lesson, change in zip(used, changes, strict=True)
-                ]
-            )
-
     def _forget(self, item_id: str) -> None:
         with self._kept.alone():
             item = self._find(item_id)
             if isinstance(item, Lesson):
                 self._kept.put([PutOp(_lessons_at(item.genre), item.id, None)])
             else:
-                self._kept.put([PutOp(_entries_at(item.kind, item.genre), item.id, None)])
+                self._kept.put([PutOp(_entries_at(item), item.id, None)])
 
     def _find(self, item_id: str) -> Lesson | MemoryEntry:
         items: dict[str, Lesson | MemoryEntry] = {each.id: each for each in self._entries(None)}
@@ -233,7 +223,8 @@ class Memory:
         places: list[tuple[str, ...]] = [("entries",)]
         if kinds is not None:
             places = [
-                ("entries", kind) if genre is None else _entries_at(kind, genre) for kind in kinds
+                ("entries", kind) if genre is None else ("entries", kind, label(genre))
+                for kind in kinds
             ]
         entries = [entry for at in places for entry in self._kept.all(at, MemoryEntry)]
         mine = [each for each in entries if genre is None or each.genre == genre]
@@ -267,5 +258,5 @@ def _lessons_at(genre: str) -> tuple[str, ...]:
     return "lessons", label(genre)
 
 
-def _entries_at(kind: str, genre: str) -> tuple[str, ...]:
-    return "entries", kind, label(genre)
+def _entries_at(entry: MemoryEntry) -> tuple[str, ...]:
+    return "entries", entry.kind, label(entry.genre)

@@ -266,13 +266,19 @@ async def test_a_change_that_fails_changes_nothing_and_lets_go_of_the_lock(path:
         assert (told, ids(await memory.lessons())) == (1, ["a", "b"])
 
 
-async def test_lessons_are_credited_with_what_a_revision_gained() -> None:
+async def test_lessons_are_credited_once_with_what_revisions_gained() -> None:
     memory = in_process()
     pool = [lesson("a", uses=1, gain=0.25), lesson("b"), lesson("c")]
     await memory.keep_lessons(pool, "story")
-    await memory.credit(["a", "b", "gone"], -0.5, NOW)
+    made = [
+        entry("e-0", lessons=("c",), delta=None),  # a first draft gained nothing over anything
+        entry("e-1", lessons=("a", "b", "gone"), delta=-0.5, created=NOW),
+        entry("e-2", lessons=("a",), delta=0.75, created="2026-11-23T12:00:01+00:00"),
+    ]
+    for known in (made[:2], made, made):
+        await memory.remember(known)
     assert [(each.uses, each.gain, each.last_used) for each in await memory.lessons()] == [
-        (2, -0.25, NOW),
+        (3, 0.5, "2026-11-23T12:00:01+00:00"),
         (1, -0.5, NOW),
         (0, 0.0, ""),
     ]
@@ -338,8 +344,8 @@ async def main(path, name):
         for number in range(15):
             new = Lesson(**{**LESSON, "id": f"{name}-{number}"})
             await memory.edit("story", lambda pool: ((*pool, new), None))
-            await memory.credit(["shared"], 0.5, "2026-11-23")
-            await memory.remember([MemoryEntry(**{**ENTRY, "id": f"{name}-{number}"})])
+            made = {"id": f"{name}-{number}", "lessons": ("shared",), "delta": 0.5}
+            await memory.remember([MemoryEntry(**{**ENTRY, **made})])
 asyncio.run(main(*sys.argv[1:]))
 """
 
@@ -381,7 +387,10 @@ def test_two_processes_may_begin_a_file_at_once(path: Path) -> None:
 async def test_tasks_of_one_process_lose_nothing_either(path: Path) -> None:
     async with Memory.open(path, Placed({})) as one, Memory.open(path, Placed({})) as two:
         await one.keep_lessons([lesson("a")], "story")
-        await asyncio.gather(*(each.credit(["a"], 1.0, NOW) for each in (one, two) * 10))
+        made = [entry(f"e-{number}", lessons=("a",), delta=1.0) for number in range(20)]
+        await asyncio.gather(
+            *((one, two)[place % 2].remember([each]) for place, each in enumerate(made))
+        )
         assert [(each.uses, each.gain) for each in await one.lessons()] == [(20, 20.0)]
 
 
