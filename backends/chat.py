@@ -1,7 +1,6 @@
 """The seam of the package: a backend is a LangChain chat model that says what it sampled."""
 
 import asyncio
-import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +11,6 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
@@ -25,10 +23,12 @@ from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.listeners import direct_run, told
 from quillgraph.backends.loops import synchronous_calls
+from quillgraph.backends.messages import message_of
 from quillgraph.backends.places import Place
+from quillgraph.backends.structured import reader
 from quillgraph.backends.tools import offer
 from quillgraph.backends.traces import BASE
-from quillgraph.backends.turns import ChatTurn, message_calls, turn_of
+from quillgraph.backends.turns import ChatTurn, turn_of
 
 __all__ = [
     "Answer",
@@ -37,7 +37,6 @@ __all__ = [
     "ChatTurn",
     "Completion",
     "Tap",
-    "schema_in_words",
 ]
 
 Answer = Callable[[ChatRequest], Awaitable[Completion]]
@@ -239,25 +238,7 @@ class ChatBackend(BaseChatModel, ABC):
                 return completion
 
         completion = await (self._tap(request, place, answer) if self._tap else answer(request))
-        alternatives = completion.alternatives
-        calls, broken_calls = message_calls(completion.tool_calls)
-        return AIMessage(
-            content=completion.text,
-            tool_calls=calls,
-            invalid_tool_calls=broken_calls,
-            usage_metadata=_usage(completion),
-            response_metadata={
-                "model_name": self.model,
-                "finish_reason": completion.finish_reason,
-                "request_sha256": request.sha256,
-                "started": started,
-                "latency_s": latency,
-                "token_trace": completion.trace and completion.trace.model_dump(),
-                "alternatives": None
-                if alternatives is None
-                else [each.model_dump(mode="json") for each in alternatives],
-            },
-        )
+        return message_of(completion, request, model=self.model, started=started, latency=latency)
 
     def _generate(
         self,
@@ -331,34 +312,4 @@ class ChatBackend(BaseChatModel, ABC):
         if kwargs:
             raise ConfigError(f"unknown option {sorted(kwargs)[0]!r} of with_structured_output")
         asked = self.bind(json_schema=schema.model_json_schema())
-
-        def parse(message: BaseMessage) -> BaseModel:
-            # strictly: a repaired half of a reply would pass for the whole of it
-            return schema.model_validate_json(str(message.content))
-
-        def keep(message: BaseMessage) -> dict[str, Any]:
-            try:
-                return {"raw": message, "parsed": parse(message), "parsing_error": None}
-            except ValidationError as error:
-                return {"raw": message, "parsed": None, "parsing_error": error}
-
-        return asked | RunnableLambda(keep if include_raw else parse)
-
-
-def schema_in_words(schema: dict[str, Any]) -> str:
-    """Ask for JSON of a schema, for models that cannot decode under one."""
-    return (
-        "Answer with one JSON object and nothing else. It must satisfy this JSON schema:\n"
-        f"{json.dumps(schema, ensure_ascii=False)}"
-    )
-
-
-def _usage(completion: Completion) -> UsageMetadata:
-    usage = UsageMetadata(
-        input_tokens=completion.prompt_tokens,
-        output_tokens=completion.completion_tokens,
-        total_tokens=completion.prompt_tokens + completion.completion_tokens,
-    )
-    if completion.cached_tokens is not None:
-        usage["input_token_details"] = InputTokenDetails(cache_read=completion.cached_tokens)
-    return usage
+        return asked | RunnableLambda(reader(schema, keeps_message=include_raw))

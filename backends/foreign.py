@@ -11,10 +11,11 @@ from langchain_core.messages import AIMessage
 from pydantic import Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schema_in_words
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, QuillError, nearest
 from quillgraph.backends.foreign_errors import translated
 from quillgraph.backends.redaction import Redaction, is_secret
+from quillgraph.backends.structured import schema_in_words
 from quillgraph.backends.turns import calls_in, message_of
 
 logger = logging.getLogger(__name__)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, PrivateAttr, SecretStr
 
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, schema_in_words
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.openai_completion import completion_of, schema_format, tools_form
 from quillgraph.backends.openai_endpoint import OPENAI_URL, Endpoint, find_key
+from quillgraph.backends.structured import schema_in_words
 from quillgraph.backends.turns import openai_form
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ import atexit
 import gc
 import importlib.util
 import itertools
-import json
 import multiprocessing
 import os
 import threading
@@ -17,7 +16,6 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-from quillgraph.backends import hermes
 from quillgraph.backends.adapters import LoraRank, check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
@@ -25,25 +23,14 @@ from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.loops import BackgroundLoop
 from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
 from quillgraph.backends.sentinel import Sentinel
-from quillgraph.backends.tools import parameters
-from quillgraph.backends.traces import (
-    Alternative,
-    Position,
-    TokenTrace,
-    logprob,
-    position,
-    sampled_logprobs,
-)
 from quillgraph.backends.vllm_adapters import EngineAdapters
+from quillgraph.backends.vllm_exchange import completion_of, sampling_params
 from quillgraph.backends.vllm_options import (
     ENGINE_ENVIRONMENT,
     ENGINE_OPTIONS,
     adapter_options,
     cpu_options,
 )
-
-ENGINE = "the vLLM engine"
-"""What errors call it."""
 
 
 class VllmChat(ChatBackend):
@@ -229,7 +216,7 @@ class VllmChat(ChatBackend):
             with self._adapters.in_use() as weights:
                 async for output in engine.generate(
                     TokensPrompt(prompt_token_ids=list(ids)),
-                    _sampling(request),
+                    sampling_params(request),
                     request_id=f"quillgraph-{next(self._numbers)}",
                     lora_request=weights.request,
                 ):
@@ -240,7 +227,7 @@ class VllmChat(ChatBackend):
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return _completion(request, ids, final, weights.version)
+        return completion_of(request, ids, final, weights.version)
 
 
 _opening = threading.Lock()
@@ -266,83 +253,3 @@ def _refuse_unguarded_script() -> None:
             "vLLM starts a process that imports your script again: put what runs the model "
             "under `if __name__ == '__main__':`"
         )
-
-
-def _sampling(request: ChatRequest) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
-
-    grammar = None
-    if request.forced:
-        grammar = StructuredOutputsParams(grammar=_call_grammar(request))
-    elif request.json_schema is not None:
-        grammar = StructuredOutputsParams(json=request.json_schema)
-    return SamplingParams(
-        temperature=request.temperature,
-        top_p=request.top_p,
-        max_tokens=request.max_tokens,
-        seed=request.seed,
-        stop=list(request.stop) or None,
-        logprobs=request.top_logprobs,  # 0: of the sampled token alone
-        structured_outputs=grammar,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-        skip_special_tokens=not request.may_call,  # in some models the marks of calls are some
-    )
-
-
-def _call_grammar(request: ChatRequest) -> str:
-    """One call of one of the tools that must be called, as xgrammar reads it.
-
-    Not vLLM's structural tags: their JSON may be spaced at will, and small models fill up with
-    blanks.
-    """
-    from xgrammar import Grammar
-
-    def text(words: str) -> Grammar:
-        return Grammar.from_ebnf(f"root ::= {json.dumps(words)}")
-
-    calls = [
-        Grammar.concat(
-            text(hermes.opening(function["name"])),
-            Grammar.from_json_schema(json.dumps(parameters(function)), any_whitespace=False),
-            text(hermes.CLOSING),
-        )
-        for function in request.forced
-    ]
-    return str(Grammar.union(*calls) if len(calls) > 1 else calls[0])
-
-
-def _completion(
-    request: ChatRequest, prompt: tuple[int, ...], final: Any, version: str
-) -> Completion:
-    output = final.outputs[0]
-    ids = tuple(output.token_ids)
-    logprobs = sampled_logprobs(
-        [step[token].logprob for token, step in zip(ids, output.logprobs, strict=True)], ENGINE
-    )
-    reason = output.finish_reason or "stop"
-    return Completion(
-        text=output.text,
-        finish_reason=reason,
-        prompt_tokens=len(prompt),
-        completion_tokens=len(ids),
-        cached_tokens=final.num_cached_tokens,
-        trace=TokenTrace(
-            prompt_ids=prompt,
-            completion_ids=ids,
-            logprobs=logprobs,
-            finish_reason=reason,
-            weights_version=version,
-        ),
-        alternatives=_alternatives(ids, output.logprobs) if request.top_logprobs else None,
-    ).with_calls_read(request)
-
-
-def _alternatives(ids: tuple[int, ...], steps: Any) -> tuple[Position, ...]:
-    def said(token: Any) -> Alternative:
-        return Alternative(text=token.decoded_token or "", logprob=logprob(token.logprob, ENGINE))
-
-    return tuple(
-        position(said(step[sampled]), [said(step[other]) for other in step if other != sampled])
-        for sampled, step in zip(ids, steps, strict=True)
-    )

@@ -1,8 +1,7 @@
 """Criteria are written, examined and tried out; what fails is written again, twice at most."""
 
-import operator
 from collections.abc import Collection
-from typing import Annotated, Literal, TypedDict
+from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -10,7 +9,6 @@ from langgraph.types import Send
 
 from quillgraph.agents.asking import lost_reply
 from quillgraph.agents.comparing import vectors
-from quillgraph.agents.constraints import Constraint
 from quillgraph.agents.criterion_writing import (
     FEWEST_CRITERIA,
     MOST_HARD,
@@ -20,19 +18,12 @@ from quillgraph.agents.criterion_writing import (
     write_criterion,
 )
 from quillgraph.agents.domain import (
-    Category,
-    Code,
-    Core,
     Criterion,
-    Draft,
     Dropped,
     Incident,
     Memo,
-    Tier,
-    WritingTask,
 )
 from quillgraph.agents.keeping import keep, uniquely_named
-from quillgraph.agents.library import Consulted, Suggestion
 from quillgraph.agents.scoring import try_out
 from quillgraph.agents.validating import (
     STRENGTH_SHARE,
@@ -45,121 +36,27 @@ from quillgraph.agents.validating import (
     weaknesses,
 )
 from quillgraph.backends.errors import ReplyError
-from quillgraph.graphs.study import Study, merged, suggestions_of
+from quillgraph.graphs.criteria_state import (
+    CriteriaWriting,
+    Final,
+    NewTrial,
+    NewVersion,
+    OneSlot,
+    OneTrial,
+    Plan,
+    Refusals,
+    Repair,
+    Weighed,
+    Weighing,
+    Written,
+    current,
+    latest_trials,
+    version_of,
+)
+from quillgraph.graphs.study import Study, suggestions_of
 
 MOST_REPAIRS = 2
 """Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""
-
-
-class Weighed(TypedDict):
-    """What the stage starts from."""
-
-    task: WritingTask
-    constraints: tuple[Constraint, ...]
-    incidents: list[Incident]
-    drafts: list[Draft]
-    codes: tuple[Code, ...]
-    categories: tuple[Category, ...]
-    core: Core
-    tiers: dict[str, Tier]
-    consulted: Consulted
-    """What the library suggests; absent where there is none."""
-
-
-class Written(TypedDict):
-    """What the stage gives."""
-
-    slots: tuple[Slot, ...]
-    criteria: tuple[Criterion, ...]
-    spared: tuple[str, ...]
-    trials: Annotated[dict[str, Trial], merged]
-    findings: Annotated[list[Finding], operator.add]
-    memos: Annotated[list[Memo], operator.add]
-    dropped: Annotated[list[Dropped], operator.add]
-
-
-class CriteriaWriting(Weighed, Written):
-    """State of the stage."""
-
-    spare: tuple[Slot, ...]
-    versions: Annotated[dict[str, Criterion], merged]
-    """Slot id to the latest version of its criterion."""
-    refused: dict[str, Finding]
-    """Slot id to what was wrong with the latest version."""
-    repairs: int
-
-
-class OneSlot(TypedDict):
-    """Input of one writing."""
-
-    task: WritingTask
-    slot: Slot
-    incidents: list[Incident]
-    storyline: str
-    taken: list[str]
-    complaint: str
-    suggestions: tuple[Suggestion, ...]
-
-
-class OneTrial(TypedDict):
-    """Input of one trial."""
-
-    task: WritingTask
-    criterion: Criterion
-    drafts: list[Draft]
-
-
-class Plan(TypedDict):
-    """What `lay_out` writes."""
-
-    slots: tuple[Slot, ...]
-    spare: tuple[Slot, ...]
-    repairs: int
-    dropped: list[Dropped]
-
-
-class NewVersion(TypedDict):
-    """What `write` writes."""
-
-    versions: dict[str, Criterion]
-    dropped: list[Dropped]
-
-
-class Refusals(TypedDict):
-    """What `examine` and `weigh` write."""
-
-    refused: dict[str, Finding]
-    findings: list[Finding]
-
-
-class NewTrial(TypedDict):
-    """What `try_criterion` writes."""
-
-    trials: dict[str, Trial]
-    dropped: list[Dropped]
-
-
-class Weighing(Refusals):
-    """What `weigh` writes."""
-
-    memos: list[Memo]
-
-
-class Repair(TypedDict):
-    """What `repair` writes."""
-
-    slots: tuple[Slot, ...]
-    spare: tuple[Slot, ...]
-    repairs: int
-
-
-class Final(TypedDict):
-    """What `settle` writes."""
-
-    criteria: tuple[Criterion, ...]
-    spared: tuple[str, ...]
-    memos: list[Memo]
-    dropped: list[Dropped]
 
 
 def lay_out(state: Weighed) -> Plan:
@@ -235,14 +132,16 @@ async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> Refusals:
 
 def deal_trials(state: CriteriaWriting) -> list[Send] | str:
     """One trial per criterion that has not been tried in this version."""
-    tried = state.get("trials", {})
+    tried, refused = state.get("trials", {}), state["refused"]
+    if not state["drafts"]:
+        return "weigh"
     sends = [
         Send(
             "try_out",
             OneTrial(task=state["task"], criterion=criterion, drafts=state["drafts"]),
         )
-        for criterion in _current(state)
-        if criterion.id not in state["refused"] and _key(criterion) not in tried and state["drafts"]
+        for criterion in current(state)
+        if criterion.id not in refused and version_of(criterion) not in tried
     ]
     return sends or "weigh"
 
@@ -253,12 +152,12 @@ async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
     trial, lost = await try_out(
         state["task"], criterion, state["drafts"], runtime.context.validator
     )
-    return {"trials": {_key(criterion): trial}, "dropped": list(lost)}
+    return {"trials": {version_of(criterion): trial}, "dropped": list(lost)}
 
 
 def weigh(state: CriteriaWriting) -> Weighing:
     """Refuse what the trials speak against, if the validator can be trusted with it."""
-    criteria, trials = _current(state), _latest_trials(state)
+    criteria, trials = current(state), latest_trials(state)
     if not is_sound(criteria, trials):
         memo = Memo(
             stage="criteria",
@@ -351,14 +250,8 @@ def build_without(stages: Collection[str]) -> StateGraph[CriteriaWriting, Study,
     return graph
 
 
-def _current(state: CriteriaWriting) -> list[Criterion]:
-    """The latest version of each slot's criterion, in the order of the slots."""
-    versions = state.get("versions", {})
-    return [versions[slot.id] for slot in state["slots"] if slot.id in versions]
-
-
 def _written(state: CriteriaWriting) -> list[Criterion]:
-    if not (criteria := _current(state)):
+    if not (criteria := current(state)):
         raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
     return criteria
 
@@ -375,16 +268,6 @@ def _complaint(slot: Slot, state: CriteriaWriting) -> str:
     """What was wrong with the last version, by name: the same fault twice is two complaints."""
     finding = state.get("refused", {}).get(slot.id)
     return f"{state['versions'][slot.id].name!r}: {finding.reason}" if finding else ""
-
-
-def _key(criterion: Criterion) -> str:
-    """A version of a criterion: rewritten, it has to be tried again."""
-    return criterion.model_dump_json()
-
-
-def _latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
-    trials = state.get("trials", {})
-    return {c.id: trials[_key(c)] for c in _current(state) if _key(c) in trials}
 
 
 def _by_slot(findings: list[Finding]) -> dict[str, Finding]:

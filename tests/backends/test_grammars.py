@@ -76,10 +76,10 @@ def test_xgrammar_holds_a_call_to_the_same() -> None:
     from xgrammar import Grammar
     from xgrammar.testing import _is_grammar_accept_string as accepts
 
-    from quillgraph.backends.vllm_local import _call_grammar
+    from quillgraph.backends.vllm_exchange import call_grammar
 
-    anyone = Grammar.from_ebnf(_call_grammar(request("required")))
-    named = Grammar.from_ebnf(_call_grammar(request("look")))
+    anyone = Grammar.from_ebnf(call_grammar(request("required")))
+    named = Grammar.from_ebnf(call_grammar(request("look")))
     for name, arguments, fits in CALLS:
         call = written(name, arguments)
         assert accepts(anyone, call) is fits, call
