@@ -5,10 +5,16 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 from quillgraph.backends.errors import ConfigError
 
 DEFAULT_MODEL = "smollm2-135m"
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+BFLOAT16_FEATURES = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""What Linux calls the instructions that multiply bfloat16; the last is ARM's."""
 
 
 def default_backend() -> tuple[str, str]:
@@ -68,6 +74,20 @@ def gpu_name() -> str | None:
         return None  # a driver that does not answer serves no engine either
     names = done.stdout.strip().splitlines()
     return names[0].strip() if names else None
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Say whether this CPU has instructions for products of bfloat16, as far as Linux tells.
+
+    A CPU without them takes four to seven times as long for them as for float32 (LOG.md
+    2026-11-29).
+    """
+    try:
+        words = CPU_INFO.read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not BFLOAT16_FEATURES.isdisjoint(words)
 
 
 def installed_version(distribution: str) -> str | None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from quillgraph.backends.local import multiplies_bfloat16
+
 ENGINE_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # two cores are few enough for the engine
@@ -53,6 +55,8 @@ def cpu_options(
     return {
         "worker_cls": "quillgraph.backends.vllm_cpu_worker.Worker",
         **(alone if is_alone else {}),
+        # else the format of the weights, bfloat16 as a rule, which would be emulated
+        **({} if multiplies_bfloat16() else {"dtype": "float32"}),
         # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
         # (LOG.md 2026-11-23)
         "enforce_eager": True,

@@ -13,6 +13,7 @@ from quillgraph.backends.local import (
     default_backend,
     gpu_name,
     installed_version,
+    multiplies_bfloat16,
     vllm_build,
     vllm_obstacle,
 )
@@ -69,8 +70,11 @@ def _torch() -> Finding:
 
 
 def _device() -> Finding:
-    gpu = gpu_name()
-    return Finding("device", "ok", gpu or f"CPU, {os.cpu_count()} cores (nvidia-smi finds no GPU)")
+    if gpu := gpu_name():
+        return Finding("device", "ok", gpu)
+    numbers = "bfloat16" if multiplies_bfloat16() else "no bfloat16, so engines use float32"
+    found = f"CPU, {os.cpu_count()} cores, {numbers} (nvidia-smi finds no GPU)"
+    return Finding("device", "ok", found)
 
 
 def _vllm() -> Finding:

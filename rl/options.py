@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.local import multiplies_bfloat16
 
 OWNED = {
     "output_dir": "out",
@@ -23,6 +24,9 @@ OWNED = {
 }
 """Options that the run sets, and where the configuration says the same."""
 
+AUTO = "auto"
+"""Value of `bf16` that leaves it to the machine."""
+
 
 def trainer_args(
     kind: type[Any], options: Mapping[str, Any], decided: Mapping[str, Any], where: str
@@ -31,7 +35,8 @@ def trainer_args(
 
     Args:
         kind: The dataclass of the arguments.
-        options: What the configuration says, by the dataclass's own names.
+        options: What the configuration says, by the dataclass's own names. `bf16` may also be
+            `auto`: true where the run decides so, and on a CPU that multiplies bfloat16.
         decided: What the run decides; the options win over it but for those in `OWNED`.
         where: The section of the configuration, for messages.
 
@@ -45,6 +50,8 @@ def trainer_args(
             raise ConfigError(f"{where}.{name}: set {OWNED[name]} instead")
         if name not in known:
             raise ConfigError(f"unknown option '{where}.{name}': {nearest(name, known)}")
+    if options.get("bf16") == AUTO:
+        options = {**options, "bf16": decided.get("bf16") or multiplies_bfloat16()}
     chosen = {name: value for name, value in decided.items() if name in known}
     try:
         return kind(**{**chosen, **options})

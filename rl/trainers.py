@@ -10,6 +10,7 @@ import torch
 from transformers import PrinterCallback
 
 from quillgraph.backends.errors import OutOfMemory, StorageError
+from quillgraph.backends.local import multiplies_bfloat16
 from quillgraph.rl.checkpoints import CheckpointCallback, Checkpoints, Part, epochs_of, step_of
 from quillgraph.rl.evaluating import Evaluating
 from quillgraph.rl.journal import Journal, Lines
@@ -74,6 +75,8 @@ def run_trainer(
         for name in ("metrics", "rollouts", "samples"):
             Lines(run.folder / f"{name}.jsonl").rewind(stage, step)
     them.wait_for_everyone()
+    if trainer.args.bf16 and trainer.args.use_cpu and not multiplies_bfloat16():
+        run.tell("bf16: true is emulated on this CPU and slow; bf16: auto leaves it out here")
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Journal(Lines(run.folder / "metrics.jsonl"), stage, run.tell, extra))
     trainer.add_callback(CheckpointCallback(checkpoints))

@@ -1,13 +1,16 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from quillgraph.backends import local
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.local import (
     DEFAULT_MODEL,
     default_backend,
     gpu_name,
+    multiplies_bfloat16,
     vllm_build,
     vllm_obstacle,
 )
@@ -17,6 +20,13 @@ from quillgraph.backends.models import BUILT_IN
 @pytest.fixture(autouse=True)
 def _ask_the_driver_anew() -> None:
     gpu_name.cache_clear()
+
+
+@pytest.fixture
+def _ask_the_processor_anew() -> Iterator[None]:
+    multiplies_bfloat16.cache_clear()
+    yield
+    multiplies_bfloat16.cache_clear()
 
 
 def _driver(folder: Path, script: str) -> None:
@@ -88,3 +98,23 @@ def test_a_machine_without_an_engine_is_told_what_to_install(site: Path) -> None
 
 def test_the_default_model_is_built_in() -> None:
     assert BUILT_IN[DEFAULT_MODEL].use == "chat"
+
+
+@pytest.mark.usefixtures("_ask_the_processor_anew")
+@pytest.mark.parametrize(
+    ("told", "multiplies"),
+    [
+        ("flags\t\t: fpu avx2 fma", False),
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
+        ("Features\t: fp asimd bf16", True),
+        (None, False),
+    ],
+)
+def test_what_a_cpu_multiplies_is_as_linux_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, multiplies: bool
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if told:
+        file.write_text(f"processor\t: 0\n{told}\n", encoding="utf-8")
+    monkeypatch.setattr(local, "CPU_INFO", file)
+    assert multiplies_bfloat16() is multiplies

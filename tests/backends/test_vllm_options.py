@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from quillgraph.backends import vllm_options
 from quillgraph.backends.vllm_options import FEW_CORES, cpu_options
 
 EXECUTOR = "distributed_executor_backend"
@@ -36,3 +37,11 @@ def test_whoever_binds_threads_gets_the_process_that_they_are_bound_in(
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0-1")
     assert EXECUTOR not in cpu_options(512)
     assert cpu_options(20_000)["max_num_batched_tokens"] == 20_000
+
+
+@pytest.mark.parametrize("has_bfloat16", [True, False])
+def test_bfloat16_is_not_emulated(monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool) -> None:
+    monkeypatch.setattr(vllm_options, "multiplies_bfloat16", lambda: has_bfloat16)
+    assert cpu_options(512).get("dtype", "as the weights") == (
+        "as the weights" if has_bfloat16 else "float32"
+    )

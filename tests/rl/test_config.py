@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.rl import options as of_trainers
 from quillgraph.rl.config import load_config
 from quillgraph.rl.options import trainer_args
 
@@ -124,6 +125,7 @@ class Arguments:
     seed: int = 0
     learning_rate: float = 1e-3
     warmup: int = 0
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         if self.warmup > 10:
@@ -135,6 +137,20 @@ def test_options_of_a_trainer_win_over_what_the_run_decides() -> None:
         Arguments, {"learning_rate": 1.0}, {"learning_rate": 2.0, "seed": 4, "other": 1}, "rl"
     )
     assert (made.learning_rate, made.seed) == (1.0, 4)
+
+
+@pytest.mark.parametrize(
+    ("is_decided", "multiplies", "found"),
+    [(True, False, True), (False, True, True), (False, False, False)],
+)
+def test_bf16_auto_is_what_the_run_decides_or_the_cpu_multiplies(
+    monkeypatch: pytest.MonkeyPatch, is_decided: bool, multiplies: bool, found: bool
+) -> None:
+    monkeypatch.setattr(of_trainers, "multiplies_bfloat16", lambda: multiplies)
+    for said in ({"bf16": "auto"}, {"bf16": True}, {"bf16": False}, {}):
+        made = trainer_args(Arguments, said, {"bf16": is_decided}, "rl")
+        wanted = said.get("bf16", is_decided)
+        assert made.bf16 is (found if wanted == "auto" else wanted)
 
 
 @pytest.mark.parametrize(
