@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.backends.feature_store import FeatureStore, text_key
+from quillgraph.backends.local import multiplies_bfloat16
 from quillgraph.backends.wheels import sha256
 
 Vectors = npt.NDArray[np.float32]
@@ -26,9 +27,9 @@ WINDOW = 1024
 their tokens. A quarter of what SmolLM2 was trained to read, and no text of the training set is
 longer."""
 
-FORMAT = "bfloat16"
-"""What is computed in: nearly twice as fast as float32 on a CPU that knows it, and the format that
-the weights of the built-in model come in."""
+FORMAT = "bfloat16" if multiplies_bfloat16() else "float32"
+"""What is computed in. bfloat16 is nearly twice as fast on a CPU that multiplies it, and the format
+that the weights of the built-in model come in; a score hardly depends on it (LOG.md 2026-11-29)."""
 
 KEPT = 1024
 """Texts whose vectors are kept in memory: one that is judged again is not read again."""
