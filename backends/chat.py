@@ -23,9 +23,9 @@ from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.limits import Limiter
 from quillgraph.backends.listeners import direct_run, told
 from quillgraph.backends.loops import synchronous_calls
-from quillgraph.backends.messages import message_of
+from quillgraph.backends.messages import reply_message
 from quillgraph.backends.places import Place
-from quillgraph.backends.structured import reader
+from quillgraph.backends.structured import reply_parser
 from quillgraph.backends.tools import offer
 from quillgraph.backends.traces import BASE
 from quillgraph.backends.turns import ChatTurn, turn_of
@@ -238,7 +238,9 @@ class ChatBackend(BaseChatModel, ABC):
                 return completion
 
         completion = await (self._tap(request, place, answer) if self._tap else answer(request))
-        return message_of(completion, request, model=self.model, started=started, latency=latency)
+        return reply_message(
+            completion, request, model=self.model, started=started, latency=latency
+        )
 
     def _generate(
         self,
@@ -312,4 +314,4 @@ class ChatBackend(BaseChatModel, ABC):
         if kwargs:
             raise ConfigError(f"unknown option {sorted(kwargs)[0]!r} of with_structured_output")
         asked = self.bind(json_schema=schema.model_json_schema())
-        return asked | RunnableLambda(reader(schema, keeps_message=include_raw))
+        return asked | RunnableLambda(reply_parser(schema, include_raw=include_raw))

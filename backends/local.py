@@ -78,10 +78,10 @@ def gpu_name() -> str | None:
 
 @cache
 def multiplies_bfloat16() -> bool:
-    """Say whether this CPU has instructions for products of bfloat16, as far as Linux tells.
+    """Say whether this CPU is known to have instructions for products of bfloat16.
 
     A CPU without them takes four to seven times as long for them as for float32 (LOG.md
-    2026-11-29).
+    2026-11-29). Only Linux is asked.
     """
     try:
         words = CPU_INFO.read_text(encoding="utf-8").split()

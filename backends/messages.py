@@ -7,7 +7,7 @@ from quillgraph.backends.exchange import ChatRequest, Completion
 from quillgraph.backends.turns import message_calls
 
 
-def message_of(
+def reply_message(
     completion: Completion, request: ChatRequest, *, model: str, started: float, latency: float
 ) -> AIMessage:
     """Make the message; what LangChain has no field for is in its `response_metadata`.

@@ -14,8 +14,10 @@ from quillgraph.backends.server_process import ServerProcess
 from quillgraph.backends.vllm_options import (
     ENGINE_ENVIRONMENT,
     ENGINE_OPTIONS,
+    NumberFormat,
     adapter_options,
     cpu_options,
+    number_format,
 )
 
 
@@ -100,6 +102,7 @@ def vllm_program(
     gpu_memory_utilization: float,
     max_lora_rank: int | None,
     tool_parser: str,
+    dtype: NumberFormat | None,
 ) -> list[str]:
     """The module that serves a model, and its arguments.
 
@@ -118,6 +121,7 @@ def vllm_program(
         "max_num_seqs": max_concurrency,
         "gpu_memory_utilization": gpu_memory_utilization,
         **(cpu_options(context_tokens) if on_cpu else {}),
+        **number_format(model, dtype, on_cpu=on_cpu),
         **adapter_options(max_lora_rank),
         "enable_auto_tool_choice": True,
         "tool_call_parser": tool_parser,

@@ -35,9 +35,18 @@ def from_pretrained(kind: type[Any], model: str, **options: str) -> Any:
 
 def shape_of(model: str) -> Any:
     """The configuration of a model's text part."""
+    return _config_of(model).get_text_config()
+
+
+def is_quantized(model: str) -> bool:
+    """Whether a model's weights are kept in fewer bits than they are calculated in."""
+    return getattr(_config_of(model), "quantization_config", None) is not None
+
+
+def _config_of(model: str) -> Any:
     from transformers import AutoConfig
 
-    return from_pretrained(AutoConfig, model).get_text_config()
+    return from_pretrained(AutoConfig, model)
 
 
 @lru_cache(maxsize=8)

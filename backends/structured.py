@@ -16,12 +16,12 @@ def schema_in_words(schema: dict[str, Any]) -> str:
     )
 
 
-def reader(schema: type[BaseModel], *, keeps_message: bool) -> Callable[[BaseMessage], Any]:
+def reply_parser(schema: type[BaseModel], *, include_raw: bool) -> Callable[[BaseMessage], Any]:
     """Make what reads a message into a pydantic model.
 
     Args:
         schema: The model's class.
-        keeps_message: Whether it gives the message with its token trace as `raw` beside `parsed`,
+        include_raw: Whether it gives the message with its token trace as `raw` beside `parsed`,
             and with what does not parse a `parsing_error`, instead of raising that.
     """
 
@@ -35,4 +35,4 @@ def reader(schema: type[BaseModel], *, keeps_message: bool) -> Callable[[BaseMes
         except ValidationError as error:
             return {"raw": message, "parsed": None, "parsing_error": error}
 
-    return keep if keeps_message else parse
+    return keep if include_raw else parse

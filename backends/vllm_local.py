@@ -28,8 +28,10 @@ from quillgraph.backends.vllm_exchange import completion_of, sampling_params
 from quillgraph.backends.vllm_options import (
     ENGINE_ENVIRONMENT,
     ENGINE_OPTIONS,
+    NumberFormat,
     adapter_options,
     cpu_options,
+    number_format,
 )
 
 
@@ -46,6 +48,8 @@ class VllmChat(ChatBackend):
         gpu_memory_utilization: Share of the GPU's memory that the engine may take.
         max_lora_rank: Highest rank of the adapters that `load_adapter` is to take; None starts an
             engine without adapters, which is faster.
+        dtype: What it calculates in; None for the format of the weights, or float32 on a CPU that
+            would emulate that.
         engine_options: Further `AsyncEngineArgs`, passed as they are.
     """
 
@@ -53,6 +57,7 @@ class VllmChat(ChatBackend):
     max_model_len: int | None = None
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     max_lora_rank: LoraRank | None = None
+    dtype: NumberFormat | None = None
     engine_options: dict[str, Any] = Field(default_factory=dict)
     _loop: BackgroundLoop | None = PrivateAttr(default=None)
     _starting: "asyncio.Task[None] | None" = PrivateAttr(default=None)
@@ -162,6 +167,7 @@ class VllmChat(ChatBackend):
             "gpu_memory_utilization": self.gpu_memory_utilization,
             "use_tqdm_on_load": False,
             **ENGINE_OPTIONS,
+            **number_format(self.model, self.dtype, on_cpu=on_cpu),
             **adapter_options(self.max_lora_rank),
         }
         try:

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from quillgraph.backends.local import multiplies_bfloat16
+from quillgraph.backends.pretrained import is_quantized
 
 ENGINE_ENVIRONMENT = {
-    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M
+    "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M, half as many in float32
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",  # two cores are few enough for the engine
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout belongs to results
@@ -29,6 +30,8 @@ ENGINE_OPTIONS: dict[str, Any] = {
 
 FEW_CORES = 4
 """Most cores for which an engine keeps to one process."""
+
+NumberFormat = Literal["float32", "bfloat16", "float16"]
 
 SEVERAL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "nnodes")
 """Engine arguments that split a model, or its requests, over several processes."""
@@ -55,8 +58,6 @@ def cpu_options(
     return {
         "worker_cls": "quillgraph.backends.vllm_cpu_worker.Worker",
         **(alone if is_alone else {}),
-        # else the format of the weights, bfloat16 as a rule, which would be emulated
-        **({} if multiplies_bfloat16() else {"dtype": "float32"}),
         # compiling needs a C++ compiler, starts 3 times slower and decodes no faster on a CPU
         # (LOG.md 2026-11-23)
         "enforce_eager": True,
@@ -65,6 +66,22 @@ def cpu_options(
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(8192, context_tokens or 0),
     }
+
+
+def number_format(model: str, dtype: NumberFormat | None, *, on_cpu: bool) -> dict[str, Any]:
+    """What an engine calculates in.
+
+    Args:
+        model: Folder or hub id.
+        dtype: As the user says; None for the format of the weights. A CPU that would emulate
+            that, as bfloat16 is by many, takes float32 instead, if the weights are not quantized.
+        on_cpu: Whether the engine runs on a CPU.
+    """
+    if dtype:
+        return {"dtype": dtype}
+    if on_cpu and not multiplies_bfloat16() and not is_quantized(model):
+        return {"dtype": "float32"}
+    return {}
 
 
 def adapter_options(most_rank: int | None) -> dict[str, Any]:

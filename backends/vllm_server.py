@@ -32,6 +32,7 @@ from quillgraph.backends.pretrained import (
 )
 from quillgraph.backends.server_adapters import ServedAdapters
 from quillgraph.backends.turns import openai_form
+from quillgraph.backends.vllm_options import NumberFormat
 
 
 class VllmServerChat(ChatBackend):
@@ -75,6 +76,8 @@ class VllmServerChat(ChatBackend):
     """Of a server started here: highest rank of the adapters that it swaps; None for no swaps."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """Of a server started here."""
+    dtype: NumberFormat | None = None
+    """Of a server started here: what it calculates in; None chooses (`number_format`)."""
     tool_parser: str = "hermes"
     """Of a server started here: how its model writes tool calls, in vLLM's name for it. Servers at
     `base_url` want `--enable-auto-tool-choice --tool-call-parser NAME`, and a model whose chat
@@ -100,6 +103,7 @@ class VllmServerChat(ChatBackend):
                 gpu_memory_utilization=self.gpu_memory_utilization,
                 max_lora_rank=self.max_lora_rank,
                 tool_parser=self.tool_parser,
+                dtype=self.dtype,
             )
             environment = vllm_environment(adapters=self.max_lora_rank is not None)
             self._own = OwnServer(program, environment, self.start_timeout_s)

@@ -29,6 +29,8 @@ from typing import Any
 
 import yaml
 
+from quillgraph.backends.local import multiplies_bfloat16
+
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "train" / "cpu.yaml"
 RESULTS = Path(__file__).parent / "results"
@@ -111,7 +113,16 @@ def configured(base: dict[str, Any], near: Path, arm: str, seed: int) -> dict[st
 
 
 def _key(config: dict[str, Any]) -> str:
-    """What stands for a configuration: rows of another are not taken for its."""
+    """What stands for a configuration: rows of another are not taken for its.
+
+    `bf16: auto` counts as what it means here, so a machine that calculates otherwise has rows of
+    its own.
+    """
+    config = json.loads(json.dumps(config))
+    for stage in ("sft", "rl"):
+        options = config.get(stage, {}).get("options", {})
+        if options.get("bf16") == "auto":
+            options["bf16"] = multiplies_bfloat16()
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 

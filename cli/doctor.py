@@ -72,9 +72,9 @@ def _torch() -> Finding:
 def _device() -> Finding:
     if gpu := gpu_name():
         return Finding("device", "ok", gpu)
-    numbers = "bfloat16" if multiplies_bfloat16() else "no bfloat16, so engines use float32"
-    found = f"CPU, {os.cpu_count()} cores, {numbers} (nvidia-smi finds no GPU)"
-    return Finding("device", "ok", found)
+    numbers = "bfloat16" if multiplies_bfloat16() else "float32"
+    found = f"CPU, {os.cpu_count()} cores; vLLM and the trained scorer calculate in {numbers}"
+    return Finding("device", "ok", f"{found} (nvidia-smi finds no GPU)")
 
 
 def _vllm() -> Finding:

@@ -133,7 +133,7 @@ class Final(TypedDict):
     dropped: list[Dropped]
 
 
-def current(state: CriteriaWriting) -> list[Criterion]:
+def current_criteria(state: CriteriaWriting) -> list[Criterion]:
     """The latest version of each slot's criterion, in the order of the slots."""
     versions = state.get("versions", {})
     return [versions[slot.id] for slot in state["slots"] if slot.id in versions]
@@ -147,4 +147,4 @@ def version_of(criterion: Criterion) -> str:
 def latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
     """Criterion id to the trial of its latest version, where that has been tried."""
     trials = state.get("trials", {})
-    return {c.id: trials[version_of(c)] for c in current(state) if version_of(c) in trials}
+    return {c.id: trials[version_of(c)] for c in current_criteria(state) if version_of(c) in trials}

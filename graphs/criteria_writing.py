@@ -49,7 +49,7 @@ from quillgraph.graphs.criteria_state import (
     Weighed,
     Weighing,
     Written,
-    current,
+    current_criteria,
     latest_trials,
     version_of,
 )
@@ -140,7 +140,7 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
             "try_out",
             OneTrial(task=state["task"], criterion=criterion, drafts=state["drafts"]),
         )
-        for criterion in current(state)
+        for criterion in current_criteria(state)
         if criterion.id not in refused and version_of(criterion) not in tried
     ]
     return sends or "weigh"
@@ -157,7 +157,7 @@ async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
 
 def weigh(state: CriteriaWriting) -> Weighing:
     """Refuse what the trials speak against, if the validator can be trusted with it."""
-    criteria, trials = current(state), latest_trials(state)
+    criteria, trials = current_criteria(state), latest_trials(state)
     if not is_sound(criteria, trials):
         memo = Memo(
             stage="criteria",
@@ -251,7 +251,7 @@ def build_without(stages: Collection[str]) -> StateGraph[CriteriaWriting, Study,
 
 
 def _written(state: CriteriaWriting) -> list[Criterion]:
-    if not (criteria := current(state)):
+    if not (criteria := current_criteria(state)):
         raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
     return criteria
 

@@ -86,10 +86,11 @@ class Memory:
         """Keep entries, and credit the lessons that the new ones were written with.
 
         Both are one transaction, so whatever ends the process no use of a lesson is lost or counted
-        twice. An entry whose id is known already replaces that one, and credits nothing. Lessons
-        that are gone are passed over.
+        twice. An entry whose id is known already among those of its kind and genre replaces that
+        one, and credits nothing. Lessons that are gone are passed over.
         """
-        await asyncio.to_thread(self._remember, tuple(entries))
+        by_id = {entry.id: entry for entry in entries}
+        await asyncio.to_thread(self._remember, tuple(by_id.values()))
 
     async def edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]

@@ -36,7 +36,7 @@ def trainer_args(
     Args:
         kind: The dataclass of the arguments.
         options: What the configuration says, by the dataclass's own names. `bf16` may also be
-            `auto`: true where the run decides so, and on a CPU that multiplies bfloat16.
+            `auto`: on a GPU as the run decides, on a CPU true if it multiplies bfloat16.
         decided: What the run decides; the options win over it but for those in `OWNED`.
         where: The section of the configuration, for messages.
 
@@ -51,7 +51,8 @@ def trainer_args(
         if name not in known:
             raise ConfigError(f"unknown option '{where}.{name}': {nearest(name, known)}")
     if options.get("bf16") == AUTO:
-        options = {**options, "bf16": decided.get("bf16") or multiplies_bfloat16()}
+        on_cpu = options.get("use_cpu", decided.get("use_cpu"))
+        options = {**options, "bf16": multiplies_bfloat16() if on_cpu else decided.get("bf16")}
     chosen = {name: value for name, value in decided.items() if name in known}
     try:
         return kind(**{**chosen, **options})

@@ -38,7 +38,7 @@ def whole(folder: Path, layer: int, words: str = TEXT) -> np.ndarray:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     ids = AutoTokenizer.from_pretrained(folder)(words, return_tensors="pt")["input_ids"]
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=hidden_states.FORMAT).eval()
     with torch.inference_mode():
         states = model(ids, output_hidden_states=True).hidden_states
     mean: np.ndarray = states[layer][0, 1:].float().mean(0).numpy()

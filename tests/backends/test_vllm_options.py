@@ -1,12 +1,19 @@
 """How vLLM is set up on a CPU."""
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quillgraph.backends import vllm_options
-from quillgraph.backends.vllm_options import FEW_CORES, cpu_options
+from quillgraph.backends.vllm_options import (
+    FEW_CORES,
+    NumberFormat,
+    cpu_options,
+    number_format,
+)
 
 EXECUTOR = "distributed_executor_backend"
 
@@ -39,9 +46,29 @@ def test_whoever_binds_threads_gets_the_process_that_they_are_bound_in(
     assert cpu_options(20_000)["max_num_batched_tokens"] == 20_000
 
 
-@pytest.mark.parametrize("has_bfloat16", [True, False])
-def test_bfloat16_is_not_emulated(monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool) -> None:
-    monkeypatch.setattr(vllm_options, "multiplies_bfloat16", lambda: has_bfloat16)
-    assert cpu_options(512).get("dtype", "as the weights") == (
-        "as the weights" if has_bfloat16 else "float32"
-    )
+@pytest.mark.parametrize(
+    ("on_cpu", "multiplies", "quantized", "dtype", "found"),
+    [
+        (True, False, False, None, "float32"),
+        (True, False, False, "bfloat16", "bfloat16"),
+        (True, False, True, None, None),
+        (True, True, False, None, None),
+        (False, False, False, None, None),
+        (False, False, False, "float16", "float16"),
+    ],
+)
+def test_bfloat16_is_not_emulated_unasked(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    on_cpu: bool,
+    multiplies: bool,
+    quantized: bool,
+    dtype: NumberFormat | None,
+    found: str | None,
+) -> None:
+    shape = {"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}
+    if not quantized:
+        del shape["quantization_config"]
+    (tmp_path / "config.json").write_text(json.dumps(shape), encoding="utf-8")
+    monkeypatch.setattr(vllm_options, "multiplies_bfloat16", lambda: multiplies)
+    assert number_format(str(tmp_path), dtype, on_cpu=on_cpu).get("dtype") == found

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from quillgraph.cli import doctor
 from quillgraph.cli.doctor import Finding, examine
 
 
@@ -46,3 +47,12 @@ def test_keys_are_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None
     assert "OPENAI_API_KEY" in finding.found
     assert "EMPTY" not in finding.found
     assert "do-not-show-this" not in str(examine())
+
+
+@pytest.mark.parametrize(("multiplies", "numbers"), [(True, "bfloat16"), (False, "float32")])
+def test_a_cpu_is_told_what_it_calculates_in(
+    monkeypatch: pytest.MonkeyPatch, multiplies: bool, numbers: str
+) -> None:
+    monkeypatch.setattr(doctor, "gpu_name", lambda: None)
+    monkeypatch.setattr(doctor, "multiplies_bfloat16", lambda: multiplies)
+    assert f"calculate in {numbers} (" in _findings()["device"].found

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
+from langgraph.store.base import PutOp
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents.domain import WritingTask
@@ -275,13 +276,29 @@ async def test_lessons_are_credited_once_with_what_revisions_gained() -> None:
         entry("e-1", lessons=("a", "b", "gone"), delta=-0.5, created=NOW),
         entry("e-2", lessons=("a",), delta=0.75, created="2026-11-23T12:00:01+00:00"),
     ]
-    for known in (made[:2], made, made):
+    for known in (made[:2], made * 2, made):
         await memory.remember(known)
     assert [(each.uses, each.gain, each.last_used) for each in await memory.lessons()] == [
         (3, 0.5, "2026-11-23T12:00:01+00:00"),
         (1, -0.5, NOW),
         (0, 0.0, ""),
     ]
+
+
+async def test_entries_and_the_credit_of_their_lessons_are_written_at_once() -> None:
+    writes = []
+
+    class Watched(InMemoryStore):
+        def batch(self, ops: Iterable[Any]) -> list[Any]:
+            asked = list(ops)
+            writes.append([each.key for each in asked if isinstance(each, PutOp)])
+            return super().batch(asked)
+
+    memory = Memory(Watched(), Placed({}))
+    await memory.keep_lessons([lesson("a")], "story")
+    writes.clear()
+    await memory.remember([entry("e-1", lessons=("a",), delta=0.5)])
+    assert [keys for keys in writes if keys] == [["e-1", "a"]]
 
 
 async def test_entries_are_replaced_by_their_id_and_found_by_kind_and_genre() -> None:

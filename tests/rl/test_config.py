@@ -126,6 +126,7 @@ class Arguments:
     learning_rate: float = 1e-3
     warmup: int = 0
     bf16: bool = False
+    use_cpu: bool = False
 
     def __post_init__(self) -> None:
         if self.warmup > 10:
@@ -140,17 +141,25 @@ def test_options_of_a_trainer_win_over_what_the_run_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_decided", "multiplies", "found"),
-    [(True, False, True), (False, True, True), (False, False, False)],
+    ("said", "decided", "multiplies", "found"),
+    [
+        ({"bf16": "auto"}, {"bf16": True, "use_cpu": False}, False, True),
+        ({"bf16": "auto"}, {"bf16": False, "use_cpu": True}, True, True),
+        ({"bf16": "auto"}, {"bf16": False, "use_cpu": True}, False, False),
+        ({"bf16": "auto", "use_cpu": True}, {"bf16": True, "use_cpu": False}, False, False),
+        ({"bf16": True}, {"bf16": False, "use_cpu": True}, False, True),
+        ({}, {"bf16": False, "use_cpu": True}, True, False),
+    ],
 )
-def test_bf16_auto_is_what_the_run_decides_or_the_cpu_multiplies(
-    monkeypatch: pytest.MonkeyPatch, is_decided: bool, multiplies: bool, found: bool
+def test_bf16_auto_goes_by_the_device(
+    monkeypatch: pytest.MonkeyPatch,
+    said: dict[str, Any],
+    decided: dict[str, Any],
+    multiplies: bool,
+    found: bool,
 ) -> None:
     monkeypatch.setattr(of_trainers, "multiplies_bfloat16", lambda: multiplies)
-    for said in ({"bf16": "auto"}, {"bf16": True}, {"bf16": False}, {}):
-        made = trainer_args(Arguments, said, {"bf16": is_decided}, "rl")
-        wanted = said.get("bf16", is_decided)
-        assert made.bf16 is (found if wanted == "auto" else wanted)
+    assert trainer_args(Arguments, said, decided, "rl").bf16 is found
 
 
 @pytest.mark.parametrize(
