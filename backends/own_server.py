@@ -10,11 +10,11 @@ from typing import Any
 
 from quillgraph.backends.errors import BackendError, ConfigError
 from quillgraph.backends.local import gpu_name
+from quillgraph.backends.pretrained import NumberFormat
 from quillgraph.backends.server_process import ServerProcess
 from quillgraph.backends.vllm_options import (
     ENGINE_ENVIRONMENT,
     ENGINE_OPTIONS,
-    NumberFormat,
     adapter_options,
     cpu_options,
     number_format,

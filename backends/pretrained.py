@@ -2,7 +2,7 @@
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from quillgraph.backends import hermes
 from quillgraph.backends.chat import ChatRequest, ChatTurn
@@ -14,6 +14,9 @@ SMALL_MODEL_WIDTH = 2048
 
 ITEMS_PER_CALL = 8
 """Items per call of a larger one."""
+
+NumberFormat = Literal["float32", "bfloat16", "float16"]
+"""What a model can be calculated in."""
 
 
 def from_pretrained(kind: type[Any], model: str, **options: str) -> Any:

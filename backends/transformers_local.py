@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
@@ -16,7 +16,12 @@ from quillgraph.backends.adapters import check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
-from quillgraph.backends.pretrained import from_pretrained, items_per_call, shape_of
+from quillgraph.backends.pretrained import (
+    NumberFormat,
+    from_pretrained,
+    items_per_call,
+    shape_of,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,7 +49,7 @@ class TransformersChat(ChatBackend):
     """
 
     device: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    dtype: NumberFormat | None = None
     _worker: ThreadPoolExecutor | None = PrivateAttr(default=None)
     _waiting: "queue.SimpleQueue[Call]" = PrivateAttr(default_factory=queue.SimpleQueue)
     _decoder: "Decoder | None" = PrivateAttr(default=None)

@@ -21,14 +21,19 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.loops import BackgroundLoop
-from quillgraph.backends.pretrained import from_pretrained, items_per_call, prompt_ids, shape_of
+from quillgraph.backends.pretrained import (
+    NumberFormat,
+    from_pretrained,
+    items_per_call,
+    prompt_ids,
+    shape_of,
+)
 from quillgraph.backends.sentinel import Sentinel
 from quillgraph.backends.vllm_adapters import EngineAdapters
 from quillgraph.backends.vllm_exchange import completion_of, sampling_params
 from quillgraph.backends.vllm_options import (
     ENGINE_ENVIRONMENT,
     ENGINE_OPTIONS,
-    NumberFormat,
     adapter_options,
     cpu_options,
     number_format,

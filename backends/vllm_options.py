@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from quillgraph.backends.local import multiplies_bfloat16
-from quillgraph.backends.pretrained import is_quantized
+from quillgraph.backends.pretrained import NumberFormat, is_quantized
 
 ENGINE_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB; 87k tokens of SmolLM2-135M, half as many in float32
@@ -30,8 +30,6 @@ ENGINE_OPTIONS: dict[str, Any] = {
 
 FEW_CORES = 4
 """Most cores for which an engine keeps to one process."""
-
-NumberFormat = Literal["float32", "bfloat16", "float16"]
 
 SEVERAL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "nnodes")
 """Engine arguments that split a model, or its requests, over several processes."""

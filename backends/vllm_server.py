@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from quillgraph.backends.adapters import LoraRank, check_adapter
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
-from quillgraph.backends.errors import BackendError
+from quillgraph.backends.errors import BackendError, ConfigError
 from quillgraph.backends.fleet import Fleet, accepted
 from quillgraph.backends.lane import Lane, Reply
 from quillgraph.backends.openai_completion import completion_of, schema_format, tools_form
@@ -25,6 +25,7 @@ from quillgraph.backends.own_server import OwnServer, vllm_environment, vllm_pro
 from quillgraph.backends.places import Place
 from quillgraph.backends.pretrained import (
     ITEMS_PER_CALL,
+    NumberFormat,
     check_takes_tools,
     items_per_call,
     shape_of,
@@ -32,7 +33,16 @@ from quillgraph.backends.pretrained import (
 )
 from quillgraph.backends.server_adapters import ServedAdapters
 from quillgraph.backends.turns import openai_form
-from quillgraph.backends.vllm_options import NumberFormat
+
+OF_OWN_SERVER = (
+    "max_model_len",
+    "max_lora_rank",
+    "gpu_memory_utilization",
+    "dtype",
+    "tool_parser",
+    "start_timeout_s",
+)
+"""Options that decide how a server is started."""
 
 
 class VllmServerChat(ChatBackend):
@@ -107,6 +117,11 @@ class VllmServerChat(ChatBackend):
             )
             environment = vllm_environment(adapters=self.max_lora_rank is not None)
             self._own = OwnServer(program, environment, self.start_timeout_s)
+        elif own := [name for name in OF_OWN_SERVER if name in self.model_fields_set]:
+            raise ConfigError(
+                f"{own[0]} is for a server that is started here, and {self.base_url} is named: "
+                "say it where that one is started, or leave the address out"
+            )
         else:
             self._fleet = self._fleet_at(self.base_url.split(","))
 

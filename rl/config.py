@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.backends.pretrained import NumberFormat
 from quillgraph.rl.rewards import RewardRules
 from quillgraph.rl.rl_config import Options, OwnPath, RlConfig
 
@@ -36,7 +37,7 @@ class ModelConfig(Value):
     """A built-in name, a folder or a hub id."""
     adapter: OwnPath | None = None
     """An adapter to go on from; None starts a new one."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: NumberFormat = "float32"
     lora: Lora | None = Lora()
     """None trains all weights."""
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from quillgraph.backends import vllm_options
+from quillgraph.backends import connect, vllm_options
+from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.pretrained import NumberFormat
 from quillgraph.backends.vllm_options import (
     FEW_CORES,
-    NumberFormat,
     cpu_options,
     number_format,
 )
@@ -72,3 +73,8 @@ def test_bfloat16_is_not_emulated_unasked(
     (tmp_path / "config.json").write_text(json.dumps(shape), encoding="utf-8")
     monkeypatch.setattr(vllm_options, "multiplies_bfloat16", lambda: multiplies)
     assert number_format(str(tmp_path), dtype, on_cpu=on_cpu).get("dtype") == found
+
+
+def test_what_decides_how_a_server_is_started_is_refused_with_an_address() -> None:
+    with pytest.raises(ConfigError, match=r"dtype is for a server .* http://127\.0\.0\.1:1/v1"):
+        connect("vllm-server:m@http://127.0.0.1:1/v1?dtype=float32")
