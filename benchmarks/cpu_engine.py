@@ -1,6 +1,7 @@
 """Tokens a second of vLLM's CPU build as this package sets it up, and as vLLM does.
 
 bare             the bare model, with `backends/vllm_cpu_worker.py` in the engine's own process
+bare, bfloat16   the same, whatever the CPU multiplies
 bare, vllm       the same by vLLM's own worker, in a process of its own
 adapter          an adapter of rank 16 on all linear layers
 adapter, vllm    the same by vLLM's own worker
@@ -8,7 +9,7 @@ adapter, vllm    the same by vLLM's own worker
 Ours calculates in bfloat16 where the CPU multiplies that, else in float32; vLLM in the format of
 the weights, bfloat16. Results in float32 are stored apart.
 
-    .venv/bin/python -P benchmarks/cpu_engine.py    9 minutes without bfloat16, else 4
+    .venv/bin/python -P benchmarks/cpu_engine.py    11 minutes without bfloat16, else 5
 
 All requests are in flight at once. The first round of each way warms up. The ways do not draw the
 same texts, so tokens a second are compared, not seconds.
@@ -41,6 +42,7 @@ ASKED = (
 VLLMS = {"worker_cls": OWN_WORKER, "distributed_executor_backend": "mp", "dtype": "auto"}
 WAYS: dict[str, dict[str, Any]] = {
     "bare": {},
+    "bare, bfloat16": {"dtype": "bfloat16"},
     "bare, vllm": {"engine_options": VLLMS},
     "adapter": {"max_lora_rank": RANK},
     "adapter, vllm": {"max_lora_rank": RANK, "engine_options": VLLMS},

@@ -213,6 +213,23 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
     assert not (tmp_path / "out" / "rollouts.jsonl").exists()
 
 
+@pytest.mark.parametrize(("multiplies", "warned"), [(True, False), (False, True)])
+def test_bfloat16_that_would_be_emulated_is_told(
+    configure: Configure,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    multiplies: bool,
+    warned: bool,
+) -> None:
+    from quillgraph.rl import trainers
+
+    monkeypatch.setattr(trainers, "multiplies_bfloat16", lambda: multiplies)
+    told = trained(
+        configure(rl={"options": {**STEP, "max_steps": 1, "bf16": True}}), tmp_path / "o"
+    )
+    assert any("bf16: auto takes float32 here" in line for line in told) is warned
+
+
 def test_a_request_that_nothing_can_reward_is_refused(configure: Configure, tmp_path: Path) -> None:
     file = configure()
     (tmp_path / "prompts.jsonl").write_text('{"request": "Something nice."}')
