@@ -47,7 +47,7 @@ browser: # for the tests of the report; where none can be had they are skipped a
 	@./set-up browser
 
 experiments: setup ## does memory save samples? (GRPO, replay and MRPO on a hidden rubric, about an hour)
-	$(BIN)/python benchmarks/hidden_rubric.py
+	$(BIN)/python -P benchmarks/hidden_rubric.py --results runs/experiments
 
 check: lint ## the same without the tests that run a model
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m "not model"

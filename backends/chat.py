@@ -113,6 +113,25 @@ class ChatBackend(BaseChatModel, ABC):
     async def aclose(self) -> None:
         """Give back what the backend holds: engine, threads, connections."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes use the engine too, so that one loads an adapter for all."""
+        return False
+
+    def take_up_adapter(self, version: str) -> None:
+        """Sample from an adapter that another process has loaded on the engine that both use.
+
+        Args:
+            version: What it is called there.
+
+        Raises:
+            ConfigError: If this process has the engine for itself.
+        """
+        raise ConfigError(
+            f"backend {type(self).__name__} shares its engine with no other process; load the "
+            "adapter with load_adapter"
+        )
+
     async def load_adapter(self, path: Path | None, version: str) -> None:
         """Have every call from now on sample from a LoRA adapter, and say so in its trace.
 

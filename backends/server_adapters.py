@@ -56,6 +56,10 @@ class ServedAdapters:
         """What a request names as its model."""
         return self._model if version == BASE else version
 
+    def take_up(self, version: str) -> None:
+        """Have every new call sample from an adapter that somebody else has loaded."""
+        self.version = version
+
     async def load(self, path: Path | None, version: str, endpoints: Sequence[Endpoint]) -> None:
         """Have every new call sample from an adapter.
 

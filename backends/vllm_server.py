@@ -158,10 +158,21 @@ class VllmServerChat(ChatBackend):
     async def aclose(self) -> None:
         """Close the connections, and stop the server that was started here."""
         await self._lane.aclose()
+        self._served = ServedAdapters(self.model, self._lane, self.adapter_timeout_s)
         if self._own:
             self._fleet = None
-            self._served = ServedAdapters(self.model, self._lane, self.adapter_timeout_s)
             await self._own.stop()
+
+    @property
+    def is_shared(self) -> bool:
+        """Servers at an address know nothing of whose calls they answer."""
+        return self._own is None
+
+    def take_up_adapter(self, version: str) -> None:
+        """Name an adapter in every call from now on that another process has loaded."""
+        if not self.is_shared:
+            super().take_up_adapter(version)
+        self._served.take_up(version)
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
         if path is not None and self._own:  # at an address, only the servers know the model

@@ -268,8 +268,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="what is there is not run")
     asked = parser.parse_args()
-    stored = RESULTS / "hidden_rubric.jsonl"
+    asked.results.mkdir(parents=True, exist_ok=True)
+    stored = asked.results / "hidden_rubric.jsonl"
     rows = [json.loads(line) for line in stored.open()] if stored.exists() else []
     done = {(row["arm"], row["seed"]) for row in rows if row["steps"] == asked.steps}
     for seed in range(asked.seeds):
@@ -283,8 +285,8 @@ def main() -> None:
     rows = [row for row in rows if row["steps"] == asked.steps]
     found = summary(rows)
     print(json.dumps(found, indent=1))
-    (RESULTS / "hidden_rubric.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw(rows, RESULTS / "hidden_rubric.png")
+    (asked.results / "hidden_rubric.json").write_text(json.dumps(found, indent=1) + "\n")
+    draw(rows, asked.results / "hidden_rubric.png")
 
 
 if __name__ == "__main__":

@@ -76,9 +76,11 @@ class Checkpoints:
                 json.dump(manifest, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
-            if target.exists():
-                shutil.rmtree(target)
+            before = self.scratch / f"before-{target.name}"
+            if target.exists():  # of an earlier try of this step; gone only when the new one stands
+                target.rename(before)
             written.rename(target)
+            shutil.rmtree(before, ignore_errors=True)
         except OSError as error:
             self.clear_scratch()
             raise StorageError(

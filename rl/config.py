@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.trained_judge import is_scorer
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.backends.pretrained import NumberFormat
 from quillgraph.rl.rewards import RewardRules
@@ -45,6 +46,8 @@ class ModelConfig(Value):
     def _an_adapter_is_lora(self) -> ModelConfig:
         if self.adapter is not None and self.lora is None:
             raise ValueError("an adapter to go on from, and lora: null, contradict each other")
+        if self.adapter is not None and "lora" in self.model_fields_set:
+            raise ValueError("an adapter to go on from has its own rank and layers: leave lora out")
         return self
 
 
@@ -71,6 +74,13 @@ class CriteriaConfig(Value):
     cache: OwnPath | None = None
     """Folder with the criteria of earlier runs, by request; what is found is added to it."""
 
+    @model_validator(mode="after")
+    def _hard_asks_no_model(self) -> CriteriaConfig:
+        told = {"backend", "drafts"} & self.model_fields_set
+        if self.study == "hard" and told:
+            raise ValueError(f"study: hard asks no model: leave {min(told)} out, or take full")
+        return self
+
 
 class RewardsConfig(Value):
     """What a text is worth."""
@@ -81,7 +91,19 @@ class RewardsConfig(Value):
     samples: int = Field(default=1, ge=1, le=9)
     rules: RewardRules = RewardRules()
     functions: tuple[str, ...] = ()
-    """Further reward functions, as `module:function`; they are added, each with weight 1."""
+    """Further reward functions, as `module:function`; they are added, each with weight 1 unless
+    `rl.options.reward_weights` says otherwise."""
+
+    @model_validator(mode="after")
+    def _is_all_used(self) -> RewardsConfig:
+        if "samples" in self.model_fields_set and (self.judge is None or is_scorer(self.judge)):
+            raise ValueError(
+                "samples are replies of a judge that is a model: set judge to one, or leave "
+                "samples out"
+            )
+        if "seed" in self.rules.model_fields_set:
+            raise ValueError("rules.seed is the run's: set seed instead")
+        return self
 
 
 class Collect(Value):
@@ -112,6 +134,8 @@ class SftConfig(Value):
     def _has_a_source(self) -> SftConfig:
         if not self.episodes and self.collect is None:
             raise ValueError("expected episodes or collect, got neither: nothing to imitate")
+        if self.episodes and self.collect is not None and "collect" in self.model_fields_set:
+            raise ValueError("expected episodes or collect, got both: leave one out")
         if min(self.mix) < 0 or sum(self.mix) <= 0:
             raise ValueError(f"expected shares that are not negative, got {self.mix}")
         return self
@@ -146,6 +170,13 @@ class GuardConfig(Value):
     stop_on_drift: bool = False
     """Whether a drift of length, form or self-praise ends the run; else it is told."""
 
+    @model_validator(mode="after")
+    def _comparing_takes_a_judge(self) -> GuardConfig:
+        told = {"pairwise_every", "prompts", "least_win_rate"} & self.model_fields_set
+        if told and self.pairwise_judge is None:
+            raise ValueError(f"{min(told)} is about comparisons: set pairwise_judge as well")
+        return self
+
 
 class TrainConfig(Value):
     """A training run, whole."""
@@ -168,6 +199,19 @@ class TrainConfig(Value):
     def _has_a_stage(self) -> TrainConfig:
         if self.sft is None and self.rl is None:
             raise ValueError("expected sft, rl or both, got neither: there is nothing to train")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_fit_the_algorithm(self) -> TrainConfig:
+        if self.rl is None or self.rl.algorithm != "mrpo":
+            return self
+        if self.rewards.rules.diversity:
+            raise ValueError("rewards.rules.diversity: texts in memory have none; use grpo, or 0")
+        if not self.rewards.rules.gate:
+            raise ValueError(
+                "rewards.rules.gate: with mrpo the trainer has the gate, as it acts on remembered "
+                "texts too; set rl.options.hard_gate: false instead"
+            )
         return self
 
     @model_validator(mode="after")

@@ -71,8 +71,13 @@ def write_texts(
         For each prompt its texts.
     """
     import torch
+    from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 
     model: Any = policy.model
+    is_sharded = isinstance(model, FSDPModule)
+    if is_sharded and "generate" not in vars(model):  # once: registering again would wrap again
+        # else `generate` finds the root's own parameters, such as the embeddings, still sharded
+        register_fsdp_forward_method(model, "generate")
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -93,6 +98,7 @@ def write_texts(
                     top_k=0,
                     top_p=1.0,
                     pad_token_id=policy.tokenizer.pad_token_id,
+                    synced_gpus=is_sharded,
                 )
                 new = out[:, batch["input_ids"].shape[1] :]
                 found += policy.tokenizer.batch_decode(new, skip_special_tokens=True)

@@ -126,7 +126,13 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
                 "replay_baseline='split' with one replay for a prompt has advantage 0 always; "
                 "set replays_per_prompt >= 2 or use joint"
             )
-        plain = {"top_p": 1.0, "top_k": 0, "min_p": None, "repetition_penalty": 1.0}
+        plain = {
+            "top_p": 1.0,
+            "top_k": 0,
+            "min_p": None,
+            "repetition_penalty": 1.0,
+            "generation_kwargs": None,
+        }
         changed = {
             name: getattr(self, name) for name in plain if getattr(self, name) != plain[name]
         }

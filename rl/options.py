@@ -15,6 +15,8 @@ OWNED = {
     "save_steps": "checkpoints.every",
     "save_total_limit": "checkpoints.keep",
     "resume_from_checkpoint": "--resume",
+    "save_only_model": "nothing: a run goes on from its whole state",
+    "ignore_data_skip": "nothing: a run goes on with the prompts that are next",
     "eval_strategy": "evaluation.every",
     "eval_steps": "evaluation.every",
     "do_eval": "evaluation.every",

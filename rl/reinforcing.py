@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOTrainer
 
 from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.backends.chat import ChatBackend
-from quillgraph.backends.errors import ConfigError, GuardTripped
+from quillgraph.backends.errors import GuardTripped
 from quillgraph.graphs.judging import Submission
 from quillgraph.rl.ahead import PromptOrder
+from quillgraph.rl.arguments import rl_arguments
 from quillgraph.rl.checkpoints import Part
-from quillgraph.rl.config import LENGTH
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.guards import Divergence, Guard
 from quillgraph.rl.journal import Ledger, Lines, RolloutLog
 from quillgraph.rl.lessons import lessoned_run
 from quillgraph.rl.mrpo import MRPOTrainer
-from quillgraph.rl.mrpo_config import MRPOConfig
-from quillgraph.rl.options import trainer_args
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.processes import processes
 from quillgraph.rl.prompt_sampler import PromptSampler
 from quillgraph.rl.requests import prompt_of
 from quillgraph.rl.revising import Reviser
-from quillgraph.rl.reward_functions import NAME, criteria_reward, guarded
+from quillgraph.rl.reward_functions import NAME, checked_values, criteria_reward, guarded
 from quillgraph.rl.rewards import Observer, RewardRules, recount_of
 from quillgraph.rl.rollout_runs import Run as Rollout
 from quillgraph.rl.rollout_runs import graph_run, one_call
@@ -37,7 +36,7 @@ from quillgraph.rl.rollouts import Rollouts
 from quillgraph.rl.row_credit import RowCredit
 from quillgraph.rl.run import Run, function_of
 from quillgraph.rl.timing import Clock
-from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
+from quillgraph.rl.trainers import checkpoints_of, run_trainer, save_policy
 from quillgraph.rl.trajectory import Trajectory
 from quillgraph.rl.watch import Watch
 
@@ -54,30 +53,21 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     divergence = Divergence(run.config.guards.least_win_rate)
     parts: list[Part] = [ledger, watch, divergence, _Judgements(run)]
     checkpoints = checkpoints_of(run, "rl", parts)
-    args = trainer_args(
-        MRPOConfig if config.algorithm == "mrpo" else GRPOConfig,
-        config.options,
-        {
-            **decided(run, checkpoints),
-            "learning_rate": 1e-5,
-            "num_generations": 8,
-            LENGTH: run.config.text_tokens,
-        },
-        "rl.options",
-    )
-    _check_batches(args, run.config.checkpoints.every, overlap=config.overlap)
+    args = rl_arguments(run.config, checkpoints.scratch)
     log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
     observers: list[Observer] = [ledger, watch, divergence, log]
-    trainer = _trainer(run, args, observers, clock)
+    trainer = rl_trainer(run, args, observers, clock)
     parts += _parts_of(trainer)
     clock.measure(trainer)
     guard = Guard(run, _pairwise_judge(run), watch, divergence)
     trainer.add_callback(ledger)
     trainer.add_callback(guard)
+
+    def told() -> dict[str, float]:
+        return clock.take() | watch.metrics() | run.scorer.take_counts()
+
     try:
-        run_trainer(
-            run, trainer, "rl", checkpoints, lambda: clock.take() | watch.metrics(), resume=resume
-        )
+        run_trainer(run, trainer, "rl", checkpoints, told, resume=resume)
     finally:
         if run.engine is not None:
             trainer.rollout_func.close()
@@ -100,13 +90,21 @@ def _parts_of(trainer: Any) -> list[Part]:
     return parts
 
 
-def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> Any:
-    """TRL's GRPO trainer as it is, or ours on top of it."""
+def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock) -> Any:
+    """TRL's GRPO trainer as it is, or ours on top of it.
+
+    Args:
+        run: What it trains, on what.
+        args: `rl_arguments` of the run.
+        observers: Shown every rewarded text.
+        clock: Measures the parts of a step.
+
+    Raises:
+        ConfigError: If a trainer cannot be had for these arguments.
+    """
     assert run.config.rl is not None
     is_mrpo, rules = run.config.rl.algorithm == "mrpo", run.rules
     if is_mrpo:  # it has the gate itself, since the texts in memory are judged by it as well
-        if rules.diversity:
-            raise ConfigError("rewards.rules.diversity: texts in memory have none; use grpo, or 0")
         rules = rules.model_copy(update={"gate": False})
     rewards = criteria_reward(run.sets, scorer=run.scorer, rules=rules, observers=observers)
     options: dict[str, Any] = {
@@ -128,8 +126,10 @@ def _trainer(run: Run, args: Any, observers: list[Observer], clock: Clock) -> An
         return trainer
     by_sha = {each.sha256: each for each in run.sets.values()}
     reflect = None
-    if run.engine and args.remembers:
-        reflect = clock.timed(_reviser(run, run.engine, rules), "reflect")
+    if run.engine is None and args.remembers:
+        run.tell("no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)")
+    elif run.engine is not None and args.remembers:
+        reflect = clock.timed(_reviser(run, run.engine, rules, args), "reflect")
     return MRPOTrainer(
         **options,
         recount={NAME: recount_of(by_sha, rules)},
@@ -183,7 +183,10 @@ def _how(run: Run) -> Rollout:
     )
 
 
-def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:
+def _reviser(run: Run, engine: ChatBackend, rules: RewardRules, args: Any) -> Reviser:
+    functions = [checked_values(function_of(each)) for each in run.config.rewards.functions]
+    names = [NAME, *(each.__name__ for each in functions)]
+    weights = args.reward_weights or [1.0] * len(names)
     return Reviser(
         writer=Role("writer", engine, run.config.seed),
         tasks=run.tasks,
@@ -191,17 +194,14 @@ def _reviser(run: Run, engine: ChatBackend, rules: RewardRules) -> Reviser:
         scorer=run.scorer,
         rules=rules,
         max_tokens=run.config.text_tokens,
+        functions=functions,
+        weights=dict(zip(names, weights, strict=True)),
     )
 
 
 def _pairwise_judge(run: Run) -> Role | None:
     if run.pairwise is None:
         return None
-    if not run.requests.held_out:
-        raise ConfigError(
-            "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
-            "with split held_out"
-        )
     return Role("judge", run.pairwise, run.config.seed)
 
 
@@ -234,31 +234,3 @@ class _Judgements:
 
     def load(self, folder: Path) -> None:
         self._cache.load(folder / self.FILE)
-
-
-def _check_batches(args: Any, every: int, *, overlap: bool) -> None:
-    """See that a process has whole groups, and that no checkpoint falls between two generations.
-
-    The gate looks at a group as a whole. A checkpoint in between would lose texts that were paid
-    for, and a run that resumes from it would not be the same.
-    """
-    texts = args.per_device_train_batch_size * args.steps_per_generation
-    if texts % args.num_generations:
-        raise ConfigError(
-            f"rl.options: expected a multiple of num_generations={args.num_generations} texts in a "
-            f"process, got {texts}: raise per_device_train_batch_size or "
-            "gradient_accumulation_steps"
-        )
-    steps = args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps
-    if every % max(1, steps):
-        raise ConfigError(
-            f"checkpoints.every: expected a multiple of {steps}, the steps that one generation is "
-            f"learned from, got {every}"
-        )
-    generation = args.steps_per_generation * args.num_iterations
-    if overlap and generation != args.gradient_accumulation_steps:
-        raise ConfigError(
-            "rl.overlap: texts would be more than one step behind the policy; set "
-            "steps_per_generation and num_iterations so that one generation makes one step, got "
-            f"{generation} passes over it for {args.gradient_accumulation_steps} of a step"
-        )

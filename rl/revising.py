@@ -1,8 +1,9 @@
 """Reflection rounds of MRPO: poor texts are revised by the loop's own steps and remembered."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from quillgraph.agents.accepting import refusals
 from quillgraph.agents.asking import Role
@@ -11,6 +12,7 @@ from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.reflecting import Plan, plan, reflect, weakest
 from quillgraph.agents.writing import Written, revise
 from quillgraph.backends.errors import BackendError, ReplyError
+from quillgraph.rl.fresh import total
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.reflection_round import Revision, Unsatisfying
 from quillgraph.rl.reward_functions import NAME
@@ -35,6 +37,11 @@ class Reviser:
     scorer: Scorer
     rules: RewardRules
     max_tokens: int
+    functions: Sequence[Callable[..., Any]] = ()
+    """The user's reward functions (`checked_values`), by which a revision counts as a fresh text
+    does; it is accepted by its criteria alone."""
+    weights: Mapping[str, float] | None = None
+    """Weight of each reward function by name; None: 1 for each."""
 
     def __call__(self, texts: Sequence[Unsatisfying]) -> list[Revision | None]:
         """Revise texts, all at once; None where no revision was accepted or none could be had."""
@@ -65,7 +72,36 @@ class Reviser:
             (found,) = await self.scorer.judgements(task, criteria_set, [written.text])
         except (BackendError, ReplyError):
             return None  # the step has its fresh texts; the round is counted as not accepted
-        return self._accepted(criteria_set, (poor.text.text, judgement), written, found)
+        value = self._accepted_value(criteria_set, (poor.text.text, judgement), written, found)
+        if written.trace is None or value is None:
+            return None
+        parts = {NAME: value, **await self._further_parts(poor.prompt, task, written)}
+        return Revision(
+            text=written.text,
+            completion_ids=written.trace.completion_ids,
+            logprobs=written.trace.logprobs,
+            reward=total(parts, self.weights or dict.fromkeys(parts, 1.0)) or 0.0,
+            parts=parts,
+            judgement=found,
+        )
+
+    async def _further_parts(
+        self, prompt: Any, task: WritingTask, written: Written
+    ) -> dict[str, float]:
+        """What the user's functions give for a revision, where they give anything."""
+        assert written.trace is not None
+        completion = [{"role": "assistant", "content": written.text}]
+        columns = {
+            "completion_ids": [list(written.trace.completion_ids)],
+            "request": [task.request],
+            "criteria_sha": [self.sets[task.request_hash].sha256],
+        }
+        parts = {}
+        for function in self.functions:
+            (value,) = await function(prompts=[prompt], completions=[completion], **columns)
+            if value is not None:
+                parts[function.__name__] = value
+        return parts
 
     async def _plan(
         self, task: WritingTask, criteria_set: CriteriaSet, text: str, judgement: Judgement
@@ -76,25 +112,18 @@ class Reviser:
         answers = await reflect(task, text, about, judgement, self.writer, lessons=(), number=0)
         return plan(criteria_set, judgement, answers.items)
 
-    def _accepted(
+    def _accepted_value(
         self,
         criteria_set: CriteriaSet,
         before: tuple[str, Judgement],
         written: Written,
         found: Judgement,
-    ) -> Revision | None:
+    ) -> float | None:
+        """What a revision is worth by its criteria; None where it is refused or not known."""
+
         def worth(text: str, judgement: Judgement) -> tuple[Judgement, Reward]:
             return judgement, whole_reward(judgement, criteria_set, text, self.rules)
 
         first, now = worth(*before), worth(written.text, found)
-        trace, value = written.trace, now[1].value
-        if trace is None or value is None or refusals(criteria_set, now, first, first):
-            return None
-        return Revision(
-            text=written.text,
-            completion_ids=trace.completion_ids,
-            logprobs=trace.logprobs,
-            reward=value,
-            parts={NAME: value},
-            judgement=found,
-        )
+        is_refused = now[1].value is None or refusals(criteria_set, now, first, first)
+        return None if is_refused else now[1].value

@@ -102,8 +102,24 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float 
     Of an episode of a graph it gets the text that the graph gave, in the form of a completion.
 
     Raises (when called):
-        RewardError: If the function raises, gives NaN or infinity, not one number per text, or
-            None for all of them.
+        RewardError: As `checked_values` does, and if it gives None for all texts of a step.
+    """
+    checked = checked_values(function)
+
+    async def wrapped(
+        prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
+    ) -> list[float | None]:
+        return refuse_all_missing(await checked(prompts, completions, **columns), wrapped.__name__)
+
+    wrapped.__name__ = checked.__name__
+    return wrapped
+
+
+def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
+    """Wrap a user's reward function, so that it gives a number or None for each text, or an error.
+
+    Raises (when called):
+        RewardError: If the function raises, gives NaN or infinity, or not one number per text.
     """
     name = getattr(function, "__name__", type(function).__name__)
 
@@ -131,7 +147,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float 
                     f"expected a number or None of reward function {name!r}, got {value} for the "
                     f"text {text_of(completion)[:60]!r}; None is for what cannot be rewarded"
                 )
-        return refuse_all_missing(values, name)
+        return values
 
     wrapped.__name__ = name
     return wrapped

@@ -62,6 +62,11 @@ class RlConfig(Value):
     """Whether the texts of the next step are written while the present one is learned from; they
     are then one step behind the policy, which the ratios of the update account for."""
 
+    @property
+    def has_engine(self) -> bool:
+        """Whether texts come from an engine, and not from TRL's own generation."""
+        return any(each is not None for each in (self.rollouts, self.graph, self.lessons))
+
     @model_validator(mode="after")
     def _order_and_overlap_are_for_mrpo(self) -> RlConfig:
         if self.overlap and self.rollouts is None:

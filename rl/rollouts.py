@@ -106,9 +106,10 @@ class Rollouts:
         done, seconds = ahead.texts.result()
         self._mend(trainer, asked, done)
         columns = columns_of(done, trainer._tokenizer.eos_token_id)
-        if all(columns[EXCLUDED]):
+        everyones = gather_object(columns[EXCLUDED])
+        if all(everyones):
             raise RewardError(
-                f"none of {len(done)} rollouts gave a text to learn from: {columns[EXCLUDED][0]}"
+                f"none of {len(everyones)} rollouts gave a text to learn from: {everyones[0]}"
             )
         waited = time.perf_counter() - synced
         self._tell(trainer, columns, seconds, step - ahead.policy)
@@ -171,15 +172,20 @@ class Rollouts:
         done: list[Trajectory | QuillError],
     ) -> None:
         """If the engine died, start it again and have what was lost written anew."""
-        if not (death := death_of(done)):
+        death: QuillError | None = death_of(done)
+        dead = [each for each in gather_object([death and str(death)]) if each]
+        if not dead:
             return
+        if self.model.is_shared and death is None:
+            death = ServerFailed(dead[0])
+        at = self._synced
+        assert at is not None  # the first thing a step does is to load an adapter
+        self._hand_over(trainer, self.folder / f"step-{at}", at, death)
         lost = [number for number, each in enumerate(done) if isinstance(each, QuillError)]
-        self._restart(trainer, death)
         again, _ = self._loop.submit(self._all([asked[number] for number in lost])).result()
         for number, each in zip(lost, again, strict=True):
             done[number] = each
-        if death := death_of(done):
-            self._stop(trainer, death)
+        self._stop_if_dead(trainer, death_of(done) if lost else None)
 
     async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> Written:
         begun = time.perf_counter()
@@ -206,10 +212,7 @@ class Rollouts:
         before = self.folder / f"step-{self._synced}"
         path = self._save(trainer, step)
         trainer.accelerator.wait_for_everyone()
-        try:
-            self._load(path, step)
-        except BackendError as error:
-            self._restart(trainer, error, path, step)
+        self._hand_over(trainer, path, step)
         for old in set(self.folder.glob("step-*")) - {path, before}:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -232,40 +235,63 @@ class Rollouts:
             )
         return path
 
-    def _load(self, path: Path, step: int) -> None:
-        # how long it may take is known to the backend: the first time it starts an engine
-        self._loop.submit(self.model.load_adapter(path, f"step-{step}")).result()
+    def _hand_over(
+        self, trainer: Any, path: Path, step: int, death: QuillError | None = None
+    ) -> None:
+        """Give the engine a policy, and start it again first if it has died.
+
+        All processes do so together, or one that stops would leave the others waiting. Where they
+        share an engine, the first of them loads the adapter for all.
+        """
+        leads = trainer.accelerator.is_main_process or not self.model.is_shared
+        if leads and (death is not None or self._synced != step):
+            death = death or self._loaded(path, step)
+            if death is not None:
+                death = self._restarted(death, path, step)
+        self._stop_if_dead(trainer, death if leads else None)
+        if not leads:
+            self.model.take_up_adapter(f"step-{step}")
         self._synced = step
 
-    def _restart(
-        self, trainer: Any, error: BaseException, path: Path | None = None, step: int | None = None
-    ) -> None:
-        """Start the engine again, once in a run, with the adapter that it had."""
+    def _loaded(self, path: Path, step: int) -> QuillError | None:
+        """Load an adapter; what stood in the way, if anything did."""
+        # how long it may take is known to the backend: the first time it starts an engine
+        loading = self._loop.submit(self.model.load_adapter(path, f"step-{step}"))
+        try:
+            loading.result()
+        except BackendError as error:
+            return error
+        return None
+
+    def _restarted(self, death: QuillError, path: Path, step: int) -> QuillError | None:
+        """Start the engine again, once in a run; what stood in the way, if anything did."""
         if self.restarts:
-            self._stop(trainer, error)
+            return death
         self.restarts += 1
-        logger.warning("the rollout engine failed (%s); it is started again", error)
-        at = self._synced if step is None else step
-        assert at is not None  # the first thing a step does is to load an adapter
+        logger.warning("the rollout engine failed (%s); it is started again", death)
         try:
             self._loop.submit(self._again()).result()
-            self._load(path or self.folder / f"step-{at}", at)
         except BackendError as second:
-            self._stop(trainer, second)
+            return second
+        return self._loaded(path, step)
 
     async def _again(self) -> None:
         await self.model.aclose()
         await self.model.start()
 
-    def _stop(self, trainer: Any, error: BaseException) -> None:
-        """Write a checkpoint, then give up."""
+    def _stop_if_dead(self, trainer: Any, death: QuillError | None) -> None:
+        """If the engine of any process is dead for good, write a checkpoint and give up."""
+        dead = [each for each in gather_object([death and str(death)]) if each]
+        if not dead:
+            return
         step = trainer.state.global_step
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         raise ServerFailed(
-            f"the rollout engine died again after it had been started anew: {error}; step {step} "
-            f"is saved under {trainer.args.output_dir}, go on from there when the engine is well"
-        ) from error
+            f"the rollout engine died again after it had been started anew: {dead[0]}; step {step} "
+            "is kept as a checkpoint: go on from it (`quillgraph train --resume`) when the engine "
+            "is well"
+        ) from death
 
     def _tell(self, trainer: Any, columns: Mapping[str, Any], seconds: float, age: int) -> None:
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]

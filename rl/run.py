@@ -17,6 +17,7 @@ from quillgraph.agents.trained_judge import is_scorer, trained_judge
 from quillgraph.backends import connect, connect_embeddings, default_backend, require
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.models import resolve
 from quillgraph.graphs.study import Study
 from quillgraph.rl.collecting import judge_or_code
 from quillgraph.rl.config import TrainConfig
@@ -63,6 +64,7 @@ class Run:
             "criteria": shas(self.sets),
             "base": self.policy.base,
             "seed": self.config.seed,
+            "judge": self.config.rewards.judge or "code",
         }
         if self.lessons:
             facts["lessons"] = {
@@ -116,6 +118,19 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     judge, by = _judges(config)
     pairwise = _judge(config.guards.pairwise_judge)
     graph = _graph(config, engine, by)
+    # after what is quick to find: the trainers take seconds to import
+    from quillgraph.rl.arguments import check_arguments
+    from quillgraph.rl.sft_data import read_episodes
+
+    if pairwise is not None and not requests.held_out:
+        raise ConfigError(
+            "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
+            "with split held_out"
+        )
+    check_arguments(config, folder)
+    if config.sft is not None:
+        read_episodes(config.sft.episodes)
+    _tell_of_another_writer(config, engine, tell)
     policy = load_policy(config.model, seed=config.seed)
     with in_turn():
         sets = asyncio.run(_find(config, requests, folder, tell))
@@ -147,8 +162,11 @@ def _check_lengths(run: Run) -> None:
         for task in run.requests.all
     ]
     ids = [run.policy.ids(prompt) for prompt in prompts]
-    room, window = run.config.text_tokens, run.policy.window
-    check_lengths(run.requests.all, ids, room=room, window=window)
+    windows = [run.policy.window]
+    if run.engine is not None:
+        windows.append(run.engine.capabilities.context_tokens)
+    window = min((each for each in windows if each is not None), default=None)
+    check_lengths(run.requests.all, ids, room=run.config.text_tokens, window=window)
 
 
 def _lessons(
@@ -192,7 +210,7 @@ def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
 
 def _engine(config: TrainConfig) -> ChatBackend | None:
     said = config.rl
-    if said is None or not (said.rollouts or said.graph or said.lessons):
+    if said is None or not said.has_engine:
         return None
     if config.model.lora is None:
         raise ConfigError(
@@ -202,6 +220,20 @@ def _engine(config: TrainConfig) -> ChatBackend | None:
     engine = connect(said.rollouts or f"transformers:{config.model.name}")
     require(engine, "rollouts", "token_ids", "logprobs", "adapters")
     return engine
+
+
+def _tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell: Said) -> None:
+    """Warn where the engine's weights are not the policy's, as far as names tell."""
+    spec = config.rl.rollouts if config.rl and config.rl.rollouts else ""
+    names_weights = spec.startswith(("vllm:", "vllm-server:", "transformers:"))
+    if engine is None or not names_weights or "@" in spec:  # a server has names of its own
+        return
+    theirs, ours = resolve(engine.model), resolve(config.model.name)
+    if theirs != ours:
+        tell(
+            f"warning: the rollouts are written by {theirs} and the policy is {ours}: an adapter "
+            "fits other weights of the same shape, and is then trained on texts of another model"
+        )
 
 
 def _graph(

@@ -67,6 +67,11 @@ class Scorer:
         ]
         return list(await asyncio.gather(*map(asyncio.wrap_future, started)))
 
+    def take_counts(self) -> dict[str, float]:
+        """How many judgements were asked for, cached and under way since the last call."""
+        taken, self.counts = self.counts, Counter()
+        return {f"judge/{name}": float(taken[name]) for name in ("asked", "cached", "under_way")}
+
     def close(self) -> None:
         """Stop the loop; what is under way is given up."""
         self._loop.close()

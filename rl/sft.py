@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets import Dataset
 from pydantic import BaseModel
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from quillgraph.agents.asking import Role
 from quillgraph.backends import connect
@@ -16,14 +16,14 @@ from quillgraph.backends.budgets import Budget
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
+from quillgraph.rl.arguments import sft_arguments
 from quillgraph.rl.collecting import collect, judge_or_code
 from quillgraph.rl.config import SftConfig
 from quillgraph.rl.cpu_head import score_on_cpu
-from quillgraph.rl.options import trainer_args
 from quillgraph.rl.processes import in_turn, processes
 from quillgraph.rl.run import Run
 from quillgraph.rl.sft_data import KINDS, Target, preferences, read_episodes, successes, targets
-from quillgraph.rl.trainers import checkpoints_of, decided, run_trainer, save_policy
+from quillgraph.rl.trainers import checkpoints_of, run_trainer, save_policy
 
 
 def sft_stage(run: Run, *, resume: bool) -> None:
@@ -36,18 +36,7 @@ def sft_stage(run: Run, *, resume: bool) -> None:
     assert config is not None
     found = _targets(run, config)
     checkpoints = checkpoints_of(run, "sft", [])
-    args = trainer_args(
-        SFTConfig,
-        config.options,
-        {
-            **decided(run, checkpoints),
-            "learning_rate": 1e-5,
-            "num_train_epochs": 1,
-            "completion_only_loss": True,
-            "max_length": run.policy.window,
-        },
-        "sft.options",
-    )
+    args = sft_arguments(run.config, checkpoints.scratch, run.policy.window)
     trainer = SFTTrainer(
         model=run.policy.model,
         args=args,
@@ -62,7 +51,7 @@ def sft_stage(run: Run, *, resume: bool) -> None:
 def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     folder, prompt = run.folder / "sft", run.config.data.prompt
     with in_turn():
-        episodes = read_episodes(config.episodes) or _collected(run, config)
+        episodes = read_episodes(config.episodes) if config.episodes else _collected(run, config)
     found = targets(
         successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
     )

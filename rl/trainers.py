@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import PrinterCallback
 
 from quillgraph.backends.errors import OutOfMemory, StorageError
@@ -26,26 +27,6 @@ def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
         facts=run.facts,
         parts=parts,
     )
-
-
-def decided(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
-    """What the run decides for both trainers."""
-    on_cpu = not torch.cuda.is_available()
-    return {
-        "output_dir": str(checkpoints.scratch),
-        "seed": run.config.seed,
-        "report_to": list(run.config.report_to) or "none",
-        "save_strategy": "steps",
-        "save_steps": run.config.checkpoints.every,
-        "logging_steps": 1,
-        "disable_tqdm": True,
-        "use_cpu": on_cpu,
-        "bf16": not on_cpu,
-        "gradient_checkpointing": not on_cpu,
-        "remove_unused_columns": False,
-        "lr_scheduler_type": "constant",
-        "weight_decay": 0.0,
-    }
 
 
 def run_trainer(
@@ -87,9 +68,9 @@ def run_trainer(
     try:
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(_too_large(error)) from error
-    except (OSError, RuntimeError) as error:
-        raise _translated(error, checkpoints) from error
+        raise OutOfMemory(_too_large(error, stage)) from error
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise _translated(error, checkpoints, stage) from error
     finally:
         if them.is_main_process:
             checkpoints.clear_scratch()
@@ -105,7 +86,9 @@ def save_policy(run: Run, trainer: Any, folder: Path) -> None:
         trainer.save_model(str(folder))
         if processes().is_main_process:
             run.policy.sign(folder)
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not _is_of_disk(error):
+            raise
         raise StorageError(f"cannot write the policy to {folder}: {error}") from error
 
 
@@ -130,14 +113,14 @@ def _wind_on(trainer: Any, epochs: int) -> None:
     trainer._get_train_sampler = wound_on
 
 
-def _translated(error: Exception, checkpoints: Checkpoints) -> Exception:
+def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Exception:
     """An error of torch or of the disk in words that say what to do."""
     if isinstance(error, StorageError):
         return error
     said = str(error)
     if "alloc" in said and "memory" in said:
-        return OutOfMemory(_too_large(error))
-    if isinstance(error, OSError) or "PytorchStreamWriter" in said:
+        return OutOfMemory(_too_large(error, stage))
+    if _is_of_disk(error):
         return StorageError(
             f"cannot write a checkpoint to {checkpoints.folder}: {said}; the ones before are "
             "whole: free some room and go on with --resume"
@@ -145,10 +128,19 @@ def _translated(error: Exception, checkpoints: Checkpoints) -> Exception:
     return error
 
 
-def _too_large(error: BaseException) -> str:
+def _is_of_disk(error: Exception) -> bool:
+    """Whether a file could not be written, in the words of who writes it."""
+    of_torch = ("PytorchStreamWriter", "inline_container", "iostream error")
+    return isinstance(error, OSError | SafetensorError) or any(
+        name in str(error) for name in of_torch
+    )
+
+
+def _too_large(error: BaseException, stage: str) -> str:
+    length = "max_completion_length or num_generations" if stage == "rl" else "max_length"
     return (
-        f"out of memory: {' '.join(str(error).split())[:200]}; lower rl.options."
+        f"out of memory: {' '.join(str(error).split())[:200]}; lower {stage}.options."
         "per_device_train_batch_size (and raise gradient_accumulation_steps as much), "
-        "max_completion_length or num_generations, set gradient_checkpointing, or take a smaller "
-        "model; --resume goes on from the last checkpoint"
+        f"{length}, set gradient_checkpointing, or take a smaller model; --resume goes on from the "
+        "last checkpoint"
     )

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
@@ -59,9 +60,22 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
 
 
 def check(config: TrainConfig, folder: Path, tell: Said) -> None:
-    """Check everything and train nothing: `--dry-run`."""
+    """Check everything and train nothing: `--dry-run`.
+
+    Raises:
+        QuillError: Whatever would end the run before its first step.
+    """
     run = prepare(config, folder, tell)
-    asyncio.run(run.aclose())
+    try:
+        if config.rl is not None:
+            from quillgraph.rl.arguments import rl_arguments
+            from quillgraph.rl.reinforcing import rl_trainer
+            from quillgraph.rl.timing import Clock
+
+            with TemporaryDirectory() as scratch:  # trainers make their folder
+                rl_trainer(run, rl_arguments(config, Path(scratch)), (), Clock())
+    finally:
+        asyncio.run(run.aclose())
 
 
 def _finished(run: Run, stage: str, resume: bool) -> bool:

@@ -130,6 +130,31 @@ async def test_after_a_load_every_call_names_the_adapter_and_its_version(adapter
         assert [server.adapters for server in servers] == [{}, {}]  # nobody uses it any more
 
 
+async def test_a_second_process_takes_up_what_the_first_has_loaded(adapter: Path) -> None:
+    server = Lora()
+    async with served(server) as first:
+        assert first.is_shared
+        await first.load_adapter(adapter, "step-1")
+        second = VllmServerChat(model="m", base_url=first.base_url, adapters=True, max_retries=0)
+        second.take_up_adapter("step-1")
+        assert version_of(await second.ainvoke("hi")) == "step-1"
+        await first.load_adapter(adapter, "step-2")
+        second.take_up_adapter("step-2")
+        assert version_of(await second.ainvoke("hi")) == "step-2"
+        await second.aclose()
+        assert list(server.adapters) == ["step-2"]
+
+
+async def test_after_closing_a_version_may_be_loaded_again(adapter: Path) -> None:
+    server = Lora()
+    async with served(server) as model:
+        await model.load_adapter(adapter, "step-1")
+        await model.aclose()
+        await model.start()
+        await model.load_adapter(adapter, "step-1")
+        assert version_of(await model.ainvoke("hi")) == "step-1"
+
+
 async def test_calls_in_flight_keep_the_weights_that_they_began_with(adapter: Path) -> None:
     server = Lora()
     async with served(server) as model:

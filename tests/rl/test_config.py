@@ -74,6 +74,15 @@ def test_the_length_of_a_text_is_said_in_one_place_for_all_stages(
         ),
         ({"data": {"prompts": "a", "text_tokens": 0}}, "data.text_tokens: .*than or equal to 1"),
         ({"checkpoints": {"every": 0}}, "checkpoints.every: .*greater than or equal to 1, got 0"),
+        ({"model": {"name": "a", "adapter": "b", "lora": {"r": 8}}}, "leave lora out"),
+        ({"criteria": {"study": "hard", "drafts": 2}}, "asks no model: leave drafts out"),
+        ({"rewards": {"samples": 2}}, "rewards: samples are replies of a judge"),
+        ({"rewards": {"judge": "scorer:prose", "samples": 2}}, "rewards: samples are replies"),
+        ({"rewards": {"rules": {"seed": 1}}}, "rules.seed is the run's: set seed instead"),
+        ({"rewards": {"rules": {"gate": False}}}, "set rl.options.hard_gate: false instead"),
+        ({"rewards": {"rules": {"diversity": 0.2}}}, "texts in memory have none"),
+        ({"sft": {"episodes": ["runs"], "collect": {}}}, "episodes or collect, got both"),
+        ({"guards": {"prompts": 3}}, "prompts is about comparisons: set pairwise_judge"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(

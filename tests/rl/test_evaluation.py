@@ -1,5 +1,9 @@
 """The policy on requests that it was not trained on."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from quillgraph.rl.rewards import RewardRules
 from quillgraph.rl.scoring import Scorer
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
+SHARDED = Path(__file__).with_name("sharded_run.py")
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))
 CRITERIA = CriteriaSet.model_validate_json((SCRIPTS / "ferry.criteria.json").read_text("utf-8"))
 TEXT = "The fog lay on the river, and the ferry waited for somebody who did not come."
@@ -35,6 +40,25 @@ class Pleased:
             tuple(Verdict(criterion_id=k, score=s, votes=(s,), evidence="s1", quote=TEXT)
                   for k, s in scores.items())
         )  # fmt: skip
+
+
+def test_a_model_that_is_sharded_among_processes_writes_what_it_writes_whole(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    launcher = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*launcher, "--nproc_per_node", "2", str(SHARDED), str(tiny_folder), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"texts-{n}.json").read_text()) for n in range(2))
+    assert first == second
+    assert first["whole"] == first["sharded"] == first["again"]
+    assert any(text for texts in first["whole"] for text in texts)
 
 
 async def test_criteria_that_were_never_trained_on_are_told_apart() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from quillgraph.rl.planning import Fresh, key_of
 from quillgraph.rl.reflection_round import Revision, Unsatisfying
 from quillgraph.rl.requests import prompt_of
 from quillgraph.rl.revising import Reviser
+from quillgraph.rl.reward_functions import checked_values
 from quillgraph.rl.rewards import RewardRules
 from quillgraph.rl.scoring import Scorer
 
@@ -42,7 +44,7 @@ def poor(task: WritingTask, *, judgement: Judgement | None) -> Unsatisfying:
 
 
 def revised(
-    reply: Callable[[ChatRequest], str], *, judgement: Judgement | None
+    reply: Callable[[ChatRequest], str], *, judgement: Judgement | None, **further: Any
 ) -> list[Revision | None]:
     scorer = Scorer()
     reviser = Reviser(
@@ -52,6 +54,7 @@ def revised(
         scorer=scorer,
         rules=RewardRules(dropout=0),
         max_tokens=64,
+        **further,
     )
     found = reviser([poor(TASK, judgement=judgement)])
     scorer.close()
@@ -75,6 +78,25 @@ def test_a_revision_that_mends_what_code_found_is_kept_with_its_exact_tokens() -
     assert not found.judgement.violated
     # the plan says what was expected and what was found
     assert "expected exactly 8 words, got 13" in asked[0]
+
+
+def test_a_revision_counts_by_every_reward_function_as_a_fresh_text_does() -> None:
+    def words(prompts: list[Any], completions: list[Any], request: list[str], **_: Any) -> Any:
+        assert (prompts, request) == ([prompt_of(TASK, "request")], [TASK.request])
+        return [len(completions[0][0]["content"].split())]
+
+    def silent(completions: list[Any], **_: Any) -> Any:
+        return [None]
+
+    (found,) = revised(
+        lambda _: EIGHT,
+        judgement=judgement_of(DRAFT),
+        functions=[checked_values(words), checked_values(silent)],
+        weights={"criteria": 1.0, "words": 0.5, "silent": 1.0},
+    )
+    assert found is not None
+    assert found.parts == {"criteria": pytest.approx(1.0), "words": 8}
+    assert found.reward == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize("reply", [DRAFT, f"{DRAFT} {DRAFT}"])

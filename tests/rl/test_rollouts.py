@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypedDict
 
 import pytest
@@ -191,9 +192,30 @@ def test_an_engine_that_dies_twice_ends_the_run_with_a_checkpoint(
         return inner(prompts, trainer)
 
     run.rollout_func = dying
-    with pytest.raises(ServerFailed, match=r"died again .* step 2 is saved"):
+    with pytest.raises(ServerFailed, match=r"died again .* step 2 is kept"):
         run.train()
     assert (Path(options["output_dir"]) / "checkpoint-2" / "adapter_model.safetensors").exists()
+
+
+def test_where_processes_share_an_engine_the_first_loads_for_all(
+    engine: Frail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quillgraph.rl.rollout_runs import one_call
+    from quillgraph.rl.rollouts import Rollouts
+
+    done: list[str] = []
+
+    async def load(self: Any, path: Path, version: str) -> None:
+        done.append(f"load {version}")
+
+    monkeypatch.setattr(Frail, "is_shared", True)
+    monkeypatch.setattr(Frail, "load_adapter", load)
+    monkeypatch.setattr(Frail, "take_up_adapter", lambda self, version: done.append(version))
+    for leads in (True, False):
+        them = SimpleNamespace(is_main_process=leads, wait_for_everyone=lambda: None)
+        trainer = SimpleNamespace(accelerator=them, state=SimpleNamespace(global_step=3))
+        Rollouts(engine, tmp_path, one_call)._hand_over(trainer, tmp_path, 3)
+    assert done == ["load step-3", "step-3"]
 
 
 def test_the_seeds_of_a_step_follow_from_the_run_alone(trainer: Make) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -198,7 +199,28 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
         ({"rewards": {"judge": "scorer:nowhere"}}, ConfigError, "expected scorer:FOLDER"),
         ({"guards": {"pairwise_judge": "scorer:prose"}}, ConfigError, "scores and no words"),
         ({"rewards": {"functions": ["nothing:at_all"]}}, ConfigError, "cannot find 'nothing"),
-        ({"rewards": {"rules": {"diversity": 0.2}}}, ConfigError, "texts in memory have none"),
+        ({"report_to": ["tensorbord"]}, ConfigError, "report_to: 'tensorbord' is not installed"),
+        (
+            {"rl": {"options": {**STEP, "anchor_weight": 0.1}}},
+            ConfigError,
+            "rl.options.anchor_weight is about revisions, which an engine writes",
+        ),
+        (
+            {
+                "rl": {
+                    "algorithm": "grpo",
+                    "rollouts": "transformers:smollm2-135m",
+                    "options": {**STEP, "top_k": 5},
+                }
+            },
+            ConfigError,
+            r"\{'top_k': 5\} are of TRL's own generation",
+        ),
+        (
+            {"sft": {}, "rl": {"options": {**STEP, "max_step": 1}}},
+            ConfigError,
+            "did you mean 'max_steps'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(
@@ -208,9 +230,26 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
     kind: type[QuillError],
     said: str,
 ) -> None:
+    from quillgraph.rl.training import check
+
     with pytest.raises(kind, match=said):
         trained(configure(**changes), tmp_path / "out")
     assert not (tmp_path / "out" / "rollouts.jsonl").exists()
+    assert not (tmp_path / "out" / "sft").exists()
+    with pytest.raises(kind, match=said):
+        check(load_config(configure(**changes)), tmp_path / "dry", lambda _: None)
+
+
+def test_a_dry_run_makes_the_trainer_and_leaves_it(configure: Configure, tmp_path: Path) -> None:
+    from quillgraph.rl.training import check
+
+    told: list[str] = []
+    check(load_config(configure()), tmp_path / "dry", told.append)
+    assert "no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)" in told
+    assert not (tmp_path / "dry" / "checkpoints").exists()
+    crowded = {"rl": {"prompts": "middling", "options": {**STEP, "num_generations": 2}}}
+    with pytest.raises(ConfigError, match="expected at least 4 prompts, as many as a step takes"):
+        check(load_config(configure(**crowded)), tmp_path / "dry", told.append)
 
 
 @pytest.mark.parametrize(("multiplies", "warned"), [(True, False), (False, True)])
@@ -272,6 +311,10 @@ def missing(completions: list[Any], **_: Any) -> list[float | None]:
     return [None] * len(completions)
 
 
+def late(completions: list[Any], trainer_state: Any, **_: Any) -> list[float]:
+    return [float("nan") if trainer_state.global_step else 0.0] * len(completions)
+
+
 @pytest.mark.model
 def test_a_trained_scorer_gives_the_rewards(configure: Configure, tmp_path: Path) -> None:
     from quillgraph.rl.run import prepare
@@ -301,11 +344,38 @@ def rewards_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("missing", "no reward for any of 8 texts from 'missing'"),
     ],
 )
-def test_a_users_reward_function_that_goes_wrong_ends_the_run_and_keeps_its_checkpoints(
+def test_a_users_reward_function_that_goes_wrong_ends_the_run(
     configure: Configure, tmp_path: Path, name: str, said: str
 ) -> None:
     with pytest.raises(RewardError, match=said):
         trained(configure(rewards={"functions": [f"own_rewards:{name}"]}), tmp_path / "out")
+
+
+@pytest.mark.usefixtures("rewards_module")
+def test_a_reward_that_is_no_number_ends_the_run_and_keeps_its_checkpoints(
+    configure: Configure, tmp_path: Path
+) -> None:
+    with pytest.raises(RewardError, match="number or None of reward function 'late', got nan"):
+        trained(configure(rewards={"functions": ["own_rewards:late"]}), tmp_path / "out")
+    kept = list((tmp_path / "out" / "checkpoints" / "rl").glob("step-*"))
+    assert [each.name for each in kept] == ["step-000001"]
+
+
+def test_steps_in_which_no_text_is_better_than_another_are_told(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quillgraph.rl import rewards
+
+    whole = rewards.group_rewards
+
+    def equal(*given: Any, **options: Any) -> Any:
+        each, values = whole(*given, **options)
+        return each, (0.5,) * len(values)
+
+    monkeypatch.setattr("quillgraph.rl.reward_functions.group_rewards", equal)
+    told = trained(configure(rl={"options": {**STEP, "max_steps": 4}}), tmp_path / "out")
+    said = [line for line in told if "all texts of a request had the same reward" in line]
+    assert len(said) == 1
 
 
 def test_out_of_memory_says_what_to_lower(
@@ -340,6 +410,42 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_stays(
     assert [each.name for each in (out / "checkpoints" / "rl").iterdir()] == ["step-000001"]
     monkeypatch.undo()
     trained(configure(), out, resume=True)
+    assert [row["step"] for row in rows(out, "metrics") if "loss" in row] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("adapter_model.safetensors", 0.5), ("optimizer.pt", 0.99)]
+)
+def test_a_file_that_cannot_be_written_whole_is_told_whoever_writes_it(
+    configure: Configure,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    share: float,
+) -> None:
+    from quillgraph.rl.checkpoints import Checkpoints
+
+    # an adapter that is larger than all that is written before it
+    file = configure(model={"name": str(tiny_folder), "lora": {"r": 64}})
+    out, seal = tmp_path / "out", Checkpoints.seal
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def sealed(self: Checkpoints, written: Path, step: int) -> Path:
+        found = seal(self, written, step)
+        # the writers of torch and of safetensors meet the end of a disk in words of their own
+        most = int((found / name).stat().st_size * share)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        return found
+
+    monkeypatch.setattr(Checkpoints, "seal", sealed)
+    try:
+        with pytest.raises(StorageError, match="the ones before are whole"):
+            trained(file, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    monkeypatch.undo()
+    trained(file, out, resume=True)
     assert [row["step"] for row in rows(out, "metrics") if "loss" in row] == [1, 2]
 
 
