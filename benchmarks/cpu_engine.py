@@ -9,7 +9,7 @@ adapter, vllm    the same by vLLM's own worker
 Ours calculates in bfloat16 where the CPU multiplies that, else in float32; vLLM in the format of
 the weights, bfloat16. Results in float32 are stored apart.
 
-    .venv/bin/python -P benchmarks/cpu_engine.py    11 minutes without bfloat16, else 5
+    .venv/bin/python -P benchmarks/cpu_engine.py    5 minutes, without bfloat16 more than twice that
 
 All requests are in flight at once. The first round of each way warms up. The ways do not draw the
 same texts, so tokens a second are compared, not seconds.

@@ -1,6 +1,7 @@
 """Does memory save samples? GRPO, replay, and MRPO on a writing task whose rubric is hidden.
 
-Run: python benchmarks/hidden_rubric.py            (all arms and seeds; `make experiments`)
+Run: python benchmarks/hidden_rubric.py            (all arms and seeds; `make experiments` runs
+them into a folder of its own)
 The task is a line of six words for a prompt of two: it must name the first, end on a rhyme of the
 second, repeat no word, and begin with an article. The rubric is code, so no judge's noise hides
 what replay does; the policy sees only the reward. The model is a Qwen2 of two layers made here, and

@@ -10,22 +10,20 @@ from typing import Any
 
 import torch
 from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, SFTConfig
 
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.rl.config import LENGTH, TrainConfig
-from quillgraph.rl.mrpo_config import MRPOConfig
+from quillgraph.rl.mrpo_config import UNCUT, MRPOConfig
 from quillgraph.rl.options import trainer_args
 
-OF_TRLS_SAMPLING = {
-    "top_k": 0,
-    "min_p": None,
-    "repetition_penalty": 1.0,
-    "generation_kwargs": None,
-    "chat_template_kwargs": None,
-}
-"""Options of TRL's own generation and their neutral values: an engine is told temperature, top_p,
-length and seed."""
+OF_TRLS_GENERATION = {**UNCUT, "chat_template_kwargs": None, "use_vllm": False}
+"""Options of TRL's own generation with values that change nothing: an engine is told temperature,
+top_p, length and seed."""
+
+NOT_DETECTED = ("azure_ml", "flyte")
+"""Trackers that Transformers takes and does not look for."""
 
 
 def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
@@ -36,7 +34,7 @@ def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
         scratch: Where the trainer writes.
 
     Raises:
-        ConfigError: On an option that is unknown, set elsewhere or without effect, and on values
+        ConfigError: On an option that is unknown, set elsewhere or another's, and on values
             that contradict each other.
     """
     said = config.rl
@@ -57,11 +55,17 @@ def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
         _refuse_trls_sampling(args)
     else:
         _refuse_reflection(said.options)
-    if said.credit != "uniform" and args.scale_rewards != "none":
+    if (said.credit != "uniform" or said.credit_per_role) and args.scale_rewards != "none":
         raise ConfigError(
-            f"rl.credit: {said.credit} divides advantages by criterion, and rl.options."
+            "rl.credit and rl.credit_per_role divide advantages among calls, and rl.options."
             f"scale_rewards={args.scale_rewards!r} divides them by a deviation first; set "
-            "scale_rewards: none, or credit: uniform"
+            "scale_rewards: none, or leave both out"
+        )
+    functions = 1 + len(config.rewards.functions)
+    if args.reward_weights is not None and len(args.reward_weights) != functions:
+        raise ConfigError(
+            f"rl.options.reward_weights: expected {functions} weights, of the criteria and then of "
+            f"rewards.functions, got {args.reward_weights}"
         )
     return args
 
@@ -99,12 +103,17 @@ def check_arguments(config: TrainConfig, folder: Path) -> None:
     Raises:
         ConfigError: If not.
     """
-    known = {*get_available_reporting_integrations(), "all", "none"}
-    if missing := [name for name in config.report_to if name not in known]:
-        raise ConfigError(
-            f"report_to: {missing[0]!r} is not installed here, or no tracker that Transformers "
-            f"knows; pip install {missing[0]}, or leave it out (metrics.jsonl is always written)"
-        )
+    here = {*get_available_reporting_integrations(), *NOT_DETECTED, "all", "none"}
+    for name in config.report_to:
+        if name not in INTEGRATION_TO_CALLBACK and name not in here:
+            raise ConfigError(
+                f"report_to: unknown tracker {name!r}: {nearest(name, INTEGRATION_TO_CALLBACK)}"
+            )
+        if name not in here:
+            raise ConfigError(
+                f"report_to: {name} is not installed here; install it, or leave it out, as "
+                "metrics.jsonl is always written"
+            )
     if config.sft is not None:
         sft_arguments(config, folder, None)
     if config.rl is not None:
@@ -134,8 +143,8 @@ def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:
 def _refuse_trls_sampling(args: Any) -> None:
     changed = {
         name: getattr(args, name)
-        for name, neutral in OF_TRLS_SAMPLING.items()
-        if getattr(args, name) not in (neutral, None, {})
+        for name, neutral in OF_TRLS_GENERATION.items()
+        if getattr(args, name) not in (neutral, None, {}, 0)
     }
     if changed:
         raise ConfigError(

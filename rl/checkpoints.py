@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,7 +45,7 @@ class Checkpoints:
     folder: Path
     keep: int
     facts: dict[str, Any]
-    """What must be the same when the run goes on: criteria, base, seed."""
+    """What must be the same when the run goes on: criteria, base, seed, judge."""
     parts: Sequence[Part]
 
     @property
@@ -76,17 +77,17 @@ class Checkpoints:
                 json.dump(manifest, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
-            before = self.scratch / f"before-{target.name}"
-            if target.exists():  # of an earlier try of this step; gone only when the new one stands
-                target.rename(before)
+            if target.exists():  # of an earlier try of this step; gone when the new one stands
+                target.rename(self._aside(target))
             written.rename(target)
-            shutil.rmtree(before, ignore_errors=True)
         except OSError as error:
             self.clear_scratch()
+            self._put_back()
             raise StorageError(
                 f"cannot write the checkpoint of step {step} to {self.folder}: "
                 f"{error.strerror or error}; the ones before are whole: free some room and resume"
             ) from error
+        shutil.rmtree(self._aside(target), ignore_errors=True)
         for old in self.whole()[: -self.keep]:
             shutil.rmtree(old, ignore_errors=True)
         return target
@@ -99,8 +100,9 @@ class Checkpoints:
         """The newest checkpoint whose files have the hashes that its manifest names.
 
         Raises:
-            PolicyError: If it belongs to another run: to other criteria, another base or seed.
+            PolicyError: If it belongs to another run: to other criteria, base, seed or judge.
         """
+        self._put_back()
         for each in reversed(self.whole()):
             manifest = _manifest(each)
             if all(_fits(each / name, sha) for name, sha in manifest["files"].items()):
@@ -112,6 +114,17 @@ class Checkpoints:
         """Take the parts that TRL does not know back from a checkpoint."""
         for part in self.parts:
             part.load(checkpoint)
+
+    def _aside(self, target: Path) -> Path:
+        return self.folder / f".aside-{target.name}"
+
+    def _put_back(self) -> None:
+        """Put what stood aside back where nothing came in its place."""
+        for aside in self.folder.glob(".aside-*"):
+            target = self.folder / aside.name.removeprefix(".aside-")
+            if not target.exists():
+                with suppress(FileNotFoundError):  # another process was faster
+                    aside.rename(target)
 
     def _refuse_others(self, checkpoint: Path, facts: dict[str, Any]) -> None:
         before, now = _flat(facts), _flat(json.loads(json.dumps(self.facts)))

@@ -12,7 +12,7 @@ from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.registry import build
 from quillgraph.graphs.sources import compiled_form
 from quillgraph.graphs.workshop import Workshop
-from quillgraph.rl.config import Collect
+from quillgraph.rl.sft_config import Collect
 
 Said = Callable[[str], object]
 

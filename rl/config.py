@@ -13,7 +13,8 @@ from quillgraph.agents.trained_judge import is_scorer
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.backends.pretrained import NumberFormat
 from quillgraph.rl.rewards import RewardRules
-from quillgraph.rl.rl_config import Options, OwnPath, RlConfig
+from quillgraph.rl.rl_config import OwnPath, RlConfig
+from quillgraph.rl.sft_config import SftConfig
 
 LENGTH = "max_completion_length"
 """TRL's name for the most tokens of a text."""
@@ -103,41 +104,6 @@ class RewardsConfig(Value):
             )
         if "seed" in self.rules.model_fields_set:
             raise ValueError("rules.seed is the run's: set seed instead")
-        return self
-
-
-class Collect(Value):
-    """How episodes for the SFT stage are made, if no files of them are given."""
-
-    graph: Literal["best_of_n", "reflection"] = "best_of_n"
-    texts: int = Field(default=8, ge=2)
-    """Drafts for each request, or one draft and so many revisions less one."""
-    backend: str | None = None
-    """Backend of the writer; None is the policy itself."""
-
-
-class SftConfig(Value):
-    """The stage before reinforcement: imitation of the best texts of episodes."""
-
-    episodes: tuple[OwnPath, ...] = ()
-    """`episode.json` files, folders with such, or JSON lines of episodes."""
-    collect: Collect | None = Collect()
-    """None takes nothing but `episodes`."""
-    top_share: float = Field(default=0.5, gt=0, le=1)
-    """Share of the accepted revisions, the best first, that are imitated (`ALGORITHM.md` 6.5)."""
-    mix: tuple[float, float, float] = (0.7, 0.2, 0.1)
-    """Shares of the targets: write, revise, criticise."""
-    options: Options = Field(default_factory=dict)
-    """TRL's `SFTConfig`."""
-
-    @model_validator(mode="after")
-    def _has_a_source(self) -> SftConfig:
-        if not self.episodes and self.collect is None:
-            raise ValueError("expected episodes or collect, got neither: nothing to imitate")
-        if self.episodes and self.collect is not None and "collect" in self.model_fields_set:
-            raise ValueError("expected episodes or collect, got both: leave one out")
-        if min(self.mix) < 0 or sum(self.mix) <= 0:
-            raise ValueError(f"expected shares that are not negative, got {self.mix}")
         return self
 
 

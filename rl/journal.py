@@ -12,9 +12,13 @@ from typing import Any
 from transformers import TrainerCallback
 
 from quillgraph.backends.errors import StorageError
+from quillgraph.rl.planning import NO_SPREAD
 from quillgraph.rl.rewards import Scored
 
 Said = Callable[[str], object]
+
+MOST_FLAT = 3
+"""Steps without any difference after which the user is told."""
 
 
 class Lines:
@@ -153,6 +157,7 @@ class Journal(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self._lines, self._stage, self._tell, self._extra = lines, stage, tell, extra
         self._began = time.monotonic()
+        self._flat_steps = 0
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
@@ -170,6 +175,21 @@ class Journal(TrainerCallback):  # type: ignore[misc]
         self._lines.add([row])
         if "loss" in logs:
             self._tell(_line(self._stage, state, row))
+            self._flat_steps = self._flat_steps + 1 if _is_flat(row) else 0
+            if self._flat_steps == MOST_FLAT:
+                self._tell(
+                    f"warning: for {MOST_FLAT} steps all texts of each request had the same reward "
+                    "and nothing was replayed, so nothing was learned; take criteria that tell "
+                    "texts apart, a judge for the soft ones, rewards.rules.hard_share > 0, or more "
+                    "num_generations"
+                )
+
+
+def _is_flat(row: dict[str, Any]) -> bool:
+    """Whether no text of a step was better than another of its group, after the gate."""
+    if "groups/spread" in row:
+        return row["groups/spread"] < NO_SPREAD and not row["replay/tokens"]
+    return bool(row.get("frac_reward_zero_std") == 1)
 
 
 def _line(stage: str, state: Any, row: dict[str, Any]) -> str:

@@ -51,6 +51,11 @@ class Step:
         ids, _, _ = trainer._tokenize_prompts([self.inputs[row]["prompt"]])
         return tuple(ids[0])
 
+    def columns(self, trainer: Any, row: int) -> dict[str, Any]:
+        """What the data set says of a row beside its prompt."""
+        names = set(trainer.train_dataset.column_names or ()) - {"prompt"}
+        return {name: value for name, value in self.inputs[row].items() if name in names}
+
     def place(self, number: int) -> int | None:
         """Row in this process of a text of the step; None where it is in another."""
         row = number - self.first
@@ -97,7 +102,12 @@ def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ..
     own = [(n, row) for n in poor if (row := step.place(n * size)) is not None]
     medians = {number: step.groups[number][median(step.groups[number])] for number in poor}
     asked = [
-        Unsatisfying(step.inputs[row]["prompt"], step.bare_ids(trainer, row), medians[number])
+        Unsatisfying(
+            step.inputs[row]["prompt"],
+            step.bare_ids(trainer, row),
+            medians[number],
+            {**step.columns(trainer, row), "trainer_state": trainer.state},
+        )
         for number, row in own
     ]
     revisions = reflect(asked) if asked else []

@@ -14,6 +14,10 @@ REPLAYABLE = ("grpo", "dr_grpo", "dapo", "bnpo")
 """Loss types whose normaliser the replay term can share."""
 
 
+UNCUT = {"top_k": 0, "min_p": None, "repetition_penalty": 1.0, "generation_kwargs": None}
+"""Options of TRL's own generation beside temperature and top_p, with values that change nothing."""
+
+
 @dataclass
 class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     """What a run of MRPO may be told (`ALGORITHM.md` 6.5); the rest is `trl.GRPOConfig`.
@@ -126,15 +130,11 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
                 "replay_baseline='split' with one replay for a prompt has advantage 0 always; "
                 "set replays_per_prompt >= 2 or use joint"
             )
-        plain = {
-            "top_p": 1.0,
-            "top_k": 0,
-            "min_p": None,
-            "repetition_penalty": 1.0,
-            "generation_kwargs": None,
-        }
+        plain = {"top_p": 1.0, **UNCUT}
         changed = {
-            name: getattr(self, name) for name in plain if getattr(self, name) != plain[name]
+            name: getattr(self, name)
+            for name, value in plain.items()
+            if getattr(self, name) not in (value, None, {}, 0)
         }
         if changed:
             raise ConfigError(

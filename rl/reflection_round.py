@@ -22,6 +22,9 @@ class Unsatisfying:
     prompt_ids: tuple[int, ...]
     """The bare prompt, under which a revision will be learned from."""
     text: Fresh
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """What reward functions are told beside the text: the dataset's other columns, and TRL's
+    `trainer_state`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,15 +85,21 @@ def prompt_of(
 
 
 def check_lengths(
-    tasks: tuple[WritingTask, ...], prompts: list[list[int]], *, room: int, window: int | None
+    tasks: tuple[WritingTask, ...],
+    prompts: list[list[int]],
+    *,
+    room: int,
+    window: int | None,
+    reader: str = "the model",
 ) -> None:
-    """See that each prompt and its completion fit the model's window.
+    """See that each prompt and its completion fit a window.
 
     Args:
         tasks: The tasks.
         prompts: Their prompts' token ids.
         room: Tokens that a completion may take.
-        window: Tokens that the model can read; None if it does not say.
+        window: Tokens that the reader can take; None if it does not say.
+        reader: Whose window it is.
 
     Raises:
         ConfigError: Naming the longest prompt.
@@ -104,7 +110,7 @@ def check_lengths(
     if length + room > window:
         raise ConfigError(
             f"the prompt of the request {task.request[:60]!r} has {length} tokens, and with "
-            f"{room} for the completion it passes the model's window of {window}; shorten it, or "
+            f"{room} for the completion it passes {reader}'s window of {window}; shorten it, or "
             "lower max_completion_length"
         )
 

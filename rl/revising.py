@@ -1,6 +1,7 @@
 """Reflection rounds of MRPO: poor texts are revised by the loop's own steps and remembered."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,19 @@ from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.reflecting import Plan, plan, reflect, weakest
 from quillgraph.agents.writing import Written, revise
-from quillgraph.backends.errors import BackendError, ReplyError
+from quillgraph.backends.errors import BackendError, ReplyError, RewardError
 from quillgraph.rl.fresh import total
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.reflection_round import Revision, Unsatisfying
 from quillgraph.rl.reward_functions import NAME
 from quillgraph.rl.rewards import RewardRules, whole_reward
 from quillgraph.rl.scoring import Scorer
+
+logger = logging.getLogger(__name__)
+
+
+def _unlogged(name: str, value: Any) -> None:
+    """What TRL logs of a step is of its fresh texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +44,11 @@ class Reviser:
     scorer: Scorer
     rules: RewardRules
     max_tokens: int
-    functions: Sequence[Callable[..., Any]] = ()
+    functions: Sequence[Callable[..., Any]]
     """The user's reward functions (`checked_values`), by which a revision counts as a fresh text
     does; it is accepted by its criteria alone."""
-    weights: Mapping[str, float] | None = None
-    """Weight of each reward function by name; None: 1 for each."""
+    weights: Mapping[str, float]
+    """Weight of each reward function by name."""
 
     def __call__(self, texts: Sequence[Unsatisfying]) -> list[Revision | None]:
         """Revise texts, all at once; None where no revision was accepted or none could be had."""
@@ -70,35 +77,39 @@ class Reviser:
                 max_tokens=self.max_tokens,
             )
             (found,) = await self.scorer.judgements(task, criteria_set, [written.text])
+            value = self._accepted_value(criteria_set, (poor.text.text, judgement), written, found)
+            if written.trace is None or value is None:
+                return None
+            parts = {NAME: value, **await self._further_parts(poor, written)}
         except (BackendError, ReplyError):
             return None  # the step has its fresh texts; the round is counted as not accepted
-        value = self._accepted_value(criteria_set, (poor.text.text, judgement), written, found)
-        if written.trace is None or value is None:
+        except RewardError as error:
+            logger.warning("a revision is left out, as it cannot be rewarded: %s", error)
             return None
-        parts = {NAME: value, **await self._further_parts(poor.prompt, task, written)}
         return Revision(
             text=written.text,
             completion_ids=written.trace.completion_ids,
             logprobs=written.trace.logprobs,
-            reward=total(parts, self.weights or dict.fromkeys(parts, 1.0)) or 0.0,
+            reward=total(parts, self.weights) or 0.0,
             parts=parts,
             judgement=found,
         )
 
-    async def _further_parts(
-        self, prompt: Any, task: WritingTask, written: Written
-    ) -> dict[str, float]:
+    async def _further_parts(self, poor: Unsatisfying, written: Written) -> dict[str, float]:
         """What the user's functions give for a revision, where they give anything."""
         assert written.trace is not None
-        completion = [{"role": "assistant", "content": written.text}]
-        columns = {
-            "completion_ids": [list(written.trace.completion_ids)],
-            "request": [task.request],
-            "criteria_sha": [self.sets[task.request_hash].sha256],
+        told = {name: [value] for name, value in poor.columns.items() if name != "trainer_state"}
+        told["prompts"] = [poor.prompt]
+        told["completions"] = [[{"role": "assistant", "content": written.text}]]
+        told["completion_ids"] = [list(written.trace.completion_ids)]
+        beside = {
+            "trainer_state": poor.columns.get("trainer_state"),
+            "log_metric": _unlogged,
+            "log_extra": _unlogged,
         }
         parts = {}
         for function in self.functions:
-            (value,) = await function(prompts=[prompt], completions=[completion], **columns)
+            (value,) = await function(**told, **beside)
             if value is not None:
                 parts[function.__name__] = value
         return parts

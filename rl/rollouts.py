@@ -181,11 +181,11 @@ class Rollouts:
         at = self._synced
         assert at is not None  # the first thing a step does is to load an adapter
         self._hand_over(trainer, self.folder / f"step-{at}", at, death)
-        lost = [number for number, each in enumerate(done) if isinstance(each, QuillError)]
+        lost = [n for n, each in enumerate(done) if death and isinstance(each, QuillError)]
         again, _ = self._loop.submit(self._all([asked[number] for number in lost])).result()
         for number, each in zip(lost, again, strict=True):
             done[number] = each
-        self._stop_if_dead(trainer, death_of(done) if lost else None)
+        self._stop_if_dead(trainer, death_of(done))
 
     async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> Written:
         begun = time.perf_counter()
@@ -246,7 +246,7 @@ class Rollouts:
         leads = trainer.accelerator.is_main_process or not self.model.is_shared
         if leads and (death is not None or self._synced != step):
             death = death or self._loaded(path, step)
-            if death is not None:
+            if death is not None and not isinstance(death, ConfigError):
                 death = self._restarted(death, path, step)
         self._stop_if_dead(trainer, death if leads else None)
         if not leads:
@@ -259,7 +259,7 @@ class Rollouts:
         loading = self._loop.submit(self.model.load_adapter(path, f"step-{step}"))
         try:
             loading.result()
-        except BackendError as error:
+        except (BackendError, ConfigError) as error:
             return error
         return None
 
@@ -281,16 +281,19 @@ class Rollouts:
 
     def _stop_if_dead(self, trainer: Any, death: QuillError | None) -> None:
         """If the engine of any process is dead for good, write a checkpoint and give up."""
-        dead = [each for each in gather_object([death and str(death)]) if each]
+        found = gather_object([death and (str(death), isinstance(death, ConfigError))])
+        dead = [each for each in found if each]
         if not dead:
             return
+        said, is_wrong = dead[0]
+        if is_wrong:
+            raise ConfigError(said) from death
         step = trainer.state.global_step
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         raise ServerFailed(
-            f"the rollout engine died again after it had been started anew: {dead[0]}; step {step} "
-            "is kept as a checkpoint: go on from it (`quillgraph train --resume`) when the engine "
-            "is well"
+            f"the rollout engine died again after it had been started anew: {said}; step {step} "
+            "is kept as a checkpoint: go on from it when the engine is well (--resume)"
         ) from death
 
     def _tell(self, trainer: Any, columns: Mapping[str, Any], seconds: float, age: int) -> None:

@@ -9,21 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import checked, judged
-from quillgraph.agents.judging import Judge, PromptedJudge
-from quillgraph.agents.trained_judge import is_scorer, trained_judge
-from quillgraph.backends import connect, connect_embeddings, default_backend, require
+from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.models import resolve
 from quillgraph.graphs.study import Study
-from quillgraph.rl.collecting import judge_or_code
 from quillgraph.rl.config import TrainConfig
 from quillgraph.rl.criteria_sets import find_sets, shas
 from quillgraph.rl.judgement_cache import JudgementCache
 from quillgraph.rl.lessons import LessonsFor, find_lessons
+from quillgraph.rl.models import engine_of, graph_of, judge_of, judges, tell_of_another_writer
 from quillgraph.rl.planning import key_of
 from quillgraph.rl.policy import Policy, load_policy
 from quillgraph.rl.processes import in_turn
@@ -64,7 +60,7 @@ class Run:
             "criteria": shas(self.sets),
             "base": self.policy.base,
             "seed": self.config.seed,
-            "judge": self.config.rewards.judge or "code",
+            "judge": self.scorer.judge.name if self.scorer.judge else "code",
         }
         if self.lessons:
             facts["lessons"] = {
@@ -114,23 +110,12 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     requests = read_requests(config.data.prompts)
     for name in config.rewards.functions:
         function_of(name)
-    engine = _engine(config)
-    judge, by = _judges(config)
-    pairwise = _judge(config.guards.pairwise_judge)
-    graph = _graph(config, engine, by)
-    # after what is quick to find: the trainers take seconds to import
-    from quillgraph.rl.arguments import check_arguments
-    from quillgraph.rl.sft_data import read_episodes
-
-    if pairwise is not None and not requests.held_out:
-        raise ConfigError(
-            "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
-            "with split held_out"
-        )
-    check_arguments(config, folder)
-    if config.sft is not None:
-        read_episodes(config.sft.episodes)
-    _tell_of_another_writer(config, engine, tell)
+    engine = engine_of(config)
+    judge, by = judges(config)
+    pairwise = judge_of(config.guards.pairwise_judge)
+    graph = graph_of(config, engine, by)
+    _check_rest(config, requests, folder)
+    tell_of_another_writer(config, engine, tell)
     policy = load_policy(config.model, seed=config.seed)
     with in_turn():
         sets = asyncio.run(_find(config, requests, folder, tell))
@@ -155,18 +140,31 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     return run
 
 
+def _check_rest(config: TrainConfig, requests: Requests, folder: Path) -> None:
+    """Check what needs no model."""
+    if config.guards.pairwise_judge is not None and not requests.held_out:
+        raise ConfigError(
+            "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
+            "with split held_out"
+        )
+    # here, after all that is quick to find: the trainers take seconds to import
+    from quillgraph.rl.arguments import check_arguments
+
+    check_arguments(config, folder)
+
+
 def _check_lengths(run: Run) -> None:
     """See that each prompt, with its lessons if it has any, and its completion fit the window."""
     prompts = [
         prompt_of(task, run.config.data.prompt, run.lessons.get(task.request_hash, ()))
         for task in run.requests.all
     ]
-    ids = [run.policy.ids(prompt) for prompt in prompts]
-    windows = [run.policy.window]
-    if run.engine is not None:
-        windows.append(run.engine.capabilities.context_tokens)
-    window = min((each for each in windows if each is not None), default=None)
-    check_lengths(run.requests.all, ids, room=run.config.text_tokens, window=window)
+    ids, room = [run.policy.ids(prompt) for prompt in prompts], run.config.text_tokens
+    check_lengths(run.requests.all, ids, room=room, window=run.policy.window)
+    if run.engine is not None:  # what is held out the policy writes by itself
+        asked = run.requests.train
+        window = run.engine.capabilities.context_tokens
+        check_lengths(asked, ids[: len(asked)], room=room, window=window, reader="the engine")
 
 
 def _lessons(
@@ -182,84 +180,6 @@ def _lessons(
         file=folder / "lessons.json",
         embeddings=config.criteria.embeddings,
     )
-
-
-def _judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
-    """The model that is asked for scores, if there is one, and who gives them."""
-    spec = config.rewards.judge
-    if spec is not None and is_scorer(spec):
-        return None, trained_judge(spec)
-    chat = _judge(spec)
-    return chat, _prompted(chat, config)
-
-
-def _judge(spec: str | None) -> ChatBackend | None:
-    if spec is None:
-        return None
-    chat = connect(spec)
-    require(chat, "judge", "json_schema")
-    return chat
-
-
-def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
-    """The judge that a chat model makes; None where code alone checks."""
-    if chat is None:
-        return None
-    return PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
-
-
-def _engine(config: TrainConfig) -> ChatBackend | None:
-    said = config.rl
-    if said is None or not said.has_engine:
-        return None
-    if config.model.lora is None:
-        raise ConfigError(
-            "the rollouts get the policy as a LoRA adapter, and model.lora is null; set it, or "
-            "leave rl.rollouts, rl.graph and rl.lessons out"
-        )
-    engine = connect(said.rollouts or f"transformers:{config.model.name}")
-    require(engine, "rollouts", "token_ids", "logprobs", "adapters")
-    return engine
-
-
-def _tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell: Said) -> None:
-    """Warn where the engine's weights are not the policy's, as far as names tell."""
-    spec = config.rl.rollouts if config.rl and config.rl.rollouts else ""
-    names_weights = spec.startswith(("vllm:", "vllm-server:", "transformers:"))
-    if engine is None or not names_weights or "@" in spec:  # a server has names of its own
-        return
-    theirs, ours = resolve(engine.model), resolve(config.model.name)
-    if theirs != ours:
-        tell(
-            f"warning: the rollouts are written by {theirs} and the policy is {ours}: an adapter "
-            "fits other weights of the same shape, and is then trained on texts of another model"
-        )
-
-
-def _graph(
-    config: TrainConfig, engine: ChatBackend | None, judge: Judge | None
-) -> RolloutGraph | None:
-    """The graph of the rollouts, found and cast once to see that it can be."""
-    if config.rl is None or config.rl.graph is None or engine is None:
-        return None
-    if config.rl.credit != "uniform" and judge is None:
-        raise ConfigError(
-            f"rl.credit: {config.rl.credit} goes by the verdicts of a judge, and rewards.judge is "
-            "not set; set it, or credit: uniform"
-        )
-    if config.rl.credit == "evidence" and is_scorer(config.rewards.judge or ""):
-        raise ConfigError(
-            "rl.credit: evidence goes by the sentences that a judge cites, and the scorer "
-            f"{config.rewards.judge} cites none; take a judge that writes, or another credit"
-        )
-    graph = RolloutGraph.of(
-        config.rl,
-        judge=judge_or_code(judge),
-        text_tokens=config.text_tokens,
-        embeddings=config.criteria.embeddings,
-    )
-    graph.check(engine)
-    return graph
 
 
 def function_of(name: str) -> Callable[..., Any]:

@@ -69,7 +69,8 @@ class Scorer:
 
     def take_counts(self) -> dict[str, float]:
         """How many judgements were asked for, cached and under way since the last call."""
-        taken, self.counts = self.counts, Counter()
+        with self._lock:
+            taken, self.counts = self.counts, Counter()
         return {f"judge/{name}": float(taken[name]) for name in ("asked", "cached", "under_way")}
 
     def close(self) -> None:

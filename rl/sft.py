@@ -18,10 +18,10 @@ from quillgraph.graphs.episode import WrittenEpisode
 from quillgraph.graphs.workshop import Workshop
 from quillgraph.rl.arguments import sft_arguments
 from quillgraph.rl.collecting import collect, judge_or_code
-from quillgraph.rl.config import SftConfig
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.processes import in_turn, processes
 from quillgraph.rl.run import Run
+from quillgraph.rl.sft_config import SftConfig
 from quillgraph.rl.sft_data import KINDS, Target, preferences, read_episodes, successes, targets
 from quillgraph.rl.trainers import checkpoints_of, run_trainer, save_policy
 

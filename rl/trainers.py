@@ -1,4 +1,4 @@
-"""What both stages do with TRL's trainers: their common arguments, and training that resumes."""
+"""What both stages do with TRL's trainers: training that resumes, and a policy that is kept."""
 
 from __future__ import annotations
 

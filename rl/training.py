@@ -62,11 +62,17 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
 def check(config: TrainConfig, folder: Path, tell: Said) -> None:
     """Check everything and train nothing: `--dry-run`.
 
+    The trainer of reinforcement is made; no engine is started and no episode is collected.
+
     Raises:
-        QuillError: Whatever would end the run before its first step.
+        QuillError: If something that is named is not there, or does not fit.
     """
     run = prepare(config, folder, tell)
     try:
+        if config.sft is not None:
+            from quillgraph.rl.sft_data import read_episodes
+
+            read_episodes(config.sft.episodes)
         if config.rl is not None:
             from quillgraph.rl.arguments import rl_arguments
             from quillgraph.rl.reinforcing import rl_trainer

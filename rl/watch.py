@@ -5,7 +5,6 @@ is a part of the reward, so none can be trained away.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,8 +44,6 @@ class Signs:
     """1 less the repetition term of the reward."""
     length_reward: float | None
     """Correlation of words and reward over the texts; None where either is constant."""
-    is_flat: bool = False
-    """Whether within each request all rewards are equal."""
 
     @classmethod
     def of(cls, scored: Sequence[Scored]) -> "Signs":
@@ -58,7 +55,6 @@ class Signs:
             markup=fmean(map(_markup, texts)),
             repetition=fmean(1 - repetition_term(text) for text in texts),
             length_reward=_length_reward(scored),
-            is_flat=_is_flat(scored),
         )
 
 
@@ -76,7 +72,7 @@ class Watch:
         if not scored:
             return
         self.history.append(Signs.of(scored))
-        for name, said in (self.drifts() | self._flatness()).items():
+        for name, said in self.drifts().items():
             if name not in self.told:
                 self.told.add(name)
                 self.tell(f"warning: {said}")
@@ -96,9 +92,7 @@ class Watch:
         if not self.history:
             return {}
         latest = asdict(self.history[-1])
-        return {
-            f"watch/{name}": float(value) for name, value in latest.items() if value is not None
-        }
+        return {f"watch/{name}": value for name, value in latest.items() if value is not None}
 
     def save(self, folder: Path) -> None:
         """Write it into a checkpoint."""
@@ -110,16 +104,6 @@ class Watch:
         state = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
         self.history = [Signs(**each) for each in state["history"]]
         self.told = set(state["told"])
-
-    def _flatness(self) -> dict[str, str]:
-        lately = [each.is_flat for each in self.history[-LASTING:]]
-        if len(lately) < LASTING or not all(lately):
-            return {}
-        return {
-            "flat": f"for {LASTING} steps all texts of a request had the same reward, so none was "
-            "made likelier but by what is replayed; take criteria that tell texts apart, a judge "
-            "for the soft ones, rewards.rules.hard_share > 0, or more num_generations"
-        }
 
     def _drift(self, name: str) -> str | None:
         before = fmean(getattr(each, name) for each in self.history[:FIRST_STEPS])
@@ -155,14 +139,6 @@ def _speaks_of_itself(text: str) -> bool:
 
 def _markup(text: str) -> float:
     return 1 - len(plain(text)) / len(text) if text else 0.0
-
-
-def _is_flat(scored: Sequence[Scored]) -> bool:
-    values: defaultdict[str, set[float]] = defaultdict(set)
-    for each in scored:
-        if each.value is not None:
-            values[each.task.request_hash].add(round(each.value, 9))
-    return all(len(found) == 1 for found in values.values())
 
 
 def _length_reward(scored: Sequence[Scored]) -> float | None:

@@ -4,6 +4,7 @@ Run: accelerate launch --multi_gpu --num_processes 2 distributed_run.py MODEL_FO
 """
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +19,25 @@ def variety(completions: list[Any], **_: Any) -> list[float]:
     return [len(set(each[0]["content"].split())) / 8 for each in completions]
 
 
+def engine(model: str, way: str) -> Any:
+    """The engine of this process; in the way `dying` the second one dies of its 21st call."""
+    from quillgraph.backends.errors import ServerFailed
+    from quillgraph.backends.transformers_local import TransformersChat
+
+    class Dying(TransformersChat):
+        calls: int = 0
+
+        async def _complete(self, request: Any) -> Any:
+            self.calls += 1
+            if self.calls > 20:
+                raise ServerFailed("the engine died")
+            return await super()._complete(request)
+
+    is_second = way == "dying" and os.environ.get("RANK") == "1"
+    kind = Dying if is_second else TransformersChat
+    return kind(model=model, device="cpu", max_concurrency=24)
+
+
 def main(model: str, out: Path, rows: int, way: str) -> None:
     """Train four steps with `rows` texts in each process; `ahead` writes them a step before."""
     import torch
@@ -25,7 +45,7 @@ def main(model: str, out: Path, rows: int, way: str) -> None:
     from peft import LoraConfig
     from transformers import AutoTokenizer
 
-    from quillgraph.backends.transformers_local import TransformersChat
+    from quillgraph.backends.errors import ServerFailed
     from quillgraph.rl.ahead import PromptOrder
     from quillgraph.rl.mrpo import MRPOTrainer
     from quillgraph.rl.mrpo_config import MRPOConfig
@@ -63,15 +83,19 @@ def main(model: str, out: Path, rows: int, way: str) -> None:
         processing_class=AutoTokenizer.from_pretrained(model),
         peft_config=LoraConfig(r=4, target_modules="all-linear"),
         rollout_func=Rollouts(
-            TransformersChat(model=model, device="cpu", max_concurrency=24),
+            engine(model, way),
             out / "adapters",
             one_call,
             ahead=PromptOrder() if way == "ahead" else None,
         ),
         credit=RowCredit("uniform", {}, RewardRules()) if way == "ahead" else None,
     )
-    trainer.train()
     number = trainer.accelerator.process_index
+    try:
+        trainer.train()
+    except ServerFailed as error:
+        (out / f"state-{number}.json").write_text(json.dumps({"stopped": str(error)}))
+        return
     steps = [each for each in trainer.state.log_history if "loss" in each]
     state = trainer.state_dict() | {
         "processes": trainer.accelerator.num_processes,

@@ -55,6 +55,32 @@ def test_the_parts_come_back_as_they_were(tmp_path: Path) -> None:
     assert (newest / "deep" / "weights.bin").read_text() == "www"
 
 
+def test_a_step_that_is_sealed_again_loses_nothing_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = checkpoints(tmp_path, Words("w"), keep=1)
+    kept.seal(written(kept, 3), 3)
+    rename = Path.rename
+
+    def full(self: Path, target: Path) -> Path:
+        if self.name == "checkpoint-3":
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(StorageError, match="the ones before are whole"):
+        kept.seal(written(kept, 3, "v"), 3)
+    newest = kept.newest()
+    assert newest is not None
+    assert (newest / "deep" / "weights.bin").read_text() == "www"
+    newest.rename(tmp_path / ".aside-step-000003")  # as a kill in between leaves it
+    assert kept.newest() == newest
+    monkeypatch.undo()
+    kept.seal(written(kept, 3, "v"), 3)
+    assert [each.name for each in tmp_path.iterdir() if each.name != ".writing"] == [newest.name]
+    assert (newest / "deep" / "weights.bin").read_text() == "vvv"
+
+
 def test_only_the_last_ones_are_kept(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path, Words("w"))
     for step in (2, 4, 10, 12):

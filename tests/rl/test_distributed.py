@@ -51,6 +51,15 @@ def test_two_processes_have_the_groups_the_memory_and_the_ledger_of_one(
     assert two[0]["grad_norms"] == pytest.approx(one["grad_norms"], rel=1e-3)
 
 
+def test_an_engine_that_dies_in_one_process_ends_both_with_a_checkpoint(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    both = _run(tiny_folder, tmp_path / "out", "dying", processes=2, rows=12)
+    assert [set(each) for each in both] == [{"stopped"}] * 2
+    assert all("the engine died; step 1 is kept as a checkpoint" in e["stopped"] for e in both)
+    assert (tmp_path / "out" / "checkpoint-1" / "adapter_model.safetensors").is_file()
+
+
 def _texts(state: dict[str, Any]) -> list[Any]:
     entries = state["memory"]["entries"]
     return [(each["completion_ids"], each["reward"], each["uses"]) for each in entries]

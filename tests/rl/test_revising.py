@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,7 +41,8 @@ def poor(task: WritingTask, *, judgement: Judgement | None) -> Unsatisfying:
         prompt=key_of(prompt), criteria_sha=CRITERIA.sha256, text=DRAFT, tokens=14, reward=0.3,
         judgement=judgement,
     )  # fmt: skip
-    return Unsatisfying(prompt, (1, 2, 3), fresh)
+    columns = {"request": task.request, "trainer_state": SimpleNamespace(global_step=4)}
+    return Unsatisfying(prompt, (1, 2, 3), fresh, columns)
 
 
 def revised(
@@ -54,7 +56,7 @@ def revised(
         scorer=scorer,
         rules=RewardRules(dropout=0),
         max_tokens=64,
-        **further,
+        **{"functions": (), "weights": {"criteria": 1.0}, **further},
     )
     found = reviser([poor(TASK, judgement=judgement)])
     scorer.close()
@@ -81,8 +83,18 @@ def test_a_revision_that_mends_what_code_found_is_kept_with_its_exact_tokens() -
 
 
 def test_a_revision_counts_by_every_reward_function_as_a_fresh_text_does() -> None:
-    def words(prompts: list[Any], completions: list[Any], request: list[str], **_: Any) -> Any:
+    def words(
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids: list[list[int]],
+        request: list[str],
+        trainer_state: Any,
+        log_metric: Any,
+        log_extra: Any,
+    ) -> Any:
         assert (prompts, request) == ([prompt_of(TASK, "request")], [TASK.request])
+        assert (trainer_state.global_step, len(completion_ids[0])) == (4, 12)
+        log_metric("words", 8.0)
         return [len(completions[0][0]["content"].split())]
 
     def silent(completions: list[Any], **_: Any) -> Any:
@@ -97,6 +109,22 @@ def test_a_revision_counts_by_every_reward_function_as_a_fresh_text_does() -> No
     assert found is not None
     assert found.parts == {"criteria": pytest.approx(1.0), "words": 8}
     assert found.reward == pytest.approx(5.0)
+
+
+def test_a_revision_that_a_function_cannot_reward_is_left_out_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def of_trajectories(trajectory: list[Any], **_: Any) -> Any:
+        return [1.0]
+
+    found = revised(
+        lambda _: EIGHT,
+        judgement=judgement_of(DRAFT),
+        functions=[checked_values(of_trajectories)],
+        weights={"criteria": 1.0, "of_trajectories": 1.0},
+    )
+    assert found == [None]
+    assert "a revision is left out, as it cannot be rewarded" in caplog.text
 
 
 @pytest.mark.parametrize("reply", [DRAFT, f"{DRAFT} {DRAFT}"])

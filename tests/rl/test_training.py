@@ -199,7 +199,28 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
         ({"rewards": {"judge": "scorer:nowhere"}}, ConfigError, "expected scorer:FOLDER"),
         ({"guards": {"pairwise_judge": "scorer:prose"}}, ConfigError, "scores and no words"),
         ({"rewards": {"functions": ["nothing:at_all"]}}, ConfigError, "cannot find 'nothing"),
-        ({"report_to": ["tensorbord"]}, ConfigError, "report_to: 'tensorbord' is not installed"),
+        (
+            {"report_to": ["tensorbord"]},
+            ConfigError,
+            "unknown tracker 'tensorbord': did you mean 'tensorboard'",
+        ),
+        ({"report_to": ["wandb"]}, ConfigError, "report_to: wandb is not installed here"),
+        (
+            {"rl": {"options": {**STEP, "reward_weights": [1.0, 2.0]}}},
+            ConfigError,
+            "reward_weights: expected 1 weights",
+        ),
+        (
+            {
+                "rl": {
+                    "graph": "best_of_n",
+                    "credit_per_role": True,
+                    "options": {**STEP, "scale_rewards": "group"},
+                }
+            },
+            ConfigError,
+            "divide advantages among calls",
+        ),
         (
             {"rl": {"options": {**STEP, "anchor_weight": 0.1}}},
             ConfigError,
@@ -303,6 +324,17 @@ def test_criteria_that_changed_under_a_checkpoint_are_refused(
         trained(file, out, resume=True)
 
 
+def test_scores_of_another_judge_are_not_mixed_with_those_that_are_remembered(
+    configure: Configure, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    trained(configure(), out)
+    judge = tmp_path / "judge.yaml"
+    judge.write_text(yaml.safe_dump({"rules": [{"when": "story", "reply": "none"}]}))
+    with pytest.raises(PolicyError, match="made with another judge: 'code', and now it is"):
+        trained(configure(rewards={"judge": f"scripted:{judge}"}), out, resume=True)
+
+
 def failing(**_: Any) -> list[float]:
     raise RuntimeError("CUDA error or not")
 
@@ -373,9 +405,13 @@ def test_steps_in_which_no_text_is_better_than_another_are_told(
         return each, (0.5,) * len(values)
 
     monkeypatch.setattr("quillgraph.rl.reward_functions.group_rewards", equal)
-    told = trained(configure(rl={"options": {**STEP, "max_steps": 4}}), tmp_path / "out")
-    said = [line for line in told if "all texts of a request had the same reward" in line]
-    assert len(said) == 1
+    monkeypatch.setattr("quillgraph.rl.reinforcing.recount_of", lambda *_: lambda *_: 0.5)
+    plain = {**STEP, "max_steps": 4}
+    mrpo = {"algorithm": "mrpo", "options": {**plain, "hard_gate": False}}
+    for rl in (mrpo, {"algorithm": "grpo", "options": plain}):
+        told = trained(configure(rl=rl), tmp_path / str(rl["algorithm"]))
+        said = [line for line in told if "all texts of each request had the same reward" in line]
+        assert len(said) == 1
 
 
 def test_out_of_memory_says_what_to_lower(
