@@ -75,15 +75,26 @@ def _blocks(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[tuple[tuple[
     if node.type == "inline":
         found = _said(node).strip("\n")
     elif node.type == "fence":
-        found = node.content.strip("\n")
+        # "~~~ The End ~~~" parts scenes; behind backticks alone a word names a language
+        heading = node.info.strip("~ ") if node.markup.startswith("~") else ""
+        found = f"{heading}\n{node.content}".strip("\n")
     elif node.type == "tr":
-        found = " ".join(words for child in node.children for _, words in _blocks(child, lines))
+        shown = [words for child in node.children for _, words in _blocks(child, lines)]
+        found = " ".join([*shown, *_further_cells(node, lines)])
     else:
         for child in node.children:
             yield from _blocks(child, lines)
         return
     if found.strip() and node.map:
         yield node.map, _indentation(node, lines[node.map[0]]) + found.rstrip()
+
+
+def _further_cells(row: SyntaxTreeNode, lines: Sequence[str]) -> list[str]:
+    """The cells of a row beyond its table's columns, which the parser drops."""
+    if row.map is None:
+        return []
+    cells = re.split(r"(?<!\\)\|", lines[row.map[0]].strip().strip("|"))
+    return [words for cell in cells[len(row.children) :] if (words := cell.strip())]
 
 
 def _indentation(node: SyntaxTreeNode, line: str) -> str:
