@@ -15,7 +15,7 @@ from trl import GRPOConfig, SFTConfig
 
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.rl.config import LENGTH, TrainConfig
-from quillgraph.rl.mrpo_config import UNCUT, MRPOConfig
+from quillgraph.rl.mrpo_config import UNCUT, MRPOConfig, changed
 from quillgraph.rl.options import trainer_args
 
 OF_TRLS_GENERATION = {**UNCUT, "chat_template_kwargs": None, "use_vllm": False}
@@ -141,14 +141,9 @@ def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:
 
 
 def _refuse_trls_sampling(args: Any) -> None:
-    changed = {
-        name: getattr(args, name)
-        for name, neutral in OF_TRLS_GENERATION.items()
-        if getattr(args, name) not in (neutral, None, {}, 0)
-    }
-    if changed:
+    if found := changed(args, OF_TRLS_GENERATION):
         raise ConfigError(
-            f"rl.options: {changed} are of TRL's own generation, and the texts come from an engine "
+            f"rl.options: {found} are of TRL's own generation, and the texts come from an engine "
             "(rl.rollouts, rl.graph or rl.lessons), which is told temperature, top_p and "
             "max_completion_length; leave them out"
         )

@@ -1,5 +1,6 @@
 """Options of MRPO, on top of those of TRL's GRPO."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,17 +132,20 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
                 "set replays_per_prompt >= 2 or use joint"
             )
         plain = {"top_p": 1.0, **UNCUT}
-        changed = {
-            name: getattr(self, name)
-            for name, value in plain.items()
-            if getattr(self, name) not in (value, None, {}, 0)
-        }
-        if changed:
+        if found := changed(self, plain):
             raise ConfigError(
-                f"{changed} cut the distribution that texts are sampled from, so its "
+                f"{found} cut the distribution that texts are sampled from, so its "
                 "log-probabilities are not the policy's and no ratio is right; leave them at "
                 f"{plain}, or set replay_weight=0 and anchor_weight=0"
             )
+
+
+def changed(options: Any, neutral: Mapping[str, Any]) -> dict[str, Any]:
+    """The options among those of `neutral` that have another value, which is not empty either."""
+    found = {name: getattr(options, name) for name in neutral}
+    return {
+        name: value for name, value in found.items() if value not in (neutral[name], None, {}, 0)
+    }
 
 
 def _clash(got: str, instead: str) -> str:
