@@ -1,6 +1,5 @@
 """Roles: one prompt, one schema and one function each, on the values of Grounded Theory."""
 
-from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import (
     Category,
     Code,
@@ -11,7 +10,8 @@ from quillgraph.agents.domain import (
     Incident,
     WritingTask,
 )
-from quillgraph.agents.tasks import writing_task
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.role import Role
 
 __all__ = [
     "Category",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from quillgraph.agents.checkers import Check
+from quillgraph.agents.checks.check import Check
 
 MAX_REQUEST_CHARS = 32_000
 

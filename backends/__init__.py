@@ -1,24 +1,24 @@
 """Where words come from: chat models that say what they sampled, and the record of it."""
 
-from quillgraph.backends.budgets import Allowance, Budget
+from quillgraph.backends.calls.budget import Allowance, Budget
+from quillgraph.backends.calls.record import CallRecord, Recorder, peak_in_flight, read_records
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
-from quillgraph.backends.cassette import Cassette, CassetteChat, CassetteEmbeddings
+from quillgraph.backends.cassette.chat import Cassette, CassetteChat, CassetteEmbeddings
+from quillgraph.backends.cassette.recorder import CassetteRecorder
 from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
-from quillgraph.backends.collecting import collecting_seldom
-from quillgraph.backends.config import BackendSpec, connect
 from quillgraph.backends.embeddings import connect_embeddings
-from quillgraph.backends.local import default_backend
-from quillgraph.backends.records import CallRecord, Recorder, peak_in_flight, read_records
-from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.taping import CassetteRecorder
-from quillgraph.backends.traces import (
+from quillgraph.backends.messages.trace import (
     Alternative,
     Position,
     TokenTrace,
     alternatives_of,
     trace_of,
 )
-from quillgraph.backends.turns import ToolCall
+from quillgraph.backends.messages.turn import ToolCall
+from quillgraph.backends.runtime.gc import collecting_seldom
+from quillgraph.backends.runtime.hardware import default_backend
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.backends.spec import BackendSpec, connect
 
 __all__ = [
     "Allowance",

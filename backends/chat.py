@@ -15,20 +15,20 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
-from quillgraph.backends.budgets import budgets_of, within
+from quillgraph.backends.calls.budget import budgets_of, within
+from quillgraph.backends.calls.listener import direct_run, told
+from quillgraph.backends.calls.place import Place
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.deadlines import Deadline
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.exchange import OPTIONS, ChatRequest, Completion
-from quillgraph.backends.limits import Limiter
-from quillgraph.backends.listeners import direct_run, told
-from quillgraph.backends.loops import synchronous_calls
-from quillgraph.backends.messages import reply_message
-from quillgraph.backends.places import Place
-from quillgraph.backends.structured import reply_parser
-from quillgraph.backends.tools import offer
-from quillgraph.backends.traces import BASE
-from quillgraph.backends.turns import ChatTurn, turn_of
+from quillgraph.backends.messages.reply import reply_message
+from quillgraph.backends.messages.request import OPTIONS, ChatRequest, Completion
+from quillgraph.backends.messages.structured import reply_parser
+from quillgraph.backends.messages.tools import offer
+from quillgraph.backends.messages.trace import BASE
+from quillgraph.backends.messages.turn import ChatTurn, turn_of
+from quillgraph.backends.runtime.deadlines import Deadline
+from quillgraph.backends.runtime.limits import Limiter
+from quillgraph.backends.runtime.loops import synchronous_calls
 
 __all__ = [
     "Answer",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.models import pull
+from quillgraph.backends.weights.builtin import pull
 
 logger = logging.getLogger(__name__)
 

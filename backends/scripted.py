@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from quillgraph.backends import hermes
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ReplyError
-from quillgraph.backends.traces import Alternative, Position, TokenTrace, position
+from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages.trace import Alternative, Position, TokenTrace, position
 
 TOKEN_BYTES = 4
 

@@ -1,6 +1,6 @@
 """Tokens a second of vLLM's CPU build as this package sets it up, and as vLLM does.
 
-bare             the bare model, with `backends/vllm_cpu_worker.py` in the engine's own process
+bare             the bare model, with `backends/vllm/cpu_worker.py` in the engine's own process
 bare, bfloat16   the same, whatever the CPU multiplies
 bare, vllm       the same by vLLM's own worker, in a process of its own
 adapter          an adapter of rank 16 on all linear layers
@@ -26,8 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from quillgraph.backends.config import connect
-from quillgraph.backends.local import multiplies_bfloat16
+from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.spec import connect
 
 RESULTS = Path(__file__).parent / "results"
 MODEL = "smollm2-135m"
@@ -54,7 +54,7 @@ def save_adapter(folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from quillgraph.backends.models import resolve
+    from quillgraph.backends.weights.builtin import resolve
 
     config = LoraConfig(
         r=RANK, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"

@@ -19,10 +19,11 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents import CriteriaSet, writing_task
-from quillgraph.agents.comparing import SIMILAR, vectors
+from quillgraph.agents.grounded_theory.comparison import SIMILAR, vectors
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
 from quillgraph.backends.errors import QuillError
-from quillgraph.graphs import Grounding, Study, criteria
+from quillgraph.graphs import Grounding, Study
+from quillgraph.graphs.study import workflow as criteria
 
 REQUESTS = Path(__file__).parent.parent / "examples" / "requests" / "writingbench.jsonl"
 RESULTS = Path(__file__).parent / "results"

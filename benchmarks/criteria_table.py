@@ -21,23 +21,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-from quillgraph.agents.asking import Role
-from quillgraph.agents.language import language_of
+from quillgraph.agents.role import Role
+from quillgraph.agents.text.language import language_of
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
-from quillgraph.cli.criteria_display import markdown
+from quillgraph.cli.display.criteria import markdown
 from quillgraph.evals import load
-from quillgraph.evals.cases import Case, cases_of
-from quillgraph.evals.comparison import Comparison, Results
-from quillgraph.evals.criteria_report import CriteriaReport, report
-from quillgraph.evals.eliciting import (
+from quillgraph.evals.criteria.comparison import Comparison, Results
+from quillgraph.evals.criteria.report import CriteriaReport, report
+from quillgraph.evals.criteria.sources import (
     Source,
     generic_source,
     human_source,
     one_shot_source,
     study_source,
 )
+from quillgraph.evals.data.cases import Case, cases_of
 from quillgraph.graphs import Study
-from quillgraph.graphs.bypassing import STAGES
+from quillgraph.graphs.study.ablation import STAGES
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {

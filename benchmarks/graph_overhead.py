@@ -34,14 +34,15 @@ from langchain_core.embeddings import Embeddings
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from quillgraph.agents.coding import open_code
-from quillgraph.agents.comparing import merge, similar_pairs
 from quillgraph.agents.domain import Category, Incident, Property, Relation, WritingTask
-from quillgraph.agents.lenses import IDENTITIES
-from quillgraph.agents.saturation import is_saturated, new_code_ratio
-from quillgraph.agents.selective import select, unlinked
+from quillgraph.agents.grounded_theory.comparison import merge, similar_pairs
+from quillgraph.agents.grounded_theory.open_coding import open_code
+from quillgraph.agents.grounded_theory.saturation import is_saturated, new_code_ratio
+from quillgraph.agents.grounded_theory.selective_coding import select, unlinked
+from quillgraph.agents.lenses.lens import IDENTITIES
 from quillgraph.backends import ChatRequest, Recorder, ScriptedChat
-from quillgraph.graphs import Study, open_coding, selective_coding
+from quillgraph.graphs import Study
+from quillgraph.graphs.study import open_coding, selective_coding
 
 RESULTS = Path(__file__).parent / "results"
 BLOCK = 10

@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from quillgraph.agents.trained_judge import trained_judge
-from quillgraph.backends import hidden_states
-from quillgraph.backends.local import multiplies_bfloat16
+from quillgraph.agents.judges.trained import trained_judge
+from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.transformers import hidden_states
 from quillgraph.evals import load
 
 RESULTS = Path(__file__).parent / "results"

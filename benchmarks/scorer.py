@@ -25,17 +25,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.judging import Judge, PromptedJudge
-from quillgraph.agents.trained_judge import KIND, trained_judge
+from quillgraph.agents.judges.prompted import Judge, PromptedJudge
+from quillgraph.agents.judges.trained import KIND, trained_judge
+from quillgraph.agents.role import Role
 from quillgraph.backends import connect
-from quillgraph.backends.models import cache_folder
+from quillgraph.backends.weights.builtin import cache_folder
 from quillgraph.evals import Estimate, Loaded, Preference, RatedText, load
-from quillgraph.evals.families import families
-from quillgraph.evals.intervals import cluster_bootstrap
-from quillgraph.evals.judge_report import JudgeReport, report
-from quillgraph.evals.probes import (
+from quillgraph.evals.data.rubrics import generic_rubric
+from quillgraph.evals.judges.probes import (
     CHANGES,
     DEGENERATE,
     Finding,
@@ -43,8 +41,10 @@ from quillgraph.evals.probes import (
     probe_degenerate,
     texts_for_probes,
 )
-from quillgraph.evals.rubrics import generic_rubric
-from quillgraph.evals.scoring import ScoredPair, Scorer
+from quillgraph.evals.judges.report import JudgeReport, report
+from quillgraph.evals.judges.scores import ScoredPair, Scorer
+from quillgraph.evals.measures.families import families
+from quillgraph.evals.measures.intervals import cluster_bootstrap
 
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
 FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")

@@ -91,8 +91,8 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
     from peft import LoraConfig
     from trl import GRPOConfig, GRPOTrainer
 
-    from quillgraph.rl.mrpo import MRPOTrainer
-    from quillgraph.rl.mrpo_config import MRPOConfig
+    from quillgraph.rl.mrpo.config import MRPOConfig
+    from quillgraph.rl.mrpo.trainer import MRPOTrainer
 
     base: dict[str, Any] = {
         "model": given.model,
@@ -123,9 +123,9 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
 
 def rollouts(given: argparse.Namespace, folder: str) -> Any:
     """Texts by vLLM in this process."""
-    from quillgraph.backends.vllm_local import VllmChat
-    from quillgraph.rl.rollout_runs import one_call
-    from quillgraph.rl.rollouts import Rollouts
+    from quillgraph.backends.vllm.chat import VllmChat
+    from quillgraph.rl.rollouts.rollouts import Rollouts
+    from quillgraph.rl.rollouts.run import one_call
 
     engine = VllmChat(
         model=given.model,
@@ -139,8 +139,8 @@ def rollouts(given: argparse.Namespace, folder: str) -> Any:
 
 def remember(trainer: Any, given: argparse.Namespace, replays: int) -> None:
     """Fill memory with texts that are always chosen, as long as the fresh ones."""
-    from quillgraph.rl.planning import key_of
-    from quillgraph.rl.replay import Entry
+    from quillgraph.rl.mrpo.plan import key_of
+    from quillgraph.rl.mrpo.replay import Entry
 
     tokenizer = trainer.processing_class
     for row in trainer.train_dataset:
@@ -285,7 +285,7 @@ def main() -> None:
     """Measure, print and store."""
     given = parsed()
     if given.arm:
-        from quillgraph.backends.models import resolve
+        from quillgraph.backends.weights.builtin import resolve
 
         name = given.name or Path(given.model).name
         given.model = str(resolve(given.model))

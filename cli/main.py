@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
-from quillgraph.cli import options
-from quillgraph.cli.eval_app import eval_app
-from quillgraph.cli.library_app import library_app
-from quillgraph.cli.memory_app import memory_app
-from quillgraph.cli.models_app import models_app
-from quillgraph.cli.report import report
-from quillgraph.cli.reporting import reporting
-from quillgraph.cli.run_app import run
-from quillgraph.cli.scorer_app import scorer_app
+from quillgraph.cli.commands.library_app import library_app
+from quillgraph.cli.commands.memory_app import memory_app
+from quillgraph.cli.commands.models import models_app
+from quillgraph.cli.commands.report import report
+from quillgraph.cli.commands.run_app import run
+from quillgraph.cli.evals.app import eval_app
+from quillgraph.cli.evals.scorer_app import scorer_app
+from quillgraph.cli.session import options
+from quillgraph.cli.session.errors import reporting
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -86,9 +86,9 @@ def criteria(
     on, and kept in a run folder with all that led to them.
     """
     with reporting(debug=debug):
-        from quillgraph.cli.criteria import run_criteria
-        from quillgraph.cli.reading import read_request
-        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
+        from quillgraph.cli.commands.criteria import run_criteria
+        from quillgraph.cli.session.reading import read_request
+        from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -148,9 +148,9 @@ def write(
     essential criterion; else it is rolled back. What worked is remembered for later requests.
     """
     with reporting(debug=debug):
-        from quillgraph.cli.reading import read_criteria, read_request
-        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
-        from quillgraph.cli.writing import run_write
+        from quillgraph.cli.commands.write import run_write
+        from quillgraph.cli.session.reading import read_criteria, read_request
+        from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -211,8 +211,8 @@ def judge(
 ) -> None:
     """Judge a text by given criteria: scores with evidence, reward."""
     with reporting(debug=debug):
-        from quillgraph.cli.judging import read_exhibit, run_judge
-        from quillgraph.cli.settings import load_settings, parse_node_budgets, parse_roles
+        from quillgraph.cli.commands.judge import read_exhibit, run_judge
+        from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
             config,
@@ -257,7 +257,7 @@ def train(
     The run's folder keeps criteria, metrics, texts, checkpoints and, at the end, the adapter.
     """
     with reporting(debug=debug):
-        from quillgraph.cli.training import run_train
+        from quillgraph.cli.commands.train import run_train
 
         run_train(config, out=out, seed=seed, resume=resume, dry_run=dry_run, as_json=as_json)
 
@@ -276,7 +276,7 @@ def graphs(
     """List the graphs, or draw one."""
     with reporting(debug=debug):
         from quillgraph.backends.errors import ConfigError
-        from quillgraph.cli.graphs import draw_graph, list_graphs
+        from quillgraph.cli.commands.graphs import draw_graph, list_graphs
 
         if draw is not None:
             draw_graph(draw, png)
@@ -292,8 +292,8 @@ def doctor(*, as_json: options.AsJson = False, debug: options.Debug = False) -> 
     with reporting(debug=debug):
         from dataclasses import asdict
 
-        from quillgraph.cli.display import show_findings
-        from quillgraph.cli.doctor import examine
+        from quillgraph.cli.commands.doctor import examine
+        from quillgraph.cli.display.study import show_findings
 
         findings = examine()
         if as_json:

@@ -1,6 +1,14 @@
 """Are the criteria, the judge and the policy any good?"""
 
-from quillgraph.evals.agreement import (
+from quillgraph.evals.data.load import Loaded, load
+from quillgraph.evals.data.records import (
+    HumanCriterion,
+    Preference,
+    RatedText,
+    RubricRequest,
+)
+from quillgraph.evals.judges.calibration import Calibration, curve, fit, leniency
+from quillgraph.evals.measures.agreement import (
     cohen_kappa,
     fleiss_kappa,
     krippendorff_alpha,
@@ -8,15 +16,7 @@ from quillgraph.evals.agreement import (
     spearman,
     spearman_within,
 )
-from quillgraph.evals.calibration import Calibration, curve, fit, leniency
-from quillgraph.evals.human_data import (
-    HumanCriterion,
-    Preference,
-    RatedText,
-    RubricRequest,
-)
-from quillgraph.evals.intervals import Estimate, cluster_bootstrap, paired_bootstrap
-from quillgraph.evals.loading import Loaded, load
+from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap, paired_bootstrap
 
 __all__ = [
     "Calibration",

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from quillgraph.agents.domain import Value
+from quillgraph.backends.calls.jsonl import end_last_line, read_lines
 from quillgraph.backends.errors import StorageError
-from quillgraph.backends.line_files import end_last_line, read_lines
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Value)

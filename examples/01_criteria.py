@@ -11,7 +11,9 @@ from pathlib import Path
 
 from quillgraph.agents import writing_task
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.graphs import Study, criteria, provenance
+from quillgraph.graphs import Study
+from quillgraph.graphs.study import provenance
+from quillgraph.graphs.study import workflow as criteria
 
 HERE = Path(__file__).parent
 REQUEST = (HERE / "scripts" / "lighthouse.txt").read_text(encoding="utf-8")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect
-from quillgraph.graphs import Arena, debate, run_graph
-from quillgraph.rl.trajectory import rows_of
+from quillgraph.graphs import Arena, run_graph
+from quillgraph.graphs.prebuilt import debate
+from quillgraph.rl.trajectories.trajectory import rows_of
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUEST = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")

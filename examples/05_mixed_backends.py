@@ -12,7 +12,8 @@ from pathlib import Path
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect
-from quillgraph.graphs import Workshop, reflection, run_graph
+from quillgraph.graphs import Workshop, run_graph
+from quillgraph.graphs.prebuilt import reflection
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUEST = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")

@@ -15,10 +15,11 @@ from pathlib import Path
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents import writing_task
-from quillgraph.agents.agreement import reusability
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.graphs import Study, criteria
-from quillgraph.graphs.library import Library
+from quillgraph.evals.measures.repeatability import reusability
+from quillgraph.graphs import Study
+from quillgraph.graphs.memory.library import Library
+from quillgraph.graphs.study import workflow as criteria
 
 HERE = Path(__file__).parent
 REQUEST = (HERE / "scripts" / "lighthouse.txt").read_text(encoding="utf-8")

@@ -19,7 +19,8 @@ from langgraph.types import interrupt
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.graphs import Grounding, Study, criteria, run_graph
+from quillgraph.graphs import Grounding, Study, run_graph
+from quillgraph.graphs.study import workflow as criteria
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUEST = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8")

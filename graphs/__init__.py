@@ -1,14 +1,14 @@
 """LangGraph state graphs that wire the roles; each module has a `build()`."""
 
-from quillgraph.graphs.arena import Arena
-from quillgraph.graphs.durable import durable
-from quillgraph.graphs.episode import Episode, WrittenEpisode
-from quillgraph.graphs.panel import Panel
-from quillgraph.graphs.registry import GRAPHS, build
-from quillgraph.graphs.running import run_graph, run_graphs
-from quillgraph.graphs.sources import EpisodeSource, episode_source
-from quillgraph.graphs.study import ROLES, Grounding, Study
-from quillgraph.graphs.workshop import Assignment, Workshop
+from quillgraph.graphs.episodes.durable import durable
+from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode
+from quillgraph.graphs.episodes.registry import GRAPHS, build
+from quillgraph.graphs.episodes.runner import run_graph, run_graphs
+from quillgraph.graphs.episodes.source import EpisodeSource, episode_source
+from quillgraph.graphs.prebuilt.arena import Arena
+from quillgraph.graphs.prebuilt.panel import Panel
+from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
+from quillgraph.graphs.study.state import ROLES, Grounding, Study
 
 __all__ = [
     "GRAPHS",

@@ -1,13 +1,7 @@
 """Learning from criteria: what a group of texts for one prompt teaches."""
 
-from quillgraph.rl.credit import (
-    by_evidence,
-    by_service,
-    criterion_parts,
-    group_credit,
-    node_credit,
-)
-from quillgraph.rl.groups import (
+from quillgraph.rl.rewards.functions import criteria_reward
+from quillgraph.rl.rewards.group import (
     absent,
     active_criteria,
     advantages,
@@ -17,12 +11,18 @@ from quillgraph.rl.groups import (
     pairwise_bonus,
     with_diversity,
 )
-from quillgraph.rl.judgement_cache import JudgementCache
-from quillgraph.rl.provenance import origins, row_origins, trace_rows
-from quillgraph.rl.reward_functions import criteria_reward
-from quillgraph.rl.rewards import RewardRules, episode_reward
-from quillgraph.rl.scoring import Scorer
-from quillgraph.rl.trajectory import Row, Trajectory, trajectory
+from quillgraph.rl.rewards.rules import RewardRules, episode_reward
+from quillgraph.rl.rewards.scorer import JudgementCache
+from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.trajectories.credit import (
+    by_evidence,
+    by_service,
+    criterion_parts,
+    group_credit,
+    node_credit,
+)
+from quillgraph.rl.trajectories.origins import origins, row_origins, trace_rows
+from quillgraph.rl.trajectories.trajectory import Row, Trajectory, trajectory
 
 __all__ = [
     "JudgementCache",

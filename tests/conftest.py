@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from quillgraph.backends.models import pull
-from quillgraph.backends.vllm_local import VllmChat
+from quillgraph.backends.vllm.chat import VllmChat
+from quillgraph.backends.weights.builtin import pull
 
 # read when LangGraph is imported: checkpoints then hold only what the graphs' states declare
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.asking import Role
 from quillgraph.agents.domain import (
     LEVELS,
     TIER_WEIGHT,
@@ -20,7 +19,8 @@ from quillgraph.agents.domain import (
     Property,
     WritingTask,
 )
-from quillgraph.backends.budgets import Budget
+from quillgraph.agents.role import Role
+from quillgraph.backends.calls.budget import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from quillgraph.backends.transformers_local import TransformersChat
-from quillgraph.backends.vllm_server import VllmServerChat
+from quillgraph.backends.servers.vllm import VllmServerChat
+from quillgraph.backends.transformers.chat import TransformersChat
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
 from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
-from quillgraph.backends.traces import (
+from quillgraph.backends.messages.trace import (
     Alternative,
     Position,
     TokenTrace,

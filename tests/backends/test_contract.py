@@ -28,8 +28,11 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import MessagesState, StateGraph
 from pydantic import BaseModel, ConfigDict
 
-from quillgraph.backends.budgets import Budget
-from quillgraph.backends.cassette import CassetteChat
+from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls.lineage import trainable
+from quillgraph.backends.calls.record import CallRecord, Recorder
+from quillgraph.backends.cassette.chat import CassetteChat
+from quillgraph.backends.cassette.recorder import CassetteRecorder
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
     BudgetReached,
@@ -38,12 +41,9 @@ from quillgraph.backends.errors import (
     QuillError,
     TimedOut,
 )
-from quillgraph.backends.lineage import trainable
-from quillgraph.backends.openai_chat import OpenAIChat
-from quillgraph.backends.records import CallRecord, Recorder
+from quillgraph.backends.messages.trace import alternatives_of, trace_of
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.taping import CassetteRecorder
-from quillgraph.backends.traces import alternatives_of, trace_of
+from quillgraph.backends.servers.openai import OpenAIChat
 
 STORY = "The sea took the harbour lamp on a night without wind, and kept it burning."
 ASK = "Write a long story about the sea."

@@ -6,8 +6,8 @@ import pytest
 
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError, ReplyError
+from quillgraph.backends.messages.trace import alternatives_of, trace_of
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.traces import alternatives_of, trace_of
 
 
 def script(folder: Path, text: str) -> Path:

@@ -225,8 +225,8 @@ def test_the_trainer_takes_this_head_where_it_has_all_gradients(
 ) -> None:
     from peft import LoraConfig
 
-    from quillgraph.rl.mrpo import MRPOTrainer
-    from quillgraph.rl.mrpo_config import MRPOConfig
+    from quillgraph.rl.mrpo.config import MRPOConfig
+    from quillgraph.rl.mrpo.trainer import MRPOTrainer
 
     trainer = MRPOTrainer(
         tiny_model(),

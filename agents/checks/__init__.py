@@ -1,0 +1,1 @@
+"""What code can decide, and how requests word it, a folder per language."""

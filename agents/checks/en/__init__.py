@@ -1,0 +1,1 @@
+"""English: lengths, words and manner, as requests word them."""

@@ -1,0 +1,176 @@
+"""Demands in English requests on who tells, who speaks, in which language and in which form."""
+
+import re
+from collections.abc import Iterator
+
+from quillgraph.agents.checks.check import Check, ClassicalVerse, Dialogue, Format, Language, Person
+from quillgraph.agents.checks.count import LineCount
+from quillgraph.agents.checks.demand import Demand, around, unquoted
+from quillgraph.agents.checks.en.lengths import MAKING
+from quillgraph.agents.checks.wording import LANGUAGE_CODES, name_of
+
+_FLAGS = re.IGNORECASE
+_NEGATED = re.compile(r"\b(?:not|n't|without|avoid\w*|never|no)\b[^.,;]{0,20}$", _FLAGS)
+_NO_DIALOGUE = re.compile(
+    r"\b(?:no|without(?: any| using)?|(?:do not|don't) (?:use|include|write|add)(?: any)?"
+    r"|avoid(?: any| using)?)"
+    r"\s+(?:direct\s+|spoken\s+)?dialogues?\b",
+    _FLAGS,
+)
+_DIALOGUE = re.compile(
+    r"\b(?:include|with|add|using|use|incorporate|features?|contains?|frequent|lots of|plenty of"
+    r"|some)\s+"
+    r"(?:some |more |natural |realistic |witty |appropriate |character |direct |frequent "
+    r"|lots of |plenty of )*"
+    r"dialog(?:ue)?s?\b(?!\s+(?:box|tree|option|system))|\bdialogue[- ](?:form|format|driven"
+    r"|heavy)\b"
+    r"|\b(?:write|create|generate|compose|make)\s+(?:me\s+)?(?:an?\s+)?(?:[\w-]+\s+){0,4}"
+    r"(?:dialog(?:ue)?|conversation)\b"
+    r"(?=\s+(?:between|where|in which|about|of|among|with|featuring|\())"
+    r"|\bfocus on dialog(?:ue)?s?\b",
+    _FLAGS,
+)
+_PERSON = re.compile(
+    r"\b(?:in|from|use|using|with|told in|through)\s+(?:the\s+|a\s+)?(?P<a>first|second|third|1st"
+    r"|2nd|3rd)[- ]person\b"
+    r"|\b(?P<b>first|second|third|1st|2nd|3rd)[- ]person\s+(?:\w+\s+)?(?:perspective"
+    r"|point of view|pov|narrat\w+"
+    r"|voice|story|detective story|view)\b",
+    _FLAGS,
+)
+_ORDINALS = {"first": "first", "second": "second", "third": "third"} | {
+    "1st": "first",
+    "2nd": "second",
+    "3rd": "third",
+}
+_LANGUAGE = re.compile(
+    rf"\b(?:in|into)\s+(?P<language>{'|'.join(LANGUAGE_CODES)})(?=\s*(?:[.,;:!?)\n]|$|(?:and|with"
+    rf"|about|using|that"
+    r"|so|for|language|only)\b))",
+    _FLAGS,
+)
+_FORMS: tuple[tuple[str, Check], ...] = (
+    (
+        r"(?:no|without|avoid(?: using)?|(?:do not|don't) use)(?: any)? (?:bullet points?|bullets"
+        r"|bullet lists?|lists)",
+        Format(form="no_list"),
+    ),
+    (
+        r"(?:as|in|into)(?: the form of)? (?:a |an )?numbered (?:list|points)",
+        Format(form="numbered_list"),
+    ),
+    (
+        r"(?:as|in|into)(?: the form of)? (?:a "
+        r"|an )?(?:bullet(?:ed)?[- ]?(?:point(?:ed)?)? ?)?list(?: form(?:at)?)?"
+        r"|(?:in|as|use|using) bullet(?:ed)?[- ]?points?",
+        Format(form="list"),
+    ),
+    (
+        r"(?:no|without|avoid(?: using)?|(?:do not|don't) use)(?: any)? markdown(?: formatting)?"
+        r"|in plain text",
+        Format(form="no_markdown"),
+    ),
+    (
+        r"(?:in|as|into)(?: the form of)? a table(?: form(?:at)?)?|in (?:a )?tabular form(?:at)?",
+        Format(form="table"),
+    ),
+    (
+        r"(?:no|without(?: any)?|(?:do not|don't) use(?: any)?) (?:sub)?headings",
+        Format(form="no_headings"),
+    ),
+    (
+        r"(?:with|use|using|include)(?: clear| appropriate)? (?:section |sub)?headings",
+        Format(form="headings"),
+    ),
+    (
+        r"in the form(?:at)? of a letter|(?:write|compose"
+        r"|draft)(?: me)? an? (?:\w+ ){0,3}letter(?= (?:to|from|for|of)\b)",
+        Format(form="letter"),
+    ),
+)
+_POEMS: tuple[tuple[str, Check], ...] = (
+    (r"haiku(?:s? poem)?", LineCount(min=3, max=3)),
+    (r"limerick", LineCount(min=5, max=5)),
+    (r"sonnet", LineCount(min=14, max=14)),
+    (r"villanelle", LineCount(min=19, max=19)),
+    (r"cinquain", LineCount(min=5, max=5)),
+    (r"seven-character quatrain", ClassicalVerse(lines=4, characters=7)),
+    (r"five-character quatrain", ClassicalVerse(lines=4, characters=5)),
+    (r"seven-character (?:regulated verse|l[üu]shi)", ClassicalVerse(lines=8, characters=7)),
+    (r"five-character (?:regulated verse|l[üu]shi)", ClassicalVerse(lines=8, characters=5)),
+    (r"quatrain", LineCount(min=4, max=4)),
+    (r"couplet", LineCount(min=2, max=2)),
+)
+_ONE_POEM = re.compile(
+    rf"(?:{MAKING}[^.;?!]{{0,30}}?\b(?:an?|one)\s+"
+    rf"|^\W*(?:an?\s+|(?=(?:haiku|limerick|sonnet)\b)))(?:[a-z'-]+,?\s+){{0,3}}?"
+    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})(?![\w-])"
+    r"(?!\s+(?:version|style|writer|sequence|master|form))",
+    _FLAGS,
+)
+
+
+def _found(check: Check, start: int, end: int) -> Demand:
+    return Demand(check=check, name=name_of(check, chinese=False), start=start, end=end)
+
+
+def dialogue(text: str) -> Iterator[Demand]:
+    """Find whether people are to speak in the text."""
+    spoken = unquoted(text)
+    for match in _NO_DIALOGUE.finditer(spoken):
+        yield _found(Dialogue(present=False), match.start(), match.end())
+    for match in _DIALOGUE.finditer(spoken):
+        before, _ = around(spoken, match.start(), match.end())
+        if not _NEGATED.search(before):
+            yield _found(Dialogue(present=True), match.start(), match.end())
+
+
+def person(text: str) -> Iterator[Demand]:
+    """Find the grammatical person that the text is to be told in."""
+    spoken = unquoted(text)
+    for match in _PERSON.finditer(spoken):
+        before, _ = around(spoken, match.start(), match.end())
+        # a heading of pasted material names a person without asking for it
+        asked = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
+        if asked and not _NEGATED.search(before):
+            ordinal = _ORDINALS[(match["a"] or match["b"]).casefold()]
+            check = Person.model_validate({"person": ordinal})
+            yield _found(check, match.start(), match.end())
+
+
+def language(text: str) -> Iterator[Demand]:
+    """Find the language that the text is to be written in."""
+    spoken = unquoted(text)
+    for match in _LANGUAGE.finditer(spoken):
+        before, _ = around(spoken, match.start(), match.end())
+        verbs = list(re.finditer(MAKING + r"|\b(?:translate|introduce|speak)\b", before, _FLAGS))
+        far = len(before) - verbs[-1].end() if verbs else 0
+        short = not verbs and len(before.split()) <= 2
+        told = re.search(
+            r"\b(?:who|that|which|movie|film|speaking|reading|habits?|class)\b", before, _FLAGS
+        )
+        if (verbs or short) and far < 120 and not told and not _NEGATED.search(before):
+            check = Language(language=LANGUAGE_CODES[match["language"].casefold()])
+            yield _found(check, match.start(), match.end())
+
+
+def forms(text: str) -> Iterator[Demand]:
+    """Find demands on the outer form: lists, tables, headings, letters."""
+    spoken = unquoted(text)
+    for pattern, check in _FORMS:
+        for match in re.finditer(rf"\b(?:{pattern})\b", spoken, _FLAGS):
+            before, _ = around(spoken, match.start(), match.end())
+            if not (
+                _NEGATED.search(before) or re.search(r"\b(?:who|that|he|she)\b", before, _FLAGS)
+            ):
+                yield _found(check, match.start(), match.end())
+
+
+def poems(text: str) -> Iterator[Demand]:
+    """Find poems whose form fixes the number of lines: a haiku, a sonnet, a limerick."""
+    spoken = unquoted(text)
+    for match in _ONE_POEM.finditer(spoken):
+        at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
+        if re.search(r"\b(?:that|which|who|about|where|with|includ\w+)\b", match[0], _FLAGS):
+            continue  # a sonnet in the story is not the whole text
+        yield _found(_POEMS[at][1], match.start(), match.end())

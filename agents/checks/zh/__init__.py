@@ -1,0 +1,1 @@
+"""Chinese: lengths, words and manner, as requests word them."""

@@ -1,0 +1,1 @@
+"""Criteria written, tried, kept or refused."""

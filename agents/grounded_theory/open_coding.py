@@ -1,0 +1,113 @@
+"""The open coders: three readers name what each incident asks for or does."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel, Field
+
+from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
+from quillgraph.agents.lenses.choice import choose_coding
+from quillgraph.agents.lenses.lens import IDENTITIES, near
+from quillgraph.agents.memory.known_criteria import Suggestion, told
+from quillgraph.agents.prompt import render
+from quillgraph.agents.reply import form, one_of, some_of, text
+from quillgraph.agents.role import Answers, Role, ask_each, lost_reply
+from quillgraph.backends.errors import ReplyError
+
+MOST_CODES = 20
+"""Codes that a coder may return from one call."""
+
+
+async def open_code(
+    task: WritingTask,
+    incidents: Sequence[Incident],
+    codes: Sequence[Code],
+    identity: str,
+    role: Role,
+    embeddings: Embeddings,
+    suggestions: Sequence[Suggestion] = (),
+) -> Answers[Coding]:
+    """Name what the incidents show, as one of the `IDENTITIES`.
+
+    Args:
+        task: The request under study.
+        incidents: What is to be coded in this call.
+        codes: The nearest codes that exist already; the coder says of each new coding whether
+            one of them says the same.
+        identity: Key of `IDENTITIES`.
+        role: The coder.
+        embeddings: Find the sensitizing concepts that lie near the incidents.
+        suggestions: Criteria of other requests to compare with; a role that chooses sees none.
+    """
+    if role.chooses:
+        return await _chosen(task, incidents, identity, role, embeddings)
+    passages = "\n".join(shown(incident) for incident in incidents)
+    suggested = await near(passages, identity, task.language, embeddings)
+    messages = render(
+        "open_coding",
+        request=role.brief(task),
+        identity=IDENTITIES[identity],
+        codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
+        lenses=", ".join(lens.name for lens in suggested),
+        passages=passages,
+        suggestions=told(suggestions),
+    )
+    several = len(incidents) > 1
+    answers = await ask_each(
+        role,
+        messages,
+        _coding_form([incident.id for incident in incidents], [code.id for code in codes]),
+        item=f"{identity}/{'+'.join(incident.id for incident in incidents)}",
+        stage="open coding",
+        at_most=MOST_CODES if several else 1,
+        temperature=0.5,
+        max_tokens=2000 if several else 160,
+    )
+    return Answers(tuple(_coding(entry, identity) for entry in answers.items), answers.dropped)
+
+
+async def _chosen(
+    task: WritingTask,
+    incidents: Sequence[Incident],
+    identity: str,
+    role: Role,
+    embeddings: Embeddings,
+) -> Answers[Coding]:
+    try:
+        choices = [
+            await choose_coding(task, incident, identity, role, embeddings)
+            for incident in incidents
+        ]
+    except ReplyError as error:
+        return Answers((), (lost_reply("open coding", role, error),))
+    return Answers(tuple(choices))
+
+
+def shown(incident: Incident) -> str:
+    """An incident in a prompt: its words, and what a reader noted of them."""
+    if incident.note is None:
+        return f"{incident.id}: {incident.text}"
+    return f'{incident.id}: "{incident.text}" (a reader notes: {incident.note})'
+
+
+def _coding_form(incident_ids: list[str], code_ids: list[str]) -> type[BaseModel]:
+    return form(
+        "Coding",
+        label=text(4, 60),
+        gloss=text(8, 160),
+        evidence=some_of(incident_ids),
+        near=one_of(["new", *code_ids]),
+        confidence=Annotated[int, Field(ge=1, le=5)],
+    )
+
+
+def _coding(entry: Any, identity: str) -> Coding:
+    return Coding(
+        label=" ".join(entry.label.split()[:7]).strip(" .,:;"),
+        gloss=entry.gloss.strip(),
+        evidence=tuple(dict.fromkeys(entry.evidence)),
+        coder=identity,
+        confidence=entry.confidence,
+        near=None if entry.near == "new" else entry.near,
+    )

@@ -1,0 +1,54 @@
+"""The sampler: drafts of different strength, so that there is something to tell apart."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quillgraph.agents.domain import Draft, WritingTask
+from quillgraph.agents.prompt import render
+from quillgraph.agents.role import Role, say
+
+SHORTEST_DRAFT = 20
+"""Characters under which a draft is drawn again, once (`ALGORITHM.md` appendix A)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """Who the sampler plays."""
+
+    voice: str
+    strength: Literal["weak", "strong"]
+    temperature: float
+
+
+PERSONAS = (
+    Persona("You are a careful professional author with an ear for detail.", "strong", 0.7),
+    Persona("You are a hurried student who writes in clichés and generalities.", "weak", 1.0),
+    Persona("You are an inventive writer who takes a surprising angle.", "strong", 0.9),
+    Persona("You are a bored copywriter who ignores half of what is asked.", "weak", 1.0),
+)
+"""At least one weak and two strong voices (`ALGORITHM.md` 6.2 step 3)."""
+
+
+async def draft(task: WritingTask, number: int, role: Role, *, max_tokens: int) -> Draft | None:
+    """Write the `number`-th draft; None if two tries gave nothing worth reading.
+
+    Args:
+        task: What is asked for.
+        number: 0-based; chooses the persona, going round them in order.
+        role: The sampler.
+        max_tokens: Longest draft. A beginning is enough to observe.
+    """
+    persona = PERSONAS[number % len(PERSONAS)]
+    messages = render("sampling", persona=persona.voice, request=role.brief(task))
+    for attempt in range(2):
+        reply = await say(
+            role,
+            messages,
+            item=f"draft{number}/{attempt}",
+            temperature=persona.temperature,
+            max_tokens=max_tokens,
+        )
+        text = str(reply.content).strip()
+        if len(text) >= SHORTEST_DRAFT:
+            return Draft(id=f"d{number + 1}", text=text, strength=persona.strength)
+    return None

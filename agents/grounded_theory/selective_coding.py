@@ -1,0 +1,75 @@
+"""The selective coder: one core category, and what each other has to do with it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import networkx as nx
+from pydantic import BaseModel
+
+from quillgraph.agents.domain import Category, Core, Relation, Tier, Value, WritingTask
+from quillgraph.agents.grounded_theory.axial_coding import described
+from quillgraph.agents.lenses.choice import choose_core
+from quillgraph.agents.prompt import render
+from quillgraph.agents.reply import form, one_of, text
+from quillgraph.agents.role import Role, ask
+
+
+class Selection(Value):
+    """What selective coding decides."""
+
+    core: Core
+    tiers: dict[str, Tier]
+    """Category id to tier; the core is always essential."""
+
+
+async def select(
+    task: WritingTask, categories: Sequence[Category], relations: Sequence[Relation], role: Role
+) -> Selection:
+    """Choose the core category, tell the storyline, weigh the categories.
+
+    Raises:
+        ReplyError: If the coder gives no selection in the asked form.
+    """
+    if role.chooses:
+        chosen, tiers, storyline = await choose_core(task, categories, relations, role)
+        return Selection(
+            core=Core(category_id=chosen, storyline=storyline),
+            tiers={**tiers, chosen: "essential"},
+        )
+    ids = tuple(category.id for category in categories)
+    reply: Any = await ask(
+        role,
+        render(
+            "selective_coding",
+            request=role.brief(task),
+            categories=described(categories),
+            relations="\n".join(f"{r.src} {r.type} {r.dst}" for r in relations) or "none",
+        ),
+        _selection_form(ids),
+        item="+".join(ids),
+        temperature=0.3,
+        max_tokens=260 + 16 * len(ids),
+    )
+    core = Core(category_id=reply.core, storyline=" ".join(reply.storyline.split()[:120]))
+    return Selection(core=core, tiers={**reply.tiers.model_dump(), reply.core: "essential"})
+
+
+def unlinked(
+    categories: Sequence[Category], relations: Sequence[Relation], core: str
+) -> tuple[str, ...]:
+    """Find the categories that no path of relations, in either direction, joins to the core."""
+    graph: nx.Graph[str] = nx.Graph()
+    graph.add_nodes_from(category.id for category in categories)
+    graph.add_edges_from((relation.src, relation.dst) for relation in relations)
+    reached = nx.node_connected_component(graph, core)
+    return tuple(category.id for category in categories if category.id not in reached)
+
+
+def _selection_form(ids: tuple[str, ...]) -> type[BaseModel]:
+    tiers = dict.fromkeys(ids, one_of(["essential", "important", "optional"]))
+    return form(
+        "SelectionReply",
+        core=one_of(ids),
+        storyline=text(20, 600),
+        tiers=form("Tiers", **tiers),
+    )

@@ -1,0 +1,338 @@
+"""The judge: one verdict per criterion, each with the sentence that it rests on."""
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, pairwise
+from statistics import median
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+from langchain_core.messages import BaseMessage
+from pydantic import Field
+
+from quillgraph.agents.domain import LEVELS, Criterion, Dropped, WritingTask
+from quillgraph.agents.judgements import Missing, Verdict, band_of, judged
+from quillgraph.agents.judges.expectation import expected_scores
+from quillgraph.agents.prompt import render
+from quillgraph.agents.reply import form, one_of, text
+from quillgraph.agents.role import Role, ask_each, side_by_side
+from quillgraph.agents.text.sentences import sentence_spans
+from quillgraph.backends.capabilities import capabilities_of
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import InputError
+from quillgraph.backends.messages.trace import alternatives_of
+
+MOST_TEXT_CHARS = 64_000
+"""Twice the longest request."""
+
+UNFOUNDED = 5.0
+"""Most points for a quality that no sentence is cited for (`ALGORITHM.md` 6.3.1)."""
+
+SAMPLES = 2
+"""Votes of a judge on each criterion (`ALGORITHM.md` 6.3.2)."""
+
+MOST_REASON_CHARS = 240
+
+MOST_ALTERNATIVES = 20
+"""Tokens whose probability is asked for at each place; all scores are among them."""
+
+MOST_ENUMERATED = 400
+"""Sentences whose ids stand as an enum in the schema of a reply."""
+
+MOST_CITABLE = 4
+"""Sentences that a model which only chooses may choose from."""
+
+NOTHING = "none"
+
+_WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a judge returns: verdicts, criteria without one, and the replies that were lost."""
+
+    verdicts: tuple[Verdict, ...]
+    missing: tuple[Missing, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+
+
+class Judge(Protocol):
+    """Whoever scores a text: a prompted model, or a trained scorer in its place."""
+
+    @property
+    def name(self) -> str:
+        """How judgements call this judge."""
+
+    async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
+        """Give one verdict on each soft or pitfall criterion, or say that it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedJudge:
+    """Chat models that judge by the levels of each criterion.
+
+    Every call begins with the text and ends with the criteria, so that an engine's prefix cache
+    reads the text once. The seeds, and the order of the criteria in a call, do not depend on the
+    text: two texts are judged under the same conditions.
+    """
+
+    roles: tuple[Role, ...]
+    """One judge each; best of another family than the writer (`ALGORITHM.md` 6.3.2)."""
+    samples: int = SAMPLES
+    """Votes of each of them. A single one is taken at temperature 0, and read as an expectation
+    over the score tokens where the backend gives their log-probabilities."""
+    criteria_per_call: int | None = None
+    """1 for a call per criterion, k for calls of k in shuffled order; None for as many as the
+    backend says its model can hold apart."""
+
+    @property
+    def name(self) -> str:
+        """The names of the models."""
+        models = (getattr(role.model, "model", type(role.model).__name__) for role in self.roles)
+        return "+".join(map(str, models))
+
+    async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
+        """Ask every role for its votes on every criterion, and take the medians.
+
+        Raises:
+            InputError: If the text is longer than any judge should be shown at once.
+        """
+        if len(text) > MOST_TEXT_CHARS:
+            raise InputError(
+                f"expected a text of at most {MOST_TEXT_CHARS:,} characters to judge, got "
+                f"{len(text):,}; judge its chapters one by one"
+            )
+        exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
+        papers = await side_by_side(
+            _vote(task, exhibit, chunk, role, sample, self.samples)
+            for role in self.roles
+            for sample in range(self.samples)
+            for chunk in self._dealt(scored, role, sample)
+        )
+        return _counted(scored, exhibit, papers)
+
+    def least_tokens(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> int:
+        """Estimate from below what judging takes: a token for each word and mark in its prompts.
+
+        Replies are left out. What a text costs is known when it has been judged; this is for
+        whoever has to know before.
+        """
+        exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
+        prompts = (
+            message.text
+            for role in self.roles
+            for sample in range(self.samples)
+            for chunk in self._dealt(scored, role, sample)
+            for message in _question(task, exhibit, _numbered(chunk), role)
+        )
+        return sum(len(_WORD_OR_MARK.findall(prompt)) for prompt in prompts)
+
+    def _dealt(
+        self, criteria: Sequence[Criterion], role: Role, sample: int
+    ) -> list[list[Criterion]]:
+        """Deal the criteria to calls, each sample in an order of its own."""
+        size = self.criteria_per_call or role.items_per_call
+        order = list(criteria)
+        if size > 1:
+            random.Random(role.seed_for(f"order/{sample}")).shuffle(order)
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """A text as the judge sees it: numbered sentences behind a fence it cannot close."""
+
+    mark: str
+    """What the fence carries; it does not occur in the text."""
+    sentences: dict[str, str]
+    openers: frozenset[str]
+    """Ids of the sentences that begin a paragraph or stanza, but for the first."""
+
+    @classmethod
+    def of(cls, text: str) -> "Exhibit":
+        """Number the sentences. Equal texts get equal fences, for the sake of the prefix cache."""
+        marks = (hashlib.sha256(f"{n}/{text}".encode()).hexdigest()[:8] for n in count())
+        mark = next(mark for mark in marks if mark not in text)
+        spans = sentence_spans(text)
+        gaps = (text[end:start] for (_, end), (start, _) in pairwise(spans))
+        return cls(
+            mark,
+            sentences={f"s{n}": text[a:b] for n, (a, b) in enumerate(spans, 1)},
+            openers=frozenset(f"s{n}" for n, gap in enumerate(gaps, 2) if gap.count("\n") > 1),
+        )
+
+    @property
+    def shown(self) -> str:
+        """A sentence a line, and a blank line where the text has one."""
+        return "\n".join(
+            f"{key}: {sentence}" if key not in self.openers else f"\n{key}: {sentence}"
+            for key, sentence in self.sentences.items()
+        )
+
+    def citable(self, criteria: Sequence[Criterion], role: Role) -> list[str]:
+        """Ids of the sentences that a role may cite on some criteria.
+
+        A model that only chooses cites the first sentence whatever is asked (LOG.md 2026-11-23),
+        so it gets to choose among those that share most words with each criterion.
+        """
+        keys = list(self.sentences)
+        if not role.chooses or len(keys) <= MOST_CITABLE:
+            return keys
+        topics = [f"{criterion.name} {criterion.description}" for criterion in criteria]
+        placed = np.asarray(
+            LexicalEmbeddings().embed_documents([*topics, *self.sentences.values()])
+        )
+        likeness = placed[: len(topics)] @ placed[len(topics) :].T
+        nearest = {
+            int(n) for row in np.argsort(-likeness, kind="stable") for n in row[:MOST_CITABLE]
+        }
+        return [keys[n] for n in sorted(nearest)]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one reply says of one criterion."""
+
+    criterion_id: str
+    score: float
+    evidence: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What came of one call: the votes in it, and what of it was lost."""
+
+    asked: frozenset[str]
+    """Ids of the criteria that it was about."""
+    votes: tuple[Vote, ...]
+    dropped: tuple[Dropped, ...]
+
+
+async def _vote(
+    task: WritingTask,
+    exhibit: Exhibit,
+    criteria: Sequence[Criterion],
+    role: Role,
+    sample: int,
+    samples: int,
+) -> Paper:
+    ids = _numbered(criteria)
+    expects = samples == 1 and capabilities_of(role.model).top_logprobs
+    answers = await ask_each(
+        role,
+        _question(task, exhibit, ids, role),
+        _vote_form(ids, exhibit.citable(criteria, role), role),
+        item=f"{'+'.join(criterion.name for criterion in criteria)}/{sample}",
+        stage="judging",
+        at_least=len(ids),
+        at_most=len(ids),
+        temperature=0.0 if samples == 1 else 0.7,
+        max_tokens=(40 if role.chooses else 120) * len(ids),
+        **({"top_logprobs": MOST_ALTERNATIVES} if expects else {}),
+    )
+    read = (alternatives_of(answers.reply) if answers.reply else None) or ()
+    means = expected_scores(read)
+    if len(means) != len(answers.items):
+        # not every score could be told from the rest of the reply
+        means = [None] * len(answers.items)
+    # of two answers on one criterion the last stands
+    last = {
+        entry["criterion"]: (entry, mean)
+        for entry, mean in zip(map(dict, answers.items), means, strict=True)
+    }
+    return Paper(
+        asked=frozenset(criterion.id for criterion in criteria),
+        votes=tuple(_cast(ids[key], entry, mean, exhibit) for key, (entry, mean) in last.items()),
+        dropped=answers.dropped,
+    )
+
+
+def _numbered(criteria: Sequence[Criterion]) -> dict[str, Criterion]:
+    return {f"q{number}": criterion for number, criterion in enumerate(criteria, 1)}
+
+
+def _question(
+    task: WritingTask, exhibit: Exhibit, ids: Mapping[str, Criterion], role: Role
+) -> list[BaseMessage]:
+    """What a judge is asked in one call."""
+    return render(
+        "judging",
+        request=role.brief(task),
+        mark=exhibit.mark,
+        text=exhibit.shown,
+        criteria="\n\n".join(f"{key}: {posed(criterion)}" for key, criterion in ids.items()),
+    )
+
+
+def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) -> Any:
+    # some servers take no more than some hundreds of values; an id beyond the text cites nothing
+    sentence: Any = Annotated[str, Field(pattern=r"^(s[1-9][0-9]*|none)$")]
+    if len(citable) <= MOST_ENUMERATED:
+        sentence = one_of([*citable, NOTHING])
+    # the score comes first: committed before it is argued for, it is fooled less (arXiv:2607.05904)
+    fields = {
+        "criterion": one_of(ids),
+        "score": Annotated[int, Field(ge=1, le=10)],
+        "evidence": sentence,
+    }
+    if not role.chooses:
+        fields["reason"] = text(2, MOST_REASON_CHARS)
+    return form("Vote", **fields)
+
+
+def posed(criterion: Criterion) -> str:
+    """A criterion as a prompt poses it: its name, what it asks, and its levels."""
+    levels = "\n".join(f"{band}: {criterion.levels[band]}" for band in LEVELS)
+    return f"{criterion.name}. {criterion.description}\n{levels}"
+
+
+def _cast(
+    criterion: Criterion, entry: dict[str, Any], mean: float | None, exhibit: Exhibit
+) -> Vote:
+    evidence = entry["evidence"] if entry["evidence"] in exhibit.sentences else None
+    score = float(entry["score"]) if mean is None else mean
+    # where a fault is absent there is nothing to cite
+    if evidence is None and criterion.kind != "pitfall":
+        score = min(score, UNFOUNDED)
+    # a model that only chooses gives its reason by the level that it chose
+    reason = entry.get("reason") or criterion.levels[band_of(score)]
+    return Vote(criterion.id, score, evidence, reason)
+
+
+def _counted(criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[Paper]) -> Ballot:
+    verdicts, missing = [], []
+    for criterion in criteria:
+        about = [paper for paper in papers if criterion.id in paper.asked]
+        votes = [v for paper in about for v in paper.votes if v.criterion_id == criterion.id]
+        if votes:
+            verdicts.append(_verdict(votes, exhibit))
+        else:
+            lost = [entry for paper in about for entry in paper.dropped]
+            missing.append(Missing(criterion_id=criterion.id, reason=_unread(lost)))
+    dropped = tuple(entry for paper in papers for entry in paper.dropped)
+    return Ballot(tuple(verdicts), tuple(missing), dropped)
+
+
+def _unread(lost: Sequence[Dropped]) -> str:
+    """Why there is no verdict."""
+    if not lost:
+        return "no reply spoke of it"
+    return f"unreadable {lost[0].reason}: {lost[0].text[:80]!r}"
+
+
+def _verdict(votes: Sequence[Vote], exhibit: Exhibit) -> Verdict:
+    middle = median(vote.score for vote in votes)
+    # the vote that stands for all: nearest to the median, and of these one that cites something
+    voice = min(votes, key=lambda vote: (abs(vote.score - middle), vote.evidence is None))
+    return Verdict(
+        criterion_id=voice.criterion_id,
+        score=middle,
+        votes=tuple(vote.score for vote in votes),
+        evidence=voice.evidence,
+        quote=exhibit.sentences.get(voice.evidence or ""),
+        reason=voice.reason,
+    )

@@ -1,0 +1,253 @@
+"""One number for a text: its verdicts, its length and its repetitions (`ALGORITHM.md` 6.3)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal
+
+from quillgraph.agents.checks.count import CharCount, WordCount
+from quillgraph.agents.domain import CriteriaSet, Criterion
+from quillgraph.agents.judgements import (
+    CODE,
+    Judgement,
+    Reward,
+    checked,
+    judged,
+    text_hash,
+    unit,
+)
+from quillgraph.agents.judges.satisfaction import satisfied_share
+from quillgraph.agents.text import measures
+from quillgraph.agents.text.ngrams import ngrams, tokens
+from quillgraph.backends.errors import InputError
+
+SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05
+"""Weights of the composite, ours (`ALGORITHM.md` 6.3.7)."""
+
+FREE_REPETITION = 0.05
+"""Share of repeated 4-grams that costs nothing: refrains and names, ours (`ALGORITHM.md` 6.3.6)."""
+
+LONGEST = 2
+"""Times the upper end at which the length term has fallen to 0: L_max = 2·hi is our choice. The
+plateau with its two slopes is LongWriter-Zero's (arXiv:2506.18841)."""
+
+GRAM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LengthRange:
+    """How long a text is asked to be; both ends are inclusive."""
+
+    lo: int
+    hi: int | None
+    """None where there is no upper end."""
+    counted: Literal["words", "characters"]
+    """What is counted, by `measures.word_count` (also 字数) or `measures.character_count`."""
+
+
+def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
+    """Read the length that is asked for off the hard criteria that count the whole text.
+
+    Where several count what the first of them counts, the length has to lie in all their ranges;
+    if no length does, the first range is taken.
+
+    Returns:
+        The range of their `WordCount` or `CharCount`, 0 for a lower end that is open; None where
+        no criterion has such a check.
+    """
+    ranges = [found for each in checked(tuple(criteria)) if (found := _range_of(each))]
+    if not ranges:
+        return None
+    first = ranges[0]
+    alike = [each for each in ranges if each.counted == first.counted]
+    lo = max(each.lo for each in alike)
+    hi = min((each.hi for each in alike if each.hi is not None), default=None)
+    return first if hi is not None and hi < lo else LengthRange(lo, hi, first.counted)
+
+
+def length_term(text: str, asked: LengthRange) -> float:
+    """Rate the length of a text from 0 to 1 (`ALGORITHM.md` 6.3.6).
+
+    1 within the range, L/lo below it, and above it a line that falls to 0 at `LONGEST` times hi.
+    Where the upper end is 0 that line has no room, so any word at all is 0.
+    """
+    counts = {"words": measures.word_count, "characters": measures.character_count}
+    length = counts[asked.counted](text)
+    if length < asked.lo:
+        return length / asked.lo
+    if asked.hi is None or length <= asked.hi:
+        return 1.0
+    most = LONGEST * asked.hi
+    return max(0.0, (most - length) / (most - asked.hi)) if asked.hi else 0.0
+
+
+def repetition_term(text: str) -> float:
+    """Rate from 0 to 1 how little a text repeats itself (`ALGORITHM.md` 6.3.6).
+
+    r = 1 - max(0, dup - .05) / .95, where dup is the share of 4-grams that occurred before in
+    the text. That repetition has to cost is LongWriter-Zero's idea (arXiv:2506.18841), the
+    formula is ours. A text of fewer than four tokens has no 4-gram and repeats nothing.
+    """
+    grams = ngrams(tokens(text), GRAM)
+    repeated = 1 - len(set(grams)) / len(grams) if grams else 0.0
+    return 1 - max(0.0, repeated - FREE_REPETITION) / (1 - FREE_REPETITION)
+
+
+def weighted_score(scores: Mapping[str, float], criteria: Sequence[Criterion]) -> float | None:
+    """Weigh the scores together: S = Σ w·(s - 1)/9 / Σ w (`ALGORITHM.md` 6.3.3).
+
+    The sum is that of Rubrics as Rewards (arXiv:2507.17746). Sums are exact until they are
+    rounded once, so the order of criteria cannot matter.
+
+    Args:
+        scores: Criterion id to a score from 1 to 10.
+        criteria: Those that are active; hard ones among them are passed over.
+
+    Returns:
+        S, from 0 to 1, over the criteria that have a score; None where these weigh nothing.
+    """
+    read = [each for each in judged(tuple(criteria)) if each.id in scores]
+    total = math.fsum(each.weight for each in read)
+    if not total:
+        return None
+    return math.fsum(each.weight * unit(scores[each.id]) for each in read) / total
+
+
+def reward(
+    judgement: Judgement,
+    criteria_set: CriteriaSet,
+    text: str,
+    *,
+    active: AbstractSet[str] | None = None,
+    most_missing: float = 0.0,
+    hard_share: float = 0.0,
+) -> Reward:
+    """Make one number of a judgement: R = .85·S + .10·length + .05·repetition.
+
+    Where no length is asked for, its weight goes to S (`ALGORITHM.md` 6.3.7). A text that was
+    turned away before a judge was asked has S = 0 and R = 0 (6.3.5). Hard criteria that are
+    broken are listed and cost nothing here: what they cost is known within a group only. But
+    where there is nothing for a judge, or no judge was asked, how nearly they are kept stands for
+    S and for the length, which is one of them: R = .95·H + .05·repetition (ours).
+
+    Args:
+        judgement: What was found of the text under these criteria.
+        criteria_set: The frozen criteria.
+        text: The text that was judged.
+        active: Ids of the criteria that rubric dropout left in; None if all are.
+        most_missing: Share of the active weight, from 0 to 1, whose verdicts may be missing.
+            Training allows .3 (6.3.2).
+        hard_share: Share of H in S where there are verdicts as well, from 0 to 1. A group whose
+            every text breaks a demand has no gate, and H gives it a slope.
+
+    Returns:
+        The reward; without value and S where more verdicts are missing than may be, or where
+        no active criterion has weight.
+
+    Raises:
+        InputError: If the judgement is about other criteria or another text, or if an active id
+            is not one of the set's. It is a ValueError.
+    """
+    _check_that_they_belong(judgement, criteria_set, text)
+    was_asked = judgement.judge != CODE or judgement.verdicts
+    if not was_asked or not judged(criteria_set.criteria):
+        return _by_code(judgement, criteria_set, text)
+    kept, dropped = _divided(criteria_set, active)
+    scores = judgement.scores
+    missing = () if judgement.gate else tuple(each for each in kept if each.id not in scores)
+    soft = 0.0 if judgement.gate else _soft(scores, kept, missing, most_missing)
+    asked = length_range(criteria_set.criteria)
+    length = length_term(text, asked) if asked else None
+    repetition = repetition_term(text)
+    hard = satisfied_share(criteria_set.criteria, text) if hard_share else None
+    whole = soft
+    if soft is not None and hard is not None:
+        whole = (1 - hard_share) * soft + hard_share * hard
+    return Reward(
+        value=0.0 if judgement.gate else _composite(whole, length, repetition),
+        soft=soft,
+        length=length,
+        repetition=repetition,
+        hard=hard,
+        violations=tuple(sorted(judgement.violated)),
+        excluded=tuple(each.id for each in missing),
+        inactive=tuple(each.id for each in dropped),
+    )
+
+
+Criteria = tuple[Criterion, ...]
+
+
+def _range_of(criterion: Criterion) -> LengthRange | None:
+    match criterion.check:
+        case CharCount(min=lo, max=hi, unit="character"):
+            return LengthRange(lo or 0, hi, "characters")
+        case WordCount(min=lo, max=hi) | CharCount(min=lo, max=hi):
+            return LengthRange(lo or 0, hi, "words")
+    return None
+
+
+def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Reward:
+    hard = satisfied_share(criteria_set.criteria, text)
+    repetition = repetition_term(text)
+    value = _composite(hard, None, repetition)
+    return Reward(
+        value=0.0 if judgement.gate and hard is not None else value,
+        soft=None,
+        length=None,
+        repetition=repetition,
+        hard=hard,
+        violations=tuple(sorted(judgement.violated)),
+        inactive=tuple(each.id for each in judged(criteria_set.criteria)),
+    )
+
+
+def _divided(
+    criteria_set: CriteriaSet, active: AbstractSet[str] | None
+) -> tuple[Criteria, Criteria]:
+    """The criteria that a judge scores: those that are active, and those that are not."""
+    every = judged(criteria_set.criteria)
+    if active is None:
+        return every, ()
+    if unknown := sorted(active - {each.id for each in criteria_set.criteria}):
+        raise InputError(
+            f"expected active ids of the criteria {criteria_set.sha256[:12]}…, got {unknown}: "
+            "draw them from the same set"
+        )
+    return (
+        tuple(each for each in every if each.id in active),
+        tuple(each for each in every if each.id not in active),
+    )
+
+
+def _soft(
+    scores: Mapping[str, float], kept: Criteria, missing: Criteria, most_missing: float
+) -> float | None:
+    """S over what was read; None where more of the weight is missing than may be."""
+    total = math.fsum(each.weight for each in kept)
+    if math.fsum(each.weight for each in missing) > most_missing * total:
+        return None
+    return weighted_score(scores, kept)
+
+
+def _composite(soft: float | None, length: float | None, repetition: float) -> float | None:
+    if soft is None:
+        return None
+    if length is None:
+        return math.fsum(((SOFT_SHARE + LENGTH_SHARE) * soft, REPETITION_SHARE * repetition))
+    parts = (SOFT_SHARE * soft, LENGTH_SHARE * length, REPETITION_SHARE * repetition)
+    return math.fsum(parts)
+
+
+def _check_that_they_belong(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> None:
+    pairs = {
+        "criteria": (criteria_set.sha256, judgement.criteria_sha),
+        "text": (text_hash(text), judgement.text_sha),
+    }
+    for what, (here, there) in pairs.items():
+        if here != there:
+            raise InputError(
+                f"expected a judgement of the {what} with hash {here}, got one of {there}: "
+                "scores hold for nothing else, so judge the text again"
+            )

@@ -1,0 +1,190 @@
+"""A trained scorer as a folder: what it is in JSON, its numbers in safetensors, and no code."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+
+from quillgraph.agents.domain import Value
+from quillgraph.agents.judges.relevance import MEASURES
+from quillgraph.backends.errors import ConfigError, PolicyError, StorageError, nearest
+
+Numbers = npt.NDArray[np.float32]
+
+FORMAT = 1
+CONFIG, WEIGHTS = "scorer.json", "scorer.safetensors"
+
+SHIPPED = "scorers"
+"""Folder of the package with the scorers that come with it."""
+
+
+UNWRITTEN = "0" * 64
+"""Stands for the hash of weights that have not been written yet."""
+
+
+class ModelName(Value):
+    """A frozen model that the numbers were fitted to, and fit to nothing else."""
+
+    name: str
+    """A built-in name, or a folder."""
+    sha256: str
+    """Of its weights."""
+
+
+class ScorerConfig(Value):
+    """What a scorer is, and what it may be used for."""
+
+    version: int = FORMAT
+    name: str
+    reader: ModelName
+    """Whose hidden states are read."""
+    layers: tuple[int, ...]
+    embedder: ModelName
+    """Whose embeddings tell whether a text keeps to its subject."""
+    language: str
+    """The one language that it was trained on, as an ISO 639-1 code."""
+    words: tuple[int, int]
+    """Shortest and longest real text of the training set."""
+    head: str
+    """Which of the heads that were compared it is."""
+    trained_on: dict[str, int]
+    """File to the number of its records that were used."""
+    validation: dict[str, float]
+    """Cross-validated on the training files, by families of texts."""
+    weights_sha256: str = Field(default=UNWRITTEN, pattern=r"^[0-9a-f]{64}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The numbers of a scorer."""
+
+    quality: Numbers
+    """One for each hidden state, and last what is added: points from 1 to 10."""
+    relevance: Numbers
+    """One for each measure of `relevance_measures`, and last what is added: log-odds."""
+    anchors: Numbers
+    """Embeddings of criteria that fit any text, a row each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerFolder:
+    """A scorer, as read."""
+
+    config: ScorerConfig
+    weights: Weights
+
+    @property
+    def id(self) -> str:
+        """Name and beginning of the hash: what judgements are remembered under."""
+        return f"{self.config.name}@{self.config.weights_sha256[:12]}"
+
+
+def write_scorer(folder: Path, config: ScorerConfig, weights: Weights) -> ScorerFolder:
+    """Write a scorer into a new folder; the hash in the configuration is that of the weights.
+
+    Raises:
+        StorageError: If the folder holds something already, or cannot be written.
+    """
+    from safetensors.numpy import save
+
+    packed = save({name: np.ascontiguousarray(getattr(weights, name)) for name in NAMES})
+    sealed = config.model_copy(update={"weights_sha256": hashlib.sha256(packed).hexdigest()})
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise StorageError(f"expected a new folder, but {folder} holds something already")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / WEIGHTS).write_bytes(packed)
+        (folder / CONFIG).write_text(sealed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"cannot write {folder}: {error.strerror}") from error
+    return ScorerFolder(sealed, weights)
+
+
+def read_scorer(name: str) -> ScorerFolder:
+    """Read a scorer: a folder, or the name of one that comes with the package.
+
+    Raises:
+        ConfigError: If there is none.
+        PolicyError: If it is of another version, is damaged, or was changed after it was made.
+    """
+    folder = _found(name)
+    config, packed = _config(folder), _packed(folder)
+    if (digest := hashlib.sha256(packed).hexdigest()) != config.weights_sha256:
+        raise PolicyError(
+            f"{folder / WEIGHTS} is not the file that was trained (sha256 expected "
+            f"{config.weights_sha256[:12]}…, got {digest[:12]}…); train the scorer again"
+        )
+    return ScorerFolder(config, _weights(packed, config, folder))
+
+
+NAMES = ("quality", "relevance", "anchors")
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the scorers that come with the package."""
+    home = files("quillgraph.agents").joinpath(SHIPPED)
+    return tuple(sorted(each.name for each in home.iterdir())) if home.is_dir() else ()
+
+
+def _found(name: str) -> Path:
+    if name in shipped():
+        return Path(str(files("quillgraph.agents").joinpath(SHIPPED, name)))
+    folder = Path(name).expanduser()
+    if not name or not folder.is_dir():
+        raise ConfigError(
+            f"expected scorer:FOLDER or one that comes with the package, got {name!r}: "
+            f"{nearest(name, shipped())}; `quillgraph scorer train` makes one"
+        )
+    return folder
+
+
+def _config(folder: Path) -> ScorerConfig:
+    try:
+        told: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"expected a scorer in {folder}, but {CONFIG} is not there") from error
+    version = told.get("version") if isinstance(told, dict) else None
+    if version != FORMAT:
+        raise PolicyError(
+            f"expected a scorer of version {FORMAT} in {folder}, got version {version!r}; train "
+            "it again with this version of quillgraph"
+        )
+    try:
+        return ScorerConfig.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PolicyError(f"{folder / CONFIG}, {where}: {first['msg']}") from error
+
+
+def _packed(folder: Path) -> bytes:
+    try:
+        return (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"expected the weights of a scorer in {folder / WEIGHTS}") from error
+
+
+def _weights(packed: bytes, config: ScorerConfig, folder: Path) -> Weights:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        numbers = load(packed)
+        weights = Weights(**{name: numbers[name] for name in NAMES})
+    except (SafetensorError, KeyError) as error:
+        raise PolicyError(f"{folder / WEIGHTS} lacks numbers of a scorer: {error}") from error
+    fits = weights.relevance.shape == (MEASURES + 1,) and weights.anchors.ndim == 2
+    layers = len(config.layers)
+    if not fits or weights.quality.ndim != 1 or (len(weights.quality) - 1) % layers:
+        raise PolicyError(f"{folder / WEIGHTS} does not fit {layers} layers of the reader")
+    if not all(np.isfinite(getattr(weights, name)).all() for name in NAMES):
+        raise PolicyError(f"{folder / WEIGHTS} holds numbers that are not finite")
+    return weights

@@ -1,0 +1,211 @@
+"""A judge that was trained on people's scores, in place of a model that is asked.
+
+It reads the text once, whatever the number of criteria, and puts no question to anybody. What it
+knows is how good people found short English prose, and whether a text keeps to its subject; two
+criteria that are about the same subject and want different things of it get nearly the same score.
+"""
+
+import asyncio
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.checks.wording import LANGUAGE_CODES
+from quillgraph.agents.domain import Core, CriteriaSet, Criterion, WritingTask
+from quillgraph.agents.judgements import BEST_SCORE, Missing, Verdict, judged
+from quillgraph.agents.judges.gate import CLEAR_LETTERS, refusal
+from quillgraph.agents.judges.prompted import MOST_TEXT_CHARS, Ballot
+from quillgraph.agents.judges.relevance import relevance_measures
+from quillgraph.agents.judges.scorer_folder import ModelName, ScorerFolder, read_scorer
+from quillgraph.agents.requests.task import NO_REQUEST
+from quillgraph.agents.text.language import language_of
+from quillgraph.agents.text.scripts import letter_count
+from quillgraph.backends.embeddings import connect_embeddings
+from quillgraph.backends.errors import ConfigError, InputError, PolicyError
+from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
+from quillgraph.backends.weights.builtin import resolve
+
+Vectors = npt.NDArray[np.float32]
+
+KIND = "scorer:"
+"""How the spec of a scorer begins, where that of a model would begin with its backend."""
+
+WORST_SCORE = 1.0
+
+
+class Reader(Protocol):
+    """Whoever makes vectors of texts."""
+
+    def of(self, texts: Sequence[str]) -> Vectors:
+        """One row a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedJudge:
+    """Scores texts with a head on what a frozen model makes of them.
+
+    It cites no sentence, so its verdicts have no evidence, and the cap on scores without evidence
+    does not apply to them. A text that code can see to be none gets the lowest score; one in
+    another language than the scorer was trained on gets no verdict.
+    """
+
+    scorer: ScorerFolder
+    reader: Reader
+    embeddings: Embeddings
+
+    @property
+    def name(self) -> str:
+        """Its own name and that of its numbers."""
+        return f"{KIND}{self.scorer.id}"
+
+    async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
+        """Give one verdict on each criterion.
+
+        Raises:
+            InputError: If the text is longer than any judge should be shown at once.
+        """
+        asked = judged(tuple(criteria))
+        if len(text) > MOST_TEXT_CHARS:
+            raise InputError(
+                f"expected a text of at most {MOST_TEXT_CHARS:,} characters to judge, got "
+                f"{len(text):,}; judge its chapters one by one"
+            )
+        if strange := self._foreign(text):
+            return Ballot((), tuple(Missing(criterion_id=c.id, reason=strange) for c in asked))
+        if refused := refusal(text, task.request, self._as_set(task, asked)):
+            return Ballot(tuple(_verdict(c, WORST_SCORE, f"no text: {refused}") for c in asked))
+        scores, told = await asyncio.to_thread(self._scores, task, text, asked)
+        return Ballot(tuple(map(_verdict, asked, scores, told)))
+
+    def _foreign(self, text: str) -> str | None:
+        """Why a text cannot be scored for its language; None if it can."""
+        known = self.scorer.config.language
+        letters = [character for character in text if character.isalpha()]
+        latin = sum(unicodedata.name(each, "").startswith("LATIN") for each in letters)
+        if letters and latin < len(letters) / 2:
+            return f"this scorer was trained on {known!r} alone, and the text is in another script"
+        if letter_count(text) < CLEAR_LETTERS:
+            return None
+        found = language_of(text)
+        # a language that nobody asks for is a misreading, as in the gate
+        if found == known or found not in LANGUAGE_CODES.values():
+            return None
+        return f"this scorer was trained on {known!r} alone, and the text is in {found!r}"
+
+    def _as_set(self, task: WritingTask, criteria: tuple[Criterion, ...]) -> CriteriaSet:
+        """The criteria as the gate takes them; the language has been looked at already."""
+        return CriteriaSet(
+            request_hash=task.request_hash,
+            language=self.scorer.config.language,
+            genre=task.genre,
+            core=Core(category_id="", storyline=""),
+            criteria=criteria,
+        )
+
+    def _scores(
+        self, task: WritingTask, text: str, criteria: tuple[Criterion, ...]
+    ) -> tuple[list[float], list[str]]:
+        """Scores, and what is to be said of each."""
+        quality = self._quality(text)
+        kept_K = self._kept_subject(task, text, criteria)
+        shortest, longest = self.scorer.config.words
+        words = len(text.split())
+        beyond = (
+            ""
+            if shortest <= words <= longest
+            else f"; its {words} words lie outside the {shortest} to {longest} it was trained on"
+        )
+        # a text that is rather on its subject than off it loses nothing
+        scores = [
+            WORST_SCORE + (quality - WORST_SCORE) * min(1.0, 2 * float(kept)) for kept in kept_K
+        ]
+        told = [
+            f"trained scorer, no sentence cited: quality {quality:.1f}, on its subject "
+            f"{kept:.0%}{beyond}"
+            for kept in kept_K
+        ]
+        return scores, told
+
+    def _quality(self, text: str) -> float:
+        """Points from 1 to 10, whatever the criterion."""
+        *weights, bias = self.scorer.weights.quality.astype(np.float64)
+        points = float(self.reader.of([text])[0].astype(np.float64) @ np.asarray(weights)) + bias
+        return float(np.clip(points, WORST_SCORE, BEST_SCORE))
+
+    def _kept_subject(
+        self, task: WritingTask, text: str, criteria: tuple[Criterion, ...]
+    ) -> Vectors:
+        """From 0 to 1: whether the text is about what each criterion and the request are about."""
+        request = [] if task.request == NO_REQUEST else [task.request]
+        posed = [subject(criterion) for criterion in criteria]
+        placed = np.asarray(self.embeddings.embed_documents([text, *posed, *request]), np.float32)
+        measures = relevance_measures(
+            placed[0],
+            placed[-1] if request else None,
+            placed[1 : 1 + len(posed)],
+            self.scorer.weights.anchors,
+        )
+        *weights, bias = self.scorer.weights.relevance
+        kept: Vectors = 1 / (1 + np.exp(-(measures @ np.asarray(weights) + bias)))
+        return kept
+
+
+def trained_judge(spec: str, *, kept_in: Path | None = None) -> TrainedJudge:
+    """Make the judge that a spec names, `scorer:FOLDER`; models are loaded with the first text.
+
+    Args:
+        spec: Folder of a scorer, or the name of one that comes with the package.
+        kept_in: Folder in which what is read of a text outlives the process; None keeps nothing.
+
+    Raises:
+        ConfigError: If there is no such scorer, or a model that it needs cannot be had.
+        PolicyError: If the scorer is damaged, or its models are not those that it was fitted to.
+    """
+    scorer = read_scorer(spec.removeprefix(KIND))
+    config = scorer.config
+    reader = HiddenStates(Path(resolve(config.reader.name)), config.layers, kept_in=kept_in)
+    embeddings = connect_embeddings(config.embedder.name)
+    for model, folder in ((config.reader, reader.folder), (config.embedder, _folder(embeddings))):
+        _check_model(spec, model, folder)
+    if len(scorer.weights.quality) != reader.width + 1:
+        raise PolicyError(
+            f"{spec}: expected {reader.width + 1} numbers for layers {list(config.layers)} of "
+            f"{config.reader.name}, got {len(scorer.weights.quality)}"
+        )
+    return TrainedJudge(scorer, reader, embeddings)
+
+
+def is_scorer(spec: str | None) -> bool:
+    """Whether a spec names a trained scorer."""
+    return spec is not None and spec.startswith(KIND)
+
+
+def subject(criterion: Criterion) -> str:
+    """A criterion as it is embedded."""
+    return f"{criterion.name}. {criterion.description}"
+
+
+def _folder(embeddings: Embeddings) -> Path:
+    folder = getattr(embeddings, "folder", None)
+    if not isinstance(folder, Path):
+        raise ConfigError("expected embeddings of a model for a scorer, got some without a model")
+    return folder
+
+
+def _check_model(spec: str, model: ModelName, folder: Path) -> None:
+    if (found := weights_hash(folder)) != model.sha256:
+        raise PolicyError(
+            f"{spec} was fitted to {model.name} with weights {model.sha256[:12]}…, but "
+            f"{folder} has {found[:12]}…; its numbers mean nothing on another model: train it "
+            "again, or bring that model back"
+        )
+
+
+def _verdict(criterion: Criterion, score: float, reason: str) -> Verdict:
+    return Verdict(criterion_id=criterion.id, score=score, votes=(score,), reason=reason)

@@ -1,0 +1,1 @@
+"""Sensitizing concepts: what a small model chooses from."""

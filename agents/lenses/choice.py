@@ -1,0 +1,265 @@
+"""How a small model plays the roles: it chooses where a larger one writes.
+
+SmolLM2-135M, asked to name a quality, tells a story (measured, LOG.md 2026-11-23). So each call
+offers it readings that all make sense, as enums of a JSON schema: the sensitizing concepts near
+a passage, phrases of the passage itself, ids of codes. What it chooses decides the study; the
+wording around the choice is that of `lenses.yaml`.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.domain import (
+    PARADIGM,
+    Category,
+    Code,
+    Coding,
+    Draft,
+    Incident,
+    Property,
+    Relation,
+    Tier,
+    WritingTask,
+)
+from quillgraph.agents.lenses.anchors import dimension_of, storyline_of
+from quillgraph.agents.lenses.lens import IDENTITIES
+from quillgraph.agents.lenses.reading import Reading, closest, demanded, known_and_new, readings_of
+from quillgraph.agents.prompt import render
+from quillgraph.agents.reply import form, one_of, some_of
+from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.role import Role, ask
+
+PARTS = ("opening", "middle", "close")
+"""Thirds of a draft; a note is taken in each."""
+
+MOST_EVIDENCE = 2
+
+MOST_PASSAGE = 600
+"""Characters of an incident that are shown; only pasted material is longer."""
+
+CUED, GUESSED = 4, 2
+"""Confidence of a reading that the request's own words call for, and of any other."""
+
+READINGS_PER_SENTENCE = 2
+
+
+async def choose_coding(
+    task: WritingTask, incident: Incident, identity: str, role: Role, embeddings: Embeddings
+) -> Coding:
+    """Choose how to read one incident.
+
+    Raises:
+        ReplyError: If the model chooses nothing that was offered.
+    """
+    if incident.source == "request":
+        offered = await readings_of(task, incident, identity, embeddings)
+    else:
+        offered = await known_and_new(task, incident, identity, embeddings)
+    by_name = {reading.dimension.name: reading for reading in offered}
+    choice: Any = await ask(
+        role,
+        render(
+            "choosing_code",
+            request=role.brief(task),
+            identity=IDENTITIES[identity],
+            passage=incident.text[:MOST_PASSAGE],
+            readings="\n".join(by_name),
+        ),
+        form("CodingChoice", reading=one_of(by_name)),
+        item=f"{identity}/{incident.id}",
+        temperature=0.5,
+        max_tokens=200,
+    )
+    reading = by_name[choice.reading]
+    return Coding(
+        label=reading.dimension.name,
+        gloss=reading.dimension.high_pole,
+        evidence=(incident.id,),
+        coder=identity,
+        confidence=CUED if reading.cued and incident.source == "request" else GUESSED,
+        lens=reading.lens.id,
+        words=reading.words,
+    )
+
+
+async def choose_notes(
+    task: WritingTask,
+    draft: Draft,
+    spans: Sequence[tuple[int, int]],
+    role: Role,
+    embeddings: Embeddings,
+) -> tuple[Incident, ...]:
+    """Choose a telling sentence in each third of a draft, and how it works.
+
+    Args:
+        task: The request.
+        draft: What is read.
+        spans: Where its sentences stand, in characters.
+        role: The observer.
+        embeddings: Find the lenses that a sentence calls for.
+
+    Raises:
+        ReplyError: If the model chooses nothing that was offered.
+    """
+    found = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    # a prohibition is read alike by all three
+    demands = list({reading.dimension.name: reading for reading in found}.values())
+    offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
+    for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
+        offered[part] = {}
+        for number in numbers:
+            sentence = draft.text[slice(*spans[number])]
+            for reading in (await closest(sentence, demands, embeddings))[:READINGS_PER_SENTENCE]:
+                place = f"s{number + 1} {reading.dimension.name}"
+                offered[part][f"{place}: works"] = spans[number], reading, True
+                offered[part][f"{place}: fails"] = spans[number], reading, False
+    choice: Any = await ask(
+        role,
+        render(
+            "choosing_notes",
+            request=role.brief(task),
+            sentences="\n".join(f"s{n}: {draft.text[a:b]}" for n, (a, b) in enumerate(spans, 1)),
+        ),
+        form("NotesChoice", **{part: one_of(notes) for part, notes in offered.items()}),
+        item=draft.id,
+        temperature=0.5,
+        max_tokens=200,
+    )
+    chosen = [offered[part][note] for part, note in choice]
+    return tuple(_incident(task, draft, number, *note) for number, note in enumerate(chosen, 1))
+
+
+async def choose_category(
+    task: WritingTask, category_id: str, codes: Sequence[Code], role: Role
+) -> Category:
+    """Choose which code leads a group; its lens names the category.
+
+    Raises:
+        ReplyError: If the model chooses nothing that was offered.
+    """
+    ids = tuple(code.id for code in codes)
+    surest = max(code.confidence for code in codes)
+    leaders = tuple(code.id for code in codes if code.confidence == surest)
+    slots = form("Slots", **dict.fromkeys(ids, one_of([*PARADIGM, "none"])))
+    choice: Any = await ask(
+        role,
+        render(
+            "choosing_category",
+            request=role.brief(task),
+            codes="\n".join(f"{code.id}: {code.label}" for code in codes),
+        ),
+        form("CategoryChoice", leader=one_of(leaders), slots=slots),
+        item="+".join(ids),
+        temperature=0.3,
+        max_tokens=60 + 16 * len(ids),
+    )
+    ordered = sorted(codes, key=lambda code: (code.id != choice.leader, -code.confidence))
+    filled = choice.slots.model_dump()
+    paradigm = {slot: tuple(i for i in ids if filled[i] == slot) for slot in PARADIGM}
+    dimensions = [dimension_of(code, task.language) for code in ordered]
+    return Category(
+        id=category_id,
+        name=ordered[0].label,
+        definition=ordered[0].gloss,
+        code_ids=ids,
+        properties=tuple({dimension.name: dimension for dimension in dimensions}.values()),
+        paradigm={slot: members for slot, members in paradigm.items() if members},
+    )
+
+
+async def choose_core(
+    task: WritingTask, categories: Sequence[Category], relations: Sequence[Relation], role: Role
+) -> tuple[str, dict[str, Tier], str]:
+    """Choose the core and the tiers.
+
+    Returns:
+        Id of the core, tiers by category id, and the storyline that the choice amounts to.
+
+    Raises:
+        ReplyError: If the model chooses nothing that was offered.
+    """
+    ids = tuple(category.id for category in categories)
+    tier = one_of(["essential", "important", "optional"])
+    choice: Any = await ask(
+        role,
+        render(
+            "choosing_core",
+            request=role.brief(task),
+            categories="\n".join(f"{c.id}: {c.name}" for c in categories),
+            relations="\n".join(f"{r.src} {r.type} {r.dst}" for r in relations) or "none",
+        ),
+        form("CoreChoice", core=one_of(ids), tiers=form("Tiers", **dict.fromkeys(ids, tier))),
+        item="+".join(ids),
+        temperature=0.3,
+        max_tokens=60 + 16 * len(ids),
+    )
+    tiers = choice.tiers.model_dump()
+    second = next(
+        (c for c in categories if c.id != choice.core and tiers[c.id] != "optional"), None
+    )
+    core = next(category for category in categories if category.id == choice.core)
+    return choice.core, tiers, storyline_of(core, second, task.language)
+
+
+async def choose_evidence(
+    task: WritingTask, criterion: str, incidents: Sequence[Incident], item: str, role: Role
+) -> tuple[str, ...]:
+    """Choose the incidents that a criterion cites.
+
+    Raises:
+        ReplyError: If the model chooses nothing that was offered.
+    """
+    choice: Any = await ask(
+        role,
+        render(
+            "choosing_evidence",
+            request=role.brief(task),
+            criterion=criterion,
+            passages="\n".join(f"{i.id}: {i.text[:120]}" for i in incidents),
+        ),
+        form("EvidenceChoice", evidence=some_of((i.id for i in incidents), most=MOST_EVIDENCE)),
+        item=item,
+        temperature=0.3,
+        max_tokens=20 + 12 * MOST_EVIDENCE,
+    )
+    return tuple(dict.fromkeys(choice.evidence))
+
+
+def near_in_request(
+    task: WritingTask, cited: Sequence[str], dimension: Property
+) -> tuple[Incident, ...]:
+    """The request's incidents that a criterion of drafts alone may cite, the nearest first.
+
+    They are those of its category, and those in which the phrase of its dimension stands.
+    """
+    words = dimension.name.partition(": ")[2]
+    found = [i for i in segment(task) if i.id in cited or (words and words in i.text)]
+    return tuple(sorted(found, key=lambda incident: words not in incident.text))
+
+
+def _thirds(count: int) -> list[range]:
+    parts = min(len(PARTS), count)
+    cuts = [round(count * part / parts) for part in range(parts + 1)]
+    return [range(start, end) for start, end in pairwise(cuts)]
+
+
+def _incident(
+    task: WritingTask,
+    draft: Draft,
+    number: int,
+    span: tuple[int, int],
+    reading: Reading,
+    works: bool,
+) -> Incident:
+    pole = reading.dimension.high_pole if works else reading.dimension.low_pole
+    return Incident(
+        id=f"{draft.id}.n{number}",
+        source="draft",
+        doc_id=draft.id,
+        span=span,
+        text=draft.text[slice(*span)],
+        note=f"这里{pole}。" if task.language == "zh" else f"Here the text {pole}.",
+    )

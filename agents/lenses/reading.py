@@ -1,0 +1,175 @@
+"""Readings: what a passage can be taken to ask for, or to show, in one of three readers' eyes."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.domain import Incident, Property, Value, WritingTask
+from quillgraph.agents.grounded_theory.comparison import vectors
+from quillgraph.agents.lenses.lens import Lens, lenses, near
+from quillgraph.agents.requests.constraints import find_constraints, is_said_in_full
+from quillgraph.agents.requests.kinds import Circumstance, circumstances, kind_of
+from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.text.phrases import phrases, with_its_place
+
+PHRASES_PER_LENS = 2
+"""Phrases that a lens is turned on where no cue says which."""
+
+MOST_READINGS = 8
+
+CUE_REACH = 12
+"""Characters between a cue ("set it in") and the phrase that it speaks of ("a lighthouse")."""
+
+KNOWN_READINGS, NEW_READINGS = 3, 1
+"""Readings of the request, and others, that are offered for a sentence of a draft."""
+
+
+class Reading(Value):
+    """A lens turned on a phrase."""
+
+    lens: Lens
+    words: str
+    cued: bool
+    """Whether the passage itself calls for this lens."""
+
+    @property
+    def dimension(self) -> Property:
+        """The dimension that opens."""
+        return self.lens.of(self.words)
+
+
+def readings(passage: str, found: Sequence[Lens], phrases: Sequence[str]) -> tuple[Reading, ...]:
+    """Turn lenses on the phrases that they fit, first on those that stand where their cues are.
+
+    Args:
+        passage: The words under study.
+        found: Lenses that lie near it.
+        phrases: What they may be turned on; parts of the passage where cues are to count.
+    """
+    offered: dict[str, Reading] = {}
+    for lens in found:
+        at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
+        fitting = [phrase for phrase in phrases if kind_of(phrase) in lens.fits]
+        called = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
+        for phrase in called or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
+            reading = Reading(lens=lens, words=phrase, cued=bool(called))
+            offered[reading.dimension.name] = reading
+    return tuple(offered.values())[:MOST_READINGS]
+
+
+def _is_called(passage: str, phrase: str, cues: Sequence[tuple[int, int]]) -> bool:
+    """Whether a phrase overlaps a cue or is the next thing behind it."""
+    start = passage.find(phrase)
+    return start >= 0 and any(
+        cue_start < start + len(phrase) and start < cue_end + CUE_REACH
+        for cue_start, cue_end in cues
+    )
+
+
+async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> tuple[Reading, ...]:
+    """What the request asks for in an identity's eyes, as far as code cannot check it."""
+    incidents = segment(task)
+    constraints = find_constraints(incidents)
+    open_ones = [i for i in incidents if not is_said_in_full(i, constraints)] or list(incidents)
+    found = [await readings_of(task, i, identity, embeddings) for i in open_ones]
+    every = [reading for few in found for reading in few]
+    return tuple([reading for reading in every if reading.cued] or every)
+
+
+async def readings_of(
+    task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
+) -> tuple[Reading, ...]:
+    """What an incident of the request asks for, as far as code cannot check it.
+
+    What must not be, and what the beginning or end must be, can only be kept or broken: the
+    auditor reads that and nothing else where it stands, the others only where nothing else does.
+    """
+    offered = open_phrases(task, incident)
+    rules = [phrase for phrase in offered if kind_of(phrase) in RULES]
+    free = [phrase for phrase in offered if kind_of(phrase) not in RULES]
+    if rules and (identity == "auditor" or not free):
+        return tuple(
+            Reading(lens=lens, words=phrase, cued=True)
+            for phrase in rules
+            for lens in lenses(task.language)
+            if kind_of(phrase) in lens.fits
+        )
+    apt = _apt(task, identity, free, incident.text)
+    found = await near(incident.text, identity, task.language, embeddings, among=apt)
+    # a cue may call for a lens that is for no phrase near it
+    return (
+        readings(incident.text, found, free)
+        or readings(incident.text, apt, free)
+        or _at_a_loss(task, identity, free)
+    )
+
+
+RULES = ("ban", "edge")
+"""Kinds of phrases that can only be kept or broken."""
+
+
+def open_phrases(task: WritingTask, incident: Incident) -> list[str]:
+    """The phrases of an incident that no constraint covers; all, if all are covered."""
+    every = phrases(with_its_place(task.request, incident.span, incident.text), task.language)
+    quotes = [constraint.quote for constraint in find_constraints([incident])]
+    # a kind of text is more than the lines or the greeting that code can check
+    left = [p for p in every if kind_of(p) == "form" or not any(p in quote for quote in quotes)]
+    return left or list(every)
+
+
+def _apt(task: WritingTask, identity: str, words: Sequence[str], cueing: str = "") -> list[Lens]:
+    """The lenses of an identity that fit a phrase and are not ruled out by the request."""
+    kinds = {kind_of(phrase) for phrase in words}
+    given = _circumstances(task)
+    return [
+        lens
+        for lens in lenses(task.language)
+        if lens.identity == identity
+        and not kinds.isdisjoint(lens.fits)
+        and given.isdisjoint(lens.unless)
+        and (not lens.only_cued or re.search(lens.cues, cueing, re.IGNORECASE))
+    ]
+
+
+@lru_cache(maxsize=64)
+def _circumstances(task: WritingTask) -> frozenset[Circumstance]:
+    return circumstances(task.request, find_constraints(segment(task)))
+
+
+def _at_a_loss(task: WritingTask, identity: str, words: Sequence[str]) -> tuple[Reading, ...]:
+    """Where no lens fits, those of the identity that fit the most kinds of phrases."""
+    own = [x for x in lenses(task.language) if x.identity == identity and not x.only_cued]
+    widest = max(own, key=lambda lens: len(lens.fits))
+    return tuple(Reading(lens=widest, words=phrase, cued=False) for phrase in words)
+
+
+async def known_and_new(
+    task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
+) -> tuple[Reading, ...]:
+    """What a draft's sentence may show: demands of the request, or a lens of its own.
+
+    A new lens is turned on the request's words too: the study is of the request, and a draft's
+    inventions are no demand of it.
+    """
+    demands = await demanded(task, identity, embeddings)
+    seen = f"{incident.text} {incident.note}"
+    known = (await closest(seen, demands, embeddings))[:KNOWN_READINGS]
+    words = known[0].words
+    apt = _apt(task, identity, [words])
+    found = await near(
+        incident.text, identity, task.language, embeddings, count=NEW_READINGS, among=apt
+    )
+    new = [Reading(lens=lens, words=words, cued=False) for lens in found]
+    return (*known, *new)
+
+
+async def closest(
+    text: str, offered: Sequence[Reading], embeddings: Embeddings
+) -> tuple[Reading, ...]:
+    """Order readings by how near what they ask for comes to a text."""
+    matrix = await vectors([text, *(r.dimension.high_pole for r in offered)], embeddings)
+    order = np.argsort(-(matrix[1:] @ matrix[0]), kind="stable")
+    return tuple(offered[place] for place in order)

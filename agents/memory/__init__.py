@@ -1,0 +1,1 @@
+"""What outlives an episode: lessons and known criteria."""

@@ -1,0 +1,115 @@
+"""Lessons worded by code, for a small model to choose among: which criterion moved, and how."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quillgraph.agents.memory.hygiene import fault_of
+from quillgraph.agents.memory.lesson import Contrast, Fate, Operation
+
+MOST_CANDIDATES = 6
+"""As many as a small model can tell apart in one list."""
+
+MIDDLE = 2
+"""Index of the band 5-6: a criterion that stays there, or lower, is still worth a revision."""
+
+_WORDS = {
+    "en": {
+        "raised": (
+            "When “{name}” is still weak",
+            "revise for it alone, which raised it before",
+        ),
+        "lowered": (
+            "When “{name}” has to be kept",
+            "changing what carries it, which lowered it before",
+        ),
+        "stuck": (
+            "When a revision has not helped “{name}”",
+            "the same kind of change again, which did not help it before",
+        ),
+        "reached": (
+            "When “{name}” is still weak",
+            "start over in another way, which raised it before",
+        ),
+    },
+    "zh": {
+        "raised": ("当“{name}”还不够好时", "单独为它修改一遍，这样做曾使它变好"),
+        "lowered": ("当“{name}”需要保住时", "改动支撑它的地方，这样做曾使它变差"),
+        "stuck": ("当修改没有帮到“{name}”时", "再做同类改动，这样做曾经没有用"),
+        "reached": ("当“{name}”还不够好时", "换一种写法重来，这样做曾使它变好"),
+    },
+}
+"""Condition and strategy, for a writer, who never sees levels."""
+
+_Kind = Literal["raised", "lowered", "stuck", "reached"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A criterion that went from one band to another; bands count from 0."""
+
+    kind: _Kind
+    name: str
+    before: int
+    after: int
+
+
+def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
+    """Word what an episode may teach, as lessons to add.
+
+    A revision that was kept and raised a criterion by a band or more says what to do; one that
+    lowered a criterion, or was taken back and left a criterion at 5-6 or below, says what to
+    avoid. Where no revision raised a criterion, the best text may stand against the worst.
+
+    Args:
+        contrast: Scores of its texts and fates of its revisions.
+        language: Of the request; Chinese is worded in Chinese, all else in English.
+
+    Returns:
+        At most six lessons, those of the widest moves first.
+    """
+    moves = [move for fate in contrast.revisions for move in _moves(fate, contrast)]
+    raised = {move.name for move in moves if move.kind == "raised"}
+    moves += [move for move in _contrasts(contrast) if move.name not in raised]
+    moves.sort(key=lambda move: -abs(move.after - move.before))
+    # the same move from another level has the same words
+    worded = dict.fromkeys(_operation(move, language) for move in moves)
+    # a name that reads like an address to a judge would be refused later
+    sound = [each for each in worded if not fault_of(each.condition, each.strategy, ())]
+    return tuple(sound[:MOST_CANDIDATES])
+
+
+def _moves(fate: Fate, contrast: Contrast) -> list[_Move]:
+    moves = []
+    for name in contrast.criteria:
+        if name not in fate.before or name not in fate.after:
+            continue
+        before, after = _band(fate.before[name]), _band(fate.after[name])
+        if after < before:
+            moves.append(_Move("lowered", name, before, after))
+        elif after > before and fate.accepted:
+            moves.append(_Move("raised", name, before, after))
+        elif after == before <= MIDDLE and not fate.accepted:
+            moves.append(_Move("stuck", name, before, after))
+    return moves
+
+
+def _contrasts(contrast: Contrast) -> list[_Move]:
+    both = [name for name in contrast.criteria if name in contrast.best and name in contrast.worst]
+    bands = [(name, _band(contrast.worst[name]), _band(contrast.best[name])) for name in both]
+    return [_Move("reached", name, low, high) for name, low, high in bands if low < high]
+
+
+def _band(score: float) -> int:
+    """Index of the band that a score from 1 to 10 has reached; 2.5 is still in 1-2."""
+    return (int(score) - 1) // 2
+
+
+def _operation(move: _Move, language: str) -> Operation:
+    condition, strategy = _WORDS["zh" if language == "zh" else "en"][move.kind]
+    return Operation(
+        operation="ADD",
+        condition=condition.format(name=move.name),
+        strategy=strategy,
+        polarity="do" if move.kind in ("raised", "reached") else "avoid",
+        criteria=(move.name,),
+    )

@@ -1,0 +1,255 @@
+"""How a role is asked: call, parse, ask once more, drop and count."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
+
+import json_repair
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
+from pydantic import BaseModel, Field, ValidationError
+
+from quillgraph.agents.domain import Dropped, WritingTask
+from quillgraph.agents.reply import form as list_of
+from quillgraph.backends.calls.budget import Budget, budgets_of, within
+from quillgraph.backends.calls.place import Place
+from quillgraph.backends.capabilities import capabilities_of
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ReplyError
+
+T = TypeVar("T", bound=BaseModel)
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One part in the play: who speaks, and the seed from which each call takes its own."""
+
+    name: str
+    model: BaseChatModel
+    seed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    """What the run may still spend; roles of one run share it."""
+
+    @property
+    def items_per_call(self) -> int:
+        """How many items the role's backend can take in one call."""
+        return capabilities_of(self.model).items_per_call
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the backend is too small to name things in words of its own."""
+        return self.items_per_call == 1
+
+    def brief(self, task: WritingTask) -> str:
+        """The request as this role reads it: whole, or cut where it would drown a small model."""
+        return task.brief if self.chooses else task.request
+
+    def seed_for(self, item: str) -> int:
+        """Derive a call's seed from the run's seed and what the call is about.
+
+        It does not depend on the order of calls, so fan-out stays reproducible.
+        """
+        digest = hashlib.sha256(f"{self.seed}/{self.name}/{item}".encode()).digest()
+        return int.from_bytes(digest[:4]) >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[T]):
+    """The items of a reply that held, and what was dropped."""
+
+    items: tuple[T, ...]
+    dropped: tuple[Dropped, ...] = ()
+    reply: AIMessage | None = None
+    """The message that the items were read from; None where parts of it were dropped."""
+
+
+async def side_by_side(calls: Iterable[Awaitable[U]]) -> list[U]:
+    """Make calls at the same time.
+
+    Raises:
+        Exception: The first that failed, in their order, once the others have come to their end:
+            they are paid for, and a durable graph keeps what they answered.
+    """
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    answers: list[U] = []
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+        answers.append(each)
+    return answers
+
+
+async def say(
+    role: Role, messages: Sequence[BaseMessage], *, item: str, **options: Any
+) -> AIMessage:
+    """Ask for free text.
+
+    Args:
+        role: Who is asked.
+        messages: The rendered prompt.
+        item: What the call is about; the call's seed is derived from it.
+        options: Sampling options of the call.
+    """
+    return await _call(role, messages, item=item, attempt=0, options=options)
+
+
+async def ask(
+    role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
+) -> T:
+    """Ask for one JSON object and read it into `form`; asked again once if it does not fit.
+
+    Raises:
+        ReplyError: If the second reply does not fit either.
+    """
+    value, _ = await _asked(role, messages, form, item=item, **options)
+    return value
+
+
+async def _asked(
+    role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
+) -> tuple[T, AIMessage]:
+    conversation, reply, before = list(messages), "", None
+    for attempt in (0, 1):
+        message = await _call(
+            role,
+            conversation,
+            item=item,
+            attempt=attempt,
+            supersedes=before,
+            options={"json_schema": form.model_json_schema(), **options},
+        )
+        reply = str(message.content)
+        is_cut = message.response_metadata.get("finish_reason") == "length"
+        try:
+            # the repaired half of a reply would pass for the whole of it
+            value = form.model_validate_json(reply) if is_cut else read(reply, form)
+        except ValidationError as error:
+            if is_cut and "max_tokens" in options:
+                options["max_tokens"] *= 2
+            before = message.id
+            conversation = [*messages, message, HumanMessage(_complaint(error))]
+        else:
+            return value, message
+    raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
+
+
+async def ask_each(
+    role: Role,
+    messages: Sequence[BaseMessage],
+    form: type[T],
+    *,
+    item: str,
+    stage: str,
+    at_most: int,
+    at_least: int = 1,
+    **options: Any,
+) -> Answers[T]:
+    """Ask for a list of items; items that break the form twice are dropped one by one.
+
+    A reply of which nothing can be used is dropped as a whole: the role had its say, and what
+    it said is in the record of calls.
+    """
+    entries: Any = list[form]  # type: ignore[valid-type]  # the form is a value here
+    whole = list_of(
+        f"{form.__name__}List",
+        items=Annotated[entries, Field(min_length=at_least, max_length=at_most)],
+    )
+    try:
+        answer: Any
+        answer, reply = await _asked(role, messages, whole, item=item, **options)
+        return Answers(tuple(answer.items), reply=reply)
+    except ReplyError as error:
+        return _salvage(error.reply, form, at_most=at_most, stage=stage, agent=role.name)
+
+
+def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
+    """The record of a reply that could not be read, after the second asking."""
+    return Dropped(stage=stage, agent=role.name, reason="reply", text=error.reply[:200])
+
+
+def read(reply: str, form: type[T]) -> T:
+    """Read a reply into its form, forgiving code fences and broken JSON syntax.
+
+    Raises:
+        ValidationError: If the reply does not fit.
+    """
+    try:
+        return form.model_validate_json(reply)
+    except ValidationError:
+        return form.model_validate(_repaired(reply))
+
+
+def _repaired(reply: str) -> Any:
+    try:
+        return json_repair.loads(reply)
+    except (RecursionError, ValueError):  # brackets without end, as small models stutter them
+        return None
+
+
+def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str) -> Answers[T]:
+    raw = _repaired(reply)
+    items = raw.get("items") if isinstance(raw, dict) else None
+    if not isinstance(items, list) or not items:
+        return Answers((), (Dropped(stage=stage, agent=agent, reason="reply", text=reply[:200]),))
+    kept: list[T] = []
+    dropped: list[Dropped] = []
+    if not reply.rstrip("` \n").endswith(("}", "]")):
+        # cut short: its last item may be half of what was meant
+        half = str(items.pop())[:200]
+        dropped.append(Dropped(stage=stage, agent=agent, reason="cut short", text=half))
+    for entry in items:
+        try:
+            kept.append(form.model_validate(entry))
+        except ValidationError as error:
+            reason = f"{form.__name__}: {_complaint(error)}"
+            dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(entry)[:200]))
+    reason = f"{form.__name__}: more than the {at_most} that were asked for"
+    for extra in kept[at_most:]:
+        dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(extra)[:200]))
+    return Answers(tuple(kept[:at_most]), tuple(dropped))
+
+
+async def _call(
+    role: Role,
+    messages: Sequence[BaseMessage],
+    *,
+    item: str,
+    attempt: int,
+    options: dict[str, Any],
+    supersedes: str | None = None,
+) -> AIMessage:
+    around = ensure_config()
+    nodes = Place.of(around["metadata"]).nodes
+    # where the budget hears the call by itself, it is not told of it a second time
+    is_heard = role.budget in budgets_of(_handlers(around))
+    if not is_heard:
+        role.budget.admit(nodes)
+    is_stopped = is_heard and isinstance(role.model, ChatBackend)
+    async with within(() if is_stopped else (role.budget,), nodes):
+        reply = await role.model.ainvoke(
+            list(messages),
+            config={"metadata": {"role": role.name, "attempt": attempt, "supersedes": supersedes}},
+            seed=role.seed_for(f"{item}/{attempt}"),
+            **options,
+        )
+    if not is_heard:
+        role.budget.count(reply, nodes)
+    return reply
+
+
+def _handlers(config: RunnableConfig) -> list[BaseCallbackHandler]:
+    """The callback handlers that hear the calls of a node."""
+    callbacks = config.get("callbacks")
+    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the reply"
+    return f"{where}: {first['msg']}. Answer again with JSON of the asked form only."

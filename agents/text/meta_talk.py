@@ -1,0 +1,131 @@
+"""Sentences that speak about the text, to its reader or its judge, instead of being the text."""
+
+import re
+
+from quillgraph.agents.text.sentences import sentence_spans
+
+_TEXT = (
+    r"(?:text|story|poem|letter|speech|essay|draft|version|revision|response|answer|piece|article"
+    r"|rewrite)"
+)
+_TEXT_ZH = "(?:故事|诗歌?|文章|散文|信件?|作品|版本|草稿|内容|正文|小说|剧本|全文|文本)"
+_YES = r"(?:certainly|sure(?: thing)?|of course|absolutely|okay|ok|great|thank you)"
+_LABEL = (
+    rf"(?:thought process|thoughts?|reasoning|explanation|analysis|solution|output"
+    rf"|(?:revised |final )?{_TEXT})"
+)
+
+_ASSURANCES = (
+    rf"{_YES}[.!,:]*$",
+    rf"{_YES}[,!.]?\s+(?:i['’]ll|i will|i can|let me)\b[^.!?]*\b(?:help|writ\w+|{_TEXT})\b",
+    rf"(?:{_YES}[,!.]?\s+)?(?:i['’]d|i would|i['’]m|i am) (?:be )?(?:happy|glad|delighted) to "
+    r"(?:help|assist|write|share|provide)\b",
+    r"thank you for (?:your (?:request|prompt|question|message|patience)|reading)\b",
+    r"great (?:question|prompt|idea|request)\b",
+    rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is|this is) (?:the|your|my|an?) "
+    rf"(?:\w+ ){{0,4}}{_TEXT}\b[^.!?]*:$",
+    rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is) (?:the|your|my|an?) "
+    rf"(?:\w+ ){{0,4}}{_TEXT}\b(?: (?:you|that you|for you|as|based on)\b[^.!?]*)?[.!]*$",
+    rf"{_LABEL}\s*:\s*$",
+    r"let['’]?s (?:think|solve|work)\b[^.!?]*\b(?:steps?|through|problem)\b",
+    rf"(?:i )?hope (?:that )?(?:you (?:like|enjoy|find (?:it|this))\b|(?:this|it|the) (?:{_TEXT} )?"
+    r"(?:helps?|meets?|works|is what|captures|fits|satisfies)\b)",
+    r"(?:please )?(?:let me know|feel free)\b[^.!?]*\b(?:chang\w+|revis\w+|adjust\w*|edits?|ask"
+    rf"|questions?|tweaks?|modif\w+|help|think|{_TEXT})\b",
+    rf"would you like me to\b[^.!?]*\b(?:chang\w+|revis\w+|adjust\w*|edit|writ\w+|{_TEXT})\b",
+    rf"(?:it|this(?: {_TEXT})?) (?:\w+ly )?(?:meets|fulfill?s|satisfies|addresses|deserves)\b"
+    r"[^.!?]*\b(?:request\w*|requirements?|criteri\w+|expectations?|constraints?|instructions?"
+    r"|prompt|score|marks|levels?|10|ten)\b",
+    r"(?:the|this) (?:revised |new |original |following )?(?:text|draft|revision|version|response) "
+    r"(?:is|are|has|keeps?|uses?|should|must|needs?|starts?|begins?|ends?)\b",
+    rf"i(?: have|['’]ve|['’]ll| will)? (?:re-?writ\w+|rewrote|revised?|edited|suggest|recommend)\b"
+    rf"[^.!?]*\b{_TEXT}\b",
+    r"the (?:next|following) (?:two |few )?(?:sentences?|paragraphs?|lines?|scenes?) "
+    r"(?:of|from|in|adds?|makes?|describes?|shows?|continues?)\b",
+    r"as an ai\b",
+    r"(?:当然|好的|没问题)(?:可以)?[，,！!。]*$",
+    r"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:我|这|很)[^。！？]{0,8}(?:为|给|帮|按照?)"
+    r"[^。！？]{0,4}[您你][^。！？]{0,40}[。！？]*$",
+    rf"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:以下|下面)(?:就?是|为)[^。！？]{{0,30}}{_TEXT_ZH}"
+    r"[^。！？]{0,12}[：:。]?$",
+    r"希望[^。！？]{0,12}?(?:[您你](?:会|能|们)*喜欢|满意|有所?帮助|符合|满足)[^。！？]{0,20}[。！？]*$",
+    r"(?:如果|如|若)[^。！？]{0,4}(?:需|有|想)[^。！？]{0,12}(?:修改|调整|建议|意见|要求|改动)",
+    r"(?:思考过程|思路|解释|分析|修改后的?(?:文本|版本)?|答案)\s*[：:]\s*$",
+)
+"""What a model says before and after the text that it was asked for."""
+
+_ADDRESSES = (
+    r"(?:note|message|attention|instructions?|dear)\b[^.!?]{0,20}"
+    r"\b(?:judge|grader|evaluator|rater|reviewer)s?\b",
+    r"(?:please )?(?:give|rate|score|grade|award|assign) (?:this|it|the|me|full|a)\b[^.!?]*"
+    r"\b(?:10|ten|scores?|marks?|points?|stars?|ratings?|highly|highest|top|best|grade)\b",
+    r"(?:please )?(?:ignore|disregard|forget) (?:the|all|any|every|previous|your)\b[^.!?]*"
+    r"\b(?:levels?|instructions?|criteri\w+|rubrics?|prompts?|(?:all|everything|the) above)\b",
+    r"(?:answer|respond|reply) with (?:a |the )?(?:score|10|ten)\b",
+    r"(?:it|this(?: \w+)?) deserves (?:a |the |full )?(?:10|ten|top|highest|full|best|perfect)\b",
+    r"[^。！？]{0,12}(?:打|给|评)(?:我|出|满|个|它|这篇?)?[^。！？]{0,4}(?:10|１０|十|满)\s*分"
+    r"(?=[。！!，,吧]|$)",
+    r"(?:请)?(?:忽略|无视)[^。！？]{0,12}(?:以上|之前|上述|前面|所有|任何|评分|原有)[^。！？]{0,12}"
+    r"(?:指令|标准|要求|提示|内容)",
+)
+"""What is said to whoever judges the text."""
+
+_PRAISE = r"(?:outstanding|excellent|exceptional|flawless|superb|masterful|brilliant|impeccable)"
+_CRAFT = r"(?:the|its) (?:imagery|structure|prose|pacing|plot|characteri[sz]ation|dialogue|style)"
+_CRAFT_PRAISE = rf"{_CRAFT} (?:is|are) (?:\w+ly )?(?:vivid|engaging|compelling|perfect|{_PRAISE})"
+_THIS_ZH = rf"(?:本文|(?:这|本)[篇首个部段封]?{_TEXT_ZH})"
+
+_SELF_PRAISE = (
+    rf"(?:this|it) is an? (?:\w+ ){{0,3}}{_TEXT} (?:that|which) (?:\w+ly )?(?:meets|fulfill?s"
+    r"|satisfies|addresses|deserves|exceeds)\b[^.!?]*\b(?:request\w*|requirements?|criteri\w+"
+    r"|expectations?|constraints?|instructions?|prompt|score|marks|levels?|10|ten)\b",
+    rf"this is an? (?:\w+ly )?{_PRAISE} (?:text|piece|essay|draft|version|response|answer)[.!]*$",
+    rf"{_CRAFT_PRAISE}(?:,? and {_CRAFT_PRAISE}|, {_CRAFT_PRAISE})*[.!]*$",
+    rf"(?:(?:当然|好的|没问题)[，,！!。]*)?{_THIS_ZH}(?:写得)?(?:非常|十分|极其|极为|堪称|相当|很)"
+    r"(?:优秀|出色|完美|精彩|卓越|杰出)[。！!]*$",
+    rf"(?:它|{_THIS_ZH})(?:完全|全部|充分|完美|全面)地?(?:满足|符合|达到|超过|超越)了?"
+    r"[^。！？，,]{0,8}(?:标准|要求|准则|期望|指标)[。！!]*$",
+)
+"""What a text says of its own worth."""
+
+_BEFORE_WORDS = " \t*#>_-—"
+_QUOTES = "\"'“”‘「『"
+
+_ASSURANCE = re.compile("|".join(_ASSURANCES), re.IGNORECASE)
+_META = re.compile("|".join((*_ASSURANCES, *_ADDRESSES, *_SELF_PRAISE)), re.IGNORECASE)
+
+
+def is_meta(sentence: str) -> bool:
+    """Whether a sentence speaks about the text, or to whoever asked for it or judges it."""
+    return bool(_META.match(_bare(sentence, _BEFORE_WORDS + _QUOTES)))
+
+
+def without_frame(text: str) -> str:
+    """Take off what a model says before and after the text that it was asked for.
+
+    What stands in quotation marks is spoken in the text; where nothing is taken off, nothing
+    else is changed either.
+    """
+    spans = sentence_spans(text)
+    begin, end = 0, len(text)
+    while spans and _is_frame(text[slice(*spans[0])]):
+        spans.pop(0)
+        begin = spans[0][0] if spans else end
+    while spans and _is_frame(text[slice(*spans[-1])]):
+        spans.pop()
+        end = spans[-1][1] if spans else begin
+    return text[begin:end].strip() if spans else ""
+
+
+def without_meta(text: str) -> str:
+    """Take out every sentence that is not the text."""
+    sentences = (text[slice(*span)] for span in sentence_spans(text))
+    return "\n".join(sentence for sentence in sentences if not is_meta(sentence))
+
+
+def _is_frame(sentence: str) -> bool:
+    return bool(_ASSURANCE.match(_bare(sentence, _BEFORE_WORDS)))
+
+
+def _bare(sentence: str, marks: str) -> str:
+    return " ".join(sentence.strip(marks).split())

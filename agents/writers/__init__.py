@@ -1,0 +1,1 @@
+"""Who drafts, reflects and revises, and what may stand."""

@@ -1,0 +1,38 @@
+"""Self-Refine (arXiv:2303.17651): a writer criticises a draft of its own and writes it again.
+
+It has no criteria, no memory and no rule of acceptance: the baseline of whatever has them.
+"""
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.prompt import render
+from quillgraph.agents.role import Role, say
+from quillgraph.agents.text.meta_talk import without_frame
+from quillgraph.agents.text.sentences import up_to_last_sentence
+
+FEEDBACK_TOKENS = 160
+"""Longest feedback: a few sentences."""
+
+
+async def criticise(task: WritingTask, draft: str, role: Role, *, number: int) -> str:
+    """Say in free words what would make a draft better; `number` tells apart the rounds."""
+    messages = render("criticising", request=role.brief(task), draft=draft)
+    reply = await say(
+        role, messages, item=f"criticise/{number}", temperature=0.8, max_tokens=FEEDBACK_TOKENS
+    )
+    return str(reply.content).strip()
+
+
+async def refine(
+    task: WritingTask, draft: str, feedback: str, role: Role, *, number: int, max_tokens: int
+) -> str:
+    """Write a draft again under feedback; where nothing but words about the text comes, it stays.
+
+    What comes is taken, be it better or not: that is how Self-Refine goes.
+    """
+    messages = render("refining", request=role.brief(task), draft=draft, feedback=feedback)
+    reply = await say(
+        role, messages, item=f"refine/{number}", temperature=0.8, max_tokens=max_tokens
+    )
+    said = str(reply.content)
+    cut = reply.response_metadata.get("finish_reason") == "length"
+    return without_frame(up_to_last_sentence(said) if cut else said) or draft

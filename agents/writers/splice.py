@@ -1,0 +1,73 @@
+"""How a small model revises: it writes new sentences into the places that the plan points at.
+
+Asked for the whole text again under a plan, a model of 135M parameters writes about the text
+(LOG.md 2026-11-23). It can go on from what stands, so each edit replaces one sentence, and all
+others stay as they are.
+"""
+
+from collections.abc import Sequence
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.prompt import render
+from quillgraph.agents.role import Role, say, side_by_side
+from quillgraph.agents.text.meta_talk import without_frame, without_meta
+from quillgraph.agents.text.scripts import is_cjk
+from quillgraph.agents.text.sentences import sentence_spans
+from quillgraph.agents.writers.reflection import Reflection
+
+MOST_SENTENCES = 2
+"""Sentences that come into the place of one."""
+
+BEFORE_CHARS = 600
+"""How much of the text before the place the writer sees."""
+
+SPLICE_TOKENS = 80
+
+
+async def splice(
+    task: WritingTask, draft: str, edits: Sequence[Reflection], role: Role, *, number: int
+) -> str | None:
+    """Replace the sentences that the edits quote.
+
+    Returns:
+        The text with its new sentences; None where no edit points at a sentence.
+    """
+    # of two sentences that are alike, and of two edits of one sentence, the first counts
+    spans = {draft[a:b]: (a, b) for a, b in reversed(sentence_spans(draft))}
+    places = {
+        spans[edit.quote]: edit for edit in reversed(edits) if edit.quote and edit.quote in spans
+    }
+    if not places:
+        return None
+    new = await side_by_side(
+        _sentences(task, draft[: span[0]], edit, role, item=f"splice/{number}/{span[0]}")
+        for span, edit in places.items()
+    )
+    text = draft
+    # from the end, so that the places before stay where they are
+    for (start, end), words in sorted(zip(places, new, strict=True), reverse=True):
+        text = text[:start] + (words or draft[start:end]) + text[end:]
+    return text
+
+
+async def _sentences(
+    task: WritingTask, before: str, edit: Reflection, role: Role, *, item: str
+) -> str:
+    """One or two sentences that go on from what stands before; empty if none could be used."""
+    reply = await say(
+        role,
+        render(
+            "splicing",
+            request=role.brief(task),
+            before=before[-BEFORE_CHARS:].strip() or "…",
+            aim=edit.fix,
+        ),
+        item=item,
+        temperature=0.8,
+        max_tokens=SPLICE_TOKENS,
+    )
+    said = without_meta(without_frame(str(reply.content)))
+    sentences = [said[slice(*span)] for span in sentence_spans(said)]
+    if reply.response_metadata.get("finish_reason") == "length":
+        sentences = sentences[:-1]
+    return ("" if is_cjk(said) else " ").join(sentences[:MOST_SENTENCES])

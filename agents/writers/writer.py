@@ -1,0 +1,168 @@
+"""The writer: a first draft, and revisions of it under a plan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import AIMessage
+
+from quillgraph.agents.domain import Dropped, WritingTask
+from quillgraph.agents.judges.gate import SHORTEST
+from quillgraph.agents.prompt import render
+from quillgraph.agents.role import Role, lost_reply, say
+from quillgraph.agents.text.meta_talk import without_frame
+from quillgraph.agents.text.sentences import up_to_last_sentence
+from quillgraph.agents.writers.reflection import Plan, Reflection, listed
+from quillgraph.agents.writers.splice import splice
+from quillgraph.backends.errors import BudgetReached, ReplyError
+from quillgraph.backends.messages.trace import TokenTrace, trace_of
+
+TRIES = 2
+"""A text that is hardly there is asked for once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text, and the tokens that the writer wrote it in."""
+
+    text: str
+    trace: TokenTrace | None
+    """None where the backend gives none, and where the text is not all that was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precedents:
+    """What earlier episodes leave to a writer."""
+
+    lessons: tuple[str, ...] = ()
+    success: str | None = None
+    """Beginning of a text that stood up to a similar request."""
+    error: str | None = None
+    """Beginning of a try that was rolled back."""
+    excerpts: tuple[str, ...] = ()
+    """Ids of the entries of memory that these beginnings are from."""
+
+
+async def write_draft(
+    task: WritingTask, precedents: Precedents, role: Role, *, number: int, max_tokens: int
+) -> Written:
+    """Write a draft from the request and what memory has on its like.
+
+    `number` tells apart the drafts for one request.
+
+    Raises:
+        ReplyError: If twice nothing comes but words about the text.
+    """
+    # a model that only chooses would copy an excerpt rather than learn from it
+    shows = () if role.chooses else _excerpts(precedents)
+    fields = {"lessons": listed(precedents.lessons), "excerpts": "\n".join(shows) or "none"}
+    return await _write(
+        task, "writing", fields, role, item=f"draft/{number}", max_tokens=max_tokens
+    )
+
+
+async def write_one_of(
+    task: WritingTask, role: Role, *, number: int, max_tokens: int, unpaid: str
+) -> Written | Dropped:
+    """Write one of several drafts without memory; one that does not come is told and left out.
+
+    Args:
+        task: What is to be written.
+        role: Who writes.
+        number: Of the draft; the first, 0, has to come.
+        max_tokens: Of the draft.
+        unpaid: Stage under which a draft is told that a budget did not pay for.
+
+    Raises:
+        BudgetReached: If the first is not paid for.
+        ReplyError: If twice the first is nothing but words about the text.
+    """
+    try:
+        return await write_draft(task, Precedents(), role, number=number, max_tokens=max_tokens)
+    except (BudgetReached, ReplyError) as error:
+        if number == 0:
+            raise
+        if isinstance(error, ReplyError):
+            return lost_reply("draft", role, error)
+        return Dropped(stage=unpaid, agent="budget", reason=str(error), text=f"draft {number}")
+
+
+async def revise(
+    task: WritingTask,
+    draft: str,
+    plan: Plan,
+    role: Role,
+    *,
+    lessons: Sequence[str],
+    number: int,
+    max_tokens: int,
+) -> Written:
+    """Write the draft again under a plan; `number` tells apart revisions of the same draft.
+
+    A model that only chooses writes single sentences anew, see `splicing`; what it returns then
+    was written in several calls and has no trace of its own.
+
+    Raises:
+        ReplyError: If twice nothing comes but words about the text.
+    """
+    if role.chooses:
+        text = await splice(task, draft, plan.edits, role, number=number)
+        if text is not None:
+            return Written(text, None)
+    fields = revising_fields(draft, plan, lessons)
+    item = f"revise/{number}"
+    return await _write(task, "revising", fields, role, item=item, max_tokens=max_tokens)
+
+
+def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict[str, str]:
+    """What the prompt `revising` says of a draft and its plan, beside the request."""
+    return {
+        "draft": draft,
+        "edits": "\n".join(f"{n}. {_told(edit)}" for n, edit in enumerate(plan.edits, 1)),
+        "keep": ", ".join(plan.keep) or "its length and its language",
+        "lessons": listed(lessons),
+    }
+
+
+async def _write(
+    task: WritingTask,
+    prompt: str,
+    fields: dict[str, str],
+    role: Role,
+    *,
+    item: str,
+    max_tokens: int,
+) -> Written:
+    messages = render(prompt, request=role.brief(task), **fields)
+    best = Written("", None)
+    for attempt in range(TRIES):
+        reply = await say(
+            role, messages, item=f"{item}/{attempt}", temperature=0.8, max_tokens=max_tokens
+        )
+        best = max(best, _read(reply), key=lambda each: len(each.text))
+        if len(best.text) >= SHORTEST:
+            break
+    if not best.text:
+        raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
+    return best
+
+
+def _read(reply: AIMessage) -> Written:
+    said = str(reply.content)
+    cut = reply.response_metadata.get("finish_reason") == "length"
+    text = without_frame(up_to_last_sentence(said) if cut else said)
+    # what was taken off has tokens too, and they earned nothing of what the text is worth
+    return Written(text, trace_of(reply) if text == said.strip() else None)
+
+
+def _excerpts(precedents: Precedents) -> list[str]:
+    shown = []
+    if precedents.success:
+        shown.append(f"This stood up to a similar request:\n{precedents.success}")
+    if precedents.error:
+        shown.append(f"This was tried and given up:\n{precedents.error}")
+    return shown
+
+
+def _told(edit: Reflection) -> str:
+    where = f' Begin at: "{edit.quote}"' if edit.quote else ""
+    return f"{edit.criterion}: {edit.cause} Make it so: {edit.fix}{where}"

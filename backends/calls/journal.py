@@ -1,0 +1,256 @@
+"""The replies of finished calls, kept so that a run that was killed asks for none of them again."""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.caches import BaseCache
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.globals import get_llm_cache, set_llm_cache
+from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables.config import ensure_config
+
+from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls.listener import Listener
+from quillgraph.backends.calls.place import Place
+from quillgraph.backends.errors import StorageError
+
+JOURNAL, REPLAYED = "journal", "replayed"
+"""In a message's response metadata: the id of a reply in the journal, and that it came from it."""
+
+VERSION = 1
+"""Of the file (SQLite's `user_version`); in version 0, keys held the metadata of replies."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS replies (
+  thread TEXT, place TEXT, request TEXT, occurrence INTEGER, messages TEXT,
+  PRIMARY KEY (thread, place, request, occurrence)
+) WITHOUT ROWID
+"""
+
+_SEEN = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls", "tool_call_id")
+"""Of a message, what reaches a model."""
+
+
+class Journal(Listener):
+    """Gives each finished call back once, to the task that had made it.
+
+    LangGraph's checkpoints keep what finished *nodes* wrote. A node that was killed runs again
+    from its start, and with it the calls in it that had finished. Those are answered from here.
+    It stands at LangChain's own cache seam, so it serves any chat model in any graph that runs
+    under a checkpointer with a `thread_id` and has it among its callbacks; as those are handed
+    down, several runs of a process can have one each. Other calls, models with `cache=False` and
+    direct `stream` calls pass it by.
+
+    Unlike a cache it never answers a question that is merely equal: a key is the thread, the
+    task of the graph (`checkpoint_ns`, which a checkpoint restores), what the model is shown and
+    with which options, and how many times that task has asked it. So equal samples stay
+    independent.
+
+    A budget is kept here, too: what is answered from the journal costs nothing.
+
+    Args:
+        path: SQLite file; made if it is not there.
+        budget: What the calls may cost; None for no limit.
+
+    Raises:
+        StorageError: If it cannot be used, or holds replies under keys of an earlier version.
+    """
+
+    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
+    ignore_custom_event = ignore_retry = True
+
+    def __init__(self, path: Path, budget: Budget | None = None) -> None:
+        super().__init__()
+        self.path, self.budget = path, budget or Budget()
+        self._asked: Counter[tuple[str, str, str]] = Counter()
+        self._lock = threading.Lock()
+        with _told(path):
+            self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute(_TABLE)
+            (version,) = self._file.execute("PRAGMA user_version").fetchone()
+            (is_used,) = self._file.execute("SELECT EXISTS (SELECT 1 FROM replies)").fetchone()
+        if is_used and version != VERSION:
+            self._file.close()
+            raise StorageError(
+                f"expected a journal of version {VERSION}, got version {version} in {path}: none "
+                "of its replies would be found again; go on with the release that began the run, "
+                "or begin it anew in another folder"
+            )
+        with _told(path):
+            self._file.execute(f"PRAGMA user_version = {VERSION}")
+
+    def __enter__(self) -> Self:
+        _SEAM.join()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _SEAM.leave()
+        self._file.close()
+
+    def rewind(self, thread: str) -> None:
+        """Begin to answer a thread again: its unfinished tasks are about to run anew."""
+        with self._lock:
+            for key in [key for key in self._asked if key[0] == thread]:
+                del self._asked[key]
+
+    def forget(self, thread: str) -> None:
+        """Drop what is kept of a thread that is over."""
+        self.rewind(thread)
+        with _told(self.path):
+            self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """Answer a call that had finished before; None lets the model answer.
+
+        Raises:
+            BudgetReached: If the model would have to answer, and the budget is spent.
+        """
+        if (key := _key(prompt, llm_string)) is None:
+            return None
+        with self._lock, _told(self.path):
+            row = self._file.execute(
+                "SELECT messages FROM replies WHERE thread=? AND place=? AND request=? "
+                "AND occurrence=?",
+                (*key, self._asked[key]),
+            ).fetchone()
+            if row is None:
+                self.budget.admit(_nodes())
+                return None
+            self._asked[key] += 1
+        messages = messages_from_dict(json.loads(row[0]))
+        for message in messages:
+            message.response_metadata[REPLAYED] = True
+        return [ChatGeneration(message=message) for message in messages]
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """Keep the reply of a call that has just finished."""
+        messages = [each.message for each in return_val if isinstance(each, ChatGeneration)]
+        if (key := _key(prompt, llm_string)) is None or not messages:
+            return
+        with self._lock, _told(self.path):
+            for message in messages:
+                if isinstance(message, AIMessage):
+                    self.budget.count(message, _nodes())
+                # the recorder reads it off the reply that is on its way to the graph
+                message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._asked[key]}"
+            kept = json.dumps([message_to_dict(each) for each in messages], default=str)
+            self._file.execute(
+                "INSERT INTO replies VALUES (?, ?, ?, ?, ?)", (*key, self._asked[key], kept)
+            )
+            self._asked[key] += 1
+
+
+class _Seam(BaseCache):
+    """Hands each call to the journal of its own run; LangChain has one cache for the process.
+
+    Calls of no journal find the cache that was there before.
+    """
+
+    def __init__(self) -> None:
+        self._before: BaseCache | None = None
+        self._open = 0
+        self._lock = threading.Lock()
+
+    def join(self) -> None:
+        """Stand in for LangChain's cache, for one more journal."""
+        with self._lock:
+            if not self._open:
+                self._before = get_llm_cache()
+                set_llm_cache(self)
+            self._open += 1
+
+    def leave(self) -> None:
+        """Give LangChain its cache back after the last journal."""
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                set_llm_cache(self._before)
+                self._before = None
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        if (keeper := _journal() or self._before) is None:
+            return None
+        return keeper.lookup(prompt, llm_string)
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        if keeper := _journal() or self._before:
+            keeper.update(prompt, llm_string, return_val)
+
+    async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        # a journal takes less time than a thread would
+        if _journal() or self._before is None:
+            return self.lookup(prompt, llm_string)
+        return await self._before.alookup(prompt, llm_string)
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        if _journal() or self._before is None:
+            self.update(prompt, llm_string, return_val)
+        else:
+            await self._before.aupdate(prompt, llm_string, return_val)
+
+    def clear(self, **kwargs: Any) -> None:
+        if self._before:
+            self._before.clear(**kwargs)
+
+
+_SEAM = _Seam()
+
+
+def _journal() -> Journal | None:
+    """The journal of the run that makes the call: the innermost, where a run is within another."""
+    callbacks = ensure_config().get("callbacks")
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
+    return next((each for each in reversed(handlers) if isinstance(each, Journal)), None)
+
+
+def _nodes() -> tuple[str, ...]:
+    """The nodes around the call that is being made."""
+    return tuple(Place.of(ensure_config().get("metadata")).nodes)
+
+
+def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
+    place = ensure_config().get("configurable", {})
+    thread, namespace = place.get("thread_id"), place.get("checkpoint_ns")
+    if thread is None or not namespace:
+        return None
+    asked = hashlib.sha256(f"{_shown(prompt)}\x00{llm_string}".encode()).hexdigest()
+    return str(thread), str(namespace), asked
+
+
+def _shown(prompt: str) -> str:
+    """What a model is shown of LangChain's dump of the messages.
+
+    A dump holds replies with their metadata, and a reply out of the journal has other metadata
+    than the same reply had when it came from the model. The hash of a `ChatRequest` does not do
+    here: foreign chat models make none.
+    """
+    try:
+        dumped = json.loads(prompt)
+        shown = [{k: v for k, v in each["kwargs"].items() if k in _SEEN} for each in dumped]
+    except (ValueError, TypeError, LookupError):
+        return prompt  # text for a model that is no chat model, or messages that cannot be dumped
+    return json.dumps(shown, sort_keys=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(f"cannot use the journal {path}: {error}") from error

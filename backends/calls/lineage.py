@@ -1,0 +1,110 @@
+"""Which calls a graph went on from, which have exact tokens, and which go on from which.
+
+Records are streamed as calls end, and what became of a reply is known only later. So nothing here
+is written into a record: it is read off all of them.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from quillgraph.backends.calls.record import CallRecord
+from quillgraph.backends.messages.trace import TokenTrace, goes_on
+
+
+@dataclass(frozen=True, slots=True)
+class Continuity:
+    """How well the tokens of a run hold together.
+
+    A rising share of forks says that a chat template, or a graph, shows a model other tokens than
+    those that it wrote.
+    """
+
+    clean: int = 0
+    """Calls that carry on a conversation, with the exact tokens that it had before."""
+    fork: int = 0
+    """Calls that carry on a conversation in words, with other tokens."""
+    missing: int = 0
+    """Answered calls without exact tokens: of them nothing can be said, or learned."""
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)
+
+
+def is_exact(record: CallRecord) -> bool:
+    """Whether a call was answered with token ids and a finite log-prob for each."""
+    return record.error is None and _exact(record.trace)
+
+
+def used(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
+    """The answered calls that the graph went on from.
+
+    A reply that could not be read and was asked for again is none of them, whatever the second
+    asking came to. The second reply is one also where little of it could be read: the graph had to
+    go on from that.
+    """
+    known = tuple(records)
+    superseded = {(each.run, each.supersedes) for each in known if each.supersedes is not None}
+    return tuple(
+        each for each in known if each.reply is not None and (each.run, each.call) not in superseded
+    )
+
+
+def trainable(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
+    """The calls that a loss may see: used by the graph, and with exact tokens."""
+    return tuple(each for each in used(records) if is_exact(each))
+
+
+def continuity(records: Iterable[CallRecord]) -> Continuity:
+    """Compare the prompt of each call that carries on a conversation with the tokens before it.
+
+    A call carries on a conversation if its messages begin with those of an earlier call of the run
+    and that call's reply; of several the longest counts.
+    """
+    held: defaultdict[tuple[object, ...], list[CallRecord]] = defaultdict(list)
+    clean = fork = missing = 0
+    for record in sorted(records, key=lambda each: each.call):
+        if record.reply is None:
+            continue
+        turns = [_turn(each["content"], each, each["role"]) for each in record.messages]
+        before = _before(held, record.run, turns)
+        if not is_exact(record):
+            missing += 1
+        elif exact := [each for each in before if is_exact(each)]:
+            is_clean = any(goes_on(_trace(each), _trace(record)) for each in exact)
+            clean, fork = clean + is_clean, fork + (not is_clean)
+        held[record.run, *turns, _turn(record.reply, vars(record))].append(record)
+    return Continuity(clean, fork, missing)
+
+
+def _turn(said: object, calls: Mapping[str, Any], role: str = "assistant") -> tuple[str, str, str]:
+    """Who said and called what."""
+    called = [calls.get(name) or [] for name in ("tool_calls", "invalid_tool_calls")]
+    return role, str(said or ""), json.dumps(called, default=str) if any(called) else ""
+
+
+def _before(
+    held: defaultdict[tuple[object, ...], list[CallRecord]],
+    run: str,
+    turns: list[tuple[str, str, str]],
+) -> list[CallRecord]:
+    ends = (end for end in range(len(turns), 0, -1) if turns[end - 1][0] == "assistant")
+    return next((held[key] for end in ends if (key := (run, *turns[:end])) in held), [])
+
+
+def _exact(trace: TokenTrace | None) -> bool:
+    return (
+        trace is not None
+        and bool(trace.prompt_ids and trace.completion_ids)
+        and trace.logprobs is not None
+        and all(math.isfinite(each) for each in trace.logprobs)
+    )
+
+
+def _trace(record: CallRecord) -> TokenTrace:
+    assert record.trace is not None
+    return record.trace

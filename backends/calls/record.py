@@ -1,0 +1,308 @@
+"""One record per model call, streamed to disk as the calls finish."""
+
+import operator
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from pydantic import BaseModel, ConfigDict, Field
+
+from quillgraph.backends.calls.budget import Budget, was_stopped
+from quillgraph.backends.calls.journal import JOURNAL, REPLAYED
+from quillgraph.backends.calls.jsonl import end_last_line, read_lines
+from quillgraph.backends.calls.listener import Listener
+from quillgraph.backends.errors import BudgetReached, StorageError
+from quillgraph.backends.messages.trace import TokenTrace, trace_of
+from quillgraph.backends.messages.turn import called, told
+
+
+class CallRecord(BaseModel):
+    """One model call: where in the graph it was made, what was asked, what came back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    graph: str
+    """Path of the nodes around the call, outermost first, joined by `/`."""
+    node: str
+    visit: int
+    """How many supersteps have run this node before, in this run."""
+    step: int | None = None
+    """Superstep of the innermost graph, from 1; None outside of a graph."""
+    call: int
+    """Running number of the call in the run; one that is replayed keeps the number that it had."""
+    role: str | None
+    attempt: int
+    """0 for the first asking, 1 when the reply had to be asked for again."""
+    supersedes: int | None = None
+    """Number of the call whose reply could not be read, so that this one asks again; the graph
+    does not go on from that reply (`lineage.used`)."""
+    request_sha256: str | None
+    messages: list[dict[str, Any]]
+    options: dict[str, Any]
+    """Sampling options and JSON schema of the call."""
+    reply: str | None
+    """What the model said, without what it called."""
+    tool_calls: list[dict[str, Any]] = Field(default=[], exclude_if=operator.not_)
+    """What it called, as OpenAI writes it."""
+    invalid_tool_calls: list[dict[str, Any]] = Field(default=[], exclude_if=operator.not_)
+    """What was to be a call and could not be read, as LangChain writes it."""
+    error: str | None
+    model: str | None
+    trace: TokenTrace | None
+    prompt_tokens: int
+    cached_tokens: int | None = None
+    """Of them, those that the engine had in its prefix cache; None if it does not say."""
+    completion_tokens: int
+    requested: float
+    """Unix time at which the graph asked, seconds."""
+    started: float | None
+    """Unix time at which the engine got the call, after waiting for a slot, seconds."""
+    latency_s: float
+    namespace: str | None = None
+    """LangGraph's name of the task that made the call; the same again after a resume."""
+    journal: str | None = None
+    """Id of the reply in the journal of a durable run; None where none is kept."""
+    replayed: bool = False
+    """Whether the reply comes from that journal, and was paid for before."""
+
+
+class Recorder(Listener):
+    """Writes a `CallRecord` for every chat-model call under it, as a line of JSON.
+
+    It is a LangChain callback handler, so it hears the calls of any chat model in any graph:
+    `graph.ainvoke(..., config={"callbacks": [recorder]})`. Nothing is kept in memory but
+    counters and the numbers of calls. Use it as a context manager.
+
+    Args:
+        path: The file to append to, from which half a last line is taken off; None for no file.
+        run: Name of the run, repeated in each record.
+        sink: Is handed each record as its call ends, such as a list's `append`.
+        budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
+            one waiting for ever, so a recorder with a budget stands last.
+        earlier: What another process has recorded of the same run; visits and numbers go on, and
+            what is replayed of it keeps its numbers.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        run: str,
+        sink: Callable[[CallRecord], object] | None = None,
+        budget: Budget | None = None,
+        earlier: Sequence[CallRecord] = (),
+    ) -> None:
+        super().__init__()
+        self.run, self.budget, self._sink = run, budget, sink
+        self.calls = self.failed = 0
+        self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
+        self._numbers: dict[str, int] = {}
+        self._journalled: dict[tuple[str | None, str], int] = {}
+        self._asked: dict[int, int] = {}
+        self._open: dict[UUID, dict[str, Any]] = {}
+        self._steps: defaultdict[str, list[str]] = defaultdict(list)
+        self._lock = threading.Lock()
+        for record in earlier:
+            self._place(record.namespace, record.step)
+            self.calls = max(self.calls, record.call + 1)
+            self._asked[record.call] = -1
+            if record.journal:
+                self._journalled[record.namespace, record.journal] = record.call
+        self._path = path
+        if path:
+            end_last_line(path)
+        try:
+            self._file = path.open("a", encoding="utf-8") if path else None
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+    @property
+    def ignore_chain(self) -> bool:
+        """A run may hear several recorders for each call, and none has a use for its nodes."""
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # a call that is cancelled ends without a word from LangChain
+        for run_id in list(self._open):
+            self.failed += 1
+            self._write(run_id, error="the run ended before the reply came")
+        if self._file:
+            self._file.close()
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note where in the graph a call begins.
+
+        Raises:
+            BudgetReached: If it may not be made; it is then not recorded.
+        """
+        if self.budget:
+            self.budget.on_chat_model_start(run_id=run_id, metadata=metadata)
+        place = metadata or {}
+        options = dict(kwargs.get("invocation_params") or {})
+        with self._lock:
+            self._open[run_id] = {
+                "run": self.run,
+                **self._place(place.get("langgraph_checkpoint_ns"), place.get("langgraph_step")),
+                "call": self.calls,
+                "role": place.get("role"),
+                "attempt": place.get("attempt", 0),
+                "supersedes": self._numbers.get(str(place.get("supersedes"))),
+                "messages": [told(message) for message in messages[0]],
+                "options": {k: v for k, v in options.items() if v is not None and k != "_type"},
+                "requested": time.time(),
+            }
+            self.calls += 1
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write the record of a call that was answered."""
+        if self.budget:
+            self.budget.on_llm_end(response, run_id=run_id)
+        generation = response.generations[0][0]
+        message = generation.message if isinstance(generation, ChatGeneration) else None
+        meta = message.response_metadata if message else {}
+        usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        self._recognise(run_id, meta.get(JOURNAL))
+        if message and message.id and run_id in self._open:
+            self._numbers[message.id] = self._open[run_id]["call"]
+        self._write(
+            run_id,
+            reply=generation.text,
+            **(called(message) if message else {}),
+            model=meta.get("model_name"),
+            request_sha256=meta.get("request_sha256"),
+            trace=trace_of(message) if message else None,
+            prompt_tokens=usage["input_tokens"] if usage else 0,
+            cached_tokens=usage.get("input_token_details", {}).get("cache_read") if usage else None,
+            completion_tokens=usage["output_tokens"] if usage else 0,
+            started=meta.get("started"),
+            latency_s=meta.get("latency_s"),
+            journal=meta.get(JOURNAL),
+            replayed=bool(meta.get(REPLAYED)),
+        )
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Write the record of a call that failed."""
+        if self.budget:
+            self.budget.on_llm_error(error, run_id=run_id)
+        if isinstance(error, BudgetReached) and not was_stopped(error):  # so it was never made
+            self._open.pop(run_id, None)
+            return
+        self.failed += 1
+        self._write(run_id, error=f"{type(error).__name__}: {error}")
+
+    def asked(self, call: int) -> int:
+        """When a call was last asked for, counted in calls of this run.
+
+        It is the call's own number, a later one where it has been replayed, and -1 if only an
+        earlier process has asked for it.
+        """
+        return self._asked.get(call, call)
+
+    def add(self, record: CallRecord) -> None:
+        """Count and write a call that another recorder has heard."""
+        with self._lock:
+            self.calls += not record.replayed
+            self.failed += record.error is not None
+            self._keep(record)
+
+    def _recognise(self, run_id: UUID, journal: str | None) -> None:
+        """Give a replayed call the number that it had when it was made."""
+        with self._lock:
+            if journal is None or (begun := self._open.get(run_id)) is None:
+                return
+            asked = begun["call"]
+            known = self._journalled.setdefault((begun["namespace"], journal), asked)
+            if known != asked:
+                self._asked[known] = asked
+                begun["call"] = known
+
+    def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
+        path = [part.split(":")[0] for part in (namespace or "").split("|")]
+        graph = "/".join(path)
+        # a subgraph's steps start again at 1 on each visit, so the parent's task tells them apart
+        parent = (namespace or "").rpartition("|")[0]
+        steps = self._steps[graph]
+        if (visit := f"{parent}#{step}") not in steps:
+            steps.append(visit)
+        place = {"graph": graph, "node": path[-1], "visit": steps.index(visit)}
+        return {**place, "step": step, "namespace": namespace}
+
+    def _write(self, run_id: UUID, **outcome: Any) -> None:
+        with self._lock:
+            if (begun := self._open.pop(run_id, None)) is None:
+                return  # refused before it began, by another handler
+            empty = {
+                "request_sha256": None, "reply": None, "error": None, "model": None,
+                "trace": None, "prompt_tokens": 0, "completion_tokens": 0, "started": None,
+            }  # fmt: skip
+            if outcome.get("latency_s") is None:
+                outcome["latency_s"] = time.time() - begun["requested"]
+            self._keep(CallRecord(**{**empty, **begun, **outcome}))
+
+    def _keep(self, record: CallRecord) -> None:
+        if not record.replayed:
+            self.prompt_tokens += record.prompt_tokens
+            self.cached_tokens += record.cached_tokens or 0
+            self.completion_tokens += record.completion_tokens
+        if self._file:
+            self._append(record)
+        if self._sink:
+            self._sink(record)
+
+    def _append(self, record: CallRecord) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(record.model_dump_json() + "\n")
+            self._file.flush()
+        except OSError as error:
+            file, self._file = self._file, None
+            with suppress(OSError):  # closing tries to write once more
+                file.close()
+            raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def read_records(path: Path) -> list[CallRecord]:
+    """Read a `calls.jsonl`; a last line cut short by a crash is left out.
+
+    Raises:
+        InputError: Naming another line that holds no record.
+        StorageError: If the file cannot be read.
+    """
+    return read_lines(path, CallRecord, "delete the line to read the others")
+
+
+def peak_in_flight(records: list[CallRecord]) -> int:
+    """Count the most calls that an engine held at one moment."""
+    moments: list[tuple[float, int]] = []
+    for record in records:
+        start = record.started if record.started is not None else record.requested
+        moments += [(start, 1), (start + record.latency_s, -1)]
+    level = peak = 0
+    for _, change in sorted(moments):
+        level += change
+        peak = max(peak, level)
+    return peak

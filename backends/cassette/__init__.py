@@ -1,0 +1,1 @@
+"""A run recorded, and played back without a model."""

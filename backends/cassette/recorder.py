@@ -1,0 +1,233 @@
+"""Recording a run on a cassette: what models answer is heard, and secrets are left out."""
+
+import asyncio
+import base64
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel
+
+from quillgraph.backends.calls.place import Place
+from quillgraph.backends.calls.redaction import Redaction
+from quillgraph.backends.cassette.tape import (
+    CANCELLED,
+    COMMON,
+    Call,
+    End,
+    Failed,
+    Header,
+    Vectors,
+    Voice,
+    sha256_of,
+    written,
+)
+from quillgraph.backends.chat import Answer, ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import ConfigError, QuillError, StorageError
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to record over a file.
+
+    Raises:
+        ConfigError: If it exists.
+    """
+    if path.exists():
+        raise ConfigError(f"expected a new file to record in, but {path} exists")
+
+
+class CassetteRecorder:
+    """Writes what chat models answer and how texts are embedded, line by line, to a new file.
+
+    Use it as a context manager; a file that was not closed is known by its missing last line.
+
+    Secrets that are known (`Redaction`) stand in the file as `***`. As token ids would still spell
+    them, a call in whose request or reply there was one is kept without its `TokenTrace`, and
+    replays without: record no run that is to be trained on with keys in its prompts.
+
+    Args:
+        path: The file; it must not exist.
+        facts: What the run was told that decides its calls, such as its seed. They are written
+            before any model is heard, so a key that only a model holds is not yet known in them.
+
+    Raises:
+        ConfigError: If the file exists.
+        StorageError: If it cannot be written.
+    """
+
+    def __init__(self, path: Path, facts: Mapping[str, Any] | None = None) -> None:
+        self.path = path
+        self._redaction = Redaction()
+        self._listened: list[ChatBackend] = []
+        self._asked: Counter[tuple[str, str, Place]] = Counter()
+        self._lock = threading.Lock()
+        self._digest = ""
+        refuse_existing(path)
+        try:
+            self._file = path.open("x", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        told = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
+        self._write(Header(facts=self._redaction.throughout(told)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for chat in self._listened:
+            chat.listen(None)
+        if not self._file.closed:
+            self._write(End())
+            self._file.close()
+
+    def listen(self, chat: ChatBackend, roles: Sequence[str] = ()) -> None:
+        """Record all that a chat model answers from now on.
+
+        Args:
+            chat: The model; one that is recorded already is left alone.
+            roles: The roles that it plays; none if it plays all that no other plays.
+        """
+        if any(chat is each for each in self._listened):
+            return
+        name = ",".join(roles) or COMMON
+        self._listened.append(chat)
+        self._redaction.learn(chat)
+        self._write(
+            Voice(
+                name=name,
+                model=self._redaction(chat.model),
+                capabilities=chat.capabilities,
+                temperature=chat.temperature,
+                top_p=chat.top_p,
+                max_tokens=chat.max_tokens,
+                max_concurrency=chat.max_concurrency,
+            )
+        )
+
+        async def tap(request: ChatRequest, place: Place, answer: Answer) -> Completion:
+            return await self._recorded(name, request, place, answer)
+
+        chat.listen(tap)
+
+    async def _recorded(
+        self, voice: str, request: ChatRequest, place: Place, answer: Answer
+    ) -> Completion:
+        # counted when it is asked: replies come in an order that no replay repeats
+        with self._lock:
+            key = voice, request.sha256, place
+            index = self._asked[key]
+            self._asked[key] += 1
+        try:
+            completion = await answer(request)
+        except QuillError as error:
+            args = tuple(self._redaction(str(each)) for each in error.args)
+            self._keep(key, index, request, Failed(error=type(error).__name__, args=args))
+            raise
+        except asyncio.CancelledError:
+            self._keep(key, index, request, Failed(error=CANCELLED, args=()))
+            raise
+        self._keep(key, index, request, completion)
+        return completion
+
+    def _keep(
+        self,
+        key: tuple[str, str, Place],
+        index: int,
+        request: ChatRequest,
+        outcome: Completion | Failed,
+    ) -> None:
+        voice, sha256, place = key
+        asked = request.model_dump(mode="json")
+        shown = self._redaction.throughout(asked)  # the schema, too, may quote the messages
+        if isinstance(outcome, Completion):
+            outcome = self._said(outcome)
+            if shown != asked:  # the ids of the prompt spell what was taken out
+                outcome = outcome.model_copy(update={"trace": None})
+        self._write(
+            Call(
+                voice=voice,
+                sha256=sha256,
+                place=place,
+                index=index,
+                request=ChatRequest.model_validate(shown),
+                outcome=outcome,
+            )
+        )
+
+    def _said(self, completion: Completion) -> Completion:
+        """A reply is kept as it was said, unless it repeats a key."""
+        text = self._redaction.of_known(completion.text)
+        calls = tuple(
+            call.model_copy(update={"arguments": self._redaction.of_known(call.arguments)})
+            for call in completion.tool_calls
+        )
+        if (text, calls) == (completion.text, completion.tool_calls):
+            return completion
+        # the tokens spell the key, too
+        said = {"text": text, "tool_calls": calls, "trace": None, "alternatives": None}
+        return completion.model_copy(update=said)
+
+    def embeddings(self, inner: Embeddings) -> Embeddings:
+        """Record the vectors that these embeddings give, each text's once."""
+        return _RecordedEmbeddings(inner, self._keep_vectors)
+
+    def _keep_vectors(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+        exact = np.asarray(vectors, dtype="<f8")
+        short = exact.astype("<f4")
+        is_short = bool((short == exact).all())
+        raw = (short if is_short else exact).tobytes()
+        self._write(
+            Vectors(
+                texts=tuple(sha256_of(text) for text in texts),
+                number="<f4" if is_short else "<f8",
+                base64=base64.b64encode(raw).decode(),
+            )
+        )
+
+    def _write(self, line: BaseModel) -> None:
+        with self._lock:
+            if self._file.closed:
+                return  # a call that was given up, and ended after the run
+            text, self._digest = written(line, self._digest)
+            try:
+                self._file.write(text)
+                self._file.flush()
+            except OSError as error:
+                with suppress(OSError):  # closing tries to write once more
+                    self._file.close()
+                raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+class _RecordedEmbeddings(Embeddings):
+    """Hands on the vectors of others, and tells of those that are new."""
+
+    def __init__(
+        self, inner: Embeddings, tell: Callable[[Sequence[str], Sequence[Sequence[float]]], None]
+    ) -> None:
+        self._inner, self._tell = inner, tell
+        self._known: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        # the first vector of a text stays its vector, as it will be in replay
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            if new:
+                vectors = self._inner.embed_documents(new)
+                self._tell(new, vectors)
+                self._known.update(zip(new, vectors, strict=True))
+            return [list(self._known[text]) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]

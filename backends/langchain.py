@@ -1,0 +1,220 @@
+"""Any other LangChain chat model, for the roles that are not trained."""
+
+import importlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from pydantic import Field, PrivateAttr, ValidationError
+
+from quillgraph.backends.calls.redaction import Redaction, is_secret
+from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import ConfigError, QuillError, nearest
+from quillgraph.backends.foreign_errors import translated
+from quillgraph.backends.messages.structured import schema_in_words
+from quillgraph.backends.messages.turn import calls_in, message_of
+
+logger = logging.getLogger(__name__)
+
+SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
+"""Options of a call that are set on the model, where its class has fields of these names."""
+
+_CUT = {"length", "max_tokens"}
+"""What providers say, in small letters, where a reply was cut short."""
+
+
+class ForeignChat(ChatBackend):
+    """A LangChain chat model of another package behind this package's seam.
+
+    It declares nothing but what it was asked to do, and tools where its class takes them: without
+    a `schema_mode` it serves only roles that write free text. There are no token ids, so no role
+    that it plays can be trained. It retries nothing: that is the wrapped model's own business.
+
+    Args:
+        chat: The model.
+        schema_mode: How it is asked for JSON: `native` by its own structured output, `prompt` in
+            words; None not at all.
+        items_per_call: How many items a role may hand it at a time; above 1, roles let it write
+            in words of its own (`Capabilities`).
+        context_tokens: Its window; None if unknown.
+        own_sampling: Leave temperature and top-p as the model has them.
+
+    Raises:
+        ConfigError: If `native` is asked of a class that has no structured output.
+    """
+
+    model: str = ""
+    chat: BaseChatModel
+    schema_mode: Literal["native", "prompt"] | None = None
+    items_per_call: int = Field(default=1, ge=1)
+    context_tokens: int | None = Field(default=None, gt=0)
+    own_sampling: bool = False
+    _redaction: Redaction = PrivateAttr(default_factory=Redaction)
+    _told: set[str] = PrivateAttr(default_factory=set)
+
+    def __init__(self, **fields: Any) -> None:
+        chat = fields.get("chat")
+        for name in ("temperature", "top_p", "max_tokens"):
+            if (own := getattr(chat, name, None)) is not None:
+                fields.setdefault(name, own)
+        super().__init__(**fields)
+        named = getattr(self.chat, "model_name", None) or getattr(self.chat, "model", None)
+        self.model = str(named or type(self.chat).__name__)
+        self._redaction.learn(self.chat)
+        kind = type(self.chat)
+        if self.schema_mode == "native" and (
+            kind.with_structured_output is BaseChatModel.with_structured_output
+            and kind.bind_tools is BaseChatModel.bind_tools
+        ):
+            raise ConfigError(
+                f"{kind.__name__} has no structured output of its own; expected schema_mode "
+                "'prompt', got 'native'"
+            )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it was asked to do."""
+        return Capabilities(
+            json_schema=self.schema_mode is not None,
+            tools=type(self.chat).bind_tools is not BaseChatModel.bind_tools,
+            items_per_call=self.items_per_call,
+            context_tokens=self.context_tokens,
+        )
+
+    @property
+    def _llm_type(self) -> str:
+        return f"quillgraph-langchain-{self.chat._llm_type}"
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        try:
+            message, text = await self._asked(request)
+        except QuillError:
+            raise
+        except Exception as error:  # noqa: BLE001  # other packages' errors have no common root
+            # not `from error`: an SDK's error holds its request, and with it the key
+            raise translated(error, self.model, self._redaction) from None
+        # some classes made for tests answer with messages of other kinds
+        meta, usage = message.response_metadata, getattr(message, "usage_metadata", None)
+        if usage is None:
+            self._tell("usage", "%s reports no usage: its calls count as 0 tokens", self.model)
+        reason = str(meta.get("finish_reason") or meta.get("stop_reason") or "unknown")
+        return Completion(
+            text=text,
+            finish_reason="length" if reason.lower() in _CUT else reason,
+            prompt_tokens=usage["input_tokens"] if usage else 0,
+            completion_tokens=usage["output_tokens"] if usage else 0,
+            cached_tokens=usage.get("input_token_details", {}).get("cache_read") if usage else None,
+            tool_calls=calls_in(message) if request.tools else (),
+        )
+
+    async def _asked(self, request: ChatRequest) -> tuple[AIMessage, str]:
+        chat = self.chat.model_copy(update=self._settings(request))
+        messages = [message_of(turn) for turn in request.messages]
+        # nobody else is told of the call within: it would be recorded and paid for twice
+        quiet: Any = {"callbacks": []}
+        stop = {"stop": list(request.stop)} if request.stop else {}
+        if request.tools:
+            choice = {"tool_choice": request.tool_choice} if request.tool_choice else {}
+            asked = chat.bind_tools(list(request.tools), **choice)
+            message = await asked.ainvoke(messages, quiet, **stop)
+            return message, str(message.text)
+        if request.json_schema is None:
+            message = await chat.ainvoke(messages, quiet, **stop)
+            return message, str(message.text)
+        if self.schema_mode == "native":
+            schema = {"title": "reply", **request.json_schema}
+            structured = chat.with_structured_output(schema, include_raw=True)
+            answer: Any = await structured.ainvoke(messages, quiet)
+            raw: AIMessage = answer["raw"]
+            if answer["parsed"] is not None and not str(raw.text):  # it came as a tool call
+                return raw, json.dumps(answer["parsed"], ensure_ascii=False)
+            return raw, str(raw.text)
+        # at the end of the last message: not every model takes two of one side in a row
+        messages[-1] = type(messages[-1])(
+            f"{messages[-1].content}\n\n{schema_in_words(request.json_schema)}"
+        )
+        message = await chat.ainvoke(messages, quiet, **stop)
+        return message, str(message.text)
+
+    def _settings(self, request: ChatRequest) -> dict[str, Any]:
+        """The options of a call that the model takes."""
+        asked = {name: getattr(request, name) for name in SAMPLING}
+        if self.own_sampling:
+            del asked["temperature"], asked["top_p"]
+        taken = {name: each for name, each in asked.items() if name in type(self.chat).model_fields}
+        for name in sorted(set(asked) - set(taken)):
+            self._tell(name, "%s takes no %s; it samples as it is set up itself", self.model, name)
+        return taken
+
+    def _tell(self, subject: str, said: str, *about: str) -> None:
+        """Warn of something once."""
+        if subject not in self._told:
+            self._told.add(subject)
+            logger.warning(said, *about)
+
+
+OWN_OPTIONS = ("schema_mode", "items_per_call", "context_tokens", "own_sampling", "max_concurrency")
+"""Options of a spec that are ours; all others are arguments of the model's class."""
+
+
+def foreign_model(name: str, arguments: Mapping[str, Any]) -> BaseChatModel:
+    """Make the chat model that `langchain:package.Class?arg=value` names.
+
+    Args:
+        name: The class, as `package.Class` or `package.module.Class`.
+        arguments: Arguments of the class.
+
+    Raises:
+        ConfigError: If there is no such class, it is no chat model, or an argument does not fit.
+    """
+    kind = _class_of(name)
+    fields = _fields_of(kind)
+    for key, value in arguments.items():
+        if key not in fields:
+            raise ConfigError(
+                f"unknown option {key!r} of backend 'langchain' and of {name}: "
+                f"{nearest(key, {*fields, *OWN_OPTIONS})}"
+            )
+        if is_secret(key) or Redaction()(str(value)) != str(value):
+            raise ConfigError(
+                f"option {key!r} of {name} holds a secret, which would be recorded; leave it in "
+                "the environment variable that the class reads, or make the object in Python"
+            )
+    try:
+        return kind(**arguments)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or name
+        raise ConfigError(f"{name}, {where}: {first['msg']}") from error
+    except Exception as error:  # noqa: BLE001  # a key that is missing, in each SDK's own words
+        raise ConfigError(f"{name} cannot be made: {Redaction()(str(error))[:400]}") from None
+
+
+def _fields_of(kind: type[BaseChatModel]) -> set[str]:
+    """Names that a class's constructor knows its fields by."""
+    fields = kind.model_fields.items()
+    names = {*(name for name, _ in fields), *(f.alias for _, f in fields if f.alias)}
+    return names - {"callbacks", "cache", "rate_limiter", "custom_get_token_ids"}
+
+
+def _class_of(name: str) -> type[BaseChatModel]:
+    module, dot, attribute = name.rpartition(".")
+    if not dot:
+        raise ConfigError(
+            f"expected langchain:package.Class, got {name!r}; for example "
+            "langchain:langchain_openai.ChatOpenAI?model=gpt-5-mini"
+        )
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        package = module.split(".")[0].replace("_", "-")
+        raise ConfigError(
+            f"cannot import {module} ({error}); is it installed? pip install {package}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, BaseChatModel)):
+        raise ConfigError(f"expected a LangChain chat model class at {name}, got {found!r}")
+    return found

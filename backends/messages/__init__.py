@@ -1,0 +1,1 @@
+"""What is asked and answered, in the terms of no engine."""

@@ -1,0 +1,81 @@
+"""What an engine is asked, and what it answers, in the terms of no engine."""
+
+import hashlib
+import json
+import operator
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quillgraph.backends.messages.tools import NONE, forced, read_calls
+from quillgraph.backends.messages.trace import Position, TokenTrace
+from quillgraph.backends.messages.turn import ChatTurn, ToolCall
+
+
+class ChatRequest(BaseModel):
+    """All that decides what an engine is asked; equal requests have equal hashes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    messages: tuple[ChatTurn, ...]
+    json_schema: dict[str, Any] | None = None
+    """JSON schema that the reply must satisfy; None for free text."""
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: int = Field(gt=0)
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    top_logprobs: int = Field(default=0, ge=0, le=20)
+    """How many of the most probable tokens to report for each token of the reply. 20 is the most
+    that OpenAI, and vLLM as it is set up, give."""
+    tools: tuple[dict[str, Any], ...] = Field(default=(), exclude_if=operator.not_)
+    """The tools that it may call, as OpenAI describes them (`tools.offer`)."""
+    tool_choice: str | None = Field(default=None, exclude_if=operator.not_)
+    """`none`, `required`, or the name of the tool that it must call; None leaves it the choice."""
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the reply may call tools."""
+        return bool(self.tools) and self.tool_choice != NONE
+
+    @property
+    def forced(self) -> list[dict[str, Any]]:
+        """The functions of which the reply must call one; empty if it may do without."""
+        return forced(self.tools, self.tool_choice)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON form."""
+        canonical = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Completion(BaseModel):
+    """One reply of an engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    """What the model said, without what it called."""
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+    """Tokens of the prompt that the engine had in its prefix cache; None if it does not say."""
+    trace: TokenTrace | None = None
+    alternatives: tuple[Position, ...] | None = None
+    """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=operator.not_)
+    """What it called, in order, with what cannot be read as a call."""
+
+    def with_calls_read(self, request: ChatRequest) -> Self:
+        """Take the calls out of the text, where the engine has left them in it."""
+        if not request.may_call:
+            return self
+        text, calls = read_calls(self.text, request.sha256)
+        return self.model_copy(update={"text": text, "tool_calls": self.tool_calls + calls})
+
+
+OPTIONS = frozenset(ChatRequest.model_fields) - {"messages", "stop"}
+"""What a call may override or ask for."""

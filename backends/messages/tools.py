@@ -1,0 +1,116 @@
+"""Tools that a call offers to a model, which of them it must call, and what a reply calls."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages.turn import ToolCall
+
+FREE, NONE, REQUIRED = None, "none", "required"
+"""Values of a request's `tool_choice` that name no tool: the model chooses; no call; one call."""
+
+_MEANINGS = {"auto": FREE, "none": NONE, "any": REQUIRED, "required": REQUIRED}
+
+
+def offer(tools: Sequence[Any], tool_choice: Any = None) -> dict[str, Any]:
+    """Put tools and a choice of them into the form of a request.
+
+    Args:
+        tools: What LangChain takes for a tool: functions, `BaseTool`s, pydantic models, schemas.
+        tool_choice: `auto` or None, `none`, `any`, `required` or True, the name of a tool, or
+            OpenAI's form of it.
+
+    Returns:
+        The options `tools` and `tool_choice` of a call.
+
+    Raises:
+        ConfigError: If something is no tool, two have one name, or the one chosen is not there.
+    """
+    offered = [_told(tool) for tool in tools]
+    names = [str(tool["function"]["name"]) for tool in offered]
+    if twice := sorted({name for name in names if names.count(name) > 1 or name in _MEANINGS}):
+        raise ConfigError(
+            f"expected tools with names of their own, got {twice[0]!r} twice, or for a tool what "
+            f"is a word of tool_choice ({', '.join(_MEANINGS)})"
+        )
+    return {"tools": offered, "tool_choice": _choice(tool_choice, names)}
+
+
+def _told(tool: Any) -> dict[str, Any]:
+    try:
+        told = convert_to_openai_tool(tool)
+        if not isinstance(told["function"]["name"], str):
+            raise TypeError(told["function"]["name"])
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ConfigError(
+            "expected as a tool a function with types and docstring, a BaseTool, a pydantic model "
+            f"or a JSON schema with a title, got {tool!r}: {error}"
+        ) from error
+    return told
+
+
+def _choice(tool_choice: Any, names: Sequence[str]) -> str | None:
+    if isinstance(tool_choice, dict):
+        tool_choice = (tool_choice.get("function") or {}).get("name", tool_choice)
+    if not tool_choice:
+        return FREE
+    if tool_choice is True:
+        return REQUIRED
+    if isinstance(tool_choice, str) and tool_choice in _MEANINGS:
+        return _MEANINGS[tool_choice]
+    if tool_choice not in names:
+        raise ConfigError(
+            f"tool_choice {tool_choice!r} is no tool that is offered: "
+            f"{nearest(str(tool_choice), [*names, *_MEANINGS])}"
+        )
+    return str(tool_choice)
+
+
+def forced(tools: Sequence[dict[str, Any]], tool_choice: str | None) -> list[dict[str, Any]]:
+    """The functions of which one must be called; empty if the model may do without."""
+    functions = [tool["function"] for tool in tools]
+    if tool_choice in (FREE, NONE):
+        return []
+    return [each for each in functions if tool_choice in (REQUIRED, each["name"])]
+
+
+def parameters(function: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a function's arguments, which takes no others than it names."""
+    schema = function.get("parameters") or {"type": "object", "properties": {}}
+    return {"additionalProperties": False, **schema}
+
+
+def lark(functions: Sequence[dict[str, Any]], json_options: dict[str, Any]) -> str:
+    """Grammar of one call of one of some functions, as llguidance reads it.
+
+    Args:
+        functions: As `forced` gives them.
+        json_options: How the arguments are spaced (`x-guidance` of llguidance).
+    """
+    rules = [f"start: {' | '.join(f'call_{number}' for number in range(len(functions)))}"]
+    for number, function in enumerate(functions):
+        begin, end = json.dumps(hermes.opening(function["name"])), json.dumps(hermes.CLOSING)
+        schema = json.dumps({**parameters(function), "x-guidance": json_options})
+        rules += [f"call_{number}: {begin} json_{number} {end}", f"json_{number}: %json {schema}"]
+    return "\n".join(rules) + "\n"
+
+
+def read_calls(text: str, request_sha256: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """Tell what a reply says from what it calls.
+
+    Ids of calls come from request and reply, so that equal runs go on with equal requests.
+    """
+    said, calls = hermes.read(text)
+    return said, tuple(
+        ToolCall(id=f"call_{_digest(request_sha256, text, number)}", name=name, arguments=arguments)
+        for number, (name, arguments) in enumerate(calls)
+    )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]

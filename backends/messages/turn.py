@@ -1,0 +1,186 @@
+"""The messages of a request as engines know them: who said what, which tools were called."""
+
+import json
+import operator
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    InvalidToolCall,
+    SystemMessage,
+    ToolMessage,
+    convert_to_openai_messages,
+)
+from langchain_core.messages import ToolCall as MessageCall
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from pydantic import BaseModel, ConfigDict, Field
+
+from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.messages import hermes
+
+
+class ToolCall(BaseModel):
+    """A call that a model asks for, as it wrote it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    name: str | None
+    """None where what it wrote names no tool."""
+    arguments: str
+    """A JSON object, or what was to be one; without a name, all that was written."""
+
+
+class ChatTurn(BaseModel):
+    """One message of a request, as plain text.
+
+    What has to do with tools is left out of dumps where there is none: hashes of requests, and with
+    them cassettes and seeds, stay those of requests that knew no tools.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=operator.not_)
+    """What the assistant called; each with a name and a JSON object."""
+    tool_call_id: str | None = Field(default=None, exclude_if=operator.not_)
+    """The call that this turn of a tool answers."""
+
+    @property
+    def is_of_tools(self) -> bool:
+        """Whether it calls a tool or answers a call."""
+        return self.role == "tool" or bool(self.tool_calls)
+
+
+_ROLES: dict[type[BaseMessage], Literal["system", "user", "assistant"]] = {
+    SystemMessage: "system",
+    HumanMessage: "user",
+}
+
+
+def turn_of(message: BaseMessage) -> ChatTurn:
+    """Read a LangChain message.
+
+    Calls whose arguments could not be read stand in the text again, as the model wrote them: no
+    template and no server has another place for them.
+
+    Raises:
+        ConfigError: If it is not plain text with tool calls.
+    """
+    if isinstance(message.content, str) and (role := _ROLES.get(type(message))):
+        return ChatTurn(role=role, content=message.content)  # what it is in nearly all calls
+    plain = convert_to_openai_messages(message)
+    name, content = plain["role"], plain["content"] or ""
+    if name not in ("system", "user", "assistant", "tool") or not isinstance(content, str):
+        raise ConfigError(
+            f"expected a plain-text system, human, AI or tool message, got "
+            f"{type(message).__name__} with role {name!r}; images are not carried by this backend"
+        )
+    if isinstance(message, ToolMessage):
+        return ChatTurn(role="tool", content=content, tool_call_id=message.tool_call_id)
+    if not isinstance(message, AIMessage):
+        return ChatTurn(role=name, content=content)
+    broken = [hermes.written(each["name"], each["args"]) for each in message.invalid_tool_calls]
+    return ChatTurn(
+        role="assistant",
+        content="\n".join(part for part in (content, *broken) if part),
+        tool_calls=_valid_calls(message),
+    )
+
+
+def message_of(turn: ChatTurn) -> BaseMessage:
+    """A turn as LangChain's own messages have it."""
+    if turn.role == "tool":
+        return ToolMessage(turn.content, tool_call_id=turn.tool_call_id)
+    if turn.role == "assistant":
+        valid, invalid = message_calls(turn.tool_calls)
+        return AIMessage(turn.content, tool_calls=valid, invalid_tool_calls=invalid)
+    return SystemMessage(turn.content) if turn.role == "system" else HumanMessage(turn.content)
+
+
+def calls_in(message: BaseMessage) -> tuple[ToolCall, ...]:
+    """The calls of a LangChain message, with those that could not be read."""
+    if not isinstance(message, AIMessage):
+        return ()
+    broken = (
+        ToolCall(id=each["id"] or f"broken_{n}", name=each["name"], arguments=each["args"] or "")
+        for n, each in enumerate(message.invalid_tool_calls)
+    )
+    return (*_valid_calls(message), *broken)
+
+
+def _valid_calls(message: AIMessage) -> tuple[ToolCall, ...]:
+    return tuple(
+        ToolCall(
+            id=each["id"] or f"call_{number}",
+            name=each["name"],
+            arguments=json.dumps(each["args"], ensure_ascii=False),
+        )
+        for number, each in enumerate(message.tool_calls)
+    )
+
+
+def openai_form(turn: ChatTurn) -> dict[str, Any]:
+    """A turn as servers and chat templates know it; arguments are JSON text."""
+    told: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    if turn.tool_calls:
+        told["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in turn.tool_calls
+        ]
+    if turn.tool_call_id is not None:
+        told["tool_call_id"] = turn.tool_call_id
+    return told
+
+
+def told(message: BaseMessage) -> dict[str, Any]:
+    """Any message as OpenAI writes it, with the calls in it that could not be read."""
+    said: dict[str, Any] = convert_to_openai_messages(message)
+    if isinstance(message, AIMessage) and message.invalid_tool_calls:
+        said["invalid_tool_calls"] = [dict(each) for each in message.invalid_tool_calls]
+    return said
+
+
+def called(message: BaseMessage) -> dict[str, Any]:
+    """What a reply called, in the words of `told`; empty if nothing."""
+    if not isinstance(message, AIMessage) or not (message.tool_calls or message.invalid_tool_calls):
+        return {}
+    said = told(message)
+    return {name: said.get(name, []) for name in ("tool_calls", "invalid_tool_calls")}
+
+
+def message_calls(
+    calls: Iterable[ToolCall],
+) -> tuple[list[MessageCall], list[InvalidToolCall]]:
+    """Calls as LangChain's messages hold them: those that can be made, and those that cannot."""
+    valid: list[MessageCall] = []
+    invalid: list[InvalidToolCall] = []
+    for call in calls:
+        arguments = _object(call.arguments)
+        if call.name and arguments is not None:
+            valid.append(tool_call(name=call.name, args=arguments, id=call.id))
+        else:
+            wanted = "the name of a tool and" if not call.name else f"for tool {call.name!r}"
+            said = f"expected {wanted} a JSON object as arguments, got {call.arguments[:200]!r}"
+            invalid.append(
+                invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=said)
+            )
+    return valid, invalid
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The JSON object of a text; None if it holds none, or one that JSON cannot say again."""
+    try:
+        read = json.loads(text or "{}")
+        json.dumps(read, ensure_ascii=False, allow_nan=False).encode()  # no NaN, no half characters
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None

@@ -1,0 +1,1 @@
+"""OpenAI-compatible and vLLM servers over HTTP."""

@@ -1,0 +1,193 @@
+"""A chat completion as servers send it becomes a `Completion`, or an error that says why not."""
+
+import logging
+import re
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from quillgraph.backends.chat import ChatRequest, Completion
+from quillgraph.backends.errors import Refused, ServerFailed
+from quillgraph.backends.messages.tools import NONE, REQUIRED
+from quillgraph.backends.messages.trace import Position, TokenTrace, sampled_logprobs
+from quillgraph.backends.messages.turn import ToolCall
+from quillgraph.backends.servers.endpoint import Endpoint
+from quillgraph.backends.servers.openai_reply import Answer, Choice, Usage, alternatives_in
+
+logger = logging.getLogger(__name__)
+
+
+def completion_of(
+    answer: object,
+    request: ChatRequest,
+    endpoint: Endpoint,
+    *,
+    token_ids: bool,
+    weights_version: str = "base",
+    model: str | None = None,
+) -> Completion:
+    """Read a server's answer, as JSON text or as what has been parsed of it.
+
+    Args:
+        answer: What the server sent.
+        request: What it was asked.
+        endpoint: Where it was asked.
+        token_ids: Whether ids and log-probs must be there.
+        weights_version: What the weights that were asked for are called.
+        model: The name that the answer must give, if it gives one; None where servers answer by
+            another than they are asked by, as OpenAI does.
+
+    Raises:
+        Refused: If the model or a filter declined, or what was asked for is not given.
+        ServerFailed: If this is no completion, or it contradicts itself.
+    """
+    read = _parsed(answer, endpoint)
+    if model is not None and read.model not in (None, model):
+        raise Refused(
+            f"{endpoint.address} was asked for model {model!r} and answered as "
+            f"{endpoint.shown(read.model or '')!r}; is the right server at this address?"
+        )
+    choice = read.choices[0]
+    if choice.finish_reason in ("abort", "error"):
+        raise ServerFailed(f"{endpoint.address} gave up in the middle of a reply")
+    if choice.message.refusal:
+        said = endpoint.shown(choice.message.refusal)
+        raise Refused(f"model {endpoint.model!r} will not answer: {said}")
+    if choice.finish_reason == "content_filter":
+        raise Refused(
+            f"the content filter of {endpoint.address} cut the reply of {endpoint.model!r}; "
+            "change the request or the model"
+        )
+    trace = _trace(read, endpoint, weights_version) if token_ids else None
+    is_told = read.usage is not None and read.usage.is_a_count
+    usage = read.usage if read.usage and is_told else _own_count(trace, endpoint)
+    return Completion(
+        text=choice.message.content or "",
+        finish_reason=choice.finish_reason,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        trace=trace,
+        alternatives=_alternatives(read, endpoint) if request.top_logprobs else None,
+        tool_calls=_calls(choice, request),
+    ).with_calls_read(request)
+
+
+def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
+    """How a request asks for a reply that is decoded under a JSON schema."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64]
+    asked = {"name": name, "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": asked}
+
+
+def tools_form(request: ChatRequest, *, strict: bool = False) -> dict[str, Any]:
+    """How a request offers tools.
+
+    Args:
+        request: The request.
+        strict: Have the arguments of a call that must be made decoded under their schema. OpenAI
+            takes schemas of one kind only for that, and decodes such calls well without.
+    """
+    tools: list[dict[str, Any]] = list(request.tools)
+    if strict and request.forced:
+        tools = [{**tool, "function": {**tool["function"], "strict": True}} for tool in tools]
+    choice: str | dict[str, Any] = request.tool_choice or "auto"
+    if choice not in ("auto", NONE, REQUIRED):
+        choice = {"type": "function", "function": {"name": choice}}
+    return {"tools": tools, "tool_choice": choice}
+
+
+def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
+    """The calls that the server has read.
+
+    vLLM drops a call that was to be made and broke off, unless its tokens tell of it.
+    """
+    called = choice.message.tool_calls or ()
+    if not called and request.forced and not choice.message.content:
+        tokens = choice.logprobs.content if choice.logprobs else None
+        if choice.finish_reason == "length" and tokens:
+            spelled = "".join([token.get("token") or "" for token in tokens])
+            return (ToolCall(id="call_0", name=None, arguments=spelled),)
+    return tuple(
+        ToolCall(
+            id=each.id or f"call_{number}",
+            name=each.function.name,
+            arguments=each.function.arguments or "",
+        )
+        for number, each in enumerate(called)
+    )
+
+
+def _parsed(answer: object, endpoint: Endpoint) -> Answer:
+    try:
+        if isinstance(answer, str | bytes):
+            return Answer.model_validate_json(answer)
+        return Answer.model_validate(answer)
+    except ValidationError:
+        shown = answer.decode(errors="replace") if isinstance(answer, bytes) else repr(answer)
+        raise endpoint.unreadable(shown) from None
+
+
+def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace:
+    choice = read.choices[0]
+    tokens = choice.logprobs.content if choice.logprobs else None
+    if read.prompt_token_ids is None or choice.token_ids is None or tokens is None:
+        raise Refused(
+            f"token_ids is on, but {endpoint.address} answered without token ids or "
+            "log-probs; vLLM gives both, for other servers turn token_ids off"
+        )
+    where = f"reply of {endpoint.address}"
+    logprobs = sampled_logprobs([token["logprob"] for token in tokens], where)
+    try:
+        trace = TokenTrace(
+            prompt_ids=read.prompt_token_ids,
+            completion_ids=choice.token_ids,
+            logprobs=logprobs,
+            finish_reason=choice.finish_reason,
+            weights_version=weights_version,
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ServerFailed(f"{where}: {reason}") from error
+    spelled = "".join([token.get("token") or "" for token in tokens])
+    text = choice.message.content or ""
+    if not _spells(spelled, text):
+        raise ServerFailed(
+            f"{where}: its tokens spell {endpoint.shown(spelled)!r}, its text "
+            f"is {endpoint.shown(text)!r}; ids and text must be of one reply"
+        )
+    return trace
+
+
+def _spells(spelled: str, text: str) -> bool:
+    """Whether tokens can be those of a text.
+
+    Servers strip blanks, leave out what a reasoning parser took, and show a character that several
+    tokens share as a replacement; tokens that are given as `token_id:7` spell nothing.
+    """
+    return text.strip() in spelled or "\ufffd" in spelled or spelled.startswith("token_id:")
+
+
+def _alternatives(read: Answer, endpoint: Endpoint) -> tuple[Position, ...]:
+    if (found := alternatives_in(read.choices[0], endpoint.address)) is None:
+        raise Refused(
+            f"top_logprobs was asked for, but {endpoint.address} answered without the "
+            "alternatives to each token; OpenAI's models that do not reason and vLLM give "
+            "them, for others leave the option top_logprobs out"
+        )
+    return found
+
+
+def _own_count(trace: TokenTrace | None, endpoint: Endpoint) -> Usage:
+    if trace:
+        return Usage(
+            prompt_tokens=len(trace.prompt_ids), completion_tokens=len(trace.completion_ids)
+        )
+    _say_no_usage(endpoint.address)
+    return Usage(prompt_tokens=0, completion_tokens=0)
+
+
+@cache
+def _say_no_usage(address: str) -> None:
+    logger.warning("%s reports no usage: its calls count as 0 tokens", address)

@@ -1,0 +1,197 @@
+"""Calls to the servers of one model: which server, how often, how long."""
+
+import asyncio
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from quillgraph.backends.errors import BackendError
+from quillgraph.backends.runtime.deadlines import Deadline
+from quillgraph.backends.servers.endpoint import Endpoint
+from quillgraph.backends.servers.http import Lane, Reply
+from quillgraph.backends.servers.replicas import Replica, Replicas
+from quillgraph.backends.servers.retrying import pause_s
+
+T = TypeVar("T")
+
+PROBE_S = 5.0
+"""How long a server may take to say whether it is well, seconds."""
+
+logger = logging.getLogger(__name__)
+
+
+class Fleet:
+    """The servers of one model, and the calls that they get.
+
+    A call that fails in a way that may pass is made again, on another server where there is
+    one, after a pause (`retrying`). Nothing else in the package repeats calls.
+
+    Args:
+        endpoints: The servers.
+        lane: The way to them.
+        model: Name of the model, or adapter, that they are to serve at present.
+        max_retries: Most attempts of a call after the first.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        lane: Lane,
+        *,
+        model: Callable[[], str],
+        max_retries: int,
+    ) -> None:
+        self.endpoints = tuple(endpoints)
+        self.outcomes: Counter[str] = Counter()
+        """How attempts ended: `answered`, `cancelled`, or the name of an error."""
+        self._lane, self._model = lane, model
+        self._max_retries = max_retries
+        self._replicas = Replicas(endpoints, self.is_well)
+        self._counting = threading.Lock()
+
+    async def ask(
+        self,
+        body: bytes,
+        read: Callable[[Reply, Endpoint], T],
+        *,
+        rollout: str | None,
+        timeout_s: float,
+    ) -> T:
+        """Ask for a chat completion until one can be read.
+
+        Args:
+            body: The request.
+            read: Makes the result of a reply, or raises a `BackendError`.
+            rollout: What the call belongs to; calls of one rollout share a server.
+            timeout_s: Longest time for the call with all its attempts, seconds. One of several
+                servers may be silent for its share of it: the next is to get its try.
+
+        Raises:
+            BackendError: The last one, when the attempts or the time are spent.
+        """
+        loop = asyncio.get_running_loop()
+        time = _Time(timeout_s, loop.time() + timeout_s, self._shares)
+        asked: Replica | None = None
+        for attempt in range(self._max_retries + 1):
+            try:
+                async with Deadline(time.deadline, time.over("the servers")):
+                    asked = await self._replicas.choose(rollout, avoid=asked)
+                return await self._attempt(asked, attempt, body, read, time)
+            except BackendError as error:
+                pause = pause_s(attempt, error.retry_after_s)
+                if error.retry_after_s is None and len(self.endpoints) > 1:
+                    # the next attempt is another server's, and some of the time is for it
+                    pause = min(pause, (time.deadline - loop.time()) / 2)
+                if not error.retryable or attempt == self._max_retries:
+                    raise
+                if loop.time() + pause >= time.deadline:
+                    raise
+                logger.debug("attempt %d: %s; again in %.1f s", attempt, error, pause)
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def greet(self) -> None:
+        """Make sure that every server is there and has the model.
+
+        Raises:
+            BackendError: If one does not.
+        """
+        await asyncio.gather(*map(self._greet, self.endpoints))
+
+    async def is_well(self, endpoint: Endpoint) -> bool:
+        """Whether a server says that its engine runs, and has the model.
+
+        One that was started anew may lack the adapter that is in use.
+        """
+        try:
+            async with asyncio.timeout(PROBE_S):
+                root = endpoint.address.removesuffix("/v1")
+                health = await self._lane.send(endpoint, f"{root}/health", method="GET")
+                if health.status >= 500:  # a server made after vLLM may answer 404
+                    return False
+                await self._greet(endpoint)
+        except (BackendError, TimeoutError):
+            return False
+        return True
+
+    async def _greet(self, endpoint: Endpoint) -> None:
+        reply = await self._lane.send(endpoint, f"{endpoint.address}/models", method="GET")
+        if reply.status != 404:  # a server made after vLLM may list none
+            endpoint.check_offers(accepted(reply, endpoint), self._model())
+
+    @property
+    def _shares(self) -> int:
+        return min(self._max_retries + 1, len(self.endpoints))
+
+    async def _attempt(
+        self,
+        replica: Replica,
+        attempt: int,
+        body: bytes,
+        read: Callable[[Reply, Endpoint], T],
+        time: "_Time",
+    ) -> T:
+        outcome = "cancelled"
+        endpoint = replica.endpoint.at_try(attempt + 1)
+        url = endpoint.address + "/chat/completions"
+        try:
+            with self._replicas.serving(replica):
+                async with Deadline(time.deadline, time.over(endpoint.address)):
+                    reply = await self._lane.send(
+                        endpoint, url, body, idle_timeout_s=time.seconds / time.shares
+                    )
+                result = read(reply, endpoint)
+            outcome = "answered"
+            return result
+        except BackendError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            with self._counting:  # loops on other threads may share this fleet
+                self.outcomes[outcome] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """What a call may take, with all its attempts."""
+
+    seconds: float
+    deadline: float
+    """On the loop's clock."""
+    shares: int
+
+    def over(self, whose: str) -> str:
+        return (
+            f"{whose} gave no whole reply within {self.seconds:g} s (timeout_s), over all "
+            "attempts; is the server overloaded?"
+        )
+
+
+def accepted(reply: Reply, endpoint: Endpoint) -> bytes:
+    """The body of a reply.
+
+    Raises:
+        BackendError: If its status says that the server failed or refused.
+    """
+    if reply.status < 400:
+        return reply.body
+    told, kind = _told(reply.body)
+    error = endpoint.status_meaning(reply.status, told, kind)
+    error.retry_after_s = reply.retry_after_s
+    raise error
+
+
+def _told(body: bytes) -> tuple[str, str]:
+    """A server's words about its refusal, and the code, type and parameter that it names."""
+    text = body.decode(errors="replace")
+    try:
+        said = json.loads(text)
+        said = said.get("error", said)
+        kind = f"{said.get('code')} {said.get('type')} {said.get('param')}"
+        return str(said.get("message") or text), kind
+    except (ValueError, AttributeError):  # no JSON, or none of this form
+        return text or "nothing", ""

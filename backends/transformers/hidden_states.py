@@ -1,0 +1,171 @@
+"""What a language model makes of a text on its way through the layers, as one vector.
+
+The model is frozen and only reads: a light head on these vectors scores texts better than the
+same small model does when it is asked (LOG.md, benchmarks/scorer.py).
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.transformers.feature_store import FeatureStore, text_key
+from quillgraph.backends.weights.wheel import sha256
+
+Vectors = npt.NDArray[np.float32]
+
+WINDOW = 1024
+"""Tokens that are read at once; a longer text is read in windows, and their means are weighed by
+their tokens. A quarter of what SmolLM2 was trained to read, and no text of the training set is
+longer."""
+
+FORMAT = "bfloat16" if multiplies_bfloat16() else "float32"
+"""What is computed in. bfloat16 is nearly twice as fast on a CPU that multiplies it, and the format
+that the weights of the built-in model come in; a score hardly depends on it (LOG.md 2026-11-29)."""
+
+KEPT = 1024
+"""Texts whose vectors are kept in memory: one that is judged again is not read again."""
+
+
+class HiddenStates:
+    """Mean-pooled hidden states of some layers of a causal language model, on the CPU.
+
+    The first token of a window is left out: its states are an attention sink of huge norm, and
+    their share in a mean would tell the length of the text. Layers above the highest one wanted
+    are not computed. Texts are read one by one, without padding, so a vector does not depend on
+    what else was asked for. Threads may share one instance.
+
+    Args:
+        folder: A model folder with safetensors.
+        layers: Which layers, from 1 for the first; each gives as many numbers as the model is
+            wide.
+        kept_in: Folder of stores in which vectors are kept across processes; None keeps them in
+            memory only.
+
+    Raises:
+        ConfigError: If the folder holds no model, it lacks one of the layers, or torch is missing.
+    """
+
+    def __init__(self, folder: Path, layers: Sequence[int], *, kept_in: Path | None = None) -> None:
+        if missing := [each for each in ("torch", "transformers") if find_spec(each) is None]:
+            raise ConfigError(
+                f"hidden states need {', '.join(missing)}, not installed here; "
+                "pip install 'quillgraph[local]'"
+            )
+        shape = _shape(folder)
+        depth = int(shape.get("num_hidden_layers", 0))
+        if not layers or min(layers) < 1 or max(layers) > depth:
+            raise ConfigError(
+                f"expected layers from 1 to {depth} of the model in {folder}, got {list(layers)}"
+            )
+        self.folder, self.layers = folder, tuple(layers)
+        self.width = int(shape["hidden_size"]) * len(self.layers)
+        self._store = FeatureStore(kept_in, self._recipe()) if kept_in else None
+        self._lock = threading.Lock()
+        self._loaded: tuple[Any, Any] | None = None
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
+
+    def of(self, texts: Sequence[str]) -> Vectors:
+        """Read texts.
+
+        Returns:
+            One row a text, the layers one after another: shape (texts, layers · width).
+
+        Raises:
+            InputError: If a text is empty.
+            StorageError: If vectors that were to be kept cannot be.
+        """
+        with self._lock:
+            return np.stack([self._one(text) for text in texts]) if texts else self._nothing()
+
+    def close(self) -> None:
+        """Write what has been read and not kept on the disk yet."""
+        if self._store:
+            self._store.flush()
+
+    def _recipe(self) -> dict[str, Any]:
+        """All that decides the numbers."""
+        return {
+            "weights": weights_hash(self.folder),
+            "layers": self.layers,
+            "pooled": "mean of all tokens but the first",
+            "window": WINDOW,
+            "format": FORMAT,
+        }
+
+    def _nothing(self) -> Vectors:
+        return np.zeros((0, self.width), np.float32)
+
+    def _one(self, text: str) -> Vectors:
+        key = text_key(text)
+        if key not in self._known:
+            kept = self._store.get(key) if self._store else None
+            if kept is None:
+                kept = self._read(text)
+                if self._store:
+                    self._store.put(key, kept)
+            self._known[key] = kept
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return self._known[key]
+
+    def _read(self, text: str) -> Vectors:
+        import torch
+
+        tokenizer, model = self._load()
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise InputError("expected a text to read, got an empty one")
+        total = torch.zeros(self.width)
+        with torch.inference_mode():
+            for start in range(0, len(ids), WINDOW):
+                part = ids[start : start + WINDOW]
+                states = model(torch.tensor([part]), output_hidden_states=True).hidden_states
+                first = min(1, len(part) - 1)
+                means = [states[layer][0, first:].float().mean(0) for layer in self.layers]
+                total += torch.cat(means) * len(part)
+        vector: Vectors = (total / len(ids)).numpy()
+        return vector
+
+    def _load(self) -> tuple[Any, Any]:
+        if self._loaded is None:
+            import torch
+            from transformers import AutoModel, AutoTokenizer
+
+            from quillgraph.backends.weights.pretrained import from_pretrained
+
+            tokenizer = from_pretrained(AutoTokenizer, str(self.folder))
+            model = from_pretrained(AutoModel, str(self.folder), dtype=FORMAT).eval()
+            model.layers = model.layers[: max(self.layers)]
+            # the norm belongs after the last layer of the whole model, not after ours
+            model.norm = torch.nn.Identity()
+            self._loaded = tokenizer, model
+        return self._loaded
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of a model's weights, by which a head knows the model that it was fitted to.
+
+    Raises:
+        ConfigError: If there are none in the folder.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ConfigError(f"expected the weights of a model in {weights}, found none")
+    return sha256(weights)
+
+
+def _shape(folder: Path) -> dict[str, Any]:
+    try:
+        shape: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"expected a model folder with config.json, got {folder}") from error
+    return shape

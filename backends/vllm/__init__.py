@@ -1,0 +1,1 @@
+"""VLLM in this process."""

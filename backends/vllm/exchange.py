@@ -1,0 +1,111 @@
+"""What vLLM is asked, and what it answered, in its own terms."""
+
+import json
+from typing import Any
+
+from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages.request import ChatRequest, Completion
+from quillgraph.backends.messages.tools import parameters
+from quillgraph.backends.messages.trace import (
+    Alternative,
+    Position,
+    TokenTrace,
+    logprob,
+    position,
+    sampled_logprobs,
+)
+
+ENGINE = "the vLLM engine"
+"""What errors call it."""
+
+
+def sampling_params(request: ChatRequest) -> Any:
+    """How vLLM is to sample: `vllm.SamplingParams`."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    grammar = None
+    if request.forced:
+        grammar = StructuredOutputsParams(grammar=call_grammar(request))
+    elif request.json_schema is not None:
+        grammar = StructuredOutputsParams(json=request.json_schema)
+    return SamplingParams(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_tokens=request.max_tokens,
+        seed=request.seed,
+        stop=list(request.stop) or None,
+        logprobs=request.top_logprobs,  # 0: of the sampled token alone
+        structured_outputs=grammar,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+        skip_special_tokens=not request.may_call,  # in some models the marks of calls are some
+    )
+
+
+def call_grammar(request: ChatRequest) -> str:
+    """Grammar of one call of one of the tools that must be called, as xgrammar reads it.
+
+    Not vLLM's structural tags: their JSON may be spaced at will, and small models fill up with
+    blanks.
+    """
+    from xgrammar import Grammar
+
+    def text(words: str) -> Grammar:
+        return Grammar.from_ebnf(f"root ::= {json.dumps(words)}")
+
+    calls = [
+        Grammar.concat(
+            text(hermes.opening(function["name"])),
+            Grammar.from_json_schema(json.dumps(parameters(function)), any_whitespace=False),
+            text(hermes.CLOSING),
+        )
+        for function in request.forced
+    ]
+    return str(Grammar.union(*calls) if len(calls) > 1 else calls[0])
+
+
+def completion_of(
+    request: ChatRequest, prompt: tuple[int, ...], final: Any, version: str
+) -> Completion:
+    """Read vLLM's last `RequestOutput`.
+
+    Args:
+        request: What was asked.
+        prompt: The prompt's token ids.
+        final: What vLLM gave.
+        version: What the trace calls the weights that it was sampled from.
+
+    Raises:
+        ServerFailed: If a log-probability is none.
+    """
+    output = final.outputs[0]
+    ids = tuple(output.token_ids)
+    logprobs = sampled_logprobs(
+        [step[token].logprob for token, step in zip(ids, output.logprobs, strict=True)], ENGINE
+    )
+    reason = output.finish_reason or "stop"
+    return Completion(
+        text=output.text,
+        finish_reason=reason,
+        prompt_tokens=len(prompt),
+        completion_tokens=len(ids),
+        cached_tokens=final.num_cached_tokens,
+        trace=TokenTrace(
+            prompt_ids=prompt,
+            completion_ids=ids,
+            logprobs=logprobs,
+            finish_reason=reason,
+            weights_version=version,
+        ),
+        alternatives=_alternatives(ids, output.logprobs) if request.top_logprobs else None,
+    ).with_calls_read(request)
+
+
+def _alternatives(ids: tuple[int, ...], steps: Any) -> tuple[Position, ...]:
+    def said(token: Any) -> Alternative:
+        return Alternative(text=token.decoded_token or "", logprob=logprob(token.logprob, ENGINE))
+
+    return tuple(
+        position(said(step[sampled]), [said(step[other]) for other in step if other != sampled])
+        for sampled, step in zip(ids, steps, strict=True)
+    )

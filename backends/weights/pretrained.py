@@ -1,0 +1,156 @@
+"""What the in-process engines share: loading by name, and how large a model is."""
+
+import json
+from functools import lru_cache
+from typing import Any, Literal
+
+from quillgraph.backends.chat import ChatRequest, ChatTurn
+from quillgraph.backends.errors import ConfigError, ContextOverflow, Refused
+from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages.turn import openai_form
+
+SMALL_MODEL_WIDTH = 2048
+"""Below this hidden size (about 1.5B parameters and less) a model gets one item per call."""
+
+ITEMS_PER_CALL = 8
+"""Items per call of a larger one."""
+
+NumberFormat = Literal["float32", "bfloat16", "float16"]
+"""What a model can be calculated in."""
+
+
+def from_pretrained(kind: type[Any], model: str, **options: str) -> Any:
+    """Load a part of a model: its configuration, tokenizer or weights.
+
+    Raises:
+        ConfigError: If there is no such model, or it cannot be read.
+    """
+    try:
+        return kind.from_pretrained(model, **options)
+    except (OSError, ValueError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ConfigError(
+            f"cannot load the model {model!r}: {reason} Give a folder with config.json, the "
+            "tokenizer and safetensors, a hub id while the hub can be reached, or the built-in "
+            "smollm2-135m (`quillgraph models pull smollm2-135m`)"
+        ) from error
+
+
+def shape_of(model: str) -> Any:
+    """The configuration of a model's text part."""
+    return _config_of(model).get_text_config()
+
+
+def is_quantized(model: str) -> bool:
+    """Whether a model's weights are kept in fewer bits than they are calculated in."""
+    return getattr(_config_of(model), "quantization_config", None) is not None
+
+
+def _config_of(model: str) -> Any:
+    from transformers import AutoConfig
+
+    return from_pretrained(AutoConfig, model)
+
+
+@lru_cache(maxsize=8)
+def tokenizer_of(model: str) -> Any:
+    """The tokenizer of a model that runs elsewhere."""
+    from transformers import AutoTokenizer
+
+    return from_pretrained(AutoTokenizer, model)
+
+
+def items_per_call(shape: Any) -> int:
+    """How many items a call may carry, by the width of the model."""
+    return 1 if shape.hidden_size < SMALL_MODEL_WIDTH else ITEMS_PER_CALL
+
+
+def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tuple[int, ...]:
+    """Render a request by the model's chat template.
+
+    Control tokens that stand in the words of a message are broken: a text that is judged must not
+    end its turn and begin one of the system's.
+
+    Raises:
+        Refused: If the template has no place for the messages, or for tools.
+        ContextOverflow: If prompt and reply do not fit the window.
+    """
+    from jinja2 import TemplateError
+
+    if request.tools:
+        check_takes_tools(tokenizer)
+    messages = [_told(turn, tokenizer) for turn in request.messages]
+    tools = {"tools": list(request.tools)} if request.tools else {}
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True, **tools
+        )
+    except (TemplateError, ValueError) as error:
+        raise Refused(f"the model's chat template refused the messages: {error}") from error
+    ids = tuple(rendered["input_ids"])
+    if window is not None and len(ids) + request.max_tokens > window:
+        raise ContextOverflow(
+            f"a prompt of {len(ids)} tokens and {request.max_tokens} for the reply do not fit "
+            f"the model's window of {window} tokens; shorten the request"
+        )
+    return ids
+
+
+def _told(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
+    """A turn as chat templates know it: like OpenAI's, but arguments are no text."""
+    told = openai_form(turn)
+    told["content"] = _without_control(turn.content, tokenizer)
+    for call in told.get("tool_calls", ()):
+        arguments = _without_control(call["function"]["arguments"], tokenizer)
+        call["function"]["arguments"] = json.loads(arguments)
+    return told
+
+
+_PROBE = "light_the_lamp"
+
+
+@lru_cache(maxsize=8)
+def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
+    """Make sure that a model's chat template has a place for tools.
+
+    One that has none leaves tools out without a word.
+
+    Args:
+        tokenizer: The model's.
+        is_hermes: Whether it must also write calls in the form that we read.
+
+    Raises:
+        Refused: If it has none, or writes calls in another form.
+    """
+    from jinja2 import TemplateError
+
+    call = {"name": _PROBE, "arguments": {"colour": "red"}}
+    asked = [{"role": "user", "content": "Hi"}]
+    calls = [{"id": "call_0", "type": "function", "function": call}]
+    said = {"role": "assistant", "content": "", "tool_calls": calls}
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}}
+    tool = {"name": _PROBE, "description": "Light it.", "parameters": schema}
+    tools = [{"type": "function", "function": tool}]
+    try:
+        offered = tokenizer.apply_chat_template(asked, tools=tools, tokenize=False)
+        called = tokenizer.apply_chat_template([*asked, said], tools=tools, tokenize=False)
+    except (TemplateError, ValueError) as error:
+        raise Refused(f"the model's chat template takes no tools: {error}") from error
+    if _PROBE not in offered:
+        raise Refused(
+            "the model's chat template leaves tools out, so it has not been taught to call any; "
+            "take a model that has, or give its folder a chat_template.jinja with a place for "
+            "tools"
+        )
+    if is_hermes and (_PROBE, json.dumps(call["arguments"])) not in hermes.read(called)[1]:
+        raise Refused(
+            f"the model's chat template writes tool calls in another form than {hermes.BEGIN}, "
+            "which is the one that is read in this process; run the model as "
+            "vllm-server:MODEL?tool_parser=NAME, with vLLM's name for its form"
+        )
+
+
+def _without_control(words: str, tokenizer: Any) -> str:
+    for token in tokenizer.all_special_tokens:
+        words = words.replace(token, f"{token[0]}\u200b{token[1:]}")
+    return words

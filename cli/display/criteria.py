@@ -1,0 +1,181 @@
+"""Comparisons of criteria as a person reads them: tables, Markdown and a plot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from quillgraph.cli.display.evals import picture, save
+from quillgraph.evals.criteria.report import MEASURES, CriteriaReport
+from quillgraph.evals.measures.intervals import Estimate
+
+BUILT_IN = ("minilm", "lexical")
+"""Embeddings of which we know what they cannot do."""
+
+COUNTS = ("criteria", "calls", "tokens")
+"""Measures that are counts of a request, and no shares."""
+
+SHOWN = (
+    *MEASURES, "spearman", "spearman_within", "length_spearman", "alpha", "leniency",
+    "pair_accuracy", "length_pair_accuracy", "kappa", "human_agreement",
+)  # fmt: skip
+"""Measures in the order of the table."""
+
+CRITERIA_PANEL = ("recall", "precision", "coverage", "reusability", "consistency")
+AGREEMENT_PANEL = ("spearman", "spearman_within", "alpha", "pair_accuracy", "kappa")
+"""Measures that are drawn: of the criteria themselves, and of what a judge makes of them."""
+
+
+def comparison_table(report: CriteriaReport) -> Table:
+    """A row for each measure, a column for each source, with 95 % intervals."""
+    table = Table(title=_title(report), title_justify="left")
+    head, *rows = _rows(report)
+    for number, name in enumerate(head):
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def differences_table(report: CriteriaReport) -> Table:
+    """How much better a judge agrees with people on our criteria than on each other source's."""
+    table = Table(title="Decision parity: differences in agreement", title_justify="left")
+    head, *rows = _difference_rows(report)
+    for number, name in enumerate(head):
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def exclusions(report: CriteriaReport) -> str:
+    """What is in no measure, and how often."""
+    told = [f"{reason} ({count})" for reason, count in report.excluded.items()]
+    told += [
+        f"{name}: {reason} ({count})"
+        for name, each in report.sources.items()
+        for reason, count in each.excluded.items()
+    ]
+    return f"excluded: {'; '.join(told)}" if told else "nothing excluded"
+
+
+def caveat(report: CriteriaReport) -> str:
+    """What has to be known before the numbers are believed; empty if nothing has."""
+    if not report.not_english or report.placed_by not in BUILT_IN:
+        return ""
+    return (
+        f"{report.not_english} of {report.requests} requests are not in English, but the "
+        f"embeddings ({report.placed_by}) are made for it: what lies near there is hardly told"
+    )
+
+
+def markdown(report: CriteriaReport) -> str:
+    """All of it as Markdown, for papers and READMEs."""
+    parts = [_title(report), _table(_rows(report))]
+    if report.differences:
+        parts.append(_table(_difference_rows(report)))
+    parts += [f"{told}." for told in (exclusions(report), caveat(report)) if told]
+    return "\n\n".join(parts) + "\n"
+
+
+def write_plot(report: CriteriaReport, file: Path) -> None:
+    """Draw the shares and the agreement of each source with their intervals.
+
+    Raises:
+        ConfigError: If matplotlib is not installed.
+        StorageError: If the file cannot be written.
+    """
+    plots = picture()
+    panels = [
+        [name for name in panel if _is_measured(name, report)]
+        for panel in (CRITERIA_PANEL, AGREEMENT_PANEL)
+    ]
+    drawn = [panel for panel in panels if panel]
+    figure, axes = plots.subplots(
+        1, len(drawn), figsize=(6 * len(drawn), 4), layout="constrained", squeeze=False
+    )
+    for place, panel in zip(axes[0], drawn, strict=True):
+        _draw(place, report, panel)
+    axes[0][0].legend()
+    figure.suptitle(_title(report), fontsize="medium")
+    save(figure, file)
+
+
+def _draw(axes: Any, report: CriteriaReport, panel: Sequence[str]) -> None:
+    """Bars side by side: a group for each measure, a bar for each source."""
+    width = 0.8 / len(report.sources)
+    for number, (source, each) in enumerate(report.sources.items()):
+        known = [(n, each.measures[name]) for n, name in enumerate(panel) if name in each.measures]
+        heights = [one.value or 0.0 for _, one in known]
+        ends = [[_reach(one, side) for _, one in known] for side in ("low", "high")]
+        axes.bar(
+            [n + number * width for n, _ in known], heights, width, yerr=ends, capsize=2,
+            label=source,
+        )  # fmt: skip
+    places = [n + 0.4 - width / 2 for n in range(len(panel))]
+    axes.set_xticks(places, panel)
+    axes.axhline(0, color="grey", linewidth=0.8)
+
+
+def _reach(one: Estimate, side: str) -> float:
+    """How far an end of the interval lies from the value; 0 where there is no interval."""
+    end = one.low if side == "low" else one.high
+    return 0.0 if end is None or one.value is None else abs(end - one.value)
+
+
+def _title(report: CriteriaReport) -> str:
+    parts = [
+        f"Criteria of {report.model} on {report.data}, {report.requests} requests",
+        *([f"{report.texts} texts judged by {report.judge}"] if report.judge else []),
+        "matches confirmed by the judge" if report.confirmed else f"near by {report.placed_by}",
+    ]
+    return "; ".join(parts)
+
+
+def _rows(report: CriteriaReport) -> list[list[str]]:
+    columns = report.sources.values()
+    return [
+        ["measure", *report.sources],
+        ["requests", *(str(each.requests) for each in columns)],
+        *(
+            [name, *(_cell(name, each.measures.get(name)) for each in columns)]
+            for name in SHOWN
+            if _is_measured(name, report)
+        ),
+    ]
+
+
+def _is_measured(name: str, report: CriteriaReport) -> bool:
+    return any(name in each.measures for each in report.sources.values())
+
+
+def _difference_rows(report: CriteriaReport) -> list[list[str]]:
+    names = dict.fromkeys(name for each in report.differences.values() for name in each)
+    return [
+        ["difference", *names],
+        *(
+            [pair, *(_cell(name, found.get(name)) for name in names)]
+            for pair, found in report.differences.items()
+        ),
+    ]
+
+
+def _cell(name: str, one: Estimate | None) -> str:
+    if one is None or one.value is None:
+        return "–"
+    if name in COUNTS:
+        return f"{one.value:,.1f}"
+    if one.low is None or one.high is None:
+        return f"{one.value:.2f}"
+    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join(f"| {' | '.join(_escaped(row))} |" for row in lines)
+
+
+def _escaped(cells: Sequence[str]) -> list[str]:
+    return [cell.replace("|", "\\|").replace("\n", " ") for cell in cells]

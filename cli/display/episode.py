@@ -1,0 +1,137 @@
+"""An episode as a person reads it: what was written, what was found of it, and what stood."""
+
+import json
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+from rich.tree import Tree
+
+from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
+from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.terminal import visible
+from quillgraph.graphs.episodes.episode import Attempt, Episode, WrittenEpisode
+
+LONGEST_QUOTE = 72
+
+
+def recalled_told(episode: WrittenEpisode) -> Text:
+    """Which lessons of earlier episodes were shown."""
+    if not episode.lessons:
+        return Text("No lessons from earlier episodes.", style="dim")
+    lines = [f"[{lesson.id}] {lesson.text}" for lesson in episode.lessons]
+    return Text(visible("Lessons recalled:\n" + "\n".join(lines)), style="magenta")
+
+
+def attempts_told(episode: WrittenEpisode) -> Tree:
+    """Every text in order, with its scores and what became of it."""
+    tree = Tree(Text("The loop", style="bold"), guide_style="dim")
+    for attempt in episode.attempts:
+        branch = tree.add(_headline(attempt))
+        if attempt.plan:
+            plan = branch.add(Text("plan", style="dim"))
+            for edit in attempt.plan.edits:
+                plan.add(Text(visible(f"{edit.criterion}: {edit.fix}")))
+        branch.add(judgement_told(attempt.judgement, attempt.reward, episode.criteria_set))
+    return tree
+
+
+def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
+    """Scores with their evidence, broken demands, and what is missing."""
+    names = {criterion.id: criterion.name for criterion in criteria_set.criteria}
+    lines: list[RenderableType] = []
+    if judgement.gate:
+        lines.append(Text(visible(f"turned away: {judgement.gate}"), style="red"))
+    lines += [
+        Text(visible(f"✗ {names[broken.criterion_id]}: {broken.reason}"), style="red")
+        for broken in judgement.violations
+    ]
+    lines += [_score(verdict, names[verdict.criterion_id]) for verdict in judgement.verdicts]
+    lines += [
+        Text(visible(f"?? {names[gone.criterion_id]}: {gone.reason}"), style="yellow")
+        for gone in judgement.missing
+    ]
+    return Group(*lines, Text(parts(reward), style="dim"))
+
+
+def parts(reward: Reward) -> str:
+    """The reward with what it is made of."""
+    if reward.value is None:
+        return f"no reward: no verdict on {counted(len(reward.excluded), 'criterion', 'criteria')}"
+    length = "" if reward.length is None else f", length {reward.length:.2f}"
+    return (
+        f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
+        f"repetition {reward.repetition:.2f}; "
+        f"{counted(len(set(reward.violations) - {GATE}), 'demand')} broken"
+    )
+
+
+def outcome(episode: WrittenEpisode) -> Group:
+    """The text that stands, and why the loop ended."""
+    first, best = episode.attempts[0].reward.value, episode.attempts[episode.best].reward.value
+    accepted = sum(attempt.decision == "accepted" for attempt in episode.attempts)
+    refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
+    gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
+    summary = (
+        f"{counted(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
+        f"ended because {episode.stopped}"
+    )
+    mark = "" if episode.is_complete else ", the best so far: the run ended early"
+    lines: list[RenderableType] = [
+        Panel(Text(visible(episode.text)), title=f"Text {episode.best}{mark}"),
+        Text(visible(summary)),
+    ]
+    for lesson in episode.learned:
+        lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
+    if episode.dropped:
+        lost = counted(len(episode.dropped), "reply or item", "replies or items")
+        lines.append(Text(f"{lost} dropped", style="yellow"))
+    return Group(*lines)
+
+
+def in_a_line(episode: Episode) -> str:
+    """What came of a graph's run, as one line among many."""
+    if episode.best is None:
+        return _short(json.dumps(episode.output, ensure_ascii=False))
+    standing = episode.attempts[episode.best]
+    reward = standing.reward.value
+    told = "no reward" if reward is None else f"reward {reward:.3f}"
+    return f"{told}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
+
+
+def whole(episode: Episode) -> RenderableType:
+    """What came of a graph's run: the texts and their fates, the criteria, or what it gave."""
+    if episode.attempts:
+        written = WrittenEpisode.model_validate(episode.model_dump())
+        return Group(attempts_told(written), outcome(written))
+    if episode.criteria_set:
+        lines = (f"{each.name}: {each.description}" for each in episode.criteria_set.criteria)
+        return Text(visible("\n".join([episode.criteria_set.core.storyline, *lines])))
+    return Text(visible(json.dumps(episode.output, ensure_ascii=False, indent=1)))
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= LONGEST_QUOTE else words[: LONGEST_QUOTE - 1] + "…"
+
+
+def _headline(attempt: Attempt) -> Text:
+    change = "" if attempt.delta is None else f"  ΔR {attempt.delta:+.3f}"
+    what = "first draft" if attempt.parent is None else f"revision of {attempt.parent}"
+    colour = {"accepted": "green", "refused": "red"}.get(attempt.decision, "cyan")
+    head = Text.assemble(
+        (f"{attempt.number} {what}", "bold"),
+        ("" if attempt.decision == "first" else f"  {attempt.decision}", colour),
+        change,
+    )
+    if attempt.reasons:
+        head.append(visible(f"  ({'; '.join(attempt.reasons)})"), style="dim")
+    return head
+
+
+def _score(verdict: Verdict, name: str) -> Text:
+    quote = f" “{_short(verdict.quote or '')}” [{verdict.evidence}]"
+    cited = quote if verdict.evidence else " (nothing cited)"
+    score = f"{round(verdict.score, 1):>4g}  "
+    return Text.assemble(score, visible(name), (visible(cited), "green"))

@@ -1,0 +1,136 @@
+"""Comparisons of policies as a person reads them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from quillgraph.cli.display.evals import number, picture, save, span
+from quillgraph.cli.display.terminal import visible
+from quillgraph.evals.measures.intervals import Estimate
+from quillgraph.evals.policies.report import OF_TEXTS, OF_WINS, PolicyReport
+
+DRAWN = ("hard", "soft", "diversity", "repetition", "words", "tokens")
+"""Measures of texts that are drawn, beside the wins."""
+
+
+def policies_table(report: PolicyReport) -> Table:
+    """What each policy's texts are like."""
+    title = f"{report.prompts} prompts of {report.data}, {report.texts} texts each"
+    table = Table(title=title, title_justify="left")
+    table.add_column("measure")
+    for each in report.policies:
+        table.add_column(each.name, justify="right")
+    for measure in _told(report, OF_TEXTS):
+        values = (report.measures[measure][each.name] for each in report.policies)
+        table.add_row(measure, *(number(found.value) for found in values))
+    return table
+
+
+def legend(report: PolicyReport) -> str:
+    """Which policy a name stands for."""
+    return visible("\n".join(f"{each.name}: {each.spec}" for each in report.policies))
+
+
+def against_table(report: PolicyReport) -> Table:
+    """Each of the others against the reference, with intervals."""
+    title = f"Against {report.reference}, judged by {report.judge}"
+    table = Table(title=title, title_justify="left")
+    for name in ("policy", "measure", "value", "95 % interval", "prompts"):
+        table.add_column(name, justify="left" if name in ("policy", "measure") else "right")
+    for each in report.policies[1:]:
+        for measure, found in _against(report, each.name).items():
+            table.add_row(each.name, measure, number(found.value), span(found), str(found.clusters))
+        table.add_section()
+    return table
+
+
+def markdown(report: PolicyReport) -> str:
+    """The comparison as a Markdown table, for papers and READMEs."""
+    names = [each.name for each in report.policies]
+    columns = [*names, *(f"{name}-{report.reference}" for name in names[1:])]
+    lines = [
+        f"{report.prompts} prompts of {report.data}, {report.texts} texts of each policy; scores "
+        f"by {report.judge} on {report.criteria}. 95 % intervals over prompts.",
+        "",
+        *(f"- {each.name}: `{each.spec.replace('|', '¦')}`" for each in report.policies),
+        "",
+        f"| measure | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for measure in [*_told(report, OF_TEXTS), *_told(report, OF_WINS)]:
+        rows = report.measures[measure]
+        cells = (_cell(rows[column]) if column in rows else "" for column in columns)
+        lines.append(f"| {measure} | {' | '.join(cells)} |")
+    lines += ["", *(f"- {note}" for note in report.notes)] if report.notes else []
+    return "\n".join([*lines, "", exclusions(report)]) + "\n"
+
+
+def exclusions(report: PolicyReport) -> str:
+    """What is in no measure, and how often."""
+    counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
+    return visible(f"Excluded: {counts}" if counts else "Nothing excluded.")
+
+
+def write_plot(report: PolicyReport, file: Path) -> None:
+    """Draw the measures, policies one below the other, and the wins.
+
+    Raises:
+        ConfigError: If matplotlib is not installed.
+        StorageError: If the file cannot be written.
+    """
+    drawn = [measure for measure in DRAWN if _known(report.measures.get(measure, {}))]
+    wins = [measure for measure in OF_WINS if _known(report.measures.get(measure, {}))]
+    plots = picture()
+    columns = 3
+    rows = -(-len(drawn + wins) // columns)
+    names = [each.name for each in report.policies]
+    size = (4 * columns, rows * (1.2 + 0.35 * len(names)))
+    figure, every = plots.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for axes in every.flat[len(drawn + wins) :]:
+        axes.set_visible(False)
+    for axes, measure in zip(every.flat, [*drawn, *wins], strict=False):
+        _draw(axes, {n: e for n, e in report.measures[measure].items() if n in names})
+        axes.set_title(measure.replace("_", " "), fontsize=9, loc="left")
+        if measure in OF_WINS:
+            axes.axvline(0.5, color="grey", linewidth=0.8, linestyle=":")
+            axes.set_xlim(0, 1)
+    figure.suptitle(f"{report.data}, judged by {report.judge}", fontsize=10)
+    save(figure, file)
+
+
+def _draw(axes: Any, rows: Mapping[str, Estimate]) -> None:
+    for place, found in enumerate(rows.values()):
+        if found.low is not None and found.high is not None:
+            axes.plot([found.low, found.high], [place, place], color="#2b6cb0", linewidth=2)
+        if found.value is not None:
+            axes.plot([found.value], [place], marker="o", color="#1a365d")
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", linewidth=0.3)
+
+
+def _against(report: PolicyReport, name: str) -> dict[str, Estimate]:
+    """Wins against the reference, and differences from it."""
+    wins = {measure: report.measures[measure][name] for measure in OF_WINS}
+    row = f"{name}-{report.reference}"
+    return wins | {
+        f"Δ {measure}": report.measures[measure][row]
+        for measure in DRAWN
+        if _known(report.measures[measure])
+    }
+
+
+def _told(report: PolicyReport, measures: Mapping[str, str]) -> list[str]:
+    """The measures that any policy has a value of: no hard demands, no column."""
+    return [measure for measure in measures if _known(report.measures.get(measure, {}))]
+
+
+def _known(rows: Mapping[str, Estimate]) -> bool:
+    return any(found.value is not None for found in rows.values())
+
+
+def _cell(found: Estimate) -> str:
+    told = number(found.value)
+    return told if found.low == found.high else f"{told} ({span(found)})"

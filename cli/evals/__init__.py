@@ -1,0 +1,1 @@
+"""`quillgraph eval …` and `scorer …`."""

@@ -1,0 +1,96 @@
+"""`quillgraph scorer train`: a judge is made of what people have said."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from quillgraph.agents.judges.scorer_folder import ModelName, read_scorer, shipped, write_scorer
+from quillgraph.backends import connect_embeddings
+from quillgraph.backends.embeddings import SentenceEmbeddings
+from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
+from quillgraph.backends.weights.builtin import cache_folder, resolve
+from quillgraph.cli.session.progress import log_shown, plain_console
+from quillgraph.evals.judges.training import EMBEDDER, LAYERS, READER, Material, Trained, train
+
+
+def run_train_scorer(
+    data: Sequence[Path], out: Path | None, features: Path | None, *, seed: int, as_json: bool
+) -> None:
+    """Train a scorer, write it, and show how the heads compared.
+
+    Raises:
+        QuillError: If the data or the folder will not do.
+    """
+    if not data:
+        raise InputError("expected --data FILE with texts that people have scored, got none")
+    if out is None:
+        raise ConfigError("expected --out DIR, a new folder for the scorer, got none")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"expected a new folder with --out, but {out} holds something already")
+    said = plain_console(sys.stderr)
+    material = Material.read(data)
+    for line in material.skipped:
+        said.print(f"left out: {line}", style="yellow", markup=False)
+    with log_shown(said):
+        reader = HiddenStates(
+            Path(resolve(READER)), LAYERS, kept_in=features or cache_folder() / "features"
+        )
+        embeddings = connect_embeddings(EMBEDDER)
+    assert isinstance(embeddings, SentenceEmbeddings)
+    models = tuple(
+        ModelName(name=name, sha256=weights_hash(folder))
+        for name, folder in ((READER, reader.folder), (EMBEDDER, embeddings.folder))
+    )
+    try:
+        found = train(
+            material,
+            reader,
+            embeddings,
+            (models[0], models[1]),
+            name=out.resolve().name,
+            seed=seed,
+            tell=lambda line: said.print(line, style="dim", markup=False),
+        )
+    finally:
+        reader.close()
+    written = write_scorer(out, found.config, found.weights)
+    if as_json:
+        told = {"folder": str(out), **found.as_dict()}
+        told["config"] = written.config.model_dump(mode="json")
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        Console().print(_heads(found))
+    said.print(f"scorer: {out}; judge by it with --judge scorer:{out}", style="dim", markup=False)
+
+
+def show_scorers(*, as_json: bool) -> None:
+    """List what comes with the package, with what it was trained on and how it did there."""
+    configs = [read_scorer(name).config for name in shipped()]
+    if as_json:
+        sys.stdout.write(json.dumps([each.model_dump(mode="json") for each in configs]) + "\n")
+        return
+    table = Table("scorer", "language", "words", "trained on", "cross-validated")
+    for each in configs:
+        table.add_row(
+            f"scorer:{each.name}",
+            each.language,
+            f"{each.words[0]} to {each.words[1]}",
+            ", ".join(f"{file} ({count})" for file, count in each.trained_on.items()),
+            ", ".join(f"{measure} {value:.2f}" for measure, value in each.validation.items()),
+        )
+    Console().print(table)
+
+
+def _heads(found: Trained) -> Table:
+    """How the heads did on families of texts that they were not fitted to."""
+    table = Table("head", "Spearman", "pairs of versions", title="Cross-validated, best first")
+    for each in found.validations:
+        table.add_row(each.head, f"{each.spearman:.3f}", f"{each.pair_accuracy:.3f}")
+    subject = found.relevance
+    table.add_row("subject", "", f"{subject.pair_accuracy:.3f}", style="dim")
+    return table

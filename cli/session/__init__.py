@@ -1,0 +1,1 @@
+"""A run of the command: settings, engines, folder, end."""

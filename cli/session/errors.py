@@ -1,0 +1,51 @@
+"""How commands fail: one readable line on stderr and the exit status that belongs to it."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from quillgraph.cli.display.terminal import visible
+
+
+@contextmanager
+def reporting(*, debug: bool) -> Iterator[None]:
+    """Turn whatever a command raises into a message and an exit status.
+
+    Statuses: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was
+    reached, 1 anything else.
+    """
+    from quillgraph.backends.errors import CassetteMiss, QuillError, ReplyError
+
+    try:
+        yield
+    except ReplyError as error:
+        advice = "calls.jsonl in the run folder has every reply; a larger model may do better"
+        _say(f"{error}; {advice}", debug=debug)
+        raise typer.Exit(error.exit_status) from error
+    except CassetteMiss as error:
+        said, *difference = str(error).split("\n")
+        _say(said, debug=debug)
+        for line in difference:
+            sys.stderr.write(f"  {visible(line)}\n")
+        raise typer.Exit(error.exit_status) from error
+    except QuillError as error:
+        _say(str(error), debug=debug)
+        raise typer.Exit(error.exit_status) from error
+    except KeyboardInterrupt as error:
+        _say("interrupted", debug=debug)
+        raise typer.Exit(1) from error
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise  # typer's own business; it knows what to do about a closed pipe, too
+    except Exception as error:
+        _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug=debug)
+        raise typer.Exit(1) from error
+
+
+def _say(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc(file=sys.stderr)
+    # parsers of YAML and servers tell their errors in many lines
+    sys.stderr.write(f"quillgraph: {visible(' '.join(message.split()))}\n")

@@ -1,0 +1,1 @@
+"""Automatic criteria against people's."""

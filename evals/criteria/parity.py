@@ -1,0 +1,140 @@
+"""Decision parity: one judge, one set of texts, criteria of several sources (`ALGORITHM.md` 7.2).
+
+Criteria are as good as others if a judge who uses them agrees with people as well. Only what a
+judge scores counts here; hard criteria are decided by code, and no source but the study has any.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from quillgraph.agents.domain import Criterion, Value
+from quillgraph.agents.judgements import Verdict, text_hash
+from quillgraph.agents.judges.prompted import Judge
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.evals.data.cases import Case
+from quillgraph.evals.data.records import Preference, RatedText
+from quillgraph.evals.judges.report import (
+    preference_accuracy,
+    rank_agreement,
+    rank_agreement_within,
+)
+from quillgraph.evals.judges.scores import Scored, ScoredPair, points, verdicts_on
+from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
+
+Row = TypeVar("Row", Scored, ScoredPair)
+
+
+class TextScores(Value):
+    """What the judge said of one text under the criteria of one source."""
+
+    request: str
+    """Id of the request."""
+    text_sha: str
+    source: str
+    verdicts: tuple[Verdict, ...]
+    judged: float | None
+    """From 1 to 10; None where a verdict is missing."""
+    reason: str = ""
+    """Why there is no score."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is known by."""
+        return (self.request, self.text_sha, self.source)
+
+
+Scores = Mapping[tuple[str, str, str], TextScores]
+"""Id of a request, hash of a text and name of a source to the scores."""
+
+
+async def score_text(
+    judge: Judge, case: Case, text: str, source: str, criteria: tuple[Criterion, ...]
+) -> TextScores:
+    """Have one text of a case judged on the criteria of one source."""
+    task = writing_task(case.request.request)
+    verdicts, reason = await verdicts_on(judge, task, text, criteria)
+    return TextScores(
+        request=case.request.id,
+        text_sha=text_hash(text),
+        source=source,
+        verdicts=verdicts,
+        judged=None if reason else points(verdicts, criteria),
+        reason=reason,
+    )
+
+
+def scored_texts(
+    cases: Sequence[Case], scores: Scores, source: str
+) -> tuple[list[Scored], list[ScoredPair]]:
+    """Put a source's scores beside people's, as reports on judges take them."""
+    texts = [_rated(case, text, scores, source) for case in cases for text in case.rated]
+    pairs = [_paired(case, pair, scores, source) for case in cases for pair in case.pairs]
+    return texts, pairs
+
+
+def differences(
+    left: tuple[Sequence[Scored], Sequence[ScoredPair]],
+    right: tuple[Sequence[Scored], Sequence[ScoredPair]],
+    *,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """By how much agreement with people is higher under the left criteria than under the right.
+
+    Both sides are measured on the texts that have a score under both, and drawn together, so that
+    what is hard to judge is hard for both.
+
+    Returns:
+        Measure to estimate; only measures that the data allow.
+    """
+    texts = _common(left[0], right[0], lambda row: row.judged is not None)
+    pairs = _common(left[1], right[1], lambda row: row.choice is not None)
+    found = {}
+    if texts:
+        found["spearman"] = _difference(texts, rank_agreement, seed)
+        found["spearman_within"] = _difference(texts, rank_agreement_within, seed)
+    if pairs:
+        found["pair_accuracy"] = _difference(pairs, preference_accuracy, seed)
+    return found
+
+
+def _common(
+    left: Sequence[Row], right: Sequence[Row], is_read: Callable[[Row], bool]
+) -> list[tuple[Row, Row]]:
+    others = {row.id: row for row in right if is_read(row)}
+    return [(row, others[row.id]) for row in left if is_read(row) and row.id in others]
+
+
+def _difference(
+    rows: Sequence[tuple[Row, Row]], measure: Callable[[Sequence[Row]], float | None], seed: int
+) -> Estimate:
+    def gained(drawn: Sequence[tuple[Row, Row]]) -> float | None:
+        one, other = (measure([row[side] for row in drawn]) for side in (0, 1))
+        return None if one is None or other is None else one - other
+
+    return cluster_bootstrap(rows, lambda row: row[0].group, gained, seed=seed)
+
+
+def _rated(case: Case, text: RatedText, scores: Scores, source: str) -> Scored:
+    return _scored(case, text.id, text.text, scores, source).model_copy(
+        update={"human": text.score}
+    )
+
+
+def _paired(case: Case, pair: Preference, scores: Scores, source: str) -> ScoredPair:
+    left, right = (
+        _scored(case, f"{pair.id}/{side}", text, scores, source)
+        for side, text in (("left", pair.left), ("right", pair.right))
+    )
+    return ScoredPair(id=pair.id, group=case.request.id, left=left, right=right, votes=pair.votes)
+
+
+def _scored(case: Case, name: str, text: str, scores: Scores, source: str) -> Scored:
+    found = scores.get((case.request.id, text_hash(text), source))
+    reason = found.reason if found else f"no criteria ({source})"
+    return Scored(
+        id=name,
+        group=case.request.id,
+        text=text,
+        judged=found.judged if found else None,
+        reason=reason,
+    )

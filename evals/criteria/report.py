@@ -1,0 +1,288 @@
+"""Are automatic criteria as good as people's? The measures of all sources, with intervals."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.domain import Value
+from quillgraph.agents.grounded_theory.comparison import vectors
+from quillgraph.agents.judgements import judged
+from quillgraph.agents.memory.contrast import silent, spreads
+from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.text.language import language_of
+from quillgraph.backends.errors import InputError
+from quillgraph.evals.criteria.comparison import Results, wordings
+from quillgraph.evals.criteria.criteria_measures import (
+    Vectors,
+    covered,
+    near_duplicates,
+    reused,
+    run_to_run,
+)
+from quillgraph.evals.criteria.parity import differences, scored_texts
+from quillgraph.evals.criteria.sources import OURS
+from quillgraph.evals.data.cases import Case
+from quillgraph.evals.judges.report import report as judge_report
+from quillgraph.evals.judges.scores import Scored, ScoredPair
+from quillgraph.evals.measures.intervals import Estimate, ratio_bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is measured of the criteria of one source for one request; None is unmeasured."""
+
+    request: str
+    criteria: int
+    calls: int
+    tokens: int
+    duplicates: int
+    matched: int | None = None
+    human: int | None = None
+    clauses: int = 0
+    covered: int = 0
+    cited: float | None = None
+    codes: int | None = None
+    reused: int | None = None
+    consistency: float | None = None
+    spreads: tuple[float, ...] = ()
+    """Of the scores of the texts on each criterion, 0 to .5."""
+    silences: tuple[str, ...] = ()
+    """How those criteria are silent that tell no texts apart."""
+
+
+class SourceReport(Value):
+    """The measures of one source."""
+
+    requests: int
+    """Requests that it gave criteria for."""
+    measures: dict[str, Estimate]
+    """Those of `MEASURES`, and what `judge_report` says of a judge who goes by these criteria."""
+    excluded: dict[str, int]
+    """What is in no measure: reason to count."""
+
+
+class CriteriaReport(Value):
+    """Several sources of criteria, measured on the same requests and texts."""
+
+    data: str
+    model: str
+    judge: str | None
+    """Who scored the texts; None if there were none."""
+    confirmed: bool
+    """Whether a judge confirmed what is called a match."""
+    placed_by: str
+    """Embeddings that tell what lies near."""
+    requests: int
+    not_english: int
+    """Requests in another language, in which English embeddings cannot tell what lies near."""
+    texts: int
+    runs: int
+    sources: dict[str, SourceReport]
+    """By name, in the order of the columns."""
+    differences: dict[str, dict[str, Estimate]]
+    """`ours - other` to measure of agreement with people, on texts with scores under both."""
+    excluded: dict[str, int]
+
+
+async def profiles(
+    cases: Sequence[Case], source: str, runs: int, results: Results, embeddings: Embeddings
+) -> list[Profile]:
+    """Measure the criteria of one source for each request that it gave some for."""
+    found = [case for case in cases if results.criteria(case.request.id, source)]
+    placed = [
+        [await _placed(case, source, run, results, embeddings) for run in range(runs)]
+        for case in found
+    ]
+    return [
+        await _profile(
+            case,
+            source,
+            own,
+            [other[0] for place, other in enumerate(placed) if place != number],
+            results,
+            embeddings,
+        )
+        for number, (case, own) in enumerate(zip(found, placed, strict=True))
+    ]
+
+
+async def report(
+    cases: Sequence[Case],
+    sources: Sequence[str],
+    results: Results,
+    embeddings: Embeddings,
+    *,
+    runs: int,
+    seed: int,
+    excluded: Mapping[str, int],
+    **about: Any,
+) -> CriteriaReport:
+    """Put the sources side by side.
+
+    Args:
+        cases: The requests; those that a source failed on are counted as excluded.
+        sources: Names, in the order of the columns.
+        results: What has been found, all of it or some.
+        embeddings: Tell what lies near.
+        runs: Runs of each source that varies.
+        seed: Of the bootstrap.
+        excluded: Records that could not be used at all.
+        about: The fields of the report that say what was measured.
+    """
+    by_text = {row.key: row for row in results.scored.rows.values()}
+    scored = {name: scored_texts(cases, by_text, name) for name in sources}
+    is_judged = about["judge"] is not None
+    columns = {}
+    for name in sources:
+        measured = await profiles(cases, name, runs, results, embeddings)
+        measures = {at: _estimate(measured, how, seed) for at, how in MEASURES.items()}
+        lost = _lost(cases, name, runs, results)
+        if is_judged:
+            of_judge = {"judge": about["judge"], "criteria": name, "data": about["data"]}
+            agreed = judge_report(*scored[name], seed=seed, **of_judge)
+            measures |= agreed.measures
+            lost += Counter(agreed.excluded)
+        known = {at: one for at, one in measures.items() if one.value is not None}
+        columns[name] = SourceReport(requests=len(measured), measures=known, excluded=dict(lost))
+    return CriteriaReport(
+        requests=len(cases),
+        not_english=sum(language_of(case.request.request) != "en" for case in cases),
+        texts=sum(len(case.texts) for case in cases),
+        runs=runs,
+        sources=columns,
+        differences=_parity(scored, seed) if is_judged else {},
+        excluded=dict(excluded),
+        **about,
+    )
+
+
+Beside = tuple[Sequence[Scored], Sequence[ScoredPair]]
+"""Texts and pairs with the judge's scores and what people said."""
+
+
+def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Estimate]]:
+    """Our criteria against each other source's."""
+    return {
+        f"{OURS} - {name}": differences(scored[OURS], other, seed=seed)
+        for name, other in scored.items()
+        if OURS in scored and name != OURS
+    }
+
+
+UNREAD = "near pairs on which the judge could not be understood"
+
+
+def _lost(cases: Sequence[Case], source: str, runs: int, results: Results) -> Counter[str]:
+    """Why the source gave nothing, once for each run in which it did not; unread answers."""
+    lost: Counter[str] = Counter()
+    for case in cases:
+        for run in range(runs):
+            row = results.elicited.rows.get((case.request.id, source, run))
+            if row and not row.found:
+                lost[row.reason if run == 0 else f"run {run + 1}: {row.reason}"] += 1
+        matched = results.matched.rows.get((case.request.id, source))
+        if matched and matched.overlap.unread:
+            lost[UNREAD] += matched.overlap.unread
+    return lost
+
+
+async def _placed(
+    case: Case, source: str, run: int, results: Results, embeddings: Embeddings
+) -> Vectors:
+    criteria = results.criteria(case.request.id, source, run)
+    return await vectors([each.shown for each in wordings(criteria)], embeddings)
+
+
+async def _profile(
+    case: Case,
+    source: str,
+    own: Sequence[Vectors],
+    others: Sequence[Vectors],
+    results: Results,
+    embeddings: Embeddings,
+) -> Profile:
+    row = results.elicited.rows.get((case.request.id, source, 0))
+    assert row is not None
+    assert row.found is not None
+    matched = results.matched.rows.get((case.request.id, source))
+    clauses = await vectors(_clauses(case), embeddings)
+    told = _told_apart(case, source, results)
+    return Profile(
+        request=case.request.id,
+        criteria=len(row.found.criteria),
+        calls=row.calls,
+        tokens=row.tokens,
+        duplicates=near_duplicates(own[0]),
+        matched=len(matched.overlap.matches) if matched else None,
+        human=matched.overlap.human if matched else None,
+        clauses=len(clauses),
+        covered=covered(clauses, own[0]),
+        cited=row.found.cited,
+        codes=row.found.codes,
+        reused=reused(own[0], np.concatenate(others)) if others else None,
+        consistency=run_to_run(own),
+        spreads=tuple(spreads(told).values()),
+        silences=tuple(silent(told).values()),
+    )
+
+
+def _clauses(case: Case) -> list[str]:
+    try:
+        return [incident.text for incident in segment(writing_task(case.request.request))]
+    except InputError:  # the source of the criteria may read what we do not
+        return []
+
+
+def _told_apart(case: Case, source: str, results: Results) -> dict[str, tuple[float, ...]]:
+    """Criterion id to the scores of the request's texts on it."""
+    rows = results.scores(case, source)
+    given = [{v.criterion_id: v.score for v in row.verdicts} for row in rows]
+    criteria = judged(results.criteria(case.request.id, source))
+    return {
+        each.id: tuple(scores[each.id] for scores in given if each.id in scores)
+        for each in criteria
+    }
+
+
+Parts = tuple[float, float] | None
+"""What a request adds to a ratio, above and below; None where it is not measured there."""
+
+
+def _mean_of(value: float | None) -> Parts:
+    return None if value is None else (value, 1.0)
+
+
+def _share_of(part: float | None, whole: float | None) -> Parts:
+    """A share over all requests together, so that every criterion counts the same."""
+    return None if part is None or whole is None else (part, whole)
+
+
+MEASURES: dict[str, Callable[[Profile], Parts]] = {
+    "criteria": lambda row: _mean_of(row.criteria),
+    "recall": lambda row: _share_of(row.matched, row.human),
+    "precision": lambda row: _share_of(row.matched, row.criteria),
+    "coverage": lambda row: _share_of(row.covered, row.clauses),
+    "cited": lambda row: _mean_of(row.cited),
+    "near_duplicates": lambda row: _share_of(row.duplicates, row.criteria),
+    "criteria_per_code": lambda row: _share_of(row.criteria, row.codes),
+    "reusability": lambda row: _share_of(row.reused, row.criteria),
+    "consistency": lambda row: _mean_of(row.consistency),
+    "discrimination": lambda row: _share_of(sum(row.spreads), len(row.spreads)),
+    "saturated": lambda row: _share_of(row.silences.count("saturated"), len(row.spreads)),
+    "dead": lambda row: _share_of(row.silences.count("dead"), len(row.spreads)),
+    "calls": lambda row: _mean_of(row.calls),
+    "tokens": lambda row: _mean_of(row.tokens),
+}
+"""Name of a measure to what a request adds to it."""
+
+
+def _estimate(
+    measured: Sequence[Profile], parts_of: Callable[[Profile], Parts], seed: int
+) -> Estimate:
+    parts = [parts for row in measured if (parts := parts_of(row)) is not None]
+    return ratio_bootstrap(parts, seed=seed)

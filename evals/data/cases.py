@@ -1,0 +1,99 @@
+"""Requests with the criteria and the judged texts that people have left for each of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from quillgraph.agents.domain import Value
+from quillgraph.backends.errors import InputError
+from quillgraph.evals.data.load import Loaded
+from quillgraph.evals.data.records import Preference, RatedText, Record, RubricRequest
+
+
+class Case(Value):
+    """A request, and what people have said on it and on texts for it."""
+
+    request: RubricRequest
+    rated: tuple[RatedText, ...] = ()
+    pairs: tuple[Preference, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts that people have judged, each once: pairs may share them."""
+        paired = (text for pair in self.pairs for text in (pair.left, pair.right))
+        return tuple(dict.fromkeys([*(each.text for each in self.rated), *paired]))
+
+
+class Cases(Value):
+    """What can be worked on, and what cannot."""
+
+    cases: tuple[Case, ...]
+    excluded: Mapping[str, int]
+    """Reason to count of records."""
+    formats: tuple[str, ...]
+    """Of the files."""
+
+
+def cases_of(files: Sequence[Loaded]) -> Cases:
+    """Join requests with the texts that were written for them, by the words of the request.
+
+    A request that comes with texts alone has no criteria of people; a text whose request nobody
+    has kept can have no criteria of any kind, and is left out.
+
+    Args:
+        files: What was read, such as a file of criteria and one of judged texts.
+
+    Raises:
+        InputError: If an id comes in two of the files, or no request is left.
+    """
+    excluded = Counter({"records that could not be read": sum(len(file.skipped) for file in files)})
+    _refuse_duplicates([record for file in files for record in file.records])
+    found: dict[str, list[Record]] = {}
+    requests = [request for file in files for request in file.requests]
+    first = {each.request.strip(): each.id for each in reversed(requests)}
+    for file in files:
+        texts: tuple[RatedText | Preference, ...] = (*file.rated, *file.preferences)
+        for text in texts:
+            if not (words := text.request.strip()):
+                excluded["texts without their request"] += 1
+                continue
+            found.setdefault(words, []).append(text)
+    bare = [RubricRequest(id=words[:60], request=words) for words in found if words not in first]
+    cases = tuple(
+        _case(each, found.get(each.request.strip(), ()) if _is_first(each, first) else ())
+        for each in (*requests, *_numbered(bare))
+    )
+    if not cases:
+        raise InputError(
+            "expected requests, or texts with the request that each was written for; found none"
+        )
+    return Cases(
+        cases=cases,
+        excluded={why: n for why, n in excluded.items() if n},
+        formats=tuple(file.format for file in files),
+    )
+
+
+def _is_first(request: RubricRequest, first: Mapping[str, str]) -> bool:
+    """Whether texts belong to this request, and not to an equal one before it."""
+    return first.get(request.request.strip(), request.id) == request.id
+
+
+def _numbered(bare: Sequence[RubricRequest]) -> list[RubricRequest]:
+    return [
+        each.model_copy(update={"id": f"request {number}: {each.id}"})
+        for number, each in enumerate(bare, 1)
+    ]
+
+
+def _case(request: RubricRequest, texts: Sequence[Record]) -> Case:
+    return Case(
+        request=request,
+        rated=tuple(text for text in texts if isinstance(text, RatedText)),
+        pairs=tuple(text for text in texts if isinstance(text, Preference)),
+    )
+
+
+def _refuse_duplicates(records: Sequence[Record]) -> None:
+    counts = Counter(record.id for record in records)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise InputError(f"id {twice[0]!r} comes in more than one file; ids must be unique")

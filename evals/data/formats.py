@@ -1,0 +1,163 @@
+"""Formats of published files of requests, rubrics and human judgements.
+
+A reader turns one record of a file into records of ours. It raises on what it cannot use
+(`KeyError`, `ValueError`); `loading.load` says where and goes on.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+from quillgraph.evals.data.records import (
+    HumanCriterion,
+    Preference,
+    RatedText,
+    Record,
+    RubricRequest,
+    Side,
+)
+
+
+def _plain(row: dict[str, Any], place: str) -> Iterator[Record]:
+    """Our own format: see the README."""
+    name, request = str(row.get("id", place)), str(row.get("request", ""))
+    if "preferred" in row or "votes" in row:
+        votes = row.get("votes", [row.get("preferred")])
+        yield Preference(
+            id=name,
+            group=str(row.get("group", request or name)),
+            request=request,
+            left=row["left"],
+            right=row["right"],
+            votes=tuple(votes),
+        )
+    elif "text" in row:
+        scale = {end: row[end] for end in ("low", "high") if end in row}
+        scores = row.get("scores", [row.get("score")])
+        yield RatedText(id=name, request=request, text=row["text"], scores=tuple(scores), **scale)
+    else:
+        criteria = tuple(HumanCriterion.model_validate(each) for each in row.get("criteria", ()))
+        yield RubricRequest(id=name, request=row["request"], criteria=criteria)
+
+
+def _writingbench(row: dict[str, Any], place: str) -> Iterator[Record]:
+    yield RubricRequest(
+        # the published files give some indices twice, in different domains
+        id=f"{row['index']} {row['domain2']}",
+        request=row["query"],
+        criteria=tuple(
+            HumanCriterion(
+                name=each["name"],
+                description=each["criteria_description"],
+                levels={
+                    band: each[band]
+                    for band in ("1-2", "3-4", "5-6", "7-8", "9-10")
+                    if band in each
+                },
+            )
+            for each in row.get("checklist") or row["criteria"]
+        ),
+    )
+
+
+def _biggen(row: dict[str, Any], place: str) -> Iterator[Record]:
+    rubric = row["score_rubric"]
+    levels = {
+        str(score): rubric[f"score{score}_description"]
+        for score in range(1, 6)
+        if f"score{score}_description" in rubric
+    }
+    asked = rubric["criteria"]
+    yield RubricRequest(
+        id=row["id"],
+        request=f"{row.get('system_prompt', '')}\n\n{row['input']}".strip(),
+        criteria=(HumanCriterion(name=asked, description=asked, levels=levels),),
+        reference=row.get("reference_answer"),
+    )
+
+
+def _arena_hard(row: dict[str, Any], place: str) -> Iterator[Record]:
+    yield RubricRequest(id=row["uid"], request=row["prompt"])
+
+
+def _longbench_write(row: dict[str, Any], place: str) -> Iterator[Record]:
+    yield RubricRequest(id=place, request=row["prompt"], words=row["length"])
+
+
+_RANKS = {
+    "Most Preferred Writing Option": 3,
+    "Second Favorite Writing Option": 2,
+    "Least Preferred Writing Option": 1,
+}
+_WQRM_DRAFTS = ("first_draft", "random_cot", "best_cot")
+
+
+def _wqrm(row: dict[str, Any], place: str) -> Iterator[Record]:
+    """Three drafts, ranked by two or three writers: three pairs, with a vote of each writer."""
+    request = _wqrm_request(row["instruction"])
+    ranks = [{draft: _RANKS[said] for draft, said in each.items()} for each in row["annotations"]]
+    for one, other in combinations(_WQRM_DRAFTS, 2):
+        votes = [_vote(each[one], each[other]) for each in ranks if one in each and other in each]
+        yield Preference(
+            id=f"{row['id']}/{one}/{other}",
+            group=row["id"],
+            request=request,
+            left=row[one]["candidate"],
+            right=row[other]["candidate"],
+            votes=tuple(votes),
+        )
+
+
+def _wqrm_request(told: dict[str, Any]) -> str:
+    asked = [told["plot"]]
+    if " " not in told["plot"]:
+        return ""  # marketing copy has the name of its product there, and no request
+    if voice := told.get("voice"):
+        asked.append(f"Write it in the {voice}.")
+    if words := told.get("word_count"):
+        asked.append(f"About {words} words.")
+    return "\n".join(asked)
+
+
+def _vote(left: float, right: float) -> Side:
+    return "left" if left > right else "right" if left < right else "tie"
+
+
+def _lamp(row: dict[str, Any], place: str) -> Iterator[Record]:
+    """A chat whose question holds one paragraph or two, and whose answer is the experts'."""
+    asked = row["messages"][-2]["content"]
+    said = json.loads(row["messages"][-1]["content"])
+    shown = asked.rpartition("\n\nYou must produce your answer")[0]
+    if "score" in said:
+        text = shown.partition("Paragraph:\n")[2].strip()
+        yield RatedText(id=place, request="", text=text, scores=(float(said["score"]),))
+        return
+    left, _, right = shown.partition("Paragraph 1:\n")[2].partition("\n\nParagraph 2:\n")
+    sides: dict[str, Side] = {"1": "left", "2": "right"}
+    yield Preference(
+        id=place, group=place, request="", left=left.strip(), right=right.strip(),
+        votes=(sides[str(said["preference"])],),
+    )  # fmt: skip
+
+
+FORMATS: dict[str, Callable[[dict[str, Any], str], Iterator[Record]]] = {
+    "plain": _plain,
+    "writingbench": _writingbench,
+    "biggen": _biggen,
+    "arena_hard": _arena_hard,
+    "longbench_write": _longbench_write,
+    "wqrm": _wqrm,
+    "lamp": _lamp,
+}
+"""Name of a format to what reads one record of it."""
+
+SIGNS = {
+    "wqrm": {"annotations", "first_draft"},
+    "lamp": {"messages"},
+    "biggen": {"score_rubric", "input"},
+    "writingbench": {"query", "domain2"},
+    "arena_hard": {"uid", "prompt"},
+    "longbench_write": {"prompt", "length"},
+}
+"""Fields by which a format is known; the plain one is what has none of them."""

@@ -1,0 +1,142 @@
+"""Reading files of human judgements, whichever format they are in.
+
+Formats are told apart by their fields. What a record lacks is said with its place, and one that
+cannot be used is counted, never made up.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from quillgraph.agents.domain import Value
+from quillgraph.backends.errors import InputError, nearest
+from quillgraph.evals.data.formats import FORMATS, SIGNS
+from quillgraph.evals.data.records import Preference, RatedText, Record, RubricRequest
+
+
+class Loaded(Value):
+    """What a file holds."""
+
+    format: str
+    records: tuple[Record, ...]
+    skipped: tuple[str, ...] = ()
+    """Records that could not be used, each with its place and the reason."""
+
+    @property
+    def rated(self) -> tuple[RatedText, ...]:
+        """The scored texts."""
+        return tuple(record for record in self.records if isinstance(record, RatedText))
+
+    @property
+    def preferences(self) -> tuple[Preference, ...]:
+        """The pairs."""
+        return tuple(record for record in self.records if isinstance(record, Preference))
+
+    @property
+    def requests(self) -> tuple[RubricRequest, ...]:
+        """The requests."""
+        return tuple(record for record in self.records if isinstance(record, RubricRequest))
+
+
+def load(path: Path, *, format: str | None = None) -> Loaded:
+    """Read a file of human judgements, requests or rubrics.
+
+    Args:
+        path: JSON, or one JSON object a line.
+        format: One of `FORMATS`; None finds it out by the fields of the first record.
+
+    Raises:
+        InputError: If the file cannot be read, its format is unknown, ids come twice, or no record
+            of it can be used.
+    """
+    rows = _rows(path)
+    name = format or _format_of(rows[0][1], path)
+    if name not in FORMATS:
+        raise InputError(f"unknown format {name!r}: {nearest(name, FORMATS)}")
+    records: list[Record] = []
+    skipped = []
+    for place, row in rows:
+        try:
+            records.extend(FORMATS[name](row, place))
+        except (KeyError, TypeError, ValueError, ValidationError) as error:
+            skipped.append(f"{place}: {_reason(error)}")
+    if not records:
+        raise InputError(f"no record of {path} can be used as {name!r}; the first: {skipped[0]}")
+    _refuse_duplicates(records, path)
+    return Loaded(format=name, records=tuple(records), skipped=tuple(skipped))
+
+
+def _format_of(row: dict[str, Any], path: Path) -> str:
+    for name, signs in SIGNS.items():
+        if signs <= set(row):
+            return name
+    if {"text", "left", "request"} & set(row):
+        return "plain"
+    raise InputError(
+        f"cannot tell the format of {path} from the fields {sorted(row)[:8]}; the plain format has "
+        f"`text` and `score`, or `left`, `right` and `preferred`; known: {', '.join(FORMATS)}"
+    )
+
+
+def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The objects of a file, each with its place in it."""
+    try:
+        raw = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"expected UTF-8 in {path}: {error.reason}") from error
+    rows = _whole(raw) or _lines(raw, path)
+    if not rows:
+        raise InputError(f"expected JSON objects in {path}, found none")
+    return rows
+
+
+def _whole(raw: str) -> list[tuple[str, dict[str, Any]]] | None:
+    """The rows of a file that is one JSON list, or one object of objects."""
+    try:
+        data = json.loads(raw)
+    except ValueError:
+        return None
+    if isinstance(data, dict) and data and all(isinstance(each, dict) for each in data.values()):
+        data = list(data.values())
+    if isinstance(data, dict):
+        data = [data]
+    if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
+        return None
+    return [(f"record {number}", row) for number, row in enumerate(data, 1)]
+
+
+def _lines(raw: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
+    rows = []
+    for number, line in enumerate(raw.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: expected JSON, {error}") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: expected an object, got {line[:40]!r}")
+        rows.append((f"line {number}", row))
+    return rows
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"missing field {error}"
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    return str(error)
+
+
+def _refuse_duplicates(records: list[Record], path: Path) -> None:
+    seen: set[str] = set()
+    for record in records:
+        if record.id in seen:
+            raise InputError(f"id {record.id!r} comes twice in {path}; ids must be unique")
+        seen.add(record.id)

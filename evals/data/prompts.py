@@ -1,0 +1,103 @@
+"""The prompts of a comparison, each with the criteria that texts for it are measured by."""
+
+import random
+from collections.abc import Sequence
+
+from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks.demand import about
+from quillgraph.agents.criteria.writer import hard_criteria
+from quillgraph.agents.domain import TIER_WEIGHT, Core, CriteriaSet, Criterion, Value, WritingTask
+from quillgraph.agents.judgements import judged
+from quillgraph.agents.judges.reward import length_range
+from quillgraph.agents.requests.constraints import find_constraints
+from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends.errors import InputError
+from quillgraph.evals.data.records import RubricRequest
+from quillgraph.evals.data.rubrics import EVIDENCE, as_criteria, generic_rubric
+
+NO_CORE = Core(category_id="", storyline="")
+"""Of a set that no study has made."""
+
+
+class Prompt(Value):
+    """One request, and what is asked of texts for it."""
+
+    id: str
+    task: WritingTask
+    criteria_set: CriteriaSet
+    """Hard criteria that rules find in the request, and soft ones from elsewhere."""
+
+
+def prompts_of(
+    requests: Sequence[RubricRequest],
+    chosen: tuple[Criterion, ...] | None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+) -> tuple[tuple[Prompt, ...], dict[str, int]]:
+    """Make prompts of the requests of a file.
+
+    Args:
+        requests: The requests. Criteria that came with one are its soft criteria.
+        chosen: Criteria to use instead; hard ones among them belong to another request and are
+            passed over.
+        limit: Most prompts, drawn by the seed; the order is the file's.
+        seed: Of the drawing.
+
+    Returns:
+        The prompts, and why others are left out: reason to count.
+
+    Raises:
+        InputError: If no request can be written to.
+    """
+    usable: list[Prompt] = []
+    excluded: dict[str, int] = {}
+    first = ""
+    for request in requests:
+        try:
+            usable.append(_prompt(request, chosen))
+        except InputError as error:
+            first = first or f"{request.id}: {error}"
+            reason = "requests that no task can be made of"
+            excluded[reason] = excluded.get(reason, 0) + 1
+    if not usable:
+        raise InputError(f"no request can be written to; the first is {first}")
+    if limit is not None and limit < len(usable):
+        drawn = sorted(random.Random(seed).sample(range(len(usable)), limit))
+        usable = [usable[number] for number in drawn]
+    return tuple(usable), excluded
+
+
+def _prompt(request: RubricRequest, chosen: tuple[Criterion, ...] | None) -> Prompt:
+    task = writing_task(request.request)
+    soft = chosen or as_criteria(request.criteria) or generic_rubric()
+    hard = _with_length(hard_criteria(find_constraints(segment(task))), request.words)
+    criteria_set = CriteriaSet(
+        request_hash=task.request_hash,
+        language=task.language,
+        genre=task.genre,
+        core=NO_CORE,
+        criteria=(*hard, *judged(soft)),
+    )
+    return Prompt(id=request.id, task=task, criteria_set=criteria_set)
+
+
+def _with_length(hard: tuple[Criterion, ...], words: int | None) -> tuple[Criterion, ...]:
+    """Add the length that a benchmark asks for, unless it was read off the request."""
+    if words is None or length_range(hard) is not None:
+        return hard
+    low, high = about(words)
+    asked = Criterion(
+        id=f"h{len(hard) + 1}",
+        name=f"About {words} words",
+        description=f"Has {low} to {high} words.",
+        kind="hard",
+        tier="essential",
+        weight=TIER_WEIGHT["essential"],
+        levels={},
+        category_id=None,
+        evidence=EVIDENCE,
+        check=WordCount(min=low, max=high),
+    )
+    return (*hard, asked)

@@ -1,0 +1,62 @@
+"""Criteria that do not come of a study: a fixed rubric, and those that people wrote."""
+
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from quillgraph.agents.domain import LEVELS, TIER_WEIGHT, Criterion
+from quillgraph.evals.data.records import HumanCriterion
+
+EVIDENCE = ("i1",)
+"""Criteria from outside rest on the request as a whole."""
+
+
+@cache
+def generic_rubric() -> tuple[Criterion, ...]:
+    """Five criteria that fit any piece of writing: the baseline of `quillgraph eval`."""
+    raw = yaml.safe_load(
+        files("quillgraph.evals").joinpath("generic_rubric.yaml").read_text(encoding="utf-8")
+    )
+    return tuple(
+        _criterion(f"g{number}", each["name"], each["description"], each["levels"])
+        for number, each in enumerate(raw, 1)
+    )
+
+
+def as_criteria(written: tuple[HumanCriterion, ...]) -> tuple[Criterion, ...]:
+    """Take criteria that people wrote for criteria of ours, so that one judge can use both.
+
+    Levels on a scale of five are spread over our five bands. A level that is missing is told by its
+    neighbours, since a judge needs all of them.
+    """
+    return tuple(
+        _criterion(f"p{number}", each.name, each.description, _bands(each))
+        for number, each in enumerate(written, 1)
+    )
+
+
+def _criterion(name: str, title: str, description: str, levels: dict[str, str]) -> Criterion:
+    return Criterion(
+        id=name,
+        name=title[:80],
+        description=description,
+        kind="soft",
+        tier="important",
+        weight=TIER_WEIGHT["important"],
+        levels=levels,
+        category_id=None,
+        evidence=EVIDENCE,
+    )
+
+
+def _bands(written: HumanCriterion) -> dict[str, str]:
+    told = {band: written.levels.get(band) or written.levels.get(str(n)) for n, band in _NUMBERED}
+    share = ("not at all", "a little", "in part", "for the most part", "wholly")
+    return {
+        band: told[band] or f"meets it {how_far}"
+        for band, how_far in zip(LEVELS, share, strict=True)
+    }
+
+
+_NUMBERED = tuple(enumerate(LEVELS, 1))

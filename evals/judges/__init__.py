@@ -1,0 +1,1 @@
+"""Is a judge any good, and how is one trained."""

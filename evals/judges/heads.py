@@ -1,0 +1,198 @@
+"""Heads that turn hidden states into points: which there are, and which of them is best.
+
+All of them are straight lines: with two thousand texts and as many numbers a text, what bends
+measured no better (LOG.md), and a line is a few kilobytes that anyone can read.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from quillgraph.agents.domain import Value
+from quillgraph.evals.measures.agreement import pair_accuracy, spearman
+
+Numbers = npt.NDArray[np.float64]
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Texts as vectors, with the points that people gave them."""
+
+    states: Numbers
+    """A row a text."""
+    points: Numbers
+    families: tuple[int, ...]
+    """Texts of one family are versions of one another."""
+    spoilt: "Scores | None" = None
+    """Texts spoilt on purpose, of the families that they were made of; nobody is measured on
+    them."""
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Scores":
+        """Some of the texts, and what was made of no text that is left out."""
+        rest = {family for family, is_in in zip(self.families, chosen, strict=True) if not is_in}
+        spoilt = self.spoilt and self.spoilt._of(
+            np.asarray([family not in rest for family in self.spoilt.families])
+        )
+        return Scores(*self._of(chosen)._rows, spoilt)
+
+    @property
+    def _rows(self) -> tuple[Numbers, Numbers, tuple[int, ...]]:
+        return self.states, self.points, self.families
+
+    def _of(self, chosen: npt.NDArray[np.bool_]) -> "Scores":
+        families = tuple(f for f, is_in in zip(self.families, chosen, strict=True) if is_in)
+        return Scores(self.states[chosen], self.points[chosen], families)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points = states · weights + bias."""
+
+    weights: Numbers
+    bias: float
+
+    def __call__(self, states: Numbers) -> Numbers:
+        """Points of each text."""
+        points: Numbers = states @ self.weights + self.bias
+        return points
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """Least squares with a penalty, on states that are brought to one scale.
+
+    Differences between the versions of a text say more than those between texts: the same writer
+    read both, and they differ in little else than how well they are written. So each family's
+    deviations from its mean are rows of their own.
+    """
+
+    penalty: float
+    versions: float = 0.0
+    """Weight of the deviations within a family; that of a text is 1."""
+
+    def fit(self, scores: Scores) -> Line:
+        """Fit the line."""
+        from sklearn.linear_model import Ridge as Regression
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(scores.states)
+        rows, points, weights = [scaler.transform(scores.states)], [scores.points], []
+        weights.append(np.ones(len(scores.points)))
+        middle = float(scores.points.mean())
+        if scores.spoilt:
+            rows.append(scaler.transform(scores.spoilt.states))
+            points.append(scores.spoilt.points)
+            weights.append(np.ones(len(scores.spoilt.points)))
+        if self.versions:
+            inner = [_deviations(part, scores.families) for part in (rows[0], points[0] - middle)]
+            rows.append(inner[0])
+            points.append(inner[1] + middle)
+            weights.append(np.full(len(inner[1]), self.versions))
+        found = Regression(alpha=self.penalty, fit_intercept=False).fit(
+            np.concatenate(rows), np.concatenate(points) - middle, np.concatenate(weights)
+        )
+        line = found.coef_ / scaler.scale_
+        return Line(line, middle - float(scaler.mean_ @ line))
+
+
+@dataclass(frozen=True, slots=True)
+class LeastSquares:
+    """Partial least squares: a few directions of the states that go along with the points."""
+
+    directions: int
+
+    def fit(self, scores: Scores) -> Line:
+        """Fit the line."""
+        from sklearn.cross_decomposition import PLSRegression
+
+        states, points = scores.states, scores.points
+        if scores.spoilt:
+            states = np.concatenate([states, scores.spoilt.states])
+            points = np.concatenate([points, scores.spoilt.points])
+        found = PLSRegression(self.directions).fit(states, points)
+        bias = float(np.ravel(found.predict(np.zeros((1, states.shape[1]))))[0])
+        return Line(np.asarray(found.coef_, float).ravel(), bias)
+
+
+Head = Ridge | LeastSquares
+
+HEADS: dict[str, Head] = {
+    "ridge": Ridge(10_000),
+    "ridge with versions": Ridge(10_000, versions=2),
+    "ridge with more of versions": Ridge(10_000, versions=5),
+    "partial least squares": LeastSquares(4),
+}
+"""The heads that are compared; their numbers were chosen on the training files (LOG.md)."""
+
+
+class Validation(Value):
+    """How a head does on families of texts that it was not fitted to."""
+
+    head: str
+    spearman: float
+    """Over all texts."""
+    pair_accuracy: float
+    """Over pairs of versions of a text with different points; .5 is chance."""
+    pairs: int
+
+    @property
+    def merit(self) -> float:
+        """What the heads are compared by: both measures, 0 being chance and 1 perfect."""
+        return (self.spearman + 2 * self.pair_accuracy - 1) / 2
+
+
+def predicted(head: Head, scores: Scores) -> Numbers:
+    """Points of each text by a head that was fitted to the other folds, whole families apart."""
+    fold = np.asarray([_fold(family) for family in scores.families])
+    points = np.zeros(len(scores.points))
+    for number in range(FOLDS):
+        out = fold == number
+        if out.any() and not out.all():
+            points[out] = head.fit(scores.where(~out))(scores.states[out])
+    return points
+
+
+def validate(name: str, points: Numbers, scores: Scores) -> Validation:
+    """Measure predicted points."""
+    pairs = [(points[better], points[worse]) for better, worse in _versions(scores)]
+    return Validation(
+        head=name,
+        spearman=spearman(points.tolist(), scores.points.tolist()) or 0.0,
+        pair_accuracy=pair_accuracy(pairs) or 0.5,
+        pairs=len(pairs),
+    )
+
+
+def _versions(scores: Scores) -> list[tuple[int, int]]:
+    """Pairs of versions of one text, the better one first."""
+    members: dict[int, list[int]] = {}
+    for n, family in enumerate(scores.families):
+        members.setdefault(family, []).append(n)
+    pairs = []
+    for versions in members.values():
+        for one, other in combinations(versions, 2):
+            if scores.points[one] != scores.points[other]:
+                better = max(one, other, key=lambda n: scores.points[n])
+                pairs.append((better, one + other - better))
+    return pairs
+
+
+def _deviations(values: Numbers, families: Sequence[int]) -> Numbers:
+    """Each value less the mean of its family."""
+    numbers = np.unique(families, return_inverse=True)[1]
+    counts = np.bincount(numbers)
+    sums = np.zeros((len(counts), *values.shape[1:]))
+    np.add.at(sums, numbers, values)
+    means = sums / counts.reshape(-1, *[1] * (values.ndim - 1))
+    deviations: Numbers = values - means[numbers]
+    return deviations
+
+
+def _fold(family: int) -> int:
+    return hashlib.sha256(f"fold/{family}".encode()).digest()[0] % FOLDS

@@ -1,0 +1,140 @@
+"""Learning whether a text keeps to its subject, from criteria with a text that meets each.
+
+A text that was written for another request stands for one that does not. Criteria that fit any
+text are met by every real text, whatever it is about; they go in so that the scorer learns not to
+hold such a criterion against a text.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.domain import Value
+from quillgraph.agents.judges.relevance import relevance_measures
+from quillgraph.agents.judges.trained import subject
+from quillgraph.evals.data.records import RubricRequest
+from quillgraph.evals.data.rubrics import as_criteria, generic_rubric
+
+Vectors = npt.NDArray[np.float32]
+
+OTHERS = 6
+"""Requests whose texts each criterion is tried on, drawn by the seed."""
+
+FOLDS = 5
+
+
+class Relevance(Value):
+    """What was fitted, and how it does on criteria that it was not fitted to."""
+
+    weights: tuple[float, ...]
+    """One for each measure, and last what is added."""
+    pair_accuracy: float
+    """Share of cases in which the text that meets a criterion gets more than one for another
+    request; .5 is chance."""
+    passed: float
+    """Share of texts that meet a criterion and are taken to be on its subject."""
+    refused: float
+    """Share of texts for another request that are taken to be off it."""
+    pairs: int
+
+
+def fit_relevance(
+    asked: Sequence[RubricRequest],
+    texts: Sequence[str],
+    embeddings: Embeddings,
+    *,
+    seed: int = 0,
+) -> tuple[Relevance, Vectors]:
+    """Fit a logistic regression on the measures of `agents.relevance`.
+
+    Args:
+        asked: Requests with criteria, and a reference text that meets them.
+        texts: Real texts of no known request, which meet criteria that fit any text.
+        embeddings: Of length 1.
+        seed: Of the drawing of other requests.
+
+    Returns:
+        The regression, and the anchors that it was fitted with.
+    """
+    cases = _Cases(asked, texts, embeddings, seed)
+    fold = np.asarray(cases.fold)
+    odds = np.zeros(len(fold))
+    for number in range(FOLDS):
+        out = fold == number
+        odds[out] = _odds(_fitted(cases.rows[~out], cases.meets[~out]), cases.rows[out])
+    met = {case: odds[n] for n, case in enumerate(cases.names) if cases.meets[n] and case}
+    pairs = [
+        (met[case], odds[n]) for n, case in enumerate(cases.names) if case and not cases.meets[n]
+    ]
+    specific = np.asarray([bool(case) for case in cases.names])
+    relevance = Relevance(
+        weights=tuple(map(float, _fitted(cases.rows, cases.meets))),
+        pair_accuracy=float(np.mean([better > worse for better, worse in pairs])),
+        passed=float((odds[specific & cases.meets] > 0).mean()),
+        refused=float((odds[specific & ~cases.meets] < 0).mean()),
+        pairs=len(pairs),
+    )
+    return relevance, cases.anchors
+
+
+class _Cases:
+    """A row of measures for each text under each criterion, and whether it meets that."""
+
+    def __init__(
+        self,
+        asked: Sequence[RubricRequest],
+        texts: Sequence[str],
+        embeddings: Embeddings,
+        seed: int,
+    ) -> None:
+        def placed(words: Sequence[str]) -> Vectors:
+            return np.asarray(embeddings.embed_documents(list(words)), np.float32)
+
+        asked = [each for each in asked if each.criteria and each.reference]
+        self.anchors = placed([subject(each) for each in generic_rubric()])
+        own = placed([subject(as_criteria(each.criteria)[0]) for each in asked])
+        requests = placed([each.request for each in asked])
+        references = placed([str(each.reference) for each in asked])
+        self._rows: list[Vectors] = []
+        self._meets: list[bool] = []
+        self.names: list[tuple[int, bool] | None] = []
+        """Number of the criterion, and whether the request was told; None where any text does."""
+        self.fold: list[int] = []
+        draw = np.random.default_rng(seed)
+        for n in range(len(asked)):
+            others = draw.permutation([m for m in range(len(asked)) if m != n])[:OTHERS]
+            for m in (n, *others):
+                for request in (requests[n], None):
+                    self._add(references[m], request, own[n : n + 1], m == n, (n, request is None))
+                self._add(references[m], requests[n], self.anchors, m == n, None, n)
+        for n, text in enumerate(placed(texts)):
+            self._add(text, None, self.anchors, True, None, n)
+        self.rows, self.meets = np.concatenate(self._rows), np.asarray(self._meets)
+
+    def _add(
+        self,
+        text: Vectors,
+        request: Vectors | None,
+        criteria: Vectors,
+        meets: bool,
+        name: tuple[int, bool] | None,
+        n: int = 0,
+    ) -> None:
+        self._rows.append(relevance_measures(text, request, criteria, self.anchors))
+        self._meets += [meets] * len(criteria)
+        self.names += [name] * len(criteria)
+        self.fold += [(name[0] if name else n) % FOLDS] * len(criteria)
+
+
+def _fitted(rows: Vectors, meets: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(C=100.0, max_iter=2000, class_weight="balanced").fit(rows, meets)
+    return np.append(found.coef_[0], found.intercept_[0])
+
+
+def _odds(weights: npt.NDArray[np.float64], rows: Vectors) -> npt.NDArray[np.float64]:
+    odds: npt.NDArray[np.float64] = rows @ weights[:-1] + weights[-1]
+    return odds

@@ -1,0 +1,133 @@
+"""Having a judge score the texts that people have judged, each on the same criteria."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from quillgraph.agents.domain import Criterion, Value, WritingTask
+from quillgraph.agents.judgements import Verdict
+from quillgraph.agents.judges.markup import shown_to_judge
+from quillgraph.agents.judges.prompted import Judge
+from quillgraph.agents.judges.reward import weighted_score
+from quillgraph.agents.requests.task import NO_REQUEST, writing_task
+from quillgraph.backends.errors import BackendError, InputError, ReplyError
+from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
+
+CriteriaFor = Callable[[WritingTask], Awaitable[tuple[Criterion, ...]]]
+"""Where the criteria for a request come from."""
+
+
+class Scored(Value):
+    """A text and its score by the judge."""
+
+    id: str
+    group: str
+    """Prompt that it belongs to."""
+    text: str
+    judged: float | None
+    """From 1 to 10; None where there is none."""
+    reason: str = ""
+    """Why there is none."""
+    human: float | None = None
+    """Mean score of people; None in a pair."""
+
+
+class ScoredPair(Value):
+    """A pair with the scores of its texts."""
+
+    id: str
+    group: str
+    left: Scored
+    right: Scored
+    votes: tuple[Side, ...]
+
+    @property
+    def preferred(self) -> Side:
+        """The side that most people prefer; `tie` where neither leads."""
+        return majority(self.votes)
+
+    @property
+    def choice(self) -> Side | None:
+        """The side that the judge scores higher; None where a score is missing."""
+        if self.left.judged is None or self.right.judged is None:
+            return None
+        if self.left.judged == self.right.judged:
+            return "tie"
+        return "left" if self.left.judged > self.right.judged else "right"
+
+
+class Scorer:
+    """Scores texts with one judge, each text under each request once."""
+
+    def __init__(self, judge: Judge, criteria_for: CriteriaFor, at_once: int = 8) -> None:
+        self.judge, self._criteria_for = judge, criteria_for
+        self._gate = asyncio.Semaphore(at_once)
+        self._scores: dict[tuple[str, str], asyncio.Task[tuple[float | None, str]]] = {}
+
+    async def texts(self, records: Iterable[RatedText]) -> list[Scored]:
+        """Score texts that people have scored."""
+        return list(await asyncio.gather(*map(self._rated, records)))
+
+    async def pairs(self, records: Iterable[Preference]) -> list[ScoredPair]:
+        """Score both texts of pairs that people have compared."""
+        return list(await asyncio.gather(*map(self._pair, records)))
+
+    async def score(self, request: str, text: str) -> tuple[float | None, str]:
+        """Score one text from 1 to 10, or say why there is no score."""
+        key = (request, text)
+        if key not in self._scores:
+            self._scores[key] = asyncio.ensure_future(self._score(request, text))
+        return await self._scores[key]
+
+    async def _rated(self, record: RatedText) -> Scored:
+        scored = await self._scored(record, record.request, record.text, group=record.request)
+        return scored.model_copy(update={"human": record.score})
+
+    async def _pair(self, record: Preference) -> ScoredPair:
+        left, right = await asyncio.gather(
+            self._scored(record, record.request, record.left, group=record.group),
+            self._scored(record, record.request, record.right, group=record.group),
+        )
+        return ScoredPair(
+            id=record.id, group=record.group, left=left, right=right, votes=record.votes
+        )
+
+    async def _scored(self, record: Record, request: str, text: str, *, group: str) -> Scored:
+        judged, reason = await self.score(request, text)
+        return Scored(
+            id=record.id, group=group or record.id, text=text, judged=judged, reason=reason
+        )
+
+    async def _score(self, request: str, text: str) -> tuple[float | None, str]:
+        async with self._gate:
+            task = writing_task(request or NO_REQUEST)
+            criteria = await self._criteria_for(task)
+            verdicts, reason = await verdicts_on(self.judge, task, text, criteria)
+        return (None, reason) if reason else (points(verdicts, criteria), "")
+
+
+async def verdicts_on(
+    judge: Judge, task: WritingTask, text: str, criteria: tuple[Criterion, ...]
+) -> tuple[tuple[Verdict, ...], str]:
+    """Have a text judged on criteria.
+
+    Returns:
+        The verdicts, and why they make no score: empty where each criterion that a judge scores
+        has one.
+    """
+    try:
+        ballot = await judge.judge(task, shown_to_judge(text, criteria), criteria)
+    except (BackendError, ReplyError, InputError) as error:
+        return (), f"{type(error).__name__}: {error}"
+    given = {verdict.criterion_id for verdict in ballot.verdicts}
+    wanted = [each for each in criteria if each.kind != "hard"]
+    if missing := [each.id for each in wanted if each.id not in given]:
+        reasons = {each.criterion_id: each.reason for each in ballot.missing}
+        return ballot.verdicts, reasons.get(missing[0], "the judge left a criterion out")
+    return ballot.verdicts, "" if wanted else "no criterion that a judge scores"
+
+
+def points(verdicts: Iterable[Verdict], criteria: Iterable[Criterion]) -> float | None:
+    """The score that verdicts make, from 1 to 10; None without a criterion that a judge scores."""
+    scores = {verdict.criterion_id: verdict.score for verdict in verdicts}
+    soft = weighted_score(scores, tuple(criteria))
+    return None if soft is None else 1 + 9 * soft

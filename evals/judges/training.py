@@ -1,0 +1,211 @@
+"""Training a judge on people's scores: read, fit, compare, and put together.
+
+The language model is frozen; its hidden states are read once and kept on the disk. Heads are
+compared by cross-validation on the training files alone, whole families of texts apart, and the
+best is fitted to all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.judges.scorer_folder import ModelName, ScorerConfig, Weights
+from quillgraph.agents.judges.trained import Reader
+from quillgraph.backends.errors import InputError
+from quillgraph.evals.data.load import load
+from quillgraph.evals.data.records import RatedText, RubricRequest
+from quillgraph.evals.judges.corruption import COST, WORST, worsened, worthless
+from quillgraph.evals.judges.heads import (
+    HEADS,
+    Line,
+    Scores,
+    Validation,
+    predicted,
+    validate,
+)
+from quillgraph.evals.judges.relevance import Relevance, fit_relevance
+from quillgraph.evals.measures.families import families
+
+READER, LAYERS, EMBEDDER = "smollm2-135m", (10, 15, 20), "minilm"
+"""The frozen models, and the layers that are read; compared in LOG.md."""
+
+LANGUAGE = "en"
+
+FEWEST = 100
+"""Scored texts below which a head would learn the texts by heart."""
+
+SPOILT = 40
+"""Texts of each kind that are spoilt on purpose."""
+
+AT_ONCE = 50
+"""Texts between two words on how far the reading is."""
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a scorer is trained on."""
+
+    rated: tuple[RatedText, ...]
+    asked: tuple[RubricRequest, ...]
+    """Requests with a criterion, and a text that meets it."""
+    files: dict[str, int]
+    """Name to the number of records used."""
+    skipped: tuple[str, ...]
+
+    @classmethod
+    def read(cls, paths: Sequence[Path]) -> Self:
+        """Read files of scored texts, and of requests with criteria and a reference text.
+
+        Raises:
+            InputError: If a file holds neither, or there is too little of one of the two.
+        """
+        rated: list[RatedText] = []
+        asked: list[RubricRequest] = []
+        files, skipped = {}, []
+        for path in paths:
+            found = load(path)
+            met = [each for each in found.requests if each.criteria and each.reference]
+            if not found.rated and not met:
+                raise InputError(
+                    f"{path} ({found.format}) has neither scored texts nor requests with criteria "
+                    "and a text that meets them; pairs and bare requests train no scorer"
+                )
+            rated += found.rated
+            asked += met
+            files[path.name] = len(found.rated) + len(met)
+            skipped += [f"{path.name}, {each}" for each in found.skipped]
+        for what, count in (("scored texts", len(rated)), ("requests with criteria", len(asked))):
+            if count < FEWEST:
+                raise InputError(
+                    f"expected {FEWEST} {what} or more to train on, got {count}; give further "
+                    "files with --data"
+                )
+        return cls(tuple(rated), tuple(asked), files, tuple(skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A scorer that was trained, and what was seen of it on the training files."""
+
+    config: ScorerConfig
+    weights: Weights
+    validations: tuple[Validation, ...]
+    """Of every head that was compared, the best first."""
+    relevance: Relevance
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "heads": [each.model_dump(mode="json") for each in self.validations],
+            "relevance": self.relevance.model_dump(mode="json"),
+        }
+
+
+def train(
+    material: Material,
+    reader: Reader,
+    embeddings: Embeddings,
+    models: tuple[ModelName, ModelName],
+    *,
+    name: str,
+    seed: int = 0,
+    tell: Tell = lambda _: None,
+) -> Trained:
+    """Train a scorer.
+
+    Args:
+        material: What people have said.
+        reader: Makes vectors of texts.
+        embeddings: Tell whether a text keeps to its subject.
+        models: What the two were made of.
+        name: What the scorer is to be called.
+        seed: Of which texts are spoilt, and how.
+        tell: Told in a sentence what is being done.
+    """
+    scores = scored(material, reader, seed=seed, tell=tell)
+    tell("comparing heads")
+    tried = {head: predicted(HEADS[head], scores) for head in HEADS}
+    found = [validate(head, points, scores) for head, points in tried.items()]
+    found.sort(key=lambda each: each.merit, reverse=True)
+    best = found[0].head
+    line = calibrated(HEADS[best].fit(scores), tried[best], scores.points)
+    tell("learning what keeps to a subject")
+    texts = [each.text for each in material.rated]
+    relevance, anchors = fit_relevance(material.asked, texts[:: len(texts) // 50], embeddings)
+    words = [len(text.split()) for text in texts]
+    config = ScorerConfig(
+        name=name,
+        reader=models[0],
+        layers=LAYERS,
+        embedder=models[1],
+        language=LANGUAGE,
+        words=(min(words), max(words)),
+        head=best,
+        trained_on=material.files,
+        validation={
+            "spearman": round(found[0].spearman, 3),
+            "pair_accuracy": round(found[0].pair_accuracy, 3),
+            "subject_pair_accuracy": round(relevance.pair_accuracy, 3),
+        },
+    )
+    weights = Weights(
+        quality=np.append(line.weights, line.bias).astype(np.float32),
+        relevance=np.asarray(relevance.weights, np.float32),
+        anchors=anchors,
+    )
+    return Trained(config, weights, tuple(found), relevance)
+
+
+def scored(
+    material: Material, reader: Reader, *, seed: int = 0, tell: Tell = lambda _: None
+) -> Scores:
+    """Read all texts, and those that are spoilt of them."""
+    rated = material.rated
+    bad = worthless(rated, material.asked, SPOILT, seed=seed)
+    worse = worsened(rated, SPOILT, seed=seed)
+    states = _read([each.text for each in rated], reader, tell)
+    spoilt = _read([*(text for text, _ in bad), *(text for text, _ in worse)], reader, tell)
+    numbers = families([each.text for each in rated])
+    of = {each.id: family for each, family in zip(rated, numbers, strict=True)}
+    alone = max(numbers) + 1  # what was made of no scored text is a family of its own
+    made_of = [*(source for _, source in bad), *(each.id for _, each in worse)]
+    points = [WORST] * len(bad) + [max(WORST, each.score - COST) for _, each in worse]
+    return Scores(
+        states,
+        np.asarray([each.score for each in rated]),
+        tuple(numbers),
+        Scores(spoilt, np.asarray(points), tuple(of.get(each, alone) for each in made_of)),
+    )
+
+
+def _read(texts: Sequence[str], reader: Reader, tell: Tell) -> npt.NDArray[np.float64]:
+    parts = []
+    for start in range(0, len(texts), AT_ONCE):
+        tell(f"reading texts {start + 1} to {min(len(texts), start + AT_ONCE)} of {len(texts)}")
+        parts.append(reader.of(texts[start : start + AT_ONCE]))
+    return np.concatenate(parts).astype(np.float64)
+
+
+def calibrated(
+    line: Line, predicted: npt.NDArray[np.float64], points: npt.NDArray[np.float64]
+) -> Line:
+    """Bring a line's points onto people's scale, by what it said of texts it was not fitted to.
+
+    A straight line and no steps: steps would make ties of texts that it can tell apart.
+    """
+    slope, start = np.polyfit(predicted, points, 1)
+    if slope <= 0:
+        raise InputError(
+            "what people say of these texts cannot be told from the texts: on texts that it was "
+            "not fitted to, the best head ranks them no better than chance; give more, or other, "
+            "scored texts"
+        )
+    return Line(line.weights * slope, float(line.bias * slope + start))

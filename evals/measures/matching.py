@@ -1,0 +1,126 @@
+"""Do automatic criteria say what people's criteria say (`ALGORITHM.md` 7.2, matched recall)?
+
+Candidates are near in embedding; each criterion is matched to at most one of the other side, so
+that one broad criterion cannot pass for all; where a judge is given, it has to confirm a match.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.domain import Value
+from quillgraph.agents.grounded_theory.comparison import vectors
+
+NEAR = 0.5
+"""Cosine from which two criteria may be the same: with MiniLM, unrelated English sentences lie
+at .41 or less (LOG.md 2026-11-23)."""
+
+
+class Wording(Value):
+    """A criterion in words, whoever wrote it."""
+
+    name: str
+    description: str
+
+    @property
+    def shown(self) -> str:
+        """As it is embedded and compared; a name that only begins the description adds nothing."""
+        if self.description.startswith(self.name):
+            return self.description
+        return f"{self.name}. {self.description}"
+
+
+Confirm = Callable[[Wording, Wording], Awaitable[bool | None]]
+"""Says whether two criteria ask for the same; None where it could not be understood."""
+
+
+class Match(Value):
+    """An automatic and a human criterion that say the same."""
+
+    automatic: int
+    """Place in the list."""
+    human: int
+    cosine: float
+
+
+class Overlap(Value):
+    """How far two lists of criteria say the same."""
+
+    automatic: int
+    human: int
+    matches: tuple[Match, ...]
+    refused: int = 0
+    """Near pairs that the judge did not hold for the same."""
+    unread: int = 0
+    """Near pairs on which the judge could not be understood; they do not match."""
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the human criteria that are matched; None if there are none."""
+        return len(self.matches) / self.human if self.human else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the automatic criteria that are matched; None if there are none."""
+        return len(self.matches) / self.automatic if self.automatic else None
+
+
+async def overlap(
+    automatic: Sequence[Wording],
+    human: Sequence[Wording],
+    embeddings: Embeddings,
+    confirm: Confirm | None = None,
+    *,
+    near: float = NEAR,
+) -> Overlap:
+    """Match two lists one to one, such that the sum of cosines is the highest.
+
+    Args:
+        automatic: Criteria that a workflow made.
+        human: Criteria that people made.
+        embeddings: Places both.
+        confirm: A judge of sameness; near pairs that it refuses are no candidates.
+        near: Least cosine of a candidate.
+    """
+    placed = await vectors([each.shown for each in (*automatic, *human)], embeddings)
+    cosine = placed[: len(automatic)] @ placed[len(automatic) :].T
+    candidates = [(int(a), int(h)) for a, h in np.argwhere(cosine >= near) if automatic and human]
+    said = await _said(candidates, automatic, human, confirm)
+    allowed = [pair for pair, answer in zip(candidates, said, strict=True) if answer]
+    return Overlap(
+        automatic=len(automatic),
+        human=len(human),
+        matches=_assigned(allowed, cosine),
+        refused=sum(answer is False for answer in said),
+        unread=sum(answer is None for answer in said),
+    )
+
+
+async def _said(
+    candidates: Sequence[tuple[int, int]],
+    automatic: Sequence[Wording],
+    human: Sequence[Wording],
+    confirm: Confirm | None,
+) -> list[bool | None]:
+    if confirm is None:
+        return [True] * len(candidates)
+    return list(await asyncio.gather(*(confirm(automatic[a], human[h]) for a, h in candidates)))
+
+
+def _assigned(allowed: Sequence[tuple[int, int]], cosine: "np.ndarray") -> tuple[Match, ...]:
+    from scipy.optimize import linear_sum_assignment
+
+    if not allowed:
+        return ()
+    worth = np.zeros_like(cosine)
+    for a, h in allowed:
+        worth[a, h] = cosine[a, h]
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    chosen = set(allowed)
+    return tuple(
+        Match(automatic=int(a), human=int(h), cosine=float(cosine[a, h]))
+        for a, h in zip(rows, columns, strict=True)
+        if (int(a), int(h)) in chosen
+    )

@@ -1,0 +1,1 @@
+"""Models, adapters and graphs against each other."""

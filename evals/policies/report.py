@@ -1,0 +1,277 @@
+"""Policies side by side: what their texts are like, and who wins, prompt by prompt."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import TypeVar
+
+from quillgraph.agents.domain import Value
+from quillgraph.agents.text.measures import word_count
+from quillgraph.evals.measures.intervals import (
+    Estimate,
+    cluster_bootstrap,
+    mean_bootstrap,
+    paired_bootstrap,
+)
+from quillgraph.evals.policies.policy_measures import (
+    Win,
+    is_refusal,
+    length_controlled_win_rate,
+    repetition,
+    self_similarity,
+    win_rate,
+)
+from quillgraph.evals.policies.records import ComparedTexts, ScoredText, WrittenText
+
+OF_TEXTS: dict[str, str] = {
+    "hard": "share of the demands that code checks",
+    "soft": "the judge's scores, 0 to 1",
+    "diversity": "1 minus the overlap of a prompt's texts",
+    "repetition": "share that costs something",
+    "refusals": "share of texts",
+    "turned_away": "share that code takes for no text",
+    "cut": "share that ended at the longest allowed",
+    "words": "a text",
+    "tokens": "a text, prompts and replies",
+}
+"""Measures of a policy's own texts, and what each is a mean of."""
+
+OF_WINS: dict[str, str] = {
+    "win_rate": "against the reference, in both orders; a tie is half",
+    "length_controlled_win_rate": "as if the texts were as long as the reference's",
+    "order_consistency": "share of comparisons that the order does not change",
+}
+"""Measures of a policy against the reference."""
+
+Means = dict[str, float]
+"""Prompt to the mean over its texts."""
+
+
+class Entrant(Value):
+    """A policy of a comparison."""
+
+    name: str
+    spec: str
+    texts: int
+    tokens: int
+    """In all."""
+    adapter: str | None = None
+    trained_in: str | None = None
+
+
+class PolicyReport(Value):
+    """A comparison of policies on one file."""
+
+    data: str
+    judge: str
+    criteria: str
+    """Where the criteria came from."""
+    reference: str
+    """Name of the policy that the others are compared with."""
+    prompts: int
+    texts: int
+    """Texts of each policy for each prompt."""
+    notes: tuple[str, ...]
+    """What has to be known before the numbers are believed."""
+    policies: tuple[Entrant, ...]
+    excluded: dict[str, int]
+    """What is in no measure: reason to count."""
+    measures: dict[str, dict[str, Estimate]]
+    """Measure to its values by policy, and by `B-A` its differences over the prompts that both
+    have. Intervals are over prompts."""
+
+    @property
+    def flat(self) -> dict[str, Estimate]:
+        """Each value under the name that requirements use, such as `B.win_rate`."""
+        return {
+            f"{row}.{measure}": estimate
+            for measure, rows in self.measures.items()
+            for row, estimate in rows.items()
+        }
+
+
+def measure_names(policies: Sequence[str]) -> list[str]:
+    """The names that `PolicyReport.flat` will have, for requirements that are read before."""
+    reference, *others = policies
+    rows = [*policies, *(_against(name, reference) for name in others)]
+    return [
+        *(f"{row}.{measure}" for measure in OF_TEXTS for row in rows),
+        *(f"{name}.{measure}" for measure in OF_WINS for name in others),
+    ]
+
+
+def report(
+    policies: Sequence[Entrant],
+    texts: Sequence[WrittenText],
+    scores: Sequence[ScoredText],
+    comparisons: Sequence[ComparedTexts],
+    *,
+    told: Mapping[str, str],
+    texts_each: int,
+    notes: Sequence[str] = (),
+    excluded: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> PolicyReport:
+    """Put what was found of the policies side by side.
+
+    Args:
+        policies: The policies; the first is the reference.
+        texts: Their texts, those that failed among them.
+        scores: What was found of the texts.
+        comparisons: Texts of the others against the reference's.
+        told: Names of `data`, `judge` and `criteria`.
+        texts_each: Texts that were asked for of each policy and prompt.
+        notes: What speaks against believing the numbers.
+        excluded: What was left out before anything was written.
+        seed: Of the bootstrap.
+    """
+    names = [each.name for each in policies]
+    means = _means_of_texts(names, texts, scores)
+    measures = {
+        measure: {
+            **{
+                name: mean_bootstrap(list(means[measure][name].values()), seed=seed)
+                for name in names
+            },
+            **{
+                _against(name, names[0]): _difference(
+                    means[measure][name], means[measure][names[0]], seed
+                )
+                for name in names[1:]
+            },
+        }
+        for measure in OF_TEXTS
+    }
+    measures |= _of_wins(names[1:], comparisons, seed)
+    return PolicyReport(
+        **told,
+        reference=names[0],
+        prompts=len({each.prompt for each in texts}),
+        texts=texts_each,
+        notes=tuple(notes),
+        policies=tuple(policies),
+        excluded={**(excluded or {}), **_excluded(texts, scores, comparisons)},
+        measures={name: rows for name, rows in measures.items() if rows},
+    )
+
+
+def _against(name: str, reference: str) -> str:
+    return f"{name}-{reference}"
+
+
+def _means_of_texts(
+    names: Sequence[str], texts: Sequence[WrittenText], scores: Sequence[ScoredText]
+) -> dict[str, dict[str, Means]]:
+    """Measure to policy to its mean for each prompt."""
+    written = [each for each in texts if each.failure is None]
+    of_texts: dict[str, Callable[[WrittenText], float]] = {
+        "repetition": lambda each: repetition(each.text),
+        "refusals": lambda each: float(is_refusal(each.text)),
+        "cut": lambda each: float(each.is_cut),
+        "words": lambda each: float(word_count(each.text)),
+        "tokens": lambda each: float(each.tokens),
+    }
+    of_scores: dict[str, Callable[[ScoredText], float | None]] = {
+        "hard": lambda each: each.hard,
+        "soft": lambda each: each.soft,
+        "turned_away": lambda each: float(each.gate is not None),
+    }
+    found: dict[str, dict[str, Means]] = {}
+    for measure in OF_TEXTS:
+        found[measure] = {}
+        for name in names:
+            own = [each for each in written if each.policy == name]
+            if measure == "diversity":
+                found[measure][name] = _diversity(own)
+            elif measure in of_texts:
+                value = of_texts[measure]
+                found[measure][name] = _by_prompt([(t.prompt, value(t)) for t in own])
+            else:
+                judged = of_scores[measure]
+                rows = [(s.prompt, judged(s)) for s in scores if s.policy == name]
+                found[measure][name] = _by_prompt(rows)
+    return found
+
+
+def _by_prompt(rows: Sequence[tuple[str, float | None]]) -> Means:
+    """Mean over the texts of each prompt; texts without a value are left out."""
+    values = defaultdict(list)
+    for prompt, value in rows:
+        if value is not None:
+            values[prompt].append(value)
+    return {prompt: fmean(each) for prompt, each in values.items()}
+
+
+def _diversity(texts: Sequence[WrittenText]) -> Means:
+    groups = defaultdict(list)
+    for each in texts:
+        groups[each.prompt].append(each.text)
+    alike = {prompt: self_similarity(group) for prompt, group in groups.items()}
+    return {prompt: 1 - share for prompt, share in alike.items() if share is not None}
+
+
+def _difference(means: Means, others: Means, seed: int) -> Estimate:
+    both = [prompt for prompt in means if prompt in others]
+    return paired_bootstrap([means[p] for p in both], [others[p] for p in both], seed=seed)
+
+
+def _of_wins(
+    names: Sequence[str], comparisons: Sequence[ComparedTexts], seed: int
+) -> dict[str, dict[str, Estimate]]:
+    found: dict[str, dict[str, Estimate]] = {measure: {} for measure in OF_WINS}
+    for name in names:
+        own = [each for each in comparisons if each.policy == name]
+        # made once and not for each resample
+        wins = [(each.prompt, win) for each in own if (win := _win(each))]
+        agreed = [
+            (each.prompt, float(same))
+            for each in own
+            if each.is_judged and (same := each.comparison.is_consistent) is not None
+        ]
+        found["win_rate"][name] = _by_cluster(wins, win_rate, seed)
+        found["length_controlled_win_rate"][name] = _by_cluster(
+            wins, length_controlled_win_rate, seed
+        )
+        found["order_consistency"][name] = _by_cluster(
+            agreed, lambda values: fmean(values) if values else None, seed
+        )
+    return found
+
+
+T = TypeVar("T")
+
+
+def _by_cluster(
+    rows: Sequence[tuple[str, T]], measure: Callable[[list[T]], float | None], seed: int
+) -> Estimate:
+    """Estimate a measure of values, each with the prompt that it belongs to."""
+    return cluster_bootstrap(
+        rows, lambda row: row[0], lambda drawn: measure([value for _, value in drawn]), seed=seed
+    )
+
+
+_WORTH = {"left": 1.0, "right": 0.0, "tie": 0.5}
+
+
+def _win(compared: ComparedTexts) -> Win | None:
+    winner = compared.comparison.winner
+    return None if winner is None else Win(won=_WORTH[winner], longer=compared.longer)
+
+
+def _excluded(
+    texts: Sequence[WrittenText],
+    scores: Sequence[ScoredText],
+    comparisons: Sequence[ComparedTexts],
+) -> Counter[str]:
+    """Texts, scores and comparisons that are in no measure, by policy and reason."""
+    found: Counter[str] = Counter()
+    for text in texts:
+        if text.failure:
+            found[f"{text.policy}: no text: {text.failure}"] += 1
+    for score in scores:
+        if score.missing:
+            found[f"{score.policy}: no score: {score.missing}"] += 1
+    for each in comparisons:
+        if each.missing:
+            found[f"{each.policy}: no winner: {each.missing}"] += 1
+    return found

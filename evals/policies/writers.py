@@ -1,0 +1,256 @@
+"""Having a policy write: asked by itself, or within a graph."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from quillgraph.agents.prompt import render
+from quillgraph.agents.role import Role, say
+from quillgraph.backends import Budget, Recorder
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import (
+    BackendError,
+    BudgetReached,
+    ConfigError,
+    InputError,
+    ReplyError,
+    nearest,
+)
+from quillgraph.evals.data.prompts import Prompt
+from quillgraph.evals.policies.policy import Policy
+from quillgraph.evals.policies.records import WrittenText
+from quillgraph.graphs.episodes import registry
+from quillgraph.graphs.episodes.ensemble import Ensemble, context_for
+from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode
+from quillgraph.graphs.episodes.runner import run_graph
+from quillgraph.graphs.episodes.source import Graph, episode_source
+from quillgraph.graphs.episodes.start import WAYS, parts_of, schema_of
+
+MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
+"""Numbers that a graph's context may ask for by name."""
+
+NEXT_SEED = 1_000_003
+"""Added to a graph's seed for each further text of a prompt, so that they differ."""
+
+Reading = Literal["request", "writer"]
+"""What a model is asked: the bare request, or the writer's prompt of `quillgraph write`."""
+
+
+class Writer(Protocol):
+    """Writes texts for one policy."""
+
+    async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
+        """Write one text, or say why there is none.
+
+        Args:
+            prompt: For what.
+            number: Of the texts of this prompt.
+            tokens: What may be spent on it; None where the policy decides that itself.
+
+        Raises:
+            BudgetReached: If the run has nothing left to spend.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWriter:
+    """A model that is asked by itself, once for each text."""
+
+    name: str
+    model: BaseChatModel
+    budget: Budget
+    seed: int
+    text_tokens: int
+    reading: Reading
+    recorder: Recorder
+    """Is told of the calls."""
+
+    async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
+        """See `Writer`; `tokens` does not bear on a single call."""
+        role = Role("writer", self.model, self.seed, self.budget)
+        text = WrittenText(policy=self.name, prompt=prompt.id, number=number)
+        item = f"{prompt.task.request_hash}/{number}"
+        try:
+            with heard(self.recorder, f"{self.name}/{prompt.id}/{number}"):
+                reply = await say(
+                    role, self._messages(prompt), item=item, max_tokens=self.text_tokens
+                )
+        except (BackendError, ReplyError, InputError) as error:
+            return text.model_copy(update={"failure": f"{type(error).__name__}: {error}"})
+        usage = reply.usage_metadata
+        return text.model_copy(
+            update={
+                "text": str(reply.content).strip(),
+                "prompt_tokens": usage["input_tokens"] if usage else 0,
+                "completion_tokens": usage["output_tokens"] if usage else 0,
+                "calls": 1,
+                "is_cut": reply.response_metadata.get("finish_reason") == "length",
+            }
+        )
+
+    def _messages(self, prompt: Prompt) -> Sequence[BaseMessage]:
+        if self.reading == "request":
+            return [HumanMessage(prompt.task.request)]
+        return render("writing", request=prompt.task.request, lessons="none", excerpts="none")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphWriter:
+    """A graph whose every role the policy's model plays.
+
+    A graph that takes criteria gets those that its texts are measured by, so a judge of its own
+    within the graph and the judge of the comparison look for the same.
+    """
+
+    name: str
+    graph: Graph
+    options: Mapping[str, int | str]
+    model: BaseChatModel
+    budget: Budget
+    seed: int
+    measures: Mapping[str, int]
+    recorder: Recorder
+    """Is told of the calls."""
+
+    async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
+        """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
+        seed = self.seed + NEXT_SEED * number
+        # a budget of its own for each text: some graphs ask theirs what a text has cost
+        ensemble = Ensemble(
+            model=self.model,
+            embeddings=LexicalEmbeddings(),
+            seed=seed,
+            budget=Budget(),
+            measures=self.measures,
+        )
+        name = f"{self.name}/{prompt.id}/{number}"
+        context = context_for(schema_of(self.graph, "context_schema"), ensemble)
+        source = episode_source(self.graph, context=context, budget=self.budget)
+        with heard(self.recorder, name):
+            start = self._start(prompt, tokens)
+            episode = await run_graph(source, prompt.task, start=start, episode_id=name)
+        return self._told(prompt, number, episode)
+
+    def _start(self, prompt: Prompt, tokens: int | None) -> dict[str, Any]:
+        given = {**start_options(self.graph, self.options), "criteria_set": prompt.criteria_set}
+        if tokens is not None:
+            given["tokens"] = tokens
+        takes = set(parts_of(self.graph, "input_schema")) - set(WAYS)
+        return {name: value for name, value in given.items() if name in takes}
+
+    def _told(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
+        failed = episode.failure
+        # some graphs make do with what a spent budget has left them: no text of a fair comparison
+        if failed.kind == "budget" if failed else not episode.is_complete:
+            raise BudgetReached(episode.stopped)
+        text = None if failed else text_of(episode)
+        where = f"in node {failed.node}: " if failed and failed.node else ""
+        missing = f"the graph gave no text, only {', '.join(episode.output or {}) or 'nothing'}"
+        return WrittenText(
+            policy=self.name,
+            prompt=prompt.id,
+            number=number,
+            text=text or "",
+            prompt_tokens=sum(call.prompt_tokens for call in episode.calls),
+            completion_tokens=sum(call.completion_tokens for call in episode.calls),
+            calls=len(episode.calls),
+            failure=f"{where}{failed.reason}" if failed else None if text is not None else missing,
+        )
+
+
+@contextmanager
+def heard(recorder: Recorder, name: str) -> Iterator[None]:
+    """Have calls told to a recorder under a name of their own, in graphs as well as outside."""
+    from langchain_core.runnables.config import var_child_runnable_config
+
+    with Recorder(None, name, recorder.add) as own:
+        before = var_child_runnable_config.set({"callbacks": [own]})
+        try:
+            yield
+        finally:
+            var_child_runnable_config.reset(before)
+
+
+def text_of(episode: Episode) -> str | None:
+    """The text that a graph gave: the one that stands, its `text`, its last message.
+
+    Returns:
+        The text; None where none of these is there, nor a single other string.
+    """
+    if isinstance(episode, WrittenEpisode):
+        return episode.text
+    output = episode.output or {}
+    if isinstance(said := output.get("text"), str):
+        return said
+    messages = output.get("messages")
+    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
+        return str(messages[-1].get("content", ""))
+    strings = [each for name, each in output.items() if isinstance(each, str) and name not in WAYS]
+    return strings[0] if len(strings) == 1 else None
+
+
+def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, int | str]:
+    """The options of a policy that are parts of its graph's input; `MEASURES` are its context's.
+
+    Raises:
+        ConfigError: If one is neither.
+    """
+    takes = set(parts_of(graph, "input_schema")) - {*WAYS, "criteria_set"}
+    if unknown := sorted(set(options) - takes - set(MEASURES)):
+        known = [*sorted(takes), *MEASURES]
+        raise ConfigError(f"the graph has no option {unknown[0]!r}: {nearest(unknown[0], known)}")
+    return {name: value for name, value in options.items() if name in takes}
+
+
+def graph_of(policy: Policy) -> Graph:
+    """Build the graph of a policy, and see that it can take its options.
+
+    Raises:
+        ConfigError: If there is no such graph, or it does not take what is given.
+    """
+    assert policy.graph is not None
+    graph = registry.build(policy.graph)
+    start_options(graph, policy.options)
+    return graph
+
+
+def writer_for(
+    policy: Policy,
+    model: BaseChatModel,
+    *,
+    budget: Budget,
+    recorder: Recorder,
+    seed: int,
+    measures: Mapping[str, int],
+    reading: Reading,
+) -> Writer:
+    """Make the writer of a policy.
+
+    Args:
+        policy: The policy.
+        model: Its model, connected and with its adapter.
+        budget: What the run may spend.
+        recorder: Is told of all calls.
+        seed: Of the run.
+        measures: `MEASURES` by name; a policy's own options win over them.
+        reading: What a model without a graph is asked.
+    """
+    if policy.graph is None:
+        return ModelWriter(
+            policy.name, model, budget, seed, measures["text_tokens"], reading, recorder
+        )
+    own = {n: v for n, v in policy.options.items() if n in MEASURES and isinstance(v, int)}
+    return GraphWriter(
+        name=policy.name,
+        graph=graph_of(policy),
+        options=policy.options,
+        model=model,
+        budget=budget,
+        seed=seed,
+        measures={**measures, **own},
+        recorder=recorder,
+    )

@@ -1,0 +1,128 @@
+"""The texts of an episode side by side: scores, rewards, changes, and what became of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quillgraph.agents.domain import Criterion
+from quillgraph.agents.judgements import Judgement, band_of
+from quillgraph.evals.report.passages import Segment, Span, differences, quoted, segments
+from quillgraph.graphs.episodes.episode import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a judge or code found of one text on one criterion."""
+
+    shown: str
+    mark: str
+    """Band of the score, `kept`, `broken`, `unread` or `none`: decides the colour."""
+    reason: str = ""
+
+
+ABSENT = Cell("–", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One criterion, or one part of the reward, over all texts."""
+
+    name: str
+    criterion_id: str | None
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text, and what changed in it against the one that it revises."""
+
+    attempt: Attempt
+    title: str
+    stands: bool
+    parent: tuple[Segment, ...]
+    """The text before it with what was taken out; empty for a first draft."""
+    segments: tuple[Segment, ...]
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether a revision is the text before it, word for word."""
+        changed = any(each.has("removed") for each in self.parent)
+        changed = changed or any(each.has("added") for each in self.segments)
+        return bool(self.parent) and not changed
+
+
+def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[Text, ...]:
+    """The texts in order, each compared with the one that it revises.
+
+    Args:
+        attempts: The texts.
+        best: Number of the one that stands; None where that is not known.
+    """
+    by_number = {attempt.number: attempt for attempt in attempts}
+    return tuple(_text(attempt, by_number, best) for attempt in attempts)
+
+
+def score_rows(criteria: Sequence[Criterion], attempts: Sequence[Attempt]) -> tuple[Row, ...]:
+    """Score of each criterion in each round."""
+    return tuple(
+        Row(each.name, each.id, tuple(_cell(each, a.judgement) for a in attempts))
+        for each in criteria
+    )
+
+
+def reward_rows(attempts: Sequence[Attempt]) -> tuple[Row, ...]:
+    """The reward of each text and what it is made of; what is absent shows as a dash."""
+    if not attempts:
+        return ()
+    names = [name for name in type(attempts[0].reward).model_fields if name != "value"]
+    parts = {name: tuple(_part(each, name) for each in attempts) for name in ("value", *names)}
+    rows = [
+        Row("reward" if name == "value" else name, None, cells)
+        for name, cells in parts.items()
+        if name == "value" or any(cell != ABSENT for cell in cells)
+    ]
+    changes = tuple(_plain(None if a.delta is None else f"{a.delta:+.3f}") for a in attempts)
+    return (*rows, Row("change against the best before", None, changes))
+
+
+def _text(attempt: Attempt, by_number: dict[int, Attempt], best: int | None) -> Text:
+    before = None if attempt.parent is None else by_number.get(attempt.parent)
+    removed, added = differences(before.text, attempt.text) if before else ([], [])
+    parent = segments(before.text, [*removed, *_quotes(before)]) if before else ()
+    cut = segments(attempt.text, [*added, *_quotes(attempt)])
+    kind = f"revision of text {attempt.parent}" if attempt.parent is not None else "draft"
+    return Text(attempt, f"Text {attempt.number}: {kind}", attempt.number == best, parent, cut)
+
+
+def _quotes(attempt: Attempt) -> list[Span]:
+    return [
+        span
+        for verdict in attempt.judgement.verdicts
+        for span in quoted(attempt.text, verdict.quote, verdict.criterion_id)
+    ]
+
+
+def _cell(criterion: Criterion, judgement: Judgement) -> Cell:
+    if judgement.gate and criterion.kind != "hard":
+        return Cell("–", "none", f"turned away: {judgement.gate}")
+    for verdict in judgement.verdicts:
+        if verdict.criterion_id == criterion.id:
+            return Cell(f"{verdict.score:g}", f"band{band_of(verdict.score)}", verdict.reason)
+    for missing in judgement.missing:
+        if missing.criterion_id == criterion.id:
+            return Cell("not read", "unread", missing.reason)
+    for violation in judgement.violations:
+        if violation.criterion_id == criterion.id:
+            return Cell("broken", "broken", violation.reason)
+    return Cell("kept", "kept") if criterion.kind == "hard" else Cell("–", "none", "not judged")
+
+
+def _part(attempt: Attempt, name: str) -> Cell:
+    """A number, or the ids of criteria: broken, without a verdict, or left out."""
+    value = getattr(attempt.reward, name)
+    if isinstance(value, tuple):
+        return _plain(", ".join(value) or None)
+    return _plain(None if value is None else f"{value:.3f}")
+
+
+def _plain(shown: str | None) -> Cell:
+    return ABSENT if shown is None else Cell(shown, "none")

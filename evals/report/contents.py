@@ -1,0 +1,251 @@
+"""What a page shows of a run: each file's values, put together for the reader."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from quillgraph.agents.domain import FORMAT_VERSION, CriteriaSet
+from quillgraph.agents.judgements import Judgement, Reward
+from quillgraph.backends.calls.record import CallRecord
+from quillgraph.evals.report.attempts import Row, Text, reward_rows, score_rows, texts
+from quillgraph.evals.report.calls import CallLog, call_log, shortened
+from quillgraph.evals.report.folder import Folder, Source, StudyFile, counted, mapping
+from quillgraph.evals.report.grounding import Branch, Document, branches, documents
+from quillgraph.evals.report.opposite import Compared, compared
+from quillgraph.evals.report.tables import Table, tables
+from quillgraph.evals.report.training import (
+    WATCH,
+    Check,
+    Panel,
+    Samples,
+    Sign,
+    checks,
+    panels,
+    samples,
+    signs,
+    warned,
+)
+from quillgraph.graphs.episodes.episode import Attempt, Episode
+
+WHOLE = 40
+"""Episodes of a batch that are shown whole; the others stand in the list alone."""
+
+LONGEST_OUTPUT = 20_000
+"""Characters of what somebody's own graph has given that are shown."""
+
+EPISODE_VERSION: int = Episode.model_fields["version"].default
+
+
+class JudgementFile(BaseModel):
+    """What `quillgraph judge` leaves."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    judgement: Judgement
+    reward: Reward
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One request: its criteria, the texts for it and what became of them."""
+
+    scope: str
+    """Stands before every id in the page, since batches have many criteria `h1`."""
+    title: str
+    language: str | None
+    criteria_set: CriteriaSet | None
+    study: StudyFile
+    branches: tuple[Branch, ...]
+    documents: tuple[Document, ...]
+    episode: Episode | None
+    attempts: tuple[Attempt, ...]
+    """Those of the episode, or all that there are without one."""
+    texts: tuple[Text, ...]
+    scores: tuple[Row, ...]
+    rewards: tuple[Row, ...]
+    output: str | None
+    """What else a graph gave, as JSON; None where it gave nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training run has logged."""
+
+    panels: tuple[Panel, ...]
+    signs: tuple[Sign, ...]
+    checks: tuple[Check, ...]
+    warned: tuple[str, ...]
+    least_win_rate: float | None
+    samples: tuple[Samples, ...]
+    requests: int
+    """Requests with texts, of which `samples` shows the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a page shows."""
+
+    name: str
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...]
+    works: tuple[Work, ...]
+    episodes: tuple[Episode, ...]
+    """Those of a batch, also the ones that are not among `works`."""
+    failures: tuple[Mapping[str, Any], ...]
+    calls: CallLog
+    training: Training | None
+    tables: tuple[Table, ...]
+    compared: Compared | None
+    """Texts of policies; None for a run of another kind."""
+    sources: tuple[Source, ...]
+
+
+def contents(path: Path) -> Contents:
+    """Read a run's folder.
+
+    Raises:
+        InputError: If there is no run in it. What is missing, damaged or unfinished is a note.
+    """
+    folder = Folder(path)
+    facts = folder.facts()
+    # in the order of the requests; the file has them in the order in which they were finished
+    found = folder.lines("episodes.jsonl", Episode)
+    episodes = tuple(sorted(found, key=lambda each: (len(each.id or ""), each.id or "")))
+    single = _single(folder)
+    # beside episodes there is no more than the criteria, which each of them has
+    works = [single] if single and not episodes else []
+    works += [_of_episode(each, f"e{n}-") for n, each in enumerate(episodes[:WHOLE], 1)]
+    return Contents(
+        name=path.resolve().name,
+        facts=facts,
+        works=tuple(works),
+        episodes=episodes,
+        failures=tuple(folder.lines("failures.jsonl", dict[str, Any])),
+        calls=call_log(folder.lines("calls.jsonl", CallRecord)),
+        training=_training(folder, facts),
+        tables=tuple(tables(folder.json("report.json"))),
+        compared=compared(folder),
+        notes=(*_versions(episodes), *folder.notes),  # read last: every file adds to them
+        sources=folder.sources,
+    )
+
+
+def _single(folder: Folder) -> Work | None:
+    """The work of a run on one request; None for a batch, a training run or an evaluation."""
+    request = folder.text("request.txt")
+    criteria_set = folder.value("criteria.json", CriteriaSet)
+    study = folder.value("study.json", StudyFile)
+    episode = folder.value("episode.json", Episode)
+    if not (request or criteria_set or study or episode):
+        return None
+    attempts = episode.attempts if episode else _loose(folder)
+    criteria_set = criteria_set or (episode.criteria_set if episode else None)
+    request = request if request is not None or episode is None else episode.task.request
+    folder.notes.extend(_versions([episode] if episode else [], criteria_set))
+    return _work("", "The request", request, criteria_set, study or StudyFile(), attempts, episode)
+
+
+def _of_episode(episode: Episode, scope: str) -> Work:
+    title = f"Request {episode.id}" if episode.id else "Request"
+    return _work(
+        scope,
+        title,
+        episode.task.request,
+        episode.criteria_set,
+        _study_in(episode),
+        episode.attempts,
+        episode,
+    )
+
+
+def _work(
+    scope: str,
+    title: str,
+    request: str | None,
+    criteria_set: CriteriaSet | None,
+    study: StudyFile,
+    attempts: tuple[Attempt, ...],
+    episode: Episode | None,
+) -> Work:
+    language = criteria_set.language if criteria_set else None
+    return Work(
+        scope=scope,
+        title=title,
+        language=episode.task.language if episode else language,
+        criteria_set=criteria_set,
+        study=study,
+        branches=branches(criteria_set, study) if criteria_set else (),
+        documents=documents(request, study, criteria_set),
+        episode=episode,
+        attempts=attempts,
+        texts=texts(attempts, episode.best if episode else None),
+        scores=score_rows(criteria_set.criteria, attempts) if criteria_set and attempts else (),
+        rewards=reward_rows(attempts),
+        output=_output(episode) if episode and episode.output else None,
+    )
+
+
+def _output(episode: Episode) -> str:
+    return shortened(json.dumps(episode.output, ensure_ascii=False, indent=1), LONGEST_OUTPUT)
+
+
+def _loose(folder: Folder) -> tuple[Attempt, ...]:
+    """Texts that are in no episode: of a run that ended early, or of `quillgraph judge`."""
+    if attempts := tuple(folder.lines("attempts.jsonl", Attempt)):
+        return attempts
+    judged, text = folder.value("judgement.json", JudgementFile), folder.text("text.txt")
+    if judged is None or text is None:
+        return ()
+    found, worth = judged.judgement, judged.reward
+    return (
+        Attempt(number=0, parent=None, text=text, judgement=found, reward=worth, decision="first"),
+    )
+
+
+def _study_in(episode: Episode) -> StudyFile:
+    """The study that a graph has given out, as the graph of the criteria does."""
+    try:
+        return StudyFile.model_validate(episode.output or {})
+    except ValidationError:
+        return StudyFile()  # somebody's own graph may mean another thing by `codes`
+
+
+def _training(folder: Folder, facts: Mapping[str, Any]) -> Training | None:
+    rows = list(folder.lines("metrics.jsonl", dict[str, Any]))
+    shown, requests = samples(folder.lines("samples.jsonl", dict[str, Any]))
+    if not shown:
+        shown, requests = samples(folder.lines("rollouts.jsonl", dict[str, Any]))
+    if not rows and not shown:
+        return None
+    guards = mapping(mapping(facts.get("settings")).get("guards"))
+    least, found = guards.get("least_win_rate"), panels(rows)
+    least = float(least) if isinstance(least, int | float) else None
+    return Training(
+        panels=found,
+        signs=signs(found),
+        checks=checks(rows, least),
+        warned=warned(folder.newest(WATCH)),
+        least_win_rate=least,
+        samples=shown,
+        requests=requests,
+    )
+
+
+def _versions(
+    episodes: Iterable[Episode], criteria_set: CriteriaSet | None = None
+) -> Iterable[str]:
+    newer = sum(episode.version > EPISODE_VERSION for episode in episodes)
+    if newer:
+        yield (
+            f"{counted(newer, 'episode')} of a newer form than {EPISODE_VERSION}, which this page "
+            "knows: shown as far as it could be read."
+        )
+    if criteria_set and criteria_set.version > FORMAT_VERSION:
+        yield (
+            f"The criteria are of form {criteria_set.version}, this page knows {FORMAT_VERSION}: "
+            "shown as far as it could be read."
+        )

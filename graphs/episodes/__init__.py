@@ -1,0 +1,1 @@
+"""Any graph run as it is: cast, recorded, sealed, resumed."""

@@ -1,0 +1,149 @@
+"""Which model plays which role in a graph, and which names a role can have there."""
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableBinding, RunnableConfig
+from langgraph.pregel import Pregel
+from pydantic import BaseModel
+
+from quillgraph.agents.role import Role
+from quillgraph.backends.capabilities import require
+from quillgraph.backends.errors import ConfigError, nearest
+
+TRAINS = ("token_ids", "logprobs")
+"""What a backend must give for its calls to become rows."""
+
+
+class Cast(RunnableBinding[Any, Any]):
+    """A chat model in a role: every call that is made through it carries the role's name.
+
+    It is a binding and no copy, so the model's engine and limiter stay the ones that all share.
+    """
+
+    @property
+    def role(self) -> str:
+        """Name of the role."""
+        return str((self.config.get("metadata") or {})["role"])
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        # these two make a new runnable of the bare model, which would know nothing of the role
+        if name not in ("bind_tools", "with_structured_output"):
+            return found
+        return lambda *args, **options: found(*args, **options).with_config(self.config)
+
+
+def cast(model: BaseChatModel, role: str) -> Cast:
+    """Put a model into a role."""
+    return Cast(bound=model, config=RunnableConfig(metadata={"role": role}))
+
+
+def context_of(
+    graph: Pregel[Any, Any, Any, Any],
+    roles: Mapping[str, BaseChatModel],
+    context: Any,
+) -> Any:
+    """Hand each role's model to the graph, in the field of its run-time context of that name.
+
+    A field of type `Role` gets a `Role`, any other a `Cast`.
+
+    Args:
+        graph: The compiled graph.
+        roles: Role to model.
+        context: The other fields of the context, as a dict or as the graph's context class.
+
+    Raises:
+        ConfigError: If the graph's context has no such field.
+    """
+    schema, fields = graph.context_schema, _fields(graph.context_schema)
+    if roles and schema is None:
+        raise ConfigError(
+            f"the graph takes no context, so nothing can play {', '.join(sorted(roles))}: give it "
+            "a context_schema with a field for each role, or leave `roles` out and name the nodes "
+            "that are to be trained"
+        )
+    if fields and (unknown := sorted(set(roles) - set(fields))):
+        raise ConfigError(
+            f"unknown role {unknown[0]!r}: {nearest(unknown[0], fields)}. A role is a field of the "
+            f"graph's context, {getattr(schema, '__name__', schema)}"
+        )
+    for name, model in roles.items():
+        if not isinstance(model, BaseChatModel):
+            hint = f"; connect({model!r}) makes one" if isinstance(model, str) else ""
+            raise ConfigError(
+                f"expected a chat model for role {name!r}, got {type(model).__name__}{hint}"
+            )
+    parts = {
+        name: Role(name, model) if fields.get(name) is Role else cast(model, name)
+        for name, model in roles.items()
+    }
+    if context is not None and not isinstance(context, Mapping):
+        return dataclasses.replace(context, **parts) if parts else context
+    if missing := sorted(_required(schema) - {*(context or {}), *parts}):
+        raise ConfigError(
+            f"the graph's context, {getattr(schema, '__name__', schema)}, needs "
+            f"{', '.join(missing)}: give them in roles= or context="
+        )
+    return {**(context or {}), **parts} if context or parts else None
+
+
+def check_trainable(trainable: Iterable[str], context: Any) -> None:
+    """Refuse to train a role whose backend is known to give no token ids or log-probs.
+
+    Raises:
+        ConfigError: Naming the role, the backend and what it lacks.
+    """
+    models = dict(_players(context))
+    for name in trainable:
+        if name in models:
+            require(models[name], name, *TRAINS)
+
+
+def names_in(graph: Pregel[Any, Any, Any, Any], context: Any) -> frozenset[str]:
+    """The names that a role can be known by before the graph has run: roles and nodes."""
+    graphs = [graph, *(inner for _, inner in graph.get_subgraphs(recurse=True))]
+    nodes = {
+        name for each in graphs for name in getattr(each, "nodes", ()) if not name.startswith("__")
+    }
+    return frozenset(nodes | {name for name, _ in _players(context)})
+
+
+def _players(context: Any) -> Iterator[tuple[str, BaseChatModel]]:
+    """The models that a context is seen to hold, with the roles that they play."""
+    if isinstance(context, Role):
+        yield context.name, context.model
+    elif isinstance(context, Mapping):
+        for value in context.values():
+            yield from _players(value)
+    elif isinstance(context, list | tuple):
+        for value in context:
+            yield from _players(value)
+    elif isinstance(context, Cast):
+        yield context.role, typing.cast(BaseChatModel, context.bound)
+    elif dataclasses.is_dataclass(context) and not isinstance(context, type):
+        for field in dataclasses.fields(context):
+            yield from _players(getattr(context, field.name))
+
+
+def _fields(schema: Any) -> dict[str, Any]:
+    """Name to type of the fields of a context class."""
+    return {} if schema in (None, dict) else typing.get_type_hints(schema)
+
+
+def _required(schema: Any) -> set[str]:
+    """The fields of a context class that have no default."""
+    if typing.is_typeddict(schema):
+        return set(schema.__required_keys__)
+    if dataclasses.is_dataclass(schema):
+        return {
+            each.name
+            for each in dataclasses.fields(schema)
+            if each.default is each.default_factory is dataclasses.MISSING
+        }
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return {name for name, each in schema.model_fields.items() if each.is_required()}
+    return set()

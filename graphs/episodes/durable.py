@@ -1,0 +1,150 @@
+"""A graph made durable: what it has done is on disk, and a run of it can be taken up again."""
+
+import copy
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls.journal import Journal
+from quillgraph.backends.calls.jsonl import read_lines
+from quillgraph.backends.calls.record import CallRecord, read_records
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.graphs.episodes.kept_calls import KeptCall, KeptCalls
+from quillgraph.graphs.episodes.saver import Checkpoints
+from quillgraph.graphs.episodes.source import Graph, compiled_form
+
+CHECKPOINTS, JOURNAL, KEPT = "checkpoints.sqlite", "journal.sqlite", "kept_calls.sqlite"
+EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
+
+
+class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph whose threads begin with their input, or go on if they have begun.
+
+    Tasks that were cut short run again, and are answered from the journal as far as their calls
+    had finished. Make it with `durable`.
+    """
+
+    journal: Journal
+    calls: KeptCalls
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> AsyncIterator[Any]:
+        """Stream a thread; each step is on disk before the next one begins."""
+        given = self._given(input, config)
+        parts = super().astream(given, config, **{**options, "durability": "sync"})
+        async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+            async for part in parts:
+                yield part
+
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **options: Any
+    ) -> Iterator[Any]:
+        """As `astream`."""
+        given = self._given(input, config)
+        yield from super().stream(given, config, **{**options, "durability": "sync"})
+
+    def _given(self, input: Any, config: RunnableConfig | None) -> Any:
+        """What a thread is to be given: nothing if it has begun, unless it is an answer."""
+        assert isinstance(self.checkpointer, Checkpoints)
+        place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
+        thread = str(place["thread_id"])
+        self.journal.rewind(thread)
+        goes_on = self.checkpointer.has(thread) and not isinstance(input, Command)
+        return None if goes_on else input
+
+    def earlier(self, thread: str, *, is_trained: bool) -> list[KeptCall]:
+        """The calls that a thread has made already; from now on its calls are kept.
+
+        Args:
+            thread: The thread, which is about to run.
+            is_trained: Whether its calls are to become rows for training.
+
+        Raises:
+            ConfigError: If they are, and the thread has begun where nobody kept its calls.
+        """
+        assert isinstance(self.checkpointer, Checkpoints)
+        if not self.checkpointer.has(thread):
+            self.calls.begin(thread)
+        elif is_trained and not self.calls.knows(thread):
+            raise ConfigError(
+                f"thread {thread!r} has begun outside of run_graph, so the calls that it has made "
+                "would be missing among the rows; begin another one, or name nothing trainable"
+            )
+        return self.calls.of(thread)
+
+    def forget(self, thread: str) -> None:
+        """Drop what is kept of a thread whose result is kept elsewhere."""
+        assert isinstance(self.checkpointer, Checkpoints)
+        self.checkpointer.delete_thread(thread)
+        self.journal.forget(thread)
+        self.calls.forget(thread)
+
+
+@contextmanager
+def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterator[Resuming]:
+    """Make a graph durable, with checkpoints of its nodes and a journal of its calls in a folder.
+
+    Invoke it with a `thread_id`: the first time it begins, and after a stop it goes on.
+
+    Args:
+        graph: The graph.
+        folder: Where checkpoints and journal are, or will be.
+        budget: What its calls may cost; what is replayed costs nothing.
+
+    Raises:
+        ConfigError: If the graph cannot be compiled.
+        StorageError: If the files cannot be used.
+    """
+    kept = copy.copy(compiled_form(graph))
+    kept.__class__ = Resuming
+    assert isinstance(kept, Resuming)
+    with (
+        Checkpoints.open(folder / CHECKPOINTS) as saver,
+        Journal(folder / JOURNAL, budget) as journal,
+        KeptCalls.open(folder / KEPT) as calls,
+    ):
+        kept.checkpointer, kept.journal, kept.calls = saver, journal, calls
+        kept.config = merge_configs(kept.config, RunnableConfig(callbacks=[journal]))
+        yield kept
+
+
+def read_episodes(folder: Path) -> dict[int, Episode]:
+    """Read the episodes of a batch with their calls, by the number of their request.
+
+    Each call stands once: what a resumed run replayed stands where it was first made.
+
+    Raises:
+        InputError: Naming a line that holds no episode, or no call.
+    """
+    calls = defaultdict(list)
+    for call in read_calls(folder):
+        calls[call.run].append(call)
+    file = folder / EPISODES
+    remedy = "delete the line to read the others"
+    found = read_lines(file, Episode, remedy) if file.exists() else []
+    return {
+        int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
+        for each in sorted(found, key=lambda each: int(str(each.id)))
+    }
+
+
+def read_calls(folder: Path) -> list[CallRecord]:
+    """Read the calls that a run has recorded, replayed ones among them; none if it made none."""
+    return read_records(folder / CALLS) if (folder / CALLS).exists() else []
+
+
+def _once(calls: list[CallRecord]) -> tuple[CallRecord, ...]:
+    first: dict[Any, CallRecord] = {}
+    for call in calls:
+        first.setdefault((call.namespace, call.journal) if call.journal else call.call, call)
+    return tuple(sorted(first.values(), key=lambda call: call.call))

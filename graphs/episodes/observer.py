@@ -1,0 +1,188 @@
+"""What nodes return against what reaches the state: LangGraph drops unknown keys in silence."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from langgraph.errors import GraphBubbleUp, ParentCommand
+from langgraph.types import Command
+from pydantic import BaseModel
+
+from quillgraph.backends.calls.listener import Listener
+from quillgraph.backends.calls.record import CallRecord, Recorder
+
+Keys = dict[str, Any]
+
+
+class Writes(Listener):
+    """Notes what every node of a run returns, in subgraphs too, until the state has been written.
+
+    `lost` then compares it with the keys that arrived. A node that is a subgraph, or hands on what
+    one gave, may return keys that the outer state does not have: that is how LangGraph shares a
+    part of a state. So may a node that returns unchanged what it was given, and one that hands on
+    to the graph around it (`Command.PARENT`) keys of what it was given.
+
+    Args:
+        recorder: Who numbers the calls of the run.
+        give_up: Where a later process may go on: is told which node's calls so far come to nothing,
+            and whether those of the graphs within it do so too. They do where the node is tried
+            again, but a later process would find these graphs where they were.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        give_up: Callable[[str, bool], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._runs: dict[UUID, tuple[str, bool, Any]] = {}
+        """Place of an open run in the graph, whether it is a node, and what it was given."""
+        self._graphs: set[UUID] = set()
+        self._inner: dict[str, set[str]] = {}
+        self._returned: dict[str, Keys] = {}
+        self._excused: set[str] = set()
+        self._given_up: list[tuple[str, bool, int]] = []
+        """Place of each node that ended early, or began and may have begun in an earlier process,
+        whether the graphs within it count as well, and how many calls there had been by then."""
+        self._failed: set[str] = set()
+        self._recorder, self._tell = recorder, give_up
+        self.met_graphs = False
+        """Whether graphs ran within nodes."""
+
+    @property
+    def ignore_llm(self) -> bool:
+        """Calls of models are the recorder's business."""
+        return True
+
+    @property
+    def ignore_chat_model(self) -> bool:
+        """Calls of models are the recorder's business."""
+        return True
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],
+        inputs: dict[str, Any],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note where a run begins; whatever runs nodes is a graph."""
+        is_node = any(tag.startswith("graph:step:") for tag in tags or ())
+        place = str((metadata or {}).get("langgraph_checkpoint_ns", ""))
+        self._runs[run_id] = (place, is_node, inputs)
+        self.met_graphs |= is_node and "|" in place
+        if is_node and parent_run_id:
+            self._graphs.add(parent_run_id)
+        if is_node and self._tell:  # what an earlier process asked in it is asked again, or lost
+            self._given_up.append((place, False, self._recorder.calls))
+            self._tell(place, place in self._failed)
+
+    def on_chain_end(self, outputs: dict[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
+        """Note what a node returned, or what a subgraph gave to the node around it."""
+        place, is_node, given = self._runs.pop(run_id, ("", False, None))
+        if is_node:
+            before = given if isinstance(given, Mapping) else {}
+            inner = self._inner.pop(place, set())
+            self._returned[_task_of(place)] = {
+                key: value
+                for key, value in _updates(outputs)
+                if key not in inner and not (key in before and before[key] is value)
+            }
+        elif run_id in self._graphs:
+            self._graphs.discard(run_id)
+            self._inner.setdefault(place, set()).update(key for key, _ in _updates(outputs))
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Note that what a node did so far has come to nothing, even if it is run again.
+
+        A command to the graph around it comes as an error too, and counts as what the node of that
+        graph returned.
+        """
+        place, is_node, given = self._runs.pop(run_id, ("", False, None))
+        self._graphs.discard(run_id)
+        if isinstance(error, ParentCommand):
+            if is_node and error.args[0].graph == Command.PARENT:  # else it is on its way already
+                own = _keys_of(given)
+                told = _named(error.args[0].update)
+                handed = {key: value for key, value in told if key not in own}
+                self._returned[_task_around(place)] = handed
+        elif is_node:
+            is_interrupt = isinstance(error, GraphBubbleUp)
+            self._given_up.append((place, not is_interrupt, self._recorder.calls))
+            if not is_interrupt:
+                self._failed.add(place)
+            if self._tell:
+                self._tell(place, False)
+
+    def was_given_up(self, call: CallRecord) -> bool:
+        """Say whether a call was made in a try of its node that came to nothing.
+
+        After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
+        """
+        place, asked = call.namespace or "", self._recorder.asked(call.call)
+        return any(
+            asked < upto and (place == node or (with_inner and place.startswith(f"{node}|")))
+            for node, with_inner, upto in self._given_up
+        )
+
+    def excuse(self, task: str) -> None:
+        """Take no note of what a task returns, as it is no update of a state."""
+        self._excused.add(task)
+
+    def lost(self, task: str, written: Mapping[str, Any]) -> tuple[str, ...]:
+        """Say which keys a node returned that the state did not take.
+
+        Args:
+            task: Id of the node's task.
+            written: What reached the state.
+        """
+        returned = self._returned.pop(task, {})
+        return () if task in self._excused else tuple(sorted(set(returned) - set(written)))
+
+
+def _task_of(place: str) -> str:
+    return place.rpartition("|")[2].rpartition(":")[2]
+
+
+def _task_around(place: str) -> str:
+    """Id of the task in which the graph of a node runs."""
+    # a number counts the graphs that one node calls
+    parts = [part for part in place.split("|")[:-1] if not part.isdigit()]
+    return _task_of(parts[-1]) if parts else ""
+
+
+def _keys_of(given: Any) -> set[str]:
+    """Names of the parts of its graph's state that a node was given."""
+    inner = given.get("state") if isinstance(given, Mapping) else None  # a `ToolNode` of LangGraph
+    return {key for each in (given, inner) for key, _ in _updates(each)}
+
+
+def _named(update: Any) -> Iterator[tuple[str, Any]]:
+    """What a command updates; it may say so in pairs."""
+    if isinstance(update, list | tuple) and all(isinstance(each, tuple) for each in update):
+        yield from ((each[0], each[1]) for each in update)
+    else:
+        yield from _updates(update)
+
+
+def _updates(returned: Any) -> Iterator[tuple[str, Any]]:
+    """The updates of this graph's state in what a node returned."""
+    if isinstance(returned, Command):
+        if returned.graph is None:
+            yield from _named(returned.update)
+    elif isinstance(returned, Mapping):
+        yield from ((key, value) for key, value in returned.items() if isinstance(key, str))
+    elif isinstance(returned, BaseModel):
+        yield from ((key, getattr(returned, key)) for key in returned.model_fields_set)
+    elif dataclasses.is_dataclass(returned) and not isinstance(returned, type):
+        yield from (
+            (each.name, getattr(returned, each.name)) for each in dataclasses.fields(returned)
+        )
+    elif isinstance(returned, list | tuple) and any(isinstance(each, Command) for each in returned):
+        for each in returned:
+            yield from _updates(each)

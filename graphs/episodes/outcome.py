@@ -1,0 +1,192 @@
+"""From a run that has ended to its episode: what it gave, or why it gave nothing."""
+
+import dataclasses
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from langgraph.errors import GraphRecursionError
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from quillgraph.agents.domain import CriteriaSet, Dropped
+from quillgraph.agents.judgements import Judgement, Reward, text_hash
+from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
+from quillgraph.graphs.episodes.episode import Attempt, Episode, Failure, WrittenEpisode, role_of
+from quillgraph.graphs.episodes.locating import own_line
+
+RUN_FIELDS = frozenset(
+    {"version", "task", "id", "graph", "trainable", "failure", "calls", "given_up"}
+)
+"""Fields of an episode that are the run's and not the graph's to fill."""
+
+
+class LostKeys(QuillError):
+    """A node returned keys that the graph's state does not have."""
+
+    def __init__(self, node: str, keys: tuple[str, ...]) -> None:
+        super().__init__(node, keys)
+        self.node, self.keys = node, keys
+
+    def __str__(self) -> str:
+        names = ", ".join(repr(key) for key in self.keys)
+        return (
+            f"node {self.node!r} returned {names}, which the graph's state does not have, so "
+            "LangGraph would drop it; correct the name or add it to the state"
+        )
+
+
+class Unanswered(QuillError):
+    """A graph asked something by `interrupt`, and nobody was there to answer."""
+
+    def __init__(self, question: Any) -> None:
+        super().__init__(question)
+
+    def __str__(self) -> str:
+        return f"the graph asked {self.args[0]!r}; give answer= to reply to its interrupts"
+
+
+KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (LostKeys, "lost keys"),
+    (Unanswered, "interrupt"),
+    (GraphRecursionError, "recursion"),
+    (BudgetReached, "budget"),
+    (BackendError, "backend"),
+    (ReplyError, "backend"),
+)
+
+
+def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
+    """Say what gave way, and where."""
+    kind: Any = next((name for family, name in KINDS if isinstance(error, family)), "node")
+    told = str(error) if isinstance(error, QuillError) else f"{type(error).__name__}: {error}"
+    if kind == "node":
+        told += own_line(error)
+    if kind == "recursion":
+        told = (
+            f"the graph has not ended after {most_steps} supersteps: it loops for ever, or needs "
+            "a larger most_steps"
+        )
+    elif "msgpack serializable" in told:
+        kind, told = "state", f"the state cannot be written to the graph's checkpointer: {told}"
+    return Failure(kind=kind, reason=told, node=node)
+
+
+def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
+    """Add what the graph gave to the record of its run.
+
+    An episode that the graph gave itself is taken over. Otherwise a `text` with the `criteria_set`
+    it was judged under, its `judgement` and its `reward` become an attempt. All the rest is kept
+    as JSON.
+
+    Returns:
+        The episode; with a failure if the output cannot be written as JSON.
+    """
+    if episode.failure:
+        return episode
+    given = _fields(output)
+    own = given.pop("episode", None)
+    if not isinstance(own, Episode):
+        own = _judged(episode, {**entry, **given})
+    told = {key: getattr(own, key) for key in type(own).model_fields if key not in RUN_FIELDS}
+    run = {key: getattr(episode, key) for key in RUN_FIELDS}
+    try:
+        kept = {
+            key: _json(key, value) for key, value in given.items() if not _stands(key, value, own)
+        }
+    except TypeError as error:
+        failed = Failure(kind="state", reason=str(error))
+        changes = {"failure": failed, "stopped": failed.reason, "is_complete": False}
+        return episode.model_copy(update=changes)
+    return type(own).model_validate({**told, **run, "output": kept})
+
+
+def unused_roles(episode: Episode, roles: AbstractSet[str], known: AbstractSet[str]) -> Episode:
+    """Note roles that made no call; without any call in a trainable role there is nothing to train.
+
+    Args:
+        episode: The sealed episode.
+        roles: Roles that were cast by name.
+        known: Roles and nodes that the graph is known to have.
+
+    Returns:
+        The episode; with a failure if a trainable role is none of the graph's, or if no trainable
+        role made a call.
+    """
+    used = {role_of(call) for call in episode.calls}
+    idle = sorted((set(episode.trainable) | roles) - used)
+    if episode.failure or not idle:
+        return episode
+    strangers = [name for name in idle if name not in known]
+    failure = None
+    if strangers:
+        guess = nearest(strangers[0], known | used)
+        failure = Failure(kind="role", reason=f"no call was made in role {strangers[0]!r}: {guess}")
+    elif episode.trainable and not used & set(episode.trainable):
+        failure = Failure(
+            kind="role",
+            reason=f"no call was made in a trainable role ({', '.join(episode.trainable)}); "
+            f"calls were made by: {', '.join(sorted(used)) or 'nobody'}",
+        )
+    notes = tuple(
+        Dropped(stage="run", agent=name, reason="no call was made in this role", text="")
+        for name in idle
+    )
+    return episode.model_copy(
+        update={
+            "dropped": (*episode.dropped, *notes),
+            "failure": failure,
+            "is_complete": episode.is_complete and failure is None,
+            "stopped": failure.reason if failure else episode.stopped,
+        }
+    )
+
+
+def _fields(output: Any) -> dict[str, Any]:
+    if isinstance(output, Mapping):
+        return dict(output)
+    if isinstance(output, BaseModel):
+        return {key: getattr(output, key) for key in type(output).model_fields}
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        return {each.name: getattr(output, each.name) for each in dataclasses.fields(output)}
+    return {} if output is None else {"output": output}
+
+
+def _judged(episode: Episode, given: Mapping[str, Any]) -> Episode:
+    """The episode with its criteria and its judged text, as far as the graph gave them."""
+    criteria_set = given.get("criteria_set")
+    if not isinstance(criteria_set, CriteriaSet):
+        return episode
+    text, judgement, reward = (given.get(key) for key in ("text", "judgement", "reward"))
+    told = {key: getattr(episode, key) for key in Episode.model_fields}
+    told["criteria_set"] = criteria_set
+    if (
+        not isinstance(text, str)
+        or not isinstance(judgement, Judgement)
+        or not isinstance(reward, Reward)
+        or (judgement.criteria_sha, judgement.text_sha) != (criteria_set.sha256, text_hash(text))
+    ):
+        return Episode(**told)
+    attempt = Attempt(
+        number=0, parent=None, text=text, judgement=judgement, reward=reward, decision="first"
+    )
+    return WrittenEpisode(**{**told, "attempts": (attempt,), "best": 0})
+
+
+def _stands(key: str, value: Any, episode: Episode) -> bool:
+    """Whether a field of the graph's output has its place in the episode already."""
+    if key in ("task", "criteria_set"):
+        return bool(value == getattr(episode, key))
+    if isinstance(episode, WrittenEpisode) and key in ("text", "judgement", "reward"):
+        return bool(value == getattr(episode.standing, key))
+    return False
+
+
+def _json(key: str, value: Any) -> Any:
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, ValueError) as error:
+        raise TypeError(
+            f"the graph's output {key!r} cannot be written as JSON ({error}); keep it out of the "
+            "state, for example in the context, or leave it out of the output_schema"
+        ) from error

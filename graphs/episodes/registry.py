@@ -1,0 +1,225 @@
+"""Graphs by name: ours, those of installed packages, and those of a module or file."""
+
+import hashlib
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import invalidate_caches
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from quillgraph.backends.errors import ConfigError, QuillError, nearest
+from quillgraph.graphs.episodes.locating import own_line
+from quillgraph.graphs.episodes.source import Graph
+
+_BUILT_IN = {
+    "criteria": (
+        "quillgraph.graphs.study.workflow:build",
+        "the whole Grounded-Theory workflow",
+    ),
+    "sampling": (
+        "quillgraph.graphs.study.theoretical_sampling:build",
+        "drafts, and blind notes on them",
+    ),
+    "open_coding": (
+        "quillgraph.graphs.study.open_coding:build",
+        "open coding with constant comparison until saturation",
+    ),
+    "axial_coding": (
+        "quillgraph.graphs.study.axial_coding:build",
+        "codes into categories with poles and relations",
+    ),
+    "selective_coding": (
+        "quillgraph.graphs.study.selective_coding:build",
+        "core category, storyline and tiers",
+    ),
+    "criteria_writing": (
+        "quillgraph.graphs.study.criteria_writing:build",
+        "criteria written, tried out and repaired",
+    ),
+    "judging": (
+        "quillgraph.graphs.prebuilt.judge:build",
+        "one text: gate, checks, verdicts and reward",
+    ),
+    "reflection": (
+        "quillgraph.graphs.prebuilt.reflection:build",
+        "draft, judge, reflect, revise: accepted or rolled back",
+    ),
+    "best_of_n": (
+        "quillgraph.graphs.prebuilt.best_of_n:build",
+        "drafts side by side, of which the best is taken",
+    ),
+    "self_refine": (
+        "quillgraph.graphs.prebuilt.self_refine:build",
+        "draft, feedback and revision by one model, without criteria",
+    ),
+    "debate": (
+        "quillgraph.graphs.prebuilt.debate:build",
+        "two writers, a critic who speaks for each against the other, and a judge",
+    ),
+    "voting": (
+        "quillgraph.graphs.prebuilt.voting:build",
+        "drafts side by side, ranked by the votes of three judges",
+    ),
+}
+"""Name to where the graph is built, and what it does."""
+
+PLACES = {name: place for name, (place, _) in _BUILT_IN.items()}
+"""Name to `module:attribute`."""
+
+GRAPHS = {name: purpose for name, (_, purpose) in _BUILT_IN.items()}
+"""Name to what the graph does."""
+
+GROUP = "quillgraph.graphs"
+"""Entry points of this group are graphs of other packages, by the name that they give."""
+
+_WANTED = "expected a StateGraph, a compiled one, or a function without arguments that makes one"
+
+
+@cache
+def foreign() -> Mapping[str, EntryPoint]:
+    """The graphs that other installed packages offer; nothing of them is imported."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in GRAPHS}
+
+
+def build(name: str) -> Graph:
+    """Build the graph of a name.
+
+    Args:
+        name: A name of `GRAPHS` or of an installed package, or where a graph is:
+            `module:attribute` or `path/to/file.py:attribute`.
+
+    Raises:
+        ConfigError: If there is no such graph, or what is there is none.
+    """
+    if name in GRAPHS:
+        module, _, attribute = PLACES[name].partition(":")
+        return _made(getattr(importlib.import_module(module), attribute), name)
+    if name in foreign():
+        return _made(_loaded(foreign()[name]), name)
+    place, colon, attribute = name.rpartition(":")
+    if not colon:
+        known = nearest(name, {**GRAPHS, **foreign()})
+        raise ConfigError(
+            f"unknown graph {name!r}: {known}; or say where yours is: module:attribute or "
+            "file.py:attribute"
+        )
+    module = _file(Path(place)) if place.endswith(".py") else _module(place, name)
+    if not hasattr(module, attribute):
+        public = [each for each in vars(module) if not each.startswith("_")]
+        raise ConfigError(f"no {attribute!r} in {place}: {nearest(attribute, public)}")
+    return _made(getattr(module, attribute), name)
+
+
+def lasting(name: str) -> str:
+    """A graph's name as it can be kept: the place of a file does not depend on where one stands."""
+    place, colon, attribute = name.rpartition(":")
+    return f"{Path(place).resolve()}{colon}{attribute}" if place.endswith(".py") else name
+
+
+def _made(found: Any, name: str) -> Graph:
+    if not isinstance(found, StateGraph | Pregel) and callable(found):
+        with _telling(f"calling {name}"):
+            try:
+                found = found()
+            except TypeError as error:
+                raise ConfigError(
+                    f"{_WANTED}, but calling {name} fails: {error}{own_line(error)}"
+                ) from error
+    if not isinstance(found, StateGraph | Pregel):
+        raise ConfigError(f"{_WANTED}, got {type(found).__name__} from {name}")
+    return found
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist else "its package"
+        raise ConfigError(
+            f"graph {point.name!r} of {package} cannot be loaded from {point.value}: {error}"
+        ) from error
+
+
+def _module(place: str, name: str) -> Any:
+    _findable(Path.cwd())
+    with _telling(f"importing {place} for graph {name!r}"):
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+                raise ConfigError(
+                    f"graph {name!r} needs a module that is missing: {error}{own_line(error)}"
+                ) from error
+            raise ConfigError(
+                f"no module {place!r} for graph {name!r}; expected module:attribute that can be "
+                "imported from here, or file.py:attribute"
+            ) from error
+
+
+def _file(path: Path) -> Any:
+    """Import a file under a name by which checkpoints find its types again."""
+    if not path.is_file():
+        raise ConfigError(f"no file {path}; expected file.py:attribute")
+    _findable(path.resolve().parent)
+    name = _module_name(path.resolve())
+    module_spec = spec_from_file_location(name, path.resolve())
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = module_from_spec(module_spec)
+    before = sys.modules.get(name)  # the same file, loaded earlier
+    sys.modules[name] = module
+    try:
+        with _telling(f"importing {path}"):
+            module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
+        raise
+    return module
+
+
+@contextmanager
+def _telling(doing: str) -> Iterator[None]:
+    """Tell what code that is not ours raises, with its line; our own errors say enough."""
+    try:
+        yield
+    except QuillError:
+        raise
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}{own_line(error)}"
+        raise ConfigError(f"{doing} fails: {told}") from error
+
+
+def _module_name(path: Path) -> str:
+    """The name of a file, or one made of its place where that name means another module.
+
+    A `queue.py` of a user must not stand for Python's own, nor the `graph.py` of one folder for
+    that of another.
+    """
+    invalidate_caches()  # the file may be younger than what the finders know of its folder
+    digest = hashlib.sha256(str(path).encode()).hexdigest()
+    own = "_".join((re.sub(r"\W", "_", path.stem), digest[:8]))
+    if "." in path.stem:  # it would be looked for in a package
+        return own
+    if (held := sys.modules.get(path.stem)) is not None:
+        place = getattr(held, "__file__", None)
+    else:
+        found = find_spec(path.stem)
+        place = str(path) if found is None else found.origin
+    return path.stem if place is not None and Path(place).resolve() == path else own
+
+
+def _findable(folder: Path) -> None:
+    # at the end: what is installed must not be hidden by a folder of the same name
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

@@ -1,0 +1,244 @@
+"""Any LangGraph graph as a source of episodes: it is run as it is, and every model call recorded.
+
+The graph may be ours or anyone's, compiled or not. Nothing in it is changed: calls are heard
+through LangChain's callbacks, so they are found in subgraphs, fan-outs, loops, jumps and tools.
+What is wrong before the run is an error; what goes wrong in it is in the episode, as a `Failure`.
+"""
+
+import asyncio
+import copy
+import uuid
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START
+from langgraph.types import Command
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends.calls.record import Recorder
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
+from quillgraph.graphs.episodes.episode import Episode, Failure
+from quillgraph.graphs.episodes.hearing import Hearing
+from quillgraph.graphs.episodes.observer import Writes
+from quillgraph.graphs.episodes.outcome import (
+    LostKeys,
+    Unanswered,
+    failure_of,
+    sealed,
+    unused_roles,
+)
+from quillgraph.graphs.episodes.source import (
+    Answer,
+    EpisodeSource,
+    Graph,
+    Start,
+    entry_of,
+    episode_source,
+)
+
+
+async def run_graph(
+    graph: Graph | EpisodeSource,
+    task: WritingTask | str,
+    *,
+    start: Start | None = None,
+    episode_id: str | None = None,
+    record: Path | Recorder | None = None,
+    **cast: Any,
+) -> Episode:
+    """Run a graph on a task and record it.
+
+    Args:
+        graph: A LangGraph graph, or an `EpisodeSource` that was made of one.
+        task: The writing task. The graph gets it as `task`, its words as `request` or as a human
+            message in `messages`: whichever of these its input has.
+        start: The rest of the graph's input, or a function that makes it of the task. If the
+            function raises, that is the episode's failure.
+        episode_id: Name of the episode, and thread of the graph's checkpointer; made up if None.
+        record: File that each call is added to as it ends, or the recorder of a batch that counts
+            and writes them; None keeps them in the episode alone.
+        cast: `roles`, `trainable` and the other arguments of `episode_source`.
+
+    Returns:
+        The episode. Whatever goes wrong within the run is its `failure`, with the calls so far.
+        That of a durable graph which goes on holds all calls of its thread, each once.
+
+    Raises:
+        ConfigError: As `episode_source` does, if the graph's input takes no task, and if a durable
+            graph's thread was begun by other means than this and is now to be trained on.
+        InputError: If the task is blank or no text.
+        StorageError: If `record`, or what the graph itself keeps, cannot be written.
+    """
+    source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
+    if cast and isinstance(graph, EpisodeSource):
+        raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
+    given = writing_task(task) if isinstance(task, str) else task
+    if not isinstance(given, WritingTask):
+        raise InputError(
+            f"expected a request as text or a WritingTask, got {type(given).__name__}: the rest of "
+            "a graph's input goes into start="
+        )
+    name = episode_id or uuid.uuid4().hex
+    try:
+        rest = dict((start(given) if callable(start) else start) or {})
+    except Exception as error:  # noqa: BLE001 it may be anyone's function
+        reason = f"start= raised for {given.request[:80]!r}: {type(error).__name__}: {error}"
+        return _episode(source, given, name, Failure(kind="input", reason=reason))
+    entry = entry_of(source.graph, given, rest)
+    with _filed(record, name) as file, Hearing(source, name, file) as hearing:
+        run = _Run(hearing.writes)
+        try:
+            await run.through(source, entry, _config(source, name, hearing))
+        except StorageError:  # the record is lost, so to go on would be to lose more
+            raise
+        except Exception as error:  # noqa: BLE001 a foreign node may raise anything
+            run.failure = failure_of(error, run.failed, source.most_steps)
+    if run.failure is None or run.writes.met_graphs:
+        source.learn(nests=run.writes.met_graphs)
+    heard = {"calls": hearing.calls, "given_up": hearing.given_up}
+    episode = _episode(source, given, name, run.failure, **heard)
+    return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
+
+
+def _episode(
+    source: EpisodeSource, task: WritingTask, name: str, failure: Failure | None, **heard: Any
+) -> Episode:
+    """The record of a run, without what the graph gave."""
+    return Episode(
+        task=task,
+        id=name,
+        graph=source.graph.get_name(),
+        trainable=source.trainable,
+        failure=failure,
+        stopped=failure.reason if failure else "the graph came to its end",
+        is_complete=failure is None,
+        **heard,
+    )
+
+
+async def run_graphs(
+    graph: Graph | EpisodeSource,
+    tasks: Iterable[WritingTask],
+    *,
+    at_once: int = 16,
+    start: Start | None = None,
+    record: Path | Recorder | None = None,
+    **cast: Any,
+) -> AsyncGenerator[Episode, None]:
+    """Run a graph on many tasks and give each episode as it ends, in no fixed order.
+
+    Tasks are drawn as places become free and episodes are not kept, so memory does not grow with
+    their number. An episode that fails is one among the others, be it in the graph or in `start`.
+
+    Args:
+        graph: As for `run_graph`.
+        tasks: The tasks; one that is to be run several times is given several times.
+        at_once: Most episodes in flight.
+        start: As for `run_graph`.
+        record: File that the calls of all episodes are added to.
+        cast: As for `run_graph`.
+
+    Raises:
+        As `run_graph`, when the episodes that had ended by then are given.
+    """
+    if at_once < 1:
+        raise ConfigError(f"expected at_once of 1 or more, got {at_once}")
+    source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
+    waiting, running = iter(tasks), set[asyncio.Task[Episode]]()
+    # one recorder writes the file: of several, one could cut off what another is writing
+    with _filed(record, "batch") as file:
+        try:
+            while True:
+                while len(running) < at_once and (task := next(waiting, None)) is not None:
+                    run = run_graph(source, task, start=start, record=file)
+                    running.add(asyncio.ensure_future(run))
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for each in sorted(done, key=_is_broken):
+                    yield each.result()  # or raises, after those beside it that came to an end
+        finally:
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+
+def _is_broken(ended: asyncio.Task[Episode]) -> bool:
+    return ended.cancelled() or ended.exception() is not None
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run on its way."""
+
+    writes: Writes
+    output: Any = None
+    failed: str | None = None
+    """Path of the innermost node that raised."""
+    failure: Failure | None = None
+
+    async def through(self, source: EpisodeSource, entry: Any, config: RunnableConfig) -> None:
+        """Go through the graph, and on after each interrupt that finds an answer."""
+        graph = source.graph
+        if source.answer and not graph.checkpointer:
+            # a graph can only be resumed from a checkpoint; one's own for each run, gone with it
+            # not `graph.copy`, which would forget the types that its checkpoints may hold
+            graph = copy.copy(graph)
+            graph.checkpointer = InMemorySaver()
+        while entry is not None:
+            questions: tuple[Any, ...] = ()
+            parts = graph.astream(
+                entry,
+                config,
+                context=source.context,
+                output_keys=graph.output_channels,
+                stream_mode=["values", "tasks"],
+                subgraphs=source.nests is not False,
+                version="v2",
+            )
+            async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+                async for part in parts:
+                    if part["type"] == "tasks":
+                        self._watch(part["ns"], part["data"])
+                    elif part["type"] == "values" and not part["ns"]:
+                        self.output, questions = part["data"], part["interrupts"]
+            entry = await _resumed(questions, source.answer)
+
+    def _watch(self, around: tuple[str, ...], task: Mapping[str, Any]) -> None:
+        path = "/".join((*(part.partition(":")[0] for part in around), task["name"]))
+        if task.get("error"):
+            self.failed = self.failed or path
+        elif START in task.get("triggers", ()):
+            # what starts so is an entrypoint of the functional API: it returns no update of a state
+            self.writes.excuse(task["id"])
+        elif "result" in task and (keys := self.writes.lost(task["id"], task["result"])):
+            self.failed = path
+            raise LostKeys(path, keys)
+
+
+async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
+    """What to go on with after these interrupts; None where there were none."""
+    if not questions:
+        return None
+    if answer is None:
+        raise Unanswered(questions[0].value)
+    return Command(resume={each.id: await answer(each.value) for each in questions})
+
+
+def _filed(record: Path | Recorder | None, name: str) -> AbstractContextManager[Recorder]:
+    """Who writes the records; a recorder that was given stays open."""
+    return nullcontext(record) if isinstance(record, Recorder) else Recorder(record, name)
+
+
+def _config(source: EpisodeSource, name: str, hearing: Hearing) -> RunnableConfig:
+    return {
+        "callbacks": hearing.callbacks,
+        "recursion_limit": source.most_steps,
+        "configurable": {"thread_id": name},
+    }

@@ -1,0 +1,84 @@
+"""What a graph starts from: plain data made into the typed values that its state declares."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends.errors import InputError, nearest
+from quillgraph.graphs.episodes.source import Graph
+
+WAYS = ("task", "request", "messages")
+"""Parts of an input that `run_graph` fills from the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What one run of a graph begins with."""
+
+    task: WritingTask
+    rest: dict[str, Any]
+    """The other parts of the graph's input."""
+
+
+def schema_of(graph: Graph, kind: str) -> Any:
+    """The `input_schema` or `context_schema` that a graph was declared with; None without one."""
+    return getattr(getattr(graph, "builder", graph), kind, None)
+
+
+def parts_of(graph: Graph, kind: str) -> dict[str, Any]:
+    """Names and types, without reducers, of a graph's `input_schema` or `output_schema`."""
+    hints = get_type_hints(schema_of(graph, kind), include_extras=True)
+    return {name: _bare(each) for name, each in hints.items()}
+
+
+def start_of(graph: Graph, data: Mapping[str, Any]) -> Start:
+    """Read what a graph starts from out of plain data, such as a JSON object.
+
+    `request` holds the request in words, whichever way the graph takes it; the other names are
+    those of the graph's input. Of a graph that takes no request in any way, the data are the task.
+
+    Raises:
+        InputError: On a name that the graph does not take, or a value that does not fit.
+    """
+    takes = parts_of(graph, "input_schema")
+    rest = {name: value for name, value in data.items() if name != "request"}
+    if unknown := sorted(set(rest) - set(takes)):
+        guess = nearest(unknown[0], {*takes, "request"} - {"task"})
+        raise InputError(f"the graph takes no {unknown[0]!r}: {guess}")
+    typed = {name: _value(name, takes[name], value) for name, value in rest.items()}
+    task = typed.pop("task", None)
+    if isinstance(task, WritingTask) and "request" not in data:
+        return Start(task, typed)
+    if "request" in data:
+        return Start(_task(data["request"]), typed)
+    if set(takes) & set(WAYS) - set(typed) or not data:
+        raise InputError("expected a request, got none; give it as `request`")
+    return Start(writing_task(json.dumps(data, ensure_ascii=False, default=str)), typed)
+
+
+def _task(request: Any) -> WritingTask:
+    if not isinstance(request, str):
+        raise InputError(f"request: expected text, got {type(request).__name__}")
+    return writing_task(request)
+
+
+def _bare(kind: Any) -> Any:
+    """The type without its reducer."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _value(name: str, kind: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except PydanticUserError:
+        return value  # a type that only its graph understands
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join([name, *map(str, first["loc"])])
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {message}, got {str(first['input'])[:80]!r}") from error

@@ -1,0 +1,1 @@
+"""Where lessons and criteria live across processes."""

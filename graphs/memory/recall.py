@@ -1,0 +1,96 @@
+"""Which lessons and which texts come to mind on a request."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.grounded_theory.comparison import vectors
+from quillgraph.agents.memory.lesson import Lesson, MemoryEntry, Recalled
+
+MOST_LESSONS = 3
+"""Lessons that a writer is shown (Reflexion, arXiv:2303.11366; `ALGORITHM.md` 6.4)."""
+
+SIMILAR_REQUEST = 0.5
+"""Cosine from which a text for the one request may help with the other. By MiniLM, English requests
+for the like lie at 0.51 to 0.82, others at 0.41 and below; of Chinese ones it puts almost any two
+above 0.6, so that there the genre has to tell them apart (measured, LOG.md 2026-11-23)."""
+
+
+async def recalled(
+    task: WritingTask,
+    criteria_names: Iterable[str],
+    lessons: Iterable[Lesson],
+    entries: Iterable[MemoryEntry],
+    embeddings: Embeddings,
+    *,
+    most: int = MOST_LESSONS,
+) -> Recalled:
+    """Choose among what is remembered.
+
+    Lessons of the task's genre come first, then those whose condition is nearest to the request;
+    only lessons that share one of the criteria are considered. Entries are texts for the most
+    similar request of the same genre and language, if it reaches `SIMILAR_REQUEST`; of several,
+    the latest error, and of the successes under the criteria of the latest one that with the
+    highest reward, since rewards under other criteria cannot be compared with these.
+
+    Args:
+        task: The request.
+        criteria_names: Names of the criteria to be helped with; none stands for any.
+        lessons: All lessons.
+        entries: All entries.
+        embeddings: Place requests and conditions.
+        most: Most lessons.
+    """
+    asked = {name.casefold() for name in criteria_names}
+    fitting = [
+        lesson
+        for lesson in lessons
+        if not asked or asked & {name.casefold() for name in lesson.criteria}
+    ]
+    kin = (task.genre, task.language)
+    texts = [entry for entry in entries if (entry.genre, entry.language) == kin]
+    requests = list(dict.fromkeys(entry.request for entry in texts))
+    conditions = [lesson.condition for lesson in fitting]
+    near = await vectors([task.request, *conditions, *requests], embeddings)
+    cosines = (near @ near[0]).tolist()[1:]
+    likeness = dict(zip(requests, cosines[len(fitting) :], strict=True))
+    alike = [entry for entry in texts if likeness[entry.request] >= SIMILAR_REQUEST]
+    return Recalled(
+        lessons=_ranked(fitting, cosines[: len(fitting)], task.genre)[:most],
+        success=_best_success(alike, likeness),
+        error=_latest(alike, "error", likeness),
+    )
+
+
+def _ranked(lessons: Sequence[Lesson], cosines: Sequence[float], genre: str) -> tuple[Lesson, ...]:
+    placed = sorted(
+        zip(lessons, cosines, strict=True),
+        key=lambda pair: (pair[0].genre != genre, -pair[1], -pair[0].support, pair[0].id),
+    )
+    return tuple(lesson for lesson, _ in placed)
+
+
+def _latest(
+    entries: Iterable[MemoryEntry], kind: str, likeness: Mapping[str, float]
+) -> MemoryEntry | None:
+    def order(entry: MemoryEntry) -> tuple[float, str, str]:
+        return likeness[entry.request], entry.created, entry.id
+
+    return max((each for each in entries if each.kind == kind), key=order, default=None)
+
+
+def _best_success(
+    entries: Sequence[MemoryEntry], likeness: Mapping[str, float]
+) -> MemoryEntry | None:
+    latest = _latest(entries, "success", likeness)
+    if latest is None:
+        return None
+
+    def order(entry: MemoryEntry) -> tuple[bool, float, str, str]:
+        # a reward that was not read is not a zero: it stands behind all that were
+        return entry.reward is not None, entry.reward or 0.0, entry.created, entry.id
+
+    held = (latest.kind, latest.criteria_sha, likeness[latest.request])
+    rivals = (e for e in entries if (e.kind, e.criteria_sha, likeness[e.request]) == held)
+    return max(rivals, key=order)

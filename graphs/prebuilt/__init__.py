@@ -1,0 +1,1 @@
+"""Graphs that write and judge, and nodes for your own."""

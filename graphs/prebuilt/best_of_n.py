@@ -1,0 +1,234 @@
+"""Best-of-N: independent drafts, judged alike, of which the best is taken.
+
+It is the baseline that the reflection loop has to beat at equal tokens. For a number of tokens the
+drafts are drawn one after the other, as long as the dearest so far could be paid once more, and
+where two with their judgements are too dear, code alone tells them apart; for a number of drafts
+they are drawn side by side.
+"""
+
+import operator
+from typing import Annotated, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
+from quillgraph.agents.judgements import Judgement, Reward, checked, judged
+from quillgraph.agents.judges.markup import shown_to_judge
+from quillgraph.agents.judges.prompted import PromptedJudge
+from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.writers.writer import Written, write_one_of
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode, best_of
+from quillgraph.graphs.prebuilt import judge as judging
+from quillgraph.graphs.prebuilt.credit import credit
+from quillgraph.graphs.prebuilt.workshop import Workshop
+
+UNPAID = "best of n"
+"""Stage of what was dropped because a budget was spent."""
+
+
+class Contest(TypedDict):
+    """What the graph starts from: give `tokens` or, as `n`, the number of drafts."""
+
+    task: WritingTask
+    criteria_set: CriteriaSet
+    tokens: int | None
+    """Tokens to spend, prompts and replies of writer and judge together, as the workshop's budget
+    counts them: nothing else may spend from it meanwhile. Passed by less than one draft."""
+    n: int | None
+
+
+class Winner(TypedDict):
+    """What the graph gives."""
+
+    episode: WrittenEpisode
+
+
+class BestOfN(Contest, Winner, total=False):
+    """State of the graph."""
+
+    costs: Annotated[list[int], operator.add]
+    """Tokens of each draft that was drawn for a number of tokens, with its judgement."""
+    is_judged: bool
+    """Whether the tokens pay for judgements; code alone tells the drafts apart if not."""
+    attempts: Annotated[list[Attempt], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class OneDraft(TypedDict):
+    """Input of one drawing."""
+
+    task: WritingTask
+    criteria_set: CriteriaSet
+    number: int
+
+
+class Drawn(TypedDict):
+    """What `draw` writes."""
+
+    attempts: list[Attempt]
+    dropped: list[Dropped]
+
+
+class DrawnAtCost(Drawn):
+    """What `draw_next` writes."""
+
+    costs: list[int]
+    is_judged: bool
+
+
+async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
+    """Write one draft and judge it; one that cannot be judged stays without a reward."""
+    written = await _write(state, runtime.context)
+    if isinstance(written, Dropped):
+        return {"attempts": [], "dropped": [written]}
+    return await _judged(state, written, runtime.context)
+
+
+async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
+    """Draw one more draft, and take note of what it costs.
+
+    The first says whether drafts are judged at all: where the tokens would not pay for two with
+    their judgements, a judge would have nothing to choose between. What judging costs is estimated
+    from below, so near that limit one draft may still be judged by itself.
+
+    Raises:
+        ConfigError: If drafts are to cost tokens, and the backend does not count them.
+    """
+    studio, budget = runtime.context, runtime.context.writer.budget
+    before, one = budget.tokens, _one(state, len(state.get("costs", [])))
+    written = await _write(one, studio)
+    if (cost := budget.tokens - before) == 0:
+        raise ConfigError(
+            "the writer's backend counts no tokens, so drafts for a number of tokens cannot be "
+            "drawn; give n, the number of drafts"
+        )
+    is_judged = state.get("is_judged", False)
+    if isinstance(written, Dropped):
+        drawn: Drawn = {"attempts": [], "dropped": [written]}
+    else:
+        if one["number"] == 0:
+            dearest = cost + _least(one, written.text, studio)
+            is_judged = 2 * dearest <= (state["tokens"] or 0)
+        drawn = await (_judged if is_judged else _checked)(one, written, studio)
+    return {**drawn, "costs": [budget.tokens - before], "is_judged": is_judged}
+
+
+def deal_drafts(state: Contest) -> list[Send] | str:
+    """All drafts at once for a number of them, one after the other for a number of tokens.
+
+    Raises:
+        ConfigError: If it is not said how many drafts, or how many tokens.
+    """
+    n, tokens = state.get("n"), state.get("tokens")
+    given = [number for number in (n, tokens) if number is not None]
+    if len(given) != 1 or given[0] < 1:
+        raise ConfigError(f"expected either n or tokens, of 1 or more, got n={n}, tokens={tokens}")
+    if n is None:
+        return "draw_next"
+    return [Send("draw", _one(state, number)) for number in range(n)]
+
+
+def enough(state: BestOfN) -> str:
+    """Go on while the dearest draft so far could be paid once more, and told from the others."""
+    left = (state["tokens"] or 0) - sum(state["costs"])
+    can_tell = state["is_judged"] or bool(checked(state["criteria_set"].criteria))
+    goes_on = can_tell and left >= max(state["costs"]) and not _budgets(state)
+    return "draw_next" if goes_on else "choose"
+
+
+async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
+    """Take the judged draft with the fewest violations, and of these the best reward."""
+    drawn = sorted(state["attempts"], key=lambda attempt: attempt.number)
+    attempts = tuple(
+        attempt.model_copy(update={"number": place}) for place, attempt in enumerate(drawn)
+    )
+    best = best_of(attempts)
+    ended = _budgets(state)
+    judgements = [attempt.judgement for attempt in attempts]
+    told = await credit(state["criteria_set"], judgements, runtime.context.library)
+    number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
+    if not state.get("is_judged", True) and judged(state["criteria_set"].criteria):
+        number += f" and not judged: two with judgements take more than {state['tokens']} tokens"
+    return {
+        "episode": WrittenEpisode(
+            task=state["task"],
+            criteria_set=state["criteria_set"],
+            attempts=attempts,
+            best=best.number,
+            stopped=f"{number}, then {ended[0]}" if ended else number,
+            is_complete=not ended,
+            dropped=(*state.get("dropped", ()), *told),
+        )
+    }
+
+
+def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
+    """Wire the graph."""
+    graph = StateGraph(BestOfN, context_schema=Workshop, input_schema=Contest, output_schema=Winner)
+    graph.add_node("draw", draw, input_schema=OneDraft)
+    graph.add_node("draw_next", draw_next)
+    graph.add_node("choose", choose)
+    graph.add_conditional_edges(START, deal_drafts, ["draw", "draw_next"])
+    graph.add_conditional_edges("draw_next", enough, ["draw_next", "choose"])
+    graph.add_edge("draw", "choose")
+    graph.add_edge("choose", END)
+    return graph
+
+
+async def _write(state: OneDraft, studio: Workshop) -> Written | Dropped:
+    return await write_one_of(
+        state["task"],
+        studio.writer,
+        number=state["number"],
+        max_tokens=studio.text_tokens,
+        unpaid=UNPAID,
+    )
+
+
+async def _judged(state: OneDraft, written: Written, studio: Workshop) -> Drawn:
+    found = await judging.assess(_submission(state, written.text), studio)
+    unpaid = [_unpaid(state["number"], found.unpaid)] if found.unpaid else []
+    attempt = _attempt(state, written, found.judgement, found.reward)
+    return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
+
+
+async def _checked(state: OneDraft, written: Written, studio: Workshop) -> Drawn:
+    """Judge a draft by what code can check."""
+    judgement = await judging.judge_text(_submission(state, written.text), None)
+    value = reward(judgement, state["criteria_set"], written.text)
+    return {"attempts": [_attempt(state, written, judgement, value)], "dropped": []}
+
+
+def _least(state: OneDraft, text: str, studio: Workshop) -> int:
+    """Tokens that judging a draft takes at the least; of a judge of another make nobody knows."""
+    if not isinstance(studio.judge, PromptedJudge):
+        return 0
+    criteria = state["criteria_set"].criteria
+    return studio.judge.least_tokens(state["task"], shown_to_judge(text, criteria), criteria)
+
+
+def _submission(state: OneDraft, text: str) -> judging.Submission:
+    return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
+
+
+def _attempt(state: OneDraft, written: Written, judgement: Judgement, value: Reward) -> Attempt:
+    return Attempt(
+        number=state["number"], parent=None, text=written.text, judgement=judgement,
+        reward=value, decision="drawn", trace=written.trace,
+    )  # fmt: skip
+
+
+def _one(state: Contest, number: int) -> OneDraft:
+    return OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=number)
+
+
+def _unpaid(number: int, reason: str) -> Dropped:
+    return Dropped(stage=UNPAID, agent="budget", reason=reason, text=f"draft {number}")
+
+
+def _budgets(state: BestOfN) -> list[str]:
+    """Which budgets ended the drawing."""
+    return [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]

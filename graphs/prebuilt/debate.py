@@ -1,0 +1,297 @@
+"""Debate: two writers answer the same request, a critic speaks for each text against the other.
+
+Each side drafts. Then, round by round, the critic tells each side what its text loses against the
+rival's on the criteria that cost it most; the side revises, and the revision stands under the same
+control as in the reflection loop (`agents.accepting`). In the end the judged text with the fewest
+violations and the best reward wins. That several models argue over one answer is multi-agent debate
+(arXiv:2305.14325); that they argue over named criteria and cited sentences, and that no side may
+fall below its own draft, is ours.
+"""
+
+from typing import Literal, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.domain import Dropped
+from quillgraph.agents.judgements import BEST_SCORE
+from quillgraph.agents.role import lost_reply
+from quillgraph.agents.writers.acceptance import refusals
+from quillgraph.agents.writers.reflection import Plan, plan, reflect, weakest
+from quillgraph.agents.writers.writer import Precedents, Written, revise, write_draft
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError
+from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode, best_of
+from quillgraph.graphs.prebuilt import judge as judging
+from quillgraph.graphs.prebuilt.arena import (
+    SIDES,
+    Arena,
+    Debating,
+    Motion,
+    Opening,
+    Turn,
+    Turned,
+    Verdict,
+    standing,
+)
+
+UNPAID = "debate"
+"""Stage of what was dropped because a budget was spent."""
+
+
+class Weighed(TypedDict):
+    """What `weigh` writes."""
+
+    round: int
+    stopped: str | None
+
+
+class Objection(TypedDict, total=False):
+    """What `object` writes; without a plan the side has nothing to answer."""
+
+    plan: Plan
+    dropped: list[Dropped]
+
+
+class Answer(TypedDict, total=False):
+    """What `answer` writes."""
+
+    written: Written
+    dropped: list[Dropped]
+
+
+async def open_side(state: Opening, runtime: Runtime[Arena]) -> Turned:
+    """Write a side's first text and judge it.
+
+    Raises:
+        BudgetReached: If it cannot be paid for; without two texts there is no debate.
+        ReplyError: If twice nothing comes but words about the text.
+    """
+    arena, side = runtime.context, state["side"]
+    written = await write_draft(
+        state["task"],
+        Precedents(),
+        arena.side(side),
+        number=SIDES.index(side),
+        max_tokens=arena.text_tokens,
+    )
+    found = await judging.assess(_submission(state, written.text), arena)
+    attempt = Attempt(
+        number=SIDES.index(side),
+        parent=None,
+        text=written.text,
+        judgement=found.judgement,
+        reward=found.reward,
+        decision="drawn",
+        side=side,
+        trace=written.trace,
+    )
+    return {"attempts": [attempt], "dropped": [*found.dropped, *_unpaid(found.unpaid, side)]}
+
+
+async def object_to(state: Turn, runtime: Runtime[Arena]) -> Objection:
+    """Have the critic say what the side's text loses against the rival's."""
+    own = standing(state["history"])
+    weak = weakest(state["criteria_set"], own.judgement)
+    try:
+        answers = await reflect(
+            state["task"],
+            own.text,
+            [c for c in weak if own.judgement.scores[c.id] < BEST_SCORE],
+            own.judgement,
+            runtime.context.critic,
+            lessons=_tried(state["history"]),
+            number=state["number"],
+            rival=state["rival"].text,
+        )
+    except BudgetReached as error:
+        return {"dropped": _unpaid(str(error), state["side"])}
+    except ContextOverflow as error:
+        return {"dropped": [_lost("objection", "critic", str(error))]}
+    edits = plan(state["criteria_set"], own.judgement, answers.items)
+    told: Objection = {"dropped": list(answers.dropped)}
+    return {**told, "plan": edits} if edits.edits else told
+
+
+async def answer(state: Turn, runtime: Runtime[Arena]) -> Answer:
+    """Have the side revise its text."""
+    arena, side = runtime.context, state["side"]
+    try:
+        written = await revise(
+            state["task"],
+            standing(state["history"]).text,
+            state["plan"],
+            arena.side(side),
+            lessons=(),
+            number=state["number"],
+            max_tokens=arena.text_tokens,
+        )
+    except BudgetReached as error:
+        return {"dropped": _unpaid(str(error), side)}
+    except ContextOverflow as error:
+        return {"dropped": [_lost("revision", side, str(error))]}
+    except ReplyError as error:
+        return {"dropped": [lost_reply("revision", arena.side(side), error)]}
+    return {"written": written}
+
+
+async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
+    """Judge the revision, and accept it or stand by the text before."""
+    own, written = standing(state["history"]), state["written"]
+    found = await judging.assess(_submission(state, written.text), runtime.context)
+    tried, first = (found.judgement, found.reward), state["history"][0]
+    reasons = refusals(
+        state["criteria_set"],
+        tried,
+        (own.judgement, own.reward),
+        (first.judgement, first.reward),
+    )
+    before, after = own.reward.value, found.reward.value
+    attempt = Attempt(
+        number=state["number"],
+        parent=own.number,
+        text=written.text,
+        plan=state["plan"],
+        judgement=found.judgement,
+        reward=found.reward,
+        delta=None if before is None or after is None else after - before,
+        decision="refused" if reasons else "accepted",
+        reasons=reasons,
+        side=state["side"],
+        trace=written.trace,
+    )
+    unpaid = _unpaid(found.unpaid, state["side"])
+    return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
+
+
+def weigh(state: Debating, runtime: Runtime[Arena]) -> Weighed:
+    """Say whether the debate goes on: a round in which neither side gained anything is the last."""
+    done = state.get("round", 0)
+    last = [each for each in state["attempts"] if each.number // len(SIDES) == done]
+    stopped = None
+    if budgets := _budgets(state):
+        stopped = budgets[0]
+    elif any(standing(_of(state, side)).reward.value is None for side in SIDES):
+        stopped = "a side has no reward"
+    elif done >= runtime.context.rounds:
+        stopped = f"{done} rounds are over"
+    elif done and not any(attempt.decision == "accepted" for attempt in last):
+        stopped = "neither side could improve its text"
+    return {"round": done + 1, "stopped": stopped}
+
+
+def turns(state: Debating) -> list[Send] | Literal["close"]:
+    """Give both sides their turn, or end the debate."""
+    if state["stopped"]:
+        return "close"
+    stand = {side: standing(_of(state, side)) for side in SIDES}
+    return [
+        Send(
+            "turn",
+            {
+                "task": state["task"],
+                "criteria_set": state["criteria_set"],
+                "side": side,
+                "number": len(SIDES) * state["round"] + place,
+                "history": _of(state, side),
+                "rival": stand[SIDES[1 - place]],
+            },
+        )
+        for place, side in enumerate(SIDES)
+    ]
+
+
+def close(state: Debating) -> Verdict:
+    """Choose the winner and seal the record."""
+    told = sorted(state["attempts"], key=lambda attempt: attempt.number)
+    # a side that had nothing to answer has left a gap
+    places = {attempt.number: place for place, attempt in enumerate(told)}
+    attempts = tuple(
+        each.model_copy(
+            update={
+                "number": places[each.number],
+                "parent": None if each.parent is None else places[each.parent],
+            }
+        )
+        for each in told
+    )
+    stand = [standing(tuple(a for a in attempts if a.side == side)) for side in SIDES]
+    return {
+        "episode": WrittenEpisode(
+            task=state["task"],
+            criteria_set=state["criteria_set"],
+            attempts=attempts,
+            best=best_of(stand).number,
+            stopped=str(state["stopped"]),
+            is_complete=not _budgets(state),
+            dropped=tuple(state.get("dropped", ())),
+        )
+    }
+
+
+def build_turn() -> StateGraph[Turn, Arena, Turn, Turned]:
+    """Wire one side's turn: objection, answer, decision."""
+    graph = StateGraph(Turn, context_schema=Arena, output_schema=Turned)
+    graph.add_node("object", object_to)
+    graph.add_node("answer", answer)
+    graph.add_node("decide", decide)
+    graph.add_edge(START, "object")
+    graph.add_conditional_edges(
+        "object", lambda state: "answer" if state.get("plan") else END, ["answer", END]
+    )
+    graph.add_conditional_edges(
+        "answer", lambda state: "decide" if state.get("written") else END, ["decide", END]
+    )
+    graph.add_edge("decide", END)
+    return graph
+
+
+def build() -> StateGraph[Debating, Arena, Motion, Verdict]:
+    """Wire the debate."""
+    graph = StateGraph(Debating, context_schema=Arena, input_schema=Motion, output_schema=Verdict)
+    graph.add_node("open", open_side, input_schema=Opening)
+    graph.add_node("weigh", weigh)
+    graph.add_node("turn", build_turn().compile(), input_schema=Turn)
+    graph.add_node("close", close)
+    graph.add_conditional_edges(START, _openings, ["open"])
+    graph.add_edge("open", "weigh")
+    graph.add_conditional_edges("weigh", turns, ["turn", "close"])
+    graph.add_edge("turn", "weigh")
+    graph.add_edge("close", END)
+    return graph
+
+
+def _openings(state: Motion) -> list[Send]:
+    return [Send("open", Opening(**state, side=side)) for side in SIDES]
+
+
+def _of(state: Debating, side: str) -> tuple[Attempt, ...]:
+    own = (attempt for attempt in state["attempts"] if attempt.side == side)
+    return tuple(sorted(own, key=lambda attempt: attempt.number))
+
+
+def _submission(state: Opening | Turn, text: str) -> judging.Submission:
+    return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
+
+
+def _tried(history: tuple[Attempt, ...]) -> tuple[str, ...]:
+    """What the side has tried on the text it stands by, and had to take back."""
+    own = standing(history)
+    return tuple(
+        f"Already tried and rolled back: {edit.fix}"
+        for attempt in history
+        if attempt.parent == own.number and attempt.decision == "refused" and attempt.plan
+        for edit in attempt.plan.edits
+    )
+
+
+def _lost(stage: str, agent: str, reason: str) -> Dropped:
+    return Dropped(stage=stage, agent=agent, reason=reason, text="")
+
+
+def _unpaid(reason: str | None, side: str) -> list[Dropped]:
+    return [Dropped(stage=UNPAID, agent="budget", reason=reason, text=side)] if reason else []
+
+
+def _budgets(state: Debating) -> list[str]:
+    return [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]

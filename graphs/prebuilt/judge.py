@@ -1,0 +1,238 @@
+"""Judging a text: the gate and the checks by code, the judge, and one reward."""
+
+import operator
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Protocol, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, WritingTask
+from quillgraph.agents.judgements import (
+    CODE,
+    Judgement,
+    Missing,
+    Reward,
+    Verdict,
+    Violation,
+    checked,
+    judged,
+    text_hash,
+)
+from quillgraph.agents.judges.gate import refusal
+from quillgraph.agents.judges.markup import plain, shown_to_judge
+from quillgraph.agents.judges.prompted import Ballot, Judge
+from quillgraph.agents.judges.reward import reward
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
+from quillgraph.graphs.prebuilt.workshop import Workshop
+
+
+class Submission(TypedDict):
+    """What the graph starts from."""
+
+    task: WritingTask
+    criteria_set: CriteriaSet
+    text: str
+
+
+class Assessment(TypedDict):
+    """What the graph gives."""
+
+    judgement: Judgement
+    reward: Reward
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class Examined(TypedDict):
+    """What `examine` writes."""
+
+    gate: str | None
+    violations: tuple[Violation, ...]
+
+
+class Judging(Submission, Examined, Assessment, total=False):
+    """State of the graph."""
+
+    verdicts: tuple[Verdict, ...]
+    missing: tuple[Missing, ...]
+
+
+class Scored(TypedDict):
+    """What `score` writes."""
+
+    verdicts: tuple[Verdict, ...]
+    missing: tuple[Missing, ...]
+    dropped: list[Dropped]
+
+
+class Settled(TypedDict):
+    """What `settle` writes."""
+
+    judgement: Judgement
+    reward: Reward
+
+
+def examine(state: Submission) -> Examined:
+    """Do what needs no judge: the gate, and the hard criteria."""
+    criteria_set, text = state["criteria_set"], state["text"]
+    found = (
+        (criterion.id, criterion.check.violation(text))
+        for criterion in checked(criteria_set.criteria)
+        if criterion.check
+    )
+    return {
+        "gate": refusal(plain(text), state["task"].request, criteria_set),
+        "violations": tuple(Violation(criterion_id=c, reason=said) for c, said in found if said),
+    }
+
+
+def to_judge(state: Judging) -> str:
+    """Only what has passed the gate is shown to the judge."""
+    return "settle" if state["gate"] else "score"
+
+
+async def score(state: Judging, runtime: Runtime[Workshop]) -> Scored:
+    """Have the judge score the text on the soft and pitfall criteria."""
+    return await _scored(state, runtime.context.judge)
+
+
+def settle(state: Judging, runtime: Runtime[Workshop]) -> Settled:
+    """Put the findings together, and make one number of them."""
+    return _sealed(
+        state,
+        runtime.context.judge.name,
+        state.get("verdicts", ()),
+        state.get("missing", ()),
+        state,
+    )
+
+
+def build() -> StateGraph[Judging, Workshop, Submission, Assessment]:
+    """Wire the graph."""
+    graph = StateGraph(
+        Judging, context_schema=Workshop, input_schema=Submission, output_schema=Assessment
+    )
+    graph.add_node("examine", examine)
+    graph.add_node("score", score)
+    graph.add_node("settle", settle)
+    graph.add_edge(START, "examine")
+    graph.add_conditional_edges("examine", to_judge, ["score", "settle"])
+    graph.add_edge("score", "settle")
+    graph.add_edge("settle", END)
+    return graph
+
+
+async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
+    """Judge a text as the graph does, without a graph; training does it thousands of times.
+
+    Args:
+        submission: The text, and what it is to be judged by.
+        judge: Whoever scores the soft and pitfall criteria; None if nobody does, and code alone
+            says what it can.
+    """
+    examined = examine(submission)
+    if judge is None or examined["gate"] or not judged(submission["criteria_set"].criteria):
+        name = judge.name if judge else CODE
+        return _sealed(submission, name, (), (), examined)["judgement"]
+    found = await _scored(submission, judge)
+    sealed = _sealed(submission, judge.name, found["verdicts"], found["missing"], examined)
+    return sealed["judgement"]
+
+
+async def _scored(submission: Submission, judge: Judge) -> Scored:
+    criteria = submission["criteria_set"].criteria
+    asked = judged(criteria)
+    shown = shown_to_judge(submission["text"], criteria)
+    try:
+        ballot = await judge.judge(submission["task"], shown, asked)
+    except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
+        return {"verdicts": (), "missing": _all_missing(asked, str(error)), "dropped": []}
+    verdicts, strange = _asked_for(ballot, asked)
+    read = {verdict.criterion_id for verdict in verdicts}
+    reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
+    return {
+        "verdicts": verdicts,
+        "missing": tuple(
+            Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
+            for c in asked
+            if c.id not in read
+        ),
+        "dropped": [*ballot.dropped, *strange],
+    }
+
+
+def _sealed(
+    submission: Submission,
+    judge: str,
+    verdicts: tuple[Verdict, ...],
+    missing: tuple[Missing, ...],
+    examined: Examined,
+) -> Settled:
+    criteria_set, text = submission["criteria_set"], submission["text"]
+    judgement = Judgement(
+        criteria_sha=criteria_set.sha256,
+        text_sha=text_hash(text),
+        judge=judge,
+        gate=examined["gate"],
+        verdicts=verdicts,
+        violations=examined["violations"],
+        missing=missing,
+    )
+    return {"judgement": judgement, "reward": reward(judgement, criteria_set, text)}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """What came of judging a text from within another graph."""
+
+    judgement: Judgement
+    reward: Reward
+    dropped: list[Dropped]
+    unpaid: str | None
+    """Why the judge could not be paid; None if the text was judged."""
+
+
+class Bench(Protocol):
+    """A run-time context with a judge in it, such as a `Workshop`."""
+
+    @property
+    def judge(self) -> Judge:
+        """Who scores the texts."""
+
+
+async def assess(submission: Submission, bench: Bench) -> Assessed:
+    """Judge a text; one that the budget does not reach for stays, and every verdict is missing."""
+    try:
+        found = await _graph().ainvoke(submission, context=bench)
+    except BudgetReached as error:
+        missing = _all_missing(judged(submission["criteria_set"].criteria), str(error))
+        unread = _sealed(submission, bench.judge.name, (), missing, examine(submission))
+        return Assessed(unread["judgement"], unread["reward"], [], str(error))
+    return Assessed(found["judgement"], found["reward"], found.get("dropped", []), None)
+
+
+@cache
+def _graph() -> Any:
+    return build().compile()
+
+
+def _all_missing(criteria: tuple[Criterion, ...], reason: str) -> tuple[Missing, ...]:
+    return tuple(Missing(criterion_id=criterion.id, reason=reason) for criterion in criteria)
+
+
+def _asked_for(
+    ballot: Ballot, asked: tuple[Criterion, ...]
+) -> tuple[tuple[Verdict, ...], list[Dropped]]:
+    """One verdict on each criterion; whatever else a judge of another make returns is dropped."""
+    first: dict[str, Verdict] = {}
+    strange = []
+    due = {criterion.id for criterion in asked}
+    for verdict in ballot.verdicts:
+        if verdict.criterion_id in due and verdict.criterion_id not in first:
+            first[verdict.criterion_id] = verdict
+        else:
+            text = f"{verdict.criterion_id}: {verdict.score:g}"
+            reason = "a verdict that was not asked for"
+            strange.append(Dropped(stage="judging", agent="judge", reason=reason, text=text))
+    return tuple(first.values()), strange

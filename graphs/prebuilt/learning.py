@@ -1,0 +1,152 @@
+"""What an episode leaves to memory: its texts with their scores, and the lessons they teach."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Literal, TypedDict
+
+from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
+from quillgraph.agents.judgements import judged
+from quillgraph.agents.memory.consolidation import apply, consolidate
+from quillgraph.agents.memory.lesson import Contrast, Fate, Lesson, MemoryEntry
+from quillgraph.agents.role import Role
+from quillgraph.backends.errors import BudgetReached
+from quillgraph.graphs.episodes.episode import Attempt
+from quillgraph.graphs.memory.memory import Memory
+
+
+class Lived(TypedDict):
+    """An episode that is over."""
+
+    task: WritingTask
+    criteria_set: CriteriaSet
+    attempts: list[Attempt]
+    best: int
+
+
+class Learned(TypedDict):
+    """What an episode has taught."""
+
+    learned: tuple[Lesson, ...]
+    dropped: list[Dropped]
+
+
+async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learned:
+    """Keep the texts, which credits the lessons that were used, and draw new ones.
+
+    Lessons are drawn after every episode and not after every eight (`ALGORITHM.md` 6.4): who
+    writes one piece a day would else wait a week for the first.
+    """
+    now, task = datetime.now(UTC).isoformat(), lived["task"]
+    await memory.remember(entries_of(lived, now))
+    contrast = contrast_of(lived)
+    if contrast is None:
+        return {"learned": (), "dropped": []}
+    try:
+        answers = await consolidate(task, contrast, await memory.lessons(task.genre), consolidator)
+    except BudgetReached as error:
+        unpaid = Dropped(stage="consolidation", agent="consolidator", reason=str(error), text="")
+        return {"learned": (), "dropped": [unpaid]}
+    # what a request says of later episodes must not reach them either
+    texts = [task.request, *(attempt.text for attempt in lived["attempts"])]
+
+    def change(
+        pool: tuple[Lesson, ...],
+    ) -> tuple[tuple[Lesson, ...], tuple[tuple[Lesson, ...], tuple[Dropped, ...]]]:
+        after, dropped = apply(pool, answers.items, task, now=now, judged_texts=texts)
+        return after, (tuple(lesson for lesson in after if lesson not in pool), dropped)
+
+    learned, dropped = await memory.edit(task.genre, change)
+    return {"learned": learned, "dropped": [*answers.dropped, *dropped]}
+
+
+def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
+    """The attempts as entries of memory; what the episode was makes their ids.
+
+    So an episode that is learned from again, as where a run was cut, is remembered once.
+    A text that was never judged leaves none: nobody knows whether it stood up to anything.
+    """
+    task, names = lived["task"], _names(lived["criteria_set"])
+    whole = "\n".join(attempt.model_dump_json() for attempt in lived["attempts"])
+    stem = f"{task.request_hash[:8]}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    return [
+        MemoryEntry(
+            id=f"{stem}-{attempt.number}",
+            request_hash=task.request_hash,
+            request=task.request,
+            genre=task.genre,
+            language=task.language,
+            criteria_sha=lived["criteria_set"].sha256,
+            kind=_kind(attempt, lived["best"]),
+            context_kind="bare" if _is_bare(attempt) else "reflective",
+            parent_id=None if attempt.parent is None else f"{stem}-{attempt.parent}",
+            text=attempt.text,
+            scores=_named(attempt, names),
+            reward=attempt.reward.value,
+            delta=attempt.delta,
+            critique=_critique(attempt),
+            plan=_planned(attempt),
+            lessons=attempt.lessons,
+            token_ids=attempt.trace.completion_ids if attempt.trace else (),
+            logprobs=(attempt.trace.logprobs or ()) if attempt.trace else (),
+            weights=attempt.trace.weights_version if attempt.trace else None,
+            created=now,
+        )
+        for attempt in lived["attempts"]
+        if attempt.reward.value is not None
+    ]
+
+
+def contrast_of(lived: Lived) -> Contrast | None:
+    """Best and worst text by their scores; None where nothing stands against anything."""
+    scored = [attempt for attempt in lived["attempts"] if attempt.reward.value is not None]
+    if len(scored) < 2:
+        return None
+    names, texts = _names(lived["criteria_set"]), {a.number: a for a in lived["attempts"]}
+    best, worst = texts[lived["best"]], min(scored, key=lambda a: a.reward.value or 0.0)
+    return Contrast(
+        criteria=tuple(names.values()),
+        best=_named(best, names),
+        worst=_named(worst, names),
+        revisions=tuple(
+            Fate(
+                accepted=attempt.decision == "accepted",
+                delta=attempt.delta,
+                before=_named(texts[attempt.parent], names),
+                after=_named(attempt, names),
+                critique=_critique(attempt),
+                plan=_planned(attempt),
+            )
+            for attempt in lived["attempts"]
+            if attempt.parent is not None
+        ),
+    )
+
+
+def _kind(attempt: Attempt, best: int) -> Literal["success", "error", "revision"]:
+    # what breaks a demand, or was turned away, is no example, though nothing better was found
+    if attempt.decision == "refused" or attempt.judgement.violated:
+        return "error"
+    return "success" if attempt.number == best else "revision"
+
+
+def _is_bare(attempt: Attempt) -> bool:
+    """Whether it was written from the request alone."""
+    return attempt.parent is None and not attempt.lessons and not attempt.excerpts
+
+
+def _names(criteria_set: CriteriaSet) -> dict[str, str]:
+    return {criterion.id: criterion.name for criterion in judged(criteria_set.criteria)}
+
+
+def _named(attempt: Attempt, names: dict[str, str]) -> dict[str, float]:
+    return {names[criterion]: score for criterion, score in attempt.judgement.scores.items()}
+
+
+def _critique(attempt: Attempt) -> tuple[str, ...]:
+    edits = attempt.plan.edits if attempt.plan else ()
+    return tuple(edit.cause for edit in edits)
+
+
+def _planned(attempt: Attempt) -> tuple[str, ...]:
+    edits = attempt.plan.edits if attempt.plan else ()
+    return tuple(f"{edit.criterion}: {edit.fix}" for edit in edits)

@@ -1,0 +1,332 @@
+"""The reflection loop with memory: MRPO without training (`ALGORITHM.md` 6.4).
+
+Draft, judge, reflect, plan, revise, judge again, and accept or roll back. "Controlled" is
+a guarantee, held by `agents.accepting`: under the same scores the text that is returned is never
+worse than the first draft, breaks no demand that the draft kept, and has lost no more than a point
+on any essential criterion.
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from quillgraph.agents.domain import Criterion, Dropped
+from quillgraph.agents.judgements import BEST_SCORE, Judgement, Reward, judged
+from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.role import lost_reply
+from quillgraph.agents.writers.acceptance import refusals, stop_reason
+from quillgraph.agents.writers.reflection import Plan, Reflection, plan, reflect, weakest
+from quillgraph.agents.writers.writer import Precedents, revise, write_draft
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError, StorageError
+from quillgraph.backends.messages.trace import TokenTrace
+from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
+from quillgraph.graphs.memory.memory import excerpt
+from quillgraph.graphs.prebuilt import judge as judging
+from quillgraph.graphs.prebuilt.credit import credit
+from quillgraph.graphs.prebuilt.learning import Learned, Lived, learn_from
+from quillgraph.graphs.prebuilt.workshop import Assignment, Outcome, Reflecting, Workshop
+
+
+class Recall(TypedDict):
+    """What `recall` writes."""
+
+    precedents: Precedents
+    shown: tuple[Lesson, ...]
+    lessons: tuple[Lesson, ...]
+
+
+class Ended(TypedDict, total=False):
+    """What a node writes that ends the loop."""
+
+    stopped: str
+    is_complete: bool
+    dropped: list[Dropped]
+
+
+class Text(TypedDict):
+    """What `draft` and `revise_text` write."""
+
+    text: str
+    trace: TokenTrace | None
+
+
+class Thoughts(TypedDict):
+    """What `reflect_on_best` writes."""
+
+    reflections: tuple[Reflection, ...]
+    dropped: list[Dropped]
+
+
+class Planned(TypedDict):
+    """What `lay_plan` writes."""
+
+    plan: Plan
+
+
+class Judged(Ended):
+    """What `judge` writes."""
+
+    judgement: Judgement
+    reward: Reward
+
+
+class Decision(TypedDict, total=False):
+    """What `decide` writes."""
+
+    attempts: list[Attempt]
+    best: int
+    stopped: str | None
+
+
+async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> Recall:
+    """Look up what earlier episodes have to say on the task, or on what is weakest now."""
+    memory, known = runtime.context.memory, state.get("lessons", ())
+    if memory is None:
+        return {"precedents": Precedents(), "shown": (), "lessons": known}
+    about = _weakest(state) if state.get("attempts") else judged(state["criteria_set"].criteria)
+    found = await memory.recall(state["task"], [criterion.name for criterion in about])
+    new = tuple(lesson for lesson in found.lessons if lesson.id not in {k.id for k in known})
+    return {
+        "precedents": Precedents(
+            lessons=tuple(lesson.text for lesson in found.lessons),
+            success=excerpt(found.success.text) if found.success else None,
+            error=excerpt(found.error.text) if found.error else None,
+            excerpts=tuple(each.id for each in (found.success, found.error) if each),
+        ),
+        "shown": found.lessons,
+        "lessons": (*known, *new),
+    }
+
+
+async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> Text:
+    """Write the first text."""
+    studio = runtime.context
+    written = await write_draft(
+        state["task"],
+        state["precedents"],
+        studio.writer,
+        number=0,
+        max_tokens=studio.text_tokens,
+    )
+    return {"text": written.text, "trace": written.trace}
+
+
+async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thoughts | Ended:
+    """Ask what holds the best text so far back most."""
+    best = _best(state)
+    try:
+        answers = await reflect(
+            state["task"],
+            best.text,
+            [c for c in _weakest(state) if best.judgement.scores[c.id] < BEST_SCORE],
+            best.judgement,
+            runtime.context.reflector,
+            lessons=(*state["precedents"].lessons, *_tried(state)),
+            number=len(state["attempts"]),
+        )
+    except BudgetReached as error:
+        return _budget_spent(error)
+    except ContextOverflow as error:
+        return {"stopped": str(error)}
+    return {"reflections": answers.items, "dropped": list(answers.dropped)}
+
+
+def lay_plan(state: Reflecting) -> Planned | Ended:
+    """Make a plan of at most three edits; without any there is nothing to go on with."""
+    edits = plan(state["criteria_set"], _best(state).judgement, state["reflections"])
+    if not edits.edits:
+        return {"stopped": "the reflector found nothing to revise"}
+    return {"plan": edits}
+
+
+async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> Text | Ended:
+    """Write the best text so far again, under the plan."""
+    studio = runtime.context
+    try:
+        written = await revise(
+            state["task"],
+            _best(state).text,
+            state["plan"],
+            studio.writer,
+            lessons=state["precedents"].lessons,
+            number=len(state["attempts"]),
+            max_tokens=studio.text_tokens,
+        )
+    except BudgetReached as error:
+        return _budget_spent(error)
+    except ContextOverflow as error:
+        return {"stopped": str(error)}
+    except ReplyError as error:
+        lost = lost_reply("revision", studio.writer, error)
+        return {"stopped": "the writer gave no revision", "dropped": [lost]}
+    return {"text": written.text, "trace": written.trace}
+
+
+async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
+    """Judge the text; one that is too long, or that nobody can pay for, stays unjudged."""
+    submission = judging.Submission(
+        task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
+    )
+    if state.get("attempts") and state["text"] == _best(state).text:
+        return {"judgement": _best(state).judgement, "reward": _best(state).reward}
+    found = await judging.assess(submission, runtime.context)
+    judged_now = Judged(judgement=found.judgement, reward=found.reward, dropped=found.dropped)
+    if found.unpaid:
+        judged_now.update({"stopped": found.unpaid, "is_complete": False})
+    return judged_now
+
+
+def decide(state: Reflecting, runtime: Runtime[Workshop]) -> Decision:
+    """Accept the text or roll back to the best one before, and say whether to go on."""
+    attempts, found = state.get("attempts", []), (state["judgement"], state["reward"])
+    attempt = _attempt(state, found)
+    best = attempt if attempt.decision != "refused" else _best(state)
+    decisions = [a.decision == "accepted" for a in (*attempts, attempt) if a.number]
+    stopped = state.get("stopped") or stop_reason(
+        state["criteria_set"],
+        (best.judgement, best.reward),
+        decisions,
+        runtime.context.rounds,
+    )
+    return {"attempts": [attempt], "best": best.number, "stopped": stopped}
+
+
+async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
+    """Leave the episode's texts to memory with the lessons of its scores, these to the library."""
+    memory, judgements = runtime.context.memory, [each.judgement for each in state["attempts"]]
+    told = await credit(state["criteria_set"], judgements, runtime.context.library)
+    if memory is None:
+        return {"learned": (), "dropped": told}
+    lived = Lived(
+        task=state["task"],
+        criteria_set=state["criteria_set"],
+        attempts=state["attempts"],
+        best=state["best"],
+    )
+    try:
+        learned = await learn_from(lived, memory, runtime.context.consolidator)
+    except StorageError as error:  # the text is there; a full disk must not take it along
+        lost = Dropped(stage="memory", agent="memory", reason=str(error), text="the episode")
+        return {"learned": (), "dropped": [*told, lost]}
+    return {**learned, "dropped": [*told, *learned["dropped"]]}
+
+
+def close(state: Reflecting) -> Outcome:
+    """Seal the record."""
+    return {
+        "episode": WrittenEpisode(
+            task=state["task"],
+            criteria_set=state["criteria_set"],
+            lessons=state["lessons"],
+            attempts=tuple(state["attempts"]),
+            best=state["best"],
+            stopped=str(state["stopped"]),
+            is_complete=state.get("is_complete", True),
+            learned=state["learned"],
+            dropped=tuple(state.get("dropped", ())),
+        )
+    }
+
+
+def draft_or_reflect(state: Reflecting) -> Literal["draft", "reflect"]:
+    """The first text is drafted, later ones begin with a reflection."""
+    return "reflect" if state.get("attempts") else "draft"
+
+
+def unless_stopped(then: str) -> Callable[[Reflecting], str]:
+    """Go on to a node, or end the loop."""
+    return lambda state: "learn" if state.get("stopped") else then
+
+
+def build() -> StateGraph[Reflecting, Workshop, Assignment, Outcome]:
+    """Wire the loop."""
+    graph = StateGraph(
+        Reflecting, context_schema=Workshop, input_schema=Assignment, output_schema=Outcome
+    )
+    graph.add_node("recall", recall)
+    graph.add_node("draft", draft)
+    graph.add_node("judge", judge)
+    graph.add_node("decide", decide)
+    graph.add_node("reflect", reflect_on_best)
+    graph.add_node("plan", lay_plan)
+    graph.add_node("revise", revise_text)
+    graph.add_node("learn", learn)
+    graph.add_node("close", close)
+    graph.add_edge(START, "recall")
+    graph.add_conditional_edges("recall", draft_or_reflect, ["draft", "reflect"])
+    graph.add_edge("draft", "judge")
+    graph.add_edge("judge", "decide")
+    for node, then in (
+        ("decide", "recall"),
+        ("reflect", "plan"),
+        ("plan", "revise"),
+        ("revise", "judge"),
+    ):
+        graph.add_conditional_edges(node, unless_stopped(then), [then, "learn"])
+    graph.add_edge("learn", "close")
+    graph.add_edge("close", END)
+    return graph
+
+
+def _best(state: Reflecting) -> Attempt:
+    return state["attempts"][state["best"]]
+
+
+def _tried(state: Reflecting) -> tuple[str, ...]:
+    """What has been tried on the best text and was rolled back; the same again would be, too."""
+    return tuple(
+        f"Already tried and rolled back: {edit.fix}"
+        for attempt in state["attempts"]
+        if attempt.parent == state["best"] and attempt.decision == "refused" and attempt.plan
+        for edit in attempt.plan.edits
+    )
+
+
+def _weakest(state: Reflecting) -> tuple[Criterion, ...]:
+    return weakest(state["criteria_set"], _best(state).judgement)
+
+
+def _budget_spent(error: BudgetReached) -> Ended:
+    return {"stopped": str(error), "is_complete": False}
+
+
+def _attempt(state: Reflecting, found: tuple[Judgement, Reward]) -> Attempt:
+    """The text at hand as an attempt, decided on."""
+    attempts = state.get("attempts", [])
+    attempt = Attempt(
+        number=len(attempts),
+        parent=None,
+        text=state["text"],
+        plan=state.get("plan"),
+        lessons=tuple(lesson.id for lesson in state["shown"]),
+        excerpts=state["precedents"].excerpts if not attempts else (),
+        judgement=found[0],
+        reward=found[1],
+        decision="first",
+        trace=state.get("trace"),
+    )
+    if not attempts:
+        return attempt
+    best, first = _best(state), attempts[0]
+    reasons = refusals(
+        state["criteria_set"],
+        found,
+        (best.judgement, best.reward),
+        (first.judgement, first.reward),
+    )
+    return attempt.model_copy(
+        update={
+            "parent": best.number,
+            "delta": _change(best.reward, found[1]),
+            "decision": "refused" if reasons else "accepted",
+            "reasons": reasons,
+        }
+    )
+
+
+def _change(before: Reward, after: Reward) -> float | None:
+    if before.value is None or after.value is None:
+        return None
+    return after.value - before.value

@@ -1,0 +1,125 @@
+"""Self-Refine (arXiv:2303.17651): draft, feedback, revision, and so on; the last text is taken.
+
+It is the baseline without criteria that the reflection loop has to beat at equal tokens.
+"""
+
+import operator
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.role import Role
+from quillgraph.agents.writers.self_refine import criticise, refine
+from quillgraph.agents.writers.writer import Precedents, write_draft
+from quillgraph.backends.errors import ConfigError, ContextOverflow
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The run-time context: one model, which is its own critic."""
+
+    writer: Role
+    text_tokens: int = 512
+    """Longest text."""
+
+
+class Draft(TypedDict):
+    """What the graph starts from: give `tokens` or, as `rounds`, the number of revisions."""
+
+    task: WritingTask
+    tokens: int | None
+    """Tokens to spend, prompts and replies together, as the writer's budget counts them: nothing
+    else may spend from it meanwhile. Passed by less than one round."""
+    rounds: int | None
+
+
+class Refined(TypedDict):
+    """What the graph gives."""
+
+    text: str
+
+
+class Refining(Draft, Refined, total=False):
+    """State of the graph."""
+
+    costs: Annotated[list[int], operator.add]
+    """Tokens of the draft, and of each round."""
+    stopped: bool
+    """Whether the text has grown beyond the model's window."""
+
+
+class Step(TypedDict, total=False):
+    """What both nodes write."""
+
+    text: str
+    costs: list[int]
+    stopped: bool
+
+
+async def draft(state: Draft, runtime: Runtime[Desk]) -> Step:
+    """Write the first text.
+
+    Raises:
+        ConfigError: If it is not said for how long to go on, or if that is said in tokens and the
+            backend counts none.
+    """
+    tokens, rounds, desk = state.get("tokens"), state.get("rounds"), runtime.context
+    given = [number for number in (tokens, rounds) if number is not None]
+    if len(given) != 1 or given[0] < 1:
+        raise ConfigError(
+            f"expected either tokens or rounds, of 1 or more, got tokens={tokens}, rounds={rounds}"
+        )
+    before = desk.writer.budget.tokens
+    written = await write_draft(
+        state["task"], Precedents(), desk.writer, number=0, max_tokens=desk.text_tokens
+    )
+    cost = desk.writer.budget.tokens - before
+    if tokens is not None and cost == 0:
+        raise ConfigError(
+            "the writer's backend counts no tokens, so it cannot refine for a number of tokens; "
+            "give rounds, the number of revisions"
+        )
+    return {"text": written.text, "costs": [cost]}
+
+
+async def refine_once(state: Refining, runtime: Runtime[Desk]) -> Step:
+    """Criticise the text and write it again."""
+    desk, number = runtime.context, len(state["costs"])
+    before = desk.writer.budget.tokens
+    try:
+        said = await criticise(state["task"], state["text"], desk.writer, number=number)
+        text = await refine(
+            state["task"],
+            state["text"],
+            said,
+            desk.writer,
+            number=number,
+            max_tokens=desk.text_tokens,
+        )
+    except ContextOverflow:
+        return {"stopped": True}
+    return {"text": text, "costs": [desk.writer.budget.tokens - before]}
+
+
+def enough(state: Refining) -> str:
+    """Go on while the dearest step so far could be paid once more, or rounds are left."""
+    costs, tokens, rounds = state["costs"], state.get("tokens"), state.get("rounds")
+    if state.get("stopped"):
+        return END
+    if tokens is not None:
+        return END if tokens - sum(costs) < max(costs) else "refine"
+    return END if len(costs) > (rounds or 0) else "refine"
+
+
+def build() -> StateGraph[Refining, Desk, Draft, Refined]:
+    """Wire the graph."""
+    graph = StateGraph(Refining, context_schema=Desk, input_schema=Draft, output_schema=Refined)
+    graph.add_node("draft", draft)
+    graph.add_node("refine", refine_once)
+    graph.add_edge(START, "draft")
+    graph.add_conditional_edges("draft", enough, ["refine", END])
+    graph.add_conditional_edges("refine", enough, ["refine", END])
+    return graph

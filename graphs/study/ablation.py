@@ -1,0 +1,94 @@
+"""Stages of the study that can be left out, to see what each of them is worth.
+
+A stage that is left out is no part of the graph. What later stages need of it is made here, by
+the plainest rule that decides nothing (`ALGORITHM.md` 7.2: the workflow must earn its cost).
+Open coding and the writing of criteria cannot be left out: nothing would be left to compare.
+The graphs without a stage come from a `build_without`: LangGraph's server takes a factory with an
+argument for one that wants its configuration, so `build` has none.
+"""
+
+from collections.abc import Collection
+from typing import TypedDict
+
+from quillgraph.agents.domain import Category, Code, Core, Relation, Tier, WritingTask
+from quillgraph.agents.lenses.anchors import dimension_of
+from quillgraph.backends.errors import ConfigError, ReplyError, nearest
+
+STAGES = {
+    "drafts": "theoretical sampling: the request alone is coded",
+    "comparison": "constant comparison: codes are one only if they have one label",
+    "saturation": "saturation: coding goes on until all is coded or the rounds are over",
+    "axial": "axial coding: every code is a category of its own, without relations",
+    "selective": "selective coding: no core, and all categories weigh alike",
+    "validation": "validation: criteria stay as they were first written",
+}
+"""Name of a stage to what becomes of the study without it."""
+
+
+class Coded(TypedDict):
+    """What axial coding would start from."""
+
+    task: WritingTask
+    codes: tuple[Code, ...]
+
+
+class Ungrouped(TypedDict):
+    """What `categories_of_codes` writes."""
+
+    categories: tuple[Category, ...]
+    relations: tuple[Relation, ...]
+
+
+class Categories(TypedDict):
+    """What selective coding would start from."""
+
+    categories: tuple[Category, ...]
+
+
+class Unweighed(TypedDict):
+    """What `weigh_alike` writes."""
+
+    core: Core
+    tiers: dict[str, Tier]
+
+
+def stages_left_out(names: Collection[str]) -> frozenset[str]:
+    """Check the names of stages.
+
+    Raises:
+        ConfigError: If a name is none of `STAGES`.
+    """
+    for name in names:
+        if name not in STAGES:
+            raise ConfigError(
+                f"no stage {name!r} that a study can do without: {nearest(name, STAGES)}"
+            )
+    return frozenset(names)
+
+
+def categories_of_codes(state: Coded) -> Ungrouped:
+    """Take each code for a category of its own.
+
+    Raises:
+        ReplyError: If there is no code.
+    """
+    if not state["codes"]:
+        raise ReplyError("at least one code from the open coders", "no code at all")
+    language = state["task"].language
+    categories = tuple(
+        Category(
+            id=f"k{number}",
+            name=code.label,
+            definition=code.gloss,
+            code_ids=(code.id,),
+            properties=(dimension_of(code, language),),
+        )
+        for number, code in enumerate(state["codes"], 1)
+    )
+    return {"categories": categories, "relations": ()}
+
+
+def weigh_alike(state: Categories) -> Unweighed:
+    """Call every category important; no core is chosen, so its id is empty."""
+    tiers: dict[str, Tier] = {category.id: "important" for category in state["categories"]}
+    return {"core": Core(category_id="", storyline=""), "tiers": tiers}

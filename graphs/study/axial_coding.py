@@ -1,0 +1,215 @@
+"""Axial coding: codes are grouped, groups are described, categories are related."""
+
+import operator
+from typing import Annotated, Any, TypedDict
+
+import numpy as np
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.domain import Category, Code, Dropped, Memo, Relation, WritingTask
+from quillgraph.agents.grounded_theory.axial_coding import (
+    describe_category,
+    group_by_meaning,
+    group_codes,
+    relate,
+)
+from quillgraph.agents.grounded_theory.comparison import shown, vectors
+from quillgraph.agents.role import lost_reply
+from quillgraph.backends.errors import ReplyError
+from quillgraph.graphs.study.state import Study
+
+
+class Codes(TypedDict):
+    """What the stage starts from."""
+
+    task: WritingTask
+    codes: tuple[Code, ...]
+
+
+class Theory(TypedDict):
+    """What the stage gives."""
+
+    categories: tuple[Category, ...]
+    relations: tuple[Relation, ...]
+    memos: Annotated[list[Memo], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class AxialCoding(Codes, Theory):
+    """State of the stage."""
+
+    groups: tuple[tuple[str, ...], ...]
+    described: Annotated[list[Category], operator.add]
+    related: Annotated[list[Relation], operator.add]
+
+
+class OneGroup(TypedDict):
+    """Input of one description."""
+
+    task: WritingTask
+    category_id: str
+    codes: list[Code]
+
+
+class OneRelating(TypedDict):
+    """Input of one call about relations."""
+
+    categories: tuple[Category, ...]
+    subjects: list[str]
+
+
+class NewGroups(TypedDict):
+    """What `group` writes."""
+
+    groups: tuple[tuple[str, ...], ...]
+    dropped: list[Dropped]
+
+
+class NewCategory(TypedDict):
+    """What `describe` writes."""
+
+    described: list[Category]
+    dropped: list[Dropped]
+
+
+class NewCategories(TypedDict):
+    """What `gather` writes."""
+
+    categories: tuple[Category, ...]
+    memos: list[Memo]
+
+
+class NewRelations(TypedDict):
+    """What `relate_categories` writes."""
+
+    related: list[Relation]
+    dropped: list[Dropped]
+
+
+class AllRelations(TypedDict):
+    """What `settle` writes."""
+
+    relations: tuple[Relation, ...]
+
+
+async def group(state: Codes, runtime: Runtime[Study]) -> NewGroups:
+    """Group the codes: by a model that can hold them all, else by their meaning alone."""
+    codes, study = state["codes"], runtime.context
+    if not codes:
+        raise ReplyError("at least one code from the open coders", "no code at all")
+    near = await vectors([shown(code) for code in codes], study.embeddings)
+    if study.axial_coder.items_per_call == 1 or len(codes) == 1:
+        return {"groups": group_by_meaning(codes, near), "dropped": []}
+    answers = await group_codes(state["task"], codes, study.axial_coder)
+    groups = _whole(codes, [list(entry["codes"]) for entry in map(dict, answers.items)], near)
+    return {"groups": groups or group_by_meaning(codes, near), "dropped": list(answers.dropped)}
+
+
+def deal_groups(state: AxialCoding) -> list[Send]:
+    """One description per group."""
+    by_id = {code.id: code for code in state["codes"]}
+    return [
+        Send(
+            "describe",
+            OneGroup(
+                task=state["task"], category_id=f"k{number}", codes=[by_id[i] for i in members]
+            ),
+        )
+        for number, members in enumerate(state["groups"], 1)
+    ]
+
+
+async def describe(state: OneGroup, runtime: Runtime[Study]) -> NewCategory:
+    """Describe one group as a category."""
+    try:
+        category = await describe_category(
+            state["task"], state["category_id"], state["codes"], runtime.context.axial_coder
+        )
+    except ReplyError as error:
+        lost = lost_reply("axial coding", runtime.context.axial_coder, error)
+        return {"described": [], "dropped": [lost]}
+    return {"described": [category], "dropped": []}
+
+
+def gather(state: AxialCoding) -> NewCategories:
+    """Put the categories side by side; flag those that rest on a single code."""
+    categories = tuple(state["described"])
+    if not categories:
+        raise ReplyError("at least one category from the axial coder", "no category at all")
+    single = [category for category in categories if len(category.code_ids) == 1]
+    memos = [
+        Memo(
+            stage="axial coding",
+            round=1,
+            agent="axial_coder",
+            text=f"{category.name!r} rests on a single code",
+            refs=(category.id,),
+        )
+        for category in single
+    ]
+    return {"categories": categories, "memos": memos}
+
+
+def deal_subjects(state: AxialCoding, runtime: Runtime[Study]) -> list[Send] | str:
+    """Ask about one category a call, or about all at once."""
+    categories = state["categories"]
+    if len(categories) < 2:
+        return "settle"
+    ids = [category.id for category in categories]
+    several = runtime.context.axial_coder.items_per_call > 1
+    chunks = [ids] if several else [[subject] for subject in ids]
+    return [
+        Send("relate_categories", OneRelating(categories=categories, subjects=chunk))
+        for chunk in chunks
+    ]
+
+
+async def relate_categories(state: OneRelating, runtime: Runtime[Study]) -> NewRelations:
+    """Relate some categories to the others."""
+    answers = await relate(state["categories"], state["subjects"], runtime.context.axial_coder)
+    return {"related": list(answers.items), "dropped": list(answers.dropped)}
+
+
+def settle(state: AxialCoding) -> AllRelations:
+    """Keep each relation once."""
+    return {"relations": tuple(dict.fromkeys(state.get("related", [])))}
+
+
+def build() -> StateGraph[AxialCoding, Study, Codes, Theory]:
+    """Wire the stage."""
+    graph = StateGraph(AxialCoding, context_schema=Study, input_schema=Codes, output_schema=Theory)
+    graph.add_node("group", group)
+    graph.add_node("describe", describe, input_schema=OneGroup)
+    graph.add_node("gather", gather)
+    graph.add_node("relate_categories", relate_categories, input_schema=OneRelating)
+    graph.add_node("settle", settle)
+    graph.add_edge(START, "group")
+    graph.add_conditional_edges("group", deal_groups, ["describe"])
+    graph.add_edge("describe", "gather")
+    graph.add_conditional_edges("gather", deal_subjects, ["relate_categories", "settle"])
+    graph.add_edge("relate_categories", "settle")
+    graph.add_edge("settle", END)
+    return graph
+
+
+def _whole(
+    codes: tuple[Code, ...], groups: list[list[Any]], near: np.ndarray
+) -> tuple[tuple[str, ...], ...]:
+    """Give each code to the first group that claims it, and the unclaimed to the nearest one."""
+    place = {code.id: number for number, code in enumerate(codes)}
+    whole: list[list[str]] = []
+    free = dict.fromkeys(place)
+    for claimed in groups:
+        members = [i for i in dict.fromkeys(claimed) if i in free]
+        for member in members:
+            del free[member]
+        if members:
+            whole.append(members)
+    if not whole:
+        return ()
+    centres = np.stack([near[[place[i] for i in members]].mean(axis=0) for members in whole])
+    for left in free:
+        whole[int(np.argmax(centres @ near[place[left]]))].append(left)
+    return tuple(map(tuple, whole))

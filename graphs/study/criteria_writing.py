@@ -1,0 +1,293 @@
+"""Criteria are written, examined and tried out; what fails is written again, twice at most."""
+
+from collections.abc import Collection
+from typing import Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.criteria.keeping import keep, uniquely_named
+from quillgraph.agents.criteria.trial import try_out
+from quillgraph.agents.criteria.validation import (
+    STRENGTH_SHARE,
+    Finding,
+    Trial,
+    duplicates,
+    is_sound,
+    strength_share,
+    ungrounded,
+    weaknesses,
+)
+from quillgraph.agents.criteria.writer import (
+    FEWEST_CRITERIA,
+    MOST_HARD,
+    Slot,
+    hard_criteria,
+    plan,
+    write_criterion,
+)
+from quillgraph.agents.domain import (
+    Criterion,
+    Dropped,
+    Incident,
+    Memo,
+)
+from quillgraph.agents.grounded_theory.comparison import vectors
+from quillgraph.agents.role import lost_reply
+from quillgraph.backends.errors import ReplyError
+from quillgraph.graphs.study.criteria_state import (
+    CriteriaWriting,
+    Final,
+    NewTrial,
+    NewVersion,
+    OneSlot,
+    OneTrial,
+    Plan,
+    Refusals,
+    Repair,
+    Weighed,
+    Weighing,
+    Written,
+    current_criteria,
+    latest_trials,
+    version_of,
+)
+from quillgraph.graphs.study.state import Study, suggestions_of
+
+MOST_REPAIRS = 2
+"""Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""
+
+
+def lay_out(state: Weighed) -> Plan:
+    """Decide which criteria the set shall have."""
+    hard = state["constraints"]
+    slots, spare = plan(
+        state["categories"],
+        state["codes"],
+        state["tiers"],
+        hard=min(len(hard), MOST_HARD),
+        language=state["task"].language,
+    )
+    left_out = [
+        Dropped(stage="criteria", agent="plan", reason="more than the set can hold", text=c.name)
+        for c in hard[MOST_HARD:]
+    ]
+    return {"slots": slots, "spare": spare, "repairs": 0, "dropped": left_out}
+
+
+def deal_slots(state: CriteriaWriting) -> list[Send]:
+    """One writing per slot that has no criterion, or a refused one."""
+    refused, versions = state.get("refused", {}), state.get("versions", {})
+    due = [slot for slot in state["slots"] if slot.id not in versions or slot.id in refused]
+    return [
+        Send(
+            "write",
+            OneSlot(
+                task=state["task"],
+                slot=slot,
+                incidents=_behind(slot, state),
+                storyline=state["core"].storyline,
+                taken=[
+                    *(constraint.name for constraint in state["constraints"]),
+                    *(c.name for slot_id, c in versions.items() if slot_id != slot.id),
+                ],
+                complaint=_complaint(slot, state),
+                suggestions=suggestions_of(state),
+            ),
+        )
+        for slot in due
+    ]
+
+
+async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
+    """Write the criterion of one slot."""
+    slot = state["slot"]
+    try:
+        criterion = await write_criterion(
+            state["task"],
+            slot,
+            state["incidents"],
+            runtime.context.criteria_writer,
+            storyline=state["storyline"],
+            taken=state["taken"],
+            complaint=state["complaint"],
+            suggestions=state["suggestions"],
+        )
+    except ReplyError as error:
+        lost = lost_reply("criteria", runtime.context.criteria_writer, error)
+        return {"versions": {}, "dropped": [lost]}
+    return {"versions": {slot.id: criterion}, "dropped": []}
+
+
+async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> Refusals:
+    """Refuse what code alone can see to be wrong."""
+    criteria = _written(state)
+    texts = [f"{c.name}. {c.description}" for c in criteria]
+    near = await vectors(texts, runtime.context.embeddings)
+    by_id = {incident.id: incident for incident in state["incidents"]}
+    findings = [*ungrounded(criteria, by_id), *duplicates(criteria, near)]
+    return {"refused": _by_slot(findings), "findings": findings}
+
+
+def deal_trials(state: CriteriaWriting) -> list[Send] | str:
+    """One trial per criterion that has not been tried in this version."""
+    tried, refused = state.get("trials", {}), state["refused"]
+    if not state["drafts"]:
+        return "weigh"
+    sends = [
+        Send(
+            "try_out",
+            OneTrial(task=state["task"], criterion=criterion, drafts=state["drafts"]),
+        )
+        for criterion in current_criteria(state)
+        if criterion.id not in refused and version_of(criterion) not in tried
+    ]
+    return sends or "weigh"
+
+
+async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
+    """Score the drafts and the degenerate texts on one criterion."""
+    criterion = state["criterion"]
+    trial, lost = await try_out(
+        state["task"], criterion, state["drafts"], runtime.context.validator
+    )
+    return {"trials": {version_of(criterion): trial}, "dropped": list(lost)}
+
+
+def weigh(state: CriteriaWriting) -> Weighing:
+    """Refuse what the trials speak against, if the validator can be trusted with it."""
+    criteria, trials = current_criteria(state), latest_trials(state)
+    if not is_sound(criteria, trials):
+        memo = Memo(
+            stage="criteria",
+            round=state["repairs"] + 1,
+            agent="validator",
+            text=(
+                "the validator did not put real drafts above degenerate texts on most criteria, "
+                "so its scores refused none"
+                if trials
+                else "no drafts to try the criteria on"
+            ),
+        )
+        return {"refused": state["refused"], "findings": [], "memos": [memo]}
+    findings = [f for f in weaknesses(criteria, trials) if f.criterion_id not in state["refused"]]
+    return {
+        "refused": {**state["refused"], **_by_slot(findings)},
+        "findings": findings,
+        "memos": _memo_on_strength(state, trials),
+    }
+
+
+def next_step(state: CriteriaWriting) -> Literal["repair", "settle"]:
+    """Repair while something is refused, missing, and repairs are left."""
+    complete = all(slot.id in state["versions"] for slot in state["slots"])
+    if (state["refused"] or not complete) and state["repairs"] < MOST_REPAIRS:
+        return "repair"
+    return "settle"
+
+
+def repair(state: CriteriaWriting) -> Repair:
+    """Count a repair; a criterion that was a duplicate twice gets another property."""
+    slots, spare = list(state["slots"]), list(state["spare"])
+    for place, slot in enumerate(slots):
+        finding = state["refused"].get(slot.id)
+        again = finding is not None and finding.fault == "duplicate" and state["repairs"] > 0
+        if again and spare:
+            slots[place] = spare.pop(0)
+    return {"slots": tuple(slots), "spare": tuple(spare), "repairs": state["repairs"] + 1}
+
+
+def settle(state: CriteriaWriting) -> Final:
+    """Drop what is still refused, but not below the fewest criteria that a set may have."""
+    hard = hard_criteria(state["constraints"])
+    refused = state.get("refused", {})
+    kept = keep(_written(state), refused, fewest=FEWEST_CRITERIA - len(hard))
+    dimensions = {slot.id: slot.property.name for slot in state["slots"]}
+    memos = [
+        _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
+        for criterion in kept.spared
+    ]
+    if (total := len(hard) + len(kept.criteria)) < FEWEST_CRITERIA:
+        text = f"the study gave no more than {total} criteria"
+        memos.append(Memo(stage="criteria", round=state["repairs"] + 1, agent="plan", text=text))
+    return {
+        "criteria": uniquely_named([*hard, *kept.criteria], dimensions),
+        "spared": tuple(criterion.id for criterion in kept.spared),
+        "memos": memos,
+        "dropped": list(kept.dropped),
+    }
+
+
+def build() -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+    """Wire the stage."""
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+    """Wire the stage, without validation if that is among the stages to leave out."""
+    graph = StateGraph(
+        CriteriaWriting, context_schema=Study, input_schema=Weighed, output_schema=Written
+    )
+    graph.add_node("lay_out", lay_out)
+    graph.add_node("write", write, input_schema=OneSlot)
+    graph.add_node("settle", settle)
+    graph.add_edge(START, "lay_out")
+    graph.add_conditional_edges("lay_out", deal_slots, ["write"])
+    graph.add_edge("settle", END)
+    if "validation" in stages:
+        graph.add_edge("write", "settle")
+        return graph
+    graph.add_node("examine", examine)
+    graph.add_node("try_out", try_criterion, input_schema=OneTrial)
+    graph.add_node("weigh", weigh)
+    graph.add_node("repair", repair)
+    graph.add_edge("write", "examine")
+    graph.add_conditional_edges("examine", deal_trials, ["try_out", "weigh"])
+    graph.add_edge("try_out", "weigh")
+    graph.add_conditional_edges("weigh", next_step, ["repair", "settle"])
+    graph.add_conditional_edges("repair", deal_slots, ["write"])
+    return graph
+
+
+def _written(state: CriteriaWriting) -> list[Criterion]:
+    if not (criteria := current_criteria(state)):
+        raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
+    return criteria
+
+
+def _behind(slot: Slot, state: CriteriaWriting) -> list[Incident]:
+    """The incidents of the code that a slot's property comes from, else of all its category's."""
+    codes = [code for code in state["codes"] if code.id in slot.category.code_ids]
+    own = [code for code in codes if code.label == slot.property.name]
+    seen = {incident for code in own or codes for incident in code.evidence}
+    return [incident for incident in state["incidents"] if incident.id in seen]
+
+
+def _complaint(slot: Slot, state: CriteriaWriting) -> str:
+    """What was wrong with the last version, by name: the same fault twice is two complaints."""
+    finding = state.get("refused", {}).get(slot.id)
+    return f"{state['versions'][slot.id].name!r}: {finding.reason}" if finding else ""
+
+
+def _by_slot(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.criterion_id: finding for finding in reversed(findings)}
+
+
+def _memo_on_strength(state: CriteriaWriting, trials: dict[str, Trial]) -> list[Memo]:
+    share = strength_share(state["drafts"], trials)
+    if share is None or share >= STRENGTH_SHARE:
+        return []
+    text = f"strong drafts beat weak ones on {share:.0%} of the criteria only"
+    number = state["repairs"] + 1
+    return [Memo(stage="criteria", round=number, agent="validator", text=text)]
+
+
+def _memo(state: CriteriaWriting, criterion: Criterion, text: str) -> Memo:
+    return Memo(
+        stage="criteria",
+        round=state["repairs"] + 1,
+        agent="validator",
+        text=f"{criterion.name!r} {text}",
+        refs=(criterion.id,),
+    )

@@ -1,0 +1,321 @@
+"""Open coding with constant comparison, round by round until no new codes come."""
+
+import operator
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Annotated, TypedDict, TypeVar
+
+import numpy as np
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, WritingTask
+from quillgraph.agents.grounded_theory.comparison import (
+    Pair,
+    agreed,
+    compare,
+    merge,
+    shown,
+    similar_pairs,
+    vectors,
+)
+from quillgraph.agents.grounded_theory.open_coding import open_code
+from quillgraph.agents.grounded_theory.saturation import BASE, is_saturated, new_code_ratio
+from quillgraph.agents.lenses.lens import IDENTITIES
+from quillgraph.agents.memory.known_criteria import Consulted, Suggestion
+from quillgraph.agents.requests.constraints import Constraint, is_said_in_full
+from quillgraph.agents.role import Role
+from quillgraph.graphs.study.state import CodingRound, Study, suggestions_of
+
+T = TypeVar("T")
+
+MOST_ROUNDS = 6
+"""Rounds after which coding stops, saturated or not (`ALGORITHM.md` 6.2 step 6)."""
+
+NEAREST_CODES = 5
+"""Known codes that a coder is shown (Thematic-LM)."""
+
+
+class Data(TypedDict):
+    """What a round starts from."""
+
+    task: WritingTask
+    consulted: Consulted
+    constraints: tuple[Constraint, ...]
+    incidents: list[Incident]
+    codes: tuple[Code, ...]
+    coded: tuple[str, ...]
+    new_codes: tuple[int, ...]
+    saturation: tuple[CodingRound, ...]
+
+
+class Coded(TypedDict):
+    """What coding gives."""
+
+    codes: tuple[Code, ...]
+    coded: tuple[str, ...]
+    new_codes: tuple[int, ...]
+    saturation: tuple[CodingRound, ...]
+    memos: Annotated[list[Memo], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class OpenCoding(Data, Coded):
+    """State of the stage."""
+
+
+class Round(OpenCoding):
+    """State of one round; starts empty each time."""
+
+    batch: list[Incident]
+    codings: Annotated[list[Coding], operator.add]
+    pairs: tuple[Pair, ...]
+    same: Annotated[list[str], operator.add]
+
+
+class OneCoding(TypedDict):
+    """Input of one coder's call."""
+
+    task: WritingTask
+    incidents: list[Incident]
+    codes: list[Code]
+    identity: str
+    suggestions: tuple[Suggestion, ...]
+
+
+class OneComparison(TypedDict):
+    """Input of one comparator's call."""
+
+    pairs: list[Pair]
+    codes: tuple[Code, ...]
+    codings: list[Coding]
+
+
+class Batch(TypedDict):
+    """What `choose` writes."""
+
+    batch: list[Incident]
+
+
+class NewCodings(TypedDict):
+    """What `code` writes."""
+
+    codings: list[Coding]
+    dropped: list[Dropped]
+
+
+class NewPairs(TypedDict):
+    """What `pair_up` writes."""
+
+    pairs: tuple[Pair, ...]
+
+
+class Sameness(TypedDict):
+    """What `compare_pairs` writes."""
+
+    same: list[str]
+    dropped: list[Dropped]
+
+
+class NewCodes(TypedDict):
+    """What `merge_codings` writes."""
+
+    codes: tuple[Code, ...]
+    coded: tuple[str, ...]
+    new_codes: tuple[int, ...]
+    saturation: tuple[CodingRound, ...]
+    memos: list[Memo]
+    dropped: list[Dropped]
+
+
+def waiting(state: Data) -> list[Incident]:
+    """The incidents that nobody has coded yet.
+
+    What code can check needs no coder: an incident that is little more than a constraint goes
+    straight to its hard criterion, as long as the request has others.
+    """
+    coded = set(state.get("coded", ()))
+    left = [incident for incident in state["incidents"] if incident.id not in coded]
+    open_ones = [
+        incident for incident in left if not is_said_in_full(incident, state["constraints"])
+    ]
+    return open_ones if open_ones or coded else left
+
+
+async def choose(state: Data, runtime: Runtime[Study]) -> Batch:
+    """Take the whole request first, then the notes that the codes cover least."""
+    left = waiting(state)
+    request = [incident for incident in left if incident.source == "request"]
+    if request:
+        return {"batch": request}
+    codes = state.get("codes", ())
+    if not codes or len(left) <= BASE:
+        return {"batch": left[:BASE]}
+    known = await vectors([shown(code) for code in codes], runtime.context.embeddings)
+    notes = await vectors([i.note or i.text for i in left], runtime.context.embeddings)
+    covered = (notes @ known.T).max(axis=1)
+    fewest = np.argsort(covered, kind="stable")[:BASE]
+    # in the order of reading: sorted by news, the last would always bring the least
+    return {"batch": [left[place] for place in sorted(fewest)]}
+
+
+async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
+    """Give every coder every incident, as many to a call as its backend can take."""
+    study, codes = runtime.context, list(state.get("codes", ()))
+    chunks = _chunks(state["batch"], study.coder)
+    known = await vectors([shown(code) for code in codes], study.embeddings)
+    sends = []
+    for chunk in chunks:
+        words = " ".join(incident.note or incident.text for incident in chunk)
+        near = known @ (await vectors([words], study.embeddings))[0] if codes else np.zeros(0)
+        nearest = [codes[place] for place in np.argsort(-near, kind="stable")[:NEAREST_CODES]]
+        for identity in IDENTITIES:
+            part = OneCoding(
+                task=state["task"],
+                incidents=chunk,
+                codes=nearest,
+                identity=identity,
+                suggestions=suggestions_of(state),
+            )
+            sends.append(Send("code", part))
+    return sends
+
+
+async def code(state: OneCoding, runtime: Runtime[Study]) -> NewCodings:
+    """Code some incidents as one of the coders."""
+    answers = await open_code(
+        state["task"],
+        state["incidents"],
+        state["codes"],
+        state["identity"],
+        runtime.context.coder,
+        runtime.context.embeddings,
+        state["suggestions"],
+    )
+    return {"codings": list(answers.items), "dropped": list(answers.dropped)}
+
+
+async def pair_up(state: Round, runtime: Runtime[Study]) -> NewPairs:
+    """Find the codes that lie close enough to be compared."""
+    pairs = await similar_pairs(
+        state.get("codes", ()), state["codings"], runtime.context.embeddings
+    )
+    return {"pairs": pairs}
+
+
+def deal_pairs(state: Round, runtime: Runtime[Study]) -> list[Send] | str:
+    """Give the comparator its pairs, as many to a call as its backend can take."""
+    codes, codings = state.get("codes", ()), state["codings"]
+    chunks = _chunks(state["pairs"], runtime.context.comparator)
+    sends = [
+        Send("compare_pairs", OneComparison(pairs=chunk, codes=codes, codings=codings))
+        for chunk in chunks
+    ]
+    return sends or "merge_codings"
+
+
+async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Sameness:
+    """Ask whether pairs of codes mean the same."""
+    answers = await compare(
+        state["pairs"], state["codes"], state["codings"], runtime.context.comparator
+    )
+    return {"same": list(agreed(answers)), "dropped": list(answers.dropped)}
+
+
+def merge_codings(state: Round) -> NewCodes:
+    """Merge what means the same, count what is new, and see whether that is little enough."""
+    before, same = state.get("codes", ()), set(state.get("same", ()))
+    held = [pair for pair in state.get("pairs", ()) if pair.id in same]
+    codes = merge(before, state["codings"], held)
+    fresh = Counter(code.evidence[0] for code in codes[len(before) :])
+    batch = [incident.id for incident in state["batch"]]
+    # an incident that nobody said anything of brought no news of either kind
+    seen = {incident for coding in state["codings"] for incident in coding.evidence}
+    silent = [incident for incident in batch if incident not in seen]
+    news = (fresh[incident] for incident in batch if incident in seen)
+    counts = (*state.get("new_codes", ()), *news)
+    trace = state.get("saturation", ())
+    this = CodingRound(
+        round=len(trace) + 1,
+        incidents=len(batch),
+        new_codes=len(codes) - len(before),
+        codes=len(codes),
+        ratio=new_code_ratio(counts),
+        saturated=bool(seen) and is_saturated(counts),
+    )
+    return {
+        "codes": codes,
+        "coded": (*state.get("coded", ()), *batch),
+        "new_codes": counts,
+        "saturation": (*trace, this),
+        "memos": [_memo(this, len(state["codings"]), held)],
+        "dropped": [
+            Dropped(stage="open coding", agent="coder", reason="no coder named it", text=incident)
+            for incident in silent
+        ],
+    }
+
+
+def more_rounds(state: Data) -> str:
+    """Go on while there is data, rounds are left and the last one brought news."""
+    trace = state.get("saturation", ())
+    return END if trace and trace[-1].saturated else all_rounds(state)
+
+
+def all_rounds(state: Data) -> str:
+    """Go on while there is data and rounds are left, be there news or not."""
+    is_over = not waiting(state) or len(state.get("saturation", ())) >= MOST_ROUNDS
+    return END if is_over else "round"
+
+
+def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, Coded]:
+    """Wire one round, with comparison or without."""
+    graph = StateGraph(Round, context_schema=Study, input_schema=Data, output_schema=Coded)
+    graph.add_node("choose", choose)
+    graph.add_node("code", code, input_schema=OneCoding)
+    graph.add_node("merge_codings", merge_codings)
+    graph.add_edge(START, "choose")
+    graph.add_conditional_edges("choose", deal, ["code"])
+    graph.add_edge("merge_codings", END)
+    if "comparison" in without:
+        graph.add_edge("code", "merge_codings")
+        return graph
+    graph.add_node("pair_up", pair_up)
+    graph.add_node("compare_pairs", compare_pairs, input_schema=OneComparison)
+    graph.add_edge("code", "pair_up")
+    graph.add_conditional_edges("pair_up", deal_pairs, ["compare_pairs", "merge_codings"])
+    graph.add_edge("compare_pairs", "merge_codings")
+    return graph
+
+
+def build() -> StateGraph[OpenCoding, Study, Data, Coded]:
+    """Wire the stage: rounds until saturation."""
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> StateGraph[OpenCoding, Study, Data, Coded]:
+    """Wire the stage without comparison, without saturation or without both."""
+    graph = StateGraph(OpenCoding, context_schema=Study, input_schema=Data, output_schema=Coded)
+    goes_on = all_rounds if "saturation" in stages else more_rounds
+    graph.add_node("round", build_round(stages).compile())
+    graph.add_conditional_edges(START, goes_on, ["round", END])
+    graph.add_conditional_edges("round", goes_on, ["round", END])
+    return graph
+
+
+def _chunks(items: Sequence[T], role: Role) -> list[list[T]]:
+    size = role.items_per_call
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+
+
+def _memo(this: CodingRound, codings: int, held: Sequence[Pair]) -> Memo:
+    return Memo(
+        stage="open coding",
+        round=this.round,
+        agent="comparator",
+        text=(
+            f"{codings} codings of {this.incidents} incidents gave {this.new_codes} new codes; "
+            f"{len(held)} pairs were held to be the same"
+        ),
+    )

@@ -1,0 +1,129 @@
+"""Theoretical sampling: drafts are written, then read by an observer who knows no author."""
+
+import operator
+from typing import Annotated, Literal, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from quillgraph.agents.checks.check import Language
+from quillgraph.agents.domain import Draft, Dropped, Incident, WritingTask
+from quillgraph.agents.grounded_theory.observer import observe
+from quillgraph.agents.grounded_theory.sampler import draft
+from quillgraph.agents.requests.constraints import find_constraints
+from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.text.language import UNDETERMINED, language_of
+from quillgraph.agents.text.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
+from quillgraph.graphs.study.state import Study
+
+
+class Request(TypedDict):
+    """What the stage starts from."""
+
+    task: WritingTask
+
+
+class Sample(TypedDict):
+    """What the stage gives."""
+
+    drafts: Annotated[list[Draft], operator.add]
+    incidents: Annotated[list[Incident], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class Sampling(Request, Sample):
+    """State of the stage."""
+
+
+class OneDraft(TypedDict):
+    """Input of one drawing."""
+
+    task: WritingTask
+    number: int
+
+
+class OneReading(TypedDict):
+    """Input of one observation."""
+
+    task: WritingTask
+    draft: Draft
+
+
+class NewDraft(TypedDict, total=False):
+    """What `draw` writes."""
+
+    drafts: list[Draft]
+    dropped: list[Dropped]
+
+
+class NewNotes(TypedDict):
+    """What `read` writes."""
+
+    incidents: list[Incident]
+    dropped: list[Dropped]
+
+
+def fan_out(state: Request, runtime: Runtime[Study]) -> list[Send] | str:
+    """One drawing per draft."""
+    sends = [
+        Send("draw", OneDraft(task=state["task"], number=number))
+        for number in range(runtime.context.drafts)
+    ]
+    return sends or END
+
+
+async def draw(state: OneDraft, runtime: Runtime[Study]) -> Command[Literal["read", "__end__"]]:
+    """Write one draft and hand it to the observer."""
+    study = runtime.context
+    drawn = await draft(
+        state["task"], state["number"], study.sampler, max_tokens=study.draft_tokens
+    )
+    if drawn is None:
+        lost = Dropped(
+            stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
+        )
+        return Command(update=NewDraft(dropped=[lost]), goto="__end__")
+    if foreign := _foreign_language(drawn, state["task"]):
+        lost = Dropped(
+            stage="sampling", agent="sampler", reason=f"written in {foreign}", text=drawn.text
+        )
+        return Command(update=NewDraft(dropped=[lost]), goto="__end__")
+    reading = OneReading(task=state["task"], draft=drawn)
+    return Command(update=NewDraft(drafts=[drawn]), goto=Send("read", reading))
+
+
+async def read(state: OneReading, runtime: Runtime[Study]) -> NewNotes:
+    """Note what one draft does to its reader."""
+    notes = await observe(
+        state["task"], state["draft"], runtime.context.observer, runtime.context.embeddings
+    )
+    return {"incidents": list(notes.items), "dropped": list(notes.dropped)}
+
+
+def _foreign_language(drawn: Draft, task: WritingTask) -> str | None:
+    """Name the language of a draft in which nobody asked for it, if it is long enough to tell."""
+    constraints = find_constraints(segment(task))
+    asked = {c.check.language for c in constraints if isinstance(c.check, Language)}
+    asked = asked or {task.language}
+    cjk = len(CJK.findall(drawn.text))
+    letters = letter_count(drawn.text) + cjk * (LETTERS_PER_CHARACTER - 1)
+    if letters < FEWEST_LETTERS or UNDETERMINED in asked:
+        return None
+    found = language_of(drawn.text)
+    return None if found in asked else found
+
+
+FEWEST_LETTERS = 80
+"""Letters from which on a draft's language can be told. Of pieces of English documentation of
+40, 60, 80 and 120 characters 4 in 439, 1 in 297, 0 in 225 and 0 in 153 were taken for another."""
+
+
+def build() -> StateGraph[Sampling, Study, Request, Sample]:
+    """Wire the stage."""
+    graph = StateGraph(Sampling, context_schema=Study, input_schema=Request, output_schema=Sample)
+    graph.add_node("draw", draw, input_schema=OneDraft)
+    graph.add_node("read", read, input_schema=OneReading)
+    graph.add_conditional_edges(START, fan_out, ["draw", END])
+    graph.add_edge("read", END)
+    return graph

@@ -1,0 +1,213 @@
+"""The whole Grounded-Theory workflow: from a writing request to a frozen set of criteria."""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from quillgraph.agents.criteria.validation import strength_share, trusted_scores
+from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
+from quillgraph.agents.memory.contrast import contrasted, silent, spreads
+from quillgraph.agents.requests.audit import audit
+from quillgraph.agents.requests.constraints import Constraint, find_constraints
+from quillgraph.agents.requests.segments import segment
+from quillgraph.graphs.study import (
+    axial_coding,
+    criteria_writing,
+    open_coding,
+    provenance,
+    reuse,
+    selective_coding,
+)
+from quillgraph.graphs.study import theoretical_sampling as sampling
+from quillgraph.graphs.study.ablation import categories_of_codes, stages_left_out, weigh_alike
+from quillgraph.graphs.study.state import Grounding, Study, latest_trials
+
+
+class Request(TypedDict):
+    """What the workflow starts from."""
+
+    task: WritingTask
+
+
+Workflow = StateGraph[Grounding, Study, Request, Grounding]
+"""The graph of a whole study."""
+
+
+class Segments(TypedDict):
+    """What `split` writes."""
+
+    incidents: list[Incident]
+    constraints: tuple[Constraint, ...]
+
+
+class Audited(TypedDict):
+    """What `audit_brief` writes."""
+
+    constraints: tuple[Constraint, ...]
+    dropped: list[Dropped]
+
+
+class Frozen(TypedDict):
+    """What `freeze` writes."""
+
+    criteria: tuple[Criterion, ...]
+    criteria_set: CriteriaSet
+
+
+def split(state: Request) -> Segments:
+    """Cut the request into incidents and find the constraints that code can check."""
+    incidents = segment(state["task"])
+    return {"incidents": list(incidents), "constraints": find_constraints(incidents)}
+
+
+def first_steps(state: Grounding, runtime: Runtime[Study]) -> list[str]:
+    """What can begin at once."""
+    return ["sampling", *steps_on_request(state, runtime)]
+
+
+def steps_on_request(state: Grounding, runtime: Runtime[Study]) -> list[str]:
+    """What is done with the request itself; a model that only chooses cannot audit."""
+    chooses = runtime.context.coder.chooses
+    return ["code_request"] if chooses else ["code_request", "audit_brief"]
+
+
+async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> Audited:
+    """Ask for the checkable demands that the rules have missed."""
+    found = state["constraints"]
+    answers = await audit(state["task"], state["incidents"], found, runtime.context.coder)
+    return {"constraints": (*found, *answers.items), "dropped": list(answers.dropped)}
+
+
+def freeze(state: Grounding, runtime: Runtime[Study]) -> Frozen:
+    """Freeze and hash the criteria, with the measures of the study beside them."""
+    task, criteria, stats = state["task"], state["criteria"], _stats(state)
+    if runtime.context.contrast:
+        contrast = _contrast(state)
+        criteria = contrasted(criteria, contrast["discrimination"])
+        stats = {**stats, "contrast": contrast}
+    return {
+        "criteria": criteria,
+        "criteria_set": CriteriaSet(
+            request_hash=task.request_hash,
+            language=task.language,
+            genre=task.genre,
+            core=state["core"],
+            criteria=criteria,
+            stats=stats,
+        ),
+    }
+
+
+def build() -> StateGraph[Grounding, Study, Request, Grounding]:
+    """Wire the workflow; the caller compiles it, with a checkpointer or without.
+
+    Drafts are written and read while the request is being coded and audited; coding goes on
+    with the notes on the drafts when both are there.
+    """
+    return build_without(())
+
+
+def build_without(stages: Collection[str]) -> Workflow:
+    """Wire the workflow without some of its stages.
+
+    Args:
+        stages: Those to leave out of the graph, of `bypassing.STAGES`.
+
+    Raises:
+        ConfigError: If there is no such stage.
+    """
+    left_out = stages_left_out(stages)
+    graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
+    graph.add_node("split", split)
+    graph.add_node("consult", reuse.consult)
+    graph.add_node("audit_brief", audit_brief)
+    coded = _add_coding(graph, left_out)
+    axial, selective = _add_induction(graph, left_out)
+    graph.add_node("criteria_writing", criteria_writing.build_without(left_out).compile())
+    graph.add_node("shelve", reuse.shelve)
+    graph.add_node("freeze", freeze)
+    graph.add_edge(START, "split")
+    graph.add_edge("split", "consult")
+    graph.add_edge(coded, axial)
+    graph.add_edge(axial, selective)
+    graph.add_edge(selective, "criteria_writing")
+    graph.add_edge("criteria_writing", "shelve")
+    graph.add_edge("shelve", "freeze")
+    graph.add_edge("freeze", END)
+    return graph
+
+
+def _add_coding(graph: Workflow, left_out: Collection[str]) -> str:
+    """Add what codes the request, and with it the drafts; the name of the node that ends it."""
+    coding = open_coding.build_without(left_out).compile()
+    graph.add_node("code_request", coding)
+    if "drafts" in left_out:
+        graph.add_conditional_edges("consult", steps_on_request, ["code_request", "audit_brief"])
+        return "code_request"
+    graph.add_node("sampling", sampling.build().compile())
+    graph.add_node("code_drafts", coding)
+    graph.add_conditional_edges("consult", first_steps, ["sampling", "code_request", "audit_brief"])
+    graph.add_edge(["sampling", "code_request"], "code_drafts")
+    return "code_drafts"
+
+
+def _add_induction(graph: Workflow, left_out: Collection[str]) -> tuple[str, str]:
+    """Add axial and selective coding, or what stands in for them; the names of both nodes."""
+    axial = "categories_of_codes" if "axial" in left_out else "axial_coding"
+    selective = "weigh_alike" if "selective" in left_out else "selective_coding"
+    if "axial" in left_out:
+        graph.add_node(axial, categories_of_codes)
+    else:
+        graph.add_node(axial, axial_coding.build().compile())
+    if "selective" in left_out:
+        graph.add_node(selective, weigh_alike)
+    else:
+        graph.add_node(selective, selective_coding.build().compile())
+    return axial, selective
+
+
+def _stats(state: Grounding) -> dict[str, Any]:
+    dropped = Counter(entry.stage for entry in state.get("dropped", []))
+    criteria, codes = state["criteria"], state["codes"]
+    trace = state.get("saturation", ())
+    latest = latest_trials(state)
+    stats = {
+        "coverage": provenance.coverage(provenance.trace(state)),
+        "incidents": len(state["incidents"]),
+        "drafts": len(state.get("drafts", [])),
+        "codes": len(codes),
+        "categories": len(state["categories"]),
+        "parsimony": len(criteria) / len(codes),
+        "strength_share": strength_share(state.get("drafts", []), latest),
+        "saturation": [entry.model_dump() for entry in trace],
+        "saturated": bool(trace and trace[-1].saturated),
+        "refused": dict(Counter(finding.fault for finding in state.get("findings", []))),
+        "dropped": dict(dropped),
+    }
+    return stats | ({"library": _reuse(state)} if "consulted" in state else {})
+
+
+def _contrast(state: Grounding) -> dict[str, Any]:
+    """How far each criterion tells texts apart: here, or where the library knows, anywhere."""
+    kept, scores = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
+    return {
+        "discrimination": spreads(scores) | (kept.discrimination if kept else {}),
+        "silent": silent(scores),
+    }
+
+
+def _reuse(state: Grounding) -> dict[str, Any]:
+    """What the library had to do with the criteria."""
+    consulted, kept = state["consulted"], state.get("kept")
+    wordings = {suggestion.description for suggestion in consulted.suggestions}
+    return {
+        "version": consulted.version,
+        "suggested": [suggestion.id for suggestion in consulted.suggestions],
+        "ids": kept.ids if kept else {},
+        "reused": list(kept.reused) if kept else [],
+        "retired": {each.id: each.retired for each in kept.retired} if kept else {},
+        "copied": [c.id for c in state["criteria"] if c.description in wordings],
+    }

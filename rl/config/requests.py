@@ -1,0 +1,129 @@
+"""The requests of a training run: those to train on, and those held out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from langchain_core.messages import convert_to_openai_messages
+from pydantic import ValidationError
+
+from quillgraph.agents.domain import Value, WritingTask
+from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.prompt import render
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.writers.reflection import listed
+from quillgraph.backends.errors import ConfigError, InputError
+
+Turns = list[dict[str, str]]
+"""A conversation, as TRL's data sets hold it."""
+
+
+class Line(Value):
+    """A line of the prompts' file."""
+
+    request: str
+    split: Literal["train", "held_out"] = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Tasks by their use; no request is in both."""
+
+    train: tuple[WritingTask, ...]
+    held_out: tuple[WritingTask, ...]
+
+    @property
+    def all(self) -> tuple[WritingTask, ...]:
+        """All of them, those to train on first."""
+        return (*self.train, *self.held_out)
+
+
+def read_requests(path: Path) -> Requests:
+    """Read the prompts' file.
+
+    Raises:
+        InputError: If it cannot be read, if a line lacks a field, has one too many or no request,
+            if a request stands there twice, or if there is nothing to train on.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the prompts {path}: {error}") from error
+    found: dict[str, tuple[int, Line, WritingTask]] = {}
+    for number, text in enumerate(lines, 1):
+        if not text.strip():
+            continue
+        line = _line(text, f"{path}, line {number}")
+        task = writing_task(line.request)
+        if task.request_hash in found:
+            raise InputError(
+                f"{path}, line {number}: the request of line {found[task.request_hash][0]} again; "
+                "a request that is trained on twice, or held out as well, measures nothing"
+            )
+        found[task.request_hash] = (number, line, task)
+    split = {
+        name: tuple(task for _, line, task in found.values() if line.split == name)
+        for name in ("train", "held_out")
+    }
+    if not split["train"]:
+        raise InputError(f"expected requests to train on in {path}, got none with split train")
+    return Requests(split["train"], split["held_out"])
+
+
+def prompt_of(
+    task: WritingTask, kind: Literal["request", "writer"], lessons: Sequence[Lesson] = ()
+) -> Turns:
+    """What the policy reads for a task; with lessons it is always what the writer reads."""
+    if kind == "request" and not lessons:
+        return [{"role": "user", "content": task.request}]
+    shown = listed([each.text for each in lessons])
+    messages = render("writing", request=task.request, lessons=shown, excerpts="none")
+    turns: Any = convert_to_openai_messages(messages)
+    return list(turns)
+
+
+def check_lengths(
+    tasks: tuple[WritingTask, ...],
+    prompts: list[list[int]],
+    *,
+    room: int,
+    window: int | None,
+    reader: str = "the model",
+) -> None:
+    """See that each prompt and its completion fit a window.
+
+    Args:
+        tasks: The tasks.
+        prompts: Their prompts' token ids.
+        room: Tokens that a completion may take.
+        window: Tokens that the reader can take; None if it does not say.
+        reader: Whose window it is.
+
+    Raises:
+        ConfigError: Naming the longest prompt.
+    """
+    if window is None:
+        return
+    length, task = max(zip(map(len, prompts), tasks, strict=True), key=lambda measured: measured[0])
+    if length + room > window:
+        raise ConfigError(
+            f"the prompt of the request {task.request[:60]!r} has {length} tokens, and with "
+            f"{room} for the completion it passes {reader}'s window of {window}; shorten it, or "
+            "lower max_completion_length"
+        )
+
+
+def _line(text: str, where: str) -> Line:
+    wanted = 'expected JSON like {"request": "A haiku on rain", "split": "train"}'
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{where}: {wanted}, got {text[:80]!r}") from error
+    try:
+        return Line.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the line"
+        raise InputError(f"{where}: {wanted}, but {field!r}: {first['msg'].lower()}") from error

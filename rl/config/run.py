@@ -1,0 +1,271 @@
+"""What a training run may be told: one YAML file, whose every name is known or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from quillgraph.agents.domain import Value
+from quillgraph.agents.judges.trained import is_scorer
+from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.backends.weights.pretrained import NumberFormat
+from quillgraph.rl.config.sft_config import SftConfig
+from quillgraph.rl.config.stages import OwnPath, RlConfig
+from quillgraph.rl.rewards.rules import RewardRules
+
+LENGTH = "max_completion_length"
+"""TRL's name for the most tokens of a text."""
+
+NO_LIMIT = 256
+"""Tokens of a text where nothing says how many there may be; TRL's own default."""
+
+
+class Lora(Value):
+    """The adapter that is trained."""
+
+    r: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class ModelConfig(Value):
+    """The policy."""
+
+    name: str
+    """A built-in name, a folder or a hub id."""
+    adapter: OwnPath | None = None
+    """An adapter to go on from; None starts a new one."""
+    dtype: NumberFormat = "float32"
+    lora: Lora | None = Lora()
+    """None trains all weights."""
+
+    @model_validator(mode="after")
+    def _an_adapter_is_lora(self) -> ModelConfig:
+        if self.adapter is not None and self.lora is None:
+            raise ValueError("an adapter to go on from, and lora: null, contradict each other")
+        if self.adapter is not None and "lora" in self.model_fields_set:
+            raise ValueError("an adapter to go on from has its own rank and layers: leave lora out")
+        return self
+
+
+class DataConfig(Value):
+    """The requests."""
+
+    prompts: OwnPath
+    """JSON lines with `request` and `split`, which is `train` or `held_out`."""
+    prompt: Literal["request", "writer"] = "request"
+    """What the policy reads: the bare request, or the writer's prompt of `quillgraph write`."""
+    text_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a text, in every stage; None: `rl.options.max_completion_length`, else 256."""
+
+
+class CriteriaConfig(Value):
+    """Where the criteria of each request come from, before anything is trained."""
+
+    study: Literal["hard", "full"] = "full"
+    """`full` runs the Grounded-Theory workflow; `hard` keeps to what rules find and code checks."""
+    backend: str | None = None
+    """Backend of the study; None takes the best that this machine can run."""
+    embeddings: str = "minilm"
+    drafts: int = Field(default=4, ge=0, le=16)
+    cache: OwnPath | None = None
+    """Folder with the criteria of earlier runs, by request; what is found is added to it."""
+
+    @model_validator(mode="after")
+    def _hard_asks_no_model(self) -> CriteriaConfig:
+        told = {"backend", "drafts"} & self.model_fields_set
+        if self.study == "hard" and told:
+            raise ValueError(f"study: hard asks no model: leave {min(told)} out, or take full")
+        return self
+
+
+class RewardsConfig(Value):
+    """What a text is worth."""
+
+    judge: str | None = None
+    """Backend that scores the soft criteria, or a trained scorer as `scorer:FOLDER`; None leaves it
+    at what code can check."""
+    samples: int = Field(default=1, ge=1, le=9)
+    rules: RewardRules = RewardRules()
+    functions: tuple[str, ...] = ()
+    """Further reward functions, as `module:function`; they are added, each with weight 1 unless
+    `rl.options.reward_weights` says otherwise."""
+
+    @model_validator(mode="after")
+    def _is_all_used(self) -> RewardsConfig:
+        if "samples" in self.model_fields_set and (self.judge is None or is_scorer(self.judge)):
+            raise ValueError(
+                "samples are replies of a judge that is a model: set judge to one, or leave "
+                "samples out"
+            )
+        if "seed" in self.rules.model_fields_set:
+            raise ValueError("rules.seed is the run's: set seed instead")
+        return self
+
+
+class EvaluationConfig(Value):
+    """How the policy is tried on requests that it is not trained on."""
+
+    every: int = Field(default=25, ge=0)
+    """Steps between evaluations; 0 evaluates at the beginning and at the end alone."""
+    texts: int = Field(default=4, ge=1)
+    """Texts for each held-out request."""
+    most_requests: int | None = Field(default=None, ge=1)
+
+
+class CheckpointConfig(Value):
+    """When the whole state is kept."""
+
+    every: int = Field(default=25, ge=1)
+    keep: int = Field(default=2, ge=1)
+
+
+class GuardConfig(Value):
+    """When a reward is no longer believed (`ALGORITHM.md` 6.3.11)."""
+
+    pairwise_every: int = Field(default=25, ge=1)
+    pairwise_judge: str | None = None
+    """Backend that compares texts without criteria; None asks nobody."""
+    prompts: int = Field(default=20, ge=1)
+    """Held-out requests that are compared."""
+    least_win_rate: float = Field(default=0.45, ge=0, le=1)
+    stop_on_drift: bool = False
+    """Whether a drift of length, form or self-praise ends the run; else it is told."""
+
+    @model_validator(mode="after")
+    def _comparing_takes_a_judge(self) -> GuardConfig:
+        told = {"pairwise_every", "prompts", "least_win_rate"} & self.model_fields_set
+        if told and self.pairwise_judge is None:
+            raise ValueError(f"{min(told)} is about comparisons: set pairwise_judge as well")
+        return self
+
+
+class TrainConfig(Value):
+    """A training run, whole."""
+
+    model: ModelConfig
+    data: DataConfig
+    criteria: CriteriaConfig = CriteriaConfig()
+    rewards: RewardsConfig = RewardsConfig()
+    sft: SftConfig | None = None
+    rl: RlConfig | None = None
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    guards: GuardConfig = GuardConfig()
+    report_to: tuple[str, ...] = ()
+    """Trackers, as TRL names them: wandb, trackio, tensorboard."""
+    seed: int = 0
+    out: OwnPath | None = None
+
+    @model_validator(mode="after")
+    def _has_a_stage(self) -> TrainConfig:
+        if self.sft is None and self.rl is None:
+            raise ValueError("expected sft, rl or both, got neither: there is nothing to train")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_fit_the_algorithm(self) -> TrainConfig:
+        if self.rl is None or self.rl.algorithm != "mrpo":
+            return self
+        if self.rewards.rules.diversity:
+            raise ValueError("rewards.rules.diversity: texts in memory have none; use grpo, or 0")
+        if not self.rewards.rules.gate:
+            raise ValueError(
+                "rewards.rules.gate: with mrpo the trainer has the gate, as it acts on remembered "
+                "texts too; set rl.options.hard_gate: false instead"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> TrainConfig:
+        told = self.rl.options.get(LENGTH) if self.rl else None
+        if None not in (told, self.data.text_tokens) and told != self.data.text_tokens:
+            raise ValueError(
+                f"data.text_tokens is {self.data.text_tokens} and rl.options.{LENGTH} {told}; both "
+                "say how long a text may be, so leave one out"
+            )
+        return self
+
+    @property
+    def text_tokens(self) -> int:
+        """Most tokens of a text."""
+        told = self.rl.options.get(LENGTH) if self.rl else None
+        return int(self.data.text_tokens or told or NO_LIMIT)
+
+
+def load_config(path: Path, **given: Any) -> TrainConfig:
+    """Read a training run's configuration.
+
+    Paths in it are relative to the file. What is `given` and not None wins over the file.
+
+    Raises:
+        InputError: If the file cannot be read.
+        ConfigError: On an unknown name, a value that does not fit, or options that contradict
+            each other.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"expected a mapping in {path}, got {type(data).__name__}")
+    data |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return _anchored(TrainConfig.model_validate(data), path.parent)
+    except ValidationError as error:
+        raise ConfigError(f"{path}, {_told(error)}") from error
+
+
+def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
+    """Read relative paths as relative to the file that names them, but for where to write."""
+
+    def near(path: Path | None) -> Path | None:
+        return path if path is None or path.is_absolute() else folder / path
+
+    update: dict[str, Any] = {
+        "model": config.model.model_copy(update={"adapter": near(config.model.adapter)}),
+        "data": config.data.model_copy(update={"prompts": near(config.data.prompts)}),
+        "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
+    }
+    if config.rl and config.rl.lessons:
+        there = config.rl.lessons.model_copy(update={"memory": near(config.rl.lessons.memory)})
+        update["rl"] = config.rl.model_copy(update={"lessons": there})
+    if config.rl and config.rl.graph:
+        file, colon, attribute = config.rl.graph.rpartition(":")
+        if file.endswith(".py"):
+            update["rl"] = config.rl.model_copy(
+                update={"graph": f"{near(Path(file).expanduser())}{colon}{attribute}"}
+            )
+    if config.sft:
+        update["sft"] = config.sft.model_copy(
+            update={"episodes": tuple(map(near, config.sft.episodes))}
+        )
+    return config.model_copy(update=update)
+
+
+def _told(error: ValidationError) -> str:
+    """The first complaint, with the name that may have been meant."""
+    first = error.errors(include_url=False)[0]
+    place = [part for part in first["loc"] if isinstance(part, str)]
+    name = ".".join(map(str, first["loc"])) or "the whole"
+    if first["type"] == "extra_forbidden":
+        return f"unknown option {name!r}: {nearest(place[-1], _fields(place[:-1]))}"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+    return f"{name}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _fields(place: list[str]) -> list[str]:
+    """Names that are known at a place of the configuration."""
+    kind: Any = TrainConfig
+    for part in place:
+        annotation = kind.model_fields[part].annotation
+        kinds = (annotation, *get_args(annotation))
+        kind = next(each for each in kinds if isinstance(each, type) and issubclass(each, Value))
+    return list(kind.model_fields)

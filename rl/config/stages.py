@@ -1,0 +1,113 @@
+"""What the stage of reinforcement may be told: how texts come about, and how one learns of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from quillgraph.agents.domain import Value
+from quillgraph.graphs.memory.recall import MOST_LESSONS
+
+Options = dict[str, Any]
+"""Options of one of TRL's trainers, by TRL's own names; checked when the trainer's are known."""
+
+OwnPath = Annotated[
+    Path, BeforeValidator(lambda said: Path(said).expanduser() if isinstance(said, str) else said)
+]
+
+
+class LessonsConfig(Value):
+    """Lessons of earlier episodes, in the prompts of some rollouts (`ALGORITHM.md` 6.5)."""
+
+    memory: OwnPath
+    """Memory of `quillgraph write`."""
+    share: float = Field(default=0.25, gt=0, le=1)
+    """Chance that a rollout is shown lessons, p, where there are any for its request."""
+    most: int = Field(default=MOST_LESSONS, ge=1)
+
+
+class RlConfig(Value):
+    """The stage of reinforcement."""
+
+    algorithm: Literal["mrpo", "grpo"] = "mrpo"
+    options: Options = Field(default_factory=dict)
+    """TRL's `GRPOConfig`; with mrpo also the fields of `MRPOConfig`."""
+    rollouts: str | None = None
+    """Backend of the rollouts, such as `vllm:smollm2-135m`, which gets each step's adapter; None
+    generates with the trainer's own model, and for a graph with `transformers:` of the model."""
+    graph: str | None = None
+    """Graph that each text is an episode of: one of `quillgraph graphs`, `module:attribute` or
+    `file.py:attribute`. None asks the policy once for each text."""
+    trainable: tuple[str, ...] = ()
+    """Roles of the graph that are trained; none takes the writer, or the only role there is."""
+    roles: dict[str, str] = Field(default_factory=dict)
+    """Backends of other roles; the rest is played by the policy, and the judge by that of
+    `rewards`."""
+    start: dict[str, Any] = Field(default_factory=dict)
+    """The graph's input beside the request and its criteria, as `quillgraph run` takes it."""
+    measures: dict[str, int] = Field(default_factory=dict)
+    """Numbers that the graph's context takes, such as `rounds`."""
+    credit: Literal["uniform", "evidence", "service"] = "uniform"
+    """How an episode's advantage is divided among its calls (`rl.row_credit`)."""
+    credit_per_role: bool = False
+    """Whether the rows of each role are brought to the same mean and spread afterwards."""
+    lessons: LessonsConfig | None = None
+    """None shows none."""
+    prompts: Literal["shuffled", "middling"] = "shuffled"
+    """Whether each epoch goes through all requests, or those whose rewards are neither high nor low
+    come more often (`rl.prompt_sampler`)."""
+    overlap: bool = False
+    """Whether the texts of the next step are written while the present one is learned from; they
+    are then one step behind the policy, which the ratios of the update account for."""
+
+    @property
+    def has_engine(self) -> bool:
+        """Whether texts come from an engine, and not from TRL's own generation."""
+        return any(each is not None for each in (self.rollouts, self.graph, self.lessons))
+
+    @model_validator(mode="after")
+    def _order_and_overlap_are_for_mrpo(self) -> RlConfig:
+        if self.overlap and self.rollouts is None:
+            raise ValueError(
+                "rl.overlap writes texts beside the update, for which it takes an engine of its "
+                "own: set rl.rollouts"
+            )
+        if self.prompts == "middling" and self.algorithm == "grpo":
+            raise ValueError(
+                "TRL's own trainer deals prompts in epochs: with rl.prompts: middling set "
+                "algorithm: mrpo, which is GRPO with replay_weight: 0 and anchor_weight: 0"
+            )
+        if self.overlap and self.algorithm == "grpo":
+            raise ValueError(
+                "outside its own vLLM TRL's trainer takes every text for one of the present "
+                "policy: with rl.overlap set algorithm: mrpo, which is GRPO with replay_weight: 0 "
+                "and anchor_weight: 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _graphs_are_for_mrpo(self) -> RlConfig:
+        of_graph = ("trainable", "roles", "start", "measures", "credit", "credit_per_role")
+        told = [name for name in of_graph if name in self.model_fields_set]
+        if told and self.graph is None:
+            raise ValueError(f"rl.{told[0]} is about the episodes of a graph: set rl.graph as well")
+        if self.graph is not None and self.algorithm == "grpo":
+            raise ValueError(
+                "TRL's own trainer learns from one call of an episode; for a graph set algorithm: "
+                "mrpo, which is GRPO with replay_weight: 0 and anchor_weight: 0"
+            )
+        if self.lessons is None:
+            return self
+        if self.graph is not None:
+            raise ValueError(
+                "rl.lessons go into the prompt of a single call, and a graph shows its writer what "
+                "it recalls itself: leave rl.lessons or rl.graph out"
+            )
+        if self.algorithm == "grpo":
+            raise ValueError(
+                "TRL's own trainer knows no text whose prompt is taken away: with rl.lessons set "
+                "algorithm: mrpo"
+            )
+        return self

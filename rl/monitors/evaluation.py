@@ -1,0 +1,150 @@
+"""How the policy does on requests that it is not trained on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import judged, unit
+from quillgraph.rl.config.requests import Turns
+from quillgraph.rl.rewards.rules import RewardRules, Scored, group_rewards, summary
+from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.run.policy import Policy
+
+BATCH_TOKENS = 16_384
+"""Prompt and completion tokens that are generated side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the held-out requests say of the policy at a step."""
+
+    step: int
+    scored: tuple[Scored, ...]
+    untrained: frozenset[tuple[str, str]] = frozenset()
+    """Criteria that training never saw, each as hash of its set and id."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Means over all texts, as the log names them.
+
+        Where criteria were held out, `eval/seen` and `eval/unseen` are the mean scores, from 0 to
+        1, on those that were trained on and on the others: what grows apart was learned by heart.
+        """
+        found = {f"eval/{k.split('/', 1)[1]}": v for k, v in summary(self.scored).items()}
+        scores: dict[str, list[float]] = {"eval/seen": [], "eval/unseen": []}
+        for each in self.scored:
+            for name, score in each.judgement.scores.items():
+                is_unseen = (each.judgement.criteria_sha, name) in self.untrained
+                scores["eval/unseen" if is_unseen else "eval/seen"].append(unit(score))
+        if self.untrained:
+            found |= {name: fmean(values) for name, values in scores.items() if values}
+        return found
+
+
+def write_texts(
+    policy: Policy,
+    prompts: Sequence[Turns],
+    *,
+    texts: int,
+    max_tokens: int,
+    seed: int,
+    temperature: float = 1.0,
+) -> list[list[str]]:
+    """Sample texts from the policy as it stands.
+
+    The random state of training is left as it was, so an evaluation changes no training run.
+
+    Args:
+        policy: The policy.
+        prompts: Conversations that end with the user's turn.
+        texts: Texts for each of them.
+        max_tokens: Longest text.
+        seed: Equal seeds give equal texts.
+        temperature: Of the sampling.
+
+    Returns:
+        For each prompt its texts.
+    """
+    import torch
+    from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
+
+    model: Any = policy.model
+    is_sharded = isinstance(model, FSDPModule)
+    if is_sharded and "generate" not in vars(model):  # once: registering again would wrap again
+        # else `generate` finds the root's own parameters, such as the embeddings, still sharded
+        register_fsdp_forward_method(model, "generate")
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    rows = [prompt for prompt in prompts for _ in range(texts)]
+    found: list[str] = []
+    longest = max(len(policy.ids(prompt)) for prompt in prompts)
+    size = max(1, BATCH_TOKENS // (longest + max_tokens))
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            for start in range(0, len(rows), size):
+                batch = policy.padded(rows[start : start + size], device)
+                out = model.generate(
+                    **batch,
+                    max_new_tokens=max_tokens,
+                    do_sample=True,
+                    temperature=temperature,
+                    top_k=0,
+                    top_p=1.0,
+                    pad_token_id=policy.tokenizer.pad_token_id,
+                    synced_gpus=is_sharded,
+                )
+                new = out[:, batch["input_ids"].shape[1] :]
+                found += policy.tokenizer.batch_decode(new, skip_special_tokens=True)
+    finally:
+        model.train(was_training)
+    return [
+        [text.strip() for text in found[start : start + texts]]
+        for start in range(0, len(found), texts)
+    ]
+
+
+async def evaluate(
+    texts: Mapping[str, list[str]],
+    tasks: Sequence[WritingTask],
+    sets: Mapping[str, CriteriaSet],
+    scorer: Scorer,
+    rules: RewardRules,
+    *,
+    step: int,
+) -> Evaluation:
+    """Score texts under all their criteria, those that training never saw included.
+
+    Args:
+        texts: Request hash to the texts for it.
+        tasks: The held-out requests.
+        sets: Request hash to criteria.
+        scorer: Judges them.
+        rules: Of the run; nothing is hidden and no group counts here.
+        step: Optimizer steps that the policy has done.
+    """
+    whole = rules.model_copy(
+        update={"dropout": 0.0, "held_out": 0.0, "gate": False, "diversity": 0.0}
+    )
+
+    async def of(task: WritingTask) -> list[Scored]:
+        written, criteria_set = texts[task.request_hash], sets[task.request_hash]
+        judgements = await scorer.judgements(task, criteria_set, written)
+        rewards, values = group_rewards(criteria_set, written, judgements, whole, step=step)
+        rows = zip(written, judgements, rewards, values, strict=True)
+        return [Scored(step, task, *row) for row in rows]
+
+    scored = await asyncio.gather(*map(of, tasks))
+    untrained = {
+        (sets[task.request_hash].sha256, each.id)
+        for task in tasks
+        for each in judged(sets[task.request_hash].criteria)
+        if each.id not in rules.trained(sets[task.request_hash])
+    }
+    return Evaluation(step, tuple(row for rows in scored for row in rows), frozenset(untrained))

@@ -1,0 +1,163 @@
+"""Stops a run whose reward rises while its texts get worse (`ALGORITHM.md` 6.3.11)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from transformers import TrainerCallback
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.judges.pairwise import PromptedPairJudge
+from quillgraph.agents.role import Role
+from quillgraph.rl.config.requests import prompt_of
+from quillgraph.rl.monitors.evaluation import write_texts
+from quillgraph.rl.monitors.log import Lines
+from quillgraph.rl.monitors.watch import Watch
+from quillgraph.rl.rewards.rules import Scored
+from quillgraph.rl.run.run import Run
+
+ALARMS = 2
+"""Alarms in a row that stop a run."""
+
+
+async def win_rate(
+    tasks: Sequence[WritingTask], texts: Sequence[str], others: Sequence[str], judge: Role
+) -> float | None:
+    """Share of requests on which a text is preferred to the other, by a judge without criteria.
+
+    A comparison that the order decides is half a win. None where nothing was decided: then the
+    judge tells nothing apart, and no alarm can rest on it.
+    """
+    compare = PromptedPairJudge(judge).compare
+    found = await asyncio.gather(*(compare(*row) for row in zip(tasks, texts, others, strict=True)))
+    if not any(each.winner in ("left", "right") for each in found):
+        return None
+    worth = {"left": 1.0, "right": 0.0}
+    return fmean(worth.get(str(each.winner), 0.5) for each in found)
+
+
+@dataclass(slots=True)
+class Divergence:
+    """Tells when the reward rises and the quality, measured otherwise, does not hold."""
+
+    least: float
+    """Win rate below which the quality is lost."""
+    rewards: list[float] = field(default_factory=list)
+    """Mean reward of each step."""
+    checks: list[tuple[int, float, float]] = field(default_factory=list)
+    """Steps done, mean reward lately, and win rate at each check."""
+    FILE = "divergence.json"
+
+    def __call__(self, scored: Sequence[Scored]) -> None:
+        """Take note of the rewards of a step: an observer of the reward function."""
+        known = [each.reward.value for each in scored if each.reward.value is not None]
+        if known:
+            self.rewards.append(fmean(known))
+
+    def check(self, rate: float, window: int) -> bool:
+        """Take note of a win rate.
+
+        Args:
+            rate: Against the policy that training began with.
+            window: Steps that "lately" and "at first" mean.
+
+        Returns:
+            Whether the run is to be stopped: the reward had risen and the rate was below `least`,
+            `ALARMS` times running.
+        """
+        lately = fmean(self.rewards[-window:]) if self.rewards else 0.0
+        self.checks.append((len(self.rewards), lately, rate))
+        last = self.checks[-ALARMS:]
+        return len(last) == ALARMS and all(self._is_alarm(each, window) for each in last)
+
+    def save(self, folder: Path) -> None:
+        """Write it into a checkpoint."""
+        state = {"rewards": self.rewards, "checks": self.checks}
+        (folder / self.FILE).write_text(json.dumps(state), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take it back."""
+        state = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
+        self.rewards = state["rewards"]
+        self.checks = [(int(n), lately, rate) for n, lately, rate in state["checks"]]
+
+    def _is_alarm(self, check: tuple[int, float, float], window: int) -> bool:
+        steps, lately, rate = check
+        first = fmean(self.rewards[: min(window, max(1, steps // 2))])
+        return lately > first and rate < self.least
+
+
+class Guard(TrainerCallback):  # type: ignore[misc]
+    """Compares the policy with the one that training began with, and stops what has diverged."""
+
+    def __init__(self, run: Run, judge: Role | None, watch: Watch, divergence: Divergence) -> None:
+        self._run, self._judge = run, judge
+        self._watch, self._divergence = watch, divergence
+        self._reference = Lines(run.folder / "guards" / "reference.jsonl")
+        self.tripped: str | None = None
+        """Why the run was stopped; None if it was not."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Keep what the policy writes before it learns."""
+        if self._judge and not self._reference.path.exists():
+            written = self._written()
+            if state.is_world_process_zero:
+                self._reference.add([{"text": text} for text in written])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at the drifts, and every so many steps ask the judge; the first process decides."""
+        from accelerate.utils import broadcast_object_list
+
+        is_due = self._judge and state.global_step % self._run.config.guards.pairwise_every == 0
+        written = self._written() if is_due else []
+        reasons: list[str | None] = [None]
+        if state.is_world_process_zero:
+            reasons = [self._reason(state.global_step, written)]
+        (self.tripped,) = broadcast_object_list(reasons)
+        if self.tripped:
+            control.should_save = True
+            control.should_training_stop = True
+
+    def _reason(self, step: int, written: list[str]) -> str | None:
+        """Why the run has to be stopped; None if it may go on."""
+        said, drifts = self._run.config.guards, self._watch.drifts()
+        if said.stop_on_drift and drifts:
+            return "; ".join(drifts.values())
+        if not written or self._judge is None:
+            return None
+        rate = asyncio.run(win_rate(self._tasks, written, self._before(), self._judge))
+        if rate is None:
+            self._run.tell("the pairwise judge tells no texts apart, so it guards nothing")
+            return None
+        row = {"stage": "rl", "step": step, "guard/win_rate": rate}
+        Lines(self._run.folder / "metrics.jsonl").add([row])
+        if not self._divergence.check(rate, said.pairwise_every):
+            return None
+        return (
+            f"the reward has risen, and a judge without criteria prefers the new texts in "
+            f"{rate:.0%} of cases only, {ALARMS} times running"
+        )
+
+    @property
+    def _tasks(self) -> tuple[WritingTask, ...]:
+        return self._run.requests.held_out[: self._run.config.guards.prompts]
+
+    def _written(self) -> list[str]:
+        prompts = [prompt_of(task, self._run.config.data.prompt) for task in self._tasks]
+        found = write_texts(
+            self._run.policy,
+            prompts,
+            texts=1,
+            max_tokens=self._run.config.text_tokens,
+            seed=self._run.config.seed,
+        )
+        return [texts[0] for texts in found]
+
+    def _before(self) -> list[str]:
+        return [row["text"] for row in self._reference.read()]

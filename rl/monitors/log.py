@@ -1,0 +1,203 @@
+"""What a run writes down as it goes: metrics, texts, and which requests were trained on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from quillgraph.backends.errors import StorageError
+from quillgraph.rl.mrpo.plan import NO_SPREAD
+from quillgraph.rl.rewards.rules import Scored
+
+Said = Callable[[str], object]
+
+MOST_FLAT = 3
+"""Steps without any difference after which the user is told."""
+
+
+class Lines:
+    """A file of JSON lines that a run adds to, each with the step that it belongs to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows behind the others.
+
+        Raises:
+            StorageError: If the file cannot be written.
+        """
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def read(self) -> list[dict[str, Any]]:
+        """The rows; the last one may have been cut by a kill, and is then left out."""
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        rows = []
+        for number, line in enumerate(lines, 1):
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                if number < len(lines):
+                    raise
+        return rows
+
+    def rewind(self, stage: str, step: int) -> None:
+        """Forget a stage's rows of later steps: they are about to be written again."""
+        rows = self.read()
+        kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
+        if len(kept) == len(rows):
+            return
+        part = self.path.with_name(f"{self.path.name}.part")
+        try:
+            part.write_text(
+                "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept),
+                encoding="utf-8",
+            )
+            part.replace(self.path)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+class Ledger(TrainerCallback):  # type: ignore[misc]
+    """Which requests have been trained on, and how often.
+
+    It is an observer of the reward function and a part of every checkpoint, so that it says of a
+    run that was killed and resumed what it would say of one that was not. Of several processes
+    each rewards a part of a step's texts; when the step is done the parts are joined.
+    """
+
+    FILE = "ledger.json"
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, dict[str, int]]] = []
+        """Step and, for each request hash, how many texts of it were rewarded."""
+        self._present: list[tuple[int, dict[str, int]]] = []
+
+    def __call__(self, scored: Sequence[Scored]) -> None:
+        """Take note of the texts of a step."""
+        if scored:
+            counts = Counter(each.task.request_hash for each in scored)
+            self._present.append((scored[0].step, dict(counts)))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Join what the processes have seen."""
+        from accelerate.utils import gather_object
+
+        joined: dict[int, Counter[str]] = {}
+        for step, counts in gather_object(self._present):
+            joined.setdefault(step, Counter()).update(counts)
+        self.steps += [(step, dict(sorted(counts.items()))) for step, counts in joined.items()]
+        self._present = []
+
+    @property
+    def trained(self) -> Counter[str]:
+        """Request hash to how many texts of it were rewarded, over all steps."""
+        total: Counter[str] = Counter()
+        for _, counts in self.steps:
+            total.update(counts)
+        return total
+
+    def save(self, folder: Path) -> None:
+        """Write it into a checkpoint, or beside the results of a run."""
+        (folder / self.FILE).write_text(json.dumps(self.steps) + "\n", encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take it back."""
+        rows = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
+        self.steps = [(step, counts) for step, counts in rows]
+
+
+class RolloutLog:
+    """Writes each rewarded text with its judgement: an observer of the reward function."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def __call__(self, scored: Sequence[Scored]) -> None:
+        """Write the texts of a step."""
+        # what is written at a step is learned from in the next one, as its metrics are
+        rows = [row_of(each) for each in scored]
+        self._lines.add([{"stage": "rl", **row, "step": row["step"] + 1} for row in rows])
+
+
+def row_of(scored: Scored) -> dict[str, Any]:
+    """A rewarded text as a line of JSON."""
+    return {
+        "step": scored.step,
+        "request": scored.task.request,
+        "text": scored.text,
+        "value": scored.value,
+        "reward": scored.reward.model_dump(mode="json"),
+        "scores": scored.judgement.scores,
+        "gate": scored.judgement.gate,
+        "missing": [entry.reason for entry in scored.judgement.missing],
+    }
+
+
+class Journal(TrainerCallback):  # type: ignore[misc]
+    """Writes what the trainer logs to `metrics.jsonl`, and tells the user of each step."""
+
+    def __init__(
+        self, lines: Lines, stage: str, tell: Said, extra: Callable[[], dict[str, float]]
+    ) -> None:
+        self._lines, self._stage, self._tell, self._extra = lines, stage, tell, extra
+        self._began = time.monotonic()
+        self._flat_steps = 0
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write down what was logged, with how long the parts of the step took."""
+        if not state.is_world_process_zero or not logs:
+            return
+        row = {
+            "stage": self._stage,
+            "step": state.global_step,
+            "elapsed_s": round(time.monotonic() - self._began, 3),
+            **{key: value for key, value in logs.items() if isinstance(value, int | float)},
+            **self._extra(),
+        }
+        self._lines.add([row])
+        if "loss" in logs:
+            self._tell(_line(self._stage, state, row))
+            self._flat_steps = self._flat_steps + 1 if _is_flat(row) else 0
+            if self._flat_steps == MOST_FLAT:
+                self._tell(
+                    f"warning: for {MOST_FLAT} steps all texts of each request had the same reward "
+                    "and nothing was replayed, so nothing was learned; take criteria that tell "
+                    "texts apart, a judge for the soft ones, rewards.rules.hard_share > 0, or more "
+                    "num_generations"
+                )
+
+
+def _is_flat(row: dict[str, Any]) -> bool:
+    """Whether no text of a step was better than another of its group, after the gate."""
+    if "groups/spread" in row:
+        return row["groups/spread"] < NO_SPREAD and not row["replay/tokens"]
+    return bool(row.get("frac_reward_zero_std") == 1)
+
+
+def _line(stage: str, state: Any, row: dict[str, Any]) -> str:
+    shown = {
+        "reward": "criteria/reward",
+        "kept all": "criteria/kept_all",
+        "loss": "loss",
+        "words": "watch/words",
+    }
+    parts = [f"{name} {row[key]:.3f}" for name, key in shown.items() if key in row]
+    return f"{stage} step {state.global_step}/{state.max_steps}: {', '.join(parts)}"

@@ -1,0 +1,1 @@
+"""The algorithm on TRL's trainer."""

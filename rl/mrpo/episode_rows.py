@@ -1,0 +1,105 @@
+"""Rows of the present episodes that stand beside TRL's batch.
+
+They are the further calls of graphs, and texts that were written with lessons and are learned from
+without.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from accelerate.utils import gather_object
+
+from quillgraph.rl.mrpo.credit import NOBODY
+from quillgraph.rl.mrpo.fresh import RIDERS, TRAJECTORY
+from quillgraph.rl.mrpo.memory import Step
+from quillgraph.rl.mrpo.rows import SideRow
+from quillgraph.rl.mrpo.step_rows import Normaliser, lessoned_row, rider_rows
+from quillgraph.rl.rollouts.seeds import chance_of
+
+
+def own_rows(trainer: Any, step: Step) -> list[SideRow]:
+    """Make the rows of this process, and put in place the advantages that go with them.
+
+    Args:
+        trainer: The MRPO trainer, whose `credit` divides advantages and whose options say how often
+            lessons are taken away.
+        step: The step; its `out["advantages"]` is changed where a leading call earned another part
+            than the whole, and 0 where a text is learned from in a row of its own.
+    """
+    normaliser = Normaliser(
+        trainer.args.loss_type,
+        rows=sum(len(group) for group in step.groups),
+        tokens=sum(each.tokens for group in step.groups for each in group),
+        longest=trainer.max_completion_length,
+    )
+    riders = [each.get(RIDERS) or () for each in step.inputs]
+    return [
+        *rider_rows(riders, _of_riders(trainer, step), normaliser),
+        *_without_lessons(trainer, step, normaliser),
+    ]
+
+
+def _of_riders(trainer: Any, step: Step) -> list[Sequence[float]]:
+    """Advantages of the further calls; the leading ones get theirs in place of their text's."""
+    whole, metrics = step.out["advantages"].tolist(), trainer._metrics["train"]
+    calls = [each.get(RIDERS) or () for each in step.inputs]
+    gains: list[Sequence[float]] = [
+        (gain,) * len(each) for gain, each in zip(whole, calls, strict=True)
+    ]
+    if trainer.credit is None:
+        return gains
+    made = gather_object([each.get(TRAJECTORY) or NOBODY for each in step.inputs])
+    size, moved = len(step.groups[0]), []
+    for number, (texts, plan) in enumerate(zip(step.groups, step.plans, strict=True)):
+        group = made[number * size : (number + 1) * size]
+        credited = trainer.credit(group, texts, plan.advantages, step.number)
+        for place, (one, rows) in enumerate(zip(group, credited, strict=True)):
+            if rows is None or (row := step.place(number * size + place)) is None:
+                continue
+            moved += [abs(value - (plan.advantages[place] or 0.0)) for value in rows]
+            lead = one.lead % len(rows)
+            step.out["advantages"][row] = rows[lead]
+            gains[row] = [*rows[:lead], *rows[lead + 1 :]]
+    metrics["credit/moved"].append(fmean(moved) if moved else 0.0)
+    return gains
+
+
+def _without_lessons(trainer: Any, step: Step, normaliser: Normaliser) -> list[SideRow]:
+    """Rows under the bare prompt for some of the texts that were written with lessons.
+
+    The others are learned from under the prompt that they were written under, as TRL does
+    (`ALGORITHM.md` 6.5, rollout with lessons). Which is which follows from the run's seed.
+    """
+    made = [each.get(TRAJECTORY) for each in step.inputs]
+    shown = gather_object([each.lessons if each else None for each in made])
+    if all(lessons is None for lessons in shown):
+        return []
+    rows = []
+    for row, each in enumerate(made):
+        about = (trainer.args.seed, step.number, "lessons", step.first + row)
+        if not each or not each.lessons or chance_of(*about) >= trainer.args.lessons_removed:
+            continue
+        gain = step.out["advantages"][row].item()
+        step.out["advantages"][row] = 0.0
+        bare = step.bare_ids(trainer, row)
+        rows.append(lessoned_row(each.leading, bare, gain, normaliser))
+    _tell(trainer, step, shown, len(rows))
+    return [each for each in rows if each.advantage]
+
+
+def _tell(trainer: Any, step: Step, shown: Sequence[Any], removed: int) -> None:
+    """Log how many texts were written with lessons, and how much better they were."""
+    metrics = trainer._metrics["train"]
+    texts = [text for group in step.groups for text in group]
+    pairs = [
+        (bool(lessons), text.reward)
+        for lessons, text in zip(shown, texts, strict=True)
+        if text.reward is not None
+    ]
+    metrics["lessons/share"].append(fmean(map(bool, shown)))
+    metrics["lessons/removed"].append(float(sum(gather_object([removed]))))
+    with_them = [reward for has, reward in pairs if has]
+    without = [reward for has, reward in pairs if not has]
+    if with_them and without:
+        metrics["lessons/gain"].append(fmean(with_them) - fmean(without))

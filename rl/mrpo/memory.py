@@ -1,0 +1,176 @@
+"""What a step writes to memory: its best fresh texts, and revisions of what went badly."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from quillgraph.rl.mrpo.fresh import TRAJECTORY
+from quillgraph.rl.mrpo.plan import Fresh, Group, to_remember
+from quillgraph.rl.mrpo.reflection_round import (
+    Reflect,
+    Unsatisfying,
+    entry_of,
+    median,
+    wants_revision,
+)
+from quillgraph.rl.mrpo.replay import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One generation: TRL's batch of this process, and the groups of all processes."""
+
+    number: int
+    """Optimizer steps done."""
+    inputs: Sequence[Mapping[str, Any]]
+    out: Mapping[str, Any]
+    """TRL's tensors."""
+    mask_BT: Tensor
+    """Which completion tokens the policy wrote."""
+    groups: Sequence[Sequence[Fresh]]
+    plans: Sequence[Group]
+    first: int
+    """Number of this process's first text among those of all."""
+
+    def prompt_ids(self, row: int) -> tuple[int, ...]:
+        """Prompt of a row of this process, without padding."""
+        ids = self.out["prompt_ids"][row][self.out["prompt_mask"][row].bool()]
+        return tuple(ids.tolist())
+
+    def bare_ids(self, trainer: Any, row: int) -> tuple[int, ...]:
+        """Prompt of the data set, whatever a row of this process was written under."""
+        made = self.inputs[row].get(TRAJECTORY)
+        if made is None or made.is_bare:
+            return self.prompt_ids(row)
+        ids, _, _ = trainer._tokenize_prompts([self.inputs[row]["prompt"]])
+        return tuple(ids[0])
+
+    def columns(self, trainer: Any, row: int) -> dict[str, Any]:
+        """What the data set says of a row beside its prompt."""
+        names = set(trainer.train_dataset.column_names or ()) - {"prompt"}
+        return {name: value for name, value in self.inputs[row].items() if name in names}
+
+    def place(self, number: int) -> int | None:
+        """Row in this process of a text of the step; None where it is in another."""
+        row = number - self.first
+        return row if 0 <= row < len(self.inputs) else None
+
+
+def written(out: Mapping[str, Any]) -> Tensor:
+    """Find the completion tokens that the policy wrote, shape (B, T)."""
+    mask: Tensor = out["completion_mask"]
+    return mask * out["tool_mask"] if "tool_mask" in out else mask
+
+
+def write_fresh(trainer: Any, step: Step) -> tuple[int, ...]:
+    """Remember the best fresh texts, the same ones in every process.
+
+    Returns:
+        Ids of the entries that were kept.
+    """
+    size = len(step.groups[0])
+    chosen = [
+        (place, step.groups[group][number])
+        for group, plan in enumerate(step.plans)
+        for number in to_remember(step.groups[group], plan)
+        if (place := step.place(group * size + number)) is not None
+    ]
+    logps = _behaviour(trainer, step.out, [row for row, _ in chosen])
+    entries = [
+        (step.first + row, _fresh_entry(trainer, step, row, text, logp))
+        for (row, text), logp in zip(chosen, logps, strict=True)
+        # an engine may fail to score a token; such a row has no ratio and is not replayed
+        if all(map(math.isfinite, logp))
+    ]
+    return _add(trainer, entries)
+
+
+def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ...]:
+    """Have the median texts of flat and poor groups revised, shared out among processes.
+
+    Returns:
+        Ids of the entries that were kept.
+    """
+    size = len(step.groups[0])
+    poor = [number for number, plan in enumerate(step.plans) if wants_revision(plan)]
+    own = [(n, row) for n in poor if (row := step.place(n * size)) is not None]
+    medians = {number: step.groups[number][median(step.groups[number])] for number in poor}
+    asked = [
+        Unsatisfying(
+            step.inputs[row]["prompt"],
+            step.bare_ids(trainer, row),
+            medians[number],
+            {**step.columns(trainer, row), "trainer_state": trainer.state},
+        )
+        for number, row in own
+    ]
+    revisions = reflect(asked) if asked else []
+    entries = [
+        (number, entry_of(revision, text, step=step.number))
+        for (number, _), text, revision in zip(own, asked, revisions, strict=True)
+        if revision is not None
+    ]
+    everyones = gather_object(entries)
+    metrics = trainer._metrics["train"]
+    metrics["reflection/asked"].append(float(len(poor)))
+    metrics["reflection/accepted"].append(float(len(everyones)))
+    if everyones:
+        gains = [entry.reward - (medians[number].reward or 0.0) for number, entry in everyones]
+        metrics["reflection/gain"].append(fmean(gains))
+    return _add(trainer, entries)
+
+
+def _add(trainer: Any, entries: list[tuple[int, Entry]]) -> tuple[int, ...]:
+    """Add the entries of all processes in one order, so that all memories stay equal."""
+    everyones = sorted(gather_object(entries), key=lambda pair: pair[0])
+    ids = [trainer.memory.add(entry) for _, entry in everyones]
+    return tuple(each for each in ids if each is not None)
+
+
+def _fresh_entry(trainer: Any, step: Step, row: int, text: Fresh, logps: Sequence[float]) -> Entry:
+    """Make an entry of a fresh text: reflective, under the bare prompt, if it had lessons."""
+    made = step.inputs[row].get(TRAJECTORY)
+    has_lessons = made is not None and bool(made.lessons)
+    length = int(step.out["completion_mask"][row].sum())
+    assert text.reward is not None  # else it would have no advantage
+    return Entry(
+        prompt=text.prompt,
+        criteria_sha=text.criteria_sha,
+        context="reflective" if has_lessons else "bare",
+        prompt_ids=step.bare_ids(trainer, row) if has_lessons else step.prompt_ids(row),
+        completion_ids=step.out["completion_ids"][row, :length].tolist(),
+        mask=step.mask_BT[row, :length].tolist(),
+        logprobs=logps[:length],
+        reward=text.reward,
+        step=step.number,
+        text=text.text,
+        parts=text.parts,
+        judgement=text.judgement,
+    )
+
+
+def _behaviour(trainer: Any, out: Mapping[str, Any], rows: Sequence[int]) -> list[list[float]]:
+    """Log-probs that rows were sampled with; computed only where no engine returned them."""
+    for name in ("sampling_per_token_logps", "old_per_token_logps"):
+        if name in out:
+            return [out[name][row].tolist() for row in rows]
+    most = max(gather_object([len(rows)]))
+    if not most:
+        return []
+    # every process makes the same forward passes, or collectives would wait for ever
+    index = (list(rows) + [0] * most)[:most]
+    with torch.no_grad():
+        logps_BT, _, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model,
+            torch.cat([out["prompt_ids"][index], out["completion_ids"][index]], 1),
+            torch.cat([out["prompt_mask"][index], out["completion_mask"][index]], 1),
+            out["completion_ids"].size(1),
+            batch_size=trainer.args.per_device_train_batch_size,
+        )
+    return list(logps_BT.tolist()[: len(rows)])

@@ -1,0 +1,84 @@
+"""What is told of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Self
+
+from quillgraph.agents.judges.reward import repetition_term
+from quillgraph.rl.mrpo.plan import Fresh, Group
+from quillgraph.rl.mrpo.replay import Replay
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What one generation was made of: a line of the ledger of trained prompts."""
+
+    step: int
+    prompts: tuple[str, ...]
+    """Key of each group's prompt."""
+    replayed: tuple[int, ...]
+    """Ids of the entries that were replayed beside them."""
+    stored: tuple[int, ...]
+    """Ids of the entries that were made of them."""
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """Read a record back from JSON values."""
+        parts = {name: tuple(raw[name]) for name in ("prompts", "replayed", "stored")}
+        return cls(step=raw["step"], **parts)
+
+
+def step_metrics(
+    texts: Sequence[Fresh], plans: Sequence[Group], memory: Replay, *, step: int, stale: int
+) -> dict[str, float]:
+    """Name the numbers of a step; what could not be measured is not among them.
+
+    Args:
+        texts: The fresh texts of all groups.
+        plans: What each group teaches.
+        memory: As it is after the step has written to it.
+        step: Optimizer steps done.
+        stale: Entries that were dropped since the criteria of their prompt changed.
+    """
+    replayed = [each for plan in plans for each in plan.replayed]
+    fresh_tokens = sum(each.tokens for each in texts)
+    old_tokens = sum(each.entry.tokens for each in replayed)
+    told = {
+        "rewards/missing": float(sum(each.reward is None for each in texts)),
+        "groups/flat": fmean(plan.is_flat for plan in plans),
+        "groups/skipped": fmean(plan.is_skipped for plan in plans),
+        "groups/spread": fmean(plan.spread for plan in plans),
+        "memory/size": float(len(memory)),
+        "memory/stale": float(stale),
+        "memory/hit_rate": fmean(bool(plan.replayed) for plan in plans),
+        "replay/tokens": float(old_tokens),
+        "replay/token_share": old_tokens / max(1, old_tokens + fresh_tokens),
+        "anchor/targets": float(sum(len(plan.anchors) for plan in plans)),
+        "completions/repetition": 1 - fmean(repetition_term(each.text) for each in texts),
+    }
+    if replayed:
+        told["replay/age"] = fmean(step - each.entry.step for each in replayed)
+        told["replay/advantage"] = fmean(each.advantage for each in replayed)
+    if counted := [each for plan in plans for each in plan.rewards if each is not None]:
+        told["rewards/counted"] = fmean(counted)
+    return told | _scores(texts)
+
+
+def _scores(texts: Sequence[Fresh]) -> dict[str, float]:
+    """Mean score of each criterion over the texts, from 1 to 10, and the share of broken ones."""
+    judgements = [each.judgement for each in texts if each.judgement is not None]
+    if not judgements:
+        return {}
+    told = {"judged/violations": fmean(bool(each.violated) for each in judgements)}
+    scores: defaultdict[str, list[float]] = defaultdict(list)
+    for each in judgements:
+        for criterion, score in each.scores.items():
+            scores[criterion].append(score)
+    # ids name the same criterion within one set only
+    if len({each.criteria_sha for each in judgements}) == 1:
+        told |= {f"judged/{name}": fmean(values) for name, values in scores.items()}
+    elif every := [score for values in scores.values() for score in values]:
+        told["judged/mean"] = fmean(every)
+    return told

@@ -1,0 +1,171 @@
+"""Rows that a step learns from beside TRL's batch: replays, anchors, an episode's further calls.
+
+They have a forward pass of their own, so their padding costs the fresh rows nothing, and a step
+without them costs what TRL's costs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from quillgraph.rl.mrpo import losses
+
+PRESENT = ("fresh", "lessoned")
+"""Kinds of rows that are of the present episodes; the others are remembered."""
+
+ELSEWHERE = ("lessoned", "reflective")
+"""Kinds of rows that were written under another context than they are learned from under."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideRow:
+    """Tokens with the weight that they have in the loss of the whole step."""
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    mask: tuple[bool, ...]
+    behaviour: tuple[float, ...] | None
+    """Log-probability of each token where it was written; None if unknown."""
+    kind: Literal["fresh", "lessoned", "bare", "reflective"]
+    """`fresh` for a further call of a present episode, `lessoned` for a present text that was
+    written with lessons before its prompt; of a remembered one the context it was written in."""
+    advantage: float = 0.0
+    weight: float = 0.0
+    """Of the sum of its tokens' J; 0 where it takes no part."""
+    anchor: float = 0.0
+    """Of the sum of its tokens' -log π in the SFT anchor; 0 where it is no target."""
+
+    @property
+    def silenced(self) -> "SideRow":
+        """The same tokens without any weight: a place-holder for ranks that have fewer rows."""
+        return SideRow(self.prompt_ids, self.completion_ids, self.mask, self.behaviour, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class SideBatch:
+    """Rows of one micro-batch as padded tensors: prompts to the left, completions to the right."""
+
+    prompt_ids_BP: Tensor
+    prompt_mask_BP: Tensor
+    completion_ids_BT: Tensor
+    completion_mask_BT: Tensor
+    mask_BT: Tensor
+    behaviour_BT: Tensor
+    is_known_B: Tensor
+    is_fresh_B: Tensor
+    is_shaped_B: Tensor
+    advantages_B: Tensor
+    weights_B: Tensor
+    anchors_B: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[SideRow], *, pad: int, device: torch.device) -> "SideBatch":
+        """Pad rows to tensors.
+
+        Args:
+            rows: At least one.
+            pad: Token id to fill up with.
+            device: Where to.
+        """
+        width = max(len(row.prompt_ids) for row in rows)
+        length = max(len(row.completion_ids) for row in rows)
+
+        def left(ids: Sequence[int], fill: int) -> list[int]:
+            return [fill] * (width - len(ids)) + list(ids)
+
+        def right(values: Sequence[float], fill: float) -> list[float]:
+            return list(values) + [fill] * (length - len(values))
+
+        def tensor(
+            values: Sequence[Sequence[float]] | Sequence[float], dtype: torch.dtype
+        ) -> Tensor:
+            return torch.tensor(values, dtype=dtype, device=device)
+
+        ones = [(1,) * len(row.completion_ids) for row in rows]
+        real, whole = torch.float32, torch.long
+        return cls(
+            prompt_ids_BP=torch.tensor([left(row.prompt_ids, pad) for row in rows], device=device),
+            prompt_mask_BP=torch.tensor(
+                [left((1,) * len(row.prompt_ids), 0) for row in rows], device=device
+            ),
+            completion_ids_BT=tensor([right(row.completion_ids, pad) for row in rows], whole),
+            completion_mask_BT=tensor([right(each, 0) for each in ones], whole),
+            mask_BT=tensor([right(row.mask, 0) for row in rows], real),
+            behaviour_BT=tensor([right(row.behaviour or (), 0.0) for row in rows], real),
+            is_known_B=tensor([row.behaviour is not None for row in rows], torch.bool),
+            is_fresh_B=tensor([row.kind in PRESENT for row in rows], torch.bool),
+            is_shaped_B=tensor([row.kind in ELSEWHERE for row in rows], torch.bool),
+            advantages_B=tensor([row.advantage for row in rows], real),
+            weights_B=tensor([row.weight for row in rows], real),
+            anchors_B=tensor([row.anchor for row in rows], real),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SideLoss:
+    """Parts of the side rows' loss, and what tells how far off the policy they are."""
+
+    fresh: Tensor
+    """-J of the present episodes' rows: further calls, and texts without their lessons."""
+    replay: Tensor
+    """-J_rep, before its coefficient λ."""
+    anchor: Tensor
+    """L_sft, before its coefficient μ."""
+    ratios: Tensor
+    """w of the replayed tokens whose b is known, detached, shape (n,)."""
+    clipped: Tensor
+    """How many of the bare replayed tokens the clip holds back, a scalar."""
+    bare: Tensor
+    """How many bare replayed tokens there are, a scalar."""
+    lesson_ratios: Tensor
+    """w of the tokens that were written with lessons, detached, shape (n,)."""
+
+
+def side_loss(
+    logps_BT: Tensor, batch: SideBatch, *, low: float, high: float, gamma: float
+) -> SideLoss:
+    """Put the terms together: clipped, and shaped for rows that were written elsewhere.
+
+    Args:
+        logps_BT: Log-probabilities of the completions under the policy, after the bare prompt.
+        batch: The rows; where b is unknown it is 1, so that w = π_θ.
+        low: ε_l of the clip.
+        high: ε_h of the clip.
+        gamma: γ of the shaping.
+    """
+    ratio_BT = losses.importance(logps_BT, batch.behaviour_BT)
+    clip_BT = losses.clipped(ratio_BT, batch.advantages_B, low=low, high=high)
+    shape_BT = losses.shaped(ratio_BT, batch.advantages_B, gamma=gamma)
+    near_B1 = losses.near_rows(logps_BT, batch.behaviour_BT, batch.mask_BT, batch.advantages_B)
+    near_B1 = torch.where(batch.is_known_B.unsqueeze(1), near_B1, torch.ones_like(near_B1))
+    z_BT = losses.likely_tokens(logps_BT) * near_B1
+    is_fresh_B1, is_shaped_B1 = batch.is_fresh_B.unsqueeze(1), batch.is_shaped_B.unsqueeze(1)
+    none_BT = torch.zeros_like(clip_BT)
+    # what was just sampled from the very context of the update needs no mask
+    form_BT = torch.where(is_shaped_B1, shape_BT, clip_BT)
+    form_BT = torch.where(is_fresh_B1 & ~is_shaped_B1, form_BT, form_BT * z_BT)
+    fresh_BT = torch.where(is_fresh_B1, form_BT, none_BT)
+    old_BT = torch.where(is_fresh_B1, none_BT, form_BT)
+    weight_BT = batch.weights_B.unsqueeze(1) * batch.mask_BT
+    replayed_BT = (weight_BT > 0) & ~is_fresh_B1
+    lessoned_BT = (weight_BT > 0) & is_fresh_B1 & is_shaped_B1
+    bare_BT = replayed_BT & ~is_shaped_B1
+    held_BT = bare_BT & (clip_BT.detach() < (ratio_BT * batch.advantages_B.unsqueeze(1)).detach())
+    return SideLoss(
+        fresh=-(fresh_BT * weight_BT).sum(),
+        replay=-(old_BT * weight_BT).sum(),
+        anchor=-(logps_BT * batch.anchors_B.unsqueeze(1) * batch.mask_BT).sum(),
+        ratios=ratio_BT.detach()[replayed_BT & batch.is_known_B.unsqueeze(1)],
+        clipped=held_BT.sum(),
+        bare=bare_BT.sum(),
+        lesson_ratios=ratio_BT.detach()[lessoned_BT],
+    )
+
+
+def dealt(rows: Sequence[SideRow], hands: int) -> list[list[SideRow]]:
+    """Deal rows to the micro-batches, long ones first, so that each gets about as many tokens."""
+    ordered = sorted(rows, key=lambda row: -len(row.prompt_ids) - len(row.completion_ids))
+    return [list(ordered[hand::hands]) for hand in range(hands)]

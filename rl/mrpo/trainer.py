@@ -1,0 +1,281 @@
+"""MRPO on TRL's GRPO trainer: methods that call TRL's and add what memory teaches.
+
+Nothing of TRL is copied (`ALGORITHM.md` 6.5): `_generate_and_score_completions` sets each fresh
+group against memory once TRL has scored it, `_compute_loss` adds the rows beside TRL's batch, and
+`_get_train_sampler` hands out the sampler of prompts by difficulty if there is one.
+So distribution, checkpoints and trackers are TRL's.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any, ClassVar
+
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # we rest on `rollout_func` knowingly
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
+
+import torch
+import trl
+from accelerate.utils import gather_object
+from torch import Tensor
+from trl import GRPOTrainer
+
+from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.rl.cpu_head import score_on_cpu
+from quillgraph.rl.mrpo import fresh as reading
+from quillgraph.rl.mrpo import losses
+from quillgraph.rl.mrpo.config import check_trainer
+from quillgraph.rl.mrpo.credit import Credit
+from quillgraph.rl.mrpo.episode_rows import own_rows
+from quillgraph.rl.mrpo.memory import Step, write_fresh, write_revisions, written
+from quillgraph.rl.mrpo.metrics import StepRecord, step_metrics
+from quillgraph.rl.mrpo.plan import Fresh, Rules, plan_step
+from quillgraph.rl.mrpo.prompts import PromptSampler
+from quillgraph.rl.mrpo.reflection_round import Reflect
+from quillgraph.rl.mrpo.replay import Replay
+from quillgraph.rl.mrpo.rows import SideBatch, SideLoss, SideRow, dealt, side_loss
+from quillgraph.rl.mrpo.step_rows import memory_rows
+from quillgraph.rl.rewards.group import Rewards
+
+TRL_VERSION = "1.16"
+
+
+class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    """Policy optimisation with a memory of good texts, replayed beside each fresh group.
+
+    Takes what `trl.GRPOTrainer` takes. The dataset needs the column `criteria_sha` where anything
+    is remembered. The gate acts where a reward function logs its judgements (`fresh.JUDGEMENT`).
+
+    Args:
+        recount: For a reward function by name, what its judgements come to in a step. Fresh and
+            remembered texts then count by this rule, before the gate, so that rubric dropout hides
+            the same criteria from both. Without it a remembered reward stays what it was.
+        reflect: Revises texts of flat and poor groups; what it returns enters memory as
+            reflective entries. None for none.
+        credit: How an episode's advantage is divided among its calls; None gives it to each of
+            them, as GRPO does.
+        prompts: Draws the prompts of each generation by how they went before; None takes TRL's
+            shuffled epochs.
+    """
+
+    _tag_names: ClassVar = ["trl", "mrpo"]
+    _name = "MRPO"
+
+    def __init__(
+        self,
+        *arguments: Any,
+        recount: Mapping[str, reading.Recount] | None = None,
+        reflect: Reflect | None = None,
+        credit: Credit | None = None,
+        prompts: PromptSampler | None = None,
+        **options: Any,
+    ) -> None:
+        if not trl.__version__.startswith(f"{TRL_VERSION}."):
+            raise ConfigError(
+                f"expected trl {TRL_VERSION}, whose two methods are built upon, got "
+                f"{trl.__version__}; pip install 'quillgraph[rl]'"
+            )
+        super().__init__(*arguments, **options)
+        score_on_cpu(self)
+        self.recount = dict(recount or {})
+        self.reflect = reflect
+        self.credit = credit
+        self.prompts = prompts
+        check_trainer(self)
+        self.memory = Replay(self.args.memory_per_prompt, self.args.memory_size)
+        self.ledger: list[StepRecord] = []
+        self._side: list[SideBatch | None] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs beside TRL's checkpoint: memory and ledger, as JSON values."""
+        return {
+            "memory": self.memory.state_dict(),
+            "ledger": [asdict(each) for each in self.ledger],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` described."""
+        self.memory.load_state_dict(state["memory"])
+        self.ledger = [StepRecord.of(each) for each in state["ledger"]]
+
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        if self.prompts is not None:
+            return self.prompts
+        return super()._get_train_sampler(dataset)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._logs["extra"].pop(reading.JUDGEMENT, None)  # a column not logged anew keeps old rows
+        out: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        if self.model.training:
+            self._take_behaviour(out)
+            self._set_against_memory(inputs, out)
+        return out
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        loss: Tensor = super()._compute_loss(model, inputs)
+        if not self.model.training or not self._side:
+            return loss
+        batch = self._side[self._step % self.args.steps_per_generation]
+        return loss if batch is None else loss + self._side_term(model, batch)
+
+    def _take_behaviour(self, out: dict[str, Any]) -> None:
+        """The policy that a rollout sampled from is the old one; TRL forgets it outside vLLM."""
+        if self.use_vllm or "sampling_per_token_logps" not in out:
+            return
+        sampled = out["sampling_per_token_logps"]
+        if not torch.isfinite(sampled).all():
+            raise InputError(
+                "expected a finite log-prob for each token of a rollout, got NaN or infinity: "
+                "rows without log-probs cannot be trained on"
+            )
+        out["old_per_token_logps"] = sampled
+
+    def _set_against_memory(self, inputs: list[dict[str, Any]], out: dict[str, Any]) -> None:
+        number, size, mask_BT = self.state.global_step, self.num_generations, written(out)
+        texts = self._fresh(inputs, mask_BT)
+        groups = [texts[start : start + size] for start in range(0, len(texts), size)]
+        stale = sum(self.memory.drop_stale(each[0].prompt, each[0].criteria_sha) for each in groups)
+        count = reading.counting(self._weights(), self.recount, number)
+        rules = self._rules([each.reward for each in texts])
+        plans = plan_step(groups, self.memory, rules, step=number, count=count)
+        first = self.accelerator.process_index * len(inputs)
+        step = Step(number, inputs, out, mask_BT, groups, plans, first)
+        self._take_advantages(out, step)
+        self._lay_out(step)
+        stored = self._write(step)
+        self.ledger.append(
+            StepRecord(
+                number,
+                tuple(plan.prompt for plan in plans),
+                tuple(each.entry.id for plan in plans for each in plan.replayed),
+                stored,
+            )
+        )
+        if self.prompts is not None:
+            self.prompts.note({plan.prompt: plan.mean for plan in plans})
+            self._metrics["train"]["prompts/coverage"].append(self.prompts.coverage)
+        told = step_metrics(texts, plans, self.memory, step=number, stale=stale)
+        for name, value in told.items():
+            self._metrics["train"][name].append(value)
+
+    def _take_advantages(self, out: dict[str, Any], step: Step) -> None:
+        """Put our advantages in place of TRL's, where they are others than TRL's."""
+        if self.args.regroups and any(plan.is_changed for plan in step.plans):
+            gains = [value or 0.0 for plan in step.plans for value in plan.advantages]
+            ours = gains[step.first : step.first + len(step.inputs)]
+            out["advantages"] = torch.tensor(ours, device=out["advantages"].device)
+
+    def _write(self, step: Step) -> tuple[int, ...]:
+        if not self.args.remembers:
+            return ()
+        stored = write_fresh(self, step)
+        if self.reflect and (step.number + 1) % self.args.reflect_every == 0:
+            stored += write_revisions(self, step, self.reflect)
+        return stored
+
+    def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
+        marks = [
+            (
+                each.get(reading.CRITERIA_SHA) or "",
+                each.get(reading.EXCLUDED),
+                int(tokens),
+                each.get(reading.TEXT),
+            )
+            for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
+        ]
+        return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
+
+    def _weights(self) -> dict[str, float]:
+        return dict(zip(self.reward_func_names, self.reward_weights.tolist(), strict=True))
+
+    def _rules(self, rewards: Rewards) -> Rules:
+        options, step = self.args, self.state.global_step
+        known = [each for each in rewards if each is not None]
+        is_warm = step >= options.replay_start and bool(known)
+        replays = (
+            is_warm and options.replay_weight > 0 and fmean(known) >= options.replay_start_reward
+        )
+        return Rules(
+            baseline=options.replay_baseline,
+            standardise=options.scale_rewards == "group",
+            has_gate=options.hard_gate,
+            replays=options.replays_per_prompt if replays else 0,
+            anchors=options.replays_per_prompt if self._anchor_strength() > 0 else 0,
+            keeps_negative=options.replay_negative,
+            token_share=options.replay_token_share,
+            skips_flat=options.remembers,
+            seed=options.seed,
+        )
+
+    def _anchor_strength(self) -> float:
+        state = self.state
+        return losses.anchor_strength(state.global_step, state.max_steps, self.args.anchor_weight)
+
+    def _lay_out(self, step: Step) -> None:
+        """Deal the rows beside TRL's batch to processes and micro-batches."""
+        world, hands = self.accelerator.num_processes, self.args.steps_per_generation
+        shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
+        own = list(dealt(shared, world)[self.accelerator.process_index])
+        own += own_rows(self, step)
+        piles = dealt(own, hands)
+        everyones = gather_object([([len(pile) for pile in piles], own[:1])])
+        filler = next((row.silenced for _, some in everyones for row in some), None)
+        self._side = []
+        for number, pile in enumerate(piles):
+            # every process makes the same forward passes, or collectives would wait for ever
+            missing = max(counts[number] for counts, _ in everyones) - len(pile)
+            full = pile + [filler] * missing if filler else pile
+            self._side.append(self._batch(full) if full else None)
+
+    def _batch(self, rows: Sequence[SideRow]) -> SideBatch:
+        return SideBatch.of(rows, pad=self._tokenizer.pad_token_id, device=self.accelerator.device)
+
+    def _side_term(self, model: Any, batch: SideBatch) -> Tensor:
+        """The loss of the side rows of one micro-batch, scaled as TRL scales its own."""
+        ids = torch.cat([batch.prompt_ids_BP, batch.completion_ids_BT], 1)
+        attention = torch.cat([batch.prompt_mask_BP, batch.completion_mask_BT], 1)
+        logps_BT, _, _ = self._get_per_token_logps_and_entropies(
+            model, ids, attention, batch.completion_ids_BT.size(1)
+        )
+        options = self.args
+        parts = side_loss(
+            logps_BT,
+            batch,
+            low=self.epsilon_low,
+            high=self.epsilon_high,
+            gamma=options.replay_gamma,
+        )
+        is_far = self._tell_ratios(parts)
+        strength = self._anchor_strength()
+        replay = parts.replay * (0.0 if is_far else options.replay_weight)
+        # weights add up over the whole generation, and TRL steps `hands / accumulation` times on it
+        scale = (
+            self.accelerator.num_processes
+            * options.steps_per_generation
+            / self.current_gradient_accumulation_steps
+        )
+        return (parts.fresh + replay + strength * parts.anchor) * scale
+
+    def _tell_ratios(self, parts: SideLoss) -> bool:
+        """Log how far off the policy the replayed tokens are; whether too far to learn from."""
+        w = parts.ratios.double()
+        n = w.new_tensor(w.numel())
+        of_lessons, shown = parts.lesson_ratios.sum(), n.new_tensor(parts.lesson_ratios.numel())
+        sums = torch.stack([w.sum(), (w**2).sum(), n, parts.clipped, parts.bare, of_lessons, shown])
+        found = self.accelerator.reduce(sums, "sum").tolist()
+        total, squares, tokens, clipped, bare, lessoned, count = found
+        metrics = self._metrics["train"]
+        if count:
+            metrics["lessons/ratio_mean"].append(lessoned / count)
+        metrics["replay/loss"].append(parts.replay.item())
+        metrics["anchor/loss"].append(parts.anchor.item())
+        metrics["anchor/weight"].append(self._anchor_strength())
+        if not tokens:
+            return False
+        ess = losses.effective_share(total, squares, tokens)
+        metrics["replay/ratio_mean"].append(total / tokens)
+        metrics["replay/ess"].append(ess)
+        metrics["replay/clip_share"].append(clipped / bare if bare else 0.0)
+        metrics["replay/paused"].append(float(ess < self.args.least_ess))
+        return bool(ess < self.args.least_ess)

@@ -1,0 +1,1 @@
+"""From judgements to the rewards of a group."""

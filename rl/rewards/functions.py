@@ -1,0 +1,203 @@
+"""Rewards as functions for TRL's trainers, ours or an untouched `GRPOTrainer`.
+
+A reward that could not be had is None, which TRL leaves out of the group's mean and spread.
+"""
+
+import asyncio
+import inspect
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.judges.prompted import Judge
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends.errors import ConfigError, QuillError, RewardError
+from quillgraph.rl.mrpo.fresh import JUDGEMENT, rewarded_texts, text_of
+from quillgraph.rl.rewards.rules import (
+    CriteriaFor,
+    Observer,
+    RewardRules,
+    Scored,
+    find_criteria,
+    group_rewards,
+    summary,
+)
+from quillgraph.rl.rewards.scoring import Scorer
+
+NAME = "criteria"
+"""Name of our reward function, by which TRL logs it."""
+
+
+def criteria_reward(
+    criteria_for: CriteriaFor,
+    judge: Judge | None = None,
+    *,
+    rules: RewardRules | None = None,
+    scorer: Scorer | None = None,
+    observers: Sequence[Observer] = (),
+) -> Callable[..., Awaitable[list[float | None]]]:
+    """Make our criteria a reward function for `reward_funcs=[…]` of TRL's trainers.
+
+    It reads the request from the column `request` of the data set if there is one, else from the
+    last user turn of the prompt. It judges all texts of a call at once, each different one once,
+    and rewards the texts for one prompt as a group.
+
+    Args:
+        criteria_for: The frozen criteria of a task.
+        judge: Scores the soft criteria; None checks the hard ones by code and asks nobody.
+        rules: How judgements become rewards.
+        scorer: Judges the texts, for whoever wants to begin while texts are being generated, or
+            to keep a cache in a file; it brings its own judge. None makes one.
+        observers: Shown every text with its judgement and reward.
+
+    Raises:
+        ConfigError: On being given both a judge and a scorer.
+    """
+    if judge is not None and scorer is not None:
+        raise ConfigError("expected a judge or a scorer, got both; the scorer has a judge already")
+    found, by = rules or RewardRules(), scorer or Scorer(judge)
+
+    async def criteria(
+        prompts: Sequence[Any],
+        completions: Sequence[Any],
+        trainer_state: Any = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        step = int(getattr(trainer_state, "global_step", 0))
+        requests = columns.get("request") or [request_of(prompt) for prompt in prompts]
+        texts = rewarded_texts(completions, columns)
+        groups = _grouped(requests)
+        parts = await asyncio.gather(
+            *(
+                _score_group(writing_task(request), [texts[n] for n in members], step)
+                for request, members in groups.items()
+            )
+        )
+        scored = _in_order(list(groups.values()), parts)
+        for observer in observers:
+            observer(scored)
+        if log_metric is not None:
+            for name, value in summary(scored).items():
+                log_metric(name, value)
+        if log_extra is not None:
+            log_extra(JUDGEMENT, [each.judgement.model_dump_json() for each in scored])
+        return refuse_all_missing([each.value for each in scored], NAME, scored)
+
+    async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[Scored]:
+        criteria_set = find_criteria(criteria_for, task, has_judge=by.judge is not None)
+        judgements = await by.judgements(task, criteria_set, texts)
+        rewards, values = group_rewards(criteria_set, texts, judgements, found, step=step)
+        rows = zip(texts, judgements, rewards, values, strict=True)
+        return [Scored(step, task, *row) for row in rows]
+
+    return criteria
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
+    """Wrap a user's reward function, so that what goes wrong in it is said and not learned from.
+
+    Of an episode of a graph it gets the text that the graph gave, in the form of a completion.
+
+    Raises (when called):
+        RewardError: As `checked_values` does, and if it gives None for all texts of a step.
+    """
+    checked = checked_values(function)
+
+    async def wrapped(
+        prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
+    ) -> list[float | None]:
+        return refuse_all_missing(await checked(prompts, completions, **columns), wrapped.__name__)
+
+    wrapped.__name__ = checked.__name__
+    return wrapped
+
+
+def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
+    """Wrap a user's reward function, so that it gives a number or None for each text, or an error.
+
+    Raises (when called):
+        RewardError: If the function raises, gives NaN or infinity, or not one number per text.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+
+    async def wrapped(
+        prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
+    ) -> list[float | None]:
+        completions = _as_rewarded(completions, columns)
+        try:
+            given = function(prompts=prompts, completions=completions, **columns)
+            values = list(await given if inspect.isawaitable(given) else given)
+        except QuillError:
+            raise
+        except Exception as error:  # foreign code; whatever it raises is the report
+            raise RewardError(
+                f"reward function {name!r} failed with {type(error).__name__}: {error}; it was "
+                f"given {len(completions)} texts, the first {text_of(completions[0])[:60]!r}"
+            ) from error
+        if len(values) != len(completions):
+            raise RewardError(
+                f"expected {len(completions)} rewards of {name!r}, one per text, got {len(values)}"
+            )
+        for value, completion in zip(values, completions, strict=True):
+            if value is not None and not math.isfinite(value):
+                raise RewardError(
+                    f"expected a number or None of reward function {name!r}, got {value} for the "
+                    f"text {text_of(completion)[:60]!r}; None is for what cannot be rewarded"
+                )
+        return values
+
+    wrapped.__name__ = name
+    return wrapped
+
+
+def refuse_all_missing(
+    values: list[float | None], name: str, scored: Sequence[Scored] = ()
+) -> list[float | None]:
+    """Give the rewards back.
+
+    Raises:
+        RewardError: If there is not one among them; a step without rewards teaches nothing.
+    """
+    if values and all(value is None for value in values):
+        missing = (entry.reason for each in scored for entry in each.judgement.missing)
+        reason = next(missing, "it gave None for every one")
+        raise RewardError(
+            f"no reward for any of {len(values)} texts from {name!r}: {reason}; see that the judge "
+            "answers in the asked form, with `quillgraph judge`"
+        )
+    return values
+
+
+def request_of(prompt: Any) -> str:
+    """The request in a prompt: a string, or the last user turn of a conversation."""
+    if isinstance(prompt, str):
+        return prompt
+    return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))
+
+
+def _as_rewarded(completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:
+    """The completions with the texts that rewards are of, plain or conversational as they were."""
+    texts = rewarded_texts(completions, columns)
+    return [
+        text if isinstance(each, str) else [{**each[0], "content": text}]
+        for each, text in zip(completions, texts, strict=True)
+    ]
+
+
+def _grouped(requests: Sequence[str]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for number, request in enumerate(requests):
+        groups.setdefault(request, []).append(number)
+    return groups
+
+
+def _in_order(places: Sequence[list[int]], parts: Sequence[list[Scored]]) -> list[Scored]:
+    found = {
+        place: each
+        for members, part in zip(places, parts, strict=True)
+        for place, each in zip(members, part, strict=True)
+    }
+    return [found[place] for place in sorted(found)]

@@ -1,0 +1,227 @@
+"""From what graphs find of texts to the rewards that a trainer learns from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from quillgraph.agents.domain import CriteriaSet, Value, WritingTask
+from quillgraph.agents.judgements import Judgement, Reward, checked, judged
+from quillgraph.agents.judges.reward import reward
+from quillgraph.backends.errors import RewardError
+from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.rl.rewards.group import DROPOUT, active_criteria, hard_gate, with_diversity
+
+MOST_MISSING = 0.3
+"""Share of the weight whose verdicts may be missing before a text is left out (`ALGORITHM.md`
+6.3.2)."""
+
+NEVER = -1
+"""The step of what is drawn once for a whole run."""
+
+CriteriaFor = Callable[[WritingTask], CriteriaSet] | Mapping[str, CriteriaSet]
+"""Finds the frozen criteria of a task: a function, or a mapping from `request_hash`."""
+
+
+class RewardRules(Value):
+    """How judgements become the rewards of a group."""
+
+    dropout: float = Field(default=DROPOUT, ge=0, lt=1)
+    """Share of the soft criteria that are hidden in a step, the same for a whole group."""
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the soft criteria that are never trained on, to see whether what is learned holds
+    beyond the criteria that taught it."""
+    hard_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of S that asks how nearly the hard criteria are kept (`agents.rewards.reward`)."""
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    """Share of the reward of a good text that depends on what no other text of its group has."""
+    gate: bool = True
+    """Whether breaking a hard criterion costs within the group (`rl.groups.hard_gate`)."""
+    most_missing: float = Field(default=MOST_MISSING, ge=0, le=1)
+    seed: int = 0
+
+    def trained(self, criteria_set: CriteriaSet) -> frozenset[str]:
+        """Ids of the soft criteria that are trained on at all."""
+        return active_criteria(
+            criteria_set.criteria,
+            prompt=criteria_set.request_hash,
+            step=NEVER,
+            seed=self.seed,
+            dropout=self.held_out,
+        )
+
+    def active(self, criteria_set: CriteriaSet, step: int) -> frozenset[str]:
+        """Ids of the soft criteria that count in a step, for fresh texts and replayed ones."""
+        trained = self.trained(criteria_set)
+        return active_criteria(
+            [each for each in criteria_set.criteria if each.id in trained],
+            prompt=criteria_set.request_hash,
+            step=step,
+            seed=self.seed,
+            dropout=self.dropout,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A text of a training step and what came of it."""
+
+    step: int
+    task: WritingTask
+    text: str
+    judgement: Judgement
+    reward: Reward
+    """Of the text by itself."""
+    value: float | None
+    """What the trainer gets: the reward within its group."""
+
+
+Observer = Callable[[Sequence[Scored]], object]
+"""Whoever wants to see each text of a step: the ledger, the watch, the log of rollouts."""
+
+
+def episode_reward(
+    episode: Episode, *, rules: RewardRules | None = None, step: int | None = None
+) -> Reward | None:
+    """Read the reward of the text that an episode ends with.
+
+    Args:
+        episode: The finished run.
+        rules: How much may be missing and which criteria count; None for all of them.
+        step: The training step, for the criteria that are hidden in it; None hides none.
+
+    Returns:
+        The reward; None where it has no value, since what was not read is not a zero, and where
+        the graph wrote no text that was judged.
+    """
+    criteria_set, found = episode.criteria_set, rules or RewardRules(dropout=0)
+    if criteria_set is None or episode.best is None:
+        return None
+    attempt = episode.attempts[episode.best]
+    active = None if step is None else found.active(criteria_set, step)
+    read = _reward(attempt.judgement, criteria_set, attempt.text, found, active)
+    return None if read.value is None else read
+
+
+def group_rewards(
+    criteria_set: CriteriaSet,
+    texts: Sequence[str],
+    judgements: Sequence[Judgement],
+    rules: RewardRules,
+    *,
+    step: int,
+) -> tuple[tuple[Reward, ...], tuple[float | None, ...]]:
+    """Make the rewards of the texts for one prompt, under one set of active criteria.
+
+    Returns:
+        The reward of each text by itself, and what it comes to within the group: after the gate
+        of the hard criteria, and after the term for diversity.
+    """
+    active = rules.active(criteria_set, step)
+    rewards = tuple(
+        _reward(judgement, criteria_set, text, rules, active)
+        for text, judgement in zip(texts, judgements, strict=True)
+    )
+    values = with_diversity(
+        [each.value for each in rewards],
+        [each.hard if each.soft is None else each.soft for each in rewards],
+        texts,
+        share=rules.diversity,
+    )
+    if rules.gate:
+        values = hard_gate(values, [bool(each.violations) for each in rewards])
+    return rewards, values
+
+
+def recount_of(
+    sets: Mapping[str, CriteriaSet], rules: RewardRules
+) -> Callable[[Judgement, str, int], float | None]:
+    """Say what a judgement of a text comes to in a step, for MRPO's fresh and remembered texts.
+
+    Args:
+        sets: Criteria by their own hash.
+        rules: Which criteria count in which step; gate and diversity are a group's affair.
+    """
+
+    def recount(judgement: Judgement, text: str, step: int) -> float | None:
+        criteria_set = sets[judgement.criteria_sha]
+        return _reward(judgement, criteria_set, text, rules, rules.active(criteria_set, step)).value
+
+    return recount
+
+
+def whole_reward(
+    judgement: Judgement, criteria_set: CriteriaSet, text: str, rules: RewardRules
+) -> Reward:
+    """The reward of a text by itself under all its criteria, whatever a step hides."""
+    return _reward(judgement, criteria_set, text, rules, None)
+
+
+def _reward(
+    judgement: Judgement,
+    criteria_set: CriteriaSet,
+    text: str,
+    rules: RewardRules,
+    active: frozenset[str] | None,
+) -> Reward:
+    return reward(
+        judgement,
+        criteria_set,
+        text,
+        active=active,
+        most_missing=rules.most_missing,
+        hard_share=rules.hard_share,
+    )
+
+
+def summary(scored: Sequence[Scored]) -> dict[str, float]:
+    """What a step's rewards come to, for the log."""
+    read = [each for each in scored if each.value is not None]
+    hard = [each.reward.hard for each in read if each.reward.hard is not None]
+    soft = [each.reward.soft for each in read if each.reward.soft is not None]
+    found = {
+        "criteria/missing": float(len(scored) - len(read)),
+        "criteria/kept_all": _mean([not each.reward.violations for each in read]),
+        "criteria/gated": _mean([each.judgement.gate is not None for each in scored]),
+        "criteria/hard": _mean(hard),
+        "criteria/soft": _mean(soft),
+        "criteria/reward": _mean(
+            [each.reward.value for each in read if each.reward.value is not None]
+        ),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:
+    """Look up the criteria of a task.
+
+    Raises:
+        RewardError: If there are none, if they are those of another request, or if they leave
+            nothing to reward.
+    """
+    where = f"the request {task.request[:60]!r}"
+    try:
+        found = (
+            criteria_for[task.request_hash]
+            if isinstance(criteria_for, Mapping)
+            else criteria_for(task)
+        )
+    except KeyError as error:
+        raise RewardError(
+            f"expected criteria for {where}, got none; find them before training"
+        ) from error
+    if found.request_hash != task.request_hash:
+        raise RewardError(
+            f"expected criteria for {where}, got those of the request with hash "
+            f"{found.request_hash[:12]}…; criteria hold for the request that they were found for"
+        )
+    if not (checked(found.criteria) or (has_judge and judged(found.criteria))):
+        raise RewardError(
+            f"nothing to reward: {where} makes no demand that code can check, and there is no "
+            "judge; give a judge, or leave the request out"
+        )
+    return found
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

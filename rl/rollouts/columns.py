@@ -1,0 +1,47 @@
+"""What rollouts hand to TRL: its columns, and ours beside them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from quillgraph.backends.errors import QuillError
+from quillgraph.rl.mrpo.fresh import EXCLUDED, RIDERS, TEXT, TRAJECTORY
+from quillgraph.rl.trajectories.trajectory import Row, Trajectory
+
+NAMES = ("prompt_ids", "completion_ids", "logprobs", "env_mask")
+"""The columns that TRL reads."""
+
+
+def columns_of(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, list[Any]]:
+    """Lay out one row for each prompt; the leading call of a trajectory is its completion.
+
+    Args:
+        done: What came of each prompt.
+        end: Id of the end token. TRL wants a row also where there is no text: it gets this token,
+            masked, which no loss touches.
+    """
+    names = (*NAMES, RIDERS, EXCLUDED, TEXT, TRAJECTORY)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for each in done:
+        made = each if isinstance(each, Trajectory) else None
+        why = str(each) if made is None else made.excluded
+        learned = made if made is not None and made.rows and why is None else None
+        row = ((end,), (end,), (0.0,), (0,)) if learned is None else _row(learned.leading)
+        for name, values in zip(NAMES, row, strict=True):
+            columns[name].append(list(values))
+        columns[RIDERS].append(() if learned is None else learned.riders)
+        columns[EXCLUDED].append(why if learned else why or "no call of the policy")
+        columns[TEXT].append(None if learned is None else learned.text)
+        columns[TRAJECTORY].append(made)
+    return columns
+
+
+def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
+    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
+    return [
+        each.reward.value if each and each.reward and each.excluded is None else None
+        for each in trajectory
+    ]
+
+
+def _row(row: Row) -> tuple[Sequence[float], ...]:
+    return row.prompt_ids, row.completion_ids, row.logprobs, [*map(int, row.mask)]

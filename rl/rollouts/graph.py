@@ -1,0 +1,181 @@
+"""The graph that a configuration names for rollouts, and who plays in it."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from langchain_core.embeddings import Embeddings
+from langgraph.pregel import Pregel
+from pydantic import BaseModel
+
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judges.prompted import Judge
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends import connect, connect_embeddings
+from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.episodes.ensemble import Ensemble, context_for, roles_of
+from quillgraph.graphs.episodes.registry import build
+from quillgraph.graphs.episodes.source import EpisodeSource, compiled_form, entry_of, episode_source
+from quillgraph.graphs.episodes.start import parts_of, schema_of, start_of
+from quillgraph.rl.config.stages import RlConfig
+from quillgraph.rl.rollouts.sampling import Player
+from quillgraph.rl.rollouts.seeds import Sampling
+
+STARTS: Mapping[str, Mapping[str, Any]] = {"best_of_n": {"n": 2}}
+"""What graphs of ours start from where nothing is said: the fewest drafts that are a choice."""
+
+WRITER = "writer"
+"""The role that is trained where the graph has it and nothing is said."""
+
+CRITERIA = "criteria_set"
+"""Part of a graph's input that gets the frozen criteria of the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutGraph:
+    """A graph that was found fit for training: the policy plays all that no other is named for."""
+
+    graph: Pregel[Any, Any, Any, Any]
+    trainable: tuple[str, ...]
+    others: Mapping[str, ChatBackend]
+    """Who plays the roles that the policy does not play."""
+    judge: Judge
+    """Stands wherever the graph's context asks for a judge and no backend is named for it."""
+    embeddings: Embeddings | None
+    """None where the context asks for none."""
+    given: Mapping[str, Any]
+    """The graph's input beside task and criteria."""
+    measures: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls, said: RlConfig, *, judge: Judge, text_tokens: int, embeddings: str
+    ) -> "RolloutGraph":
+        """Find the graph of a configuration and see who can play in it.
+
+        Args:
+            said: The configuration, with a graph.
+            judge: Scores texts within the graph.
+            text_tokens: Longest text.
+            embeddings: Name of the embeddings, for a context that asks for some.
+
+        Raises:
+            ConfigError: If there is no such graph, it takes no context, or a role, a measure or a
+                part of the input is none of its own.
+            InputError: If a part of the input has a value that does not fit.
+        """
+        assert said.graph is not None
+        graph = compiled_form(build(said.graph))
+        schema = schema_of(graph, "context_schema")
+        trainable = _trainable(said, roles_of(schema))
+        _refuse_unknown_measures(said.measures, schema)
+        start = {**STARTS.get(said.graph, {}), **said.start}
+        wants = Embeddings in get_type_hints(schema).values()
+        made = cls(
+            graph=graph,
+            trainable=trainable,
+            others={name: connect(spec) for name, spec in said.roles.items()},
+            judge=judge,
+            embeddings=connect_embeddings(embeddings) if wants else None,
+            given=start_of(graph, {"request": "A text.", **start}).rest,
+            measures={"text_tokens": text_tokens, **said.measures},
+        )
+        entry_of(graph, writing_task("A text."), made.given)
+        return made
+
+    def check(self, engine: ChatBackend) -> None:
+        """See that the engine can play.
+
+        Raises:
+            ConfigError: Naming the role and what is missing.
+        """
+        silent = Sampling(temperature=1.0, top_p=1.0, max_tokens=1, seed=0)
+        self.source(Player.of(engine, silent), Player.of(engine, silent, is_trained=False))
+
+    def source(self, policy: Player, frozen: Player) -> EpisodeSource:
+        """Cast the graph for an episode; budgets and seeds are the episode's own."""
+        schema = schema_of(self.graph, "context_schema")
+        ensemble = Ensemble(
+            model=frozen,
+            embeddings=self.embeddings,  # type: ignore[arg-type]  # None where none is asked for
+            roles={**self.others, **dict.fromkeys(self.trainable, policy)},
+            seed=policy.sampling.seed,
+            budget=Budget(),
+            measures=self.measures,
+        )
+        judges = [
+            name
+            for name, kind in get_type_hints(schema).items()
+            if kind is Judge and name not in self.others
+        ]
+        context = _replaced(context_for(schema, ensemble), dict.fromkeys(judges, self.judge))
+        return episode_source(self.graph, context=context, trainable=self.trainable)
+
+    def start(self, sets: Mapping[str, CriteriaSet]) -> Callable[[WritingTask], dict[str, Any]]:
+        """Say what each episode starts from.
+
+        Args:
+            sets: Request hash to criteria.
+        """
+        takes_criteria = CRITERIA in parts_of(self.graph, "input_schema")
+
+        def start(task: WritingTask) -> dict[str, Any]:
+            frozen = {CRITERIA: sets[task.request_hash]} if takes_criteria else {}
+            return {**self.given, **frozen}
+
+        return start
+
+    async def aclose(self) -> None:
+        """Give back the backends of the other roles."""
+        for chat in self.others.values():
+            await chat.aclose()
+
+
+def _trainable(said: RlConfig, roles: tuple[str, ...]) -> tuple[str, ...]:
+    """The roles that are trained: those that are said, the writer, or the only one."""
+    if not roles:
+        raise ConfigError(
+            f"rl.graph: the context of {said.graph!r} has no role that the policy could play: give "
+            "the graph a context_schema with a field of type BaseChatModel or Role for each role"
+        )
+    both = sorted(set(said.trainable) & set(said.roles))
+    if both:
+        raise ConfigError(f"rl.roles: {both[0]!r} is trained, so the policy has to play it")
+    for name in (*said.trainable, *said.roles):
+        if name not in roles:
+            where = "trainable" if name in said.trainable else "roles"
+            raise ConfigError(f"rl.{where}: no role {name!r}: {nearest(name, roles)}")
+    free = [name for name in roles if name not in said.roles]
+    if said.trainable:
+        return said.trainable
+    if WRITER in free:
+        return (WRITER,)
+    if len(free) == 1:
+        return (free[0],)
+    raise ConfigError(
+        f"rl.trainable: say which roles of {said.graph!r} are trained; the policy could play "
+        f"{', '.join(free) or 'none of them'}"
+    )
+
+
+def _refuse_unknown_measures(measures: Mapping[str, int], schema: Any) -> None:
+    maker = getattr(schema, "of", None)
+    known = list(inspect.signature(maker).parameters) if maker else list(get_type_hints(schema))
+    for name in measures:
+        if name not in known:
+            raise ConfigError(f"rl.measures: no {name!r} in the context: {nearest(name, known)}")
+
+
+def _replaced(context: Any, parts: Mapping[str, Any]) -> Any:
+    """The context with these parts in place of its own."""
+    if not parts:
+        return context
+    if isinstance(context, Mapping):
+        return {**context, **parts}
+    if isinstance(context, BaseModel):
+        return context.model_copy(update=dict(parts))
+    return dataclasses.replace(context, **parts)

@@ -1,0 +1,134 @@
+"""Lessons of earlier episodes, for rollouts that are written with them (`ALGORITHM.md` 6.5)."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from pydantic import TypeAdapter, ValidationError
+
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import judged
+from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.backends import connect_embeddings
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
+from quillgraph.graphs.memory.memory import Memory
+from quillgraph.rl.config.requests import Turns
+from quillgraph.rl.config.stages import LessonsConfig
+from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.rollouts.run import Run, one_call
+from quillgraph.rl.rollouts.seeds import Sampling, chance_of
+from quillgraph.rl.trajectories.trajectory import Trajectory
+
+LessonsFor = Mapping[str, tuple[Lesson, ...]]
+"""Request hash to the lessons that fit the request, the most fitting first."""
+
+_KEPT = TypeAdapter(dict[str, tuple[Lesson, ...]])
+
+
+def find_lessons(
+    said: LessonsConfig,
+    tasks: Sequence[WritingTask],
+    sets: Mapping[str, CriteriaSet],
+    *,
+    file: Path,
+    embeddings: str,
+) -> LessonsFor:
+    """Recall the lessons for each request, once for a whole run.
+
+    They are kept in the run's folder and read from there when it goes on: the memory may have
+    learned more since, and a run that resumes would be another one.
+
+    Args:
+        said: Where the memory is, and how many lessons a text is shown.
+        tasks: The training requests.
+        sets: Request hash to criteria; a lesson has to be about one of their soft ones, if any.
+        file: Where they are kept.
+        embeddings: Name of the embeddings by which requests are compared.
+
+    Raises:
+        ConfigError: If there is no memory, or no lesson in it fits any request.
+        InputError: If what was kept is damaged.
+        StorageError: If the memory or the file cannot be used.
+    """
+    if file.exists():
+        return _read(file)
+    if not said.memory.is_file():
+        raise ConfigError(
+            f"rl.lessons.memory: no file {said.memory}; `quillgraph write` keeps one, or leave "
+            "rl.lessons out"
+        )
+    found = asyncio.run(_recalled(said, tasks, sets, connect_embeddings(embeddings)))
+    if not any(found.values()):
+        raise ConfigError(
+            f"rl.lessons: {said.memory} has no lesson on a criterion of any of {len(tasks)} "
+            "requests; write some texts first, or leave rl.lessons out"
+        )
+    _write(file, found)
+    return found
+
+
+def lessoned_run(
+    share: float,
+    lessons_for: Callable[[Any], Sequence[Lesson]],
+    prompt_with: Callable[[Any, Sequence[Lesson]], Turns],
+) -> Run:
+    """Make rollouts of one call each, of which a share is shown lessons in its prompt.
+
+    Which ones follows from their seeds. A text for whose prompt there are no lessons has none.
+
+    Args:
+        share: p, from 0 to 1.
+        lessons_for: From a prompt of the data set to its lessons.
+        prompt_with: From the prompt and its lessons to what the policy reads instead.
+    """
+
+    async def run(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
+        shown: Sequence[Lesson] = ()
+        if chance_of(sampling.seed, "lessons") < share:
+            shown = lessons_for(prompt)
+        made = await one_call(prompt_with(prompt, shown) if shown else prompt, model, sampling)
+        key, ids = key_of(prompt), tuple(each.id for each in shown)
+        return made.model_copy(
+            update={"episode": f"{key}-{sampling.seed}", "request_hash": key, "lessons": ids}
+        )
+
+    return run
+
+
+async def _recalled(
+    said: LessonsConfig,
+    tasks: Sequence[WritingTask],
+    sets: Mapping[str, CriteriaSet],
+    embeddings: Embeddings,
+) -> dict[str, tuple[Lesson, ...]]:
+    found = {}
+    async with Memory.open(said.memory, embeddings) as memory:
+        for task in tasks:
+            names = [each.name for each in judged(sets[task.request_hash].criteria)]
+            found[task.request_hash] = (await memory.recall(task, names, said.most)).lessons
+    return found
+
+
+def _read(file: Path) -> LessonsFor:
+    try:
+        return _KEPT.validate_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise InputError(
+            f"cannot read the lessons of the run, {file}: {error}; put the file back, or begin a "
+            "new run"
+        ) from error
+
+
+def _write(file: Path, found: LessonsFor) -> None:
+    plain = {key: [each.model_dump(mode="json") for each in some] for key, some in found.items()}
+    part = file.with_suffix(".part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise StorageError(f"cannot write {file}: {error.strerror}") from error

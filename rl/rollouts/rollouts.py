@@ -1,0 +1,308 @@
+"""Texts for a training step from an inference engine: TRL's `rollout_func`, on any chat backend.
+
+The engine gets the policy as a LoRA adapter before each step and returns the tokens that it
+sampled, with their log-probs: these are the old log-probs of the update, and no text is tokenised
+again. Without an engine TRL generates with transformers by itself.
+"""
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+
+from quillgraph.backends.capabilities import require
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import (
+    BackendError,
+    ConfigError,
+    QuillError,
+    RewardError,
+    ServerFailed,
+)
+from quillgraph.backends.runtime.loops import BackgroundLoop
+from quillgraph.rl.mrpo.fresh import EXCLUDED, TRAJECTORY
+from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, same_prompts
+from quillgraph.rl.rollouts.columns import columns_of
+from quillgraph.rl.rollouts.run import Run
+from quillgraph.rl.rollouts.seeds import Sampling, samplings
+from quillgraph.rl.trajectories.trajectory import Trajectory
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Rollouts:
+    """Runs one step's prompts on an engine, all at once; give it to a trainer as `rollout_func`.
+
+    Args:
+        model: The engine; it must return token ids and log-probs and swap adapters.
+        folder: Where adapters are written; the last two stay.
+        run: How a text comes about.
+        begin: Called with prompt and trajectory as each text is done, while others are still being
+            written: a judge can begin. It must return at once.
+        sync_every: Optimizer steps between adapter swaps. Texts are at most `sync_every - 1` steps
+            behind the policy; their log-probs tell by how much that matters.
+        ahead: From the trainer and a step to the prompts of this process in that step, such as a
+            `PromptOrder`. With it the texts of the next step are written while the present one is
+            learned from: they are one step behind the policy, and never more. A step has to be one
+            generation. None writes them when they are asked for.
+    """
+
+    model: ChatBackend
+    folder: Path
+    run: Run
+    begin: Callable[[Any, Trajectory], None] | None = None
+    sync_every: int = 1
+    ahead: Callable[[Any, int], Sequence[Any]] | None = None
+    restarts: int = 0
+    """How often the engine was started again; once is borne."""
+    _synced: int | None = None
+    """Step whose policy the engine has."""
+    _ahead: Ahead | None = None
+    _loop: BackgroundLoop = field(default_factory=lambda: BackgroundLoop("quillgraph-rollouts"))
+
+    def __post_init__(self) -> None:
+        """Refuse an engine that cannot train.
+
+        Raises:
+            ConfigError: Naming what is missing.
+        """
+        require(self.model, "rollouts", "token_ids", "logprobs", "adapters")
+        if self.sync_every < 1:
+            raise ConfigError(f"expected sync_every >= 1, got {self.sync_every}")
+        if self.ahead is not None and self.sync_every > 1:
+            raise ConfigError(
+                f"texts written ahead are one step behind already: with ahead= leave sync_every at "
+                f"1, got {self.sync_every}"
+            )
+
+    @property
+    def version(self) -> str:
+        """Version of the weights that the engine has."""
+        return "base" if self._synced is None else f"step-{self._synced}"
+
+    def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
+        """Write a text for each prompt, as TRL asks.
+
+        Raises:
+            ServerFailed: If the engine died twice; a checkpoint is written before.
+            RewardError: If not one text can be learned from.
+        """
+        step = trainer.state.global_step
+        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        begun = time.perf_counter()
+        taken = self._taken(trainer, step, prompts)
+        if taken is None:
+            self._sync(trainer)
+        synced = time.perf_counter()
+        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(asked)))
+        done, seconds = ahead.texts.result()
+        self._mend(trainer, asked, done)
+        columns = columns_of(done, trainer._tokenizer.eos_token_id)
+        everyones = gather_object(columns[EXCLUDED])
+        if all(everyones):
+            raise RewardError(
+                f"none of {len(everyones)} rollouts gave a text to learn from: {everyones[0]}"
+            )
+        waited = time.perf_counter() - synced
+        self._tell(trainer, columns, seconds, step - ahead.policy)
+        synced += self._begin(trainer, step + 1)
+        metrics = trainer._metrics["train" if trainer.model.training else "eval"]
+        metrics["rollouts/sync_s"].append(synced - begun)
+        metrics["rollouts/waited_s"].append(waited)
+        return columns
+
+    def close(self) -> None:
+        """Give up what is being written for a step that will not come."""
+        if self._ahead is not None:
+            self._ahead.texts.cancel()
+            self._ahead = None
+
+    def part(self) -> AheadPart:
+        """What is written ahead, as a part of a checkpoint; of one process, see `AheadPart`."""
+
+        def put(ahead: Ahead) -> None:
+            self._ahead = ahead
+
+        return AheadPart(lambda: self._ahead, put)
+
+    def _taken(self, trainer: Any, step: int, prompts: Sequence[Any]) -> Ahead | None:
+        """What was begun for this step, if every process has the texts that are asked for."""
+        if self.ahead is None or not trainer.model.training:
+            return None
+        ahead, self._ahead = self._ahead, None
+        keys = [key_of(prompt) for prompt in prompts]
+        is_right = ahead is not None and same_prompts(ahead, step, keys)
+        if all(gather_object([is_right])):
+            return ahead
+        if ahead is not None:
+            logger.warning("what was written ahead of step %d is not what it asks for", step)
+            ahead.texts.cancel()
+        return None
+
+    def _begin(self, trainer: Any, step: int) -> float:
+        """Begin the texts of the next step with the policy as it is now.
+
+        Returns:
+            Seconds that the engine took for the policy.
+        """
+        if self.ahead is None or not trainer.model.training or step >= trainer.state.max_steps:
+            return 0.0
+        begun = time.perf_counter()
+        self._sync(trainer)
+        prompts = self.ahead(trainer, step)
+        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        keys = tuple(key_of(prompt) for prompt in prompts)
+        texts = self._loop.submit(self._all(asked))
+        assert self._synced is not None  # the policy was just handed over
+        self._ahead = Ahead(step, self._synced, keys, texts)
+        return time.perf_counter() - begun
+
+    def _mend(
+        self,
+        trainer: Any,
+        asked: Sequence[tuple[Any, Sampling]],
+        done: list[Trajectory | QuillError],
+    ) -> None:
+        """If the engine died, start it again and have what was lost written anew."""
+        death: QuillError | None = death_of(done)
+        dead = [each for each in gather_object([death and str(death)]) if each]
+        if not dead:
+            return
+        if self.model.is_shared and death is None:
+            death = ServerFailed(dead[0])
+        at = self._synced
+        assert at is not None  # the first thing a step does is to load an adapter
+        self._hand_over(trainer, self.folder / f"step-{at}", at, death)
+        lost = [n for n, each in enumerate(done) if death and isinstance(each, QuillError)]
+        again, _ = self._loop.submit(self._all([asked[number] for number in lost])).result()
+        for number, each in zip(lost, again, strict=True):
+            done[number] = each
+        self._stop_if_dead(trainer, death_of(done))
+
+    async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> Written:
+        begun = time.perf_counter()
+        done = list(await asyncio.gather(*(self._one(*each) for each in asked)))
+        return done, time.perf_counter() - begun
+
+    async def _one(self, prompt: Any, sampling: Sampling) -> Trajectory | QuillError:
+        try:
+            made = await self.run(prompt, self.model, sampling)
+        except QuillError as error:
+            return error
+        if strange := {row.weights_version for row in made.rows} - {self.version}:
+            return ServerFailed(
+                f"expected texts of weights {self.version!r}, the engine says {sorted(strange)}"
+            )
+        if self.begin is not None and made.excluded is None:
+            self.begin(prompt, made)
+        return made
+
+    def _sync(self, trainer: Any) -> None:
+        step = trainer.state.global_step
+        if self._synced is not None and 0 <= step - self._synced < self.sync_every:
+            return
+        before = self.folder / f"step-{self._synced}"
+        path = self._save(trainer, step)
+        trainer.accelerator.wait_for_everyone()
+        self._hand_over(trainer, path, step)
+        for old in set(self.folder.glob("step-*")) - {path, before}:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _save(self, trainer: Any, step: int) -> Path:
+        if trainer.use_vllm:
+            raise ConfigError("use_vllm starts TRL's own engine beside the rollouts': set it False")
+        policy = trainer.accelerator.unwrap_model(trainer.model)
+        if not hasattr(policy, "peft_config"):
+            raise ConfigError(
+                "the policy reaches the rollout engine as a LoRA adapter, and the trainer has "
+                "none: give it peft_config=LoraConfig(...), or leave rollout_func out"
+            )
+        state = None
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        path = self.folder / f"step-{step}"
+        if trainer.accelerator.is_main_process:
+            policy.save_pretrained(
+                path, state_dict=state, selected_adapters=["default"], save_embedding_layers=False
+            )
+        return path
+
+    def _hand_over(
+        self, trainer: Any, path: Path, step: int, death: QuillError | None = None
+    ) -> None:
+        """Give the engine a policy, and start it again first if it has died.
+
+        All processes do so together, or one that stops would leave the others waiting. Where they
+        share an engine, the first of them loads the adapter for all.
+        """
+        leads = trainer.accelerator.is_main_process or not self.model.is_shared
+        if leads and (death is not None or self._synced != step):
+            death = death or self._loaded(path, step)
+            if death is not None and not isinstance(death, ConfigError):
+                death = self._restarted(death, path, step)
+        self._stop_if_dead(trainer, death if leads else None)
+        if not leads:
+            self.model.take_up_adapter(f"step-{step}")
+        self._synced = step
+
+    def _loaded(self, path: Path, step: int) -> QuillError | None:
+        """Load an adapter; what stood in the way, if anything did."""
+        # how long it may take is known to the backend: the first time it starts an engine
+        loading = self._loop.submit(self.model.load_adapter(path, f"step-{step}"))
+        try:
+            loading.result()
+        except (BackendError, ConfigError) as error:
+            return error
+        return None
+
+    def _restarted(self, death: QuillError, path: Path, step: int) -> QuillError | None:
+        """Start the engine again, once in a run; what stood in the way, if anything did."""
+        if self.restarts:
+            return death
+        self.restarts += 1
+        logger.warning("the rollout engine failed (%s); it is started again", death)
+        try:
+            self._loop.submit(self._again()).result()
+        except BackendError as second:
+            return second
+        return self._loaded(path, step)
+
+    async def _again(self) -> None:
+        await self.model.aclose()
+        await self.model.start()
+
+    def _stop_if_dead(self, trainer: Any, death: QuillError | None) -> None:
+        """If the engine of any process is dead for good, write a checkpoint and give up."""
+        found = gather_object([death and (str(death), isinstance(death, ConfigError))])
+        dead = [each for each in found if each]
+        if not dead:
+            return
+        said, is_wrong = dead[0]
+        if is_wrong:
+            raise ConfigError(said) from death
+        step = trainer.state.global_step
+        trainer._save_checkpoint(trainer.model, trial=None)
+        trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
+        raise ServerFailed(
+            f"the rollout engine died again after it had been started anew: {said}; step {step} "
+            "is kept as a checkpoint: go on from it when the engine is well (--resume)"
+        ) from death
+
+    def _tell(self, trainer: Any, columns: Mapping[str, Any], seconds: float, age: int) -> None:
+        metrics = trainer._metrics["train" if trainer.model.training else "eval"]
+        made = [each for each in columns[TRAJECTORY] if each is not None]
+        tokens = sum(len(row.completion_ids) for each in made for row in each.rows)
+        metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in made)))
+        metrics["rollouts/generate_s"].append(seconds)
+        metrics["rollouts/tokens_per_s"].append(tokens / seconds)
+        metrics["rollouts/policy_age"].append(float(age))
+        metrics["rollouts/excluded"].append(float(sum(bool(each) for each in columns[EXCLUDED])))
+        metrics["rollouts/restarts"].append(float(self.restarts))

@@ -1,0 +1,110 @@
+"""How a rollout comes about: by one call of the policy, or by a whole graph."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from quillgraph.agents.domain import WritingTask
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ServerFailed
+from quillgraph.backends.messages.trace import trace_of
+from quillgraph.graphs.episodes.runner import run_graph
+from quillgraph.graphs.episodes.source import EpisodeSource, Start
+from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.rollouts.sampling import Player
+from quillgraph.rl.rollouts.seeds import Sampling
+from quillgraph.rl.trajectories.trajectory import Row, Trajectory, trajectory
+
+Run = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
+"""Makes a text for a prompt of the data set: one call, or a whole graph."""
+
+_ROLES: dict[str, type[BaseMessage]] = {
+    "system": SystemMessage,
+    "user": HumanMessage,
+    "assistant": AIMessage,
+}
+
+
+async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
+    """Ask the policy for a text, and give its tokens as the engine saw them.
+
+    Args:
+        prompt: A string, or the turns of a conversation.
+        model: The engine with the policy's weights.
+        sampling: How to sample.
+
+    Raises:
+        BackendError: If the engine fails or refuses.
+    """
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    messages = [_ROLES[turn["role"]](turn["content"]) for turn in turns]
+    reply = await model.ainvoke(messages, **sampling.options())
+    trace = trace_of(reply)
+    if trace is None or trace.logprobs is None or not trace.completion_ids:
+        raise ServerFailed(f"{model.model} gave no tokens or log-probs for {str(prompt)[:60]!r}")
+    row = Row(
+        prompt_ids=trace.prompt_ids,
+        completion_ids=trace.completion_ids,
+        logprobs=trace.logprobs,
+        mask=(True,) * len(trace.completion_ids),
+        graph="",
+        node="",
+        visit=0,
+        calls=(0,),
+        role=None,
+        weights_version=trace.weights_version,
+        reply=str(reply.content),
+    )
+    key = key_of(prompt)
+    return Trajectory(
+        episode=f"{key}-{sampling.seed}",
+        request_hash=key,
+        criteria_sha=None,
+        rows=(row,),
+        reward=None,
+    )
+
+
+SourceFor = Callable[[Player, Player], EpisodeSource]
+"""From the policy as it plays the parts that are trained, and as it plays the others, to the graph
+with its cast. Both have the sampling of the episode."""
+
+
+def graph_run(
+    source_for: SourceFor,
+    *,
+    task_for: Callable[[Any], WritingTask] | None = None,
+    start: Start | None = None,
+) -> Run:
+    """Make rollouts of a graph: each is one episode, and each trainable call of it one row.
+
+    The trainable call that wrote the text is the completion that TRL sees; the others ride along.
+
+    Args:
+        source_for: Casts the graph for an episode.
+        task_for: From a prompt of the data set to its task; None reads the request off it.
+        start: The rest of the graph's input, as for `run_graph`.
+    """
+
+    async def run(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
+        policy = Player.of(model, sampling)
+        frozen = Player.of(model, sampling, is_trained=False)
+        task = task_for(prompt) if task_for else writing_task(request_of(prompt))
+        episode = await run_graph(source_for(policy, frozen), task, start=start)
+        if death := policy.death or frozen.death:
+            raise death  # that the engine is dead is no matter of this episode alone
+        made = trajectory(episode)
+        # whether there is a reward is for the reward functions to say
+        why = made.excluded if episode.failure or not made.rows else None
+        return made.model_copy(update={"excluded": why})
+
+    return run
+
+
+def request_of(prompt: Any) -> str:
+    """The request in a prompt: a string, or the last user turn of a conversation."""
+    if isinstance(prompt, str):
+        return prompt
+    return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))

@@ -1,0 +1,98 @@
+"""The rollout engine in a role of a graph, sampled as an update can learn from it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from pydantic import PrivateAttr
+
+from quillgraph.backends.calls.place import Place
+from quillgraph.backends.capabilities import Capabilities
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
+from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
+from quillgraph.backends.runtime.limits import Limiter
+from quillgraph.rl.rollouts.seeds import Sampling
+
+
+class Player(ChatBackend):
+    """The engine as it plays one part in one episode; its slots are those of the engine.
+
+    Each call gets a seed of its own, made of the episode's and of what is asked: copies of a prompt
+    differ whatever seeds a graph sets, and a run that resumes asks with the same ones. A part that
+    is trained is sampled at the trainer's temperature and top-p and no longer than the trainer's
+    completions, whatever the graph asks for: the ratio of an update is between distributions of
+    one temperature. A reply under a JSON schema has the log-probs of its grammar, which are not
+    the policy's, so it gives them up and never becomes a row.
+    """
+
+    engine: ChatBackend
+    sampling: Sampling
+    is_trained: bool = True
+    _asked: Counter[str] = PrivateAttr(default_factory=Counter)
+    _death: QuillError | None = PrivateAttr(default=None)
+
+    @classmethod
+    def of(cls, engine: ChatBackend, sampling: Sampling, *, is_trained: bool = True) -> "Player":
+        """Put the engine into a part, with the engine's own defaults where it is not trained."""
+        return cls(
+            model=engine.model,
+            temperature=engine.temperature,
+            top_p=engine.top_p,
+            max_tokens=engine.max_tokens,
+            max_concurrency=engine.max_concurrency,
+            engine=engine,
+            sampling=sampling,
+            is_trained=is_trained,
+        )
+
+    @property
+    def death(self) -> QuillError | None:
+        """Why the engine itself gave way, if it did; a graph may have made another error of it."""
+        return self._death
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """The slots of the engine."""
+        return self.engine.limiter
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do."""
+        return self.engine.capabilities
+
+    @property
+    def _llm_type(self) -> str:
+        return "quillgraph-player"
+
+    def build_request(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
+    ) -> ChatRequest:
+        """As the engine's, but for how it is sampled."""
+        asked = super().build_request(messages, stop, **options)
+        again, self._asked[asked.sha256] = self._asked[asked.sha256], self._asked[asked.sha256] + 1
+        about = f"{self.sampling.seed}/{asked.sha256}/{again}"
+        seed = int.from_bytes(hashlib.sha256(about.encode()).digest()[:4]) >> 1
+        fixed: dict[str, Any] = {"seed": seed}
+        if self.is_trained:
+            fixed |= self.sampling.options() | {
+                "seed": seed,
+                "max_tokens": min(asked.max_tokens, self.sampling.max_tokens),
+            }
+        return super().build_request(messages, stop, **options | fixed)
+
+    async def _complete(self, request: ChatRequest) -> Completion:
+        return await self._complete_at(request, Place())
+
+    async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
+        try:
+            done = await self.engine._complete_at(request, place)
+        except (ServerFailed, Unreachable) as error:
+            self._death = error
+            raise
+        if self.is_trained and request.json_schema is not None and done.trace is not None:
+            bare = done.trace.model_copy(update={"logprobs": None})
+            return done.model_copy(update={"trace": bare})
+        return done

@@ -1,0 +1,186 @@
+"""Arguments of the stages' trainers, from the configuration alone.
+
+So what is wrong with them is said before criteria are found and a first stage is trained.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.integrations import get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+from trl import GRPOConfig, SFTConfig
+
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.rl.config.run import LENGTH, TrainConfig
+from quillgraph.rl.mrpo.config import UNCUT, MRPOConfig, changed
+from quillgraph.rl.run.options import trainer_args
+
+OF_TRLS_GENERATION = {**UNCUT, "chat_template_kwargs": None, "use_vllm": False}
+"""Options of TRL's own generation with values that change nothing: an engine is told temperature,
+top_p, length and seed."""
+
+NOT_DETECTED = ("azure_ml", "flyte")
+"""Trackers that Transformers takes and does not look for."""
+
+
+def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
+    """Arguments of the trainer of the stage of reinforcement.
+
+    Args:
+        config: The run's.
+        scratch: Where the trainer writes.
+
+    Raises:
+        ConfigError: On an option that is unknown, set elsewhere or another's, and on values
+            that contradict each other.
+    """
+    said = config.rl
+    assert said is not None
+    args: GRPOConfig = trainer_args(
+        MRPOConfig if said.algorithm == "mrpo" else GRPOConfig,
+        said.options,
+        {
+            **_of_both(config, scratch),
+            "learning_rate": 1e-5,
+            "num_generations": 8,
+            LENGTH: config.text_tokens,
+        },
+        "rl.options",
+    )
+    _check_batches(args, config.checkpoints.every, overlap=said.overlap)
+    if said.has_engine:
+        _refuse_trls_sampling(args)
+    else:
+        _refuse_reflection(said.options)
+    if (said.credit != "uniform" or said.credit_per_role) and args.scale_rewards != "none":
+        raise ConfigError(
+            "rl.credit and rl.credit_per_role divide advantages among calls, and rl.options."
+            f"scale_rewards={args.scale_rewards!r} divides them by a deviation first; set "
+            "scale_rewards: none, or leave both out"
+        )
+    functions = 1 + len(config.rewards.functions)
+    if args.reward_weights is not None and len(args.reward_weights) != functions:
+        raise ConfigError(
+            f"rl.options.reward_weights: expected {functions} weights, of the criteria and then of "
+            f"rewards.functions, got {args.reward_weights}"
+        )
+    return args
+
+
+def sft_arguments(config: TrainConfig, scratch: Path, window: int | None) -> SFTConfig:
+    """Arguments of the trainer of the stage of imitation.
+
+    Args:
+        config: The run's.
+        scratch: Where the trainer writes.
+        window: Tokens that the model can read; None if it does not say.
+
+    Raises:
+        ConfigError: As `rl_arguments` does.
+    """
+    assert config.sft is not None
+    args: SFTConfig = trainer_args(
+        SFTConfig,
+        config.sft.options,
+        {
+            **_of_both(config, scratch),
+            "learning_rate": 1e-5,
+            "num_train_epochs": 1,
+            "completion_only_loss": True,
+            "max_length": window,
+        },
+        "sft.options",
+    )
+    return args
+
+
+def check_arguments(config: TrainConfig, folder: Path) -> None:
+    """See that the stages' trainers can be told what the configuration says.
+
+    Raises:
+        ConfigError: If not.
+    """
+    here = {*get_available_reporting_integrations(), *NOT_DETECTED, "all", "none"}
+    for name in config.report_to:
+        if name not in INTEGRATION_TO_CALLBACK and name not in here:
+            raise ConfigError(
+                f"report_to: unknown tracker {name!r}: {nearest(name, INTEGRATION_TO_CALLBACK)}"
+            )
+        if name not in here:
+            raise ConfigError(
+                f"report_to: {name} is not installed here; install it, or leave it out, as "
+                "metrics.jsonl is always written"
+            )
+    if config.sft is not None:
+        sft_arguments(config, folder, None)
+    if config.rl is not None:
+        rl_arguments(config, folder)
+
+
+def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:
+    """What the run decides for both trainers."""
+    on_cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(scratch),
+        "seed": config.seed,
+        "report_to": list(config.report_to) or "none",
+        "save_strategy": "steps",
+        "save_steps": config.checkpoints.every,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "use_cpu": on_cpu,
+        "bf16": not on_cpu,
+        "gradient_checkpointing": not on_cpu,
+        "remove_unused_columns": False,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.0,
+    }
+
+
+def _refuse_trls_sampling(args: Any) -> None:
+    if found := changed(args, OF_TRLS_GENERATION):
+        raise ConfigError(
+            f"rl.options: {found} are of TRL's own generation, and the texts come from an engine "
+            "(rl.rollouts, rl.graph or rl.lessons), which is told temperature, top_p and "
+            "max_completion_length; leave them out"
+        )
+
+
+def _refuse_reflection(options: dict[str, Any]) -> None:
+    told = [name for name in ("reflect_every", "anchor_weight") if options.get(name)]
+    if told:
+        raise ConfigError(
+            f"rl.options.{told[0]} is about revisions, which an engine writes: set rl.rollouts, or "
+            "leave it out"
+        )
+
+
+def _check_batches(args: Any, every: int, *, overlap: bool) -> None:
+    """See that a process has whole groups, and that no checkpoint falls between two generations.
+
+    The gate looks at a group as a whole. A checkpoint in between would lose texts that were paid
+    for, and a run that resumes from it would not be the same.
+    """
+    texts = args.per_device_train_batch_size * args.steps_per_generation
+    if texts % args.num_generations:
+        raise ConfigError(
+            f"rl.options: expected a multiple of num_generations={args.num_generations} texts in a "
+            f"process, got {texts}: raise per_device_train_batch_size or "
+            "gradient_accumulation_steps"
+        )
+    steps = args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps
+    if every % max(1, steps):
+        raise ConfigError(
+            f"checkpoints.every: expected a multiple of {steps}, the steps that one generation is "
+            f"learned from, got {every}"
+        )
+    generation = args.steps_per_generation * args.num_iterations
+    if overlap and generation != args.gradient_accumulation_steps:
+        raise ConfigError(
+            "rl.overlap: texts would be more than one step behind the policy; set "
+            "steps_per_generation and num_iterations so that one generation makes one step, got "
+            f"{generation} passes over it for {args.gradient_accumulation_steps} of a step"
+        )

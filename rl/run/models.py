@@ -1,0 +1,106 @@
+"""The models of a run: who writes its texts, who judges them, and whose graph they play in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from quillgraph.agents.judges.prompted import Judge, PromptedJudge
+from quillgraph.agents.judges.trained import is_scorer, trained_judge
+from quillgraph.agents.role import Role
+from quillgraph.backends import connect, require
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.weights.builtin import resolve
+from quillgraph.rl.config.run import TrainConfig
+from quillgraph.rl.rollouts.graph import RolloutGraph
+from quillgraph.rl.run.collection import judge_or_code
+
+Said = Callable[[str], object]
+
+
+def judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
+    """The model that is asked for scores, if there is one, and who gives them."""
+    spec = config.rewards.judge
+    if spec is not None and is_scorer(spec):
+        return None, trained_judge(spec)
+    chat = judge_of(spec)
+    return chat, _prompted(chat, config)
+
+
+def judge_of(spec: str | None) -> ChatBackend | None:
+    """The model that is asked to judge; None where none is named.
+
+    Raises:
+        ConfigError: If it cannot judge.
+    """
+    if spec is None:
+        return None
+    chat = connect(spec)
+    require(chat, "judge", "json_schema")
+    return chat
+
+
+def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
+    """The judge that a chat model makes; None where code alone checks."""
+    if chat is None:
+        return None
+    return PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
+
+
+def engine_of(config: TrainConfig) -> ChatBackend | None:
+    """Who writes the texts of the rollouts; None leaves that to the trainer's own model.
+
+    Raises:
+        ConfigError: If it cannot be trained through.
+    """
+    said = config.rl
+    if said is None or not said.has_engine:
+        return None
+    if config.model.lora is None:
+        raise ConfigError(
+            "the rollouts get the policy as a LoRA adapter, and model.lora is null; set it, or "
+            "leave rl.rollouts, rl.graph and rl.lessons out"
+        )
+    engine = connect(said.rollouts or f"transformers:{config.model.name}")
+    require(engine, "rollouts", "token_ids", "logprobs", "adapters")
+    return engine
+
+
+def tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell: Said) -> None:
+    """Warn where the engine's weights are not the policy's, as far as names tell."""
+    spec = config.rl.rollouts if config.rl and config.rl.rollouts else ""
+    names_weights = spec.startswith(("vllm:", "vllm-server:", "transformers:"))
+    if engine is None or not names_weights or "@" in spec:  # a server has names of its own
+        return
+    theirs, ours = resolve(engine.model), resolve(config.model.name)
+    if theirs != ours:
+        tell(
+            f"warning: the rollouts are written by {theirs} and the policy is {ours}: an adapter "
+            "fits other weights of the same shape, and is then trained on texts of another model"
+        )
+
+
+def graph_of(
+    config: TrainConfig, engine: ChatBackend | None, judge: Judge | None
+) -> RolloutGraph | None:
+    """The graph of the rollouts, found and cast once to see that it can be."""
+    if config.rl is None or config.rl.graph is None or engine is None:
+        return None
+    if config.rl.credit != "uniform" and judge is None:
+        raise ConfigError(
+            f"rl.credit: {config.rl.credit} goes by the verdicts of a judge, and rewards.judge is "
+            "not set; set it, or credit: uniform"
+        )
+    if config.rl.credit == "evidence" and is_scorer(config.rewards.judge or ""):
+        raise ConfigError(
+            "rl.credit: evidence goes by the sentences that a judge cites, and the scorer "
+            f"{config.rewards.judge} cites none; take a judge that writes, or another credit"
+        )
+    graph = RolloutGraph.of(
+        config.rl,
+        judge=judge_or_code(judge),
+        text_tokens=config.text_tokens,
+        embeddings=config.criteria.embeddings,
+    )
+    graph.check(engine)
+    return graph

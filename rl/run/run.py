@@ -1,0 +1,230 @@
+"""A training run put together: what is read, checked and found before anything is trained."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import checked, judged
+from quillgraph.backends import connect, connect_embeddings, default_backend
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.study.state import Study
+from quillgraph.rl.config.criteria import find_sets, shas
+from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests
+from quillgraph.rl.config.run import TrainConfig
+from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.processes import in_turn
+from quillgraph.rl.rewards.rules import RewardRules
+from quillgraph.rl.rewards.scorer import JudgementCache
+from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rollouts.graph import RolloutGraph
+from quillgraph.rl.rollouts.lessons import LessonsFor, find_lessons
+from quillgraph.rl.run.models import engine_of, graph_of, judge_of, judges, tell_of_another_writer
+from quillgraph.rl.run.policy import Policy, load_policy
+
+Said = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every stage of a run works with."""
+
+    config: TrainConfig
+    folder: Path
+    requests: Requests
+    sets: dict[str, CriteriaSet]
+    policy: Policy
+    scorer: Scorer
+    judge: ChatBackend | None
+    """Whose model is asked for scores; None where nobody is, or a trained scorer gives them."""
+    pairwise: ChatBackend | None
+    """Compares texts without criteria, for the guards."""
+    engine: ChatBackend | None
+    """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
+    graph: RolloutGraph | None
+    """What a text is an episode of; None asks the engine once for each text."""
+    lessons: LessonsFor
+    """What rollouts may be shown; empty in a run without lessons."""
+    tell: Said
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        facts = {
+            "criteria": shas(self.sets),
+            "base": self.policy.base,
+            "seed": self.config.seed,
+            "judge": self.scorer.judge.name if self.scorer.judge else "code",
+        }
+        if self.lessons:
+            facts["lessons"] = {
+                key: [each.id for each in some] for key, some in self.lessons.items()
+            }
+        return facts
+
+    @property
+    def tasks(self) -> dict[str, WritingTask]:
+        """Key of a training prompt to its task."""
+        kind = self.config.data.prompt
+        return {key_of(prompt_of(task, kind)): task for task in self.requests.train}
+
+    @property
+    def rules(self) -> RewardRules:
+        """How judgements become rewards, under the run's seed."""
+        return self.config.rewards.rules.model_copy(update={"seed": self.config.seed})
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The training set of the reinforcement stage, as TRL reads it."""
+        return [
+            {
+                "prompt": prompt_of(task, self.config.data.prompt),
+                "request": task.request,
+                "criteria_sha": self.sets[task.request_hash].sha256,
+            }
+            for task in self.requests.train
+        ]
+
+    async def aclose(self) -> None:
+        """Give back what the run holds."""
+        self.scorer.close()
+        self.scorer.cache.close()
+        for chat in filter(None, (self.judge, self.pairwise, self.engine)):
+            await chat.aclose()
+        if self.graph is not None:
+            await self.graph.aclose()
+
+
+def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
+    """Read, check and find all that training needs.
+
+    Raises:
+        ConfigError: If something that is named does not exist or does not fit.
+        InputError: If the requests cannot be worked on.
+    """
+    requests = read_requests(config.data.prompts)
+    for name in config.rewards.functions:
+        function_of(name)
+    engine = engine_of(config)
+    judge, by = judges(config)
+    pairwise = judge_of(config.guards.pairwise_judge)
+    graph = graph_of(config, engine, by)
+    _check_rest(config, requests, folder)
+    tell_of_another_writer(config, engine, tell)
+    policy = load_policy(config.model, seed=config.seed)
+    with in_turn():
+        sets = asyncio.run(_find(config, requests, folder, tell))
+    _refuse_unrewarded(requests, sets, has_judge=by is not None)
+    with in_turn():
+        lessons = _lessons(config, requests, sets, folder)
+    run = Run(
+        config=config,
+        folder=folder,
+        requests=requests,
+        sets=sets,
+        policy=policy,
+        scorer=Scorer(by, config.seed, JudgementCache(folder / "judgements.sqlite")),
+        judge=judge,
+        pairwise=pairwise,
+        engine=engine,
+        graph=graph,
+        lessons=lessons,
+        tell=tell,
+    )
+    _check_lengths(run)
+    return run
+
+
+def _check_rest(config: TrainConfig, requests: Requests, folder: Path) -> None:
+    """Check what needs no model."""
+    if config.guards.pairwise_judge is not None and not requests.held_out:
+        raise ConfigError(
+            "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
+            "with split held_out"
+        )
+    # here, after all that is quick to find: the trainers take seconds to import
+    from quillgraph.rl.run.arguments import check_arguments
+
+    check_arguments(config, folder)
+
+
+def _check_lengths(run: Run) -> None:
+    """See that each prompt, with its lessons if it has any, and its completion fit the window."""
+    prompts = [
+        prompt_of(task, run.config.data.prompt, run.lessons.get(task.request_hash, ()))
+        for task in run.requests.all
+    ]
+    ids, room = [run.policy.ids(prompt) for prompt in prompts], run.config.text_tokens
+    check_lengths(run.requests.all, ids, room=room, window=run.policy.window)
+    if run.engine is not None:  # what is held out the policy writes by itself
+        asked = run.requests.train
+        window = run.engine.capabilities.context_tokens
+        check_lengths(asked, ids[: len(asked)], room=room, window=window, reader="the engine")
+
+
+def _lessons(
+    config: TrainConfig, requests: Requests, sets: dict[str, CriteriaSet], folder: Path
+) -> LessonsFor:
+    """The lessons of a run; none where none are wanted."""
+    if config.rl is None or config.rl.lessons is None:
+        return {}
+    return find_lessons(
+        config.rl.lessons,
+        requests.train,
+        sets,
+        file=folder / "lessons.json",
+        embeddings=config.criteria.embeddings,
+    )
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    """Find a reward function that is named as `module:function`.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    module, colon, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute) if colon else None
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"rewards.functions: cannot find {name!r}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"rewards.functions: expected module:function, got {name!r}")
+    function: Callable[..., Any] = found
+    return function
+
+
+async def _find(
+    config: TrainConfig, requests: Requests, folder: Path, tell: Said
+) -> dict[str, CriteriaSet]:
+    """Find the criteria of all requests, with a model that is given back before training."""
+    said, model, study = config.criteria, None, None
+    if said.study == "full":
+        model = connect(said.backend or default_backend()[0])
+        embeddings = connect_embeddings(said.embeddings)
+        study = Study.of(model, embeddings, seed=config.seed, drafts=said.drafts)
+    try:
+        return await find_sets(
+            requests.all, study=study, folder=folder / "criteria", cache=said.cache, tell=tell
+        )
+    finally:
+        if model is not None:
+            await model.aclose()
+
+
+def _refuse_unrewarded(
+    requests: Requests, sets: dict[str, CriteriaSet], *, has_judge: bool
+) -> None:
+    for task in requests.all:
+        criteria = sets[task.request_hash].criteria
+        if not checked(criteria) and not (has_judge and judged(criteria)):
+            raise ConfigError(
+                f"nothing to reward: the request {task.request[:60]!r} makes no demand that code "
+                "can check, and rewards.judge is not set; set it, or leave the request out of "
+                "data.prompts"
+            )

@@ -1,0 +1,140 @@
+"""Reflection rounds of MRPO: poor texts are revised by the loop's own steps and remembered."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quillgraph.agents.domain import CriteriaSet, WritingTask
+from quillgraph.agents.judgements import Judgement, Reward
+from quillgraph.agents.role import Role
+from quillgraph.agents.writers.acceptance import refusals
+from quillgraph.agents.writers.reflection import Plan, plan, reflect, weakest
+from quillgraph.agents.writers.writer import Written, revise
+from quillgraph.backends.errors import BackendError, ReplyError, RewardError
+from quillgraph.rl.mrpo.fresh import total
+from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.mrpo.reflection_round import Revision, Unsatisfying
+from quillgraph.rl.rewards.functions import NAME
+from quillgraph.rl.rewards.rules import RewardRules, whole_reward
+from quillgraph.rl.rewards.scoring import Scorer
+
+logger = logging.getLogger(__name__)
+
+
+def _unlogged(name: str, value: Any) -> None:
+    """What TRL logs of a step is of its fresh texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviser:
+    """Reflects on a text, revises it under a plan, and gives what may stand (`ALGORITHM.md` 6.4).
+
+    It is the `reflect` of an `MRPOTrainer`. The writer is the rollout engine with the policy's
+    weights, so the tokens of a revision and their log-probs are exact; a revision that was not
+    written in one call has none, and is not remembered.
+    """
+
+    writer: Role
+    tasks: Mapping[str, WritingTask]
+    """Key of a prompt to its task."""
+    sets: Mapping[str, CriteriaSet]
+    """Request hash to criteria."""
+    scorer: Scorer
+    rules: RewardRules
+    max_tokens: int
+    functions: Sequence[Callable[..., Any]]
+    """The user's reward functions (`checked_values`), by which a revision counts as a fresh text
+    does; it is accepted by its criteria alone."""
+    weights: Mapping[str, float]
+    """Weight of each reward function by name."""
+
+    def __call__(self, texts: Sequence[Unsatisfying]) -> list[Revision | None]:
+        """Revise texts, all at once; None where no revision was accepted or none could be had."""
+
+        async def all_of_them() -> list[Revision | None]:
+            return list(await asyncio.gather(*map(self._revised, texts)))
+
+        return asyncio.run(all_of_them())
+
+    async def _revised(self, poor: Unsatisfying) -> Revision | None:
+        task, judgement = self.tasks[key_of(poor.prompt)], poor.text.judgement
+        criteria_set = self.sets[task.request_hash]
+        if judgement is None:
+            return None
+        try:
+            edits = await self._plan(task, criteria_set, poor.text.text, judgement)
+            if not edits.edits:
+                return None
+            written = await revise(
+                task,
+                poor.text.text,
+                edits,
+                self.writer,
+                lessons=(),
+                number=0,
+                max_tokens=self.max_tokens,
+            )
+            (found,) = await self.scorer.judgements(task, criteria_set, [written.text])
+            value = self._accepted_value(criteria_set, (poor.text.text, judgement), written, found)
+            if written.trace is None or value is None:
+                return None
+            parts = {NAME: value, **await self._further_parts(poor, written)}
+        except (BackendError, ReplyError):
+            return None  # the step has its fresh texts; the round is counted as not accepted
+        except RewardError as error:
+            logger.warning("a revision is left out, as it cannot be rewarded: %s", error)
+            return None
+        return Revision(
+            text=written.text,
+            completion_ids=written.trace.completion_ids,
+            logprobs=written.trace.logprobs,
+            reward=total(parts, self.weights) or 0.0,
+            parts=parts,
+            judgement=found,
+        )
+
+    async def _further_parts(self, poor: Unsatisfying, written: Written) -> dict[str, float]:
+        """What the user's functions give for a revision, where they give anything."""
+        assert written.trace is not None
+        told = {name: [value] for name, value in poor.columns.items() if name != "trainer_state"}
+        told["prompts"] = [poor.prompt]
+        told["completions"] = [[{"role": "assistant", "content": written.text}]]
+        told["completion_ids"] = [list(written.trace.completion_ids)]
+        beside = {
+            "trainer_state": poor.columns.get("trainer_state"),
+            "log_metric": _unlogged,
+            "log_extra": _unlogged,
+        }
+        parts = {}
+        for function in self.functions:
+            (value,) = await function(**told, **beside)
+            if value is not None:
+                parts[function.__name__] = value
+        return parts
+
+    async def _plan(
+        self, task: WritingTask, criteria_set: CriteriaSet, text: str, judgement: Judgement
+    ) -> Plan:
+        about = weakest(criteria_set, judgement)
+        if not about:
+            return plan(criteria_set, judgement, ())
+        answers = await reflect(task, text, about, judgement, self.writer, lessons=(), number=0)
+        return plan(criteria_set, judgement, answers.items)
+
+    def _accepted_value(
+        self,
+        criteria_set: CriteriaSet,
+        before: tuple[str, Judgement],
+        written: Written,
+        found: Judgement,
+    ) -> float | None:
+        """What a revision is worth by its criteria; None where it is refused or not known."""
+
+        def worth(text: str, judgement: Judgement) -> tuple[Judgement, Reward]:
+            return judgement, whole_reward(judgement, criteria_set, text, self.rules)
+
+        first, now = worth(*before), worth(written.text, found)
+        is_refused = now[1].value is None or refusals(criteria_set, now, first, first)
+        return None if is_refused else now[1].value

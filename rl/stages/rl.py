@@ -1,0 +1,236 @@
+"""The stage of reinforcement: what the criteria reward is made likelier (`ALGORITHM.md` 6.5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOTrainer
+
+from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.role import Role
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import GuardTripped
+from quillgraph.graphs.prebuilt.judge import Submission
+from quillgraph.rl.config.requests import prompt_of
+from quillgraph.rl.cpu_head import score_on_cpu
+from quillgraph.rl.monitors.checkpoints import Part
+from quillgraph.rl.monitors.guards import Divergence, Guard
+from quillgraph.rl.monitors.log import Ledger, Lines, RolloutLog
+from quillgraph.rl.monitors.timer import Clock
+from quillgraph.rl.monitors.watch import Watch
+from quillgraph.rl.mrpo.credit import RowCredit
+from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.mrpo.prompts import PromptSampler
+from quillgraph.rl.mrpo.trainer import MRPOTrainer
+from quillgraph.rl.processes import processes
+from quillgraph.rl.rewards.functions import NAME, checked_values, criteria_reward, guarded
+from quillgraph.rl.rewards.rules import Observer, RewardRules, recount_of
+from quillgraph.rl.rollouts.ahead import PromptOrder
+from quillgraph.rl.rollouts.lessons import lessoned_run
+from quillgraph.rl.rollouts.rollouts import Rollouts
+from quillgraph.rl.rollouts.run import Run as Rollout
+from quillgraph.rl.rollouts.run import graph_run, one_call
+from quillgraph.rl.run.arguments import rl_arguments
+from quillgraph.rl.run.run import Run, function_of
+from quillgraph.rl.stages.reviser import Reviser
+from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
+from quillgraph.rl.trajectories.trajectory import Trajectory
+
+
+def rl_stage(run: Run, *, resume: bool) -> None:
+    """Train by the criteria's rewards, with MRPO or with TRL's GRPO as it is.
+
+    Raises:
+        GuardTripped: If the reward can no longer be believed; the newest checkpoint is whole.
+    """
+    config = run.config.rl
+    assert config is not None
+    ledger, watch, clock = Ledger(), Watch(run.tell), Clock()
+    divergence = Divergence(run.config.guards.least_win_rate)
+    parts: list[Part] = [ledger, watch, divergence, _Judgements(run)]
+    checkpoints = checkpoints_of(run, "rl", parts)
+    args = rl_arguments(run.config, checkpoints.scratch)
+    log = RolloutLog(Lines(run.folder / "rollouts.jsonl"))
+    observers: list[Observer] = [ledger, watch, divergence, log]
+    trainer = rl_trainer(run, args, observers, clock)
+    parts += _parts_of(trainer)
+    clock.measure(trainer)
+    guard = Guard(run, _pairwise_judge(run), watch, divergence)
+    trainer.add_callback(ledger)
+    trainer.add_callback(guard)
+
+    def told() -> dict[str, float]:
+        return clock.take() | watch.metrics() | run.scorer.take_counts()
+
+    try:
+        run_trainer(run, trainer, "rl", checkpoints, told, resume=resume)
+    finally:
+        if run.engine is not None:
+            trainer.rollout_func.close()
+    if processes().is_main_process:
+        ledger.save(run.folder)
+    save_policy(run, trainer, run.folder / "adapter")
+    if guard.tripped:
+        raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
+
+
+def _parts_of(trainer: Any) -> list[Part]:
+    """What a trainer has to keep in a checkpoint beside TRL's own state."""
+    parts: list[Part] = []
+    if isinstance(trainer, MRPOTrainer):
+        parts.append(_Memory(trainer))
+        if trainer.prompts is not None:
+            parts.append(trainer.prompts)
+    if isinstance(trainer.rollout_func, Rollouts) and trainer.rollout_func.ahead is not None:
+        parts.append(trainer.rollout_func.part())
+    return parts
+
+
+def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock) -> Any:
+    """TRL's GRPO trainer as it is, or ours on top of it.
+
+    Args:
+        run: What it trains, on what.
+        args: `rl_arguments` of the run.
+        observers: Shown every rewarded text.
+        clock: Measures the parts of a step.
+
+    Raises:
+        ConfigError: If a trainer cannot be had for these arguments.
+    """
+    assert run.config.rl is not None
+    is_mrpo, rules = run.config.rl.algorithm == "mrpo", run.rules
+    if is_mrpo:  # it has the gate itself, since the texts in memory are judged by it as well
+        rules = rules.model_copy(update={"gate": False})
+    rewards = criteria_reward(run.sets, scorer=run.scorer, rules=rules, observers=observers)
+    options: dict[str, Any] = {
+        "model": run.policy.model,
+        "reward_funcs": [rewards, *map(guarded, map(function_of, run.config.rewards.functions))],
+        "args": args,
+        "train_dataset": Dataset.from_list(run.rows()),
+        "processing_class": run.policy.tokenizer,
+    }
+    prompts: PromptSampler | None = None
+    if run.config.rl.prompts == "middling":
+        prompts = PromptSampler.of([row["prompt"] for row in run.rows()], args)
+    if run.engine is not None:
+        ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
+        options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
+    if not is_mrpo:
+        trainer = GRPOTrainer(**options)
+        score_on_cpu(trainer)
+        return trainer
+    by_sha = {each.sha256: each for each in run.sets.values()}
+    reflect = None
+    if run.engine is None and args.remembers:
+        run.tell("no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)")
+    elif run.engine is not None and args.remembers:
+        reflect = clock.timed(_reviser(run, run.engine, rules, args), "reflect")
+    return MRPOTrainer(
+        **options,
+        recount={NAME: recount_of(by_sha, rules)},
+        reflect=reflect,
+        credit=_credit(run, by_sha, rules, args),
+        prompts=prompts,
+    )
+
+
+def _credit(
+    run: Run, by_sha: dict[str, CriteriaSet], rules: RewardRules, args: Any
+) -> RowCredit | None:
+    """How advantages are divided; None where every call of an episode has the whole one."""
+    said = run.config.rl
+    if said is None or (said.credit == "uniform" and not said.credit_per_role):
+        return None
+    weight = (args.reward_weights or [1.0])[0]
+    return RowCredit(said.credit, by_sha, rules, said.credit_per_role, weight)
+
+
+def _rollouts(
+    run: Run, engine: ChatBackend, clock: Clock, ahead: PromptOrder | PromptSampler | None
+) -> Rollouts:
+    """Texts from the engine; each is judged as soon as it is written."""
+    tasks = run.tasks
+
+    def begin(prompt: Any, made: Trajectory) -> None:
+        task, text = tasks[key_of(prompt)], made.text
+        if text is None:
+            ids = made.leading.completion_ids
+            text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+        run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
+
+    made = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
+    made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
+    return made
+
+
+def _how(run: Run) -> Rollout:
+    """How a text comes about: by an episode of a graph, a call with lessons, or a bare one."""
+    said, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
+    if run.graph is not None:
+        start = run.graph.start(run.sets)
+        return graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
+    if said is None or said.lessons is None:
+        return one_call
+    return lessoned_run(
+        said.lessons.share,
+        lambda prompt: run.lessons[tasks[key_of(prompt)].request_hash],
+        lambda prompt, shown: prompt_of(tasks[key_of(prompt)], kind, shown),
+    )
+
+
+def _reviser(run: Run, engine: ChatBackend, rules: RewardRules, args: Any) -> Reviser:
+    functions = [checked_values(function_of(each)) for each in run.config.rewards.functions]
+    names = [NAME, *(each.__name__ for each in functions)]
+    weights = args.reward_weights or [1.0] * len(names)
+    return Reviser(
+        writer=Role("writer", engine, run.config.seed),
+        tasks=run.tasks,
+        sets=run.sets,
+        scorer=run.scorer,
+        rules=rules,
+        max_tokens=run.config.text_tokens,
+        functions=functions,
+        weights=dict(zip(names, weights, strict=True)),
+    )
+
+
+def _pairwise_judge(run: Run) -> Role | None:
+    if run.pairwise is None:
+        return None
+    return Role("judge", run.pairwise, run.config.seed)
+
+
+class _Memory:
+    """MRPO's memory as a part of a checkpoint."""
+
+    FILE = "memory.json"
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def save(self, folder: Path) -> None:
+        (folder / self.FILE).write_text(json.dumps(self._trainer.state_dict()), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        text = (folder / self.FILE).read_text(encoding="utf-8")
+        self._trainer.load_state_dict(json.loads(text))
+
+
+class _Judgements:
+    """The judge's cache as a part of a checkpoint."""
+
+    FILE = "judgements.sqlite"
+
+    def __init__(self, run: Run) -> None:
+        self._cache = run.scorer.cache
+
+    def save(self, folder: Path) -> None:
+        self._cache.save(folder / self.FILE)
+
+    def load(self, folder: Path) -> None:
+        self._cache.load(folder / self.FILE)

@@ -1,0 +1,123 @@
+"""The stage before reinforcement: imitation of the best texts of episodes (`ALGORITHM.md` 6.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets import Dataset
+from pydantic import BaseModel
+from trl import SFTTrainer
+
+from quillgraph.agents.role import Role
+from quillgraph.backends import connect
+from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.errors import ConfigError, StorageError
+from quillgraph.graphs.episodes.episode import WrittenEpisode
+from quillgraph.graphs.prebuilt.workshop import Workshop
+from quillgraph.rl.config.episodes import (
+    KINDS,
+    Target,
+    preferences,
+    read_episodes,
+    successes,
+    targets,
+)
+from quillgraph.rl.config.sft_config import SftConfig
+from quillgraph.rl.cpu_head import score_on_cpu
+from quillgraph.rl.processes import in_turn, processes
+from quillgraph.rl.run.arguments import sft_arguments
+from quillgraph.rl.run.collection import collect, judge_or_code
+from quillgraph.rl.run.run import Run
+from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
+
+
+def sft_stage(run: Run, *, resume: bool) -> None:
+    """Imitate the best texts of episodes (`ALGORITHM.md` 6.5, stage 1).
+
+    Raises:
+        ConfigError: If no episode has anything to imitate.
+    """
+    config = run.config.sft
+    assert config is not None
+    found = _targets(run, config)
+    checkpoints = checkpoints_of(run, "sft", [])
+    args = sft_arguments(run.config, checkpoints.scratch, run.policy.window)
+    trainer = SFTTrainer(
+        model=run.policy.model,
+        args=args,
+        train_dataset=Dataset.from_list([target.row() for target in found]),
+        processing_class=run.policy.tokenizer,
+    )
+    score_on_cpu(trainer)
+    run_trainer(run, trainer, "sft", checkpoints, dict, resume=resume)
+    save_policy(run, trainer, run.folder / "sft" / "adapter")
+
+
+def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
+    folder, prompt = run.folder / "sft", run.config.data.prompt
+    with in_turn():
+        episodes = read_episodes(config.episodes) if config.episodes else _collected(run, config)
+    found = targets(
+        successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
+    )
+    counts = {kind: sum(t.kind == kind for t in found) for kind in KINDS}
+    run.tell(f"{len(episodes)} episodes give {counts} targets")
+    if not found:
+        raise ConfigError(
+            f"nothing to imitate: in none of {len(episodes)} episodes a text became better; give "
+            "sft.episodes of a stronger writer, or raise sft.collect.texts"
+        )
+    if processes().is_main_process:
+        _write(folder / "targets.jsonl", found)
+        _write(folder / "preferences.jsonl", preferences(episodes, prompt=prompt))
+    return found
+
+
+def _collected(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
+    """The episodes of an earlier try of this run, or new ones."""
+    kept = run.folder / "sft" / "episodes.jsonl"
+    if kept.exists():
+        return read_episodes([kept])
+    run.tell(f"collecting episodes of {len(run.requests.train)} requests")
+    episodes = asyncio.run(_collect(run, config))
+    _write(kept, episodes)
+    return episodes
+
+
+def _write(path: Path, values: Sequence[BaseModel]) -> None:
+    """Write values as JSON lines, whole or not at all."""
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text("".join(f"{each.model_dump_json()}\n" for each in values), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
+    assert config.collect is not None
+    own = run.engine if config.collect.backend is None else None
+    spec = config.collect.backend or f"transformers:{run.config.model.name}"
+    writer, budget = own or connect(spec), Budget()
+
+    def role(name: str) -> Role:
+        return Role(name, writer, run.config.seed, budget)
+
+    workshop = Workshop(
+        writer=role("writer"),
+        judge=judge_or_code(run.scorer.judge),
+        reflector=role("reflector"),
+        consolidator=role("consolidator"),
+        rounds=config.collect.texts - 1,
+        text_tokens=run.config.text_tokens,
+    )
+    try:
+        if config.collect.backend is None and run.config.model.adapter is not None:
+            await writer.load_adapter(run.config.model.adapter, "start")
+        return await collect(run.requests.train, run.sets, workshop, config.collect, run.tell)
+    finally:
+        if own is None:
+            await writer.aclose()

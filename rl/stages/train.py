@@ -1,0 +1,94 @@
+"""The whole of a training run: requests and criteria in, an adapter and its record out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
+
+from quillgraph.rl.config.run import TrainConfig
+from quillgraph.rl.processes import are_several, processes
+from quillgraph.rl.run.run import Run, prepare
+
+Said = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run has made."""
+
+    adapter: Path
+    """Folder of the trained adapter, or of the model if all its weights were trained."""
+    curves: Path | None
+    """Picture of the curves; None where matplotlib is not installed."""
+
+
+def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Outcome:
+    """Run the stages that the configuration names.
+
+    Args:
+        config: What is trained, on what, and how.
+        folder: The run's folder; all that the run leaves lies there.
+        resume: Whether to go on where an earlier run in the folder has stopped.
+        tell: Told what is being done.
+
+    Raises:
+        QuillError: Whatever ends a run early; the newest checkpoint is whole.
+    """
+    run = prepare(config, folder, tell)
+    try:
+        # here, so that what is wrong with a run is said before seconds are spent on imports
+        from quillgraph.rl.monitors.curves import draw
+        from quillgraph.rl.stages.rl import rl_stage
+        from quillgraph.rl.stages.sft import sft_stage
+
+        if config.sft is not None and not _finished(run, "sft", resume):
+            sft_stage(run, resume=resume)
+        if config.rl is not None:
+            rl_stage(run, resume=resume)
+        adapter = folder / "adapter" if config.rl else folder / "sft" / "adapter"
+        is_first = not are_several() or processes().is_main_process
+        return Outcome(adapter, draw(folder) if is_first else None)
+    finally:
+        asyncio.run(run.aclose())
+
+
+def check(config: TrainConfig, folder: Path, tell: Said) -> None:
+    """Check everything and train nothing: `--dry-run`.
+
+    The trainer of reinforcement is made; no engine is started and no episode is collected.
+
+    Raises:
+        QuillError: If something that is named is not there, or does not fit.
+    """
+    run = prepare(config, folder, tell)
+    try:
+        if config.sft is not None:
+            from quillgraph.rl.config.episodes import read_episodes
+
+            read_episodes(config.sft.episodes)
+        if config.rl is not None:
+            from quillgraph.rl.monitors.timer import Clock
+            from quillgraph.rl.run.arguments import rl_arguments
+            from quillgraph.rl.stages.rl import rl_trainer
+
+            with TemporaryDirectory() as scratch:  # trainers make their folder
+                rl_trainer(run, rl_arguments(config, Path(scratch)), (), Clock())
+    finally:
+        asyncio.run(run.aclose())
+
+
+def _finished(run: Run, stage: str, resume: bool) -> bool:
+    """Whether an earlier run has been through a stage; its adapter is then taken up."""
+    folder = run.folder / stage / "adapter"
+    if not resume or not (folder / "quillgraph.json").exists():
+        return False
+    run.policy.take_up(folder)
+    run.tell(f"{stage} was finished before")
+    return True

@@ -1,0 +1,1 @@
+"""An episode as rows of tokens, and who earned what."""

@@ -1,0 +1,66 @@
+"""Forms made for one call."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from quillgraph.agents.reply import form, one_of, some_of, text
+
+
+def fits(made: type[BaseModel], **fields: object) -> bool:
+    try:
+        made.model_validate(fields)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_every_field_is_required_and_no_other_is_taken() -> None:
+    made = form("Note", label=str, place=int)
+    assert fits(made, label="a", place=1)
+    assert not fits(made, label="a")
+    assert not fits(made, label="a", place=1, more="b")
+    schema = made.model_json_schema()
+    assert schema["title"] == "Note"
+    assert schema["required"] == ["label", "place"]
+    assert schema["additionalProperties"] is False
+
+
+def test_a_choice_is_an_enum_of_what_was_offered_in_order() -> None:
+    made = form("Choice", id=one_of(["c2", "c1"]))
+    assert made.model_json_schema()["properties"]["id"]["enum"] == ["c2", "c1"]
+    assert fits(made, id="c1")
+    assert not fits(made, id="c3")
+
+
+def test_a_choice_may_hold_any_words() -> None:
+    made = form("Choice", reading=one_of(['Voice: "old" {sea}', "语气：海"]))
+    assert fits(made, reading='Voice: "old" {sea}')
+    assert fits(made, reading="语气：海")
+
+
+def test_fields_may_be_named_by_ids() -> None:
+    made = form("Slots", **dict.fromkeys(["c1", "c2"], one_of(["causal", "none"])))
+    assert fits(made, c1="causal", c2="none")
+    assert not fits(made, c1="causal")
+
+
+def test_several_may_be_chosen_but_not_none_and_not_more_than_the_most() -> None:
+    made = form("Some", ids=some_of(["a", "b", "c"], most=2))
+    assert fits(made, ids=["a"])
+    assert fits(made, ids=["c", "a"])
+    assert not fits(made, ids=[])
+    assert not fits(made, ids=["a", "b", "c"])
+    assert not fits(made, ids=["d"])
+
+
+@pytest.mark.parametrize(("most", "longest"), [(None, 2), (1, 1), (2, 2), (9, 2)])
+def test_no_more_are_asked_for_than_there_are(most: int | None, longest: int) -> None:
+    schema = form("Some", ids=some_of(["a", "b"], most=most)).model_json_schema()
+    assert schema["properties"]["ids"]["maxItems"] == longest
+
+
+@given(st.integers(0, 12))
+def test_a_text_has_the_asked_length(length: int) -> None:
+    assert fits(form("Said", words=text(3, 8)), words="x" * length) == (3 <= length <= 8)

@@ -1,0 +1,64 @@
+"""Requests and replies; those without tools are what they were before there were any."""
+
+from langchain_core.tools import tool
+
+from quillgraph.backends.messages.request import OPTIONS, ChatRequest, Completion
+from quillgraph.backends.messages.tools import offer
+from quillgraph.backends.messages.turn import ChatTurn, ToolCall
+
+
+@tool
+def look(place: str) -> str:
+    """Look at a place."""
+    return place
+
+
+PLAIN = ChatRequest(
+    messages=(ChatTurn(role="user", content="hi"),), temperature=0.5, top_p=1, max_tokens=3
+)
+CALLED = '<tool_call>{"name": "look", "arguments": {"place": "sea"}}</tool_call>'
+
+
+def reply(text: str) -> Completion:
+    return Completion(text=text, finish_reason="stop", prompt_tokens=1, completion_tokens=1)
+
+
+def test_the_hash_of_a_request_without_tools_is_the_one_that_cassettes_and_seeds_know() -> None:
+    # computed by the version of 2026-11-24, which knew no tools
+    assert PLAIN.sha256 == "d97937f1036f77adc24bc7e8a220f26401b77e7a097138171f27a96de4a2bf63"
+
+
+def test_tools_and_the_choice_among_them_are_part_of_the_hash() -> None:
+    def asked(choice: str | None) -> ChatRequest:
+        offered = offer([look], choice)
+        return ChatRequest(**{**PLAIN.model_dump(), **offered})
+
+    hashes = {each.sha256 for each in (PLAIN, asked(None), asked("none"), asked("look"))}
+    assert len(hashes) == 4
+    assert ChatRequest.model_validate_json(asked("look").model_dump_json()) == asked("look")
+
+
+def test_calls_are_read_where_there_are_tools_to_call() -> None:
+    free = PLAIN.model_copy(update={"tools": tuple(offer([look])["tools"])})
+    never = free.model_copy(update={"tool_choice": "none"})
+    assert reply(CALLED).with_calls_read(PLAIN) == reply(CALLED)
+    assert reply(CALLED).with_calls_read(never) == reply(CALLED)
+    read = reply(f"So.\n{CALLED}").with_calls_read(free)
+    assert read.text == "So."
+    assert [(each.name, each.arguments) for each in read.tool_calls] == [
+        ("look", '{"place": "sea"}')
+    ]
+
+
+def test_a_reply_without_calls_is_written_as_if_there_were_none() -> None:
+    call = ToolCall(id="c", name="look", arguments="{}")
+    assert "tool_calls" not in reply("hi").model_dump()
+    called = reply("hi").model_copy(update={"tool_calls": (call,)})
+    assert Completion.model_validate_json(called.model_dump_json()) == called
+
+
+def test_a_call_may_override_everything_but_the_words() -> None:
+    assert sorted(OPTIONS) == [
+        "json_schema", "max_tokens", "seed", "temperature", "tool_choice", "tools",
+        "top_logprobs", "top_p",
+    ]  # fmt: skip

@@ -1,0 +1,58 @@
+"""The limiter of one backend."""
+
+import asyncio
+
+import pytest
+
+from quillgraph.backends.runtime.limits import Limiter
+
+
+async def hold(limiter: Limiter) -> None:
+    async with limiter.slot():
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+async def test_no_more_calls_run_than_there_are_slots() -> None:
+    limiter = Limiter(3)
+    await asyncio.gather(*(hold(limiter) for _ in range(10)))
+    assert limiter.peak == 3
+    assert limiter.in_flight == 0
+
+
+async def test_fewer_calls_than_slots_all_run_at_once() -> None:
+    limiter = Limiter(8)
+    await asyncio.gather(*(hold(limiter) for _ in range(5)))
+    assert limiter.peak == 5
+
+
+async def test_a_call_that_fails_gives_its_slot_back() -> None:
+    limiter = Limiter(1)
+    with pytest.raises(ZeroDivisionError):
+        async with limiter.slot():
+            1 / 0  # noqa: B018
+    await hold(limiter)
+    assert limiter.in_flight == 0
+
+
+async def test_a_call_cancelled_while_it_waits_takes_no_slot() -> None:
+    limiter = Limiter(1)
+    async with limiter.slot():
+        waiting = asyncio.create_task(hold(limiter))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert limiter.in_flight == 1
+    await hold(limiter)
+    assert limiter.peak == 1
+
+
+def test_a_limiter_serves_one_event_loop_after_another() -> None:
+    limiter = Limiter(2)
+
+    async def crowd() -> None:
+        await asyncio.gather(*(hold(limiter) for _ in range(6)))
+
+    asyncio.run(crowd())
+    asyncio.run(crowd())
+    assert limiter.peak == 2

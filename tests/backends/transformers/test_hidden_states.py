@@ -1,0 +1,98 @@
+"""A model of three layers, made here, so that its means can be computed by other means."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.transformers import hidden_states
+from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
+
+torch = pytest.importorskip("torch")
+
+TEXT = "the fog sat on the wheel"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = ["?", *dict.fromkeys(f"{TEXT} and rain fell".split())]
+    tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, "?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    folder = tmp_path_factory.mktemp("reader")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?").save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = LlamaConfig(
+        hidden_size=8, intermediate_size=16, num_hidden_layers=3, num_attention_heads=2,
+        num_key_value_heads=2, vocab_size=len(words), max_position_embeddings=64,
+    )  # fmt: skip
+    LlamaForCausalLM(shape).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def whole(folder: Path, layer: int, words: str = TEXT) -> np.ndarray:
+    """The mean over all tokens but the first, by the whole model and transformers alone."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    ids = AutoTokenizer.from_pretrained(folder)(words, return_tensors="pt")["input_ids"]
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=hidden_states.FORMAT).eval()
+    with torch.inference_mode():
+        states = model(ids, output_hidden_states=True).hidden_states
+    mean: np.ndarray = states[layer][0, 1:].float().mean(0).numpy()
+    return mean
+
+
+def test_layers_are_those_of_the_whole_model_one_after_another(folder: Path) -> None:
+    (found,) = HiddenStates(folder, (1, 2)).of([TEXT])
+    assert found.shape == (16,)
+    assert found[:8] == pytest.approx(whole(folder, 1), rel=1e-2, abs=1e-4)
+    # the norm after the last layer is no part of the second
+    assert found[8:] == pytest.approx(whole(folder, 2), rel=1e-2, abs=1e-4)
+
+
+def test_windows_are_weighed_by_their_tokens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hidden_states, "WINDOW", 4)
+    (found,) = HiddenStates(folder, (1,)).of([TEXT])  # 6 tokens: 4 and 2
+    first, second = whole(folder, 1, "the fog sat on"), whole(folder, 1, "the wheel")
+    assert found == pytest.approx((4 * first + 2 * second) / 6, rel=1e-2, abs=1e-4)
+
+
+def test_a_vector_does_not_depend_on_what_else_is_asked_for(folder: Path) -> None:
+    reader = HiddenStates(folder, (2,))
+    alone = reader.of([TEXT])[0]
+    among = HiddenStates(folder, (2,)).of(["rain", TEXT, "and the rain fell on the fog"])[1]
+    assert alone.tolist() == among.tolist()
+
+
+def test_what_was_kept_is_not_read_again(folder: Path, tmp_path: Path) -> None:
+    first = HiddenStates(folder, (1,), kept_in=tmp_path)
+    kept = first.of([TEXT])
+    first.close()
+    again = HiddenStates(folder, (1,), kept_in=tmp_path)
+    assert again.of([TEXT]).tolist() == kept.tolist()
+    assert again._loaded is None
+
+
+@pytest.mark.parametrize("layers", [(), (0,), (4,)])
+def test_a_layer_that_is_not_there_is_refused(folder: Path, layers: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="expected layers from 1 to 3"):
+        HiddenStates(folder, layers)
+
+
+def test_an_empty_text_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="got an empty one"):
+        HiddenStates(folder, (1,)).of([""])
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        HiddenStates(tmp_path, (1,))
+    with pytest.raises(ConfigError, match="found none"):
+        weights_hash(tmp_path)
+
+
+def test_no_texts_give_no_rows(folder: Path) -> None:
+    assert HiddenStates(folder, (1, 3)).of([]).shape == (0, 16)

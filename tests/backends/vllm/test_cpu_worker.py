@@ -1,0 +1,201 @@
+"""What adapters add to a layer's output, for batches of several; which tokens are drawn."""
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+Products = Callable[..., Any]
+
+SCALE = 2.0
+WIDTHS = (3, 2)
+IN, RANK, SLOTS = 4, 2, 2
+
+
+@pytest.fixture(scope="module")
+def products() -> Products:
+    """For a batch whose rows have these adapters; 0 is none, 7 and 9 lie in slots 0 and 1."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of vLLM's own imports
+        from vllm.lora.layers import LoRAMapping
+
+        from quillgraph.backends.vllm.cpu_worker import AdapterProducts
+
+    def made(adapters: tuple[int, ...], *, is_prefill: bool) -> AdapterProducts:
+        found = AdapterProducts(16, max_batches=8, device="cpu")
+        found.update_metadata(LoRAMapping(adapters, adapters, is_prefill), [7, 9], SLOTS, 100)
+        return found
+
+    return made
+
+
+def matrices() -> tuple[list[Any], list[Any]]:
+    draws = torch.Generator().manual_seed(1)
+    first = [torch.randn(SLOTS, 1, RANK, IN, generator=draws) for _ in WIDTHS]
+    second = [torch.randn(SLOTS, 1, width, RANK, generator=draws) for width in WIDTHS]
+    return first, second
+
+
+@pytest.mark.parametrize("is_prefill", [True, False])
+@pytest.mark.parametrize(
+    "adapters",
+    [(7, 7, 7), (9, 9), (0, 0, 0), (7, 0, 9, 7), (0, 9)],
+    ids=["one", "the other", "none", "each row its own", "none and one"],
+)
+def test_each_row_gets_what_its_own_adapter_adds(
+    products: Products, adapters: tuple[int, ...], is_prefill: bool
+) -> None:
+    (first, second), rows = matrices(), len(adapters)
+    x, y = torch.arange(rows * IN).reshape(rows, IN) / 10, torch.ones(rows, sum(WIDTHS))
+    expected = y.clone()
+    for row, adapter in enumerate(adapters):
+        if adapter:
+            slot = (7, 9).index(adapter)
+            added = [
+                SCALE * (b[slot, 0] @ (a[slot, 0] @ x[row]))
+                for a, b in zip(first, second, strict=True)
+            ]
+            expected[row] += torch.cat(added)
+    products(adapters, is_prefill=is_prefill).add_lora_linear(
+        y, x, tuple(first), tuple(second), SCALE, WIDTHS
+    )
+    torch.testing.assert_close(y, expected)
+
+
+def test_a_product_by_hand(products: Products) -> None:
+    # x = (1, 2), A = (3 4), B = 5: 2 * 5 * (3 + 8) = 110 beside the 1 that is there
+    y, x = torch.ones(1, 1), torch.tensor([[1.0, 2.0]])
+    a, b = torch.tensor([[[[3.0, 4.0]]]] * 2), torch.tensor([[[[5.0]]]] * 2)
+    products((7,), is_prefill=False).add_lora_linear(y, x, (a,), (b,), 2.0, (1,))
+    assert y.tolist() == [[111.0]]
+
+
+@pytest.fixture(scope="module")
+def worker() -> Any:
+    """The module, which imports vLLM's CPU build."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from quillgraph.backends.vllm import cpu_worker as vllm_cpu_worker
+
+    return vllm_cpu_worker
+
+
+def test_a_draw_falls_where_the_running_sum_passes_its_level(worker: Any) -> None:
+    # of 1/4, 1/4, 0, 1/2 the running sums are .25, .5, .5, 1
+    levels = torch.tensor([0, 0.2, 0.25, 0.49, 0.5, 0.99, 1 - 1e-17], dtype=torch.float64)
+    found = worker.drawn(torch.tensor([[0.25, 0.25, 0.0, 0.5]] * len(levels)), levels)
+    assert found.tolist() == [0, 0, 1, 1, 3, 3, 3]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    width=st.sampled_from([1, 5, 127, 128, 129, 1000]),
+    kept=st.floats(0.05, 1),
+)
+def test_draws_over_many_blocks_are_those_over_one_running_sum(
+    worker: Any, seed: int, width: int, kept: float
+) -> None:
+    draws = torch.Generator().manual_seed(seed)
+    weights = torch.rand(20, width, generator=draws, dtype=torch.float64)
+    weights *= torch.rand(20, width, generator=draws) <= kept
+    weights[:, seed % width] += 0.01  # no row is empty
+    levels = torch.rand(20, generator=draws, dtype=torch.float64)
+    running = weights.cumsum(-1)
+    expected = torch.searchsorted(running, levels[:, None] * running[:, -1:], right=True)
+    found = worker.drawn(weights, levels)
+    assert found.tolist() == expected.squeeze(1).tolist()
+    assert (weights.gather(1, found[:, None]) > 0).all()
+
+
+def test_tokens_come_as_often_as_they_are_likely(worker: Any) -> None:
+    likely = torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05])
+    torch.manual_seed(5)
+    found = worker.drawn(likely.repeat(20_000, 1), torch.rand(20_000, dtype=torch.float64))
+    counts = torch.bincount(found, minlength=5).double() / 20_000
+    # four standard deviations of the likeliest: 4 * sqrt(.25 / 20000)
+    torch.testing.assert_close(counts, likely.double(), atol=0.015, rtol=0)
+    assert counts[2] == 0
+
+
+def test_a_row_draws_by_its_own_generator_whoever_is_beside_it(worker: Any) -> None:
+    sampler = worker.Draws("processed_logprobs")
+    logits = torch.randn(3, 300, generator=torch.Generator().manual_seed(1))
+
+    def drawn(rows: list[int], seeded: dict[int, int]) -> list[int]:
+        own = {n: torch.Generator().manual_seed(seed) for n, seed in seeded.items()}
+        tokens, logprobs = sampler(logits[rows].clone(), own, None, None)
+        torch.testing.assert_close(logprobs, logits[rows].log_softmax(-1))
+        found: list[int] = tokens.tolist()
+        return found
+
+    alone = drawn([1], {0: 42})
+    assert drawn([0, 1, 2], {1: 42})[1:2] == alone
+    assert drawn([2, 1], {0: 7, 1: 42})[1:] == alone
+
+
+def test_top_k_and_top_p_leave_nothing_else_to_be_drawn(worker: Any) -> None:
+    sampler = worker.Draws("processed_logprobs")
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(500, 1)
+    torch.manual_seed(0)
+    two, _ = sampler(logits.clone(), {}, torch.full((500,), 2), None)
+    assert set(two.tolist()) == {0, 1}
+    most, logprobs = sampler(logits.clone(), {}, None, torch.full((500,), 0.7))
+    assert set(most.tolist()) == {0, 1}
+    # .5 and .3 of .8
+    torch.testing.assert_close(logprobs[0, :2].exp(), torch.tensor([0.625, 0.375]))
+    assert logprobs[0, 2:].tolist() == [-torch.inf, -torch.inf]
+
+
+def test_a_row_that_is_no_number_harms_no_other(worker: Any) -> None:
+    sampler = worker.Draws("processed_logprobs")
+    logits = torch.zeros(3, 200)
+    logits[0, 7] = logits[2, 9] = 50.0
+    logits[1, 3] = torch.nan
+    tokens, logprobs = sampler(logits, {1: torch.Generator().manual_seed(1)}, None, None)
+    assert (tokens[0], tokens[2]) == (7, 9)
+    assert 0 <= tokens[1] < 200
+    # whoever reads the log-probs of that row sees what has happened
+    assert logprobs[1].isnan().all()
+    nothing = torch.full((1, 200), -torch.inf)
+    assert 0 <= sampler(nothing, {}, None, None)[0].item() < 200
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_float_probabilities_as_an_engine_gives_them_draw_within_a_rounding(
+    worker: Any, seed: int
+) -> None:
+    draws = torch.Generator().manual_seed(seed)
+    weights = (torch.randn(8, 1000, generator=draws) * 4).softmax(-1)
+    levels = torch.rand(8, generator=draws, dtype=torch.float64)
+    found = worker.drawn(weights, levels)[:, None]
+    running = weights.double().cumsum(-1) / weights.double().sum(-1, keepdim=True)
+    below = running.gather(1, found) - weights.double().gather(1, found)
+    assert (below.squeeze(1) <= levels + 1e-6).all()
+    assert (levels <= running.gather(1, found).squeeze(1) + 1e-6).all()
+    assert (weights.gather(1, found) > 0).all()
+
+
+def test_the_worker_puts_its_parts_in_place(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from vllm.platforms import current_platform
+    from vllm.v1.worker.cpu_worker import CPUWorker
+
+    monkeypatch.setattr(CPUWorker, "load_model", lambda self: None)
+    monkeypatch.setattr(type(current_platform), "get_punica_wrapper", None)
+    loaded = worker.Worker.__new__(worker.Worker)
+    loaded.model_runner = SimpleNamespace(
+        sampler=SimpleNamespace(logprobs_mode="processed_logprobs", topk_topp_sampler=None)
+    )
+    loaded.load_model()
+    assert type(loaded.model_runner.sampler.topk_topp_sampler) is worker.Draws
+    assert current_platform.get_punica_wrapper().endswith(".vllm_cpu_worker.AdapterProducts")

@@ -1,0 +1,70 @@
+from collections.abc import Sequence
+
+import pytest
+from langchain_core.embeddings import Embeddings
+
+from quillgraph.evals.measures.matching import Wording, overlap
+
+
+class Placed(Embeddings):
+    """Places each wording by the numbers in its description."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [list(map(float, text.rpartition(". ")[2].split())) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+def words(*places: str) -> Sequence[Wording]:
+    return [Wording(name=f"n{number}", description=place) for number, place in enumerate(places)]
+
+
+async def test_one_broad_criterion_matches_one_and_not_all() -> None:
+    # the automatic one lies at cosine .8 from both, and may be matched once
+    found = await overlap(words("0.6 0.8"), words("1.0 0.0", "0.0 1.0"), Placed())
+    assert (found.recall, found.precision) == (0.5, 1.0)
+    (match,) = found.matches
+    assert match.human == 1
+    assert match.cosine == pytest.approx(0.8)
+
+
+async def test_the_assignment_is_the_best_as_a_whole_and_not_greedy() -> None:
+    # unit vectors at 0°, 40° against 30°, 80°: greedy takes 40°-30° (cos 10°) and leaves 0°-80°
+    # (cos .17, not near); as a whole 0°-30° and 40°-80° are better: .87 + .77
+    automatic = words("1.0 0.0", "0.766 0.643")
+    human = words("0.866 0.5", "0.174 0.985")
+    found = await overlap(automatic, human, Placed())
+    assert {(match.automatic, match.human) for match in found.matches} == {(0, 0), (1, 1)}
+    assert found.recall == 1.0
+
+
+async def test_a_judge_may_refuse_a_match_or_be_unreadable() -> None:
+    async def confirm(a: Wording, b: Wording) -> bool | None:
+        return {"n0": False, "n1": None}.get(b.name, True)
+
+    same = words("1.0 0.0")
+    found = await overlap(same, words("1.0 0.0", "1.0 0.1", "1.0 0.2"), Placed(), confirm)
+    assert (len(found.matches), found.refused, found.unread) == (1, 1, 1)
+    assert found.matches[0].human == 2
+
+
+@pytest.mark.parametrize(("automatic", "human"), [(0, 2), (2, 0), (0, 0)])
+async def test_an_empty_side_has_no_share(automatic: int, human: int) -> None:
+    found = await overlap(words(*["1.0 0.0"] * automatic), words(*["1.0 0.0"] * human), Placed())
+    assert found.recall == (0.0 if human else None)
+    assert found.precision == (0.0 if automatic else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "shown"),
+    [
+        ("Calm", "It slows down.", "Calm. It slows down."),
+        ("Does it slow down", "Does it slow down to sleep?", "Does it slow down to sleep?"),
+        ("Is it calm?", "Is it calm?", "Is it calm?"),
+    ],
+)
+def test_a_name_that_was_cut_from_the_description_is_not_said_twice(
+    name: str, description: str, shown: str
+) -> None:
+    assert Wording(name=name, description=description).shown == shown

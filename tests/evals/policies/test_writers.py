@@ -1,0 +1,200 @@
+"""Having policies write."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quillgraph.agents.requests.task import writing_task
+from quillgraph.backends import Budget, CallRecord, Recorder
+from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.errors import BudgetReached, ConfigError, ServerFailed
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.evals.data.prompts import prompts_of
+from quillgraph.evals.data.records import RubricRequest
+from quillgraph.evals.policies.policy import policies
+from quillgraph.evals.policies.writers import Reading, Writer, text_of, writer_for
+from quillgraph.graphs.episodes.episode import Episode
+
+((PROMPT,), _) = prompts_of([RubricRequest(id="sea", request="Write of the sea.")], None)
+TASK = writing_task("Write of the sea.")
+
+OWN = """
+from typing import TypedDict
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langgraph.graph import END, START, StateGraph
+from dataclasses import dataclass
+
+@dataclass
+class Cast:
+    poet: BaseChatModel
+    rounds: int = 1
+
+class Start(TypedDict):
+    request: str
+    style: str
+
+class State(Start, total=False):
+    verse: str
+
+class End(TypedDict):
+    verse: str
+
+async def write(state, runtime):
+    poet = runtime.context.poet
+    said = [await poet.ainvoke(state["request"]) for _ in range(runtime.context.rounds)]
+    return {"verse": f"{state.get('style')}: {said[-1].content}"}
+
+def build():
+    graph = StateGraph(State, context_schema=Cast, input_schema=Start, output_schema=End)
+    graph.add_node("write", write)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END)
+    return graph
+
+async def ask(state, runtime):
+    raise RuntimeError("no ink")
+
+def broken():
+    graph = StateGraph(State, context_schema=Cast, input_schema=Start, output_schema=End)
+    graph.add_node("write", ask)
+    graph.add_edge(START, "write")
+    return graph
+"""
+
+
+@pytest.fixture
+def calls() -> list[CallRecord]:
+    return []
+
+
+def writer(
+    spec: str,
+    calls: list[CallRecord],
+    reply: Any = lambda _: "The sea hums.",
+    *,
+    reading: Reading = "request",
+    budget: Budget | None = None,
+    text_tokens: int = 40,
+) -> Writer:
+    (policy,) = policies([spec])
+    return writer_for(
+        policy,
+        ScriptedChat(reply=reply),
+        budget=budget or Budget(),
+        recorder=Recorder(None, "run", calls.append),
+        seed=5,
+        measures={"text_tokens": text_tokens, "rounds": 2, "samples": 1},
+        reading=reading,
+    )
+
+
+async def test_a_model_is_asked_the_bare_request_and_its_call_is_recorded_once(
+    calls: list[CallRecord],
+) -> None:
+    found = await writer("scripted:f", calls).write(PROMPT, 1, None)
+    assert (found.text, found.calls, found.failure) == ("The sea hums.", 1, None)
+    # four bytes a token: 17 and 13 bytes
+    assert (found.prompt_tokens, found.completion_tokens, found.tokens) == (5, 4, 9)
+    (call,) = calls
+    assert (call.run, call.role) == ("A/sea/1", "writer")
+    assert call.messages == [{"role": "user", "content": "Write of the sea."}]
+
+
+async def test_the_writers_prompt_is_that_of_the_command_write(calls: list[CallRecord]) -> None:
+    await writer("scripted:f", calls, reading="writer").write(PROMPT, 0, None)
+    assert "You are a writer." in calls[0].messages[0]["content"]
+    assert "Write of the sea." in calls[0].messages[1]["content"]
+
+
+async def test_texts_of_one_prompt_have_seeds_of_their_own(calls: list[CallRecord]) -> None:
+    seeds = []
+
+    def reply(request: ChatRequest) -> str:
+        seeds.append(request.seed)
+        return "The sea hums."
+
+    one = writer("scripted:f", calls, reply)
+    for number in (0, 1, 0):
+        await one.write(PROMPT, number, None)
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+async def test_a_text_that_was_cut_says_so(calls: list[CallRecord]) -> None:
+    found = await writer("scripted:f", calls, text_tokens=2).write(PROMPT, 0, None)
+    assert (found.text, found.is_cut) == ("The sea", True)
+
+
+async def test_a_model_that_breaks_leaves_a_reason_and_a_spent_budget_ends_the_run(
+    calls: list[CallRecord],
+) -> None:
+    def broken(request: ChatRequest) -> str:
+        raise ServerFailed("the server broke")
+
+    found = await writer("scripted:f", calls, broken).write(PROMPT, 0, None)
+    assert (found.text, found.failure) == ("", "ServerFailed: the server broke")
+    budget = Budget(1)
+    await writer("scripted:f", calls, budget=budget).write(PROMPT, 0, None)
+    for spec in ("scripted:f", "self_refine?rounds=3@scripted:f"):
+        poor = writer(spec, calls, budget=budget)
+        with pytest.raises(BudgetReached):
+            await poor.write(PROMPT, 1, None)
+
+
+async def test_a_text_that_a_spent_budget_has_cut_short_is_none(calls: list[CallRecord]) -> None:
+    # best-of-N takes what it has when the budget is spent: of two drafts one
+    said = "The sea hums under the fog."
+    poor = writer("best_of_n?n=2@scripted:f", calls, lambda _: said, budget=Budget(1))
+    with pytest.raises(BudgetReached, match="the budget of 1 calls is spent"):
+        await poor.write(PROMPT, 0, None)
+    assert [call.error for call in calls] == [None]  # the one that was refused is no call
+
+
+async def test_a_graph_of_ours_gives_the_text_that_stands_and_all_that_it_cost(
+    calls: list[CallRecord],
+) -> None:
+    said = "The sea hums under the fog."
+    one = writer("self_refine?rounds=1@scripted:f", calls, lambda _: said)
+    found = await one.write(PROMPT, 0, None)
+    assert (found.text, found.calls) == (said, 3)  # draft, feedback, revision
+    assert found.tokens == sum(c.prompt_tokens + c.completion_tokens for c in calls)
+    assert [call.run for call in calls] == ["A/sea/0"] * 3
+
+
+async def test_a_graph_of_ones_own_gets_its_options_and_its_only_string_is_its_text(
+    calls: list[CallRecord], tmp_path: Path
+) -> None:
+    (tmp_path / "own_verse.py").write_text(OWN, encoding="utf-8")
+    spec = f"{tmp_path}/own_verse.py:build?style=plain&rounds=3@scripted:f"
+    found = await writer(spec, calls).write(PROMPT, 0, None)
+    assert (found.text, found.calls) == ("plain: The sea hums.", 3)
+
+
+async def test_a_graph_that_fails_leaves_its_node_and_reason(
+    calls: list[CallRecord], tmp_path: Path
+) -> None:
+    (tmp_path / "own_verse.py").write_text(OWN, encoding="utf-8")
+    found = await writer(f"{tmp_path}/own_verse.py:broken@scripted:f", calls).write(PROMPT, 0, None)
+    line = OWN[: OWN.index("no ink")].count("\n") + 1
+    assert found.failure == f"in node write: RuntimeError: no ink (own_verse.py, line {line})"
+
+
+def test_an_option_that_a_graph_does_not_take_is_refused(calls: list[CallRecord]) -> None:
+    with pytest.raises(ConfigError, match="no option 'round': did you mean 'rounds'"):
+        writer("self_refine?round=3@scripted:f", calls)
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ({"text": "T", "other": "O"}, "T"),
+        ({"messages": [{"content": "one"}, {"content": "two"}]}, "two"),
+        ({"request": "R", "verse": "V", "count": 2}, "V"),
+        ({"verse": "V", "title": "T"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_which_part_of_an_output_is_the_text(output: Any, text: str | None) -> None:
+    assert text_of(Episode(task=TASK, stopped="", is_complete=True, output=output)) == text

@@ -1,0 +1,60 @@
+"""Who takes part: every role has a model, and what cannot be is refused before it runs."""
+
+from typing import Any
+
+import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+
+from quillgraph.agents.judges.prompted import PromptedJudge
+from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Workshop
+
+COMMON, OTHER = (ScriptedChat(model=name, reply=lambda _: "") for name in ("common", "other"))
+
+
+def roles_of(workshop: Workshop) -> dict[str, Any]:
+    assert isinstance(workshop.judge, PromptedJudge)
+    (judge,) = workshop.judge.roles
+    parts = (workshop.writer, judge, workshop.reflector, workshop.consolidator)
+    return {role.name: role for role in parts}
+
+
+def test_every_role_has_the_common_model_but_for_those_that_are_named() -> None:
+    roles = roles_of(Workshop.of(COMMON, roles={"judge": OTHER}))
+    assert tuple(roles) == WRITING_ROLES
+    assert {name: role.model.model for name, role in roles.items()} == {
+        "writer": "common", "judge": "other", "reflector": "common", "consolidator": "common",
+    }  # fmt: skip
+
+
+def test_the_roles_share_one_budget_and_one_seed() -> None:
+    budget = Budget(max_calls=3)
+    roles = roles_of(Workshop.of(COMMON, budget=budget, seed=7))
+    assert all(role.budget is budget and role.seed == 7 for role in roles.values())
+    # without one they share one that has no end
+    unbounded = {id(role.budget) for role in roles_of(Workshop.of(COMMON)).values()}
+    assert len(unbounded) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"roles": {"jugde": OTHER}}, "unknown role 'jugde': did you mean 'judge'?"),
+        ({"rounds": -1}, "expected rounds of 0 or more, got -1"),
+        ({"samples": 0}, "expected samples of 1 or more, got 0"),
+        ({"text_tokens": 0}, "expected text_tokens of 1 or more, got 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Workshop.of(COMMON, **options)
+    assert told in str(refused.value)
+
+
+def test_a_model_without_schemas_may_write_and_do_nothing_else() -> None:
+    foreign = FakeListChatModel(responses=["so"])
+    Workshop.of(COMMON, roles={"writer": foreign})
+    with pytest.raises(ConfigError, match="role 'judge' needs json_schema"):
+        Workshop.of(COMMON, roles={"judge": foreign})

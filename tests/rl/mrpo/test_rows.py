@@ -1,0 +1,190 @@
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from quillgraph.rl.mrpo.plan import Group, Replayed  # noqa: E402
+from quillgraph.rl.mrpo.replay import Entry  # noqa: E402
+from quillgraph.rl.mrpo.rows import SideBatch, SideRow, dealt, side_loss  # noqa: E402
+from quillgraph.rl.mrpo.step_rows import Normaliser, lessoned_row, memory_rows, rider_rows  # noqa: E402
+from quillgraph.rl.trajectories.trajectory import Row  # noqa: E402
+
+RANGE = {"low": 0.2, "high": 0.28, "gamma": 0.1}
+
+
+def row(kind: Any = "bare", **given: Any) -> SideRow:
+    fields: dict[str, Any] = {
+        "prompt_ids": (7,),
+        "completion_ids": (1, 2),
+        "mask": (True, True),
+        "behaviour": (-1.0, -1.0),
+        "advantage": 1.0,
+        "weight": 1.0,
+    }
+    return SideRow(kind=kind, **fields | given)
+
+
+def loss_of(*rows: SideRow, logps: Any) -> Any:
+    batch = SideBatch.of(rows, pad=0, device=torch.device("cpu"))
+    return side_loss(torch.tensor(logps, dtype=torch.float32), batch, **RANGE)
+
+
+def test_prompts_are_padded_on_the_left_and_completions_on_the_right() -> None:
+    batch = SideBatch.of(
+        [row(prompt_ids=(5, 6, 7)), row(completion_ids=(1,), mask=(True,), behaviour=(-2.0,))],
+        pad=0,
+        device=torch.device("cpu"),
+    )
+    assert batch.prompt_ids_BP.tolist() == [[5, 6, 7], [0, 0, 7]]
+    assert batch.prompt_mask_BP.tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert batch.completion_ids_BT.tolist() == [[1, 2], [1, 0]]
+    assert batch.completion_mask_BT.tolist() == [[1, 1], [1, 0]]
+    assert batch.mask_BT.tolist() == [[1, 1], [1, 0]]
+    assert batch.behaviour_BT.tolist() == [[-1, -1], [-2, 0]]
+
+
+def test_bare_rows_are_clipped_and_reflective_ones_shaped() -> None:
+    # w = e^.5 = 1.6487 on both tokens: clipped 1.28 each; shaped 1.6487/1.7487 = .9428 each
+    bare = loss_of(row("bare"), logps=[[-0.5, -0.5]])
+    assert bare.replay.item() == pytest.approx(-2.56)
+    assert bare.fresh.item() == bare.anchor.item() == 0
+    assert (bare.clipped.item(), bare.bare.item()) == (2, 2)
+    reflective = loss_of(row("reflective"), logps=[[-0.5, -0.5]])
+    assert reflective.replay.item() == pytest.approx(-2 * 1.648721 / 1.748721)
+    assert reflective.bare.item() == 0
+    assert reflective.ratios.tolist() == pytest.approx([1.648721] * 2)
+
+
+def test_a_text_of_unknown_origin_weighs_by_its_own_probability() -> None:
+    # b = 1, so w = π = e^-.5 = .6065: .6065/.7065 = .8585; it has no ratio to report
+    found = loss_of(row("reflective", behaviour=None), logps=[[-0.5, -0.5]])
+    assert found.replay.item() == pytest.approx(-2 * 0.606531 / 0.706531)
+    assert found.ratios.numel() == 0
+
+
+def test_a_further_call_of_the_episode_counts_as_fresh_and_masks_nothing() -> None:
+    # the second token has probability e^-10 < 1e-4: a replay would leave it out
+    found = loss_of(row("fresh", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
+    assert found.fresh.item() == pytest.approx(-2.0)
+    assert found.replay.item() == 0
+    assert found.ratios.numel() == 0
+    assert loss_of(row(behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]]).replay.item() == -1
+
+
+def test_tokens_that_the_policy_did_not_write_touch_no_loss() -> None:
+    logps = torch.tensor([[-0.9, -0.8]], requires_grad=True)
+    batch = SideBatch.of([row(mask=(True, False), anchor=0.5)], pad=0, device=torch.device("cpu"))
+    found = side_loss(logps, batch, **RANGE)
+    (found.replay + found.anchor).backward()
+    assert logps.grad is not None
+    assert logps.grad[0, 0] != 0
+    assert logps.grad[0, 1] == 0
+
+
+def test_the_anchor_is_the_mean_surprise_of_its_targets() -> None:
+    # two targets of two tokens: weight 1/4 each; (1 + 2 + 3 + 4)/4 = 2.5
+    rows = [row("reflective", weight=0, anchor=0.25)] * 2
+    found = loss_of(*rows, logps=[[-1.0, -2.0], [-3.0, -4.0]])
+    assert found.anchor.item() == pytest.approx(2.5)
+    assert found.replay.item() == 0
+
+
+def test_a_place_holder_has_no_weight_at_all() -> None:
+    found = loss_of(row(anchor=1.0).silenced, logps=[[-0.5, -0.5]])
+    assert found.replay.item() == found.anchor.item() == found.fresh.item() == 0
+    assert found.ratios.numel() == 0
+
+
+def test_rows_are_dealt_so_that_hands_get_about_as_many_tokens() -> None:
+    rows = [row(completion_ids=(1,) * n, mask=(True,) * n, behaviour=None) for n in (1, 9, 5, 7)]
+    lengths = [[len(each.completion_ids) for each in hand] for hand in dealt(rows, 2)]
+    assert lengths == [[9, 5], [7, 1]]
+    assert dealt([], 2) == [[], []]
+
+
+def entry(number: int, tokens: int, **given: Any) -> Entry:
+    fields: dict[str, Any] = {
+        "prompt": "p",
+        "criteria_sha": "c",
+        "context": "bare",
+        "prompt_ids": (7,),
+        "completion_ids": (1,) * tokens,
+        "mask": (True,) * tokens,
+        "logprobs": (-1.0,) * tokens,
+        "reward": 0.9,
+        "step": 0,
+        "id": number,
+    }
+    return Entry(**fields | given)
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "weights"),
+    [
+        # two prompts, two replays: each a quarter of the step
+        ("dr_grpo", [0.25 / 10, 0.25 / 10]),  # over L_max
+        ("grpo", [0.25 / 2, 0.25 / 6]),  # over |y|
+        ("dapo", [0.5 / 8, 0.5 / 8]),  # the prompt's half over its 8 tokens
+    ],
+)
+def test_each_loss_type_has_its_own_weight_for_a_token(
+    loss_type: str, weights: list[float]
+) -> None:
+    replayed = tuple(Replayed(entry(n, size), 0.3, 0.25) for n, size in ((0, 2), (1, 6)))
+    rows = memory_rows([Group("p", (), (), True, replayed=replayed)], loss_type, 10)
+    assert [each.weight for each in rows] == pytest.approx(weights)
+    assert [each.advantage for each in rows] == [0.3, 0.3]
+
+
+def test_a_text_that_is_replayed_and_a_target_is_one_row() -> None:
+    both = entry(0, 4, is_revision=True, context="reflective")
+    group = Group(
+        "p", (), (), True, replayed=(Replayed(both, 0.3, 1.0),), anchors=(both, entry(1, 4))
+    )
+    rows = memory_rows([group], "dr_grpo", 10)
+    assert [(each.weight, each.anchor) for each in rows] == [(0.1, 0.125), (0.0, 0.125)]
+
+
+def test_further_calls_have_their_own_advantages_and_the_weight_of_a_text() -> None:
+    call = Row(
+        prompt_ids=(1,),
+        completion_ids=(2, 3),
+        logprobs=(-1.0, -1.0),
+        mask=(True, False),
+        graph="g",
+        node="n",
+        visit=0,
+        calls=(0,),
+        role="r",
+    )
+    gains = [(0.5, -0.25), (0.0,), ()]
+    rows = rider_rows([(call, call), (call,), ()], gains, normaliser("dr_grpo"))
+    assert [(each.kind, each.advantage, each.weight) for each in rows] == [
+        ("fresh", 0.5, 1 / 40),
+        ("fresh", -0.25, 1 / 40),
+    ]
+    assert rider_rows([(call,)], [(1.0,)], normaliser("grpo"))[0].weight == 1 / 4
+    assert rider_rows([(call,)], [(1.0,)], normaliser("dapo"))[0].weight == 1 / 20
+    without = lessoned_row(call, (5, 6), -0.5, normaliser("dr_grpo"))
+    assert (without.kind, without.prompt_ids, without.behaviour) == ("lessoned", (5, 6), (-1, -1))
+    assert (without.advantage, without.weight) == (-0.5, 1 / 40)
+
+
+def normaliser(loss_type: str) -> Normaliser:
+    return Normaliser(loss_type, rows=4, tokens=20, longest=10)
+
+
+def test_a_text_without_its_lessons_is_shaped_and_masked_and_counts_as_fresh() -> None:
+    # w = e^.5 = 1.6487: shaped .9428 each, as a reflective row, but in the term of fresh texts
+    found = loss_of(row("lessoned"), logps=[[-0.5, -0.5]])
+    assert found.fresh.item() == pytest.approx(-2 * 1.648721 / 1.748721)
+    assert found.replay.item() == 0
+    assert found.ratios.numel() == 0
+    assert found.lesson_ratios.tolist() == pytest.approx([1.648721] * 2)
+    # a token of probability e^-10 < 1e-4 is left out: 1/1.1 remains
+    far = loss_of(row("lessoned", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
+    assert far.fresh.item() == pytest.approx(-1 / 1.1)
+    # .5 nats of drift: what is bad and unlearnt already needs no further push
+    bad = row("lessoned", advantage=-1.0, behaviour=(-1.0, -1.0))
+    assert loss_of(bad, logps=[[-2.0, -2.0]]).fresh.item() == 0
