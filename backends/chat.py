@@ -20,14 +20,12 @@ from quillgraph.backends.calls.listener import direct_run, told
 from quillgraph.backends.calls.place import Place
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.messages.reply import reply_message
+from quillgraph.backends.messages.reply import reply_message, reply_parser
 from quillgraph.backends.messages.request import OPTIONS, ChatRequest, Completion
-from quillgraph.backends.messages.structured import reply_parser
 from quillgraph.backends.messages.tools import offer
 from quillgraph.backends.messages.trace import BASE
 from quillgraph.backends.messages.turn import ChatTurn, turn_of
-from quillgraph.backends.runtime.deadlines import Deadline
-from quillgraph.backends.runtime.limits import Limiter
+from quillgraph.backends.runtime.limits import Deadline, Limiter
 from quillgraph.backends.runtime.loops import synchronous_calls
 
 __all__ = [

@@ -1,9 +1,13 @@
-"""Any other LangChain chat model, for the roles that are not trained."""
+"""Any other LangChain chat model, for the roles that are not trained.
+
+What the errors of other packages mean in our own tree, told without importing those packages.
+"""
 
 import importlib
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -13,10 +17,95 @@ from pydantic import Field, PrivateAttr, ValidationError
 from quillgraph.backends.calls.redaction import Redaction, is_secret
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
-from quillgraph.backends.errors import ConfigError, QuillError, nearest
-from quillgraph.backends.foreign_errors import translated
-from quillgraph.backends.messages.structured import schema_in_words
+from quillgraph.backends.errors import (
+    BackendError,
+    ConfigError,
+    ContextOverflow,
+    QuillError,
+    RateLimited,
+    Refused,
+    ReplyError,
+    ServerFailed,
+    Unreachable,
+    nearest,
+)
+from quillgraph.backends.messages.reply import schema_in_words
 from quillgraph.backends.messages.turn import calls_in, message_of
+
+_OVERFLOW = re.compile(
+    r"context[ _](length|size|window)|maximum model length|too (long|many tokens)", re.IGNORECASE
+)
+_UNREAD = ("LengthFinishReason", "OutputParser")
+"""Parts of class names where the model has answered, but not to the end or not in the form."""
+
+_BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
+    ("RateLimit", RateLimited),
+    ("ResourceExhausted", RateLimited),
+    ("Throttl", RateLimited),
+    ("ContextOverflow", ContextOverflow),
+    ("ContextWindow", ContextOverflow),
+    ("Timeout", Unreachable),
+    ("DeadlineExceeded", Unreachable),
+    ("Connect", Unreachable),
+    ("Unavailable", ServerFailed),
+    ("InternalServer", ServerFailed),
+    ("Authentication", Refused),
+    ("PermissionDenied", Refused),
+    ("NotFound", Refused),
+    ("BadRequest", Refused),
+)
+"""Parts of class names, and what they tell of an error that carries no status."""
+
+
+def translated(error: Exception, model: str, shown: Callable[[str], str]) -> QuillError:
+    """Find the error of our tree that says what another package's error says.
+
+    The status decides where the error carries one, else the names of its classes.
+
+    Args:
+        error: What the other package raised.
+        model: Name of the model that was asked.
+        shown: Takes secrets out of a text.
+    """
+    told = shown(" ".join(str(error).split()))[:400]
+    said = f"{model}: {type(error).__name__}: {told}"
+    if any(part in type(error).__name__ for part in _UNREAD):
+        return ReplyError(f"a whole reply in the asked form from {model}", told)
+    status = status_of(error)
+    kind = _by_status(status, told) if status is not None else _by_name(error)
+    return kind(said)
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status that an error carries; None if it carries none."""
+    holders = (error, getattr(error, "response", None))
+    for holder in holders:
+        for name in ("status_code", "status", "http_status", "code"):
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and 400 <= status < 600:
+                return status
+    return None
+
+
+def _by_status(status: int, told: str) -> type[BackendError]:
+    if status == 429:
+        return RateLimited
+    if status in (408, 504):
+        return Unreachable
+    if status >= 500:
+        return ServerFailed
+    return ContextOverflow if _OVERFLOW.search(told) and status in (400, 413) else Refused
+
+
+def _by_name(error: Exception) -> type[BackendError]:
+    if isinstance(error, TimeoutError | ConnectionError):
+        return Unreachable
+    names = [kind.__name__ for kind in type(error).__mro__]
+    for part, kind in _BY_NAME:
+        if any(part in name for name in names):
+            return kind
+    return BackendError
+
 
 logger = logging.getLogger(__name__)
 

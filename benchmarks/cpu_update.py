@@ -74,7 +74,7 @@ def head(model: Any, *, is_bf16: bool, repeats: int) -> dict[str, float]:
 
 def backbone(model: Any, sizes: tuple[int, ...], *, is_bf16: bool, repeats: int) -> dict[str, Any]:
     """Seconds of the states of groups of texts, and how exact the gradient is."""
-    from quillgraph.rl.shared_prompts import last_states
+    from quillgraph.rl.cpu_head import last_states
 
     prompts, group, before, tokens = sizes
     begun = torch.randint(5, 40000, (prompts, before)).repeat_interleave(group, 0)

@@ -136,7 +136,7 @@ class Mending:
         return [self._revision(each) for each in poor]
 
     def _revision(self, poor: Any) -> Any:
-        from quillgraph.rl.mrpo.reflection_round import Revision
+        from quillgraph.rl.mrpo.memory import Revision
 
         noun, rhyme = poor.prompt.split()
         before = poor.text.text.split()

@@ -87,7 +87,7 @@ def criteria(
     """
     with reporting(debug=debug):
         from quillgraph.cli.commands.criteria import run_criteria
-        from quillgraph.cli.session.reading import read_request
+        from quillgraph.cli.session.inputs import read_request
         from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(
@@ -149,7 +149,7 @@ def write(
     """
     with reporting(debug=debug):
         from quillgraph.cli.commands.write import run_write
-        from quillgraph.cli.session.reading import read_criteria, read_request
+        from quillgraph.cli.session.inputs import read_criteria, read_request
         from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
 
         settings = load_settings(

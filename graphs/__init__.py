@@ -5,8 +5,8 @@ from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode
 from quillgraph.graphs.episodes.registry import GRAPHS, build
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import EpisodeSource, episode_source
-from quillgraph.graphs.prebuilt.arena import Arena
-from quillgraph.graphs.prebuilt.panel import Panel
+from quillgraph.graphs.prebuilt.debate import Arena
+from quillgraph.graphs.prebuilt.voting import Panel
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
 from quillgraph.graphs.study.state import ROLES, Grounding, Study
 

@@ -12,8 +12,7 @@ from quillgraph.rl.rewards.group import (
     with_diversity,
 )
 from quillgraph.rl.rewards.rules import RewardRules, episode_reward
-from quillgraph.rl.rewards.scorer import JudgementCache
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import JudgementCache, Scorer
 from quillgraph.rl.trajectories.credit import (
     by_evidence,
     by_service,

@@ -22,8 +22,7 @@ from quillgraph.agents.checks.count import (
     WordCount,
 )
 from quillgraph.agents.text import forms, measures, narration
-from quillgraph.agents.text.language import UNDETERMINED, language_of
-from quillgraph.agents.text.scripts import CJK
+from quillgraph.agents.text.language import CJK, UNDETERMINED, language_of
 
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 

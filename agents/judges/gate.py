@@ -12,10 +12,9 @@ from quillgraph.agents.checks.check import Format, Language
 from quillgraph.agents.checks.count import CharCount, WordCount
 from quillgraph.agents.checks.wording import LANGUAGE_CODES
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.text.language import language_of
+from quillgraph.agents.text.language import CJK, LETTERS_PER_CHARACTER, language_of, letter_count
+from quillgraph.agents.text.measures import ngrams, tokens
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
-from quillgraph.agents.text.ngrams import ngrams, tokens
-from quillgraph.agents.text.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
 from quillgraph.agents.text.sentences import sentence_spans
 
 SHORTEST = 20

@@ -21,11 +21,14 @@ from quillgraph.agents.domain import Core, CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import BEST_SCORE, Missing, Verdict, judged
 from quillgraph.agents.judges.gate import CLEAR_LETTERS, refusal
 from quillgraph.agents.judges.prompted import MOST_TEXT_CHARS, Ballot
-from quillgraph.agents.judges.relevance import relevance_measures
-from quillgraph.agents.judges.scorer_folder import ModelName, ScorerFolder, read_scorer
+from quillgraph.agents.judges.scorer_folder import (
+    ModelName,
+    ScorerFolder,
+    read_scorer,
+    relevance_measures,
+)
 from quillgraph.agents.requests.task import NO_REQUEST
-from quillgraph.agents.text.language import language_of
-from quillgraph.agents.text.scripts import letter_count
+from quillgraph.agents.text.language import language_of, letter_count
 from quillgraph.backends.embeddings import connect_embeddings
 from quillgraph.backends.errors import ConfigError, InputError, PolicyError
 from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.text.scripts import CJK, is_cjk
+from quillgraph.agents.text.language import CJK, is_cjk
 
 LEAST_LESSON_CHARS, MOST_LESSON_CHARS = 4, 200
 """Of a condition and of a strategy; the most: `ALGORITHM.md` 6.4, injection hygiene."""

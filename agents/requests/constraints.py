@@ -17,8 +17,8 @@ from quillgraph.agents.checks.zh import lengths as lengths_zh
 from quillgraph.agents.checks.zh import manner as manner_zh
 from quillgraph.agents.checks.zh import words as words_zh
 from quillgraph.agents.domain import Incident
+from quillgraph.agents.text.language import is_cjk, letter_count
 from quillgraph.agents.text.phrases import telling
-from quillgraph.agents.text.scripts import is_cjk, letter_count
 
 logger = logging.getLogger(__name__)
 

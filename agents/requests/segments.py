@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from quillgraph.agents.domain import Incident, WritingTask
-from quillgraph.agents.text.scripts import CJK
+from quillgraph.agents.text.language import CJK
 from quillgraph.agents.text.sentences import quotations, sentence_ends
 
 USUAL_CHARS = 2_000

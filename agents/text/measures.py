@@ -1,10 +1,14 @@
-"""What can be counted in a text, the same way on every machine."""
+"""What can be counted in a text, the same way on every machine.
+
+Runs of neighbouring words: what repeats in a text, and what two texts share.
+"""
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import pairwise
 
-from quillgraph.agents.text.scripts import CJK
+from quillgraph.agents.text.language import CJK
 from quillgraph.agents.text.sentences import sentence_ends
 
 _WORD_BREAK = re.compile(r"[\s—–…/|]+|--+")
@@ -142,3 +146,22 @@ def verses_of(text: str) -> list[int]:
     verses = re.split(r"[，。！？；、,.!?;\n]+", "\n".join("\n".join(b) for b in blocks(text)))
     lengths = (len(CJK.findall(verse)) for verse in verses)
     return [length for length in lengths if length]
+
+
+_BETWEEN_WORDS = re.compile(r"[\s—–…/|]+|--+")
+_MARKS_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
+
+
+def tokens(text: str) -> list[str]:
+    """Split a text into words, and Chinese and Japanese into characters, as `word_count` does.
+
+    Case, width and the marks around a word are folded away, so that equal words compare equal.
+    """
+    parts = _BETWEEN_WORDS.split(CJK.sub(r" \g<0> ", text))
+    words = (_MARKS_AROUND.sub("", normalised(part)) for part in parts)
+    return [word for word in words if word]
+
+
+def ngrams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    """List the runs of `size` neighbouring words in order; none where there are fewer words."""
+    return list(zip(*(words[start:] for start in range(size)), strict=False))

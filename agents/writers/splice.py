@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.prompt import render
 from quillgraph.agents.role import Role, say, side_by_side
+from quillgraph.agents.text.language import is_cjk
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
-from quillgraph.agents.text.scripts import is_cjk
 from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.agents.writers.reflection import Reflection
 

@@ -1,8 +1,12 @@
-"""Calls to the servers of one model: which server, how often, how long."""
+"""Calls to the servers of one model: which server, how often, how long.
+
+How long to wait before a server is asked again.
+"""
 
 import asyncio
 import json
 import logging
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,11 +14,30 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from quillgraph.backends.errors import BackendError
-from quillgraph.backends.runtime.deadlines import Deadline
+from quillgraph.backends.runtime.limits import Deadline
 from quillgraph.backends.servers.endpoint import Endpoint
 from quillgraph.backends.servers.http import Lane, Reply
 from quillgraph.backends.servers.replicas import Replica, Replicas
-from quillgraph.backends.servers.retrying import pause_s
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+
+
+def pause_s(attempt: int, retry_after_s: float | None) -> float:
+    """Seconds to wait after a failed attempt.
+
+    They double with each attempt and are drawn from the upper half of that span, so that calls
+    which failed together do not come back together. What the server asks for is waited for, and
+    a little more for the same reason.
+
+    Args:
+        attempt: Number of the attempt that failed, from 0.
+        retry_after_s: What the server asked for, seconds; None if it asked for nothing.
+    """
+    if retry_after_s is not None:
+        return retry_after_s * random.uniform(1.0, 1.25)
+    span = min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
+    return span * random.uniform(0.5, 1.0)
+
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.messages.structured import schema_in_words
+from quillgraph.backends.messages.reply import schema_in_words
 from quillgraph.backends.messages.turn import openai_form
 from quillgraph.backends.runtime.loops import BackgroundLoop
 from quillgraph.backends.servers.completion import completion_of, schema_format, tools_form

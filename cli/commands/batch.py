@@ -20,8 +20,8 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import Entry, Inputs
 from quillgraph.cli.session.progress import Watch
 from quillgraph.cli.session.settings import Settings
+from quillgraph.graphs.episodes.cast import Ensemble, context_for
 from quillgraph.graphs.episodes.durable import EPISODES, Resuming, durable
-from quillgraph.graphs.episodes.ensemble import Ensemble, context_for
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import Answer, Graph, episode_source

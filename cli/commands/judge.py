@@ -18,8 +18,8 @@ from quillgraph.cli.display.episode import judgement_told
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
+from quillgraph.cli.session.inputs import read_criteria, read_request, read_text
 from quillgraph.cli.session.progress import Watch, plain_console
-from quillgraph.cli.session.reading import read_criteria, read_request, read_text
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.prebuilt import judge as judging

@@ -18,14 +18,13 @@ from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
-from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_inputs
+from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_criteria, read_inputs
 from quillgraph.cli.session.progress import plain_console
-from quillgraph.cli.session.reading import read_criteria
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes import registry
+from quillgraph.graphs.episodes.cast import judges_of, roles_of
 from quillgraph.graphs.episodes.durable import read_episodes
-from quillgraph.graphs.episodes.ensemble import judges_of, roles_of
 from quillgraph.graphs.episodes.source import Answer, Graph, compiled_form
 from quillgraph.graphs.episodes.start import schema_of
 

@@ -29,8 +29,8 @@ from quillgraph.cli.display.evals import (
 )
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, with_backend
 from quillgraph.cli.session.folder import RunFolder
+from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import Watch, plain_console
-from quillgraph.cli.session.reading import read_criteria
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import Loaded, Preference, RatedText, load

@@ -30,8 +30,8 @@ from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.evals.policy_work import Comparing
 from quillgraph.cli.session.engines import Engines, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
+from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import log_shown, plain_console
-from quillgraph.cli.session.reading import read_criteria
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.cli.session.turns import Turns

@@ -1,4 +1,7 @@
-"""What `quillgraph run` is given: one request, one state, or a file of many."""
+"""What `quillgraph run` is given: one request, one state, or a file of many.
+
+What a command reads: requests, texts, and frozen sets of criteria.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,10 +9,103 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from quillgraph.agents.domain import FORMAT_VERSION, LEVELS, CriteriaSet
+from quillgraph.agents.judgements import judged
 from quillgraph.backends.errors import InputError
-from quillgraph.cli.session.reading import read_request, read_text
 from quillgraph.graphs.episodes.source import Graph
 from quillgraph.graphs.episodes.start import Start, start_of
+
+
+def read_request(request: str | None, file: Path | None) -> str:
+    """Take the request from the command line or from a file.
+
+    Raises:
+        InputError: If there is none, there are two, or it is not UTF-8 text.
+    """
+    if request is not None and file is not None:
+        raise InputError("expected a REQUEST or --file FILE, got both; leave one of them out")
+    if file is not None:
+        return read_text(file)
+    if request is None:
+        raise InputError(
+            "expected a REQUEST or --file FILE, got neither; say what is to be written"
+        )
+    try:
+        request.encode()  # the shell may have handed over bytes that are no text
+    except UnicodeError as error:
+        raise InputError("expected UTF-8 text in the REQUEST; give it as UTF-8") from error
+    return request
+
+
+def read_text(file: Path) -> str:
+    """Read a file of UTF-8 text.
+
+    Raises:
+        InputError: If it cannot be read, or holds something else.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeError as error:
+        place = getattr(error, "start", 0)
+        raise InputError(
+            f"expected UTF-8 text in {file}, got something else at byte {place}; save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+
+
+def read_criteria(file: Path) -> CriteriaSet:
+    """Read a frozen set of criteria: `criteria.json` of a run, or the result of `--json`.
+
+    Raises:
+        InputError: If it is no such file, is of another version, or does not have the hash that
+            it carries. Scores hold under the hash they were given for, so a set that was edited
+            is not quietly taken for the one it says it is.
+    """
+    try:
+        data: Any = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"expected criteria as JSON in {file}, got something else in line {error.lineno}"
+        ) from error
+    if isinstance(data, dict) and "criteria_set" in data:
+        data = data["criteria_set"]
+    version = data.get("version") if isinstance(data, dict) else None
+    if version is not None and version != FORMAT_VERSION:
+        raise InputError(
+            f"expected criteria of version {FORMAT_VERSION} in {file}, got version {version!r}; "
+            "make them again with this version of quillgraph"
+        )
+    try:
+        criteria_set = CriteriaSet.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{file}{f', {where}' if where else ''}: {first['msg'].removeprefix('Value error, ')}; "
+            "make the criteria again, or delete `sha256` to vouch for an edited set under a new "
+            "hash"
+        ) from error
+    _check_criteria(criteria_set, file)
+    return criteria_set
+
+
+def _check_criteria(criteria_set: CriteriaSet, file: Path) -> None:
+    """What the form allows and no judge can work with, as hands may leave it."""
+    ids = [criterion.id for criterion in criteria_set.criteria]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise InputError(f"expected criteria with ids of their own in {file}, got {twice[0]} twice")
+    for criterion in judged(criteria_set.criteria):
+        if lacks := [band for band in LEVELS if band not in criterion.levels]:
+            raise InputError(
+                f"expected levels {', '.join(LEVELS)} of criterion {criterion.id} in {file}, but "
+                f"{', '.join(lacks)} is missing; a judge scores by them"
+            )
+    if not ids:
+        raise InputError(f"expected at least one criterion in {file}, got none")
+
 
 KEPT = {".jsonl": "input.jsonl", ".json": "input.json", ".txt": "request.txt"}
 """Under which name a run keeps what it was given, by what kind it is of."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import networkx as nx
 
-from quillgraph.agents.text.ngrams import ngrams, tokens
+from quillgraph.agents.text.measures import ngrams, tokens
 
 GRAM = 4
 

@@ -24,7 +24,7 @@ from quillgraph.evals.data.prompts import Prompt
 from quillgraph.evals.policies.policy import Policy
 from quillgraph.evals.policies.records import WrittenText
 from quillgraph.graphs.episodes import registry
-from quillgraph.graphs.episodes.ensemble import Ensemble, context_for
+from quillgraph.graphs.episodes.cast import Ensemble, context_for
 from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import Graph, episode_source

@@ -1,8 +1,14 @@
-"""From a run that has ended to its episode: what it gave, or why it gave nothing."""
+"""From a run that has ended to its episode: what it gave, or why it gave nothing.
+
+Where in code that is not ours something gave way.
+"""
 
 import dataclasses
+import sysconfig
+import traceback
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import Any
 
 from langgraph.errors import GraphRecursionError
@@ -13,7 +19,26 @@ from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement, Reward, text_hash
 from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
 from quillgraph.graphs.episodes.episode import Attempt, Episode, Failure, WrittenEpisode, role_of
-from quillgraph.graphs.episodes.locating import own_line
+
+
+def own_line(error: BaseException) -> str:
+    """The innermost line of a graph's own code: not ours, Python's or an installed package's.
+
+    Returns:
+        As ` (file.py, line 7)`, or nothing where there is no such line.
+    """
+    others = (
+        "site-packages",
+        sysconfig.get_path("stdlib"),
+        "<frozen ",
+        str(Path(__file__).parents[2]),
+    )
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not any(part in each.filename for part in others)]
+    if not own:
+        return ""
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})"
+
 
 RUN_FIELDS = frozenset(
     {"version", "task", "id", "graph", "trainable", "failure", "calls", "given_up"}

@@ -17,7 +17,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 from quillgraph.backends.errors import ConfigError, QuillError, nearest
-from quillgraph.graphs.episodes.locating import own_line
+from quillgraph.graphs.episodes.outcome import own_line
 from quillgraph.graphs.episodes.source import Graph
 
 _BUILT_IN = {

@@ -24,8 +24,7 @@ from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.calls.record import Recorder
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.graphs.episodes.episode import Episode, Failure
-from quillgraph.graphs.episodes.hearing import Hearing
-from quillgraph.graphs.episodes.observer import Writes
+from quillgraph.graphs.episodes.observer import Hearing, Writes
 from quillgraph.graphs.episodes.outcome import (
     LostKeys,
     Unanswered,

@@ -19,9 +19,8 @@ from quillgraph.agents.grounded_theory.comparison import vectors
 from quillgraph.agents.memory.known_criteria import KnownCriterion, fate
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.graphs.memory.guarding import GuardedStore
 from quillgraph.graphs.memory.shelf import Shelf, Shelved, packed, unpacked
-from quillgraph.graphs.memory.store import LIBRARY
+from quillgraph.graphs.memory.store import LIBRARY, GuardedStore
 
 PROBE = "The text lets a reader feel what the speaker does not say."
 """Its vector tells which embeddings a library was made with."""

@@ -18,9 +18,8 @@ from langgraph.store.base import BaseStore, PutOp
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.memory.lesson import TOKEN, WORD_CHARS, Lesson, MemoryEntry, Recalled, weight
 from quillgraph.backends.errors import ConfigError
-from quillgraph.graphs.memory.guarding import GuardedStore, label
 from quillgraph.graphs.memory.recall import MOST_LESSONS, recalled
-from quillgraph.graphs.memory.store import MEMORY, open_store, told
+from quillgraph.graphs.memory.store import MEMORY, GuardedStore, label, open_store, told
 
 T = TypeVar("T")
 

@@ -1,13 +1,16 @@
-"""Criteria are written, examined and tried out; what fails is written again, twice at most."""
+"""Criteria are written, examined and tried out; what fails is written again, twice at most.
 
+State of criteria writing: what the stage starts from, what its nodes hand on, what it gives.
+"""
+
+import operator
 from collections.abc import Collection
-from typing import Literal
+from typing import Annotated, Literal, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from quillgraph.agents.criteria.keeping import keep, uniquely_named
 from quillgraph.agents.criteria.trial import try_out
 from quillgraph.agents.criteria.validation import (
     STRENGTH_SHARE,
@@ -15,8 +18,10 @@ from quillgraph.agents.criteria.validation import (
     Trial,
     duplicates,
     is_sound,
+    keep,
     strength_share,
     ungrounded,
+    uniquely_named,
     weaknesses,
 )
 from quillgraph.agents.criteria.writer import (
@@ -28,32 +33,152 @@ from quillgraph.agents.criteria.writer import (
     write_criterion,
 )
 from quillgraph.agents.domain import (
+    Category,
+    Code,
+    Core,
     Criterion,
+    Draft,
     Dropped,
     Incident,
     Memo,
+    Tier,
+    WritingTask,
 )
 from quillgraph.agents.grounded_theory.comparison import vectors
+from quillgraph.agents.memory.known_criteria import Consulted, Suggestion
+from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import lost_reply
 from quillgraph.backends.errors import ReplyError
-from quillgraph.graphs.study.criteria_state import (
-    CriteriaWriting,
-    Final,
-    NewTrial,
-    NewVersion,
-    OneSlot,
-    OneTrial,
-    Plan,
-    Refusals,
-    Repair,
-    Weighed,
-    Weighing,
-    Written,
-    current_criteria,
-    latest_trials,
-    version_of,
-)
-from quillgraph.graphs.study.state import Study, suggestions_of
+from quillgraph.graphs.study.state import Study, merged, suggestions_of
+
+
+class Weighed(TypedDict):
+    """What the stage starts from."""
+
+    task: WritingTask
+    constraints: tuple[Constraint, ...]
+    incidents: list[Incident]
+    drafts: list[Draft]
+    codes: tuple[Code, ...]
+    categories: tuple[Category, ...]
+    core: Core
+    tiers: dict[str, Tier]
+    consulted: Consulted
+    """What the library suggests; absent where there is none."""
+
+
+class Written(TypedDict):
+    """What the stage gives."""
+
+    slots: tuple[Slot, ...]
+    criteria: tuple[Criterion, ...]
+    spared: tuple[str, ...]
+    trials: Annotated[dict[str, Trial], merged]
+    findings: Annotated[list[Finding], operator.add]
+    memos: Annotated[list[Memo], operator.add]
+    dropped: Annotated[list[Dropped], operator.add]
+
+
+class CriteriaWriting(Weighed, Written):
+    """State of the stage."""
+
+    spare: tuple[Slot, ...]
+    versions: Annotated[dict[str, Criterion], merged]
+    """Slot id to the latest version of its criterion."""
+    refused: dict[str, Finding]
+    """Slot id to what was wrong with the latest version."""
+    repairs: int
+
+
+class OneSlot(TypedDict):
+    """Input of one writing."""
+
+    task: WritingTask
+    slot: Slot
+    incidents: list[Incident]
+    storyline: str
+    taken: list[str]
+    complaint: str
+    suggestions: tuple[Suggestion, ...]
+
+
+class OneTrial(TypedDict):
+    """Input of one trial."""
+
+    task: WritingTask
+    criterion: Criterion
+    drafts: list[Draft]
+
+
+class Plan(TypedDict):
+    """What `lay_out` writes."""
+
+    slots: tuple[Slot, ...]
+    spare: tuple[Slot, ...]
+    repairs: int
+    dropped: list[Dropped]
+
+
+class NewVersion(TypedDict):
+    """What `write` writes."""
+
+    versions: dict[str, Criterion]
+    dropped: list[Dropped]
+
+
+class Refusals(TypedDict):
+    """What `examine` and `weigh` write."""
+
+    refused: dict[str, Finding]
+    findings: list[Finding]
+
+
+class NewTrial(TypedDict):
+    """What `try_criterion` writes."""
+
+    trials: dict[str, Trial]
+    dropped: list[Dropped]
+
+
+class Weighing(Refusals):
+    """What `weigh` writes."""
+
+    memos: list[Memo]
+
+
+class Repair(TypedDict):
+    """What `repair` writes."""
+
+    slots: tuple[Slot, ...]
+    spare: tuple[Slot, ...]
+    repairs: int
+
+
+class Final(TypedDict):
+    """What `settle` writes."""
+
+    criteria: tuple[Criterion, ...]
+    spared: tuple[str, ...]
+    memos: list[Memo]
+    dropped: list[Dropped]
+
+
+def current_criteria(state: CriteriaWriting) -> list[Criterion]:
+    """The latest version of each slot's criterion, in the order of the slots."""
+    versions = state.get("versions", {})
+    return [versions[slot.id] for slot in state["slots"] if slot.id in versions]
+
+
+def version_of(criterion: Criterion) -> str:
+    """Say which version of a criterion this is: rewritten, it has to be tried again."""
+    return criterion.model_dump_json()
+
+
+def latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
+    """Criterion id to the trial of its latest version, where that has been tried."""
+    trials = state.get("trials", {})
+    return {c.id: trials[version_of(c)] for c in current_criteria(state) if version_of(c) in trials}
+
 
 MOST_REPAIRS = 2
 """Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""

@@ -13,8 +13,13 @@ from quillgraph.agents.grounded_theory.observer import observe
 from quillgraph.agents.grounded_theory.sampler import draft
 from quillgraph.agents.requests.constraints import find_constraints
 from quillgraph.agents.requests.segments import segment
-from quillgraph.agents.text.language import UNDETERMINED, language_of
-from quillgraph.agents.text.scripts import CJK, LETTERS_PER_CHARACTER, letter_count
+from quillgraph.agents.text.language import (
+    CJK,
+    LETTERS_PER_CHARACTER,
+    UNDETERMINED,
+    language_of,
+    letter_count,
+)
 from quillgraph.graphs.study.state import Study
 
 

@@ -12,8 +12,7 @@ from quillgraph.agents.domain import Value
 from quillgraph.agents.judges.trained import is_scorer
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.backends.weights.pretrained import NumberFormat
-from quillgraph.rl.config.sft_config import SftConfig
-from quillgraph.rl.config.stages import OwnPath, RlConfig
+from quillgraph.rl.config.stages import OwnPath, RlConfig, SftConfig
 from quillgraph.rl.rewards.rules import RewardRules
 
 LENGTH = "max_completion_length"

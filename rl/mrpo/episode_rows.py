@@ -13,9 +13,8 @@ from accelerate.utils import gather_object
 from quillgraph.rl.mrpo.credit import NOBODY
 from quillgraph.rl.mrpo.fresh import RIDERS, TRAJECTORY
 from quillgraph.rl.mrpo.memory import Step
-from quillgraph.rl.mrpo.rows import SideRow
-from quillgraph.rl.mrpo.step_rows import Normaliser, lessoned_row, rider_rows
-from quillgraph.rl.rollouts.seeds import chance_of
+from quillgraph.rl.mrpo.rows import Normaliser, SideRow, lessoned_row, rider_rows
+from quillgraph.rl.rollouts.sampling import chance_of
 
 
 def own_rows(trainer: Any, step: Step) -> list[SideRow]:

@@ -28,14 +28,12 @@ from quillgraph.rl.mrpo import losses
 from quillgraph.rl.mrpo.config import check_trainer
 from quillgraph.rl.mrpo.credit import Credit
 from quillgraph.rl.mrpo.episode_rows import own_rows
-from quillgraph.rl.mrpo.memory import Step, write_fresh, write_revisions, written
+from quillgraph.rl.mrpo.memory import Reflect, Step, write_fresh, write_revisions, written
 from quillgraph.rl.mrpo.metrics import StepRecord, step_metrics
 from quillgraph.rl.mrpo.plan import Fresh, Rules, plan_step
 from quillgraph.rl.mrpo.prompts import PromptSampler
-from quillgraph.rl.mrpo.reflection_round import Reflect
 from quillgraph.rl.mrpo.replay import Replay
-from quillgraph.rl.mrpo.rows import SideBatch, SideLoss, SideRow, dealt, side_loss
-from quillgraph.rl.mrpo.step_rows import memory_rows
+from quillgraph.rl.mrpo.rows import SideBatch, SideLoss, SideRow, dealt, memory_rows, side_loss
 from quillgraph.rl.rewards.group import Rewards
 
 TRL_VERSION = "1.16"

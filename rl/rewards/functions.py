@@ -23,7 +23,7 @@ from quillgraph.rl.rewards.rules import (
     group_rewards,
     summary,
 )
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import Scorer
 
 NAME = "criteria"
 """Name of our reward function, by which TRL logs it."""

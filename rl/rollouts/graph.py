@@ -17,13 +17,12 @@ from quillgraph.backends import connect, connect_embeddings
 from quillgraph.backends.calls.budget import Budget
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.graphs.episodes.ensemble import Ensemble, context_for, roles_of
+from quillgraph.graphs.episodes.cast import Ensemble, context_for, roles_of
 from quillgraph.graphs.episodes.registry import build
 from quillgraph.graphs.episodes.source import EpisodeSource, compiled_form, entry_of, episode_source
 from quillgraph.graphs.episodes.start import parts_of, schema_of, start_of
 from quillgraph.rl.config.stages import RlConfig
-from quillgraph.rl.rollouts.sampling import Player
-from quillgraph.rl.rollouts.seeds import Sampling
+from quillgraph.rl.rollouts.sampling import Player, Sampling
 
 STARTS: Mapping[str, Mapping[str, Any]] = {"best_of_n": {"n": 2}}
 """What graphs of ours start from where nothing is said: the fewest drafts that are a choice."""

@@ -20,7 +20,7 @@ from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.stages import LessonsConfig
 from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.rollouts.run import Run, one_call
-from quillgraph.rl.rollouts.seeds import Sampling, chance_of
+from quillgraph.rl.rollouts.sampling import Sampling, chance_of
 from quillgraph.rl.trajectories.trajectory import Trajectory
 
 LessonsFor = Mapping[str, tuple[Lesson, ...]]

@@ -31,7 +31,7 @@ from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, same_prompts
 from quillgraph.rl.rollouts.columns import columns_of
 from quillgraph.rl.rollouts.run import Run
-from quillgraph.rl.rollouts.seeds import Sampling, samplings
+from quillgraph.rl.rollouts.sampling import Sampling, samplings
 from quillgraph.rl.trajectories.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)

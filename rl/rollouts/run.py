@@ -13,8 +13,7 @@ from quillgraph.backends.messages.trace import trace_of
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import EpisodeSource, Start
 from quillgraph.rl.mrpo.plan import key_of
-from quillgraph.rl.rollouts.sampling import Player
-from quillgraph.rl.rollouts.seeds import Sampling
+from quillgraph.rl.rollouts.sampling import Player, Sampling
 from quillgraph.rl.trajectories.trajectory import Row, Trajectory, trajectory
 
 Run = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]

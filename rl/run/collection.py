@@ -12,7 +12,7 @@ from quillgraph.graphs.episodes.episode import WrittenEpisode
 from quillgraph.graphs.episodes.registry import build
 from quillgraph.graphs.episodes.source import compiled_form
 from quillgraph.graphs.prebuilt.workshop import Workshop
-from quillgraph.rl.config.sft_config import Collect
+from quillgraph.rl.config.stages import Collect
 
 Said = Callable[[str], object]
 

@@ -21,8 +21,7 @@ from quillgraph.rl.config.run import TrainConfig
 from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.processes import in_turn
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.rewards.scorer import JudgementCache
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import JudgementCache, Scorer
 from quillgraph.rl.rollouts.graph import RolloutGraph
 from quillgraph.rl.rollouts.lessons import LessonsFor, find_lessons
 from quillgraph.rl.run.models import engine_of, graph_of, judge_of, judges, tell_of_another_writer

@@ -14,11 +14,11 @@ from quillgraph.agents.writers.reflection import Plan, plan, reflect, weakest
 from quillgraph.agents.writers.writer import Written, revise
 from quillgraph.backends.errors import BackendError, ReplyError, RewardError
 from quillgraph.rl.mrpo.fresh import total
+from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
 from quillgraph.rl.mrpo.plan import key_of
-from quillgraph.rl.mrpo.reflection_round import Revision, Unsatisfying
 from quillgraph.rl.rewards.functions import NAME
 from quillgraph.rl.rewards.rules import RewardRules, whole_reward
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import Scorer
 
 logger = logging.getLogger(__name__)
 

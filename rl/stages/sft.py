@@ -24,7 +24,7 @@ from quillgraph.rl.config.episodes import (
     successes,
     targets,
 )
-from quillgraph.rl.config.sft_config import SftConfig
+from quillgraph.rl.config.stages import SftConfig
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.processes import in_turn, processes
 from quillgraph.rl.run.arguments import sft_arguments

@@ -19,7 +19,7 @@ from quillgraph.rl.monitors.checkpoints import (
     epochs_of,
     step_of,
 )
-from quillgraph.rl.monitors.evaluating import Evaluating
+from quillgraph.rl.monitors.evaluation import Evaluating
 from quillgraph.rl.monitors.log import Journal, Lines
 from quillgraph.rl.processes import processes
 from quillgraph.rl.run.run import Run

@@ -12,7 +12,7 @@ from quillgraph.backends.errors import (
     ServerFailed,
     Unreachable,
 )
-from quillgraph.backends.foreign_errors import status_of, translated
+from quillgraph.backends.langchain import status_of, translated
 
 
 def error(name: str, said: str = "no", **fields: Any) -> Exception:

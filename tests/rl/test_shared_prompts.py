@@ -31,7 +31,7 @@ class Read:
 
 
 def states(model: Any, labels: Any = LABELS, **more: Any) -> Any:
-    from quillgraph.rl.shared_prompts import last_states
+    from quillgraph.rl.cpu_head import last_states
 
     inputs = {"input_ids": IDS, "attention_mask": ATTENTION, **more}
     return last_states(model, labels, inputs)
@@ -83,7 +83,7 @@ def test_where_there_is_no_text_after_a_prompt_all_is_read(
 
 
 def test_prompts_that_differ_are_read_each(tiny_model: Callable[[], Any]) -> None:
-    from quillgraph.rl.shared_prompts import last_states
+    from quillgraph.rl.cpu_head import last_states
 
     model = tiny_model()
     read = Read(model)

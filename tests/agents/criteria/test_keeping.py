@@ -1,7 +1,6 @@
 """Refused criteria go, the least harmful ones last; names never clash."""
 
-from quillgraph.agents.criteria.keeping import keep, uniquely_named
-from quillgraph.agents.criteria.validation import Fault, Finding
+from quillgraph.agents.criteria.validation import Fault, Finding, keep, uniquely_named
 from quillgraph.agents.domain import Criterion
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from quillgraph.agents.judges.relevance import MEASURES, relevance_measures
+from quillgraph.agents.judges.scorer_folder import MEASURES, relevance_measures
 
 EAST, NORTH = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
 BETWEEN = np.array([0.6, 0.8], np.float32)

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quillgraph.agents.judges.relevance import MEASURES
 from quillgraph.agents.judges.scorer_folder import (
     CONFIG,
+    MEASURES,
     WEIGHTS,
     ModelName,
     ScorerConfig,

@@ -3,8 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.text.measures import word_count
-from quillgraph.agents.text.ngrams import ngrams, tokens
+from quillgraph.agents.text.measures import ngrams, tokens, word_count
 
 
 def test_tokens_are_words_without_their_marks_and_single_chinese_characters() -> None:

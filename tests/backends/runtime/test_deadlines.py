@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from quillgraph.backends.errors import TimedOut
-from quillgraph.backends.runtime.deadlines import Deadline
+from quillgraph.backends.runtime.limits import Deadline
 
 
 def soon() -> float:

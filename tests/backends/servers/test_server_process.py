@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from quillgraph.backends.errors import ServerFailed, Unreachable
-from quillgraph.backends.servers.process import OwnServer
-from quillgraph.backends.servers.server_process import ServerProcess
+from quillgraph.backends.servers.process import OwnServer, ServerProcess
 
 # serves /health after a moment, with a child in its group as vLLM's engine is one
 SERVER = """
@@ -159,7 +158,7 @@ async def test_a_server_that_is_not_up_in_time_is_stopped(module: dict[str, str]
 async def test_its_user_hears_that_it_is_waited_for(
     module: dict[str, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quillgraph.backends.servers.server_process.SAID_EVERY_S", 0.2)
+    monkeypatch.setattr("quillgraph.backends.servers.process.SAID_EVERY_S", 0.2)
     caplog.set_level("INFO", logger="quillgraph")
     own = OwnServer(["stub_vllm", "--after", "1.5"], module, 60)
     await up(own)
@@ -187,7 +186,7 @@ def test_a_server_ends_with_the_process_that_started_it(
 def test_stopping_kills_what_does_not_want_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quillgraph.backends.servers.server_process.PATIENCE_S", 0.3)
+    monkeypatch.setattr("quillgraph.backends.servers.process.PATIENCE_S", 0.3)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     (tmp_path / "stubborn.py").write_text(f"{stubborn}open('up', 'w')\ntime.sleep(120)\n")
     monkeypatch.chdir(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quillgraph.backends.errors import StorageError
-from quillgraph.backends.transformers.feature_store import CHUNK, FeatureStore, text_key
+from quillgraph.backends.transformers.hidden_states import CHUNK, FeatureStore, text_key
 
 pytest.importorskip("safetensors")
 

@@ -21,7 +21,7 @@ def norm() -> Callable[..., Any]:
         from vllm.config import VllmConfig, set_current_vllm_config
         from vllm.model_executor.layers.layernorm import RMSNorm
 
-        from quillgraph.backends.vllm.vllm_cpu_layers import Norm
+        from quillgraph.backends.vllm.cpu_worker import Norm
 
     def made(dtype: torch.dtype, width: int = 16) -> Any:
         with warnings.catch_warnings():

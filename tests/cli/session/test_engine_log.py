@@ -12,7 +12,7 @@ from quillgraph.backends import spec as config
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.cli.session.engine_log import engines_print_to
+from quillgraph.cli.session.supervisor import engines_print_to
 
 
 def test_what_is_written_to_the_descriptors_goes_to_the_log_and_then_no_more(

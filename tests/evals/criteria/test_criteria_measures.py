@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quillgraph.evals.criteria.criteria_measures import (
+from quillgraph.evals.criteria.report import (
     Vectors,
     covered,
     near_duplicates,

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from quillgraph.evals.policies.policy_measures import (
+from quillgraph.evals.policies.report import (
     Win,
     is_refusal,
     length_controlled_win_rate,

@@ -17,10 +17,9 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.cast import Cast
-from quillgraph.graphs.episodes.ensemble import Ensemble, context_for, judges_of, roles_of
-from quillgraph.graphs.prebuilt.arena import DEBATING_ROLES, Arena
-from quillgraph.graphs.prebuilt.panel import VOTING_ROLES, Panel
+from quillgraph.graphs.episodes.cast import Cast, Ensemble, context_for, judges_of, roles_of
+from quillgraph.graphs.prebuilt.debate import DEBATING_ROLES, Arena
+from quillgraph.graphs.prebuilt.voting import VOTING_ROLES, Panel
 from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Workshop
 from quillgraph.graphs.study.state import ROLES, Study
 

@@ -15,7 +15,7 @@ from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import debate
-from quillgraph.graphs.prebuilt.arena import Arena
+from quillgraph.graphs.prebuilt.debate import Arena
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import voting
-from quillgraph.graphs.prebuilt.panel import Panel
+from quillgraph.graphs.prebuilt.voting import Panel
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import yaml
 
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.rl.config.run import load_config
-from quillgraph.rl.run.options import trainer_args
+from quillgraph.rl.run.arguments import trainer_args
 
 LEAST: dict[str, Any] = {
     "model": {"name": "smollm2-135m"},

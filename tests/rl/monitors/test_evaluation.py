@@ -16,7 +16,7 @@ from quillgraph.agents.requests.task import writing_task
 from quillgraph.rl.config.run import ModelConfig
 from quillgraph.rl.monitors.evaluation import evaluate, write_texts
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import Scorer
 from quillgraph.rl.run.policy import load_policy
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"

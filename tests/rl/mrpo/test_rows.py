@@ -6,8 +6,16 @@ torch = pytest.importorskip("torch")
 
 from quillgraph.rl.mrpo.plan import Group, Replayed  # noqa: E402
 from quillgraph.rl.mrpo.replay import Entry  # noqa: E402
-from quillgraph.rl.mrpo.rows import SideBatch, SideRow, dealt, side_loss  # noqa: E402
-from quillgraph.rl.mrpo.step_rows import Normaliser, lessoned_row, memory_rows, rider_rows  # noqa: E402
+from quillgraph.rl.mrpo.rows import (  # noqa: E402  # noqa: E402
+    Normaliser,
+    SideBatch,
+    SideRow,
+    dealt,
+    lessoned_row,
+    memory_rows,
+    rider_rows,
+    side_loss,
+)
 from quillgraph.rl.trajectories.trajectory import Row  # noqa: E402
 
 RANGE = {"low": 0.2, "high": 0.28, "gamma": 0.1}

@@ -13,7 +13,7 @@ from quillgraph.rl.config.criteria import hard_set
 from quillgraph.rl.mrpo.fresh import JUDGEMENT
 from quillgraph.rl.rewards.functions import criteria_reward, guarded, request_of
 from quillgraph.rl.rewards.rules import RewardRules, Scored
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import Scorer
 
 REQUESTS = [f"Write a story in exactly {n} words about the sea." for n in (2, 3, 4, 5)]
 SETS = {(task := writing_task(each)).request_hash: hard_set(task) for each in REQUESTS}

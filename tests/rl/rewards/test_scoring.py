@@ -14,8 +14,7 @@ from quillgraph.agents.judges.prompted import Ballot
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.errors import ServerFailed, StorageError
 from quillgraph.graphs.prebuilt.judge import Submission
-from quillgraph.rl.rewards.scorer import JudgementCache, judgement_key
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import JudgementCache, Scorer, judgement_key
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))

@@ -9,8 +9,7 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.messages.trace import trace_of
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.rl.rollouts.sampling import Player
-from quillgraph.rl.rollouts.seeds import Sampling
+from quillgraph.rl.rollouts.sampling import Player, Sampling
 
 HOW = Sampling(temperature=1.0, top_p=1.0, max_tokens=8, seed=5)
 

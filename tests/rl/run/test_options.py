@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from quillgraph.backends.errors import ConfigError
-from quillgraph.rl.run import options as of_trainers
-from quillgraph.rl.run.options import trainer_args
+from quillgraph.rl.run import arguments as of_trainers
+from quillgraph.rl.run.arguments import trainer_args
 
 
 @dataclass

@@ -17,11 +17,11 @@ from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.prebuilt.judge import Submission, judge_text
 from quillgraph.rl.config.criteria import hard_set
 from quillgraph.rl.config.requests import prompt_of
+from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
 from quillgraph.rl.mrpo.plan import Fresh, key_of
-from quillgraph.rl.mrpo.reflection_round import Revision, Unsatisfying
 from quillgraph.rl.rewards.functions import checked_values
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.rewards.scoring import Scorer
+from quillgraph.rl.rewards.scorer import Scorer
 from quillgraph.rl.stages.reviser import Reviser
 
 TASK = writing_task("Write a story of the sea in exactly eight words.")
