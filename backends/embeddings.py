@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"expected JSON in {path}: {error}") from error
     return settings
+
+
+async def vectors(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
+    """Embed texts as unit rows, shape (texts, dimensions)."""
+    if not texts:
+        return np.zeros((0, 1), dtype=np.float32)
+    raw = np.asarray(await embeddings.aembed_documents(list(texts)), dtype=np.float32)
+    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+    unit: np.ndarray = raw / np.where(lengths == 0, 1, lengths)
+    return unit

@@ -139,7 +139,7 @@ def rollouts(given: argparse.Namespace, folder: str) -> Any:
 
 def remember(trainer: Any, given: argparse.Namespace, replays: int) -> None:
     """Fill memory with texts that are always chosen, as long as the fresh ones."""
-    from quillgraph.rl.mrpo.plan import key_of
+    from quillgraph.rl.columns import key_of
     from quillgraph.rl.mrpo.replay import Entry
 
     tokenizer = trainer.processing_class

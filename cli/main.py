@@ -292,8 +292,7 @@ def doctor(*, as_json: options.AsJson = False, debug: options.Debug = False) -> 
     with reporting(debug=debug):
         from dataclasses import asdict
 
-        from quillgraph.cli.commands.doctor import examine
-        from quillgraph.cli.display.study import show_findings
+        from quillgraph.cli.commands.doctor import examine, show_findings
 
         findings = examine()
         if as_json:

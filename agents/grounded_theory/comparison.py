@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
-import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel
 
@@ -13,6 +12,7 @@ from quillgraph.agents.domain import Code, Coding
 from quillgraph.agents.prompt import render
 from quillgraph.agents.reply import form, one_of
 from quillgraph.agents.role import Answers, Role, ask_each
+from quillgraph.backends.embeddings import vectors
 
 SIMILAR = 0.85
 """Cosine above which two codes are worth comparing (Thematic-LM, doi:10.1145/3696410.3714595)."""
@@ -30,16 +30,6 @@ class Pair:
 def shown(coding: Code | Coding) -> str:
     """A code in the words that are embedded and compared."""
     return f"{coding.label}: {coding.gloss}"
-
-
-async def vectors(texts: Sequence[str], embeddings: Embeddings) -> np.ndarray:
-    """Embed texts as unit rows, shape (texts, dimensions)."""
-    if not texts:
-        return np.zeros((0, 1), dtype=np.float32)
-    raw = np.asarray(await embeddings.aembed_documents(list(texts)), dtype=np.float32)
-    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    unit: np.ndarray = raw / np.where(lengths == 0, 1, lengths)
-    return unit
 
 
 async def similar_pairs(

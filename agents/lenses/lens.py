@@ -16,8 +16,8 @@ import yaml
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Property, Value
-from quillgraph.agents.grounded_theory.comparison import vectors
 from quillgraph.agents.requests.kinds import Circumstance, Kind
+from quillgraph.backends.embeddings import vectors
 
 IDENTITIES = {
     "reader": "a reader, who looks at effect",

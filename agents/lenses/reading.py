@@ -8,12 +8,12 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Incident, Property, Value, WritingTask
-from quillgraph.agents.grounded_theory.comparison import vectors
 from quillgraph.agents.lenses.lens import Lens, lenses, near
 from quillgraph.agents.requests.constraints import find_constraints, is_said_in_full
 from quillgraph.agents.requests.kinds import Circumstance, circumstances, kind_of
 from quillgraph.agents.requests.segments import segment
 from quillgraph.agents.text.phrases import phrases, with_its_place
+from quillgraph.backends.embeddings import vectors
 
 PHRASES_PER_LENS = 2
 """Phrases that a lens is turned on where no cue says which."""

@@ -4,9 +4,13 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
+
+from rich.console import Console
+from rich.text import Text
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.runtime.hardware import (
@@ -142,3 +146,15 @@ def _choice() -> Finding:
     except ConfigError as error:
         return Finding("backend", "trouble", "none would be picked", str(error))
     return Finding("backend", "ok", f"{spec}: {reason}")
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print what the doctor found, a line each, and what to do about it on the next."""
+    console = Console(soft_wrap=True, highlight=False)
+    colours = {"ok": "green", "absent": "yellow", "trouble": "red"}
+    width = max(len(finding.topic) for finding in findings)
+    for finding in findings:
+        state = (f"{finding.state:8}", colours[finding.state])
+        console.print(Text.assemble(state, f"{finding.topic:{width}}  {finding.found}"))
+        if finding.advice:
+            console.print(Text(f"{'':{width + 8}}  → {finding.advice}", style="dim"))

@@ -1,14 +1,12 @@
 """How results look to a person: criteria as a tree with the words behind it, and Markdown."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 from rich.tree import Tree
 
 from quillgraph.agents.domain import LEVELS, Criterion, Incident
-from quillgraph.cli.commands.doctor import Finding
 from quillgraph.cli.display.terminal import visible
 from quillgraph.graphs.study.state import Grounding
 
@@ -119,18 +117,6 @@ def reached(state: Grounding) -> str:
         else "",
     ]
     return f"reached: {', '.join(filter(None, counts)) or 'nothing yet'}"
-
-
-def show_findings(findings: Sequence[Finding]) -> None:
-    """Print what the doctor found, a line each, and what to do about it on the next."""
-    console = Console(soft_wrap=True, highlight=False)
-    colours = {"ok": "green", "absent": "yellow", "trouble": "red"}
-    width = max(len(finding.topic) for finding in findings)
-    for finding in findings:
-        state = (f"{finding.state:8}", colours[finding.state])
-        console.print(Text.assemble(state, f"{finding.topic:{width}}  {finding.found}"))
-        if finding.advice:
-            console.print(Text(f"{'':{width + 8}}  → {finding.advice}", style="dim"))
 
 
 def _leaf(criterion: Criterion, incidents: dict[str, Incident]) -> Group:

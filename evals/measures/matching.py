@@ -11,7 +11,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.grounded_theory.comparison import vectors
+from quillgraph.backends.embeddings import vectors
 
 NEAR = 0.5
 """Cosine from which two criteria may be the same: with MiniLM, unrelated English sentences lie

@@ -15,9 +15,8 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, PutOp
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.grounded_theory.comparison import vectors
 from quillgraph.agents.memory.known_criteria import KnownCriterion, fate
-from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.embeddings import LexicalEmbeddings, vectors
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.memory.shelf import Shelf, Shelved, packed, unpacked
 from quillgraph.graphs.memory.store import LIBRARY, GuardedStore

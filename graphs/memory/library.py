@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.grounded_theory.comparison import SIMILAR, vectors
+from quillgraph.agents.grounded_theory.comparison import SIMILAR
 from quillgraph.agents.memory.known_criteria import (
     Consulted,
     Kept,
@@ -29,6 +29,7 @@ from quillgraph.agents.memory.known_criteria import (
     scored,
     used_again,
 )
+from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs.memory.catalogue import Catalogue, head_for
 from quillgraph.graphs.memory.shelf import Shelved, packed

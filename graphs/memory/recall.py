@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.grounded_theory.comparison import vectors
 from quillgraph.agents.memory.lesson import Lesson, MemoryEntry, Recalled
+from quillgraph.backends.embeddings import vectors
 
 MOST_LESSONS = 3
 """Lessons that a writer is shown (Reflexion, arXiv:2303.11366; `ALGORITHM.md` 6.4)."""

@@ -15,8 +15,9 @@ from quillgraph.agents.grounded_theory.axial_coding import (
     group_codes,
     relate,
 )
-from quillgraph.agents.grounded_theory.comparison import shown, vectors
+from quillgraph.agents.grounded_theory.comparison import shown
 from quillgraph.agents.role import lost_reply
+from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study.state import Study
 

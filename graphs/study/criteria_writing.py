@@ -44,10 +44,10 @@ from quillgraph.agents.domain import (
     Tier,
     WritingTask,
 )
-from quillgraph.agents.grounded_theory.comparison import vectors
 from quillgraph.agents.memory.known_criteria import Consulted, Suggestion
 from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import lost_reply
+from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study.state import Study, merged, suggestions_of
 

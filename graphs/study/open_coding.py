@@ -18,7 +18,6 @@ from quillgraph.agents.grounded_theory.comparison import (
     merge,
     shown,
     similar_pairs,
-    vectors,
 )
 from quillgraph.agents.grounded_theory.open_coding import open_code
 from quillgraph.agents.grounded_theory.saturation import BASE, is_saturated, new_code_ratio
@@ -26,6 +25,7 @@ from quillgraph.agents.lenses.lens import IDENTITIES
 from quillgraph.agents.memory.known_criteria import Consulted, Suggestion
 from quillgraph.agents.requests.constraints import Constraint, is_said_in_full
 from quillgraph.agents.role import Role
+from quillgraph.backends.embeddings import vectors
 from quillgraph.graphs.study.state import CodingRound, Study, suggestions_of
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any
 from trl import GRPOConfig
 
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.rl.mrpo import fresh as reading
+from quillgraph.rl.columns import CRITERIA_SHA
 from quillgraph.rl.mrpo import losses, replay
 from quillgraph.rl.rewards.group import Baseline
 
@@ -168,9 +168,9 @@ def check_trainer(trainer: Any) -> None:
     if len(set(names)) < len(names):
         raise ConfigError(f"expected reward functions with different names, got {names}")
     columns = trainer.train_dataset.column_names or []
-    if options.remembers and reading.CRITERIA_SHA not in columns:
+    if options.remembers and CRITERIA_SHA not in columns:
         raise ConfigError(
-            f"expected a column {reading.CRITERIA_SHA!r} in the training set, got {columns}: a "
+            f"expected a column {CRITERIA_SHA!r} in the training set, got {columns}: a "
             "remembered reward holds only under the criteria it was given for; add their hash, or "
             "set replay_weight=0 and anchor_weight=0"
         )

@@ -10,8 +10,8 @@ from typing import Any
 
 from accelerate.utils import gather_object
 
+from quillgraph.rl.columns import RIDERS, TRAJECTORY
 from quillgraph.rl.mrpo.credit import NOBODY
-from quillgraph.rl.mrpo.fresh import RIDERS, TRAJECTORY
 from quillgraph.rl.mrpo.memory import Step
 from quillgraph.rl.mrpo.rows import Normaliser, SideRow, lessoned_row, rider_rows
 from quillgraph.rl.rollouts.sampling import chance_of

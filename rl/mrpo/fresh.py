@@ -6,28 +6,9 @@ from typing import Any
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import InputError
-from quillgraph.rl.mrpo.plan import Count, Fresh, key_of
+from quillgraph.rl.columns import JUDGEMENT, key_of, text_of
+from quillgraph.rl.mrpo.plan import Count, Fresh
 from quillgraph.rl.mrpo.replay import Entry
-
-JUDGEMENT = "judgement"
-"""Column under which a reward function logs what was found of each text, by TRL's `log_extra`: the
-JSON of a `Judgement`, or None. The gate and `Recount` read it; TRL's own trainer shows it."""
-
-CRITERIA_SHA = "criteria_sha"
-"""Column of the dataset: hash of the criteria that the rewards of a prompt are made with."""
-
-EXCLUDED = "excluded"
-"""Column that a rollout function returns: why a rollout has no text, None where it has one."""
-
-RIDERS = "riders"
-"""Column that a rollout function returns: the further trainable `Row`s of each episode."""
-
-TEXT = "episode_text"
-"""Column that a rollout function returns: the text that a graph gave, which the reward is of; None
-where it is the completion."""
-
-TRAJECTORY = "trajectory"
-"""Column that a rollout function returns: the whole `Trajectory` of each text, None without one."""
 
 
 def fresh_texts(
@@ -112,20 +93,6 @@ def counting(weights: Mapping[str, float], recount: Mapping[str, Recount], step:
         return total(parts, weights)
 
     return count if recount else lambda text: text.reward
-
-
-def text_of(completion: Any) -> str:
-    """The text of a completion, plain or conversational."""
-    return completion if isinstance(completion, str) else str(completion[0]["content"])
-
-
-def rewarded_texts(completions: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
-    """The texts that rewards are of: what a graph gave, else the completion."""
-    given = columns.get(TEXT) or [None] * len(completions)
-    return [
-        text_of(completion) if text is None else text
-        for completion, text in zip(completions, given, strict=True)
-    ]
 
 
 def _latest(values: Any, count: int) -> list[Any]:

@@ -14,7 +14,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from quillgraph.agents.judgements import Judgement
-from quillgraph.rl.mrpo.fresh import TRAJECTORY
+from quillgraph.rl.columns import TRAJECTORY
 from quillgraph.rl.mrpo.plan import Fresh, Group, to_remember
 from quillgraph.rl.mrpo.replay import Entry
 

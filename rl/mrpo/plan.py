@@ -4,8 +4,6 @@ Pure but for the memory, which it reads and changes; no tensor and no model is k
 (`ALGORITHM.md` appendix B, steps 3 to 5 and 8).
 """
 
-import hashlib
-import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -100,12 +98,6 @@ class Group:
     def spread(self) -> float:
         """Sample standard deviation of the fresh rewards; 0 for fewer than two."""
         return _spread(self.rewards)
-
-
-def key_of(prompt: object) -> str:
-    """Key of a prompt, the same in every process and run."""
-    canonical = json.dumps(prompt, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def plan_step(

@@ -10,7 +10,8 @@ from typing import Any
 from torch.utils.data import Sampler
 
 from quillgraph.backends.errors import ConfigError
-from quillgraph.rl.mrpo.plan import difficulty_weight, key_of
+from quillgraph.rl.columns import key_of
+from quillgraph.rl.mrpo.plan import difficulty_weight
 
 LAG = 2
 """Generations that lie between a reward and the first draw that knows it: data loaders fetch one

@@ -22,6 +22,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.rl.columns import CRITERIA_SHA, EXCLUDED, JUDGEMENT, TEXT
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.mrpo import fresh as reading
 from quillgraph.rl.mrpo import losses
@@ -43,7 +44,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     """Policy optimisation with a memory of good texts, replayed beside each fresh group.
 
     Takes what `trl.GRPOTrainer` takes. The dataset needs the column `criteria_sha` where anything
-    is remembered. The gate acts where a reward function logs its judgements (`fresh.JUDGEMENT`).
+    is remembered. The gate acts where a reward function logs its judgements
+    (`rl.columns.JUDGEMENT`).
 
     Args:
         recount: For a reward function by name, what its judgements come to in a step. Fresh and
@@ -103,7 +105,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return super()._get_train_sampler(dataset)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._logs["extra"].pop(reading.JUDGEMENT, None)  # a column not logged anew keeps old rows
+        self._logs["extra"].pop(JUDGEMENT, None)  # a column not logged anew keeps old rows
         out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self.model.training:
             self._take_behaviour(out)
@@ -175,10 +177,10 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
         marks = [
             (
-                each.get(reading.CRITERIA_SHA) or "",
-                each.get(reading.EXCLUDED),
+                each.get(CRITERIA_SHA) or "",
+                each.get(EXCLUDED),
                 int(tokens),
-                each.get(reading.TEXT),
+                each.get(TEXT),
             )
             for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
         ]

@@ -13,7 +13,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judges.prompted import Judge
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
-from quillgraph.rl.mrpo.fresh import JUDGEMENT, rewarded_texts, text_of
+from quillgraph.rl.columns import JUDGEMENT, request_of, rewarded_texts, text_of
 from quillgraph.rl.rewards.rules import (
     CriteriaFor,
     Observer,
@@ -169,13 +169,6 @@ def refuse_all_missing(
             "answers in the asked form, with `quillgraph judge`"
         )
     return values
-
-
-def request_of(prompt: Any) -> str:
-    """The request in a prompt: a string, or the last user turn of a conversation."""
-    if isinstance(prompt, str):
-        return prompt
-    return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))
 
 
 def _as_rewarded(completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:

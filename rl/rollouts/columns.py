@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quillgraph.backends.errors import QuillError
-from quillgraph.rl.mrpo.fresh import EXCLUDED, RIDERS, TEXT, TRAJECTORY
+from quillgraph.rl.columns import EXCLUDED, RIDERS, TEXT, TRAJECTORY
 from quillgraph.rl.trajectories.trajectory import Row, Trajectory
 
 NAMES = ("prompt_ids", "completion_ids", "logprobs", "env_mask")

@@ -16,9 +16,9 @@ from quillgraph.backends import connect_embeddings
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.graphs.memory.memory import Memory
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.stages import LessonsConfig
-from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.rollouts.run import Run, one_call
 from quillgraph.rl.rollouts.sampling import Sampling, chance_of
 from quillgraph.rl.trajectories.trajectory import Trajectory

@@ -26,8 +26,7 @@ from quillgraph.backends.errors import (
     ServerFailed,
 )
 from quillgraph.backends.runtime.loops import BackgroundLoop
-from quillgraph.rl.mrpo.fresh import EXCLUDED, TRAJECTORY
-from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.columns import EXCLUDED, TRAJECTORY, key_of
 from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, same_prompts
 from quillgraph.rl.rollouts.columns import columns_of
 from quillgraph.rl.rollouts.run import Run

@@ -12,7 +12,7 @@ from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.messages.trace import trace_of
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import EpisodeSource, Start
-from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.columns import key_of, request_of
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 from quillgraph.rl.trajectories.trajectory import Row, Trajectory, trajectory
 
@@ -100,10 +100,3 @@ def graph_run(
         return made.model_copy(update={"excluded": why})
 
     return run
-
-
-def request_of(prompt: Any) -> str:
-    """The request in a prompt: a string, or the last user turn of a conversation."""
-    if isinstance(prompt, str):
-        return prompt
-    return str(next(turn["content"] for turn in reversed(prompt) if turn["role"] == "user"))

@@ -18,7 +18,7 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
 from quillgraph.backends.runtime.limits import Limiter
-from quillgraph.rl.mrpo.plan import key_of
+from quillgraph.rl.columns import key_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.study.state import Study
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import find_sets, shas
 from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.config.run import TrainConfig
-from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.processes import in_turn
 from quillgraph.rl.rewards.rules import RewardRules
 from quillgraph.rl.rewards.scorer import JudgementCache, Scorer

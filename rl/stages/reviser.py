@@ -13,9 +13,9 @@ from quillgraph.agents.writers.acceptance import refusals
 from quillgraph.agents.writers.reflection import Plan, plan, reflect, weakest
 from quillgraph.agents.writers.writer import Written, revise
 from quillgraph.backends.errors import BackendError, ReplyError, RewardError
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.mrpo.fresh import total
 from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
-from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.rewards.functions import NAME
 from quillgraph.rl.rewards.rules import RewardRules, whole_reward
 from quillgraph.rl.rewards.scorer import Scorer

@@ -15,6 +15,7 @@ from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import GuardTripped
 from quillgraph.graphs.prebuilt.judge import Submission
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.requests import prompt_of
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.monitors.checkpoints import Part
@@ -23,7 +24,6 @@ from quillgraph.rl.monitors.log import Ledger, Lines, RolloutLog
 from quillgraph.rl.monitors.timer import Clock
 from quillgraph.rl.monitors.watch import Watch
 from quillgraph.rl.mrpo.credit import RowCredit
-from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.trainer import MRPOTrainer
 from quillgraph.rl.processes import processes

@@ -17,10 +17,10 @@ from quillgraph.agents.grounded_theory.comparison import (
     merge,
     shown,
     similar_pairs,
-    vectors,
 )
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.embeddings import vectors
 
 MakeCode = Callable[..., Code]
 MakeCoding = Callable[..., Coding]

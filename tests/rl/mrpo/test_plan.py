@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from quillgraph.agents.judgements import Judgement, Violation
-from quillgraph.rl.mrpo.plan import Fresh, Group, Rules, key_of, plan_step, to_remember
+from quillgraph.rl.columns import key_of
+from quillgraph.rl.mrpo.plan import Fresh, Group, Rules, plan_step, to_remember
 from quillgraph.rl.mrpo.replay import Entry, Replay
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from quillgraph.backends.errors import ConfigError
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.run import load_config
-from quillgraph.rl.mrpo.plan import key_of
 
 pytest.importorskip("trl")
 

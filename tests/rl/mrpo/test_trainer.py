@@ -9,8 +9,8 @@ import pytest
 
 from quillgraph.agents.judgements import Judgement, Violation, text_hash
 from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
-from quillgraph.rl.mrpo.plan import key_of
 from quillgraph.rl.mrpo.replay import Entry
 
 pytest.importorskip("trl")

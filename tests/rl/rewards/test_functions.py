@@ -9,9 +9,9 @@ import pytest
 
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.errors import ConfigError, RewardError
+from quillgraph.rl.columns import JUDGEMENT, request_of
 from quillgraph.rl.config.criteria import hard_set
-from quillgraph.rl.mrpo.fresh import JUDGEMENT
-from quillgraph.rl.rewards.functions import criteria_reward, guarded, request_of
+from quillgraph.rl.rewards.functions import criteria_reward, guarded
 from quillgraph.rl.rewards.rules import RewardRules, Scored
 from quillgraph.rl.rewards.scorer import Scorer
 

@@ -12,8 +12,8 @@ from quillgraph.agents.memory.lesson import Lesson
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.graphs.memory.memory import Memory
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.run import load_config
-from quillgraph.rl.mrpo.plan import key_of
 
 pytest.importorskip("trl")
 

@@ -15,10 +15,11 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import Refused
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.prebuilt.judge import Submission, judge_text
+from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import hard_set
 from quillgraph.rl.config.requests import prompt_of
 from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
-from quillgraph.rl.mrpo.plan import Fresh, key_of
+from quillgraph.rl.mrpo.plan import Fresh
 from quillgraph.rl.rewards.functions import checked_values
 from quillgraph.rl.rewards.rules import RewardRules
 from quillgraph.rl.rewards.scorer import Scorer
