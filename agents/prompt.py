@@ -18,7 +18,7 @@ _MESSAGE: dict[str, type[BaseMessage]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PromptTemplate:
     """A prompt file: its declared fields and its turns, worked examples included."""
 
     name: str
@@ -28,14 +28,14 @@ class Prompt:
 
 
 @cache
-def load(name: str) -> Prompt:
+def load_prompt(name: str) -> PromptTemplate:
     """Read `prompts/<name>.md`."""
     text = resources.files("quillgraph.agents").joinpath(f"prompts/{name}.md").read_text("utf-8")
     _, front, body = text.split("---\n", 2)
     meta = yaml.safe_load(front)
     parts = _TURN.split(body)[1:]
     turns = tuple((role, said.strip()) for role, said in zip(parts[::2], parts[1::2], strict=True))
-    return Prompt(name, meta["version"], frozenset(meta["fields"] or ()), turns)
+    return PromptTemplate(name, meta["version"], frozenset(meta["fields"] or ()), turns)
 
 
 def render(name: str, **fields: str) -> list[BaseMessage]:
@@ -48,7 +48,7 @@ def render(name: str, **fields: str) -> list[BaseMessage]:
     Raises:
         KeyError: If the fields are not exactly those that the prompt declares.
     """
-    prompt = load(name)
+    prompt = load_prompt(name)
     if set(fields) != prompt.fields:
         raise KeyError(f"prompt {name!r} takes {sorted(prompt.fields)}, got {sorted(fields)}")
     values = {field: _blunted(value) for field, value in fields.items()}

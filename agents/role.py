@@ -128,7 +128,7 @@ async def _asked(
         is_cut = message.response_metadata.get("finish_reason") == "length"
         try:
             # the repaired half of a reply would pass for the whole of it
-            value = form.model_validate_json(reply) if is_cut else read(reply, form)
+            value = form.model_validate_json(reply) if is_cut else read_reply(reply, form)
         except ValidationError as error:
             if is_cut and "max_tokens" in options:
                 options["max_tokens"] *= 2
@@ -173,7 +173,7 @@ def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
     return Dropped(stage=stage, agent=role.name, reason="reply", text=error.reply[:200])
 
 
-def read(reply: str, form: type[T]) -> T:
+def read_reply(reply: str, form: type[T]) -> T:
     """Read a reply into its form, forgiving code fences and broken JSON syntax.
 
     Raises:

@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.calls.budget import budgets_of, within
-from quillgraph.backends.calls.listener import direct_run, told
+from quillgraph.backends.calls.listener import announced, direct_run
 from quillgraph.backends.calls.place import Place
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.errors import ConfigError, nearest
@@ -29,17 +29,17 @@ from quillgraph.backends.runtime.limits import Deadline, Limiter
 from quillgraph.backends.runtime.loops import synchronous_calls
 
 __all__ = [
-    "Answer",
     "ChatBackend",
     "ChatRequest",
     "ChatTurn",
     "Completion",
+    "CompletionFn",
     "Tap",
 ]
 
-Answer = Callable[[ChatRequest], Awaitable[Completion]]
+CompletionFn = Callable[[ChatRequest], Awaitable[Completion]]
 
-Tap = Callable[[ChatRequest, Place, Answer], Awaitable[Completion]]
+Tap = Callable[[ChatRequest, Place, CompletionFn], Awaitable[Completion]]
 """Stands between a backend and its callers: hears each call, and has it answered."""
 
 
@@ -217,7 +217,7 @@ class ChatBackend(BaseChatModel, ABC):
             kwargs.pop(name, None)  # told to tracers only
         messages = self._convert_input(input).to_messages()
         options = {**self._identifying_params, "stop": stop, **kwargs}
-        with told(run, messages, options) as replies:
+        with announced(run, messages, options) as replies:
             message = await self._reply(messages, stop, run, **kwargs)
             message.id = message.id or f"lc_run--{run.run_id}-0"
             replies.append(message)

@@ -21,6 +21,7 @@ from quillgraph.backends.weights.builtin import pull
 logger = logging.getLogger(__name__)
 
 Vectors = npt.NDArray[np.float32]
+"""Vectors of texts, shape (texts, dimensions), or one of them, shape (dimensions,)."""
 
 BATCH = 32
 CACHED_TEXTS = 4096

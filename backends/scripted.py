@@ -129,7 +129,7 @@ def _read(request: ChatRequest) -> Iterator[str]:
     for tool in request.tools:
         yield json.dumps(tool, ensure_ascii=False)
     for turn in request.messages:
-        calls = [hermes.written(call.name, call.arguments) for call in turn.tool_calls]
+        calls = [hermes.format_call(call.name, call.arguments) for call in turn.tool_calls]
         yield "\n".join([turn.content, *calls] if turn.content or not calls else calls)
 
 

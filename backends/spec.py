@@ -13,7 +13,9 @@ from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.langchain import OWN_OPTIONS, foreign_model
 from quillgraph.backends.weights.builtin import resolve
 
-Kind = Literal["vllm", "vllm-server", "transformers", "openai", "scripted", "cassette", "langchain"]
+BackendKind = Literal[
+    "vllm", "vllm-server", "transformers", "openai", "scripted", "cassette", "langchain"
+]
 
 CLASSES: dict[str, tuple[str, str]] = {
     "vllm": ("quillgraph.backends.vllm.chat", "VllmChat"),
@@ -41,7 +43,7 @@ class BackendSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Kind
+    kind: BackendKind
     model: str = Field(min_length=1)
     """Name of the model; the file, for `scripted` and `cassette`."""
     base_url: str | None = None
@@ -60,8 +62,10 @@ class BackendSpec(BaseModel):
                 f"{text!r} gives scores and no words: a trained scorer can be a judge and nothing "
                 "else, for example --judge scorer:FOLDER"
             )
-        if kind not in get_args(Kind):
-            raise ConfigError(f"unknown backend kind {kind!r}: {nearest(kind, get_args(Kind))}")
+        if kind not in get_args(BackendKind):
+            raise ConfigError(
+                f"unknown backend kind {kind!r}: {nearest(kind, get_args(BackendKind))}"
+            )
         named, _, query = rest.partition("?")
         model, _, url = named.partition("@") if kind in SERVED else (named, "", "")
         if not colon or not model:

@@ -26,10 +26,10 @@ from quillgraph.agents.text.language import language_of
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
 from quillgraph.cli.display.criteria import markdown
 from quillgraph.evals import load
-from quillgraph.evals.criteria.comparison import Comparison, Results
-from quillgraph.evals.criteria.report import CriteriaReport, report
+from quillgraph.evals.criteria.comparison import CriteriaComparison, Results
+from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
 from quillgraph.evals.criteria.sources import (
-    Source,
+    CriteriaSource,
     generic_source,
     human_source,
     one_shot_source,
@@ -47,7 +47,7 @@ FILES = {
 SEED, OTHER_SEED = 7, 1_000_003
 
 
-def sources(backend: ChatBackend, given: argparse.Namespace) -> list[Source]:
+def sources(backend: ChatBackend, given: argparse.Namespace) -> list[CriteriaSource]:
     """The columns of the table."""
     embeddings = connect_embeddings("minilm")
     seeds = [SEED + run * OTHER_SEED for run in range(given.runs)]
@@ -81,7 +81,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
     await backend.start()
     try:
         for name, cases in files.items():
-            work = Comparison(
+            work = CriteriaComparison(
                 columns, embeddings, done[name], judge=None, runs=given.runs,
                 at_once=given.at_once, listeners=[recorder],
             )  # fmt: skip
@@ -94,7 +94,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
         "sets_of_criteria": sum(len(results.elicited.rows) for results in done.values()) - before,
     }
     tables = {
-        name: await report(
+        name: await criteria_report(
             cases, [each.name for each in columns], done[name.split()[0]], embeddings,
             runs=given.runs, seed=SEED, excluded={}, data=name, model=given.backend, judge=None,
             confirmed=False, placed_by="minilm",

@@ -24,7 +24,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from quillgraph.agents import Criterion, Role, WritingTask, writing_task
 from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.judges.prompted import SAMPLES, Ballot, Exhibit, PromptedJudge
-from quillgraph.agents.judges.reward import weighted_score
+from quillgraph.agents.judges.rewards import weighted_score
 from quillgraph.agents.writers.writer import Precedents, write_draft
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.vllm.chat import VllmChat

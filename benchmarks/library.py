@@ -37,7 +37,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents import Criterion, WritingTask
-from quillgraph.agents.memory.known_criteria import request_key, said
+from quillgraph.agents.memory.known_criteria import criterion_text, request_key
 from quillgraph.backends import connect_embeddings
 from quillgraph.graphs.memory.library import Library, Passed
 
@@ -188,7 +188,7 @@ async def changes(library: Library, other: Library, asked: Sequence[WritingTask]
 
 async def plain(size: int, asked: Sequence[WritingTask], placed: Placed, *, store_runs: int) -> Any:
     """What one would write oneself, on the same vectors: a sorted matrix, and LangGraph's store."""
-    texts = [said(criterion(number)) for number in range(size)]
+    texts = [criterion_text(criterion(number)) for number in range(size)]
     vectors = np.asarray(placed.embed_documents(texts), dtype=np.float32)
     placed.fresh = False
 

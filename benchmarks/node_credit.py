@@ -29,7 +29,7 @@ from langgraph.graph import END, START, StateGraph
 
 from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, Verdict, text_hash
-from quillgraph.agents.judges.reward import LENGTH_SHARE, SOFT_SHARE, reward
+from quillgraph.agents.judges.rewards import LENGTH_SHARE, SOFT_SHARE, reward
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
@@ -37,7 +37,7 @@ from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graphs
 from quillgraph.rl.rewards.group import advantages
 from quillgraph.rl.trajectories.credit import by_evidence, criterion_parts, group_credit
-from quillgraph.rl.trajectories.trajectory import trajectory
+from quillgraph.rl.trajectories.rows import trajectory
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -73,7 +73,7 @@ async def _loop(task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop
 async def _best_of_n(
     task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop, tokens: int
 ) -> WrittenEpisode:
-    start = best_of_n.Contest(task=task, criteria_set=criteria_set, tokens=tokens, n=None)
+    start = best_of_n.BestOfNInput(task=task, criteria_set=criteria_set, tokens=tokens, n=None)
     done = await best_of_n.build().compile().ainvoke(start, context=workshop)
     episode: WrittenEpisode = done["episode"]
     return episode

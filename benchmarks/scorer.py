@@ -36,13 +36,13 @@ from quillgraph.evals.data.rubrics import generic_rubric
 from quillgraph.evals.judges.probes import (
     CHANGES,
     DEGENERATE,
-    Finding,
+    ProbeResult,
     probe_change,
     probe_degenerate,
     texts_for_probes,
 )
-from quillgraph.evals.judges.report import JudgeReport, report
-from quillgraph.evals.judges.scores import ScoredPair, Scorer
+from quillgraph.evals.judges.report import JudgeReport, judge_report
+from quillgraph.evals.judges.scores import HumanDataScorer, ScoredPair
 from quillgraph.evals.measures.families import families
 from quillgraph.evals.measures.intervals import cluster_bootstrap
 
@@ -73,12 +73,12 @@ async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> J
     """Score a file, or the first clusters of it, and put the scores beside people's."""
     texts, pairs, cluster = grouped(data)
     kept = set(list(dict.fromkeys(cluster.values()))[:limit])
-    scorer = Scorer(judge, generic)
+    scorer = HumanDataScorer(judge, generic)
     scored = await scorer.texts(each for each in texts if cluster[each.id] in kept)
     compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
 
     compared = [row.model_copy(update={"group": cluster[row.id]}) for row in compared]
-    found = report(
+    found = judge_report(
         [row.model_copy(update={"group": cluster[row.id]}) for row in scored],
         compared,
         judge=judge.name,
@@ -118,12 +118,12 @@ def _hit(agreement: int) -> float:
 
 async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
     """What the probes find, and the best score of a degenerate text beside the least real one."""
-    scorer = Scorer(judge, generic)
+    scorer = HumanDataScorer(judge, generic)
 
     async def score(text: str) -> float | None:
         return (await scorer.score("", text))[0]
 
-    findings: list[Finding] = [await probe_change(name, texts, score) for name in CHANGES]
+    findings: list[ProbeResult] = [await probe_change(name, texts, score) for name in CHANGES]
     findings.append(await probe_degenerate(texts, score))
     real = [found for text in texts if (found := await score(text)) is not None]
     rubric = " ".join(

@@ -1,6 +1,6 @@
 """Are the criteria, the judge and the policy any good?"""
 
-from quillgraph.evals.data.load import Loaded, load
+from quillgraph.evals.data.loader import Loaded, load
 from quillgraph.evals.data.records import (
     HumanCriterion,
     Preference,

@@ -1,6 +1,6 @@
 """LangGraph state graphs that wire the roles; each module has a `build()`."""
 
-from quillgraph.graphs.episodes.durable import durable
+from quillgraph.graphs.episodes.durability import durable
 from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode
 from quillgraph.graphs.episodes.registry import GRAPHS, build
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs

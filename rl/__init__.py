@@ -12,7 +12,7 @@ from quillgraph.rl.rewards.group import (
     with_diversity,
 )
 from quillgraph.rl.rewards.rules import RewardRules, episode_reward
-from quillgraph.rl.rewards.scorer import JudgementCache, Scorer
+from quillgraph.rl.rewards.scorer import JudgementCache, JudgeQueue
 from quillgraph.rl.trajectories.credit import (
     by_evidence,
     by_service,
@@ -21,13 +21,13 @@ from quillgraph.rl.trajectories.credit import (
     node_credit,
 )
 from quillgraph.rl.trajectories.origins import origins, row_origins, trace_rows
-from quillgraph.rl.trajectories.trajectory import Row, Trajectory, trajectory
+from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory
 
 __all__ = [
+    "JudgeQueue",
     "JudgementCache",
     "RewardRules",
     "Row",
-    "Scorer",
     "Trajectory",
     "absent",
     "active_criteria",

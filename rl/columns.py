@@ -32,7 +32,7 @@ def key_of(prompt: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def text_of(completion: Any) -> str:
+def completion_text(completion: Any) -> str:
     """The text of a completion, plain or conversational."""
     return completion if isinstance(completion, str) else str(completion[0]["content"])
 
@@ -41,7 +41,7 @@ def rewarded_texts(completions: Sequence[Any], columns: Mapping[str, Any]) -> li
     """The texts that rewards are of: what a graph gave, else the completion."""
     given = columns.get(TEXT) or [None] * len(completions)
     return [
-        text_of(completion) if text is None else text
+        completion_text(completion) if text is None else text
         for completion, text in zip(completions, given, strict=True)
     ]
 

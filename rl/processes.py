@@ -1,8 +1,12 @@
-"""The processes of a run, where it has several: which one this is, and waiting for the others."""
+"""The processes of a run: which one this is, waiting for the others, and telling the user."""
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+
+Notify = Callable[[str], object]
+"""Tells the user of a run something, in a line."""
 
 
 def are_several() -> bool:

@@ -23,7 +23,7 @@ class Score(BaseModel):
     score: Annotated[int, Field(ge=1, le=10)]
 
 
-async def score(task: WritingTask, text: str, criterion: Criterion, role: Role) -> int:
+async def score_trial(task: WritingTask, text: str, criterion: Criterion, role: Role) -> int:
     """Score a text from 1 to 10 on one soft or pitfall criterion.
 
     The text stands before the criterion in the prompt, so that an engine's prefix cache reads it
@@ -63,7 +63,7 @@ async def try_out(
 
     async def scored(text: str) -> int | None:
         try:
-            return await score(task, text, criterion, role)
+            return await score_trial(task, text, criterion, role)
         except ReplyError as error:
             lost.append(lost_reply("trial", role, error))
             return None

@@ -39,7 +39,7 @@ it is refused before one is asked."""
 Fault = Literal["duplicate", "ungrounded", "flat", "exploitable"]
 
 
-class Finding(Value):
+class CriterionRefusal(Value):
     """Why a criterion was refused."""
 
     criterion_id: str
@@ -67,7 +67,7 @@ def probes_for(task: WritingTask, criterion: Criterion) -> dict[str, str]:
     }
 
 
-def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[Finding, ...]:
+def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[CriterionRefusal, ...]:
     """Refuse criteria that an earlier one makes superfluous.
 
     Args:
@@ -85,7 +85,7 @@ def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[Find
             if same_name or (same_kind and near > SIMILAR):
                 reason = f"it says the same as {other.name!r}; test something else"
                 findings.append(
-                    Finding(criterion_id=criterion.id, fault="duplicate", reason=reason)
+                    CriterionRefusal(criterion_id=criterion.id, fault="duplicate", reason=reason)
                 )
                 break
     return tuple(findings)
@@ -93,17 +93,21 @@ def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[Find
 
 def ungrounded(
     criteria: Sequence[Criterion], incidents: Mapping[str, Incident]
-) -> tuple[Finding, ...]:
+) -> tuple[CriterionRefusal, ...]:
     """Refuse criteria that cite what is not there."""
     return tuple(
-        Finding(criterion_id=c.id, fault="ungrounded", reason=f"there is no incident {missing!r}")
+        CriterionRefusal(
+            criterion_id=c.id, fault="ungrounded", reason=f"there is no incident {missing!r}"
+        )
         for c in criteria
         for missing in [next((i for i in c.evidence if i not in incidents), None)]
         if missing is not None
     )
 
 
-def weaknesses(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> tuple[Finding, ...]:
+def weaknesses(
+    criteria: Sequence[Criterion], trials: Mapping[str, Trial]
+) -> tuple[CriterionRefusal, ...]:
     """Refuse criteria that tell no drafts apart, or that a degenerate text satisfies.
 
     A fault to avoid is absent from an empty phrase too, and perhaps from every draft, so pitfalls
@@ -125,10 +129,14 @@ def weaknesses(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> tu
                 f"a degenerate text ({', '.join(fooled)}) scores no worse than the weakest real "
                 "draft; ask for something that only a real text can show"
             )
-            findings.append(Finding(criterion_id=criterion.id, fault="exploitable", reason=reason))
+            findings.append(
+                CriterionRefusal(criterion_id=criterion.id, fault="exploitable", reason=reason)
+            )
         elif criterion.kind == "soft" and len(real) > 1 and len(set(real)) == 1:
             reason = "all drafts get the same score; ask for something that sets them apart"
-            findings.append(Finding(criterion_id=criterion.id, fault="flat", reason=reason))
+            findings.append(
+                CriterionRefusal(criterion_id=criterion.id, fault="flat", reason=reason)
+            )
     return tuple(findings)
 
 
@@ -186,7 +194,7 @@ LEAST_HARM: tuple[Fault, ...] = ("flat", "exploitable", "duplicate", "ungrounded
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ValidationOutcome:
     """What becomes of the criteria."""
 
     criteria: tuple[Criterion, ...]
@@ -195,7 +203,9 @@ class Kept:
     dropped: tuple[Dropped, ...]
 
 
-def keep(criteria: Sequence[Criterion], refused: Mapping[str, Finding], *, fewest: int) -> Kept:
+def keep_valid(
+    criteria: Sequence[Criterion], refused: Mapping[str, CriterionRefusal], *, fewest: int
+) -> ValidationOutcome:
     """Drop the refused criteria, but not so many that fewer than `fewest` would be left."""
     good = sum(criterion.id not in refused for criterion in criteria)
     bad = sorted(
@@ -204,7 +214,7 @@ def keep(criteria: Sequence[Criterion], refused: Mapping[str, Finding], *, fewes
     )
     room = max(0, fewest - good)
     lost = {criterion.id for criterion in bad[room:]}
-    return Kept(
+    return ValidationOutcome(
         criteria=tuple(criterion for criterion in criteria if criterion.id not in lost),
         spared=tuple(bad[:room]),
         dropped=tuple(

@@ -17,10 +17,10 @@ from quillgraph.agents.domain import (
     Value,
     WritingTask,
 )
-from quillgraph.agents.grounded_theory.open_coding import shown
+from quillgraph.agents.grounded_theory.open_coding import incident_text
 from quillgraph.agents.lenses.anchors import clauses, dimension_of, levels_form, worded_levels
 from quillgraph.agents.lenses.choice import choose_evidence, near_in_request
-from quillgraph.agents.memory.known_criteria import Suggestion, told
+from quillgraph.agents.memory.known_criteria import Suggestion, prompt_lines
 from quillgraph.agents.prompt import render
 from quillgraph.agents.reply import form, some_of, text
 from quillgraph.agents.requests.constraints import Constraint
@@ -54,7 +54,7 @@ class Slot(Value):
     """Ids of the incidents of the request that the category rests on."""
 
 
-def plan(
+def plan_criteria(
     categories: Sequence[Category],
     codes: Sequence[Code],
     tiers: Mapping[str, Tier],
@@ -149,11 +149,11 @@ async def write_criterion(
         request=role.brief(task),
         storyline=storyline,
         category=f"{slot.category.name}: {slot.category.definition}",
-        passages="\n".join(shown(incident) for incident in incidents),
+        passages="\n".join(incident_text(incident) for incident in incidents),
         property=f'{dimension.name}, from "{dimension.low_pole}" to "{dimension.high_pole}".',
         taken=", ".join(taken) or "none",
         complaint=f"Your last version was refused: {complaint}" if complaint else "",
-        suggestions=told(suggestions),
+        suggestions=prompt_lines(suggestions),
     )
     reply: Any = await ask(
         role,

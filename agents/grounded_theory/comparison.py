@@ -27,7 +27,7 @@ class Pair:
     right: str
 
 
-def shown(coding: Code | Coding) -> str:
+def code_text(coding: Code | Coding) -> str:
     """A code in the words that are embedded and compared."""
     return f"{coding.label}: {coding.gloss}"
 
@@ -43,7 +43,7 @@ async def similar_pairs(
     """
     entries = dict(_keyed(codes, codings))
     keys = list(entries)
-    near = await vectors([shown(entry) for entry in entries.values()], embeddings)
+    near = await vectors([code_text(entry) for entry in entries.values()], embeddings)
     cosine = near @ near.T
     pairs: list[Pair] = []
     for right in range(len(codes), len(keys)):

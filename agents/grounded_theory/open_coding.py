@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
 from quillgraph.agents.lenses.choice import choose_coding
 from quillgraph.agents.lenses.lens import IDENTITIES, near
-from quillgraph.agents.memory.known_criteria import Suggestion, told
+from quillgraph.agents.memory.known_criteria import Suggestion, prompt_lines
 from quillgraph.agents.prompt import render
 from quillgraph.agents.reply import form, one_of, some_of, text
 from quillgraph.agents.role import Answers, Role, ask_each, lost_reply
@@ -42,7 +42,7 @@ async def open_code(
     """
     if role.chooses:
         return await _chosen(task, incidents, identity, role, embeddings)
-    passages = "\n".join(shown(incident) for incident in incidents)
+    passages = "\n".join(incident_text(incident) for incident in incidents)
     suggested = await near(passages, identity, task.language, embeddings)
     messages = render(
         "open_coding",
@@ -51,7 +51,7 @@ async def open_code(
         codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
         lenses=", ".join(lens.name for lens in suggested),
         passages=passages,
-        suggestions=told(suggestions),
+        suggestions=prompt_lines(suggestions),
     )
     several = len(incidents) > 1
     answers = await ask_each(
@@ -84,7 +84,7 @@ async def _chosen(
     return Answers(tuple(choices))
 
 
-def shown(incident: Incident) -> str:
+def incident_text(incident: Incident) -> str:
     """An incident in a prompt: its words, and what a reader noted of them."""
     if incident.note is None:
         return f"{incident.id}: {incident.text}"

@@ -29,7 +29,9 @@ PERSONAS = (
 """At least one weak and two strong voices (`ALGORITHM.md` 6.2 step 3)."""
 
 
-async def draft(task: WritingTask, number: int, role: Role, *, max_tokens: int) -> Draft | None:
+async def draft_sample(
+    task: WritingTask, number: int, role: Role, *, max_tokens: int
+) -> Draft | None:
     """Write the `number`-th draft; None if two tries gave nothing worth reading.
 
     Args:

@@ -15,19 +15,19 @@ from quillgraph.agents.reply import form, one_of
 from quillgraph.agents.role import Role, ask, side_by_side
 from quillgraph.backends.errors import ReplyError
 
-Place = Literal["first", "second", "tie"]
+PairPlace = Literal["first", "second", "tie"]
 
 
-class Comparison(Value):
+class PairComparison(Value):
     """What a judge says of two texts, each of which stood first once.
 
     An answer is None where the judge could not be understood; then there is no winner, which
     is not the same as a tie.
     """
 
-    forward: Place | None
+    forward: PairPlace | None
     """The better place with the left text first."""
-    backward: Place | None
+    backward: PairPlace | None
     """The better place with the left text second."""
 
     @property
@@ -57,7 +57,7 @@ class PairJudge(Protocol):
     def name(self) -> str:
         """How reports call this judge."""
 
-    async def compare(self, task: WritingTask, left: str, right: str) -> Comparison:
+    async def compare(self, task: WritingTask, left: str, right: str) -> PairComparison:
         """Put the pair in both orders."""
 
 
@@ -72,14 +72,14 @@ class PromptedPairJudge:
         """The name of the model."""
         return str(getattr(self.role.model, "model", type(self.role.model).__name__))
 
-    async def compare(self, task: WritingTask, left: str, right: str) -> Comparison:
+    async def compare(self, task: WritingTask, left: str, right: str) -> PairComparison:
         """Put the pair in both orders."""
         forward, backward = await side_by_side(
             (self._better(task, left, right), self._better(task, right, left))
         )
-        return Comparison(forward=forward, backward=backward)
+        return PairComparison(forward=forward, backward=backward)
 
-    async def _better(self, task: WritingTask, first: str, second: str) -> Place | None:
+    async def _better(self, task: WritingTask, first: str, second: str) -> PairPlace | None:
         # the mark occurs in neither text, so neither can close its fence
         marks = (hashlib.sha256(f"{n}/{first}/{second}".encode()).hexdigest()[:8] for n in count())
         mark = next(mark for mark in marks if mark not in first and mark not in second)
@@ -97,5 +97,5 @@ class PromptedPairJudge:
             )
         except ReplyError:
             return None
-        place: Place = answer.better  # type: ignore[attr-defined]  # a field of the form above
+        place: PairPlace = answer.better  # type: ignore[attr-defined]  # a field of the form above
         return place

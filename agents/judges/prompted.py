@@ -193,7 +193,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class JudgeReply:
     """What one reply says of one criterion."""
 
     criterion_id: str
@@ -208,7 +208,7 @@ class Paper:
 
     asked: frozenset[str]
     """Ids of the criteria that it was about."""
-    votes: tuple[Vote, ...]
+    votes: tuple[JudgeReply, ...]
     dropped: tuple[Dropped, ...]
 
 
@@ -292,7 +292,7 @@ def posed(criterion: Criterion) -> str:
 
 def _cast(
     criterion: Criterion, entry: dict[str, Any], mean: float | None, exhibit: Exhibit
-) -> Vote:
+) -> JudgeReply:
     evidence = entry["evidence"] if entry["evidence"] in exhibit.sentences else None
     score = float(entry["score"]) if mean is None else mean
     # where a fault is absent there is nothing to cite
@@ -300,7 +300,7 @@ def _cast(
         score = min(score, UNFOUNDED)
     # a model that only chooses gives its reason by the level that it chose
     reason = entry.get("reason") or criterion.levels[band_of(score)]
-    return Vote(criterion.id, score, evidence, reason)
+    return JudgeReply(criterion.id, score, evidence, reason)
 
 
 def _counted(criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[Paper]) -> Ballot:
@@ -324,7 +324,7 @@ def _unread(lost: Sequence[Dropped]) -> str:
     return f"unreadable {lost[0].reason}: {lost[0].text[:80]!r}"
 
 
-def _verdict(votes: Sequence[Vote], exhibit: Exhibit) -> Verdict:
+def _verdict(votes: Sequence[JudgeReply], exhibit: Exhibit) -> Verdict:
     middle = median(vote.score for vote in votes)
     # the vote that stands for all: nearest to the median, and of these one that cites something
     voice = min(votes, key=lambda vote: (abs(vote.score - middle), vote.evidence is None))

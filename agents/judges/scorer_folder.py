@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from quillgraph.agents.domain import Value
+from quillgraph.backends.embeddings import Vectors
 from quillgraph.backends.errors import ConfigError, PolicyError, StorageError, nearest
-
-Vectors = npt.NDArray[np.float32]
 
 MEASURES = 7
 """Numbers that `relevance_measures` gives."""
@@ -62,8 +60,6 @@ def relevance_measures(
         axis=1,
     )
 
-
-Numbers = npt.NDArray[np.float32]
 
 FORMAT = 1
 CONFIG, WEIGHTS = "scorer.json", "scorer.safetensors"
@@ -109,14 +105,14 @@ class ScorerConfig(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class ScorerWeights:
     """The numbers of a scorer."""
 
-    quality: Numbers
+    quality: Vectors
     """One for each hidden state, and last what is added: points from 1 to 10."""
-    relevance: Numbers
+    relevance: Vectors
     """One for each measure of `relevance_measures`, and last what is added: log-odds."""
-    anchors: Numbers
+    anchors: Vectors
     """Embeddings of criteria that fit any text, a row each."""
 
 
@@ -125,7 +121,7 @@ class ScorerFolder:
     """A scorer, as read."""
 
     config: ScorerConfig
-    weights: Weights
+    weights: ScorerWeights
 
     @property
     def id(self) -> str:
@@ -133,7 +129,7 @@ class ScorerFolder:
         return f"{self.config.name}@{self.config.weights_sha256[:12]}"
 
 
-def write_scorer(folder: Path, config: ScorerConfig, weights: Weights) -> ScorerFolder:
+def write_scorer(folder: Path, config: ScorerConfig, weights: ScorerWeights) -> ScorerFolder:
     """Write a scorer into a new folder; the hash in the configuration is that of the weights.
 
     Raises:
@@ -220,13 +216,13 @@ def _packed(folder: Path) -> bytes:
         raise ConfigError(f"expected the weights of a scorer in {folder / WEIGHTS}") from error
 
 
-def _weights(packed: bytes, config: ScorerConfig, folder: Path) -> Weights:
+def _weights(packed: bytes, config: ScorerConfig, folder: Path) -> ScorerWeights:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         numbers = load(packed)
-        weights = Weights(**{name: numbers[name] for name in NAMES})
+        weights = ScorerWeights(**{name: numbers[name] for name in NAMES})
     except (SafetensorError, KeyError) as error:
         raise PolicyError(f"{folder / WEIGHTS} lacks numbers of a scorer: {error}") from error
     fits = weights.relevance.shape == (MEASURES + 1,) and weights.anchors.ndim == 2

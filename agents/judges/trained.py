@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.checks.wording import LANGUAGE_CODES
@@ -29,12 +28,10 @@ from quillgraph.agents.judges.scorer_folder import (
 )
 from quillgraph.agents.requests.task import NO_REQUEST
 from quillgraph.agents.text.language import language_of, letter_count
-from quillgraph.backends.embeddings import connect_embeddings
+from quillgraph.backends.embeddings import Vectors, connect_embeddings
 from quillgraph.backends.errors import ConfigError, InputError, PolicyError
 from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
 from quillgraph.backends.weights.builtin import resolve
-
-Vectors = npt.NDArray[np.float32]
 
 KIND = "scorer:"
 """How the spec of a scorer begins, where that of a model would begin with its backend."""

@@ -16,7 +16,7 @@ import yaml
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Property, Value
-from quillgraph.agents.requests.kinds import Circumstance, Kind
+from quillgraph.agents.requests.kinds import Circumstance, DemandKind
 from quillgraph.backends.embeddings import vectors
 
 IDENTITIES = {
@@ -43,7 +43,7 @@ class Lens(Value):
     """What a poor text does."""
     cues: str
     """Regular expression of words that call for this lens."""
-    fits: tuple[Kind, ...]
+    fits: tuple[DemandKind, ...]
     """Kinds of phrases that it may be turned on."""
     levels: Literal["spread", "degree", "rule"]
     """How what lies between its poles is worded."""

@@ -99,7 +99,7 @@ class Consulted(Value):
     suggestions: tuple[Suggestion, ...]
 
 
-class Kept(Value):
+class LibraryUpdate(Value):
     """What became of criteria that were handed in."""
 
     ids: dict[str, str]
@@ -112,12 +112,12 @@ class Kept(Value):
     """Criteria of the library that had had their day, each with its reason."""
 
 
-def said(criterion: Criterion | KnownCriterion) -> str:
+def criterion_text(criterion: Criterion | KnownCriterion) -> str:
     """A criterion in the words that are embedded and compared."""
     return f"{criterion.name}: {criterion.description}"
 
 
-def told(suggestions: Iterable[Suggestion]) -> str:
+def prompt_lines(suggestions: Iterable[Suggestion]) -> str:
     """Suggestions in a prompt: nothing at all where there are none."""
     lines = [f"- {each.name}: {each.description}" for each in suggestions]
     if not lines:
@@ -182,7 +182,7 @@ def used_again(
     )
 
 
-def scored(
+def with_scores(
     known: KnownCriterion, scores: Sequence[float], now: str, group: str | None = None
 ) -> KnownCriterion:
     """Add the scores of a group of texts; fewer than two tell nothing and change nothing.

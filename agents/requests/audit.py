@@ -13,7 +13,7 @@ from quillgraph.agents.prompt import render
 from quillgraph.agents.reply import form, one_of, text
 from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import Answers, Role, ask_each
-from quillgraph.agents.text.numerals import NUMBER_EN, NUMBER_ZH, number
+from quillgraph.agents.text.numerals import NUMBER_EN, NUMBER_ZH, read_number
 
 COUNTS = (
     "word_count",
@@ -34,7 +34,7 @@ STEM = 4
 _CHECK: TypeAdapter[Check] = TypeAdapter(Check)
 
 
-async def audit(
+async def audit_request(
     task: WritingTask, incidents: Sequence[Incident], found: Sequence[Constraint], role: Role
 ) -> Answers[Constraint]:
     """Ask for the demands that code can check and that no rule has found.
@@ -118,5 +118,7 @@ def _is_said(entry: Any) -> bool:
     quote = entry.quote.casefold()
     if entry.kind in WORDS:
         return all(term.casefold()[:STEM] in quote for term in entry.terms)
-    said = {number(found) for form in (NUMBER_EN, NUMBER_ZH) for found in re.findall(form, quote)}
+    said = {
+        read_number(found) for form in (NUMBER_EN, NUMBER_ZH) for found in re.findall(form, quote)
+    }
     return all(bound in said for bound in (entry.least, entry.most) if bound)

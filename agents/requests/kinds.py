@@ -22,7 +22,7 @@ from quillgraph.agents.checks.count import (
 from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.text.phrases import is_negated, is_placed
 
-Kind = Literal[
+DemandKind = Literal[
     "ban",
     "edge",
     "fact",
@@ -143,7 +143,7 @@ _SOBER = re.compile(
 )
 
 
-def kind_of(phrase: str) -> Kind:
+def kind_of(phrase: str) -> DemandKind:
     """Tell what a phrase names, by its last word in English and by its last characters in Chinese.
 
     In "keeper of bees" the word before "of" counts.
@@ -163,11 +163,11 @@ def kind_of(phrase: str) -> Kind:
     return _english(phrase)
 
 
-def _chinese(phrase: str) -> Kind:
+def _chinese(phrase: str) -> DemandKind:
     core = phrase.strip("《》“”「」 ")
     if phrase.startswith("《"):
         return "thing"
-    ends: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    ends: tuple[tuple[DemandKind, re.Pattern[str]], ...] = (
         ("manner", _MANNER_ZH),
         ("form", _FORM_ZH),
         ("action", _ACTION_ZH),
@@ -177,7 +177,7 @@ def _chinese(phrase: str) -> Kind:
     return next((kind for kind, pattern in ends if pattern.search(core)), "thing")
 
 
-def _english(phrase: str) -> Kind:
+def _english(phrase: str) -> DemandKind:
     words = re.findall(r"[\w'’-]+", phrase.casefold().partition(" of ")[0])
     last = words[-1] if words else ""
     if _ACTION_EN.match(phrase):

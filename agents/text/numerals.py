@@ -31,7 +31,7 @@ NUMBER_ZH = r"(?:[\d０-９]+(?:[,，.．][\d０-９]+)*\s*[万千百]?|[零〇�
 """Pattern of a Chinese number, without groups."""
 
 
-def number(text: str) -> int | None:
+def read_number(text: str) -> int | None:
     """Read a number.
 
     Returns:

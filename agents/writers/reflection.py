@@ -139,7 +139,7 @@ def reflecting_prompt(
     )
 
 
-def plan(
+def plan_edits(
     criteria_set: CriteriaSet, judgement: Judgement, reflections: Sequence[Reflection]
 ) -> Plan:
     """Lay down the edits: what code found broken comes first, then what was reflected on."""

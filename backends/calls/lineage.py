@@ -40,7 +40,7 @@ def is_exact(record: CallRecord) -> bool:
     return record.error is None and _exact(record.trace)
 
 
-def used(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
+def used_calls(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
     """The answered calls that the graph went on from.
 
     A reply that could not be read and was asked for again is none of them, whatever the second
@@ -56,7 +56,7 @@ def used(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
 
 def trainable(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
     """The calls that a loss may see: used by the graph, and with exact tokens."""
-    return tuple(each for each in used(records) if is_exact(each))
+    return tuple(each for each in used_calls(records) if is_exact(each))
 
 
 def continuity(records: Iterable[CallRecord]) -> Continuity:

@@ -63,7 +63,7 @@ def direct_run(
 
 
 @contextmanager
-def told(
+def announced(
     run: AsyncCallbackManagerForLLMRun, messages: list[BaseMessage], options: dict[str, Any]
 ) -> Iterator[list[AIMessage]]:
     """Tell the listeners of a call that it begins, and how it ended.

@@ -21,7 +21,7 @@ from quillgraph.backends.calls.jsonl import end_last_line, read_lines
 from quillgraph.backends.calls.listener import Listener
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.backends.messages.trace import TokenTrace, trace_of
-from quillgraph.backends.messages.turn import called, told
+from quillgraph.backends.messages.turn import as_openai_dict, called
 
 
 class CallRecord(BaseModel):
@@ -171,7 +171,7 @@ class Recorder(Listener):
                 "role": place.get("role"),
                 "attempt": place.get("attempt", 0),
                 "supersedes": self._numbers.get(str(place.get("supersedes"))),
-                "messages": [told(message) for message in messages[0]],
+                "messages": [as_openai_dict(message) for message in messages[0]],
                 "options": {k: v for k, v in options.items() if v is not None and k != "_type"},
                 "requested": time.time(),
             }

@@ -22,10 +22,10 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.cassette.tape import (
     CANCELLED,
     COMMON,
-    Call,
     Failed,
     Header,
     Line,
+    TapedCall,
     Vectors,
     Voice,
     lines_of,
@@ -69,7 +69,7 @@ class Cassette:
         assert isinstance(header, Header)
         self.facts = header.facts
         self.voices = tuple(line for line in lines if isinstance(line, Voice))
-        self.calls = tuple(line for line in lines if isinstance(line, Call))
+        self.calls = tuple(line for line in lines if isinstance(line, TapedCall))
         if not self.voices:
             raise InputError(f"the cassette {path} has no voice: no chat model was recorded on it")
         self._by_key = {(c.voice, c.sha256, c.place, c.index): c for c in self.calls}
@@ -126,13 +126,13 @@ class Cassette:
         advice = "run with the same options as the recording, or record the run anew"
         return CassetteMiss("\n".join([f"{said}; {advice}", *_diff(near, request, place)]))
 
-    def _nearest(self, voice: str, request: ChatRequest, place: Place) -> Call | None:
+    def _nearest(self, voice: str, request: ChatRequest, place: Place) -> TapedCall | None:
         """The recorded call that is most like a request, of the same asker if there is one."""
         known = [call for call in self.calls if call.voice == voice]
         same = [c for c in known if (c.place.role, c.place.nodes) == (place.role, place.nodes)]
         matcher = difflib.SequenceMatcher(b=_told(request), autojunk=False)
 
-        def likeness(call: Call) -> float:
+        def likeness(call: TapedCall) -> float:
             matcher.set_seq1(_told(call.request))
             return matcher.ratio()
 
@@ -273,7 +273,7 @@ def _told(request: ChatRequest) -> list[str]:
     return told
 
 
-def _diff(recorded: Call, request: ChatRequest, place: Place) -> Iterator[str]:
+def _diff(recorded: TapedCall, request: ChatRequest, place: Place) -> Iterator[str]:
     lines = difflib.unified_diff(
         _told(recorded.request),
         _told(request),

@@ -19,16 +19,16 @@ from quillgraph.backends.calls.redaction import Redaction
 from quillgraph.backends.cassette.tape import (
     CANCELLED,
     COMMON,
-    Call,
     End,
     Failed,
     Header,
+    TapedCall,
     Vectors,
     Voice,
+    format_line,
     sha256_of,
-    written,
 )
-from quillgraph.backends.chat import Answer, ChatBackend, ChatRequest, Completion
+from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, CompletionFn
 from quillgraph.backends.errors import ConfigError, QuillError, StorageError
 
 
@@ -115,13 +115,13 @@ class CassetteRecorder:
             )
         )
 
-        async def tap(request: ChatRequest, place: Place, answer: Answer) -> Completion:
+        async def tap(request: ChatRequest, place: Place, answer: CompletionFn) -> Completion:
             return await self._recorded(name, request, place, answer)
 
         chat.listen(tap)
 
     async def _recorded(
-        self, voice: str, request: ChatRequest, place: Place, answer: Answer
+        self, voice: str, request: ChatRequest, place: Place, answer: CompletionFn
     ) -> Completion:
         # counted when it is asked: replies come in an order that no replay repeats
         with self._lock:
@@ -155,7 +155,7 @@ class CassetteRecorder:
             if shown != asked:  # the ids of the prompt spell what was taken out
                 outcome = outcome.model_copy(update={"trace": None})
         self._write(
-            Call(
+            TapedCall(
                 voice=voice,
                 sha256=sha256,
                 place=place,
@@ -199,7 +199,7 @@ class CassetteRecorder:
         with self._lock:
             if self._file.closed:
                 return  # a call that was given up, and ended after the run
-            text, self._digest = written(line, self._digest)
+            text, self._digest = format_line(line, self._digest)
             try:
                 self._file.write(text)
                 self._file.flush()

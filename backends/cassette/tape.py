@@ -22,11 +22,11 @@ VERSION = 1
 COMMON = "common"
 
 
-class _Line(BaseModel):
+class _TapeLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Header(_Line):
+class Header(_TapeLine):
     """The first line."""
 
     kind: Literal["cassette"] = "cassette"
@@ -35,7 +35,7 @@ class Header(_Line):
     """What the run was told that decides its calls, such as its seed."""
 
 
-class Voice(_Line):
+class Voice(_TapeLine):
     """A chat model that was recorded, and how it stands in replay."""
 
     kind: Literal["voice"] = "voice"
@@ -52,7 +52,7 @@ class Voice(_Line):
 CANCELLED = "cancelled"
 
 
-class Failed(_Line):
+class Failed(_TapeLine):
     """A call that got no reply."""
 
     error: str
@@ -60,7 +60,7 @@ class Failed(_Line):
     args: tuple[str, ...]
 
 
-class Call(_Line):
+class TapedCall(_TapeLine):
     """One call that ended."""
 
     kind: Literal["call"] = "call"
@@ -75,7 +75,7 @@ class Call(_Line):
     """What became of it; without token ids where a secret was taken out, as they would spell it."""
 
 
-class Vectors(_Line):
+class Vectors(_TapeLine):
     """Embeddings of texts."""
 
     kind: Literal["vectors"] = "vectors"
@@ -87,20 +87,20 @@ class Vectors(_Line):
     """The vectors, one after another."""
 
 
-class End(_Line):
+class End(_TapeLine):
     """The last line of a recording that was closed."""
 
     kind: Literal["end"] = "end"
 
 
-Line = Annotated[Header | Voice | Call | Vectors | End, Field(discriminator="kind")]
+Line = Annotated[Header | Voice | TapedCall | Vectors | End, Field(discriminator="kind")]
 
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 _BEFORE, _AFTER = '{"digest":"', '",'
 _DIGEST = 64
 
 
-def written(line: BaseModel, before: str) -> tuple[str, str]:
+def format_line(line: BaseModel, before: str) -> tuple[str, str]:
     """Write a line.
 
     Args:
@@ -137,7 +137,7 @@ def lines_of(path: Path, *, partial: bool = False) -> list[Line]:
     lines = list(_checked(path, whole, is_cut=bool(rest)))
     if partial or (not rest and isinstance(lines[-1], End)):
         return lines
-    calls = sum(isinstance(line, Call) for line in lines)
+    calls = sum(isinstance(line, TapedCall) for line in lines)
     cut = f", and line {len(whole) + 1} is cut short" if rest else ""
     raise InputError(
         f"the recording {path} was not finished: it has no last line{cut}; {calls} calls are "

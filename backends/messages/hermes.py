@@ -12,7 +12,7 @@ BEGIN, END = "<tool_call>", "</tool_call>"
 _JSON = json.JSONDecoder()
 
 
-def written(name: str | None, arguments: str | None) -> str:
+def format_call(name: str | None, arguments: str | None) -> str:
     """Write a call down as a model does.
 
     Args:
@@ -31,7 +31,7 @@ CLOSING = f"}}\n{END}"
 """What comes after them."""
 
 
-def read(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
+def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
     """Tell what was said from what was called.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from quillgraph.backends.messages.tools import NONE, forced, read_calls
+from quillgraph.backends.messages.tools import NONE, forced, split_calls
 from quillgraph.backends.messages.trace import Position, TokenTrace
 from quillgraph.backends.messages.turn import ChatTurn, ToolCall
 
@@ -73,7 +73,7 @@ class Completion(BaseModel):
         """Take the calls out of the text, where the engine has left them in it."""
         if not request.may_call:
             return self
-        text, calls = read_calls(self.text, request.sha256)
+        text, calls = split_calls(self.text, request.sha256)
         return self.model_copy(update={"text": text, "tool_calls": self.tool_calls + calls})
 
 

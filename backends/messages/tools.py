@@ -100,12 +100,12 @@ def lark(functions: Sequence[dict[str, Any]], json_options: dict[str, Any]) -> s
     return "\n".join(rules) + "\n"
 
 
-def read_calls(text: str, request_sha256: str) -> tuple[str, tuple[ToolCall, ...]]:
+def split_calls(text: str, request_sha256: str) -> tuple[str, tuple[ToolCall, ...]]:
     """Tell what a reply says from what it calls.
 
     Ids of calls come from request and reply, so that equal runs go on with equal requests.
     """
-    said, calls = hermes.read(text)
+    said, calls = hermes.parse_calls(text)
     return said, tuple(
         ToolCall(id=f"call_{_digest(request_sha256, text, number)}", name=name, arguments=arguments)
         for number, (name, arguments) in enumerate(calls)

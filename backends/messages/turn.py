@@ -84,7 +84,7 @@ def turn_of(message: BaseMessage) -> ChatTurn:
         return ChatTurn(role="tool", content=content, tool_call_id=message.tool_call_id)
     if not isinstance(message, AIMessage):
         return ChatTurn(role=name, content=content)
-    broken = [hermes.written(each["name"], each["args"]) for each in message.invalid_tool_calls]
+    broken = [hermes.format_call(each["name"], each["args"]) for each in message.invalid_tool_calls]
     return ChatTurn(
         role="assistant",
         content="\n".join(part for part in (content, *broken) if part),
@@ -141,7 +141,7 @@ def openai_form(turn: ChatTurn) -> dict[str, Any]:
     return told
 
 
-def told(message: BaseMessage) -> dict[str, Any]:
+def as_openai_dict(message: BaseMessage) -> dict[str, Any]:
     """Any message as OpenAI writes it, with the calls in it that could not be read."""
     said: dict[str, Any] = convert_to_openai_messages(message)
     if isinstance(message, AIMessage) and message.invalid_tool_calls:
@@ -150,10 +150,10 @@ def told(message: BaseMessage) -> dict[str, Any]:
 
 
 def called(message: BaseMessage) -> dict[str, Any]:
-    """What a reply called, in the words of `told`; empty if nothing."""
+    """What a reply called, in the words of `as_openai_dict`; empty if nothing."""
     if not isinstance(message, AIMessage) or not (message.tool_calls or message.invalid_tool_calls):
         return {}
-    said = told(message)
+    said = as_openai_dict(message)
     return {name: said.get(name, []) for name in ("tool_calls", "invalid_tool_calls")}
 
 

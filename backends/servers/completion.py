@@ -107,7 +107,7 @@ class Usage(BaseModel):
         return None if told is None or told < 0 else told
 
 
-class Answer(BaseModel):
+class ServerAnswer(BaseModel):
     """A whole chat completion."""
 
     choices: tuple[Choice, ...] = Field(min_length=1)
@@ -248,17 +248,17 @@ def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
     )
 
 
-def _parsed(answer: object, endpoint: Endpoint) -> Answer:
+def _parsed(answer: object, endpoint: Endpoint) -> ServerAnswer:
     try:
         if isinstance(answer, str | bytes):
-            return Answer.model_validate_json(answer)
-        return Answer.model_validate(answer)
+            return ServerAnswer.model_validate_json(answer)
+        return ServerAnswer.model_validate(answer)
     except ValidationError:
         shown = answer.decode(errors="replace") if isinstance(answer, bytes) else repr(answer)
         raise endpoint.unreadable(shown) from None
 
 
-def _trace(read: Answer, endpoint: Endpoint, weights_version: str) -> TokenTrace:
+def _trace(read: ServerAnswer, endpoint: Endpoint, weights_version: str) -> TokenTrace:
     choice = read.choices[0]
     tokens = choice.logprobs.content if choice.logprobs else None
     if read.prompt_token_ids is None or choice.token_ids is None or tokens is None:
@@ -298,7 +298,7 @@ def _spells(spelled: str, text: str) -> bool:
     return text.strip() in spelled or "\ufffd" in spelled or spelled.startswith("token_id:")
 
 
-def _alternatives(read: Answer, endpoint: Endpoint) -> tuple[Position, ...]:
+def _alternatives(read: ServerAnswer, endpoint: Endpoint) -> tuple[Position, ...]:
     if (found := alternatives_in(read.choices[0], endpoint.address)) is None:
         raise Refused(
             f"top_logprobs was asked for, but {endpoint.address} answered without the "

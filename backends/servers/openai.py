@@ -64,7 +64,7 @@ class OpenAIChat(ChatBackend):
     context_tokens: int | None = Field(default=None, gt=0)
 
     _endpoint: Endpoint = PrivateAttr()
-    _line: "_Line | None" = PrivateAttr(default=None)
+    _line: "_EventLine | None" = PrivateAttr(default=None)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -120,11 +120,11 @@ class OpenAIChat(ChatBackend):
         unsent = ("temperature", "top_p") if self.own_sampling else ()
         return {name: value for name, value in params.items() if name not in unsent}
 
-    def _open(self) -> "_Line":
+    def _open(self) -> "_EventLine":
         with _opening:
             if self._line is None:
                 client = self._client()
-                self._line = _Line(BackgroundLoop(f"quillgraph-{self.model}"), client)
+                self._line = _EventLine(BackgroundLoop(f"quillgraph-{self.model}"), client)
             return self._line
 
     def _client(self) -> "openai.AsyncOpenAI":
@@ -192,7 +192,7 @@ class OpenAIChat(ChatBackend):
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _EventLine:
     loop: BackgroundLoop
     client: "openai.AsyncOpenAI"
 

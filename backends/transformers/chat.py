@@ -26,7 +26,7 @@ from quillgraph.backends.weights.pretrained import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from quillgraph.backends.transformers.generation import Call, Decoder
+    from quillgraph.backends.transformers.generation import Decoder, PendingCall
 
 GATHERING_S = 0.01
 """How long a batch stays open for a next call, seconds: a fan-out's calls arrive within this of
@@ -51,7 +51,7 @@ class TransformersChat(ChatBackend):
     device: str | None = None
     dtype: NumberFormat | None = None
     _worker: ThreadPoolExecutor | None = PrivateAttr(default=None)
-    _waiting: "queue.SimpleQueue[Call]" = PrivateAttr(default_factory=queue.SimpleQueue)
+    _waiting: "queue.SimpleQueue[PendingCall]" = PrivateAttr(default_factory=queue.SimpleQueue)
     _decoder: "Decoder | None" = PrivateAttr(default=None)
 
     def __init__(self, **fields: Any) -> None:
@@ -109,9 +109,9 @@ class TransformersChat(ChatBackend):
             await self.start()
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        from quillgraph.backends.transformers.generation import Call
+        from quillgraph.backends.transformers.generation import PendingCall
 
-        call = Call(request)
+        call = PendingCall(request)
         self._waiting.put(call)
         self._thread().submit(self._serve)
         return await asyncio.wrap_future(call.future)
@@ -149,8 +149,8 @@ class TransformersChat(ChatBackend):
                 call.fail(failure)
             raise
 
-    def _gather(self) -> "list[Call]":
-        calls: list[Call] = []
+    def _gather(self) -> "list[PendingCall]":
+        calls: list[PendingCall] = []
         while len(calls) < self.max_concurrency:
             try:
                 # nothing to wait for when the queue was empty from the start

@@ -25,7 +25,7 @@ from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, Refused
 from quillgraph.backends.messages.trace import BASE, Alternative, Position, TokenTrace, position
 from quillgraph.backends.transformers.grammar import Grammars, is_bound
-from quillgraph.backends.transformers.sampler import Draw, draw
+from quillgraph.backends.transformers.sampler import Draw, sample_tokens
 from quillgraph.backends.weights.pretrained import prompt_ids
 
 SPLIT = "\ufffd"
@@ -33,7 +33,7 @@ SPLIT = "\ufffd"
 
 
 @dataclass(slots=True)
-class Call:
+class PendingCall:
     """A request, and the promise of its completion."""
 
     request: ChatRequest
@@ -51,10 +51,10 @@ class Call:
 
 
 @dataclass(slots=True)
-class Row:
+class DecodingRow:
     """One call while it is decoded."""
 
-    call: Call
+    call: PendingCall
     prompt_ids: list[int]
     generator: torch.Generator
     """The row's own random stream, so that its neighbours cannot shift it."""
@@ -105,7 +105,7 @@ class Decoder:
             self.model.delete_adapter(before)
         self.version = version
 
-    def decode(self, calls: Sequence[Call]) -> None:
+    def decode(self, calls: Sequence[PendingCall]) -> None:
         """Answer or fail every call; each is answered as soon as its own row has ended."""
         rows = [row for call in calls if (row := self._admit(call))]
         if not rows:
@@ -116,7 +116,7 @@ class Decoder:
             [self.end_ids[0]] * pad + row.prompt_ids for row, pad in zip(rows, pads, strict=True)
         ]
         masks = [[0] * pad + [1] * (longest - pad) for pad in pads]
-        batch = Batch(rows, self)
+        batch = StepSampler(rows, self)
         self.model.generate(
             input_ids=torch.tensor(prompts, device=self.model.device),
             attention_mask=torch.tensor(masks, device=self.model.device),
@@ -129,7 +129,7 @@ class Decoder:
             stopping_criteria=[batch.ended],
         )
 
-    def _admit(self, call: Call) -> Row | None:
+    def _admit(self, call: PendingCall) -> DecodingRow | None:
         request = call.request
         try:
             ids = prompt_ids(self.tokenizer, request, self.window)
@@ -142,13 +142,13 @@ class Decoder:
             generator.seed()
         else:
             generator.manual_seed(request.seed % 2**63)
-        return Row(call, list(ids), generator, matcher)
+        return DecodingRow(call, list(ids), generator, matcher)
 
     @cached_property
     def _grammars(self) -> Grammars:
         return Grammars(self.model, self.tokenizer, self.end_ids)
 
-    def completion(self, row: Row, text: str, reason: str) -> Completion:
+    def completion(self, row: DecodingRow, text: str, reason: str) -> Completion:
         """Put together what a row has said."""
         return Completion(
             text=text,
@@ -165,7 +165,7 @@ class Decoder:
             alternatives=self._alternatives(row) if row.call.request.top_logprobs else None,
         ).with_calls_read(row.call.request)
 
-    def _alternatives(self, row: Row) -> tuple[Position, ...]:
+    def _alternatives(self, row: DecodingRow) -> tuple[Position, ...]:
         def said(place: int, token: int, logprob: float) -> Alternative:
             return Alternative(text=self._added(row.ids[:place], token), logprob=logprob)
 
@@ -186,7 +186,7 @@ class Decoder:
         whole = self.tokenizer.decode([*nearby, token], clean_up_tokenization_spaces=False)
         return "" if whole.endswith(SPLIT) else whole[len(held.rstrip(SPLIT)) :]
 
-    def text(self, row: Row) -> str:
+    def text(self, row: DecodingRow) -> str:
         """Decode a row's tokens, without the special ones and without any tidying up."""
         may_call = row.call.request.may_call  # in some models the marks of calls are special
         ids = [each for each in row.ids if each not in self.end_ids] if may_call else row.ids
@@ -196,10 +196,10 @@ class Decoder:
         return decoded
 
 
-class Batch:
+class StepSampler:
     """What `generate` calls at each step: sample the rows, then say which have ended."""
 
-    def __init__(self, rows: Sequence[Row], decoder: Decoder) -> None:
+    def __init__(self, rows: Sequence[DecodingRow], decoder: Decoder) -> None:
         self.rows, self.decoder = rows, decoder
 
     def sample(self, _ids_BT: Tensor, scores_BV: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class Batch:
         live = [number for number, row in enumerate(self.rows) if not row.ended]
         if live:
             rows = [self.rows[number] for number in live]
-            drawn = draw(
+            drawn = sample_tokens(
                 masked(scores_BV[live], rows),
                 [row.call.request for row in rows],
                 [row.generator for row in rows],
@@ -224,7 +224,7 @@ class Batch:
         """Say for each row whether it has ended; the batch stops when all have."""
         return torch.tensor([row.ended for row in self.rows], device=ids_BT.device)
 
-    def _take(self, row: Row, taken: Draw) -> None:
+    def _take(self, row: DecodingRow, taken: Draw) -> None:
         token = taken.token
         row.ids.append(token)
         row.logprobs.append(taken.logprob)
@@ -235,7 +235,7 @@ class Batch:
             text, reason = end
             row.call.answer(self.decoder.completion(row, text, reason))
 
-    def _end(self, row: Row, token: int) -> tuple[str, str] | None:
+    def _end(self, row: DecodingRow, token: int) -> tuple[str, str] | None:
         """The row's text and finish reason, if `token` was its last."""
         request = row.call.request
         stopped = token in self.decoder.end_ids
@@ -248,7 +248,7 @@ class Batch:
         return (text, "stop" if stopped else "length") if stopped or spent else None
 
 
-def masked(scores_BV: Tensor, rows: Sequence[Row]) -> Tensor:
+def masked(scores_BV: Tensor, rows: Sequence[DecodingRow]) -> Tensor:
     """Rule out what a row's grammar does not allow next; changes `scores_BV`."""
     for scores_V, row in zip(scores_BV, rows, strict=True):
         if row.matcher is not None:

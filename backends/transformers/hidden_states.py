@@ -22,13 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from quillgraph.backends.embeddings import Vectors
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.backends.runtime.hardware import multiplies_bfloat16
 from quillgraph.backends.weights.wheel import sha256
-
-Vector = npt.NDArray[np.float32]
 
 CHUNK = 64
 """Vectors a file: about half a minute's work of a CPU."""
@@ -58,16 +56,16 @@ class FeatureStore:
             (self.path / "recipe.json").write_text(told, encoding="utf-8")
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
-        self._new: dict[str, Vector] = {}
-        self._kept: dict[str, Vector] | None = None
+        self._new: dict[str, Vectors] = {}
+        self._kept: dict[str, Vectors] | None = None
 
-    def get(self, key: str) -> Vector | None:
+    def get(self, key: str) -> Vectors | None:
         """The vector of a text; None if it was never kept."""
         if self._kept is None:
             self._kept = self._read()
         return self._kept.get(key, self._new.get(key))
 
-    def put(self, key: str, vector: Vector) -> None:
+    def put(self, key: str, vector: Vectors) -> None:
         """Keep a vector; it reaches the disk with the next full chunk, or `flush`."""
         self._new[key] = vector
         if len(self._new) >= CHUNK:
@@ -93,11 +91,11 @@ class FeatureStore:
         self._kept = {**(self._kept or {}), **self._new}
         self._new = {}
 
-    def _read(self) -> dict[str, Vector]:
+    def _read(self) -> dict[str, Vectors]:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        found: dict[str, Vector] = {}
+        found: dict[str, Vectors] = {}
         for file in sorted(self.path.glob("*.safetensors")):
             try:
                 found |= load_file(file)
@@ -106,8 +104,6 @@ class FeatureStore:
                 continue
         return found
 
-
-Vectors = npt.NDArray[np.float32]
 
 WINDOW = 1024
 """Tokens that are read at once; a longer text is read in windows, and their means are weighed by

@@ -23,7 +23,7 @@ class Draw:
     """Log-probability by token, as many as the request's `top_logprobs`."""
 
 
-def draw(
+def sample_tokens(
     scores_BV: Tensor, requests: Sequence[ChatRequest], generators: Sequence[torch.Generator]
 ) -> list[Draw]:
     """Sample one token per row, by the row's own request and random stream.

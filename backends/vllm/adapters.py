@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Weights:
+class WeightsInUse:
     """Weights that calls sample from, and how many calls do at present."""
 
     version: str = BASE
@@ -32,13 +32,13 @@ class EngineAdapters:
     """The adapters of one engine. Every method runs on the engine's loop."""
 
     def __init__(self) -> None:
-        self._present = Weights()
-        self._retired: list[Weights] = []
+        self._present = WeightsInUse()
+        self._retired: list[WeightsInUse] = []
         self._numbers = itertools.count(1)
         self._swapping = asyncio.Lock()
 
     @contextmanager
-    def in_use(self) -> Iterator[Weights]:
+    def in_use(self) -> Iterator[WeightsInUse]:
         """Keep the present weights in the engine while a call runs."""
         weights = self._present
         weights.calls += 1
@@ -56,7 +56,7 @@ class EngineAdapters:
         async with self._swapping:
             request = None if path is None else await self._load(engine, path, version)
             self._retired.append(self._present)
-            self._present = Weights(version, request)
+            self._present = WeightsInUse(version, request)
             for each in [each for each in self._retired if not each.calls]:
                 if await _was_given_up(engine, each):
                     self._retired.remove(each)
@@ -77,7 +77,7 @@ class EngineAdapters:
         return request
 
 
-async def _was_given_up(engine: Any, weights: Weights) -> bool:
+async def _was_given_up(engine: Any, weights: WeightsInUse) -> bool:
     """Free the engine of weights; if it fails to, the new ones serve all the same."""
     if weights.request is None:
         return True

@@ -22,7 +22,7 @@ from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.runtime.loops import BackgroundLoop
 from quillgraph.backends.runtime.sentinel import Sentinel
 from quillgraph.backends.vllm.adapters import EngineAdapters
-from quillgraph.backends.vllm.exchange import completion_of, sampling_params
+from quillgraph.backends.vllm.exchange import completion_from_output, sampling_params
 from quillgraph.backends.vllm.options import (
     ENGINE_ENVIRONMENT,
     ENGINE_OPTIONS,
@@ -238,7 +238,7 @@ class VllmChat(ChatBackend):
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return completion_of(request, ids, final, weights.version)
+        return completion_from_output(request, ids, final, weights.version)
 
 
 _opening = threading.Lock()

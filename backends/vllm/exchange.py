@@ -64,7 +64,7 @@ def call_grammar(request: ChatRequest) -> str:
     return str(Grammar.union(*calls) if len(calls) > 1 else calls[0])
 
 
-def completion_of(
+def completion_from_output(
     request: ChatRequest, prompt: tuple[int, ...], final: Any, version: str
 ) -> Completion:
     """Read vLLM's last `RequestOutput`.

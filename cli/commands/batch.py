@@ -17,11 +17,11 @@ from quillgraph.backends.errors import (
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import Entry, Inputs
-from quillgraph.cli.session.progress import Watch
+from quillgraph.cli.session.inputs import InputEntry, Inputs
+from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
 from quillgraph.graphs.episodes.cast import Ensemble, context_for
-from quillgraph.graphs.episodes.durable import EPISODES, Resuming, durable
+from quillgraph.graphs.episodes.durability import EPISODES, Resuming, durable
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import Answer, Graph, episode_source
@@ -68,11 +68,11 @@ class Running:
         return {"start": "starting the model", "run": f"running {self._number(len(self.waiting))}"}
 
     @property
-    def waiting(self) -> list[Entry]:
+    def waiting(self) -> list[InputEntry]:
         """What has no episode yet."""
         return [entry for entry in self.inputs.entries if entry.number not in self.episodes]
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Run what has no episode yet, so many at once; one that fails does not stop the others.
 
         Raises:
@@ -105,11 +105,11 @@ class Running:
 
     async def _work(
         self,
-        waiting: Iterator[Entry],
+        waiting: Iterator[InputEntry],
         graph: Resuming,
         ensemble: Ensemble,
         recorder: Recorder,
-        watch: Watch,
+        watch: ProgressWatch,
     ) -> None:
         for entry in waiting:
             episode = await self._one(entry, graph, ensemble, recorder)
@@ -126,7 +126,7 @@ class Running:
                 return
 
     async def _one(
-        self, entry: Entry, graph: Resuming, ensemble: Ensemble, recorder: Recorder
+        self, entry: InputEntry, graph: Resuming, ensemble: Ensemble, recorder: Recorder
     ) -> Episode:
         name, schema = str(entry.number), schema_of(graph, "context_schema")
         # a budget of its own for each entry: some graphs ask theirs what a text has cost

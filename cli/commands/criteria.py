@@ -18,7 +18,7 @@ from quillgraph.cli.display.study import criteria_markdown, criteria_tree, reach
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import Watch, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.memory.library import Library
@@ -60,13 +60,13 @@ class Studying:
         """Begin with nothing but the task."""
         return cls(Grounding(task=task), settings, budget, STAGES)
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Run the workflow with the library that the settings name."""
         async with library_of(self.settings, engines) as library:
             await self.find(engines, recorder, watch, library)
 
     async def find(
-        self, engines: Engines, recorder: Recorder, watch: Watch, library: Library | None
+        self, engines: Engines, recorder: Recorder, watch: ProgressWatch, library: Library | None
     ) -> None:
         """Run the workflow, keeping in `state` whatever has been reached."""
         study = Study.of(
@@ -109,7 +109,7 @@ class Studying:
         folder.write_json("criteria.json", state["criteria_set"])
         folder.write_text("criteria.md", criteria_markdown(state))
         graph = provenance.trace(state)
-        folder.write("provenance.json", partial(provenance.write_json, graph))
+        folder.write("provenance.json", partial(provenance.write_graph, graph))
         folder.write("provenance.graphml", partial(provenance.write_graphml, graph))
         folder.write_text("provenance.mmd", provenance.mermaid(graph))
 

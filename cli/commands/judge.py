@@ -19,7 +19,7 @@ from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import read_criteria, read_request, read_text
-from quillgraph.cli.session.progress import Watch, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.prebuilt import judge as judging
@@ -52,7 +52,7 @@ class Assessing:
         """There is not much to wait for."""
         return STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Run the graph."""
         workshop = Workshop.of(
             engines.common,

@@ -24,7 +24,7 @@ from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes import registry
 from quillgraph.graphs.episodes.cast import judges_of, roles_of
-from quillgraph.graphs.episodes.durable import read_episodes
+from quillgraph.graphs.episodes.durability import read_episodes
 from quillgraph.graphs.episodes.source import Answer, Graph, compiled_form
 from quillgraph.graphs.episodes.start import schema_of
 

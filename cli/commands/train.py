@@ -84,7 +84,7 @@ def _kept(
 def _work(
     config: TrainConfig, folder: Path, said: Console, *, resume: bool, dry_run: bool
 ) -> dict[str, Any]:
-    from quillgraph.rl.stages.train import check, train
+    from quillgraph.rl.stages.pipeline import check, train
 
     if dry_run:
         check(config, folder, said.print)

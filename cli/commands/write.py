@@ -22,7 +22,7 @@ from quillgraph.cli.display.study import counted, criteria_tree
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import Watch, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
@@ -71,7 +71,7 @@ class Writing:
         start = STUDY_STAGES if self.study else {"start": STUDY_STAGES["start"]}
         return {**start, **LOOP_STAGES}
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Find the criteria, then run the loop.
 
         Raises:
@@ -106,7 +106,7 @@ class Writing:
         if not self.so_far.is_complete:
             raise BudgetReached(f"{self.so_far.stopped}; the best text so far is kept")
 
-    async def _loop(self, workshop: Workshop, recorder: Recorder, watch: Watch) -> None:
+    async def _loop(self, workshop: Workshop, recorder: Recorder, watch: ProgressWatch) -> None:
         assert self.criteria_set is not None
         async for part in (
             reflection.build()

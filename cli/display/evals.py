@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.evals.judges.probes import Finding
+from quillgraph.evals.judges.probes import ProbeResult
 from quillgraph.evals.judges.report import JudgeReport
 from quillgraph.evals.measures.intervals import Estimate
 
@@ -36,7 +36,7 @@ def exclusions(report: JudgeReport) -> str:
     return f"excluded: {counts}" if counts else "nothing excluded"
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(findings: Sequence[ProbeResult]) -> Table:
     """Each probe with what the change earned and the verdict."""
     table = Table(title="Probes", title_justify="left")
     for name in ("probe", "effect", "95 % interval", "tolerated", "unread", "verdict"):

@@ -18,16 +18,16 @@ from quillgraph.cli.display.criteria import markdown
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import Watch
+from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
 from quillgraph.evals import load
 from quillgraph.evals.criteria.checklists import files_for
-from quillgraph.evals.criteria.comparison import Comparison, Results
-from quillgraph.evals.criteria.report import CriteriaReport, report
+from quillgraph.evals.criteria.comparison import CriteriaComparison, Results
+from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
 from quillgraph.evals.criteria.sources import (
     ONE_SHOT,
     OURS,
-    Source,
+    CriteriaSource,
     generic_source,
     human_source,
     one_shot_source,
@@ -111,7 +111,7 @@ class Comparing:
             "measure": "measuring",
         }
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Find, match and judge, then measure."""
         sources = self._sources(engines)
         model = engines.roles.get("judge", engines.common)
@@ -119,7 +119,7 @@ class Comparing:
         has_judge = "judge" in engines.roles
         judge = engines.judges.get("judge") or PromptedJudge((role,), self.settings.samples)
         has_texts = any(case.texts for case in self.cases.cases)
-        work = Comparison(
+        work = CriteriaComparison(
             sources,
             engines.embeddings,
             self.results,
@@ -131,7 +131,7 @@ class Comparing:
         await work.run(self.cases.cases)
         self._refuse_nothing()
         watch.finished("compare")
-        self.report = await report(
+        self.report = await criteria_report(
             self.cases.cases,
             [source.name for source in sources],
             self.results,
@@ -175,7 +175,7 @@ class Comparing:
         elicited, scored = len(self.results.elicited.rows), len(self.results.scored.rows)
         return f"reached: {elicited} sets of criteria and {scored} scores"
 
-    def _sources(self, engines: Engines) -> list[Source]:
+    def _sources(self, engines: Engines) -> list[CriteriaSource]:
         """The columns of the table: ours, ours without each stage, the baselines, people."""
         seeds = [self.settings.seed + run * OTHER_SEED for run in range(self.asked.runs)]
         studies = [self._study(engines, seed) for seed in seeds]

@@ -30,22 +30,22 @@ from quillgraph.cli.display.evals import (
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, with_backend
 from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import read_criteria
-from quillgraph.cli.session.progress import Watch, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import Loaded, Preference, RatedText, load
 from quillgraph.evals.data.rubrics import generic_rubric
 from quillgraph.evals.judges.probes import (
     CHANGES,
-    Finding,
+    ProbeResult,
     probe_change,
     probe_degenerate,
     probe_position,
     probe_retest,
     texts_for_probes,
 )
-from quillgraph.evals.judges.report import JudgeReport, report, unmet
-from quillgraph.evals.judges.scores import Scored, ScoredPair, Scorer
+from quillgraph.evals.judges.report import JudgeReport, judge_report, unmet
+from quillgraph.evals.judges.scores import HumanDataScorer, JudgedText, ScoredPair
 
 STAGES = {
     "start": "starting the model",
@@ -128,9 +128,9 @@ class Holding:
 
     question: Question
     settings: Settings
-    scored: list[Scored] = field(default_factory=list)
+    scored: list[JudgedText] = field(default_factory=list)
     pairs: list[ScoredPair] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ProbeResult] = field(default_factory=list)
     report: JudgeReport | None = None
 
     @property
@@ -138,7 +138,7 @@ class Holding:
         """Scoring takes longest."""
         return STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Score, then probe."""
         from langchain_core.runnables.config import var_child_runnable_config
 
@@ -148,12 +148,12 @@ class Holding:
         finally:
             var_child_runnable_config.reset(heard)
 
-    async def _run(self, engines: Engines, watch: Watch) -> None:
+    async def _run(self, engines: Engines, watch: ProgressWatch) -> None:
         model = engines.roles.get("judge", engines.common)
         budget = Budget(self.settings.max_calls, self.settings.max_tokens_total)
         role = Role("judge", model, self.settings.seed, budget)
         judge = engines.judges.get("judge") or PromptedJudge((role,), self.settings.samples)
-        scorer = Scorer(judge, self._criteria_for)
+        scorer = HumanDataScorer(judge, self._criteria_for)
         texts, pairs = self.question.drawn(self.settings.seed)
         self.scored = await scorer.texts(texts)
         self.pairs = await scorer.pairs(pairs)
@@ -169,7 +169,7 @@ class Holding:
         return self.question.criteria
 
     def _report(self, judge: Judge) -> JudgeReport:
-        return report(
+        return judge_report(
             self.scored,
             self.pairs,
             judge=judge.name,
@@ -179,21 +179,23 @@ class Holding:
             seed=self.settings.seed,
         )
 
-    async def _probe(self, scorer: Scorer, texts: Sequence[str]) -> None:
+    async def _probe(self, scorer: HumanDataScorer, texts: Sequence[str]) -> None:
         """The probes that any judge can be put to."""
         chosen = texts_for_probes(texts, self.question.probes, self.settings.seed)
         for name in CHANGES:
             self.findings.append(await probe_change(name, chosen, _score(scorer)))
         self.findings.append(await probe_degenerate(chosen, _score(scorer)))
 
-    async def _probe_samples(self, scorer: Scorer, role: Role, texts: Sequence[str]) -> None:
+    async def _probe_samples(
+        self, scorer: HumanDataScorer, role: Role, texts: Sequence[str]
+    ) -> None:
         """The probes of a judge that draws its answers, and sees two texts at a time.
 
         A trained scorer does neither: it gives a text the same score each time, by itself.
         """
         chosen = texts_for_probes(texts, self.question.probes, self.settings.seed)
         other = Role(role.name, role.model, role.seed + OTHER_SEED, role.budget)
-        again = Scorer(PromptedJudge((other,), self.settings.samples), self._criteria_for)
+        again = HumanDataScorer(PromptedJudge((other,), self.settings.samples), self._criteria_for)
         self.findings.append(await probe_retest(chosen, _score(scorer), _score(again)))
         task, judge = writing_task(NO_REQUEST), PromptedPairJudge(role)
         neighbours = pairwise(chosen)
@@ -267,7 +269,7 @@ def _texts(rated: Sequence[RatedText], pairs: Sequence[Preference]) -> list[str]
     return [*(each.text for each in rated), *(text for p in pairs for text in (p.left, p.right))]
 
 
-def _score(scorer: Scorer) -> Any:
+def _score(scorer: HumanDataScorer) -> Any:
     async def score(text: str) -> float | None:
         value, _ = await scorer.score("", text)
         return value

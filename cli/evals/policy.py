@@ -40,9 +40,9 @@ from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.judges.report import requirement_of, unmet
 from quillgraph.evals.policies.contest import Contest, sharing
 from quillgraph.evals.policies.kinship import refuse_training_judge, reservations, seen_in_training
-from quillgraph.evals.policies.policy import Policy, policies
+from quillgraph.evals.policies.policy import Policy, read_policies
 from quillgraph.evals.policies.report import PolicyReport, measure_names
-from quillgraph.evals.policies.writers import Reading, graph_of
+from quillgraph.evals.policies.writers import Reading, policy_graph
 from quillgraph.graphs.episodes.start import parts_of
 
 COMPARED = "compared"
@@ -151,7 +151,10 @@ def _contest(asked: Asked, settings: Settings) -> Contest:
         if number is not None and number < 1:
             raise InputError(f"expected --{name} of 1 or more, got {number}")
     reading = _reading(asked.reading)
-    entrants, judge = policies(asked.policies, baselines=asked.baselines), str(settings.backend)
+    entrants, judge = (
+        read_policies(asked.policies, baselines=asked.baselines),
+        str(settings.backend),
+    )
     if not asked.allow_same_judge:
         refuse_training_judge(entrants, judge)
     loaded = load(asked.data, format=asked.data_format)
@@ -220,7 +223,7 @@ def _caveats(
 
 
 def _takes_criteria(policy: Policy) -> bool:
-    return "criteria_set" in parts_of(graph_of(policy), "input_schema")
+    return "criteria_set" in parts_of(policy_graph(policy), "input_schema")
 
 
 def _trained_on(policy: Policy) -> list[str] | None:
@@ -244,7 +247,7 @@ def _check(contest: Contest, turns: Turns) -> None:
             if not policy.model.base_url:  # at an address, only the servers know the model
                 check_adapter(policy.adapter, model.model)
         if policy.graph:
-            graph_of(policy)
+            policy_graph(policy)
 
 
 def _prepared(

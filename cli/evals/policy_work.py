@@ -13,14 +13,14 @@ from quillgraph.backends.errors import BackendError, QuillError
 from quillgraph.cli.session.budget import charge_earlier
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import Watch
+from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.turns import Turns
 from quillgraph.evals.ledger import Ledger
 from quillgraph.evals.policies.contest import Contest
 from quillgraph.evals.policies.policy import Policy
-from quillgraph.evals.policies.records import ComparedTexts, Place, ScoredText, WrittenText
-from quillgraph.evals.policies.report import Entrant, PolicyReport, report
+from quillgraph.evals.policies.records import ComparedTexts, ScoredText, TextKey, WrittenText
+from quillgraph.evals.policies.report import Entrant, PolicyReport, policy_report
 from quillgraph.evals.policies.scores import compare_texts, score_text
 from quillgraph.evals.policies.writers import MEASURES, Writer, heard, writer_for
 from quillgraph.evals.policies.writingbench import responses, scores
@@ -68,7 +68,7 @@ class Comparing:
         """Writing takes longest."""
         return STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Do what has not been done yet.
 
         Raises:
@@ -103,7 +103,7 @@ class Comparing:
         await side_by_side(due, lambda place: self._write(policy, writer, place))
         self._refuse_silence(policy)
 
-    async def _write(self, policy: Policy, writer: Writer, place: Place) -> None:
+    async def _write(self, policy: Policy, writer: Writer, place: TextKey) -> None:
         _, prompt, number = place
         tokens = self._dearest(prompt, number) if policy.at_equal_tokens else None
         if tokens == 0:
@@ -125,7 +125,7 @@ class Comparing:
             return
         judge = PromptedJudge((await self._judge(),), self.settings.samples)
 
-        async def score(place: Place) -> None:
+        async def score(place: TextKey) -> None:
             text = self.texts.rows[place]
             self.scores.add(await score_text(text, self._prompts[text.prompt], judge))
 
@@ -138,7 +138,7 @@ class Comparing:
             return
         judge = PromptedPairJudge(await self._judge())
 
-        async def compare(place: Place) -> None:
+        async def compare(place: TextKey) -> None:
             text, other = self.texts.rows[place], self.texts.rows[self._opposite(place)]
             found = await compare_texts(text, other, self._prompts[text.prompt], judge)
             self.comparisons.add(found)
@@ -150,24 +150,24 @@ class Comparing:
         model = await self.turns.take(self.contest.judge)
         return Role("judge", model, self.settings.seed, self._budget)
 
-    def _places(self, policy: Policy) -> list[Place]:
+    def _places(self, policy: Policy) -> list[TextKey]:
         numbers = range(self.contest.texts)
         return [(policy.name, each.id, n) for each in self.contest.prompts for n in numbers]
 
-    def _has_text(self, place: Place) -> bool:
+    def _has_text(self, place: TextKey) -> bool:
         row = self.texts.rows.get(place)
         return row is not None and row.failure is None
 
-    def _written(self) -> list[Place]:
+    def _written(self) -> list[TextKey]:
         places = (place for each in self.contest.policies for place in self._places(each))
         return [place for place in places if self._has_text(place)]
 
-    def _pairs(self) -> list[Place]:
+    def _pairs(self) -> list[TextKey]:
         """The texts of the others that have one of the reference opposite them."""
         name = self.contest.reference.name
         return [p for p in self._written() if p[0] != name and self._has_text(self._opposite(p))]
 
-    def _opposite(self, place: Place) -> Place:
+    def _opposite(self, place: TextKey) -> TextKey:
         return self.contest.reference.name, place[1], place[2]
 
     def _refuse_silence(self, policy: Policy) -> None:
@@ -187,7 +187,7 @@ class Comparing:
 
     def _report(self) -> PolicyReport:
         contest = self.contest
-        return report(
+        return policy_report(
             [self._entrant(each) for each in contest.policies],
             self._in_order(self.texts.rows),
             self._in_order(self.scores.rows),
@@ -203,7 +203,7 @@ class Comparing:
             seed=self.settings.seed,
         )
 
-    def _in_order(self, rows: Mapping[Place, T]) -> list[T]:
+    def _in_order(self, rows: Mapping[TextKey, T]) -> list[T]:
         """Rows by policy and prompt: they came in any order, and resampling goes by theirs."""
         places = (place for each in self.contest.policies for place in self._places(each))
         return [rows[place] for place in places if place in rows]

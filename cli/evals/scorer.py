@@ -15,7 +15,14 @@ from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
 from quillgraph.backends.weights.builtin import cache_folder, resolve
 from quillgraph.cli.session.progress import log_shown, plain_console
-from quillgraph.evals.judges.training import EMBEDDER, LAYERS, READER, Material, Trained, train
+from quillgraph.evals.judges.training import (
+    EMBEDDER,
+    LAYERS,
+    READER,
+    Material,
+    Trained,
+    train_scorer,
+)
 
 
 def run_train_scorer(
@@ -47,7 +54,7 @@ def run_train_scorer(
         for name, folder in ((READER, reader.folder), (EMBEDDER, embeddings.folder))
     )
     try:
-        found = train(
+        found = train_scorer(
             material,
             reader,
             embeddings,

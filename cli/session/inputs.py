@@ -15,7 +15,7 @@ from quillgraph.agents.domain import FORMAT_VERSION, LEVELS, CriteriaSet
 from quillgraph.agents.judgements import judged
 from quillgraph.backends.errors import InputError
 from quillgraph.graphs.episodes.source import Graph
-from quillgraph.graphs.episodes.start import Start, start_of
+from quillgraph.graphs.episodes.start import TaskStart, start_of
 
 
 def read_request(request: str | None, file: Path | None) -> str:
@@ -112,12 +112,12 @@ KEPT = {".jsonl": "input.jsonl", ".json": "input.json", ".txt": "request.txt"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InputEntry:
     """One thing to run the graph on."""
 
     number: int
     """Line of the file; 1 where there is only one."""
-    start: Start
+    start: TaskStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Inputs:
     """One of `KEPT`."""
     text: str
     """As it was given."""
-    entries: tuple[Entry, ...]
+    entries: tuple[InputEntry, ...]
     unreadable: tuple[Unreadable, ...] = ()
 
     @property
@@ -184,8 +184,8 @@ def _read(graph: Graph, kind: str, text: str, extra: Mapping[str, Any], where: s
     if kind == ".jsonl":
         return _lines(graph, text, extra, where)
     if kind == ".json":
-        return Inputs(kind, text, (Entry(1, _start(graph, text, extra)),))
-    return Inputs(kind, text, (Entry(1, start_of(graph, {**extra, "request": text})),))
+        return Inputs(kind, text, (InputEntry(1, _start(graph, text, extra)),))
+    return Inputs(kind, text, (InputEntry(1, start_of(graph, {**extra, "request": text})),))
 
 
 def _lines(graph: Graph, text: str, extra: Mapping[str, Any], where: str) -> Inputs:
@@ -195,7 +195,7 @@ def _lines(graph: Graph, text: str, extra: Mapping[str, Any], where: str) -> Inp
         if not line.strip():
             continue
         try:
-            entries.append(Entry(number, _start(graph, line, extra)))
+            entries.append(InputEntry(number, _start(graph, line, extra)))
         except InputError as error:
             unreadable.append(Unreadable(number, str(error)))
     if not entries:
@@ -204,7 +204,7 @@ def _lines(graph: Graph, text: str, extra: Mapping[str, Any], where: str) -> Inp
     return Inputs(".jsonl", text, tuple(entries), tuple(unreadable))
 
 
-def _start(graph: Graph, text: str, extra: Mapping[str, Any]) -> Start:
+def _start(graph: Graph, text: str, extra: Mapping[str, Any]) -> TaskStart:
     shown = " ".join(text.split())[:60]
     try:
         data = json.loads(text)

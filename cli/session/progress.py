@@ -42,7 +42,7 @@ def log_shown(said: Console) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class Watch:
+class ProgressWatch:
     """Shows where a run is: a bar on a terminal, a line per stage elsewhere.
 
     What the package logs is shown too. Use it as a context manager, once.

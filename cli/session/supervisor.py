@@ -17,7 +17,7 @@ from quillgraph.backends.calls.lineage import continuity
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import Watch, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 
 
 @contextmanager
@@ -78,7 +78,7 @@ class Work(Protocol):
     def stages(self) -> Mapping[str, str]:
         """Nodes of the graphs in order, and what is going on until each is done."""
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Run the graphs, remembering whatever is reached."""
 
     def keep(self, folder: RunFolder) -> None:
@@ -114,7 +114,7 @@ def supervise(
         engines_print_to(log) as terminal,
     ):
         said = plain_console(terminal)
-        watch = Watch(said, recorder, work.stages)
+        watch = ProgressWatch(said, recorder, work.stages)
         try:
             with watch, collecting_seldom():
                 asyncio.run(_run(work, engines, recorder, watch, timeout))
@@ -130,13 +130,13 @@ def supervise(
         said.print(_told(usage), style="dim")
 
 
-def say(line: str) -> None:
+def tell_user(line: str) -> None:
     """Tell the user something beside the result."""
     plain_console(sys.stderr).print(line, style="dim")
 
 
 async def _run(
-    work: Work, engines: Engines, recorder: Recorder, watch: Watch, time: float | None
+    work: Work, engines: Engines, recorder: Recorder, watch: ProgressWatch, time: float | None
 ) -> None:
     # a budget ends the calls in time; what is left to end then is what goes on without any
     grace = GRACE_S if recorder.budget else 0.0

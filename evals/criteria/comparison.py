@@ -13,11 +13,11 @@ from langchain_core.runnables.config import var_child_runnable_config
 from quillgraph.agents.domain import Criterion, Value
 from quillgraph.agents.judgements import text_hash
 from quillgraph.agents.judges.prompted import Judge
-from quillgraph.evals.criteria.parity import TextScores, score_text
-from quillgraph.evals.criteria.sources import HUMAN, Elicited, Source, elicit
+from quillgraph.evals.criteria.parity import TextScores, score_case_text
+from quillgraph.evals.criteria.sources import HUMAN, CriteriaSource, Elicited, elicit
 from quillgraph.evals.data.cases import Case
 from quillgraph.evals.ledger import Ledger
-from quillgraph.evals.measures.matching import Confirm, Overlap, Wording, overlap
+from quillgraph.evals.measures.matching import Confirm, Overlap, Wording, matched_overlap
 
 AT_ONCE = 8
 """Requests that are worked on side by side; how many calls an engine takes is its own matter."""
@@ -67,10 +67,10 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CriteriaComparison:
     """The work: everything that is not in the results yet."""
 
-    sources: Sequence[Source]
+    sources: Sequence[CriteriaSource]
     embeddings: Embeddings
     results: Results
     judge: Judge | None
@@ -122,7 +122,9 @@ class Comparison:
         is_done = done is not None and not done.overlap.unread
         if is_done or source == HUMAN or not own or not people:
             return
-        found = await overlap(wordings(own), wordings(people), self.embeddings, self.confirm)
+        found = await matched_overlap(
+            wordings(own), wordings(people), self.embeddings, self.confirm
+        )
         self.results.matched.add(Matched(request=case.request.id, source=source, overlap=found))
 
     async def _score(self, case: Case, source: str) -> None:
@@ -133,7 +135,7 @@ class Comparison:
         done, judge = {row.text_sha for row in scores if row.judged is not None}, self.judge
 
         async def one(text: str) -> None:
-            self.results.scored.add(await score_text(judge, case, text, source, own))
+            self.results.scored.add(await score_case_text(judge, case, text, source, own))
 
         await together([one(text) for text in case.texts if text_hash(text) not in done])
 

@@ -18,10 +18,10 @@ from quillgraph.evals.judges.report import (
     rank_agreement,
     rank_agreement_within,
 )
-from quillgraph.evals.judges.scores import Scored, ScoredPair, points, verdicts_on
+from quillgraph.evals.judges.scores import JudgedText, ScoredPair, points, verdicts_on
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
 
-Row = TypeVar("Row", Scored, ScoredPair)
+Row = TypeVar("Row", JudgedText, ScoredPair)
 
 
 class TextScores(Value):
@@ -47,7 +47,7 @@ Scores = Mapping[tuple[str, str, str], TextScores]
 """Id of a request, hash of a text and name of a source to the scores."""
 
 
-async def score_text(
+async def score_case_text(
     judge: Judge, case: Case, text: str, source: str, criteria: tuple[Criterion, ...]
 ) -> TextScores:
     """Have one text of a case judged on the criteria of one source."""
@@ -65,16 +65,16 @@ async def score_text(
 
 def scored_texts(
     cases: Sequence[Case], scores: Scores, source: str
-) -> tuple[list[Scored], list[ScoredPair]]:
+) -> tuple[list[JudgedText], list[ScoredPair]]:
     """Put a source's scores beside people's, as reports on judges take them."""
     texts = [_rated(case, text, scores, source) for case in cases for text in case.rated]
     pairs = [_paired(case, pair, scores, source) for case in cases for pair in case.pairs]
     return texts, pairs
 
 
-def differences(
-    left: tuple[Sequence[Scored], Sequence[ScoredPair]],
-    right: tuple[Sequence[Scored], Sequence[ScoredPair]],
+def agreement_differences(
+    left: tuple[Sequence[JudgedText], Sequence[ScoredPair]],
+    right: tuple[Sequence[JudgedText], Sequence[ScoredPair]],
     *,
     seed: int = 0,
 ) -> dict[str, Estimate]:
@@ -114,7 +114,7 @@ def _difference(
     return cluster_bootstrap(rows, lambda row: row[0].group, gained, seed=seed)
 
 
-def _rated(case: Case, text: RatedText, scores: Scores, source: str) -> Scored:
+def _rated(case: Case, text: RatedText, scores: Scores, source: str) -> JudgedText:
     return _scored(case, text.id, text.text, scores, source).model_copy(
         update={"human": text.score}
     )
@@ -128,10 +128,10 @@ def _paired(case: Case, pair: Preference, scores: Scores, source: str) -> Scored
     return ScoredPair(id=pair.id, group=case.request.id, left=left, right=right, votes=pair.votes)
 
 
-def _scored(case: Case, name: str, text: str, scores: Scores, source: str) -> Scored:
+def _scored(case: Case, name: str, text: str, scores: Scores, source: str) -> JudgedText:
     found = scores.get((case.request.id, text_hash(text), source))
     reason = found.reason if found else f"no criteria ({source})"
-    return Scored(
+    return JudgedText(
         id=name,
         group=case.request.id,
         text=text,

@@ -13,7 +13,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Value
@@ -23,19 +22,17 @@ from quillgraph.agents.memory.contrast import silent, spreads
 from quillgraph.agents.requests.segments import segment
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.agents.text.language import language_of
-from quillgraph.backends.embeddings import vectors
+from quillgraph.backends.embeddings import Vectors, vectors
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.criteria.comparison import Results, wordings
-from quillgraph.evals.criteria.parity import differences, scored_texts
+from quillgraph.evals.criteria.parity import agreement_differences, scored_texts
 from quillgraph.evals.criteria.sources import OURS
 from quillgraph.evals.data.cases import Case
-from quillgraph.evals.judges.report import report as judge_report
-from quillgraph.evals.judges.scores import Scored, ScoredPair
+from quillgraph.evals.judges.report import judge_report
+from quillgraph.evals.judges.scores import JudgedText, ScoredPair
 from quillgraph.evals.measures.intervals import Estimate, ratio_bootstrap
 from quillgraph.evals.measures.matching import NEAR
 from quillgraph.evals.measures.repeatability import ALIKE, consistency
-
-Vectors = npt.NDArray[np.float32]
 
 
 def near_duplicates(criteria: Vectors) -> int:
@@ -153,7 +150,7 @@ async def profiles(
     ]
 
 
-async def report(
+async def criteria_report(
     cases: Sequence[Case],
     sources: Sequence[str],
     results: Results,
@@ -203,14 +200,14 @@ async def report(
     )
 
 
-Beside = tuple[Sequence[Scored], Sequence[ScoredPair]]
+Beside = tuple[Sequence[JudgedText], Sequence[ScoredPair]]
 """Texts and pairs with the judge's scores and what people said."""
 
 
 def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Estimate]]:
     """Our criteria against each other source's."""
     return {
-        f"{OURS} - {name}": differences(scored[OURS], other, seed=seed)
+        f"{OURS} - {name}": agreement_differences(scored[OURS], other, seed=seed)
         for name, other in scored.items()
         if OURS in scored and name != OURS
     }
@@ -291,20 +288,20 @@ def _told_apart(case: Case, source: str, results: Results) -> dict[str, tuple[fl
     }
 
 
-Parts = tuple[float, float] | None
+RatioParts = tuple[float, float] | None
 """What a request adds to a ratio, above and below; None where it is not measured there."""
 
 
-def _mean_of(value: float | None) -> Parts:
+def _mean_of(value: float | None) -> RatioParts:
     return None if value is None else (value, 1.0)
 
 
-def _share_of(part: float | None, whole: float | None) -> Parts:
+def _share_of(part: float | None, whole: float | None) -> RatioParts:
     """A share over all requests together, so that every criterion counts the same."""
     return None if part is None or whole is None else (part, whole)
 
 
-MEASURES: dict[str, Callable[[Profile], Parts]] = {
+MEASURES: dict[str, Callable[[Profile], RatioParts]] = {
     "criteria": lambda row: _mean_of(row.criteria),
     "recall": lambda row: _share_of(row.matched, row.human),
     "precision": lambda row: _share_of(row.matched, row.criteria),
@@ -324,7 +321,7 @@ MEASURES: dict[str, Callable[[Profile], Parts]] = {
 
 
 def _estimate(
-    measured: Sequence[Profile], parts_of: Callable[[Profile], Parts], seed: int
+    measured: Sequence[Profile], parts_of: Callable[[Profile], RatioParts], seed: int
 ) -> Estimate:
     parts = [parts for row in measured if (parts := parts_of(row)) is not None]
     return ratio_bootstrap(parts, seed=seed)

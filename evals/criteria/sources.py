@@ -57,7 +57,7 @@ Find = Callable[[RubricRequest, int], Awaitable[Found]]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CriteriaSource:
     """One way to criteria."""
 
     name: str
@@ -66,7 +66,7 @@ class Source:
     """Whether another run may give other criteria."""
 
 
-def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Source:
+def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> CriteriaSource:
     """The Grounded-Theory workflow, whole or without some stages.
 
     Args:
@@ -93,10 +93,10 @@ def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Sou
         )
 
     name = OURS if not without else f"without {', '.join(sorted(without))}"
-    return Source(name, find, varies=True)
+    return CriteriaSource(name, find, varies=True)
 
 
-def one_shot_source(roles: Sequence[Role]) -> Source:
+def one_shot_source(roles: Sequence[Role]) -> CriteriaSource:
     """One prompt to a model; a role for each run, of seeds of their own."""
 
     async def find(request: RubricRequest, run: int) -> Found:
@@ -105,19 +105,19 @@ def one_shot_source(roles: Sequence[Role]) -> Source:
             raise ReplyError("criteria as JSON", answers.dropped[0].text if answers.dropped else "")
         return Found(criteria=answers.items, dropped=len(answers.dropped))
 
-    return Source(ONE_SHOT, find, varies=True)
+    return CriteriaSource(ONE_SHOT, find, varies=True)
 
 
-def generic_source() -> Source:
+def generic_source() -> CriteriaSource:
     """The fixed rubric that fits any piece of writing."""
 
     async def find(request: RubricRequest, run: int) -> Found:
         return Found(criteria=generic_rubric())
 
-    return Source(GENERIC, find, varies=False)
+    return CriteriaSource(GENERIC, find, varies=False)
 
 
-def human_source() -> Source:
+def human_source() -> CriteriaSource:
     """What people wrote for the request.
 
     Its `find` raises an `InputError` where they wrote nothing.
@@ -128,11 +128,14 @@ def human_source() -> Source:
             raise InputError("people wrote no criteria for this request")
         return Found(criteria=as_criteria(request.criteria))
 
-    return Source(HUMAN, find, varies=False)
+    return CriteriaSource(HUMAN, find, varies=False)
 
 
 async def elicit(
-    source: Source, request: RubricRequest, run: int, listeners: Sequence[BaseCallbackHandler]
+    source: CriteriaSource,
+    request: RubricRequest,
+    run: int,
+    listeners: Sequence[BaseCallbackHandler],
 ) -> Elicited:
     """Have a source find criteria, and count what it cost.
 

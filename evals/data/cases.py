@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import InputError
-from quillgraph.evals.data.load import Loaded
+from quillgraph.evals.data.loader import Loaded
 from quillgraph.evals.data.records import Preference, RatedText, Record, RubricRequest
 
 

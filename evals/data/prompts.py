@@ -8,7 +8,7 @@ from quillgraph.agents.checks.demand import about
 from quillgraph.agents.criteria.writer import hard_criteria
 from quillgraph.agents.domain import TIER_WEIGHT, Core, CriteriaSet, Criterion, Value, WritingTask
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.judges.reward import length_range
+from quillgraph.agents.judges.rewards import length_range
 from quillgraph.agents.requests.constraints import find_constraints
 from quillgraph.agents.requests.segments import segment
 from quillgraph.agents.requests.task import writing_task

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import InputError
+from quillgraph.evals.measures.agreement import Numbers
 
 Method = Literal["isotonic", "linear"]
 
@@ -79,7 +79,6 @@ def curve(judged: Sequence[float], human: Sequence[float], bands: int = 10) -> t
 
 
 Knots = tuple[tuple[float, float], ...]
-Numbers = NDArray[np.float64]
 
 
 def _isotonic(places: Numbers, means: Numbers, counts: Numbers) -> Knots:

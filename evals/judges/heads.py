@@ -13,15 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from quillgraph.agents.domain import Value
-from quillgraph.evals.measures.agreement import pair_accuracy, spearman
-
-Numbers = npt.NDArray[np.float64]
+from quillgraph.evals.measures.agreement import Numbers, pair_accuracy, spearman
 
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ScoredVectors:
     """Texts as vectors, with the points that people gave them."""
 
     states: Numbers
@@ -29,29 +27,29 @@ class Scores:
     points: Numbers
     families: tuple[int, ...]
     """Texts of one family are versions of one another."""
-    spoilt: "Scores | None" = None
+    spoilt: "ScoredVectors | None" = None
     """Texts spoilt on purpose, of the families that they were made of; nobody is measured on
     them."""
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Scores":
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "ScoredVectors":
         """Some of the texts, and what was made of no text that is left out."""
         rest = {family for family, is_in in zip(self.families, chosen, strict=True) if not is_in}
         spoilt = self.spoilt and self.spoilt._of(
             np.asarray([family not in rest for family in self.spoilt.families])
         )
-        return Scores(*self._of(chosen)._rows, spoilt)
+        return ScoredVectors(*self._of(chosen)._rows, spoilt)
 
     @property
     def _rows(self) -> tuple[Numbers, Numbers, tuple[int, ...]]:
         return self.states, self.points, self.families
 
-    def _of(self, chosen: npt.NDArray[np.bool_]) -> "Scores":
+    def _of(self, chosen: npt.NDArray[np.bool_]) -> "ScoredVectors":
         families = tuple(f for f, is_in in zip(self.families, chosen, strict=True) if is_in)
-        return Scores(self.states[chosen], self.points[chosen], families)
+        return ScoredVectors(self.states[chosen], self.points[chosen], families)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearHead:
     """Points = states · weights + bias."""
 
     weights: Numbers
@@ -76,7 +74,7 @@ class Ridge:
     versions: float = 0.0
     """Weight of the deviations within a family; that of a text is 1."""
 
-    def fit(self, scores: Scores) -> Line:
+    def fit(self, scores: ScoredVectors) -> LinearHead:
         """Fit the line."""
         from sklearn.linear_model import Ridge as Regression
         from sklearn.preprocessing import StandardScaler
@@ -98,7 +96,7 @@ class Ridge:
             np.concatenate(rows), np.concatenate(points) - middle, np.concatenate(weights)
         )
         line = found.coef_ / scaler.scale_
-        return Line(line, middle - float(scaler.mean_ @ line))
+        return LinearHead(line, middle - float(scaler.mean_ @ line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ class LeastSquares:
 
     directions: int
 
-    def fit(self, scores: Scores) -> Line:
+    def fit(self, scores: ScoredVectors) -> LinearHead:
         """Fit the line."""
         from sklearn.cross_decomposition import PLSRegression
 
@@ -117,7 +115,7 @@ class LeastSquares:
             points = np.concatenate([points, scores.spoilt.points])
         found = PLSRegression(self.directions).fit(states, points)
         bias = float(np.ravel(found.predict(np.zeros((1, states.shape[1]))))[0])
-        return Line(np.asarray(found.coef_, float).ravel(), bias)
+        return LinearHead(np.asarray(found.coef_, float).ravel(), bias)
 
 
 Head = Ridge | LeastSquares
@@ -147,7 +145,7 @@ class Validation(Value):
         return (self.spearman + 2 * self.pair_accuracy - 1) / 2
 
 
-def predicted(head: Head, scores: Scores) -> Numbers:
+def predicted(head: Head, scores: ScoredVectors) -> Numbers:
     """Points of each text by a head that was fitted to the other folds, whole families apart."""
     fold = np.asarray([_fold(family) for family in scores.families])
     points = np.zeros(len(scores.points))
@@ -158,7 +156,7 @@ def predicted(head: Head, scores: Scores) -> Numbers:
     return points
 
 
-def validate(name: str, points: Numbers, scores: Scores) -> Validation:
+def validate(name: str, points: Numbers, scores: ScoredVectors) -> Validation:
     """Measure predicted points."""
     pairs = [(points[better], points[worse]) for better, worse in _versions(scores)]
     return Validation(
@@ -169,7 +167,7 @@ def validate(name: str, points: Numbers, scores: Scores) -> Validation:
     )
 
 
-def _versions(scores: Scores) -> list[tuple[int, int]]:
+def _versions(scores: ScoredVectors) -> list[tuple[int, int]]:
     """Pairs of versions of one text, the better one first."""
     members: dict[int, list[int]] = {}
     for n, family in enumerate(scores.families):

@@ -13,7 +13,7 @@ import numpy as np
 
 from quillgraph.agents.criteria.validation import PROBES
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.pairwise import Comparison
+from quillgraph.agents.judges.pairwise import PairComparison
 from quillgraph.evals.data.records import Side
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
 
@@ -75,7 +75,7 @@ Score = Callable[[str], Awaitable[float | None]]
 """Scores a text from 1 to 10; None where there is no score."""
 
 
-class Finding(Value):
+class ProbeResult(Value):
     """What one probe found."""
 
     probe: str
@@ -93,7 +93,9 @@ class Finding(Value):
         return "caught" if self.effect.low > self.tolerance else "clean"
 
 
-async def probe_change(name: str, texts: Sequence[str], score: Score, *, seed: int = 0) -> Finding:
+async def probe_change(
+    name: str, texts: Sequence[str], score: Score, *, seed: int = 0
+) -> ProbeResult:
     """Measure what one of `CHANGES` earns, in points a text."""
     change = CHANGES[name]
     pairs = await asyncio.gather(*(_both(score, text, change(text)) for text in texts))
@@ -103,14 +105,14 @@ async def probe_change(name: str, texts: Sequence[str], score: Score, *, seed: i
 
 async def probe_retest(
     texts: Sequence[str], score: Score, again: Score, *, seed: int = 0
-) -> Finding:
+) -> ProbeResult:
     """Measure how far two scores of one text lie apart; `again` is the judge on another seed."""
     pairs = await asyncio.gather(*(asyncio.gather(score(t), again(t)) for t in texts))
     apart = [abs(a - b) for a, b in pairs if a is not None and b is not None]
     return _finding("test-retest", apart, RETEST, len(texts), seed)
 
 
-async def probe_degenerate(texts: Sequence[str], score: Score, *, seed: int = 0) -> Finding:
+async def probe_degenerate(texts: Sequence[str], score: Score, *, seed: int = 0) -> ProbeResult:
     """Measure by how much the best degenerate text beats each real one; it should lie below all."""
     fakes = [s for s in await asyncio.gather(*map(score, DEGENERATE)) if s is not None]
     scores = await asyncio.gather(*map(score, texts))
@@ -118,7 +120,7 @@ async def probe_degenerate(texts: Sequence[str], score: Score, *, seed: int = 0)
     return _finding("degenerate", gains, 0.0, len(texts), seed)
 
 
-def probe_position(comparisons: Sequence[Comparison], *, seed: int = 0) -> Finding:
+def probe_position(comparisons: Sequence[PairComparison], *, seed: int = 0) -> ProbeResult:
     """Measure how far the answers lean to one place, the first or the second.
 
     The lean is that of the whole set, so its sign is taken out before the interval is drawn:
@@ -136,7 +138,7 @@ def probe_position(comparisons: Sequence[Comparison], *, seed: int = 0) -> Findi
 
 def probe_self_preference(
     rows: Sequence[tuple[Side | None, Side]], own: Sequence[Side], *, seed: int = 0
-) -> Finding:
+) -> ProbeResult:
     """Measure how much more often a judge's own family wins with the judge than with people.
 
     Args:
@@ -171,7 +173,7 @@ async def _both(score: Score, one: str, other: str) -> tuple[float | None, float
 
 def _finding(
     probe: str, effects: Sequence[float], tolerance: float, asked: int, seed: int
-) -> Finding:
+) -> ProbeResult:
     numbered = list(enumerate(effects))
     effect = cluster_bootstrap(
         numbered,
@@ -179,4 +181,4 @@ def _finding(
         lambda rows: float(np.mean([value for _, value in rows])) if rows else None,
         seed=seed,
     )
-    return Finding(probe=probe, effect=effect, tolerance=tolerance, unread=asked - len(effects))
+    return ProbeResult(probe=probe, effect=effect, tolerance=tolerance, unread=asked - len(effects))

@@ -14,10 +14,9 @@ from langchain_core.embeddings import Embeddings
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges.scorer_folder import relevance_measures
 from quillgraph.agents.judges.trained import subject
+from quillgraph.backends.embeddings import Vectors
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.data.rubrics import as_criteria, generic_rubric
-
-Vectors = npt.NDArray[np.float32]
 
 OTHERS = 6
 """Requests whose texts each criterion is tried on, drawn by the seed."""

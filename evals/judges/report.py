@@ -12,7 +12,7 @@ import numpy as np
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.evals.judges.calibration import Band, Calibration, curve, fit, leniency
-from quillgraph.evals.judges.scores import Scored, ScoredPair
+from quillgraph.evals.judges.scores import JudgedText, ScoredPair
 from quillgraph.evals.measures.agreement import (
     cohen_kappa,
     krippendorff_alpha,
@@ -55,8 +55,8 @@ class JudgeReport(Value):
     curve: tuple[Band, ...] = ()
 
 
-def report(
-    texts: Sequence[Scored],
+def judge_report(
+    texts: Sequence[JudgedText],
     pairs: Sequence[ScoredPair],
     *,
     judge: str,
@@ -104,7 +104,7 @@ def report(
     )
 
 
-Rows = Sequence[Scored]
+Rows = Sequence[JudgedText]
 Pairs = Sequence[ScoredPair]
 
 
@@ -150,7 +150,7 @@ def rank_agreement(rows: Rows) -> float | None:
 
 def rank_agreement_within(rows: Rows) -> float | None:
     """Mean of the same within prompts; None where no prompt has texts to rank."""
-    groups: dict[str, list[Scored]] = {}
+    groups: dict[str, list[JudgedText]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
     return spearman_within([_scores(group) for group in groups.values() if len(group) > 1])
@@ -165,7 +165,7 @@ def preference_accuracy(pairs: Pairs) -> float | None:
 
 
 def _ranked(
-    pair: ScoredPair, worth: Callable[[Scored], float | None] = lambda scored: scored.judged
+    pair: ScoredPair, worth: Callable[[JudgedText], float | None] = lambda scored: scored.judged
 ) -> tuple[float | None, float | None]:
     """What the text that people prefer is worth, and what the other one is."""
     left, right = worth(pair.left), worth(pair.right)
@@ -186,7 +186,7 @@ def _human_agreement(pairs: Pairs) -> float | None:
 def _calibrated(scored: Rows, seed: int) -> Calibrated | None:
     """Fit on the prompts whose hash is even, test on the others."""
 
-    def half(row: Scored) -> int:
+    def half(row: JudgedText) -> int:
         return hashlib.sha256(f"{seed}/{row.group}".encode()).digest()[0] % 2
 
     fitted_on, tested_on = (

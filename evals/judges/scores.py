@@ -7,16 +7,16 @@ from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import Verdict
 from quillgraph.agents.judges.markup import shown_to_judge
 from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.judges.reward import weighted_score
+from quillgraph.agents.judges.rewards import weighted_score
 from quillgraph.agents.requests.task import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
 
-CriteriaFor = Callable[[WritingTask], Awaitable[tuple[Criterion, ...]]]
+CriteriaFn = Callable[[WritingTask], Awaitable[tuple[Criterion, ...]]]
 """Where the criteria for a request come from."""
 
 
-class Scored(Value):
+class JudgedText(Value):
     """A text and its score by the judge."""
 
     id: str
@@ -36,8 +36,8 @@ class ScoredPair(Value):
 
     id: str
     group: str
-    left: Scored
-    right: Scored
+    left: JudgedText
+    right: JudgedText
     votes: tuple[Side, ...]
 
     @property
@@ -55,15 +55,15 @@ class ScoredPair(Value):
         return "left" if self.left.judged > self.right.judged else "right"
 
 
-class Scorer:
+class HumanDataScorer:
     """Scores texts with one judge, each text under each request once."""
 
-    def __init__(self, judge: Judge, criteria_for: CriteriaFor, at_once: int = 8) -> None:
+    def __init__(self, judge: Judge, criteria_for: CriteriaFn, at_once: int = 8) -> None:
         self.judge, self._criteria_for = judge, criteria_for
         self._gate = asyncio.Semaphore(at_once)
         self._scores: dict[tuple[str, str], asyncio.Task[tuple[float | None, str]]] = {}
 
-    async def texts(self, records: Iterable[RatedText]) -> list[Scored]:
+    async def texts(self, records: Iterable[RatedText]) -> list[JudgedText]:
         """Score texts that people have scored."""
         return list(await asyncio.gather(*map(self._rated, records)))
 
@@ -78,7 +78,7 @@ class Scorer:
             self._scores[key] = asyncio.ensure_future(self._score(request, text))
         return await self._scores[key]
 
-    async def _rated(self, record: RatedText) -> Scored:
+    async def _rated(self, record: RatedText) -> JudgedText:
         scored = await self._scored(record, record.request, record.text, group=record.request)
         return scored.model_copy(update={"human": record.score})
 
@@ -91,9 +91,9 @@ class Scorer:
             id=record.id, group=record.group, left=left, right=right, votes=record.votes
         )
 
-    async def _scored(self, record: Record, request: str, text: str, *, group: str) -> Scored:
+    async def _scored(self, record: Record, request: str, text: str, *, group: str) -> JudgedText:
         judged, reason = await self.score(request, text)
-        return Scored(
+        return JudgedText(
             id=record.id, group=group or record.id, text=text, judged=judged, reason=reason
         )
 

@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.judges.scorer_folder import ModelName, ScorerConfig, Weights
+from quillgraph.agents.judges.scorer_folder import ModelName, ScorerConfig, ScorerWeights
 from quillgraph.agents.judges.trained import Reader
 from quillgraph.backends.errors import InputError
-from quillgraph.evals.data.load import load
+from quillgraph.evals.data.loader import load
 from quillgraph.evals.data.records import RatedText, RubricRequest
 from quillgraph.evals.judges.corruption import COST, WORST, worsened, worthless
 from quillgraph.evals.judges.heads import (
     HEADS,
-    Line,
-    Scores,
+    LinearHead,
+    ScoredVectors,
     Validation,
     predicted,
     validate,
@@ -95,7 +95,7 @@ class Trained:
     """A scorer that was trained, and what was seen of it on the training files."""
 
     config: ScorerConfig
-    weights: Weights
+    weights: ScorerWeights
     validations: tuple[Validation, ...]
     """Of every head that was compared, the best first."""
     relevance: Relevance
@@ -109,7 +109,7 @@ class Trained:
         }
 
 
-def train(
+def train_scorer(
     material: Material,
     reader: Reader,
     embeddings: Embeddings,
@@ -130,7 +130,7 @@ def train(
         seed: Of which texts are spoilt, and how.
         tell: Told in a sentence what is being done.
     """
-    scores = scored(material, reader, seed=seed, tell=tell)
+    scores = scored_vectors(material, reader, seed=seed, tell=tell)
     tell("comparing heads")
     tried = {head: predicted(HEADS[head], scores) for head in HEADS}
     found = [validate(head, points, scores) for head, points in tried.items()]
@@ -156,7 +156,7 @@ def train(
             "subject_pair_accuracy": round(relevance.pair_accuracy, 3),
         },
     )
-    weights = Weights(
+    weights = ScorerWeights(
         quality=np.append(line.weights, line.bias).astype(np.float32),
         relevance=np.asarray(relevance.weights, np.float32),
         anchors=anchors,
@@ -164,9 +164,9 @@ def train(
     return Trained(config, weights, tuple(found), relevance)
 
 
-def scored(
+def scored_vectors(
     material: Material, reader: Reader, *, seed: int = 0, tell: Tell = lambda _: None
-) -> Scores:
+) -> ScoredVectors:
     """Read all texts, and those that are spoilt of them."""
     rated = material.rated
     bad = worthless(rated, material.asked, SPOILT, seed=seed)
@@ -178,11 +178,11 @@ def scored(
     alone = max(numbers) + 1  # what was made of no scored text is a family of its own
     made_of = [*(source for _, source in bad), *(each.id for _, each in worse)]
     points = [WORST] * len(bad) + [max(WORST, each.score - COST) for _, each in worse]
-    return Scores(
+    return ScoredVectors(
         states,
         np.asarray([each.score for each in rated]),
         tuple(numbers),
-        Scores(spoilt, np.asarray(points), tuple(of.get(each, alone) for each in made_of)),
+        ScoredVectors(spoilt, np.asarray(points), tuple(of.get(each, alone) for each in made_of)),
     )
 
 
@@ -195,8 +195,8 @@ def _read(texts: Sequence[str], reader: Reader, tell: Tell) -> npt.NDArray[np.fl
 
 
 def calibrated(
-    line: Line, predicted: npt.NDArray[np.float64], points: npt.NDArray[np.float64]
-) -> Line:
+    line: LinearHead, predicted: npt.NDArray[np.float64], points: npt.NDArray[np.float64]
+) -> LinearHead:
     """Bring a line's points onto people's scale, by what it said of texts it was not fitted to.
 
     A straight line and no steps: steps would make ties of texts that it can tell apart.
@@ -208,4 +208,4 @@ def calibrated(
             "not fitted to, the best head ranks them no better than chance; give more, or other, "
             "scored texts"
         )
-    return Line(line.weights * slope, float(line.bias * slope + start))
+    return LinearHead(line.weights * slope, float(line.bias * slope + start))

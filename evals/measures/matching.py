@@ -67,7 +67,7 @@ class Overlap(Value):
         return len(self.matches) / self.automatic if self.automatic else None
 
 
-async def overlap(
+async def matched_overlap(
     automatic: Sequence[Wording],
     human: Sequence[Wording],
     embeddings: Embeddings,

@@ -6,12 +6,11 @@ Reported measures of `ALGORITHM.md` 6.2, step 13, after LOGOS.
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import numpy.typing as npt
+
+from quillgraph.backends.embeddings import Vectors
 
 ALIKE = 0.75
 """Cosine from which criteria of two runs count as one (`ALGORITHM.md` 6.2, step 13)."""
-
-Vectors = npt.NDArray[np.float32]
 
 
 def reusability(criteria: Sequence[Collection[str]], matched: Sequence[Collection[str]]) -> float:

@@ -12,7 +12,7 @@ from pydantic import Field
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.runtime.hardware import default_backend
-from quillgraph.backends.spec import BackendSpec, Kind
+from quillgraph.backends.spec import BackendKind, BackendSpec
 from quillgraph.backends.weights.adapter import rank_for
 from quillgraph.evals.policies.training_record import (
     ADAPTER,
@@ -58,7 +58,7 @@ class Policy(Value):
     """Whether it may spend as much on a text as the dearest of the others."""
 
 
-def policies(specs: Sequence[str], *, baselines: bool = False) -> tuple[Policy, ...]:
+def read_policies(specs: Sequence[str], *, baselines: bool = False) -> tuple[Policy, ...]:
     """Read the policies of a comparison; the first is what the others are compared with.
 
     Args:
@@ -124,7 +124,7 @@ def _parted(spec: str) -> tuple[str, str]:
 
 def _is_model(spec: str) -> bool:
     kind, colon, _ = spec.partition(":")
-    return bool(colon) and kind in get_args(Kind)
+    return bool(colon) and kind in get_args(BackendKind)
 
 
 def _options(query: str, spec: str) -> dict[str, int | str]:
@@ -158,7 +158,7 @@ def _weights(spec: str) -> dict[str, Any]:
 def _of_run(folder: Path, spec: str) -> dict[str, Any]:
     if not folder.is_dir():
         kind = spec.partition(":")[0]
-        guess = f": {nearest(kind, get_args(Kind))}" if ":" in spec else ""
+        guess = f": {nearest(kind, get_args(BackendKind))}" if ":" in spec else ""
         raise ConfigError(f"{_WANTED}, got {spec!r}{guess}")
     training = read_training(folder)
     if training is None:

@@ -1,9 +1,9 @@
 """What a comparison of policies has made so far: texts, their scores, who won."""
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.pairwise import Comparison
+from quillgraph.agents.judges.pairwise import PairComparison
 
-Place = tuple[str, str, int]
+TextKey = tuple[str, str, int]
 """Policy, prompt and number of a text."""
 
 
@@ -25,7 +25,7 @@ class WrittenText(Value):
     """Why there is no text; it is then in no measure, and counted."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TextKey:
         """What it is known by."""
         return self.policy, self.prompt, self.number
 
@@ -62,7 +62,7 @@ class ScoredText(Value):
     scores: tuple[CriterionScore, ...] = ()
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TextKey:
         """What it is known by."""
         return self.policy, self.prompt, self.number
 
@@ -73,7 +73,7 @@ class ComparedTexts(Value):
     policy: str
     prompt: str
     number: int
-    comparison: Comparison
+    comparison: PairComparison
     """Left is the policy's text, right the reference's."""
     longer: int
     """Characters of the policy's text minus those of the other."""
@@ -83,6 +83,6 @@ class ComparedTexts(Value):
     """Why an answer is missing."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> TextKey:
         """What it is known by."""
         return self.policy, self.prompt, self.number

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.reward import repetition_term
+from quillgraph.agents.judges.rewards import repetition_term
 from quillgraph.agents.text.measures import ngrams, tokens, word_count
 from quillgraph.evals.measures.intervals import (
     Estimate,
@@ -69,7 +69,7 @@ def self_similarity(texts: Sequence[str]) -> float | None:
     return float(np.mean(shares)) if shares else None
 
 
-def win_rate(wins: Sequence[Win]) -> float | None:
+def mean_win(wins: Sequence[Win]) -> float | None:
     """Mean of wins, a tie counting half; None without a comparison."""
     return float(np.mean([win.won for win in wins])) if wins else None
 
@@ -89,7 +89,7 @@ def length_controlled_win_rate(wins: Sequence[Win]) -> float | None:
     differences = np.asarray([win.longer for win in wins], float)
     spread = float(differences.std())
     if spread == 0:
-        return win_rate(wins)
+        return mean_win(wins)
     inputs = np.column_stack([np.ones(len(wins)), np.tanh(differences / spread)])
     won = np.asarray([win.won for win in wins], float)
     weights = np.zeros(2)
@@ -181,7 +181,7 @@ def measure_names(policies: Sequence[str]) -> list[str]:
     ]
 
 
-def report(
+def policy_report(
     policies: Sequence[Entrant],
     texts: Sequence[WrittenText],
     scores: Sequence[ScoredText],
@@ -309,7 +309,7 @@ def _of_wins(
             for each in own
             if each.is_judged and (same := each.comparison.is_consistent) is not None
         ]
-        found["win_rate"][name] = _by_cluster(wins, win_rate, seed)
+        found["win_rate"][name] = _by_cluster(wins, mean_win, seed)
         found["length_controlled_win_rate"][name] = _by_cluster(
             wins, length_controlled_win_rate, seed
         )

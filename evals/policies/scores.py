@@ -5,9 +5,9 @@ from typing import Any
 from quillgraph.agents.judgements import checked
 from quillgraph.agents.judges.gate import refusal
 from quillgraph.agents.judges.markup import plain
-from quillgraph.agents.judges.pairwise import Comparison, PairJudge, Place
+from quillgraph.agents.judges.pairwise import PairComparison, PairJudge, PairPlace
 from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.prompts import Prompt
 from quillgraph.evals.policies.records import ComparedTexts, CriterionScore, ScoredText, WrittenText
@@ -72,7 +72,7 @@ async def compare_texts(
         try:
             comparison = await judge.compare(prompt.task, *texts)
         except (BackendError, ReplyError, InputError) as error:
-            comparison, missing = Comparison(forward=None, backward=None), _said(error)
+            comparison, missing = PairComparison(forward=None, backward=None), _said(error)
     if comparison.winner is None:
         missing = missing or UNREAD
     return ComparedTexts(
@@ -94,17 +94,17 @@ def _kept(text: str, prompt: Prompt) -> float | None:
     return sum(check.violation(text) is None for check in checks) / len(checks)
 
 
-def _by_code(left: str, right: str, prompt: Prompt) -> Comparison | None:
+def _by_code(left: str, right: str, prompt: Prompt) -> PairComparison | None:
     left_is_none, right_is_none = (
         refusal(plain(text), prompt.task.request, prompt.criteria_set) is not None
         for text in (left, right)
     )
     if left == right or (left_is_none and right_is_none):
-        return Comparison(forward="tie", backward="tie")
+        return PairComparison(forward="tie", backward="tie")
     if not left_is_none and not right_is_none:
         return None
-    forward: Place = "second" if left_is_none else "first"
-    return Comparison(forward=forward, backward="first" if left_is_none else "second")
+    forward: PairPlace = "second" if left_is_none else "first"
+    return PairComparison(forward=forward, backward="first" if left_is_none else "second")
 
 
 def _said(error: Exception) -> str:

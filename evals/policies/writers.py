@@ -206,7 +206,7 @@ def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, i
     return {name: value for name, value in options.items() if name in takes}
 
 
-def graph_of(policy: Policy) -> Graph:
+def policy_graph(policy: Policy) -> Graph:
     """Build the graph of a policy, and see that it can take its options.
 
     Raises:
@@ -246,7 +246,7 @@ def writer_for(
     own = {n: v for n, v in policy.options.items() if n in MEASURES and isinstance(v, int)}
     return GraphWriter(
         name=policy.name,
-        graph=graph_of(policy),
+        graph=policy_graph(policy),
         options=policy.options,
         model=model,
         budget=budget,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judgements import Judgement, band_of
-from quillgraph.evals.report.passages import Segment, Span, differences, quoted, segments
+from quillgraph.evals.report.passages import Segment, Span, quoted, segments, word_differences
 from quillgraph.graphs.episodes.episode import Attempt
 
 
@@ -23,7 +23,7 @@ ABSENT = Cell("–", "none")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttemptRow:
     """One criterion, or one part of the reward, over all texts."""
 
     name: str
@@ -32,7 +32,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ShownText:
     """One text, and what changed in it against the one that it revises."""
 
     attempt: Attempt
@@ -50,7 +50,7 @@ class Text:
         return bool(self.parent) and not changed
 
 
-def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[Text, ...]:
+def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[ShownText, ...]:
     """The texts in order, each compared with the one that it revises.
 
     Args:
@@ -61,36 +61,38 @@ def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[Text, ...]:
     return tuple(_text(attempt, by_number, best) for attempt in attempts)
 
 
-def score_rows(criteria: Sequence[Criterion], attempts: Sequence[Attempt]) -> tuple[Row, ...]:
+def score_rows(
+    criteria: Sequence[Criterion], attempts: Sequence[Attempt]
+) -> tuple[AttemptRow, ...]:
     """Score of each criterion in each round."""
     return tuple(
-        Row(each.name, each.id, tuple(_cell(each, a.judgement) for a in attempts))
+        AttemptRow(each.name, each.id, tuple(_cell(each, a.judgement) for a in attempts))
         for each in criteria
     )
 
 
-def reward_rows(attempts: Sequence[Attempt]) -> tuple[Row, ...]:
+def reward_rows(attempts: Sequence[Attempt]) -> tuple[AttemptRow, ...]:
     """The reward of each text and what it is made of; what is absent shows as a dash."""
     if not attempts:
         return ()
     names = [name for name in type(attempts[0].reward).model_fields if name != "value"]
     parts = {name: tuple(_part(each, name) for each in attempts) for name in ("value", *names)}
     rows = [
-        Row("reward" if name == "value" else name, None, cells)
+        AttemptRow("reward" if name == "value" else name, None, cells)
         for name, cells in parts.items()
         if name == "value" or any(cell != ABSENT for cell in cells)
     ]
     changes = tuple(_plain(None if a.delta is None else f"{a.delta:+.3f}") for a in attempts)
-    return (*rows, Row("change against the best before", None, changes))
+    return (*rows, AttemptRow("change against the best before", None, changes))
 
 
-def _text(attempt: Attempt, by_number: dict[int, Attempt], best: int | None) -> Text:
+def _text(attempt: Attempt, by_number: dict[int, Attempt], best: int | None) -> ShownText:
     before = None if attempt.parent is None else by_number.get(attempt.parent)
-    removed, added = differences(before.text, attempt.text) if before else ([], [])
+    removed, added = word_differences(before.text, attempt.text) if before else ([], [])
     parent = segments(before.text, [*removed, *_quotes(before)]) if before else ()
     cut = segments(attempt.text, [*added, *_quotes(attempt)])
     kind = f"revision of text {attempt.parent}" if attempt.parent is not None else "draft"
-    return Text(attempt, f"Text {attempt.number}: {kind}", attempt.number == best, parent, cut)
+    return ShownText(attempt, f"Text {attempt.number}: {kind}", attempt.number == best, parent, cut)
 
 
 def _quotes(attempt: Attempt) -> list[Span]:

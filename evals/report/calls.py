@@ -19,7 +19,7 @@ LONGEST = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ShownCall:
     """One call, without its token ids and the earlier turns of its prompt."""
 
     number: int
@@ -40,7 +40,7 @@ class Call:
     replayed: bool
 
     @classmethod
-    def of(cls, record: CallRecord) -> "Call":
+    def of(cls, record: CallRecord) -> "ShownCall":
         """Take from a record what a report shows."""
         return cls(
             number=record.call,
@@ -80,7 +80,7 @@ class RoleCost:
 class CallLog:
     """All calls, what they came to, and those that are listed."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[ShownCall, ...]
     """In the order in which they were asked for."""
     roles: tuple[RoleCost, ...]
     """In the order of their first calls."""
@@ -88,7 +88,7 @@ class CallLog:
     """None where there was no call."""
     replayed: int
     """Replies that came from the journal of an earlier process and cost nothing again."""
-    listed: tuple[Call, ...]
+    listed: tuple[ShownCall, ...]
 
     @property
     def began(self) -> float:
@@ -104,9 +104,9 @@ class CallLog:
 
 def call_log(records: Iterable[CallRecord]) -> CallLog:
     """Sum up calls; the records are read one by one, and none is kept whole."""
-    read = [Call.of(record) for record in records]
+    read = [ShownCall.of(record) for record in records]
     calls = tuple(sorted((c for c in read if not c.replayed), key=lambda c: c.requested))
-    by_role = defaultdict[str, list[Call]](list)
+    by_role = defaultdict[str, list[ShownCall]](list)
     for call in calls:
         by_role[call.role].append(call)
     return CallLog(
@@ -125,7 +125,7 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return f"{text[:most]} […{len(text) - most:,} characters more]"
 
 
-def _listed(calls: Sequence[Call]) -> tuple[Call, ...]:
+def _listed(calls: Sequence[ShownCall]) -> tuple[ShownCall, ...]:
     """All, or else what failed, what was asked again and what took longest."""
     if len(calls) <= LISTED:
         return tuple(calls)
@@ -133,7 +133,7 @@ def _listed(calls: Sequence[Call]) -> tuple[Call, ...]:
     return tuple(sorted(first[:LISTED], key=lambda call: call.requested))
 
 
-def _cost(role: str, calls: Sequence[Call]) -> RoleCost:
+def _cost(role: str, calls: Sequence[ShownCall]) -> RoleCost:
     return RoleCost(
         role=role,
         calls=len(calls),
@@ -149,8 +149,8 @@ def _cost(role: str, calls: Sequence[Call]) -> RoleCost:
 def _replied(record: CallRecord) -> str:
     """What a model said, and the tools that it called."""
     called = [each["function"] for each in record.tool_calls]
-    calls = [hermes.written(each["name"], each["arguments"]) for each in called]
-    broken = [hermes.written(each["name"], each["args"]) for each in record.invalid_tool_calls]
+    calls = [hermes.format_call(each["name"], each["arguments"]) for each in called]
+    broken = [hermes.format_call(each["name"], each["args"]) for each in record.invalid_tool_calls]
     return "\n".join(part for part in (record.reply or "", *calls, *broken) if part)
 
 

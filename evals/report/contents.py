@@ -11,16 +11,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from quillgraph.agents.domain import FORMAT_VERSION, CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.backends.calls.record import CallRecord
-from quillgraph.evals.report.attempts import Row, Text, reward_rows, score_rows, texts
+from quillgraph.evals.report.attempts import AttemptRow, ShownText, reward_rows, score_rows, texts
 from quillgraph.evals.report.calls import CallLog, call_log, shortened
-from quillgraph.evals.report.folder import Folder, Source, StudyFile, counted, mapping
+from quillgraph.evals.report.folder import Folder, ReportFile, StudyFile, counted, mapping
 from quillgraph.evals.report.grounding import Branch, Document, branches, documents
 from quillgraph.evals.report.opposite import Compared, compared
 from quillgraph.evals.report.tables import Table, tables
 from quillgraph.evals.report.training import (
     WATCH,
     Check,
-    Panel,
+    PlotPanel,
     Samples,
     Sign,
     checks,
@@ -50,7 +50,7 @@ class JudgementFile(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ReportedRequest:
     """One request: its criteria, the texts for it and what became of them."""
 
     scope: str
@@ -64,9 +64,9 @@ class Work:
     episode: Episode | None
     attempts: tuple[Attempt, ...]
     """Those of the episode, or all that there are without one."""
-    texts: tuple[Text, ...]
-    scores: tuple[Row, ...]
-    rewards: tuple[Row, ...]
+    texts: tuple[ShownText, ...]
+    scores: tuple[AttemptRow, ...]
+    rewards: tuple[AttemptRow, ...]
     output: str | None
     """What else a graph gave, as JSON; None where it gave nothing."""
 
@@ -75,7 +75,7 @@ class Work:
 class Training:
     """What a training run has logged."""
 
-    panels: tuple[Panel, ...]
+    panels: tuple[PlotPanel, ...]
     signs: tuple[Sign, ...]
     checks: tuple[Check, ...]
     warned: tuple[str, ...]
@@ -92,7 +92,7 @@ class Contents:
     name: str
     facts: Mapping[str, Any]
     notes: tuple[str, ...]
-    works: tuple[Work, ...]
+    works: tuple[ReportedRequest, ...]
     episodes: tuple[Episode, ...]
     """Those of a batch, also the ones that are not among `works`."""
     failures: tuple[Mapping[str, Any], ...]
@@ -101,7 +101,7 @@ class Contents:
     tables: tuple[Table, ...]
     compared: Compared | None
     """Texts of policies; None for a run of another kind."""
-    sources: tuple[Source, ...]
+    sources: tuple[ReportFile, ...]
 
 
 def contents(path: Path) -> Contents:
@@ -134,7 +134,7 @@ def contents(path: Path) -> Contents:
     )
 
 
-def _single(folder: Folder) -> Work | None:
+def _single(folder: Folder) -> ReportedRequest | None:
     """The work of a run on one request; None for a batch, a training run or an evaluation."""
     request = folder.text("request.txt")
     criteria_set = folder.value("criteria.json", CriteriaSet)
@@ -149,7 +149,7 @@ def _single(folder: Folder) -> Work | None:
     return _work("", "The request", request, criteria_set, study or StudyFile(), attempts, episode)
 
 
-def _of_episode(episode: Episode, scope: str) -> Work:
+def _of_episode(episode: Episode, scope: str) -> ReportedRequest:
     title = f"Request {episode.id}" if episode.id else "Request"
     return _work(
         scope,
@@ -170,9 +170,9 @@ def _work(
     study: StudyFile,
     attempts: tuple[Attempt, ...],
     episode: Episode | None,
-) -> Work:
+) -> ReportedRequest:
     language = criteria_set.language if criteria_set else None
-    return Work(
+    return ReportedRequest(
         scope=scope,
         title=title,
         language=episode.task.language if episode else language,

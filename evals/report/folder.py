@@ -50,7 +50,7 @@ class StudyFile(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReportFile:
     """A file, and how much of it the report shows."""
 
     name: str
@@ -83,10 +83,10 @@ class Folder:
             raise InputError(f"{wanted}, but {path} holds none of {', '.join(KNOWN)}")
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[ReportFile, ...]:
         """Every file that a report may show, and what became of it."""
         return tuple(
-            Source(name, holds, self._states.get(name, "not there"))
+            ReportFile(name, holds, self._states.get(name, "not there"))
             for name, holds in KNOWN.items()
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quillgraph.evals.data.prompts import Prompt
-from quillgraph.evals.policies.records import ComparedTexts, Place, ScoredText, WrittenText
+from quillgraph.evals.policies.records import ComparedTexts, ScoredText, TextKey, WrittenText
 from quillgraph.evals.report.calls import shortened
 from quillgraph.evals.report.folder import Folder
 
@@ -65,8 +65,8 @@ def compared(folder: Folder) -> Compared | None:
 
 def _piece(
     text: WrittenText,
-    scores: Mapping[Place, ScoredText],
-    wins: Mapping[Place, ComparedTexts],
+    scores: Mapping[TextKey, ScoredText],
+    wins: Mapping[TextKey, ComparedTexts],
 ) -> Piece:
     found, won = scores.get(text.place), wins.get(text.place)
     told = [f"no text: {text.failure}"] if text.failure else [f"{text.tokens:,} tokens"]

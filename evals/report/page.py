@@ -21,7 +21,7 @@ FIRST = len("<!doctype html>")
 """Characters by which a page is known."""
 
 
-def render(shown: Contents) -> str:
+def render_page(shown: Contents) -> str:
     """Make the page.
 
     Everything that a model, a user or a file says is escaped by Jinja2; styles and the one script
@@ -46,7 +46,7 @@ def render(shown: Contents) -> str:
     return page.render(shown=shown, plots=plots, style=style, script=script, policy=policy)
 
 
-def write(page: str, path: Path) -> None:
+def write_page(page: str, path: Path) -> None:
     """Write a page whole: one that was there stays until the new one is complete.
 
     Raises:

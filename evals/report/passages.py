@@ -9,7 +9,7 @@ from typing import Literal
 
 from quillgraph.agents.text.language import CJK
 
-Kind = Literal["incident", "cited", "behind", "quoted", "added", "removed"]
+PassageKind = Literal["incident", "cited", "behind", "quoted", "added", "removed"]
 
 _PIECE = re.compile(rf"{CJK.pattern}|(?:(?!{CJK.pattern})\w)+|\s+|[^\w\s]")
 """A word, a Chinese or Japanese character, white space, or a mark: what differences are told in."""
@@ -21,7 +21,7 @@ class Span:
 
     start: int
     end: int
-    kind: Kind
+    kind: PassageKind
     name: str = ""
     """Id of the incident or criterion; empty for a difference."""
 
@@ -35,11 +35,11 @@ class Segment:
     begins: tuple[str, ...]
     """Names of the incidents that begin here: places that can be jumped to."""
 
-    def names(self, kind: Kind) -> str:
+    def names(self, kind: PassageKind) -> str:
         """Names of the spans of a kind, as an HTML attribute lists them."""
         return " ".join(dict.fromkeys(span.name for span in self.spans if span.kind == kind))
 
-    def has(self, kind: Kind) -> bool:
+    def has(self, kind: PassageKind) -> bool:
         """Whether a span of a kind lies over it."""
         return any(span.kind == kind for span in self.spans)
 
@@ -66,7 +66,7 @@ def segments(text: str, spans: Iterable[Span]) -> tuple[Segment, ...]:
     return tuple(cut)
 
 
-def differences(before: str, after: str) -> tuple[list[Span], list[Span]]:
+def word_differences(before: str, after: str) -> tuple[list[Span], list[Span]]:
     """Say what a revision took out and what it put in, word by word.
 
     White space alone between two changes counts as changed: it reads as one change.

@@ -10,7 +10,7 @@ from typing import Any
 
 from quillgraph.evals.report.calls import CallLog
 from quillgraph.evals.report.tables import Interval
-from quillgraph.evals.report.training import Curve, Panel
+from quillgraph.evals.report.training import Curve, PlotPanel
 
 MOST_PICTURES = 24
 """Pictures of one panel; the table beside them has every metric."""
@@ -75,7 +75,7 @@ def timeline(log: CallLog) -> Picture:
     return Picture(_drawn((draw, 0.5 + 0.3 * len(roles)), (draw_tokens, 2)), words)
 
 
-def curves(panel: Panel) -> tuple[Picture, ...]:
+def curves(panel: PlotPanel) -> tuple[Picture, ...]:
     """Each quantity of a panel over the steps, small enough for a phone."""
     return tuple(_curves(same) for same in panel.pictures[:MOST_PICTURES])
 

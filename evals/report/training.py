@@ -47,7 +47,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class PlotPanel:
     """Metrics that are drawn together."""
 
     stage: str
@@ -86,7 +86,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PolicySample:
     """What the policy wrote at a step."""
 
     stage: str
@@ -103,10 +103,10 @@ class Samples:
     """What the policy wrote for one request."""
 
     request: str
-    texts: tuple[Sample, ...]
+    texts: tuple[PolicySample, ...]
 
 
-def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
+def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[PlotPanel, ...]:
     """Group the numbers of `metrics.jsonl` by stage and by the first part of their names."""
     points: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     undefined = Counter[tuple[str, str, str]]()
@@ -125,7 +125,7 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[Panel, ...]:
     for (stage, group, name), line in points.items():
         curve = Curve(name, tuple(sorted(line)), undefined[stage, group, name])
         found.setdefault((stage, group), []).append(curve)
-    return tuple(Panel(*key, tuple(curves)) for key, curves in found.items())
+    return tuple(PlotPanel(*key, tuple(curves)) for key, curves in found.items())
 
 
 def _group(name: str) -> str:
@@ -133,7 +133,7 @@ def _group(name: str) -> str:
     return TOGETHER.get(first, first) if slash else UNGROUPED
 
 
-def signs(found: Iterable[Panel]) -> tuple[Sign, ...]:
+def signs(found: Iterable[PlotPanel]) -> tuple[Sign, ...]:
     """The form of the texts in the first and in the last steps: what the guards watch."""
     return tuple(
         Sign(curve.name, fmean(curve.values[:FIRST]), fmean(curve.values[-LAST:]))
@@ -171,7 +171,7 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int
     Returns:
         The requests with their texts, and how many requests there are in all.
     """
-    found: dict[str, dict[tuple[str, int], Sample]] = {}
+    found: dict[str, dict[tuple[str, int], PolicySample]] = {}
     for row in rows:
         request, text, step = row.get("request"), row.get("text"), row.get("step")
         if isinstance(request, str) and isinstance(text, str) and _is_step(step):
@@ -184,9 +184,9 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int
     return tuple(shown), len(found)
 
 
-def _sample(row: Mapping[str, Any], text: str, step: int) -> Sample:
+def _sample(row: Mapping[str, Any], text: str, step: int) -> PolicySample:
     value, missing = row.get("value"), row.get("missing")
-    return Sample(
+    return PolicySample(
         stage=str(row.get("stage", "")),
         step=step,
         text=text,
@@ -196,7 +196,7 @@ def _sample(row: Mapping[str, Any], text: str, step: int) -> Sample:
     )
 
 
-def _spread(texts: Sequence[Sample]) -> tuple[Sample, ...]:
+def _spread(texts: Sequence[PolicySample]) -> tuple[PolicySample, ...]:
     """At most `MOST_STEPS` of them, the first and the last among them."""
     if len(texts) <= MOST_STEPS:
         return tuple(texts)

@@ -27,7 +27,7 @@ TRAINS = ("token_ids", "logprobs")
 """What a backend must give for its calls to become rows."""
 
 
-class Cast(RunnableBinding[Any, Any]):
+class CastModel(RunnableBinding[Any, Any]):
     """A chat model in a role: every call that is made through it carries the role's name.
 
     It is a binding and no copy, so the model's engine and limiter stay the ones that all share.
@@ -46,9 +46,9 @@ class Cast(RunnableBinding[Any, Any]):
         return lambda *args, **options: found(*args, **options).with_config(self.config)
 
 
-def cast(model: BaseChatModel, role: str) -> Cast:
+def cast(model: BaseChatModel, role: str) -> CastModel:
     """Put a model into a role."""
-    return Cast(bound=model, config=RunnableConfig(metadata={"role": role}))
+    return CastModel(bound=model, config=RunnableConfig(metadata={"role": role}))
 
 
 def context_of(
@@ -58,7 +58,7 @@ def context_of(
 ) -> Any:
     """Hand each role's model to the graph, in the field of its run-time context of that name.
 
-    A field of type `Role` gets a `Role`, any other a `Cast`.
+    A field of type `Role` gets a `Role`, any other a `CastModel`.
 
     Args:
         graph: The compiled graph.
@@ -131,7 +131,7 @@ def _players(context: Any) -> Iterator[tuple[str, BaseChatModel]]:
     elif isinstance(context, list | tuple):
         for value in context:
             yield from _players(value)
-    elif isinstance(context, Cast):
+    elif isinstance(context, CastModel):
         yield context.role, typing.cast(BaseChatModel, context.bound)
     elif dataclasses.is_dataclass(context) and not isinstance(context, type):
         for field in dataclasses.fields(context):

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from quillgraph.backends.calls.listener import Listener
 from quillgraph.backends.calls.record import CallRecord, Recorder
-from quillgraph.graphs.episodes.durable import Resuming
+from quillgraph.graphs.episodes.durability import Resuming
 from quillgraph.graphs.episodes.source import EpisodeSource
 
 Keys = dict[str, Any]

@@ -18,7 +18,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from quillgraph.backends.errors import InputError, StorageError
 
 
-class Checkpoints(SqliteSaver):
+class GraphSaver(SqliteSaver):
     """LangGraph's SQLite saver, for graphs that run on an event loop.
 
     The asynchronous saver of LangGraph writes on a thread, and a first checkpoint may then come

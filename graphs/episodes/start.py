@@ -17,7 +17,7 @@ WAYS = ("task", "request", "messages")
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class TaskStart:
     """What one run of a graph begins with."""
 
     task: WritingTask
@@ -36,7 +36,7 @@ def parts_of(graph: Graph, kind: str) -> dict[str, Any]:
     return {name: _bare(each) for name, each in hints.items()}
 
 
-def start_of(graph: Graph, data: Mapping[str, Any]) -> Start:
+def start_of(graph: Graph, data: Mapping[str, Any]) -> TaskStart:
     """Read what a graph starts from out of plain data, such as a JSON object.
 
     `request` holds the request in words, whichever way the graph takes it; the other names are
@@ -53,12 +53,12 @@ def start_of(graph: Graph, data: Mapping[str, Any]) -> Start:
     typed = {name: _value(name, takes[name], value) for name, value in rest.items()}
     task = typed.pop("task", None)
     if isinstance(task, WritingTask) and "request" not in data:
-        return Start(task, typed)
+        return TaskStart(task, typed)
     if "request" in data:
-        return Start(_task(data["request"]), typed)
+        return TaskStart(_task(data["request"]), typed)
     if set(takes) & set(WAYS) - set(typed) or not data:
         raise InputError("expected a request, got none; give it as `request`")
-    return Start(writing_task(json.dumps(data, ensure_ascii=False, default=str)), typed)
+    return TaskStart(writing_task(json.dumps(data, ensure_ascii=False, default=str)), typed)
 
 
 def _task(request: Any) -> WritingTask:

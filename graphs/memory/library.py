@@ -19,21 +19,21 @@ from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.grounded_theory.comparison import SIMILAR
 from quillgraph.agents.memory.known_criteria import (
     Consulted,
-    Kept,
     KnownCriterion,
+    LibraryUpdate,
     Suggestion,
+    criterion_text,
     fate,
     known_from,
     request_key,
-    said,
-    scored,
     used_again,
+    with_scores,
 )
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs.memory.catalogue import Catalogue, head_for
 from quillgraph.graphs.memory.shelf import Shelved, packed
-from quillgraph.graphs.memory.store import LIBRARY, open_store, told
+from quillgraph.graphs.memory.store import LIBRARY, open_store, storage_errors
 
 MOST_SUGGESTIONS = 5
 """Criteria that a request is compared with (Thematic-LM, doi:10.1145/3696410.3714595)."""
@@ -84,7 +84,7 @@ class Library:
             yield cls(store, embeddings, path=file)
         finally:
             # a call that was given up may still be at work on its thread
-            with store.lock, told(file, LIBRARY):
+            with store.lock, storage_errors(file, LIBRARY):
                 store.conn.close()
 
     async def suggest(self, task: WritingTask) -> Consulted:
@@ -106,10 +106,10 @@ class Library:
         Returns:
             Criterion id to the nearest known one of its kind, the task's genre and language.
         """
-        places = await self._placed([said(criterion) for criterion in criteria])
+        places = await self._placed([criterion_text(criterion) for criterion in criteria])
         return await asyncio.to_thread(self._twins, criteria, task, places)
 
-    async def keep(self, passed: Sequence[Passed], task: WritingTask, now: str) -> Kept:
+    async def keep(self, passed: Sequence[Passed], task: WritingTask, now: str) -> LibraryUpdate:
         """Take criteria in, and see which of the known ones have had their day.
 
         Args:
@@ -117,7 +117,7 @@ class Library:
             task: The request that they were written for.
             now: ISO 8601.
         """
-        places = await self._placed([said(each.criterion) for each in passed])
+        places = await self._placed([criterion_text(each.criterion) for each in passed])
         return await asyncio.to_thread(self._keep, passed, task, places, now)
 
     async def credit(
@@ -231,7 +231,7 @@ class Library:
 
     def _keep(
         self, passed: Sequence[Passed], task: WritingTask, places: np.ndarray, now: str
-    ) -> Kept:
+    ) -> LibraryUpdate:
         with self._catalogue.alone():
             head = self._catalogue.refresh()
             fresh = [known_from(each.criterion, task, now) for each in passed]
@@ -247,14 +247,14 @@ class Library:
                 entry = after.get(at) or Shelved(known=new, vector=packed(place))
                 if at not in after or request_key(task) not in entry.known.requests:
                     known = used_again(entry.known, each.criterion, task, now)
-                    after[at] = entry.of(scored(known, each.scores, now))
+                    after[at] = entry.of(with_scores(known, each.scores, now))
             retired = self._catalogue.write(head, stored, after, now)
         known_as = {
             each.criterion.id: after[at].known for each, at in zip(passed, ids, strict=True)
         }
         spreads = {at: known.discrimination for at, known in known_as.items()}
         own = (request_key(task),)
-        return Kept(
+        return LibraryUpdate(
             ids={at: known.id for at, known in known_as.items()},
             reused=tuple(at for at, known in known_as.items() if known.requests != own),
             discrimination={at: each for at, each in spreads.items() if each is not None},
@@ -269,7 +269,7 @@ class Library:
             if head is None:
                 return ()
             after = {
-                at: each.of(scored(each.known, scores[at], now, group))
+                at: each.of(with_scores(each.known, scores[at], now, group))
                 for at, each in stored.items()
             }
             return self._catalogue.write(head, stored, after, now)

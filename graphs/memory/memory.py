@@ -19,7 +19,7 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.memory.lesson import TOKEN, WORD_CHARS, Lesson, MemoryEntry, Recalled, weight
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.memory.recall import MOST_LESSONS, recalled
-from quillgraph.graphs.memory.store import MEMORY, GuardedStore, label, open_store, told
+from quillgraph.graphs.memory.store import MEMORY, GuardedStore, label, open_store, storage_errors
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Memory:
             yield cls(store, embeddings, path=file)
         finally:
             # a call that was given up may still be at work on its thread
-            with store.lock, told(file, MEMORY):
+            with store.lock, storage_errors(file, MEMORY):
                 store.conn.close()
 
     async def recall(

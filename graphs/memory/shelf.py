@@ -9,8 +9,7 @@ import numpy.typing as npt
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.memory.known_criteria import KnownCriterion
-
-Vector = npt.NDArray[np.float32]
+from quillgraph.backends.embeddings import Vectors
 
 CLOSE = 1e-5
 """Cosines nearer than this count as equal and the ids decide: in which order a product adds up
@@ -29,12 +28,12 @@ class Shelved(Value):
         return self.model_copy(update={"known": known})
 
 
-def packed(vector: Vector) -> str:
+def packed(vector: Vectors) -> str:
     """A unit vector as text: half precision, base64. 384 dimensions take 1,024 characters."""
     return base64.b64encode(vector.astype("<f2").tobytes()).decode("ascii")
 
 
-def unpacked(text: str) -> Vector:
+def unpacked(text: str) -> Vectors:
     """Read what `packed` wrote, brought back to unit length.
 
     Raises:
@@ -56,7 +55,7 @@ class Shelf:
         self.known: list[KnownCriterion] = []
         self._place: dict[str, int] = {}
         self._words: dict[str, int] = {}  # so that a whole column is compared at once
-        self._vectors: Vector = np.zeros((0, dimension), dtype=np.float32)
+        self._vectors: Vectors = np.zeros((0, dimension), dtype=np.float32)
         self._columns = np.zeros((0, 4), dtype=np.int32)  # language, genre, kind, retired
         self._only_by: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -105,7 +104,7 @@ class Shelf:
             self._vectors[place], self._columns[place] = self._vectors[last], self._columns[last]
 
     def nearest(
-        self, query: Vector, *, language: str, genre: str, besides: str, most: int
+        self, query: Vectors, *, language: str, genre: str, besides: str, most: int
     ) -> list[tuple[KnownCriterion, float]]:
         """The criteria nearest to a query, those of its genre first, with their cosines.
 
@@ -128,7 +127,7 @@ class Shelf:
         return [(self.known[place], float(cosines[place])) for place in found]
 
     def twin(
-        self, query: Vector, *, language: str, genre: str, kind: str, above: float
+        self, query: Vectors, *, language: str, genre: str, kind: str, above: float
     ) -> KnownCriterion | None:
         """The criterion of the same language, genre and kind that is nearest to a query.
 
@@ -147,7 +146,7 @@ class Shelf:
         found = self._best(cosines, alike & (cosines > above), 1)
         return self.known[found[0]] if found else None
 
-    def _best(self, cosines: Vector, among: npt.NDArray[np.bool_], most: int) -> list[int]:
+    def _best(self, cosines: Vectors, among: npt.NDArray[np.bool_], most: int) -> list[int]:
         places = np.flatnonzero(among)
         if len(places) > most:
             values = cosines[places]

@@ -88,7 +88,7 @@ def open_store(path: Path, kind: FileKind) -> SqliteStore:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path, kind), told(path, kind):
+        with alone(path, kind), storage_errors(path, kind):
             try:
                 _inspect(path, kind)
             except _Damaged as damage:
@@ -126,7 +126,7 @@ def alone(path: Path, kind: FileKind) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path, kind: FileKind) -> Iterator[None]:
+def storage_errors(path: Path, kind: FileKind) -> Iterator[None]:
     """Tell what SQLite complains of as errors of the package.
 
     Raises:
@@ -321,7 +321,7 @@ class GuardedStore:
             ) from error
 
     def _batch(self, operations: Sequence[Any]) -> list[Any]:
-        with nullcontext() if self.path is None else told(self.path, self.kind):
+        with nullcontext() if self.path is None else storage_errors(self.path, self.kind):
             return self.store.batch(operations)
 
 

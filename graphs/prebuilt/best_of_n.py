@@ -17,7 +17,7 @@ from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
 from quillgraph.agents.judges.markup import shown_to_judge
 from quillgraph.agents.judges.prompted import PromptedJudge
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.agents.writers.writer import Written, write_one_of
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode, best_of
@@ -29,7 +29,7 @@ UNPAID = "best of n"
 """Stage of what was dropped because a budget was spent."""
 
 
-class Contest(TypedDict):
+class BestOfNInput(TypedDict):
     """What the graph starts from: give `tokens` or, as `n`, the number of drafts."""
 
     task: WritingTask
@@ -46,7 +46,7 @@ class Winner(TypedDict):
     episode: WrittenEpisode
 
 
-class BestOfN(Contest, Winner, total=False):
+class BestOfN(BestOfNInput, Winner, total=False):
     """State of the graph."""
 
     costs: Annotated[list[int], operator.add]
@@ -57,7 +57,7 @@ class BestOfN(Contest, Winner, total=False):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class OneDraft(TypedDict):
+class DrawInput(TypedDict):
     """Input of one drawing."""
 
     task: WritingTask
@@ -79,7 +79,7 @@ class DrawnAtCost(Drawn):
     is_judged: bool
 
 
-async def draw(state: OneDraft, runtime: Runtime[Workshop]) -> Drawn:
+async def draw(state: DrawInput, runtime: Runtime[Workshop]) -> Drawn:
     """Write one draft and judge it; one that cannot be judged stays without a reward."""
     written = await _write(state, runtime.context)
     if isinstance(written, Dropped):
@@ -116,7 +116,7 @@ async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
     return {**drawn, "costs": [budget.tokens - before], "is_judged": is_judged}
 
 
-def deal_drafts(state: Contest) -> list[Send] | str:
+def deal_drafts(state: BestOfNInput) -> list[Send] | str:
     """All drafts at once for a number of them, one after the other for a number of tokens.
 
     Raises:
@@ -165,10 +165,12 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     }
 
 
-def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
+def build() -> StateGraph[BestOfN, Workshop, BestOfNInput, Winner]:
     """Wire the graph."""
-    graph = StateGraph(BestOfN, context_schema=Workshop, input_schema=Contest, output_schema=Winner)
-    graph.add_node("draw", draw, input_schema=OneDraft)
+    graph = StateGraph(
+        BestOfN, context_schema=Workshop, input_schema=BestOfNInput, output_schema=Winner
+    )
+    graph.add_node("draw", draw, input_schema=DrawInput)
     graph.add_node("draw_next", draw_next)
     graph.add_node("choose", choose)
     graph.add_conditional_edges(START, deal_drafts, ["draw", "draw_next"])
@@ -178,7 +180,7 @@ def build() -> StateGraph[BestOfN, Workshop, Contest, Winner]:
     return graph
 
 
-async def _write(state: OneDraft, studio: Workshop) -> Written | Dropped:
+async def _write(state: DrawInput, studio: Workshop) -> Written | Dropped:
     return await write_one_of(
         state["task"],
         studio.writer,
@@ -188,21 +190,21 @@ async def _write(state: OneDraft, studio: Workshop) -> Written | Dropped:
     )
 
 
-async def _judged(state: OneDraft, written: Written, studio: Workshop) -> Drawn:
+async def _judged(state: DrawInput, written: Written, studio: Workshop) -> Drawn:
     found = await judging.assess(_submission(state, written.text), studio)
     unpaid = [_unpaid(state["number"], found.unpaid)] if found.unpaid else []
     attempt = _attempt(state, written, found.judgement, found.reward)
     return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
 
 
-async def _checked(state: OneDraft, written: Written, studio: Workshop) -> Drawn:
+async def _checked(state: DrawInput, written: Written, studio: Workshop) -> Drawn:
     """Judge a draft by what code can check."""
     judgement = await judging.judge_text(_submission(state, written.text), None)
     value = reward(judgement, state["criteria_set"], written.text)
     return {"attempts": [_attempt(state, written, judgement, value)], "dropped": []}
 
 
-def _least(state: OneDraft, text: str, studio: Workshop) -> int:
+def _least(state: DrawInput, text: str, studio: Workshop) -> int:
     """Tokens that judging a draft takes at the least; of a judge of another make nobody knows."""
     if not isinstance(studio.judge, PromptedJudge):
         return 0
@@ -210,19 +212,19 @@ def _least(state: OneDraft, text: str, studio: Workshop) -> int:
     return studio.judge.least_tokens(state["task"], shown_to_judge(text, criteria), criteria)
 
 
-def _submission(state: OneDraft, text: str) -> judging.Submission:
+def _submission(state: DrawInput, text: str) -> judging.Submission:
     return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
 
 
-def _attempt(state: OneDraft, written: Written, judgement: Judgement, value: Reward) -> Attempt:
+def _attempt(state: DrawInput, written: Written, judgement: Judgement, value: Reward) -> Attempt:
     return Attempt(
         number=state["number"], parent=None, text=written.text, judgement=judgement,
         reward=value, decision="drawn", trace=written.trace,
     )  # fmt: skip
 
 
-def _one(state: Contest, number: int) -> OneDraft:
-    return OneDraft(task=state["task"], criteria_set=state["criteria_set"], number=number)
+def _one(state: BestOfNInput, number: int) -> DrawInput:
+    return DrawInput(task=state["task"], criteria_set=state["criteria_set"], number=number)
 
 
 def _unpaid(number: int, reason: str) -> Dropped:

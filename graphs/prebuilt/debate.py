@@ -25,7 +25,7 @@ from quillgraph.agents.judgements import BEST_SCORE
 from quillgraph.agents.judges.prompted import SAMPLES, Judge, PromptedJudge
 from quillgraph.agents.role import Role, lost_reply
 from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.agents.writers.reflection import Plan, plan, reflect, weakest
+from quillgraph.agents.writers.reflection import Plan, plan_edits, reflect, weakest
 from quillgraph.agents.writers.writer import Precedents, Written, revise, write_draft
 from quillgraph.backends.calls.budget import Budget
 from quillgraph.backends.capabilities import require
@@ -110,13 +110,13 @@ class Motion(TypedDict):
     criteria_set: CriteriaSet
 
 
-class Verdict(TypedDict):
+class DebateResult(TypedDict):
     """What the debate gives."""
 
     episode: WrittenEpisode
 
 
-class Debating(Motion, Verdict, total=False):
+class Debating(Motion, DebateResult, total=False):
     """State of the debate."""
 
     attempts: Annotated[list[Attempt], operator.add]
@@ -125,7 +125,7 @@ class Debating(Motion, Verdict, total=False):
     stopped: str | None
 
 
-class Opening(TypedDict):
+class OpeningInput(TypedDict):
     """Input of a side's first text."""
 
     task: WritingTask
@@ -140,7 +140,7 @@ class Turned(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class Turn(Opening, Turned, total=False):
+class Turn(OpeningInput, Turned, total=False):
     """State of one side's answer to the critic."""
 
     number: int
@@ -160,7 +160,7 @@ UNPAID = "debate"
 """Stage of what was dropped because a budget was spent."""
 
 
-class Weighed(TypedDict):
+class WeighUpdate(TypedDict):
     """What `weigh` writes."""
 
     round: int
@@ -174,14 +174,14 @@ class Objection(TypedDict, total=False):
     dropped: list[Dropped]
 
 
-class Answer(TypedDict, total=False):
+class AnswerUpdate(TypedDict, total=False):
     """What `answer` writes."""
 
     written: Written
     dropped: list[Dropped]
 
 
-async def open_side(state: Opening, runtime: Runtime[Arena]) -> Turned:
+async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
     """Write a side's first text and judge it.
 
     Raises:
@@ -229,12 +229,12 @@ async def object_to(state: Turn, runtime: Runtime[Arena]) -> Objection:
         return {"dropped": _unpaid(str(error), state["side"])}
     except ContextOverflow as error:
         return {"dropped": [_lost("objection", "critic", str(error))]}
-    edits = plan(state["criteria_set"], own.judgement, answers.items)
+    edits = plan_edits(state["criteria_set"], own.judgement, answers.items)
     told: Objection = {"dropped": list(answers.dropped)}
     return {**told, "plan": edits} if edits.edits else told
 
 
-async def answer(state: Turn, runtime: Runtime[Arena]) -> Answer:
+async def answer(state: Turn, runtime: Runtime[Arena]) -> AnswerUpdate:
     """Have the side revise its text."""
     arena, side = runtime.context, state["side"]
     try:
@@ -285,7 +285,7 @@ async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
     return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
 
 
-def weigh(state: Debating, runtime: Runtime[Arena]) -> Weighed:
+def weigh(state: Debating, runtime: Runtime[Arena]) -> WeighUpdate:
     """Say whether the debate goes on: a round in which neither side gained anything is the last."""
     done = state.get("round", 0)
     last = [each for each in state["attempts"] if each.number // len(SIDES) == done]
@@ -322,7 +322,7 @@ def turns(state: Debating) -> list[Send] | Literal["close"]:
     ]
 
 
-def close(state: Debating) -> Verdict:
+def close(state: Debating) -> DebateResult:
     """Choose the winner and seal the record."""
     told = sorted(state["attempts"], key=lambda attempt: attempt.number)
     # a side that had nothing to answer has left a gap
@@ -367,10 +367,12 @@ def build_turn() -> StateGraph[Turn, Arena, Turn, Turned]:
     return graph
 
 
-def build() -> StateGraph[Debating, Arena, Motion, Verdict]:
+def build() -> StateGraph[Debating, Arena, Motion, DebateResult]:
     """Wire the debate."""
-    graph = StateGraph(Debating, context_schema=Arena, input_schema=Motion, output_schema=Verdict)
-    graph.add_node("open", open_side, input_schema=Opening)
+    graph = StateGraph(
+        Debating, context_schema=Arena, input_schema=Motion, output_schema=DebateResult
+    )
+    graph.add_node("open", open_side, input_schema=OpeningInput)
     graph.add_node("weigh", weigh)
     graph.add_node("turn", build_turn().compile(), input_schema=Turn)
     graph.add_node("close", close)
@@ -383,7 +385,7 @@ def build() -> StateGraph[Debating, Arena, Motion, Verdict]:
 
 
 def _openings(state: Motion) -> list[Send]:
-    return [Send("open", Opening(**state, side=side)) for side in SIDES]
+    return [Send("open", OpeningInput(**state, side=side)) for side in SIDES]
 
 
 def _of(state: Debating, side: str) -> tuple[Attempt, ...]:
@@ -391,7 +393,7 @@ def _of(state: Debating, side: str) -> tuple[Attempt, ...]:
     return tuple(sorted(own, key=lambda attempt: attempt.number))
 
 
-def _submission(state: Opening | Turn, text: str) -> judging.Submission:
+def _submission(state: OpeningInput | Turn, text: str) -> judging.Submission:
     return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
 
 

@@ -23,7 +23,7 @@ from quillgraph.agents.judgements import (
 from quillgraph.agents.judges.gate import refusal
 from quillgraph.agents.judges.markup import plain, shown_to_judge
 from quillgraph.agents.judges.prompted import Ballot, Judge
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
@@ -58,7 +58,7 @@ class Judging(Submission, Examined, Assessment, total=False):
     missing: tuple[Missing, ...]
 
 
-class Scored(TypedDict):
+class ScoreUpdate(TypedDict):
     """What `score` writes."""
 
     verdicts: tuple[Verdict, ...]
@@ -66,7 +66,7 @@ class Scored(TypedDict):
     dropped: list[Dropped]
 
 
-class Settled(TypedDict):
+class SettleUpdate(TypedDict):
     """What `settle` writes."""
 
     judgement: Judgement
@@ -92,12 +92,12 @@ def to_judge(state: Judging) -> str:
     return "settle" if state["gate"] else "score"
 
 
-async def score(state: Judging, runtime: Runtime[Workshop]) -> Scored:
+async def score(state: Judging, runtime: Runtime[Workshop]) -> ScoreUpdate:
     """Have the judge score the text on the soft and pitfall criteria."""
     return await _scored(state, runtime.context.judge)
 
 
-def settle(state: Judging, runtime: Runtime[Workshop]) -> Settled:
+def settle(state: Judging, runtime: Runtime[Workshop]) -> SettleUpdate:
     """Put the findings together, and make one number of them."""
     return _sealed(
         state,
@@ -140,7 +140,7 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
     return sealed["judgement"]
 
 
-async def _scored(submission: Submission, judge: Judge) -> Scored:
+async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
     asked = judged(criteria)
     shown = shown_to_judge(submission["text"], criteria)
@@ -168,7 +168,7 @@ def _sealed(
     verdicts: tuple[Verdict, ...],
     missing: tuple[Missing, ...],
     examined: Examined,
-) -> Settled:
+) -> SettleUpdate:
     criteria_set, text = submission["criteria_set"], submission["text"]
     judgement = Judgement(
         criteria_sha=criteria_set.sha256,

@@ -27,7 +27,7 @@ from quillgraph.agents.role import Role
 from quillgraph.agents.writers import reflection as reflecting
 from quillgraph.agents.writers import writer as writing
 from quillgraph.backends.errors import BudgetReached, ConfigError, nearest
-from quillgraph.graphs.episodes.cast import Cast
+from quillgraph.graphs.episodes.cast import CastModel
 from quillgraph.graphs.episodes.source import Graph, compiled_form
 from quillgraph.graphs.episodes.start import parts_of
 from quillgraph.graphs.prebuilt import judge as judging
@@ -51,32 +51,32 @@ class Commission(TypedDict):
     task: WritingTask
 
 
-class Text(TypedDict):
+class WriterOutput(TypedDict):
     """What a writer gives."""
 
     text: str
 
 
-class Scores(TypedDict):
+class JudgeOutput(TypedDict):
     """What a judge gives."""
 
     judgement: Judgement
     reward: Reward
 
 
-class Scored(judging.Submission):
+class ReflectorInput(judging.Submission):
     """A text that has been judged."""
 
     judgement: Judgement
 
 
-class Planned(TypedDict):
+class ReflectorOutput(TypedDict):
     """What a reflector gives."""
 
     plan: reflecting.Plan
 
 
-class Revision(TypedDict):
+class ReviserInput(TypedDict):
     """What a revision is written from."""
 
     task: WritingTask
@@ -85,13 +85,15 @@ class Revision(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class JudgeContext:
     """A context with nothing but a judge in it."""
 
     judge: Judge
 
 
-def draft(by: str = "writer", *, max_tokens: int = 512, number: int = 0) -> Node[Commission, Text]:
+def draft(
+    by: str = "writer", *, max_tokens: int = 512, number: int = 0
+) -> Node[Commission, WriterOutput]:
     """Make a node that writes `text` for the `task`.
 
     Args:
@@ -100,7 +102,7 @@ def draft(by: str = "writer", *, max_tokens: int = 512, number: int = 0) -> Node
         number: Tells apart drafts of the same role; each has seeds of its own.
     """
 
-    async def draft(state: Commission, runtime: Runtime[Any]) -> Text:
+    async def draft(state: Commission, runtime: Runtime[Any]) -> WriterOutput:
         written = await writing.write_draft(
             state["task"],
             writing.Precedents(),
@@ -113,18 +115,18 @@ def draft(by: str = "writer", *, max_tokens: int = 512, number: int = 0) -> Node
     return draft
 
 
-def judge(by: str = "judge") -> Node[judging.Submission, Scores]:
+def judge(by: str = "judge") -> Node[judging.Submission, JudgeOutput]:
     """Make a node that gives `judgement` and `reward` of the `text` under the `criteria_set`.
 
     It raises `BudgetReached` where a budget does not reach for the judge.
     """
 
-    async def judge(state: judging.Submission, runtime: Runtime[Any]) -> Scores:
+    async def judge(state: judging.Submission, runtime: Runtime[Any]) -> JudgeOutput:
         # a node's state holds all that its type names, and the graph within takes no more
         submission = judging.Submission(
             task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
         )
-        found = await judging.assess(submission, Seat(_judge(runtime.context, by)))
+        found = await judging.assess(submission, JudgeContext(_judge(runtime.context, by)))
         if found.unpaid:
             raise BudgetReached(found.unpaid)
         return {"judgement": found.judgement, "reward": found.reward}
@@ -132,7 +134,7 @@ def judge(by: str = "judge") -> Node[judging.Submission, Scores]:
     return judge
 
 
-def reflect(by: str = "reflector", *, number: int = 0) -> Node[Scored, Planned]:
+def reflect(by: str = "reflector", *, number: int = 0) -> Node[ReflectorInput, ReflectorOutput]:
     """Make a node that lays a `plan` for the weakest criteria of the judged `text`.
 
     Args:
@@ -140,7 +142,7 @@ def reflect(by: str = "reflector", *, number: int = 0) -> Node[Scored, Planned]:
         number: Tells apart reflections on the same text.
     """
 
-    async def reflect(state: Scored, runtime: Runtime[Any]) -> Planned:
+    async def reflect(state: ReflectorInput, runtime: Runtime[Any]) -> ReflectorOutput:
         criteria_set, judgement = state["criteria_set"], state["judgement"]
         answers = await reflecting.reflect(
             state["task"],
@@ -151,12 +153,14 @@ def reflect(by: str = "reflector", *, number: int = 0) -> Node[Scored, Planned]:
             lessons=(),
             number=number,
         )
-        return {"plan": reflecting.plan(criteria_set, judgement, answers.items)}
+        return {"plan": reflecting.plan_edits(criteria_set, judgement, answers.items)}
 
     return reflect
 
 
-def revise(by: str = "writer", *, max_tokens: int = 512, number: int = 0) -> Node[Revision, Text]:
+def revise(
+    by: str = "writer", *, max_tokens: int = 512, number: int = 0
+) -> Node[ReviserInput, WriterOutput]:
     """Make a node that writes the `text` again under the `plan`.
 
     It has no say in whether the revision may stand: see `agents.accepting.refusals`.
@@ -167,7 +171,7 @@ def revise(by: str = "writer", *, max_tokens: int = 512, number: int = 0) -> Nod
         number: Tells apart revisions of the same text.
     """
 
-    async def revise(state: Revision, runtime: Runtime[Any]) -> Text:
+    async def revise(state: ReviserInput, runtime: Runtime[Any]) -> WriterOutput:
         written = await writing.revise(
             state["task"],
             state["text"],
@@ -238,7 +242,7 @@ def role(context: Any, name: str) -> Role:
     found = field(context, name)
     if isinstance(found, RunnableBinding):
         # a model that was cast in a role has the role's name as its config
-        bound = {*found.kwargs, *(() if isinstance(found, Cast) else found.config)}
+        bound = {*found.kwargs, *(() if isinstance(found, CastModel) else found.config)}
         if bound:
             raise ConfigError(
                 f"expected {name!r} of the context as a model of its own, got one that is bound to "

@@ -17,7 +17,7 @@ from quillgraph.agents.judgements import BEST_SCORE, Judgement, Reward, judged
 from quillgraph.agents.memory.lesson import Lesson
 from quillgraph.agents.role import lost_reply
 from quillgraph.agents.writers.acceptance import refusals, stop_reason
-from quillgraph.agents.writers.reflection import Plan, Reflection, plan, reflect, weakest
+from quillgraph.agents.writers.reflection import Plan, Reflection, plan_edits, reflect, weakest
 from quillgraph.agents.writers.writer import Precedents, revise, write_draft
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError, StorageError
 from quillgraph.backends.messages.trace import TokenTrace
@@ -26,7 +26,7 @@ from quillgraph.graphs.memory.memory import excerpt
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.prebuilt.credit import credit
 from quillgraph.graphs.prebuilt.learning import Learned, Lived, learn_from
-from quillgraph.graphs.prebuilt.workshop import Assignment, Outcome, Reflecting, Workshop
+from quillgraph.graphs.prebuilt.workshop import Assignment, Reflecting, ReflectionOutput, Workshop
 
 
 class Recall(TypedDict):
@@ -45,7 +45,7 @@ class Ended(TypedDict, total=False):
     dropped: list[Dropped]
 
 
-class Text(TypedDict):
+class TextUpdate(TypedDict):
     """What `draft` and `revise_text` write."""
 
     text: str
@@ -59,7 +59,7 @@ class Thoughts(TypedDict):
     dropped: list[Dropped]
 
 
-class Planned(TypedDict):
+class PlanUpdate(TypedDict):
     """What `lay_plan` writes."""
 
     plan: Plan
@@ -100,7 +100,7 @@ async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> Recall:
     }
 
 
-async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> Text:
+async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpdate:
     """Write the first text."""
     studio = runtime.context
     written = await write_draft(
@@ -133,15 +133,15 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thou
     return {"reflections": answers.items, "dropped": list(answers.dropped)}
 
 
-def lay_plan(state: Reflecting) -> Planned | Ended:
+def lay_plan(state: Reflecting) -> PlanUpdate | Ended:
     """Make a plan of at most three edits; without any there is nothing to go on with."""
-    edits = plan(state["criteria_set"], _best(state).judgement, state["reflections"])
+    edits = plan_edits(state["criteria_set"], _best(state).judgement, state["reflections"])
     if not edits.edits:
         return {"stopped": "the reflector found nothing to revise"}
     return {"plan": edits}
 
 
-async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> Text | Ended:
+async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpdate | Ended:
     """Write the best text so far again, under the plan."""
     studio = runtime.context
     try:
@@ -213,7 +213,7 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
     return {**learned, "dropped": [*told, *learned["dropped"]]}
 
 
-def close(state: Reflecting) -> Outcome:
+def close(state: Reflecting) -> ReflectionOutput:
     """Seal the record."""
     return {
         "episode": WrittenEpisode(
@@ -240,10 +240,10 @@ def unless_stopped(then: str) -> Callable[[Reflecting], str]:
     return lambda state: "learn" if state.get("stopped") else then
 
 
-def build() -> StateGraph[Reflecting, Workshop, Assignment, Outcome]:
+def build() -> StateGraph[Reflecting, Workshop, Assignment, ReflectionOutput]:
     """Wire the loop."""
     graph = StateGraph(
-        Reflecting, context_schema=Workshop, input_schema=Assignment, output_schema=Outcome
+        Reflecting, context_schema=Workshop, input_schema=Assignment, output_schema=ReflectionOutput
     )
     graph.add_node("recall", recall)
     graph.add_node("draft", draft)

@@ -26,7 +26,7 @@ class Desk:
     """Longest text."""
 
 
-class Draft(TypedDict):
+class SelfRefineInput(TypedDict):
     """What the graph starts from: give `tokens` or, as `rounds`, the number of revisions."""
 
     task: WritingTask
@@ -42,7 +42,7 @@ class Refined(TypedDict):
     text: str
 
 
-class Refining(Draft, Refined, total=False):
+class Refining(SelfRefineInput, Refined, total=False):
     """State of the graph."""
 
     costs: Annotated[list[int], operator.add]
@@ -51,7 +51,7 @@ class Refining(Draft, Refined, total=False):
     """Whether the text has grown beyond the model's window."""
 
 
-class Step(TypedDict, total=False):
+class RefineUpdate(TypedDict, total=False):
     """What both nodes write."""
 
     text: str
@@ -59,7 +59,7 @@ class Step(TypedDict, total=False):
     stopped: bool
 
 
-async def draft(state: Draft, runtime: Runtime[Desk]) -> Step:
+async def draft(state: SelfRefineInput, runtime: Runtime[Desk]) -> RefineUpdate:
     """Write the first text.
 
     Raises:
@@ -85,7 +85,7 @@ async def draft(state: Draft, runtime: Runtime[Desk]) -> Step:
     return {"text": written.text, "costs": [cost]}
 
 
-async def refine_once(state: Refining, runtime: Runtime[Desk]) -> Step:
+async def refine_once(state: Refining, runtime: Runtime[Desk]) -> RefineUpdate:
     """Criticise the text and write it again."""
     desk, number = runtime.context, len(state["costs"])
     before = desk.writer.budget.tokens
@@ -114,9 +114,11 @@ def enough(state: Refining) -> str:
     return END if len(costs) > (rounds or 0) else "refine"
 
 
-def build() -> StateGraph[Refining, Desk, Draft, Refined]:
+def build() -> StateGraph[Refining, Desk, SelfRefineInput, Refined]:
     """Wire the graph."""
-    graph = StateGraph(Refining, context_schema=Desk, input_schema=Draft, output_schema=Refined)
+    graph = StateGraph(
+        Refining, context_schema=Desk, input_schema=SelfRefineInput, output_schema=Refined
+    )
     graph.add_node("draft", draft)
     graph.add_node("refine", refine_once)
     graph.add_edge(START, "draft")

@@ -20,7 +20,7 @@ from langgraph.types import Send
 from quillgraph.agents.domain import CriteriaSet, Dropped, Value, WritingTask
 from quillgraph.agents.judgements import Judgement
 from quillgraph.agents.judges.prompted import SAMPLES, Judge, PromptedJudge
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.agents.judges.votes import Standing, pooled, tally, votes_of
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers.writer import write_one_of
@@ -112,7 +112,7 @@ class Candidate(Value):
     trace: TokenTrace | None
 
 
-class Ballot(Value):
+class JudgeBallot(Value):
     """What one judge found of one draft."""
 
     judge: str
@@ -140,11 +140,11 @@ class Voting(Election, Elected, total=False):
     """State of the vote."""
 
     candidates: Annotated[list[Candidate], operator.add]
-    ballots: Annotated[list[Ballot], operator.add]
+    ballots: Annotated[list[JudgeBallot], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class OneDraft(Election):
+class DraftInput(Election):
     """Input of one draft."""
 
     number: int
@@ -168,14 +168,14 @@ class Drafted(TypedDict):
     dropped: list[Dropped]
 
 
-class Cast(TypedDict):
+class VoteUpdate(TypedDict):
     """What `vote` writes."""
 
-    ballots: list[Ballot]
+    ballots: list[JudgeBallot]
     dropped: list[Dropped]
 
 
-async def draft(state: OneDraft, runtime: Runtime[Panel]) -> Drafted:
+async def draft(state: DraftInput, runtime: Runtime[Panel]) -> Drafted:
     """Write one draft; the first must come, without the others the vote is a shorter one."""
     panel, number = runtime.context, state["number"]
     written = await write_one_of(
@@ -191,7 +191,7 @@ def collect(state: Voting) -> None:
     """Wait for all drafts: each ballot is about one of those that there are."""
 
 
-async def vote(state: OneBallot, runtime: Runtime[Panel]) -> Cast:
+async def vote(state: OneBallot, runtime: Runtime[Panel]) -> VoteUpdate:
     """Have one judge look at one draft."""
     candidate, name = state["candidate"], state["judge"]
     submission = judging.Submission(
@@ -199,7 +199,7 @@ async def vote(state: OneBallot, runtime: Runtime[Panel]) -> Cast:
     )
     found = await judging.assess(submission, Seat(getattr(runtime.context, name)))
     unpaid = [_unpaid(found.unpaid, f"{name} on draft {candidate.number}")] if found.unpaid else []
-    ballot = Ballot(judge=name, candidate=candidate.number, judgement=found.judgement)
+    ballot = JudgeBallot(judge=name, candidate=candidate.number, judgement=found.judgement)
     return {"ballots": [ballot], "dropped": [*found.dropped, *unpaid]}
 
 
@@ -232,7 +232,7 @@ def count(state: Voting) -> Elected:
 
 def deal_drafts(state: Election, runtime: Runtime[Panel]) -> list[Send]:
     """All drafts at once."""
-    return [Send("draft", OneDraft(**state, number=n)) for n in range(runtime.context.drafts)]
+    return [Send("draft", DraftInput(**state, number=n)) for n in range(runtime.context.drafts)]
 
 
 def deal_ballots(state: Voting) -> list[Send]:
@@ -248,7 +248,7 @@ def deal_ballots(state: Voting) -> list[Send]:
 def build() -> StateGraph[Voting, Panel, Election, Elected]:
     """Wire the graph."""
     graph = StateGraph(Voting, context_schema=Panel, input_schema=Election, output_schema=Elected)
-    graph.add_node("draft", draft, input_schema=OneDraft)
+    graph.add_node("draft", draft, input_schema=DraftInput)
     graph.add_node("collect", collect)
     graph.add_node("vote", vote, input_schema=OneBallot)
     graph.add_node("count", count)

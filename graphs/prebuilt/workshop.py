@@ -106,13 +106,13 @@ class Assignment(TypedDict):
     criteria_set: CriteriaSet
 
 
-class Outcome(TypedDict):
+class ReflectionOutput(TypedDict):
     """What the loop gives."""
 
     episode: WrittenEpisode
 
 
-class Reflecting(Assignment, Outcome, total=False):
+class Reflecting(Assignment, ReflectionOutput, total=False):
     """State of the loop."""
 
     precedents: Precedents

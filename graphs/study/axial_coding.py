@@ -15,7 +15,7 @@ from quillgraph.agents.grounded_theory.axial_coding import (
     group_codes,
     relate,
 )
-from quillgraph.agents.grounded_theory.comparison import shown
+from quillgraph.agents.grounded_theory.comparison import code_text
 from quillgraph.agents.role import lost_reply
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError
@@ -29,7 +29,7 @@ class Codes(TypedDict):
     codes: tuple[Code, ...]
 
 
-class Theory(TypedDict):
+class AxialCodingOutput(TypedDict):
     """What the stage gives."""
 
     categories: tuple[Category, ...]
@@ -38,7 +38,7 @@ class Theory(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class AxialCoding(Codes, Theory):
+class AxialCoding(Codes, AxialCodingOutput):
     """State of the stage."""
 
     groups: tuple[tuple[str, ...], ...]
@@ -100,7 +100,7 @@ async def group(state: Codes, runtime: Runtime[Study]) -> NewGroups:
     codes, study = state["codes"], runtime.context
     if not codes:
         raise ReplyError("at least one code from the open coders", "no code at all")
-    near = await vectors([shown(code) for code in codes], study.embeddings)
+    near = await vectors([code_text(code) for code in codes], study.embeddings)
     if study.axial_coder.items_per_call == 1 or len(codes) == 1:
         return {"groups": group_by_meaning(codes, near), "dropped": []}
     answers = await group_codes(state["task"], codes, study.axial_coder)
@@ -178,9 +178,11 @@ def settle(state: AxialCoding) -> AllRelations:
     return {"relations": tuple(dict.fromkeys(state.get("related", [])))}
 
 
-def build() -> StateGraph[AxialCoding, Study, Codes, Theory]:
+def build() -> StateGraph[AxialCoding, Study, Codes, AxialCodingOutput]:
     """Wire the stage."""
-    graph = StateGraph(AxialCoding, context_schema=Study, input_schema=Codes, output_schema=Theory)
+    graph = StateGraph(
+        AxialCoding, context_schema=Study, input_schema=Codes, output_schema=AxialCodingOutput
+    )
     graph.add_node("group", group)
     graph.add_node("describe", describe, input_schema=OneGroup)
     graph.add_node("gather", gather)

@@ -14,11 +14,11 @@ from langgraph.types import Send
 from quillgraph.agents.criteria.trial import try_out
 from quillgraph.agents.criteria.validation import (
     STRENGTH_SHARE,
-    Finding,
+    CriterionRefusal,
     Trial,
     duplicates,
     is_sound,
-    keep,
+    keep_valid,
     strength_share,
     ungrounded,
     uniquely_named,
@@ -29,7 +29,7 @@ from quillgraph.agents.criteria.writer import (
     MOST_HARD,
     Slot,
     hard_criteria,
-    plan,
+    plan_criteria,
     write_criterion,
 )
 from quillgraph.agents.domain import (
@@ -52,7 +52,7 @@ from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study.state import Study, merged, suggestions_of
 
 
-class Weighed(TypedDict):
+class CriteriaWritingInput(TypedDict):
     """What the stage starts from."""
 
     task: WritingTask
@@ -67,25 +67,25 @@ class Weighed(TypedDict):
     """What the library suggests; absent where there is none."""
 
 
-class Written(TypedDict):
+class CriteriaWritingOutput(TypedDict):
     """What the stage gives."""
 
     slots: tuple[Slot, ...]
     criteria: tuple[Criterion, ...]
     spared: tuple[str, ...]
     trials: Annotated[dict[str, Trial], merged]
-    findings: Annotated[list[Finding], operator.add]
+    findings: Annotated[list[CriterionRefusal], operator.add]
     memos: Annotated[list[Memo], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class CriteriaWriting(Weighed, Written):
+class CriteriaWriting(CriteriaWritingInput, CriteriaWritingOutput):
     """State of the stage."""
 
     spare: tuple[Slot, ...]
     versions: Annotated[dict[str, Criterion], merged]
     """Slot id to the latest version of its criterion."""
-    refused: dict[str, Finding]
+    refused: dict[str, CriterionRefusal]
     """Slot id to what was wrong with the latest version."""
     repairs: int
 
@@ -110,7 +110,7 @@ class OneTrial(TypedDict):
     drafts: list[Draft]
 
 
-class Plan(TypedDict):
+class LayoutUpdate(TypedDict):
     """What `lay_out` writes."""
 
     slots: tuple[Slot, ...]
@@ -129,8 +129,8 @@ class NewVersion(TypedDict):
 class Refusals(TypedDict):
     """What `examine` and `weigh` write."""
 
-    refused: dict[str, Finding]
-    findings: list[Finding]
+    refused: dict[str, CriterionRefusal]
+    findings: list[CriterionRefusal]
 
 
 class NewTrial(TypedDict):
@@ -174,7 +174,7 @@ def version_of(criterion: Criterion) -> str:
     return criterion.model_dump_json()
 
 
-def latest_trials(state: CriteriaWriting) -> dict[str, Trial]:
+def trials_of_latest(state: CriteriaWriting) -> dict[str, Trial]:
     """Criterion id to the trial of its latest version, where that has been tried."""
     trials = state.get("trials", {})
     return {c.id: trials[version_of(c)] for c in current_criteria(state) if version_of(c) in trials}
@@ -184,10 +184,10 @@ MOST_REPAIRS = 2
 """Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""
 
 
-def lay_out(state: Weighed) -> Plan:
+def lay_out(state: CriteriaWritingInput) -> LayoutUpdate:
     """Decide which criteria the set shall have."""
     hard = state["constraints"]
-    slots, spare = plan(
+    slots, spare = plan_criteria(
         state["categories"],
         state["codes"],
         state["tiers"],
@@ -282,7 +282,7 @@ async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
 
 def weigh(state: CriteriaWriting) -> Weighing:
     """Refuse what the trials speak against, if the validator can be trusted with it."""
-    criteria, trials = current_criteria(state), latest_trials(state)
+    criteria, trials = current_criteria(state), trials_of_latest(state)
     if not is_sound(criteria, trials):
         memo = Memo(
             stage="criteria",
@@ -327,7 +327,7 @@ def settle(state: CriteriaWriting) -> Final:
     """Drop what is still refused, but not below the fewest criteria that a set may have."""
     hard = hard_criteria(state["constraints"])
     refused = state.get("refused", {})
-    kept = keep(_written(state), refused, fewest=FEWEST_CRITERIA - len(hard))
+    kept = keep_valid(_written(state), refused, fewest=FEWEST_CRITERIA - len(hard))
     dimensions = {slot.id: slot.property.name for slot in state["slots"]}
     memos = [
         _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
@@ -344,15 +344,20 @@ def settle(state: CriteriaWriting) -> Final:
     }
 
 
-def build() -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+def build() -> StateGraph[CriteriaWriting, Study, CriteriaWritingInput, CriteriaWritingOutput]:
     """Wire the stage."""
     return build_without(())
 
 
-def build_without(stages: Collection[str]) -> StateGraph[CriteriaWriting, Study, Weighed, Written]:
+def build_without(
+    stages: Collection[str],
+) -> StateGraph[CriteriaWriting, Study, CriteriaWritingInput, CriteriaWritingOutput]:
     """Wire the stage, without validation if that is among the stages to leave out."""
     graph = StateGraph(
-        CriteriaWriting, context_schema=Study, input_schema=Weighed, output_schema=Written
+        CriteriaWriting,
+        context_schema=Study,
+        input_schema=CriteriaWritingInput,
+        output_schema=CriteriaWritingOutput,
     )
     graph.add_node("lay_out", lay_out)
     graph.add_node("write", write, input_schema=OneSlot)
@@ -395,7 +400,7 @@ def _complaint(slot: Slot, state: CriteriaWriting) -> str:
     return f"{state['versions'][slot.id].name!r}: {finding.reason}" if finding else ""
 
 
-def _by_slot(findings: list[Finding]) -> dict[str, Finding]:
+def _by_slot(findings: list[CriterionRefusal]) -> dict[str, CriterionRefusal]:
     return {finding.criterion_id: finding for finding in reversed(findings)}
 
 

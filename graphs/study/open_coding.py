@@ -14,9 +14,9 @@ from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, Writ
 from quillgraph.agents.grounded_theory.comparison import (
     Pair,
     agreed,
+    code_text,
     compare,
     merge,
-    shown,
     similar_pairs,
 )
 from quillgraph.agents.grounded_theory.open_coding import open_code
@@ -50,7 +50,7 @@ class Data(TypedDict):
     saturation: tuple[CodingRound, ...]
 
 
-class Coded(TypedDict):
+class OpenCodingOutput(TypedDict):
     """What coding gives."""
 
     codes: tuple[Code, ...]
@@ -61,7 +61,7 @@ class Coded(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class OpenCoding(Data, Coded):
+class OpenCoding(Data, OpenCodingOutput):
     """State of the stage."""
 
 
@@ -92,7 +92,7 @@ class OneComparison(TypedDict):
     codings: list[Coding]
 
 
-class Batch(TypedDict):
+class BatchUpdate(TypedDict):
     """What `choose` writes."""
 
     batch: list[Incident]
@@ -143,7 +143,7 @@ def waiting(state: Data) -> list[Incident]:
     return open_ones if open_ones or coded else left
 
 
-async def choose(state: Data, runtime: Runtime[Study]) -> Batch:
+async def choose(state: Data, runtime: Runtime[Study]) -> BatchUpdate:
     """Take the whole request first, then the notes that the codes cover least."""
     left = waiting(state)
     request = [incident for incident in left if incident.source == "request"]
@@ -152,7 +152,7 @@ async def choose(state: Data, runtime: Runtime[Study]) -> Batch:
     codes = state.get("codes", ())
     if not codes or len(left) <= BASE:
         return {"batch": left[:BASE]}
-    known = await vectors([shown(code) for code in codes], runtime.context.embeddings)
+    known = await vectors([code_text(code) for code in codes], runtime.context.embeddings)
     notes = await vectors([i.note or i.text for i in left], runtime.context.embeddings)
     covered = (notes @ known.T).max(axis=1)
     fewest = np.argsort(covered, kind="stable")[:BASE]
@@ -164,7 +164,7 @@ async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
     """Give every coder every incident, as many to a call as its backend can take."""
     study, codes = runtime.context, list(state.get("codes", ()))
     chunks = _chunks(state["batch"], study.coder)
-    known = await vectors([shown(code) for code in codes], study.embeddings)
+    known = await vectors([code_text(code) for code in codes], study.embeddings)
     sends = []
     for chunk in chunks:
         words = " ".join(incident.note or incident.text for incident in chunk)
@@ -269,9 +269,11 @@ def all_rounds(state: Data) -> str:
     return END if is_over else "round"
 
 
-def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, Coded]:
+def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, OpenCodingOutput]:
     """Wire one round, with comparison or without."""
-    graph = StateGraph(Round, context_schema=Study, input_schema=Data, output_schema=Coded)
+    graph = StateGraph(
+        Round, context_schema=Study, input_schema=Data, output_schema=OpenCodingOutput
+    )
     graph.add_node("choose", choose)
     graph.add_node("code", code, input_schema=OneCoding)
     graph.add_node("merge_codings", merge_codings)
@@ -289,14 +291,16 @@ def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data,
     return graph
 
 
-def build() -> StateGraph[OpenCoding, Study, Data, Coded]:
+def build() -> StateGraph[OpenCoding, Study, Data, OpenCodingOutput]:
     """Wire the stage: rounds until saturation."""
     return build_without(())
 
 
-def build_without(stages: Collection[str]) -> StateGraph[OpenCoding, Study, Data, Coded]:
+def build_without(stages: Collection[str]) -> StateGraph[OpenCoding, Study, Data, OpenCodingOutput]:
     """Wire the stage without comparison, without saturation or without both."""
-    graph = StateGraph(OpenCoding, context_schema=Study, input_schema=Data, output_schema=Coded)
+    graph = StateGraph(
+        OpenCoding, context_schema=Study, input_schema=Data, output_schema=OpenCodingOutput
+    )
     goes_on = all_rounds if "saturation" in stages else more_rounds
     graph.add_node("round", build_round(stages).compile())
     graph.add_conditional_edges(START, goes_on, ["round", END])

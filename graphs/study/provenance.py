@@ -83,14 +83,14 @@ def coverage(graph: nx.DiGraph[Any]) -> float:
     return len(covered) / len(asked) if asked else 0.0
 
 
-def write_json(graph: nx.DiGraph[Any], path: Path) -> None:
+def write_graph(graph: nx.DiGraph[Any], path: Path) -> None:
     """Write the graph as node-link JSON."""
     data: dict[str, Any] = nx.node_link_data(graph, edges="edges")
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def read_json(path: Path) -> nx.DiGraph[Any]:
-    """Read what `write_json` wrote.
+    """Read what `write_graph` wrote.
 
     Raises:
         StorageError: If the file cannot be read.

@@ -10,7 +10,7 @@ from quillgraph.agents.criteria.validation import Trial, trusted_scores
 from quillgraph.agents.domain import Criterion, Dropped, Memo, WritingTask
 from quillgraph.agents.grounded_theory.comparison import Pair, agreed, ask_sameness
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.memory.known_criteria import Consulted, Kept, KnownCriterion
+from quillgraph.agents.memory.known_criteria import Consulted, KnownCriterion, LibraryUpdate
 from quillgraph.agents.role import Role, side_by_side
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.graphs.memory.library import Library, Passed
@@ -19,7 +19,7 @@ from quillgraph.graphs.study.state import Study, latest_trials
 STAGE = "library"
 
 
-class Asked(TypedDict):
+class ConsultInput(TypedDict):
     """What `consult` starts from."""
 
     task: WritingTask
@@ -31,7 +31,7 @@ class Told(TypedDict, total=False):
     consulted: Consulted
 
 
-class Settled(TypedDict, total=False):
+class ShelveInput(TypedDict, total=False):
     """What `shelve` starts from."""
 
     task: WritingTask
@@ -43,18 +43,18 @@ class Settled(TypedDict, total=False):
 class Left(TypedDict, total=False):
     """What `shelve` writes; nothing without a library."""
 
-    kept: Kept
+    kept: LibraryUpdate
     memos: list[Memo]
     dropped: list[Dropped]
 
 
-async def consult(state: Asked, runtime: Runtime[Study]) -> Told:
+async def consult(state: ConsultInput, runtime: Runtime[Study]) -> Told:
     """Ask the library what the request may be compared with."""
     library = runtime.context.library
     return {} if library is None else {"consulted": await library.suggest(state["task"])}
 
 
-async def shelve(state: Settled, runtime: Runtime[Study]) -> Left:
+async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> Left:
     """Leave the criteria that stood up to validation to the library.
 
     A library that fails now costs the study nothing but its place there, which is told.
@@ -105,7 +105,7 @@ def _is_named(known: KnownCriterion, criterion: Criterion) -> bool:
     return criterion.name.casefold() in names
 
 
-def _memos(kept: Kept) -> list[Memo]:
+def _memos(kept: LibraryUpdate) -> list[Memo]:
     told = [
         f"{len(kept.reused)} of {len(kept.ids)} criteria were known from other requests",
         *(f"{each.name!r} is suggested no more; {each.retired}" for each in kept.retired),

@@ -15,7 +15,7 @@ LINKED_SHARE = 0.6
 about a category, and not about the relations (`ALGORITHM.md` appendix A)."""
 
 
-class Theory(TypedDict):
+class SelectiveCodingInput(TypedDict):
     """What the stage starts from."""
 
     task: WritingTask
@@ -23,7 +23,7 @@ class Theory(TypedDict):
     relations: tuple[Relation, ...]
 
 
-class Weighed(TypedDict):
+class SelectiveCodingOutput(TypedDict):
     """What the stage gives."""
 
     core: Core
@@ -31,7 +31,7 @@ class Weighed(TypedDict):
     memos: Annotated[list[Memo], operator.add]
 
 
-class SelectiveCoding(Theory, Weighed):
+class SelectiveCoding(SelectiveCodingInput, SelectiveCodingOutput):
     """State of the stage."""
 
 
@@ -49,7 +49,7 @@ class Linked(TypedDict):
     memos: list[Memo]
 
 
-async def choose_core(state: Theory, runtime: Runtime[Study]) -> Chosen:
+async def choose_core(state: SelectiveCodingInput, runtime: Runtime[Study]) -> Chosen:
     """Choose what the piece turns on."""
     selection = await select(
         state["task"], state["categories"], state["relations"], runtime.context.selective_coder
@@ -83,10 +83,13 @@ def link(state: SelectiveCoding) -> Linked:
     return {"tiers": {**state["tiers"], **dict.fromkeys(loose, "optional")}, "memos": memos}
 
 
-def build() -> StateGraph[SelectiveCoding, Study, Theory, Weighed]:
+def build() -> StateGraph[SelectiveCoding, Study, SelectiveCodingInput, SelectiveCodingOutput]:
     """Wire the stage."""
     graph = StateGraph(
-        SelectiveCoding, context_schema=Study, input_schema=Theory, output_schema=Weighed
+        SelectiveCoding,
+        context_schema=Study,
+        input_schema=SelectiveCodingInput,
+        output_schema=SelectiveCodingOutput,
     )
     graph.add_node("choose_core", choose_core)
     graph.add_node("link", link)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, TypedDict
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from quillgraph.agents.criteria.validation import Finding, Trial
+from quillgraph.agents.criteria.validation import CriterionRefusal, Trial
 from quillgraph.agents.criteria.writer import Slot
 from quillgraph.agents.domain import (
     Category,
@@ -25,7 +25,7 @@ from quillgraph.agents.domain import (
     Value,
     WritingTask,
 )
-from quillgraph.agents.memory.known_criteria import Consulted, Kept, Suggestion
+from quillgraph.agents.memory.known_criteria import Consulted, LibraryUpdate, Suggestion
 from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import Role
 from quillgraph.backends.calls.budget import Budget
@@ -151,10 +151,10 @@ class Grounding(TypedDict, total=False):
     criteria: tuple[Criterion, ...]
     spared: tuple[str, ...]
     """Ids of the criteria that are kept although they were refused."""
-    kept: Kept
+    kept: LibraryUpdate
     """What became of the criteria in the library; absent where there is none."""
     trials: dict[str, Trial]
-    findings: Annotated[list[Finding], operator.add]
+    findings: Annotated[list[CriterionRefusal], operator.add]
     memos: Annotated[list[Memo], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
     criteria_set: CriteriaSet

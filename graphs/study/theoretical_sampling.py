@@ -10,7 +10,7 @@ from langgraph.types import Command, Send
 from quillgraph.agents.checks.check import Language
 from quillgraph.agents.domain import Draft, Dropped, Incident, WritingTask
 from quillgraph.agents.grounded_theory.observer import observe
-from quillgraph.agents.grounded_theory.sampler import draft
+from quillgraph.agents.grounded_theory.sampler import draft_sample
 from quillgraph.agents.requests.constraints import find_constraints
 from quillgraph.agents.requests.segments import segment
 from quillgraph.agents.text.language import (
@@ -23,13 +23,13 @@ from quillgraph.agents.text.language import (
 from quillgraph.graphs.study.state import Study
 
 
-class Request(TypedDict):
+class SamplingInput(TypedDict):
     """What the stage starts from."""
 
     task: WritingTask
 
 
-class Sample(TypedDict):
+class SamplingOutput(TypedDict):
     """What the stage gives."""
 
     drafts: Annotated[list[Draft], operator.add]
@@ -37,11 +37,11 @@ class Sample(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class Sampling(Request, Sample):
+class SamplingState(SamplingInput, SamplingOutput):
     """State of the stage."""
 
 
-class OneDraft(TypedDict):
+class SampleInput(TypedDict):
     """Input of one drawing."""
 
     task: WritingTask
@@ -69,19 +69,19 @@ class NewNotes(TypedDict):
     dropped: list[Dropped]
 
 
-def fan_out(state: Request, runtime: Runtime[Study]) -> list[Send] | str:
+def fan_out(state: SamplingInput, runtime: Runtime[Study]) -> list[Send] | str:
     """One drawing per draft."""
     sends = [
-        Send("draw", OneDraft(task=state["task"], number=number))
+        Send("draw", SampleInput(task=state["task"], number=number))
         for number in range(runtime.context.drafts)
     ]
     return sends or END
 
 
-async def draw(state: OneDraft, runtime: Runtime[Study]) -> Command[Literal["read", "__end__"]]:
+async def draw(state: SampleInput, runtime: Runtime[Study]) -> Command[Literal["read", "__end__"]]:
     """Write one draft and hand it to the observer."""
     study = runtime.context
-    drawn = await draft(
+    drawn = await draft_sample(
         state["task"], state["number"], study.sampler, max_tokens=study.draft_tokens
     )
     if drawn is None:
@@ -124,10 +124,15 @@ FEWEST_LETTERS = 80
 40, 60, 80 and 120 characters 4 in 439, 1 in 297, 0 in 225 and 0 in 153 were taken for another."""
 
 
-def build() -> StateGraph[Sampling, Study, Request, Sample]:
+def build() -> StateGraph[SamplingState, Study, SamplingInput, SamplingOutput]:
     """Wire the stage."""
-    graph = StateGraph(Sampling, context_schema=Study, input_schema=Request, output_schema=Sample)
-    graph.add_node("draw", draw, input_schema=OneDraft)
+    graph = StateGraph(
+        SamplingState,
+        context_schema=Study,
+        input_schema=SamplingInput,
+        output_schema=SamplingOutput,
+    )
+    graph.add_node("draw", draw, input_schema=SampleInput)
     graph.add_node("read", read, input_schema=OneReading)
     graph.add_conditional_edges(START, fan_out, ["draw", END])
     graph.add_edge("read", END)

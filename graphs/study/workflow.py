@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from quillgraph.agents.criteria.validation import strength_share, trusted_scores
 from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
 from quillgraph.agents.memory.contrast import contrasted, silent, spreads
-from quillgraph.agents.requests.audit import audit
+from quillgraph.agents.requests.audit import audit_request
 from quillgraph.agents.requests.constraints import Constraint, find_constraints
 from quillgraph.agents.requests.segments import segment
 from quillgraph.graphs.study import (
@@ -26,13 +26,13 @@ from quillgraph.graphs.study.ablation import categories_of_codes, stages_left_ou
 from quillgraph.graphs.study.state import Grounding, Study, latest_trials
 
 
-class Request(TypedDict):
+class WorkflowInput(TypedDict):
     """What the workflow starts from."""
 
     task: WritingTask
 
 
-Workflow = StateGraph[Grounding, Study, Request, Grounding]
+Workflow = StateGraph[Grounding, Study, WorkflowInput, Grounding]
 """The graph of a whole study."""
 
 
@@ -57,7 +57,7 @@ class Frozen(TypedDict):
     criteria_set: CriteriaSet
 
 
-def split(state: Request) -> Segments:
+def split(state: WorkflowInput) -> Segments:
     """Cut the request into incidents and find the constraints that code can check."""
     incidents = segment(state["task"])
     return {"incidents": list(incidents), "constraints": find_constraints(incidents)}
@@ -77,7 +77,7 @@ def steps_on_request(state: Grounding, runtime: Runtime[Study]) -> list[str]:
 async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> Audited:
     """Ask for the checkable demands that the rules have missed."""
     found = state["constraints"]
-    answers = await audit(state["task"], state["incidents"], found, runtime.context.coder)
+    answers = await audit_request(state["task"], state["incidents"], found, runtime.context.coder)
     return {"constraints": (*found, *answers.items), "dropped": list(answers.dropped)}
 
 
@@ -101,7 +101,7 @@ def freeze(state: Grounding, runtime: Runtime[Study]) -> Frozen:
     }
 
 
-def build() -> StateGraph[Grounding, Study, Request, Grounding]:
+def build() -> StateGraph[Grounding, Study, WorkflowInput, Grounding]:
     """Wire the workflow; the caller compiles it, with a checkpointer or without.
 
     Drafts are written and read while the request is being coded and audited; coding goes on
@@ -120,7 +120,7 @@ def build_without(stages: Collection[str]) -> Workflow:
         ConfigError: If there is no such stage.
     """
     left_out = stages_left_out(stages)
-    graph = StateGraph(Grounding, context_schema=Study, input_schema=Request)
+    graph = StateGraph(Grounding, context_schema=Study, input_schema=WorkflowInput)
     graph.add_node("split", split)
     graph.add_node("consult", reuse.consult)
     graph.add_node("audit_brief", audit_brief)

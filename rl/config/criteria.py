@@ -1,7 +1,7 @@
 """The frozen criteria of every request of a run, found before anything is trained."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +14,13 @@ from quillgraph.agents.requests.segments import segment
 from quillgraph.backends.errors import InputError, StorageError
 from quillgraph.graphs.study import workflow as criteria_graph
 from quillgraph.graphs.study.state import Study
+from quillgraph.rl.processes import Notify
 
 AT_ONCE = 4
 """Studies that run side by side; each has calls of its own in flight."""
 
 NO_CORE = Core(category_id="", storyline="")
 """Of a set that no study has made."""
-
-Said = Callable[[str], object]
 
 
 def hard_set(task: WritingTask) -> CriteriaSet:
@@ -49,7 +48,7 @@ async def find_sets(
     study: Study | None,
     folder: Path,
     cache: Path | None = None,
-    tell: Said = lambda _: None,
+    tell: Notify = lambda _: None,
 ) -> dict[str, CriteriaSet]:
     """Find the criteria of all requests; what has been found before is read.
 

@@ -23,15 +23,15 @@ from quillgraph.backends.errors import InputError
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.rl.config.requests import Turns, prompt_of
 
-Kind = Literal["write", "revise", "criticise"]
+SftKind = Literal["write", "revise", "criticise"]
 
-KINDS: tuple[Kind, ...] = ("write", "revise", "criticise")
+KINDS: tuple[SftKind, ...] = ("write", "revise", "criticise")
 
 
 class Target(Value):
     """A reply to imitate, and what it is the reply to."""
 
-    kind: Kind
+    kind: SftKind
     prompt: tuple[dict[str, str], ...]
     completion: str
     request_hash: str
@@ -47,7 +47,7 @@ class Target(Value):
         return {"prompt": list(self.prompt), "completion": reply}
 
 
-class Preference(Value):
+class PreferencePair(Value):
     """A better and a worse text for one prompt, as TRL's preference data sets hold them."""
 
     prompt: tuple[dict[str, str], ...]
@@ -111,7 +111,7 @@ def targets(
     the request, the criteria and the parent to the critique. No kind gets more than its share
     beside the first; which targets of it are taken is drawn with the seed.
     """
-    made: dict[Kind, list[Target]] = {kind: [] for kind in KINDS}
+    made: dict[SftKind, list[Target]] = {kind: [] for kind in KINDS}
     for success in found:
         made["write"].append(_writing(success, prompt))
         if (revising := _revising(success)) is not None:
@@ -129,7 +129,7 @@ def targets(
 
 def preferences(
     episodes: Iterable[WrittenEpisode], *, prompt: Literal["request", "writer"]
-) -> tuple[Preference, ...]:
+) -> tuple[PreferencePair, ...]:
     """Pairs of a text and a worse one for the same request.
 
     A revision and its parent, whichever is better, and the best draft and the worst.
@@ -141,7 +141,7 @@ def preferences(
     )
 
 
-def read_episodes(paths: Iterable[Path]) -> tuple[WrittenEpisode, ...]:
+def load_episodes(paths: Iterable[Path]) -> tuple[WrittenEpisode, ...]:
     """Read episodes from `episode.json` files, folders of run folders, or JSON lines.
 
     Raises:
@@ -203,7 +203,7 @@ def _critique(keys: dict[str, Any], exhibit: Exhibit) -> str:
     return json.dumps({"items": items}, ensure_ascii=False)
 
 
-def _target(success: Success, kind: Kind, prompt: Turns, completion: str) -> Target:
+def _target(success: Success, kind: SftKind, prompt: Turns, completion: str) -> Target:
     return Target(
         kind=kind,
         prompt=tuple(prompt),
@@ -237,8 +237,8 @@ def _value(attempt: Attempt) -> float:
 
 def _preference(
     episode: WrittenEpisode, better: Attempt, worse: Attempt, prompt: Literal["request", "writer"]
-) -> Preference:
-    return Preference(
+) -> PreferencePair:
+    return PreferencePair(
         prompt=tuple(prompt_of(episode.task, prompt)),
         chosen=({"role": "assistant", "content": better.text},),
         rejected=({"role": "assistant", "content": worse.text},),

@@ -20,7 +20,7 @@ Turns = list[dict[str, str]]
 """A conversation, as TRL's data sets hold it."""
 
 
-class Line(Value):
+class RequestLine(Value):
     """A line of the prompts' file."""
 
     request: str
@@ -51,7 +51,7 @@ def read_requests(path: Path) -> Requests:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the prompts {path}: {error}") from error
-    found: dict[str, tuple[int, Line, WritingTask]] = {}
+    found: dict[str, tuple[int, RequestLine, WritingTask]] = {}
     for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
@@ -115,14 +115,14 @@ def check_lengths(
         )
 
 
-def _line(text: str, where: str) -> Line:
+def _line(text: str, where: str) -> RequestLine:
     wanted = 'expected JSON like {"request": "A haiku on rain", "split": "train"}'
     try:
         data = json.loads(text)
     except ValueError as error:
         raise InputError(f"{where}: {wanted}, got {text[:80]!r}") from error
     try:
-        return Line.model_validate(data)
+        return RequestLine.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the line"

@@ -24,7 +24,7 @@ PANELS = {
 """Title of a panel to the metrics that it shows."""
 
 
-def draw(folder: Path) -> Path | None:
+def draw_curves(folder: Path) -> Path | None:
     """Draw the curves of a run's metrics; None where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         return None

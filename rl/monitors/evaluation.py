@@ -16,10 +16,10 @@ from transformers import TrainerCallback
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import judged, unit
 from quillgraph.rl.config.requests import Turns, prompt_of
-from quillgraph.rl.monitors.log import Lines, row_of
-from quillgraph.rl.rewards.rules import RewardRules, Scored, group_rewards, summary
-from quillgraph.rl.rewards.scorer import Scorer
-from quillgraph.rl.run.policy import Policy
+from quillgraph.rl.monitors.log import Lines, log_row
+from quillgraph.rl.rewards.rules import RewardedText, RewardRules, group_rewards, reward_summary
+from quillgraph.rl.rewards.scorer import JudgeQueue
+from quillgraph.rl.run.policy import TrainablePolicy
 from quillgraph.rl.run.run import Run
 
 BATCH_TOKENS = 16_384
@@ -31,7 +31,7 @@ class Evaluation:
     """What the held-out requests say of the policy at a step."""
 
     step: int
-    scored: tuple[Scored, ...]
+    scored: tuple[RewardedText, ...]
     untrained: frozenset[tuple[str, str]] = frozenset()
     """Criteria that training never saw, each as hash of its set and id."""
 
@@ -42,7 +42,7 @@ class Evaluation:
         Where criteria were held out, `eval/seen` and `eval/unseen` are the mean scores, from 0 to
         1, on those that were trained on and on the others: what grows apart was learned by heart.
         """
-        found = {f"eval/{k.split('/', 1)[1]}": v for k, v in summary(self.scored).items()}
+        found = {f"eval/{k.split('/', 1)[1]}": v for k, v in reward_summary(self.scored).items()}
         scores: dict[str, list[float]] = {"eval/seen": [], "eval/unseen": []}
         for each in self.scored:
             for name, score in each.judgement.scores.items():
@@ -54,7 +54,7 @@ class Evaluation:
 
 
 def write_texts(
-    policy: Policy,
+    policy: TrainablePolicy,
     prompts: Sequence[Turns],
     *,
     texts: int,
@@ -121,7 +121,7 @@ async def evaluate(
     texts: Mapping[str, list[str]],
     tasks: Sequence[WritingTask],
     sets: Mapping[str, CriteriaSet],
-    scorer: Scorer,
+    scorer: JudgeQueue,
     rules: RewardRules,
     *,
     step: int,
@@ -140,12 +140,12 @@ async def evaluate(
         update={"dropout": 0.0, "held_out": 0.0, "gate": False, "diversity": 0.0}
     )
 
-    async def of(task: WritingTask) -> list[Scored]:
+    async def of(task: WritingTask) -> list[RewardedText]:
         written, criteria_set = texts[task.request_hash], sets[task.request_hash]
         judgements = await scorer.judgements(task, criteria_set, written)
         rewards, values = group_rewards(criteria_set, written, judgements, whole, step=step)
         rows = zip(written, judgements, rewards, values, strict=True)
-        return [Scored(step, task, *row) for row in rows]
+        return [RewardedText(step, task, *row) for row in rows]
 
     scored = await asyncio.gather(*map(of, tasks))
     untrained = {
@@ -195,7 +195,7 @@ class Evaluating(TrainerCallback):  # type: ignore[misc]
             run, step = self._run, state.global_step
             tasks = held_out_tasks(run)
             found = evaluate(written, tasks, run.sets, run.scorer, run.rules, step=step)
-            keep(run, self._stage, asyncio.run(found))
+            keep_evaluation(run, self._stage, asyncio.run(found))
 
 
 def held_out_tasks(run: Run) -> tuple[WritingTask, ...]:
@@ -218,11 +218,11 @@ def held_out_texts(run: Run) -> dict[str, list[str]]:
     return {task.request_hash: texts for task, texts in zip(tasks, written, strict=True)}
 
 
-def keep(run: Run, stage: str, found: Evaluation) -> None:
+def keep_evaluation(run: Run, stage: str, found: Evaluation) -> None:
     """Write an evaluation down and tell the user of it."""
     marks = {"stage": stage, "step": found.step}
     Lines(run.folder / "metrics.jsonl").add([{**marks, **found.metrics}])
-    Lines(run.folder / SAMPLES).add([{**marks, **row_of(each)} for each in found.scored])
+    Lines(run.folder / SAMPLES).add([{**marks, **log_row(each)} for each in found.scored])
     told = ", ".join(f"{name} {value:.3f}" for name, value in found.metrics.items())
     run.tell(f"held out at step {found.step}: {told}")
     for each in found.scored[:SHOWN]:

@@ -18,8 +18,8 @@ from quillgraph.agents.role import Role
 from quillgraph.rl.config.requests import prompt_of
 from quillgraph.rl.monitors.evaluation import write_texts
 from quillgraph.rl.monitors.log import Lines
-from quillgraph.rl.monitors.watch import Watch
-from quillgraph.rl.rewards.rules import Scored
+from quillgraph.rl.monitors.watch import TextMonitor
+from quillgraph.rl.rewards.rules import RewardedText
 from quillgraph.rl.run.run import Run
 
 ALARMS = 2
@@ -54,7 +54,7 @@ class Divergence:
     """Steps done, mean reward lately, and win rate at each check."""
     FILE = "divergence.json"
 
-    def __call__(self, scored: Sequence[Scored]) -> None:
+    def __call__(self, scored: Sequence[RewardedText]) -> None:
         """Take note of the rewards of a step: an observer of the reward function."""
         known = [each.reward.value for each in scored if each.reward.value is not None]
         if known:
@@ -96,7 +96,9 @@ class Divergence:
 class Guard(TrainerCallback):  # type: ignore[misc]
     """Compares the policy with the one that training began with, and stops what has diverged."""
 
-    def __init__(self, run: Run, judge: Role | None, watch: Watch, divergence: Divergence) -> None:
+    def __init__(
+        self, run: Run, judge: Role | None, watch: TextMonitor, divergence: Divergence
+    ) -> None:
         self._run, self._judge = run, judge
         self._watch, self._divergence = watch, divergence
         self._reference = Lines(run.folder / "guards" / "reference.jsonl")

@@ -13,9 +13,8 @@ from transformers import TrainerCallback
 
 from quillgraph.backends.errors import StorageError
 from quillgraph.rl.mrpo.plan import NO_SPREAD
-from quillgraph.rl.rewards.rules import Scored
-
-Said = Callable[[str], object]
+from quillgraph.rl.processes import Notify
+from quillgraph.rl.rewards.rules import RewardedText
 
 MOST_FLAT = 3
 """Steps without any difference after which the user is told."""
@@ -73,7 +72,7 @@ class Lines:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
 
 
-class Ledger(TrainerCallback):  # type: ignore[misc]
+class PromptCounts(TrainerCallback):  # type: ignore[misc]
     """Which requests have been trained on, and how often.
 
     It is an observer of the reward function and a part of every checkpoint, so that it says of a
@@ -88,7 +87,7 @@ class Ledger(TrainerCallback):  # type: ignore[misc]
         """Step and, for each request hash, how many texts of it were rewarded."""
         self._present: list[tuple[int, dict[str, int]]] = []
 
-    def __call__(self, scored: Sequence[Scored]) -> None:
+    def __call__(self, scored: Sequence[RewardedText]) -> None:
         """Take note of the texts of a step."""
         if scored:
             counts = Counter(each.task.request_hash for each in scored)
@@ -128,14 +127,14 @@ class RolloutLog:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
 
-    def __call__(self, scored: Sequence[Scored]) -> None:
+    def __call__(self, scored: Sequence[RewardedText]) -> None:
         """Write the texts of a step."""
         # what is written at a step is learned from in the next one, as its metrics are
-        rows = [row_of(each) for each in scored]
+        rows = [log_row(each) for each in scored]
         self._lines.add([{"stage": "rl", **row, "step": row["step"] + 1} for row in rows])
 
 
-def row_of(scored: Scored) -> dict[str, Any]:
+def log_row(scored: RewardedText) -> dict[str, Any]:
     """A rewarded text as a line of JSON."""
     return {
         "step": scored.step,
@@ -149,11 +148,11 @@ def row_of(scored: Scored) -> dict[str, Any]:
     }
 
 
-class Journal(TrainerCallback):  # type: ignore[misc]
+class MetricsLog(TrainerCallback):  # type: ignore[misc]
     """Writes what the trainer logs to `metrics.jsonl`, and tells the user of each step."""
 
     def __init__(
-        self, lines: Lines, stage: str, tell: Said, extra: Callable[[], dict[str, float]]
+        self, lines: Lines, stage: str, tell: Notify, extra: Callable[[], dict[str, float]]
     ) -> None:
         self._lines, self._stage, self._tell, self._extra = lines, stage, tell, extra
         self._began = time.monotonic()

@@ -11,11 +11,11 @@ from pathlib import Path
 from statistics import correlation, fmean
 
 from quillgraph.agents.judges.markup import plain
-from quillgraph.agents.judges.reward import repetition_term
+from quillgraph.agents.judges.rewards import repetition_term
 from quillgraph.agents.text.measures import word_count
 from quillgraph.agents.text.meta_talk import is_meta
 from quillgraph.agents.text.sentences import sentence_spans
-from quillgraph.rl.rewards.rules import Scored
+from quillgraph.rl.rewards.rules import RewardedText
 
 FIRST_STEPS = 5
 """Steps that say how a policy writes before it has learned anything."""
@@ -46,7 +46,7 @@ class Signs:
     """Correlation of words and reward over the texts; None where either is constant."""
 
     @classmethod
-    def of(cls, scored: Sequence[Scored]) -> "Signs":
+    def of(cls, scored: Sequence[RewardedText]) -> "Signs":
         """Read them off the texts of a step."""
         texts = [each.text for each in scored]
         return cls(
@@ -59,7 +59,7 @@ class Signs:
 
 
 @dataclass(slots=True)
-class Watch:
+class TextMonitor:
     """Keeps an eye on the texts of a run: an observer of the reward function."""
 
     tell: Callable[[str], object] = lambda _: None
@@ -67,7 +67,7 @@ class Watch:
     told: set[str] = field(default_factory=set)
     FILE = "watch.json"
 
-    def __call__(self, scored: Sequence[Scored]) -> None:
+    def __call__(self, scored: Sequence[RewardedText]) -> None:
         """Take note of the texts of a step, and tell of a drift once."""
         if not scored:
             return
@@ -141,7 +141,7 @@ def _markup(text: str) -> float:
     return 1 - len(plain(text)) / len(text) if text else 0.0
 
 
-def _length_reward(scored: Sequence[Scored]) -> float | None:
+def _length_reward(scored: Sequence[RewardedText]) -> float | None:
     pairs = [(word_count(each.text), each.value) for each in scored if each.value is not None]
     lengths, values = [a for a, _ in pairs], [b for _, b in pairs]
     if len(set(lengths)) < 2 or len(set(values)) < 2:

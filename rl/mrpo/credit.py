@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.judges.reward import LENGTH_SHARE, SOFT_SHARE, length_range
+from quillgraph.agents.judges.rewards import LENGTH_SHARE, SOFT_SHARE, length_range
 from quillgraph.rl.mrpo.plan import Fresh
 from quillgraph.rl.rewards.group import Rewards
 from quillgraph.rl.rewards.rules import RewardRules
@@ -17,9 +17,9 @@ from quillgraph.rl.trajectories.credit import (
     criterion_parts,
     group_credit,
 )
-from quillgraph.rl.trajectories.trajectory import Trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
-Kind = Literal["uniform", "evidence", "service"]
+CreditKind = Literal["uniform", "evidence", "service"]
 
 RowAdvantages = Sequence[Sequence[float] | None]
 """For each member of a group the advantage of each of its rows; None where it has none."""
@@ -41,7 +41,7 @@ class RowCredit:
     shifts, is in the rest.
     """
 
-    kind: Kind
+    kind: CreditKind
     """`uniform`: all rows alike; `evidence`: the node that wrote what a verdict cites; `service`:
     the nodes that the graph says were asked to serve a criterion, by its output `serves`."""
     sets: Mapping[str, CriteriaSet]

@@ -6,8 +6,8 @@ from typing import Any
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import InputError
-from quillgraph.rl.columns import JUDGEMENT, key_of, text_of
-from quillgraph.rl.mrpo.plan import Count, Fresh
+from quillgraph.rl.columns import JUDGEMENT, completion_text, key_of
+from quillgraph.rl.mrpo.plan import CountFn, Fresh
 from quillgraph.rl.mrpo.replay import Entry
 
 
@@ -39,7 +39,7 @@ def fresh_texts(
             Fresh(
                 prompt=key_of(prompts[number]),
                 criteria_sha=sha,
-                text=text_of(completions[number]) if text is None else text,
+                text=completion_text(completions[number]) if text is None else text,
                 tokens=tokens,
                 reward=total(known, weights),
                 parts=known,
@@ -65,7 +65,7 @@ Recount = Callable[[Judgement, str, int], float | None]
 the text by itself. None if that is not known."""
 
 
-def counting(weights: Mapping[str, float], recount: Mapping[str, Recount], step: int) -> Count:
+def counting(weights: Mapping[str, float], recount: Mapping[str, Recount], step: int) -> CountFn:
     """Make the rule by which texts count in a step, fresh and remembered ones alike.
 
     Args:

@@ -67,7 +67,7 @@ def median(fresh: Sequence[Fresh]) -> int:
     return ranked[(len(ranked) - 1) // 2]
 
 
-def entry_of(revision: Revision, revised: Unsatisfying, *, step: int) -> Entry:
+def reflective_entry(revision: Revision, revised: Unsatisfying, *, step: int) -> Entry:
     """Make a reflective entry of a revision, to be learned from under the bare prompt."""
     return Entry(
         prompt=revised.text.prompt,
@@ -126,7 +126,7 @@ class Step:
         return row if 0 <= row < len(self.inputs) else None
 
 
-def written(out: Mapping[str, Any]) -> Tensor:
+def written_tokens(out: Mapping[str, Any]) -> Tensor:
     """Find the completion tokens that the policy wrote, shape (B, T)."""
     mask: Tensor = out["completion_mask"]
     return mask * out["tool_mask"] if "tool_mask" in out else mask
@@ -176,7 +176,7 @@ def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ..
     ]
     revisions = reflect(asked) if asked else []
     entries = [
-        (number, entry_of(revision, text, step=step.number))
+        (number, reflective_entry(revision, text, step=step.number))
         for (number, _), text, revision in zip(own, asked, revisions, strict=True)
         if revision is not None
     ]

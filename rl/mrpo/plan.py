@@ -58,7 +58,7 @@ class Fresh:
     judgement: Judgement | None = None
 
 
-Count = Callable[[Fresh | Entry], float | None]
+CountFn = Callable[[Fresh | Entry], float | None]
 """What a fresh or a remembered text is worth in the present step; None if that is not known."""
 
 
@@ -106,7 +106,7 @@ def plan_step(
     rules: Rules,
     *,
     step: int,
-    count: Count,
+    count: CountFn,
 ) -> tuple[Group, ...]:
     """Set each group of a step against memory, within the share of tokens that replay may take.
 
@@ -169,7 +169,7 @@ def _counted(
     memory: Replay,
     rules: Rules,
     step: int,
-    count: Count,
+    count: CountFn,
 ) -> _Counted:
     prompt, sha = fresh[0].prompt, fresh[0].criteria_sha
     raw = tuple(map(count, fresh))

@@ -111,7 +111,7 @@ class Entry:
         return sum(self.mask)
 
 
-def overlap(one: Entry, other: Entry) -> float:
+def ngram_overlap(one: Entry, other: Entry) -> float:
     """Jaccard index of the 4-grams of two texts, from 0 to 1."""
     union = len(one.grams | other.grams)
     return len(one.grams & other.grams) / union if union else 1.0
@@ -213,7 +213,7 @@ class Replay:
         for each in sorted(eligible, key=lambda entry: (-worth[entry.id], entry.id)):
             if len(chosen) == most:
                 break
-            if all(overlap(each, other) < MOST_OVERLAP for other in chosen):
+            if all(ngram_overlap(each, other) < MOST_OVERLAP for other in chosen):
                 chosen.append(each)
         return tuple(chosen)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from quillgraph.rl.mrpo import losses
 from quillgraph.rl.mrpo.plan import Group, Replayed
 from quillgraph.rl.mrpo.replay import Entry
-from quillgraph.rl.trajectories.trajectory import Row
+from quillgraph.rl.trajectories.rows import Row
 
 PRESENT = ("fresh", "lessoned")
 """Kinds of rows that are of the present episodes; the others are remembered."""

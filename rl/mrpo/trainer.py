@@ -29,7 +29,7 @@ from quillgraph.rl.mrpo import losses
 from quillgraph.rl.mrpo.config import check_trainer
 from quillgraph.rl.mrpo.credit import Credit
 from quillgraph.rl.mrpo.episode_rows import own_rows
-from quillgraph.rl.mrpo.memory import Reflect, Step, write_fresh, write_revisions, written
+from quillgraph.rl.mrpo.memory import Reflect, Step, write_fresh, write_revisions, written_tokens
 from quillgraph.rl.mrpo.metrics import StepRecord, step_metrics
 from quillgraph.rl.mrpo.plan import Fresh, Rules, plan_step
 from quillgraph.rl.mrpo.prompts import PromptSampler
@@ -132,7 +132,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         out["old_per_token_logps"] = sampled
 
     def _set_against_memory(self, inputs: list[dict[str, Any]], out: dict[str, Any]) -> None:
-        number, size, mask_BT = self.state.global_step, self.num_generations, written(out)
+        number, size, mask_BT = self.state.global_step, self.num_generations, written_tokens(out)
         texts = self._fresh(inputs, mask_BT)
         groups = [texts[start : start + size] for start in range(0, len(texts), size)]
         stale = sum(self.memory.drop_stale(each[0].prompt, each[0].criteria_sha) for each in groups)

@@ -13,17 +13,17 @@ from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judges.prompted import Judge
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
-from quillgraph.rl.columns import JUDGEMENT, request_of, rewarded_texts, text_of
+from quillgraph.rl.columns import JUDGEMENT, completion_text, request_of, rewarded_texts
 from quillgraph.rl.rewards.rules import (
     CriteriaFor,
     Observer,
+    RewardedText,
     RewardRules,
-    Scored,
     find_criteria,
     group_rewards,
-    summary,
+    reward_summary,
 )
-from quillgraph.rl.rewards.scorer import Scorer
+from quillgraph.rl.rewards.scorer import JudgeQueue
 
 NAME = "criteria"
 """Name of our reward function, by which TRL logs it."""
@@ -34,7 +34,7 @@ def criteria_reward(
     judge: Judge | None = None,
     *,
     rules: RewardRules | None = None,
-    scorer: Scorer | None = None,
+    scorer: JudgeQueue | None = None,
     observers: Sequence[Observer] = (),
 ) -> Callable[..., Awaitable[list[float | None]]]:
     """Make our criteria a reward function for `reward_funcs=[…]` of TRL's trainers.
@@ -56,7 +56,7 @@ def criteria_reward(
     """
     if judge is not None and scorer is not None:
         raise ConfigError("expected a judge or a scorer, got both; the scorer has a judge already")
-    found, by = rules or RewardRules(), scorer or Scorer(judge)
+    found, by = rules or RewardRules(), scorer or JudgeQueue(judge)
 
     async def criteria(
         prompts: Sequence[Any],
@@ -80,18 +80,18 @@ def criteria_reward(
         for observer in observers:
             observer(scored)
         if log_metric is not None:
-            for name, value in summary(scored).items():
+            for name, value in reward_summary(scored).items():
                 log_metric(name, value)
         if log_extra is not None:
             log_extra(JUDGEMENT, [each.judgement.model_dump_json() for each in scored])
         return refuse_all_missing([each.value for each in scored], NAME, scored)
 
-    async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[Scored]:
+    async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[RewardedText]:
         criteria_set = find_criteria(criteria_for, task, has_judge=by.judge is not None)
         judgements = await by.judgements(task, criteria_set, texts)
         rewards, values = group_rewards(criteria_set, texts, judgements, found, step=step)
         rows = zip(texts, judgements, rewards, values, strict=True)
-        return [Scored(step, task, *row) for row in rows]
+        return [RewardedText(step, task, *row) for row in rows]
 
     return criteria
 
@@ -135,7 +135,8 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
         except Exception as error:  # foreign code; whatever it raises is the report
             raise RewardError(
                 f"reward function {name!r} failed with {type(error).__name__}: {error}; it was "
-                f"given {len(completions)} texts, the first {text_of(completions[0])[:60]!r}"
+                f"given {len(completions)} texts, the first "
+                f"{completion_text(completions[0])[:60]!r}"
             ) from error
         if len(values) != len(completions):
             raise RewardError(
@@ -145,7 +146,8 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
             if value is not None and not math.isfinite(value):
                 raise RewardError(
                     f"expected a number or None of reward function {name!r}, got {value} for the "
-                    f"text {text_of(completion)[:60]!r}; None is for what cannot be rewarded"
+                    f"text {completion_text(completion)[:60]!r}; None is for what cannot be "
+                    "rewarded"
                 )
         return values
 
@@ -154,7 +156,7 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
 
 
 def refuse_all_missing(
-    values: list[float | None], name: str, scored: Sequence[Scored] = ()
+    values: list[float | None], name: str, scored: Sequence[RewardedText] = ()
 ) -> list[float | None]:
     """Give the rewards back.
 
@@ -187,7 +189,9 @@ def _grouped(requests: Sequence[str]) -> dict[str, list[int]]:
     return groups
 
 
-def _in_order(places: Sequence[list[int]], parts: Sequence[list[Scored]]) -> list[Scored]:
+def _in_order(
+    places: Sequence[list[int]], parts: Sequence[list[RewardedText]]
+) -> list[RewardedText]:
     found = {
         place: each
         for members, part in zip(places, parts, strict=True)

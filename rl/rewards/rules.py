@@ -7,7 +7,7 @@ from pydantic import Field
 
 from quillgraph.agents.domain import CriteriaSet, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.backends.errors import RewardError
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.rl.rewards.group import DROPOUT, active_criteria, hard_gate, with_diversity
@@ -63,7 +63,7 @@ class RewardRules(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class RewardedText:
     """A text of a training step and what came of it."""
 
     step: int
@@ -76,7 +76,7 @@ class Scored:
     """What the trainer gets: the reward within its group."""
 
 
-Observer = Callable[[Sequence[Scored]], object]
+Observer = Callable[[Sequence[RewardedText]], object]
 """Whoever wants to see each text of a step: the ledger, the watch, the log of rollouts."""
 
 
@@ -174,7 +174,7 @@ def _reward(
     )
 
 
-def summary(scored: Sequence[Scored]) -> dict[str, float]:
+def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
     """What a step's rewards come to, for the log."""
     read = [each for each in scored if each.value is not None]
     hard = [each.reward.hard for each in read if each.reward.hard is not None]

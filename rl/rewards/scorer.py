@@ -116,7 +116,7 @@ class JudgementCache:
 
 
 @dataclass(slots=True)
-class Scorer:
+class JudgeQueue:
     """Judges texts, each at most once.
 
     Equal texts under equal criteria are asked for once, also while the first answer is under way,

@@ -9,7 +9,7 @@ from typing import Any
 
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
 from quillgraph.rl.processes import processes
-from quillgraph.rl.trajectories.trajectory import Trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
 Written = tuple[list[Trajectory | QuillError], float]
 """What came of each prompt, and how many seconds it took."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from quillgraph.backends.errors import QuillError
 from quillgraph.rl.columns import EXCLUDED, RIDERS, TEXT, TRAJECTORY
-from quillgraph.rl.trajectories.trajectory import Row, Trajectory
+from quillgraph.rl.trajectories.rows import Row, Trajectory
 
 NAMES = ("prompt_ids", "completion_ids", "logprobs", "env_mask")
 """The columns that TRL reads."""

@@ -19,9 +19,9 @@ from quillgraph.graphs.memory.memory import Memory
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.stages import LessonsConfig
-from quillgraph.rl.rollouts.run import Run, one_call
+from quillgraph.rl.rollouts.run import RolloutFn, one_call
 from quillgraph.rl.rollouts.sampling import Sampling, chance_of
-from quillgraph.rl.trajectories.trajectory import Trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
 LessonsFor = Mapping[str, tuple[Lesson, ...]]
 """Request hash to the lessons that fit the request, the most fitting first."""
@@ -75,7 +75,7 @@ def lessoned_run(
     share: float,
     lessons_for: Callable[[Any], Sequence[Lesson]],
     prompt_with: Callable[[Any, Sequence[Lesson]], Turns],
-) -> Run:
+) -> RolloutFn:
     """Make rollouts of one call each, of which a share is shown lessons in its prompt.
 
     Which ones follows from their seeds. A text for whose prompt there are no lessons has none.

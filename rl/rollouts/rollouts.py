@@ -29,9 +29,9 @@ from quillgraph.backends.runtime.loops import BackgroundLoop
 from quillgraph.rl.columns import EXCLUDED, TRAJECTORY, key_of
 from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, same_prompts
 from quillgraph.rl.rollouts.columns import columns_of
-from quillgraph.rl.rollouts.run import Run
+from quillgraph.rl.rollouts.run import RolloutFn
 from quillgraph.rl.rollouts.sampling import Sampling, samplings
-from quillgraph.rl.trajectories.trajectory import Trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Rollouts:
 
     model: ChatBackend
     folder: Path
-    run: Run
+    run: RolloutFn
     begin: Callable[[Any, Trajectory], None] | None = None
     sync_every: int = 1
     ahead: Callable[[Any, int], Sequence[Any]] | None = None

@@ -14,9 +14,9 @@ from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import EpisodeSource, Start
 from quillgraph.rl.columns import key_of, request_of
 from quillgraph.rl.rollouts.sampling import Player, Sampling
-from quillgraph.rl.trajectories.trajectory import Row, Trajectory, trajectory
+from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory
 
-Run = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
+RolloutFn = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
 """Makes a text for a prompt of the data set: one call, or a whole graph."""
 
 _ROLES: dict[str, type[BaseMessage]] = {
@@ -76,7 +76,7 @@ def graph_run(
     *,
     task_for: Callable[[Any], WritingTask] | None = None,
     start: Start | None = None,
-) -> Run:
+) -> RolloutFn:
     """Make rollouts of a graph: each is one episode, and each trainable call of it one row.
 
     The trainable call that wrote the text is the completion that TRL sees; the others ride along.

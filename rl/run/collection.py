@@ -1,7 +1,7 @@
 """Episodes for the SFT stage: the loop without training, run on the training requests."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
@@ -13,8 +13,7 @@ from quillgraph.graphs.episodes.registry import build
 from quillgraph.graphs.episodes.source import compiled_form
 from quillgraph.graphs.prebuilt.workshop import Workshop
 from quillgraph.rl.config.stages import Collect
-
-Said = Callable[[str], object]
+from quillgraph.rl.processes import Notify
 
 
 class CodeAlone:
@@ -27,12 +26,12 @@ class CodeAlone:
         return Ballot(())
 
 
-async def collect(
+async def collect_episodes(
     tasks: Sequence[WritingTask],
     sets: Mapping[str, CriteriaSet],
     workshop: Workshop,
     how: Collect,
-    tell: Said = lambda _: None,
+    tell: Notify = lambda _: None,
 ) -> tuple[WrittenEpisode, ...]:
     """Run the loop, or draw drafts side by side, for each request.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from quillgraph.agents.judges.prompted import Judge, PromptedJudge
 from quillgraph.agents.judges.trained import is_scorer, trained_judge
 from quillgraph.agents.role import Role
@@ -12,10 +10,9 @@ from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.weights.builtin import resolve
 from quillgraph.rl.config.run import TrainConfig
+from quillgraph.rl.processes import Notify
 from quillgraph.rl.rollouts.graph import RolloutGraph
 from quillgraph.rl.run.collection import judge_or_code
-
-Said = Callable[[str], object]
 
 
 def judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
@@ -66,7 +63,7 @@ def engine_of(config: TrainConfig) -> ChatBackend | None:
     return engine
 
 
-def tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell: Said) -> None:
+def tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell: Notify) -> None:
     """Warn where the engine's weights are not the policy's, as far as names tell."""
     spec = config.rl.rollouts if config.rl and config.rl.rollouts else ""
     names_weights = spec.startswith(("vllm:", "vllm-server:", "transformers:"))
@@ -80,7 +77,7 @@ def tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell
         )
 
 
-def graph_of(
+def rollout_graph(
     config: TrainConfig, engine: ChatBackend | None, judge: Judge | None
 ) -> RolloutGraph | None:
     """The graph of the rollouts, found and cast once to see that it can be."""

@@ -24,7 +24,7 @@ CARD = "quillgraph.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class TrainablePolicy:
     """A model that can be trained, and its tokenizer."""
 
     model: torch.nn.Module
@@ -77,7 +77,7 @@ class Policy:
         (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
-def load_policy(config: ModelConfig, *, seed: int = 0) -> Policy:
+def load_policy(config: ModelConfig, *, seed: int = 0) -> TrainablePolicy:
     """Load the base, and lay the adapter on it: the one that is named, or a new one.
 
     Args:
@@ -109,7 +109,7 @@ def load_policy(config: ModelConfig, *, seed: int = 0) -> Policy:
         model = _with_new_adapter(base, config)
     else:
         model = base
-    return Policy(model, tokenizer, folder, fingerprint)
+    return TrainablePolicy(model, tokenizer, folder, fingerprint)
 
 
 def fingerprint_of(model: Any) -> str:

@@ -19,15 +19,19 @@ from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import find_sets, shas
 from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.config.run import TrainConfig
-from quillgraph.rl.processes import in_turn
+from quillgraph.rl.processes import Notify, in_turn
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.rewards.scorer import JudgementCache, Scorer
+from quillgraph.rl.rewards.scorer import JudgementCache, JudgeQueue
 from quillgraph.rl.rollouts.graph import RolloutGraph
 from quillgraph.rl.rollouts.lessons import LessonsFor, find_lessons
-from quillgraph.rl.run.models import engine_of, graph_of, judge_of, judges, tell_of_another_writer
-from quillgraph.rl.run.policy import Policy, load_policy
-
-Said = Callable[[str], object]
+from quillgraph.rl.run.models import (
+    engine_of,
+    judge_of,
+    judges,
+    rollout_graph,
+    tell_of_another_writer,
+)
+from quillgraph.rl.run.policy import TrainablePolicy, load_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class Run:
     folder: Path
     requests: Requests
     sets: dict[str, CriteriaSet]
-    policy: Policy
-    scorer: Scorer
+    policy: TrainablePolicy
+    scorer: JudgeQueue
     judge: ChatBackend | None
     """Whose model is asked for scores; None where nobody is, or a trained scorer gives them."""
     pairwise: ChatBackend | None
@@ -50,7 +54,7 @@ class Run:
     """What a text is an episode of; None asks the engine once for each text."""
     lessons: LessonsFor
     """What rollouts may be shown; empty in a run without lessons."""
-    tell: Said
+    tell: Notify
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -99,7 +103,7 @@ class Run:
             await self.graph.aclose()
 
 
-def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
+def prepare(config: TrainConfig, folder: Path, tell: Notify) -> Run:
     """Read, check and find all that training needs.
 
     Raises:
@@ -112,7 +116,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
     engine = engine_of(config)
     judge, by = judges(config)
     pairwise = judge_of(config.guards.pairwise_judge)
-    graph = graph_of(config, engine, by)
+    graph = rollout_graph(config, engine, by)
     _check_rest(config, requests, folder)
     tell_of_another_writer(config, engine, tell)
     policy = load_policy(config.model, seed=config.seed)
@@ -127,7 +131,7 @@ def prepare(config: TrainConfig, folder: Path, tell: Said) -> Run:
         requests=requests,
         sets=sets,
         policy=policy,
-        scorer=Scorer(by, config.seed, JudgementCache(folder / "judgements.sqlite")),
+        scorer=JudgeQueue(by, config.seed, JudgementCache(folder / "judgements.sqlite")),
         judge=judge,
         pairwise=pairwise,
         engine=engine,
@@ -199,7 +203,7 @@ def function_of(name: str) -> Callable[..., Any]:
 
 
 async def _find(
-    config: TrainConfig, requests: Requests, folder: Path, tell: Said
+    config: TrainConfig, requests: Requests, folder: Path, tell: Notify
 ) -> dict[str, CriteriaSet]:
     """Find the criteria of all requests, with a model that is given back before training."""
     said, model, study = config.criteria, None, None

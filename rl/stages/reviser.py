@@ -10,7 +10,7 @@ from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.agents.writers.reflection import Plan, plan, reflect, weakest
+from quillgraph.agents.writers.reflection import Plan, plan_edits, reflect, weakest
 from quillgraph.agents.writers.writer import Written, revise
 from quillgraph.backends.errors import BackendError, ReplyError, RewardError
 from quillgraph.rl.columns import key_of
@@ -18,7 +18,7 @@ from quillgraph.rl.mrpo.fresh import total
 from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
 from quillgraph.rl.rewards.functions import NAME
 from quillgraph.rl.rewards.rules import RewardRules, whole_reward
-from quillgraph.rl.rewards.scorer import Scorer
+from quillgraph.rl.rewards.scorer import JudgeQueue
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Reviser:
     """Key of a prompt to its task."""
     sets: Mapping[str, CriteriaSet]
     """Request hash to criteria."""
-    scorer: Scorer
+    scorer: JudgeQueue
     rules: RewardRules
     max_tokens: int
     functions: Sequence[Callable[..., Any]]
@@ -119,9 +119,9 @@ class Reviser:
     ) -> Plan:
         about = weakest(criteria_set, judgement)
         if not about:
-            return plan(criteria_set, judgement, ())
+            return plan_edits(criteria_set, judgement, ())
         answers = await reflect(task, text, about, judgement, self.writer, lessons=(), number=0)
-        return plan(criteria_set, judgement, answers.items)
+        return plan_edits(criteria_set, judgement, answers.items)
 
     def _accepted_value(
         self,

@@ -20,9 +20,9 @@ from quillgraph.rl.config.requests import prompt_of
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.monitors.checkpoints import Part
 from quillgraph.rl.monitors.guards import Divergence, Guard
-from quillgraph.rl.monitors.log import Ledger, Lines, RolloutLog
+from quillgraph.rl.monitors.log import Lines, PromptCounts, RolloutLog
 from quillgraph.rl.monitors.timer import Clock
-from quillgraph.rl.monitors.watch import Watch
+from quillgraph.rl.monitors.watch import TextMonitor
 from quillgraph.rl.mrpo.credit import RowCredit
 from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.trainer import MRPOTrainer
@@ -32,13 +32,13 @@ from quillgraph.rl.rewards.rules import Observer, RewardRules, recount_of
 from quillgraph.rl.rollouts.ahead import PromptOrder
 from quillgraph.rl.rollouts.lessons import lessoned_run
 from quillgraph.rl.rollouts.rollouts import Rollouts
-from quillgraph.rl.rollouts.run import Run as Rollout
+from quillgraph.rl.rollouts.run import RolloutFn as Rollout
 from quillgraph.rl.rollouts.run import graph_run, one_call
 from quillgraph.rl.run.arguments import rl_arguments
 from quillgraph.rl.run.run import Run, function_of
 from quillgraph.rl.stages.reviser import Reviser
 from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
-from quillgraph.rl.trajectories.trajectory import Trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
 
 def rl_stage(run: Run, *, resume: bool) -> None:
@@ -49,7 +49,7 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     """
     config = run.config.rl
     assert config is not None
-    ledger, watch, clock = Ledger(), Watch(run.tell), Clock()
+    ledger, watch, clock = PromptCounts(), TextMonitor(run.tell), Clock()
     divergence = Divergence(run.config.guards.least_win_rate)
     parts: list[Part] = [ledger, watch, divergence, _Judgements(run)]
     checkpoints = checkpoints_of(run, "rl", parts)

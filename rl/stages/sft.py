@@ -19,8 +19,8 @@ from quillgraph.graphs.prebuilt.workshop import Workshop
 from quillgraph.rl.config.episodes import (
     KINDS,
     Target,
+    load_episodes,
     preferences,
-    read_episodes,
     successes,
     targets,
 )
@@ -28,7 +28,7 @@ from quillgraph.rl.config.stages import SftConfig
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.processes import in_turn, processes
 from quillgraph.rl.run.arguments import sft_arguments
-from quillgraph.rl.run.collection import collect, judge_or_code
+from quillgraph.rl.run.collection import collect_episodes, judge_or_code
 from quillgraph.rl.run.run import Run
 from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
 
@@ -58,7 +58,7 @@ def sft_stage(run: Run, *, resume: bool) -> None:
 def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     folder, prompt = run.folder / "sft", run.config.data.prompt
     with in_turn():
-        episodes = read_episodes(config.episodes) if config.episodes else _collected(run, config)
+        episodes = load_episodes(config.episodes) if config.episodes else _collected(run, config)
     found = targets(
         successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
     )
@@ -79,7 +79,7 @@ def _collected(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
     """The episodes of an earlier try of this run, or new ones."""
     kept = run.folder / "sft" / "episodes.jsonl"
     if kept.exists():
-        return read_episodes([kept])
+        return load_episodes([kept])
     run.tell(f"collecting episodes of {len(run.requests.train)} requests")
     episodes = asyncio.run(_collect(run, config))
     _write(kept, episodes)
@@ -117,7 +117,9 @@ async def _collect(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
     try:
         if config.collect.backend is None and run.config.model.adapter is not None:
             await writer.load_adapter(run.config.model.adapter, "start")
-        return await collect(run.requests.train, run.sets, workshop, config.collect, run.tell)
+        return await collect_episodes(
+            run.requests.train, run.sets, workshop, config.collect, run.tell
+        )
     finally:
         if own is None:
             await writer.aclose()

@@ -20,7 +20,7 @@ from quillgraph.rl.monitors.checkpoints import (
     step_of,
 )
 from quillgraph.rl.monitors.evaluation import Evaluating
-from quillgraph.rl.monitors.log import Journal, Lines
+from quillgraph.rl.monitors.log import Lines, MetricsLog
 from quillgraph.rl.processes import processes
 from quillgraph.rl.run.run import Run
 
@@ -68,7 +68,7 @@ def run_trainer(
             "a step takes several times as long; bf16: auto takes float32 here"
         )
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Journal(Lines(run.folder / "metrics.jsonl"), stage, run.tell, extra))
+    trainer.add_callback(MetricsLog(Lines(run.folder / "metrics.jsonl"), stage, run.tell, extra))
     trainer.add_callback(CheckpointCallback(checkpoints))
     trainer.add_callback(Evaluating(run, stage))
     try:

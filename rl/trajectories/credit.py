@@ -17,7 +17,7 @@ from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judgements import Judgement, judged, unit
 from quillgraph.graphs.episodes.episode import Episode, role_of
 from quillgraph.rl.rewards.group import Rewards, spread
-from quillgraph.rl.trajectories.trajectory import Row, Trajectory
+from quillgraph.rl.trajectories.rows import Row, Trajectory
 
 Parts = Mapping[str, float]
 """Criterion id to the part of an advantage that stems from it."""

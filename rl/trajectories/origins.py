@@ -13,7 +13,7 @@ from quillgraph.agents.judgements import Judgement, Verdict
 from quillgraph.graphs.study.provenance import behind, trace, words_behind
 from quillgraph.graphs.study.state import Grounding
 from quillgraph.rl.trajectories.credit import Owners, Parts, node_credit
-from quillgraph.rl.trajectories.trajectory import Row
+from quillgraph.rl.trajectories.rows import Row
 
 REST = "rest"
 """Node for what of an advantage no single node answers for: it is shared by all."""

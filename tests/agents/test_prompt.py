@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from quillgraph.agents.prompt import load, render
+from quillgraph.agents.prompt import load_prompt, render
 
 FOLDER = resources.files("quillgraph.agents").joinpath("prompts")
 
@@ -60,7 +60,7 @@ def test_every_prompt_file_is_pinned() -> None:
 @pytest.mark.parametrize("name", PINNED)
 def test_an_edited_prompt_has_a_new_version(name: str) -> None:
     digest = hashlib.sha256(text_of(name).encode()).hexdigest()
-    assert (load(name).version, digest[:16]) == PINNED[name], (
+    assert (load_prompt(name).version, digest[:16]) == PINNED[name], (
         f"prompts/{name}.md was edited: raise its version, then pin it here"
     )
 
@@ -68,13 +68,13 @@ def test_an_edited_prompt_has_a_new_version(name: str) -> None:
 @pytest.mark.parametrize("name", PINNED)
 def test_a_prompt_declares_the_fields_that_it_uses_and_says_where_it_comes_from(name: str) -> None:
     _, front, body = text_of(name).split("---\n", 2)
-    assert frozenset(re.findall(r"\{\{(\w+)\}\}", body)) == load(name).fields
+    assert frozenset(re.findall(r"\{\{(\w+)\}\}", body)) == load_prompt(name).fields
     assert "\nsource: " in front
 
 
 @pytest.mark.parametrize("name", PINNED)
 def test_every_prompt_renders_to_turns_that_end_with_the_users(name: str) -> None:
-    fields = {field: f"<{field}-value>" for field in load(name).fields}
+    fields = {field: f"<{field}-value>" for field in load_prompt(name).fields}
     messages = render(name, **fields)
     kinds = [message.type for message in messages]
     # worked examples stand between the instructions and the question
@@ -88,8 +88,8 @@ def test_every_prompt_renders_to_turns_that_end_with_the_users(name: str) -> Non
 
 @pytest.mark.parametrize("name", PINNED)
 def test_worked_examples_are_the_same_whatever_is_asked(name: str) -> None:
-    first = render(name, **dict.fromkeys(load(name).fields, "one"))
-    second = render(name, **dict.fromkeys(load(name).fields, "two"))
+    first = render(name, **dict.fromkeys(load_prompt(name).fields, "one"))
+    second = render(name, **dict.fromkeys(load_prompt(name).fields, "two"))
     # only the persona of a sampler may change what stands before the question
     # a small model goes on from what stands, which is a turn of its own
     start = {"sampling": 1, "splicing": 3}.get(name, 0)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from quillgraph.agents.domain import BRIEF_CHARS, WritingTask
 from quillgraph.agents.reply import form, text
-from quillgraph.agents.role import Role, ask, ask_each, lost_reply, read, say, side_by_side
+from quillgraph.agents.role import Role, ask, ask_each, lost_reply, read_reply, say, side_by_side
 from quillgraph.backends.calls.budget import Budget
 from quillgraph.backends.calls.lineage import continuity, trainable
 from quillgraph.backends.calls.record import CallRecord, Recorder
@@ -167,7 +167,7 @@ async def test_a_reply_cut_in_mid_string_is_asked_for_again_with_twice_the_room(
     assert len(WHOLE) == 92
     assert WHOLE[:80].endswith('"high": "The text drips w')
     # mended, the part would pass for the whole
-    assert read(WHOLE[:80], CUT_FORM).model_dump()["levels"]["high"] == "The text drips w"
+    assert read_reply(WHOLE[:80], CUT_FORM).model_dump()["levels"]["high"] == "The text drips w"
     answer = await ask(role_of(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=20)
     assert answer == CUT_FORM.model_validate_json(WHOLE)
     assert [request.max_tokens for request in asked] == [20, 40]
@@ -179,7 +179,7 @@ async def test_a_reply_that_is_cut_twice_is_an_error_and_not_mended(
     role_of: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
     # 22 tokens are 88 bytes, which could be mended too
-    assert read(WHOLE[:88], CUT_FORM)
+    assert read_reply(WHOLE[:88], CUT_FORM)
     with pytest.raises(ReplyError) as caught:
         await ask(role_of(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=11)
     assert caught.value.reply == WHOLE[:88]
@@ -338,7 +338,7 @@ async def test_a_budget_that_ends_in_a_list_is_not_taken_for_a_bad_reply(
     ],
 )
 def test_fences_chatter_and_broken_syntax_are_forgiven(reply: str) -> None:
-    assert read(reply, Colour) == Colour(name="blue")
+    assert read_reply(reply, Colour) == Colour(name="blue")
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_fences_chatter_and_broken_syntax_are_forgiven(reply: str) -> None:
 )
 def test_what_is_wrong_beyond_syntax_is_not_forgiven(reply: str) -> None:
     with pytest.raises(ValidationError):
-        read(reply, Colour)
+        read_reply(reply, Colour)
 
 
 @pytest.mark.parametrize("stutter", ["[" * 5_000, '{"name":' * 3_000])
@@ -354,7 +354,7 @@ async def test_brackets_without_end_are_a_misfit_and_no_crash(
     role_saying: Callable[..., Role], stutter: str
 ) -> None:
     with pytest.raises(ValidationError):
-        read(stutter, Colour)
+        read_reply(stutter, Colour)
     answers = await each_colour(role_saying(stutter))
     assert [dropped.text for dropped in answers.dropped] == [stutter[:200]]
 
@@ -362,7 +362,7 @@ async def test_brackets_without_end_are_a_misfit_and_no_crash(
 @given(st.text(max_size=80))
 def test_no_reply_whatever_raises_anything_but_a_misfit(reply: str) -> None:
     with contextlib.suppress(ValidationError):
-        assert len(read(reply, Colour).name) >= 3
+        assert len(read_reply(reply, Colour).name) >= 3
 
 
 def test_a_lost_reply_is_recorded_with_its_beginning() -> None:

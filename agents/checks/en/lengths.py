@@ -16,7 +16,7 @@ from quillgraph.agents.checks.count import (
 )
 from quillgraph.agents.checks.demand import Demand, about, around, unquoted
 from quillgraph.agents.checks.wording import about_name, name_of
-from quillgraph.agents.text.numerals import NUMBER_EN, number
+from quillgraph.agents.text.numerals import NUMBER_EN, read_number
 
 _AT_MOST = (
     r"(?:no|not) (?:more|longer|greater) than|(?:do |must |should |may "
@@ -176,7 +176,7 @@ def _is_demanded(match: re.Match[str], before: str, after: str) -> bool:
     if unit == "list" and match["list"].casefold() == "bullets" and not _ARRANGED.search(before):
         return False
     if unit == "character":
-        return bool(match["smost"] or match["most"]) and (number(match["n"]) or 0) >= 50
+        return bool(match["smost"] or match["most"]) and (read_number(match["n"]) or 0) >= 50
     if "-" in match["hyphen"] or (re.match(r"\s+[a-z]", after) and unit == "word"):
         return _is_made(before, after, attributive="-" in match["hyphen"])
     if unit == "word":
@@ -205,7 +205,7 @@ def _is_of_a_part(before: str, after: str) -> bool:
 
 
 def _demand(match: re.Match[str]) -> Demand | None:
-    unit, low, high = _unit(match), number(match["n"]), number(match["m"] or "")
+    unit, low, high = _unit(match), read_number(match["n"]), read_number(match["m"] or "")
     if not low or (match["m"] and (not high or high < low)):
         return None
     check = _CHECKS[unit]

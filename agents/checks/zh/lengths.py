@@ -16,7 +16,7 @@ from quillgraph.agents.checks.count import (
 )
 from quillgraph.agents.checks.demand import Demand, about, unquoted
 from quillgraph.agents.checks.wording import about_name, name_of
-from quillgraph.agents.text.numerals import NUMBER_ZH, number
+from quillgraph.agents.text.numerals import NUMBER_ZH, read_number
 
 _AT_MOST = (
     r"不超过|不得超过|不要超过|不能超过|不多于|不得多于|不高于|不大于|不超出|最多|至多"
@@ -162,7 +162,7 @@ def _numbers(match: re.Match[str]) -> tuple[int | None, int | None]:
     low, high = match["n"], match["m"] or ""
     if high[-1:] in ("万", "千") and low[-1] not in "万千百十":
         low += high[-1]
-    return number(low), number(high)
+    return read_number(low), read_number(high)
 
 
 def _demand(match: re.Match[str], unit: str) -> Demand | None:

@@ -1,6 +1,11 @@
 """Refused criteria go, the least harmful ones last; names never clash."""
 
-from quillgraph.agents.criteria.validation import Fault, Finding, keep, uniquely_named
+from quillgraph.agents.criteria.validation import (
+    CriterionRefusal,
+    Fault,
+    keep_valid,
+    uniquely_named,
+)
 from quillgraph.agents.domain import Criterion
 
 
@@ -18,12 +23,12 @@ def criterion(key: str, name: str = "Calm") -> Criterion:
     )
 
 
-def finding(key: str, fault: Fault) -> Finding:
-    return Finding(criterion_id=key, fault=fault, reason="because")
+def finding(key: str, fault: Fault) -> CriterionRefusal:
+    return CriterionRefusal(criterion_id=key, fault=fault, reason="because")
 
 
 def test_what_is_refused_is_dropped_with_its_fault() -> None:
-    kept = keep(
+    kept = keep_valid(
         [criterion("a"), criterion("b", "Storm")], {"b": finding("b", "duplicate")}, fewest=1
     )
     assert [c.id for c in kept.criteria] == ["a"]
@@ -39,14 +44,14 @@ def test_the_least_harmful_are_spared_when_too_few_would_be_left() -> None:
         "c": finding("c", "flat"),
     }
     # d is good; 3 are wanted, so 2 of the refused stay: flat before exploitable before duplicate
-    kept = keep(criteria, refused, fewest=3)
+    kept = keep_valid(criteria, refused, fewest=3)
     assert [c.id for c in kept.spared] == ["c", "b"]
     assert [c.id for c in kept.criteria] == ["b", "c", "d"]
     assert [d.reason for d in kept.dropped] == ["duplicate"]
 
 
 def test_hard_criteria_enough_leave_nothing_to_spare() -> None:
-    kept = keep([criterion("a")], {"a": finding("a", "flat")}, fewest=-1)
+    kept = keep_valid([criterion("a")], {"a": finding("a", "flat")}, fewest=-1)
     assert kept.criteria == kept.spared == ()
 
 

@@ -17,7 +17,7 @@ from quillgraph.agents.criteria.writer import (
     USUAL_CRITERIA,
     Slot,
     hard_criteria,
-    plan,
+    plan_criteria,
     write_criterion,
 )
 from quillgraph.agents.domain import (
@@ -60,7 +60,7 @@ def test_the_weightiest_categories_come_first_and_one_fault_is_added(
     # k2 foam 1.0, k3 light .7, k1 salt .3, k1 fog .3, then codes: k2 Two, k3 Three, k1 One.
     # 7 are wanted. With one fault, .9 / (1 + .7 + .3 + .3 + 1 + .7 + .9) = .9 / 4.9 = .18 >= .15.
     # Of 7 dimensions 6 are kept, and the fault is on the seventh.
-    slots, spare = plan(categories, codes, tiers, hard=0, language="en")
+    slots, spare = plan_criteria(categories, codes, tiers, hard=0, language="en")
     assert [(slot.category.id, slot.property.name, slot.tier) for slot in slots] == [
         ("k2", "foam", "essential"),
         ("k3", "light", "important"),
@@ -78,7 +78,9 @@ def test_the_weightiest_categories_come_first_and_one_fault_is_added(
 def test_heavy_sets_need_a_second_fault(category: MakeCategory, code: MakeCode) -> None:
     only = category("k1", ["c1"], ["a", "b", "c", "d", "e", "f", "g", "h"])
     # one fault: .9 / (6 * 1.0 + .9) = .13 is too little; two: 1.8 / (5 + 1.8) = .26
-    slots, spare = plan([only], [code("c1", "Code")], {"k1": "essential"}, hard=0, language="en")
+    slots, spare = plan_criteria(
+        [only], [code("c1", "Code")], {"k1": "essential"}, hard=0, language="en"
+    )
     assert ids(slots) == [*(f"k1.{n}" for n in range(5)), "k1.pitfall1", "k1.pitfall2"]
     # the faults are on dimensions that are not wanted otherwise, and not on the spare ones
     assert [slot.property.name for slot in slots[5:]] == ["f", "g"]
@@ -94,7 +96,7 @@ def test_hard_criteria_take_the_place_of_others_down_to_five(
     category: MakeCategory, code: MakeCode, hard: int, slots: int
 ) -> None:
     only = category("k1", ["c1"], list("abcdefghij"))
-    made, _ = plan([only], [code("c1")], {"k1": "important"}, hard=hard, language="en")
+    made, _ = plan_criteria([only], [code("c1")], {"k1": "important"}, hard=hard, language="en")
     assert len(made) == slots
     assert FEWEST_CRITERIA <= len(made) + hard <= MOST_CRITERIA
 
@@ -107,7 +109,7 @@ def test_the_more_categories_it_takes_to_cover_a_request_the_more_criteria(
     codes = [code(f"c{n}", evidence=(f"i{n}",)) for n in numbers]
     tiers: dict[str, Tier] = {f"k{n}": "optional" for n in numbers}
     # 8 categories that are all needed, and one fault: .9 / (8 * .3 + .9) = .27
-    slots, _ = plan(categories, codes, tiers, hard=0, language="en")
+    slots, _ = plan_criteria(categories, codes, tiers, hard=0, language="en")
     assert [slot.category.id for slot in slots[:8]] == [f"k{n}" for n in numbers]
     assert len(slots) == 9 > USUAL_CRITERIA
 
@@ -117,7 +119,9 @@ def test_what_reaches_most_of_the_request_comes_before_what_is_weightier(
 ) -> None:
     categories = [category("k1", ["c1"], ["a"]), category("k2", ["c2"], ["b"])]
     codes = [code("c1", evidence=("d1.n1",)), code("c2", evidence=("i1", "i2"))]
-    slots, _ = plan(categories, codes, {"k1": "essential", "k2": "optional"}, hard=0, language="en")
+    slots, _ = plan_criteria(
+        categories, codes, {"k1": "essential", "k2": "optional"}, hard=0, language="en"
+    )
     # k1 rests on a draft alone and reaches nothing of the request
     assert ids(slots)[:2] == ["k2.0", "k1.1"]
 
@@ -125,7 +129,7 @@ def test_what_reaches_most_of_the_request_comes_before_what_is_weightier(
 def test_with_few_dimensions_the_fault_is_on_the_first(
     category: MakeCategory, code: MakeCode
 ) -> None:
-    slots, spare = plan(
+    slots, spare = plan_criteria(
         [category("k1", ["c1"], ["depth"])],
         [code("c1", "Code")],
         {"k1": "essential"},
@@ -144,7 +148,7 @@ def test_with_few_dimensions_the_fault_is_on_the_first(
 def test_codes_stand_in_through_their_lens_in_the_language_of_the_request(
     category: MakeCategory, code: MakeCode
 ) -> None:
-    slots, _ = plan(
+    slots, _ = plan_criteria(
         [category("k1", ["c1"], ["depth"])],
         [code("c1", lens="humour", words="海")],
         {"k1": "essential"},
@@ -194,7 +198,7 @@ def test_a_set_has_five_to_ten_criteria_hard_ones_included(
     study: tuple[list[Category], list[Code], dict[str, Tier], int],
 ) -> None:
     categories, codes, tiers, hard = study
-    slots, spare = plan(categories, codes, tiers, hard=hard, language="en")
+    slots, spare = plan_criteria(categories, codes, tiers, hard=hard, language="en")
     assert FEWEST_CRITERIA <= len(slots) <= MOST_CRITERIA - hard
     assert USUAL_CRITERIA <= len(slots) + hard <= MOST_CRITERIA
     # the spare ones are others, and every id is given once
@@ -209,7 +213,7 @@ def test_pitfalls_carry_their_share_of_the_weight(
     study: tuple[list[Category], list[Code], dict[str, Tier], int],
 ) -> None:
     categories, codes, tiers, hard = study
-    slots, _ = plan(categories, codes, tiers, hard=hard, language="en")
+    slots, _ = plan_criteria(categories, codes, tiers, hard=hard, language="en")
     weight = dict.fromkeys(("soft", "pitfall"), 0.0)
     for slot in slots:
         weight[slot.kind] += TIER_WEIGHT[slot.tier]
@@ -225,7 +229,7 @@ def test_the_criteria_reach_all_that_the_categories_reach_as_far_as_there_is_roo
     study: tuple[list[Category], list[Code], dict[str, Tier], int],
 ) -> None:
     categories, codes, tiers, hard = study
-    slots, _ = plan(categories, codes, tiers, hard=hard, language="en")
+    slots, _ = plan_criteria(categories, codes, tiers, hard=hard, language="en")
     evidence = {code.id: set(code.evidence) for code in codes}
 
     def reach(some: Sequence[Category]) -> set[str]:
@@ -441,7 +445,7 @@ def test_a_slot_knows_what_of_the_request_its_category_rests_on(
 ) -> None:
     only = category("k1", ["c1", "c2"])
     codes = [code("c1", evidence=("d1.n1", "i3")), code("c2", evidence=("i1", "i3"))]
-    slots, _ = plan([only], codes, {"k1": "essential"}, hard=0, language="en")
+    slots, _ = plan_criteria([only], codes, {"k1": "essential"}, hard=0, language="en")
     assert {slot.asked for slot in slots} == {("i3", "i1")}
 
 

@@ -13,9 +13,9 @@ from quillgraph.agents.domain import Code, Coding
 from quillgraph.agents.grounded_theory.comparison import (
     SIMILAR,
     Pair,
+    code_text,
     compare,
     merge,
-    shown,
     similar_pairs,
 )
 from quillgraph.agents.role import Role
@@ -326,4 +326,4 @@ def test_a_second_merge_without_news_changes_nothing(
 
 
 def test_a_code_is_shown_by_label_and_gloss(coding: MakeCoding) -> None:
-    assert shown(coding("Brine")) == "Brine: It shows Brine."
+    assert code_text(coding("Brine")) == "Brine: It shows Brine."

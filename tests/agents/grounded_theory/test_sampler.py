@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from quillgraph.agents.domain import Draft, WritingTask
-from quillgraph.agents.grounded_theory.sampler import PERSONAS, SHORTEST_DRAFT, draft
+from quillgraph.agents.grounded_theory.sampler import PERSONAS, SHORTEST_DRAFT, draft_sample
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 
@@ -16,7 +16,9 @@ async def test_a_draft_is_what_the_sampler_wrote_in_its_persona(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
     role = role_saying(f"\n{TEXT} \n", name="sampler")
-    assert await draft(task, 1, role, max_tokens=300) == Draft(id="d2", text=TEXT, strength="weak")
+    assert await draft_sample(task, 1, role, max_tokens=300) == Draft(
+        id="d2", text=TEXT, strength="weak"
+    )
     [request] = asked
     assert request.messages[0].content.startswith(PERSONAS[1].voice)
     assert request.messages[1].content == task.request
@@ -27,7 +29,9 @@ async def test_a_draft_is_what_the_sampler_wrote_in_its_persona(
 async def test_a_draft_that_is_too_short_is_drawn_again_with_another_seed(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
-    made = await draft(task, 0, role_saying("x" * (SHORTEST_DRAFT - 1), TEXT), max_tokens=300)
+    made = await draft_sample(
+        task, 0, role_saying("x" * (SHORTEST_DRAFT - 1), TEXT), max_tokens=300
+    )
     assert made == Draft(id="d1", text=TEXT, strength="strong")
     assert asked[0].messages == asked[1].messages
     assert asked[0].seed != asked[1].seed
@@ -37,14 +41,14 @@ async def test_a_draft_that_is_too_short_is_drawn_again_with_another_seed(
 async def test_two_tries_that_give_nothing_give_no_draft(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest], poor: str
 ) -> None:
-    assert await draft(task, 0, role_saying(poor), max_tokens=300) is None
+    assert await draft_sample(task, 0, role_saying(poor), max_tokens=300) is None
     assert len(asked) == 2
 
 
 async def test_the_shortest_draft_is_long_enough(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
-    made = await draft(task, 0, role_saying("x" * SHORTEST_DRAFT), max_tokens=300)
+    made = await draft_sample(task, 0, role_saying("x" * SHORTEST_DRAFT), max_tokens=300)
     assert made is not None
     assert len(asked) == 1
 
@@ -53,7 +57,7 @@ async def test_personas_go_round_and_every_draft_has_its_own_seed(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
     role = role_saying(TEXT)
-    made = [await draft(task, number, role, max_tokens=300) for number in range(5)]
+    made = [await draft_sample(task, number, role, max_tokens=300) for number in range(5)]
     assert [each and each.id for each in made] == ["d1", "d2", "d3", "d4", "d5"]
     strengths = [each and each.strength for each in made]
     assert strengths == ["strong", "weak", "strong", "weak", "strong"]

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.judges.pairwise import Comparison, PromptedPairJudge
+from quillgraph.agents.judges.pairwise import PairComparison, PromptedPairJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 
@@ -57,7 +57,7 @@ async def test_what_cannot_be_read_is_missing_and_no_tie(
     ],
 )
 def test_only_two_equal_answers_make_a_winner(forward: Any, backward: Any, winner: Any) -> None:
-    assert Comparison(forward=forward, backward=backward).winner == winner
+    assert PairComparison(forward=forward, backward=backward).winner == winner
 
 
 async def test_a_text_cannot_close_its_fence(

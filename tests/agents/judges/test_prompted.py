@@ -17,8 +17,8 @@ from quillgraph.agents.judges.prompted import (
     MOST_TEXT_CHARS,
     UNFOUNDED,
     Exhibit,
+    JudgeReply,
     PromptedJudge,
-    Vote,
     _verdict,
 )
 from quillgraph.agents.role import Role
@@ -500,9 +500,9 @@ def test_whatever_the_votes_the_verdict_lies_between_them_or_is_missing(
 def test_the_reason_that_is_shown_belongs_to_the_score_that_is_shown() -> None:
     exhibit = Exhibit.of("The lamp turned.")
     votes = [
-        Vote("k1.1", 2.0, None, "Flat."),
-        Vote("k1.1", 3.0, None, "Nearly flat."),
-        Vote("k1.1", 9.0, "s1", "Splendid."),
+        JudgeReply("k1.1", 2.0, None, "Flat."),
+        JudgeReply("k1.1", 3.0, None, "Nearly flat."),
+        JudgeReply("k1.1", 9.0, "s1", "Splendid."),
     ]
     verdict = _verdict(votes, exhibit)
     # the median of 2, 3 and 9

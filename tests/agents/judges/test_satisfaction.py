@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from quillgraph.agents.checks.check import Check, MustInclude, MustNotInclude, Person
 from quillgraph.agents.checks.count import LineCount, ListCount, WordCount
 from quillgraph.agents.domain import Criterion
-from quillgraph.agents.judges.reward import satisfaction, satisfied_share
+from quillgraph.agents.judges.rewards import satisfaction, satisfied_share
 
 
 def hard(name: str, check: Check, weight: float = 1.0) -> Criterion:

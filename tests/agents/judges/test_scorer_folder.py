@@ -10,7 +10,7 @@ from quillgraph.agents.judges.scorer_folder import (
     WEIGHTS,
     ModelName,
     ScorerConfig,
-    Weights,
+    ScorerWeights,
     read_scorer,
     shipped,
     write_scorer,
@@ -32,8 +32,8 @@ CONFIGURED = ScorerConfig(
 )
 
 
-def numbers(width: int = 4) -> Weights:
-    return Weights(
+def numbers(width: int = 4) -> ScorerWeights:
+    return ScorerWeights(
         quality=np.arange(width + 1, dtype=np.float32),
         relevance=np.ones(MEASURES + 1, np.float32),
         anchors=np.eye(2, dtype=np.float32),
@@ -98,7 +98,7 @@ def test_numbers_that_do_not_fit_the_layers_are_refused(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
-    broken = Weights(np.full(5, np.nan, np.float32), numbers().relevance, numbers().anchors)
+    broken = ScorerWeights(np.full(5, np.nan, np.float32), numbers().relevance, numbers().anchors)
     write_scorer(tmp_path / "nan", CONFIGURED, broken)
     with pytest.raises(PolicyError, match="not finite"):
         read_scorer(str(tmp_path / "nan"))

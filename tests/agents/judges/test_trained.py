@@ -17,7 +17,7 @@ from quillgraph.agents.judges.scorer_folder import (
     ModelName,
     ScorerConfig,
     ScorerFolder,
-    Weights,
+    ScorerWeights,
     write_scorer,
 )
 from quillgraph.agents.judges.trained import TrainedJudge, is_scorer, subject, trained_judge
@@ -76,7 +76,7 @@ def judge_of(quality: Sequence[float] = (0.5, -0.25, 4.0), relevance: float = 4.
         trained_on={},
         validation={},
     )
-    weights = Weights(
+    weights = ScorerWeights(
         quality=np.array(quality, np.float32),
         relevance=np.array([0, 0, 8, 0, 0, 0, 0, -relevance], np.float32),
         anchors=np.array([[0.0, 1.0]], np.float32),
@@ -170,7 +170,7 @@ async def test_a_text_that_no_judge_is_shown_is_refused() -> None:
 async def test_where_nobody_said_what_was_asked_for_there_is_no_request_to_be_near_to() -> None:
     # a weight on the first measure alone, whether there is a request
     judge = judge_of()
-    weights = Weights(
+    weights = ScorerWeights(
         judge.scorer.weights.quality,
         np.array([-9, 0, 0, 0, 0, 0, 0, 3], np.float32),
         judge.scorer.weights.anchors,

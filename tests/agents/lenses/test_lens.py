@@ -12,7 +12,7 @@ from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.lenses.anchors import worded_levels
 from quillgraph.agents.lenses.lens import IDENTITIES, SHORTLIST, Lens, lenses, near
 from quillgraph.agents.lenses.reading import MOST_READINGS, PHRASES_PER_LENS, readings
-from quillgraph.agents.requests.kinds import Kind
+from quillgraph.agents.requests.kinds import DemandKind
 from quillgraph.backends.embeddings import LexicalEmbeddings
 
 EVERY = [
@@ -218,8 +218,8 @@ def test_only_a_spread_lens_is_graded_by_places_and_a_rule_by_doubt(lens: Lens) 
 # --- what a lens fits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_something_fits_every_kind_of_phrase(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", get_args(DemandKind))
+def test_something_fits_every_kind_of_phrase(kind: DemandKind) -> None:
     assert any(kind in lens.fits for lens in lenses("en"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import TIER_WEIGHT, Criterion
 from quillgraph.agents.judgements import Judgement, Verdict
-from quillgraph.agents.judges.reward import weighted_score
+from quillgraph.agents.judges.rewards import weighted_score
 from quillgraph.agents.memory.contrast import FLOOR, contrasted, scores_of, silent, spreads
 
 

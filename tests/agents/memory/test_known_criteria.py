@@ -13,10 +13,10 @@ from quillgraph.agents.memory.known_criteria import (
     Suggestion,
     fate,
     known_from,
+    prompt_lines,
     request_key,
-    scored,
-    told,
     used_again,
+    with_scores,
 )
 
 SEA = WritingTask(request="Write a poem about the sea.", language="en", genre="poem")
@@ -40,7 +40,7 @@ def criterion(name: str = "Salt on the tongue", **fields: Any) -> Criterion:
 def known(*groups: tuple[float, ...]) -> KnownCriterion:
     one = known_from(criterion(), SEA, NOW)
     for scores in groups:
-        one = scored(one, scores, NOW)
+        one = with_scores(one, scores, NOW)
     return one
 
 
@@ -85,7 +85,7 @@ def test_a_group_is_saturated_if_every_text_is_in_the_best_band() -> None:
 @pytest.mark.parametrize("scores", [(), (7,)])
 def test_fewer_than_two_scores_tell_nothing(scores: tuple[float, ...]) -> None:
     one = known()
-    assert scored(one, scores, after(5)) == one
+    assert with_scores(one, scores, after(5)) == one
     assert (one.discrimination, one.saturation) == (None, None)
 
 
@@ -124,11 +124,11 @@ def test_statistics_stay_in_their_ranges_and_do_not_depend_on_the_order(
 
 
 def test_without_suggestions_a_prompt_says_nothing_of_them() -> None:
-    assert told([]) == ""
+    assert prompt_lines([]) == ""
 
 
 def test_suggestions_are_shown_to_compare_with() -> None:
     one = Suggestion(id="q-1", name="Salt", description="It tastes.", genre="poem", cosine=0.4)
-    first, *lines = told([one]).strip().splitlines()
+    first, *lines = prompt_lines([one]).strip().splitlines()
     assert "only to compare with" in first
     assert lines == ["- Salt: It tastes."]

@@ -6,7 +6,7 @@ import pytest
 
 from quillgraph.agents.checks.check import MustInclude
 from quillgraph.agents.checks.count import WordCount
-from quillgraph.agents.requests.audit import audit
+from quillgraph.agents.requests.audit import audit_request
 from quillgraph.agents.requests.constraints import find_constraints
 from quillgraph.agents.requests.segments import segment
 from quillgraph.agents.requests.task import writing_task
@@ -35,7 +35,7 @@ def auditor(*items: dict[str, object]) -> Role:
 
 
 async def test_a_demand_becomes_a_constraint_with_a_check_and_its_words() -> None:
-    answers = await audit(TASK, INCIDENTS, (), auditor(demand()))
+    answers = await audit_request(TASK, INCIDENTS, (), auditor(demand()))
     (constraint,) = answers.items
     assert constraint.check == MustInclude(terms=("otter",))
     assert constraint.check.violation("A fish swam.") is not None
@@ -48,19 +48,19 @@ async def test_a_bound_of_zero_is_no_bound() -> None:
     asked = demand(
         incident="i1", quote="five hundred words at the outside", kind="word_count", most=500
     )
-    answers = await audit(TASK, INCIDENTS, (), auditor(asked))
+    answers = await audit_request(TASK, INCIDENTS, (), auditor(asked))
     assert [constraint.check for constraint in answers.items] == [WordCount(max=500)]
 
 
 async def test_a_quote_that_is_not_there_is_dropped_and_counted() -> None:
-    answers = await audit(TASK, INCIDENTS, (), auditor(demand(quote="a badger must dance")))
+    answers = await audit_request(TASK, INCIDENTS, (), auditor(demand(quote="a badger must dance")))
     assert answers.items == ()
     assert [entry.reason for entry in answers.dropped] == ["the quote is not in the incident"]
 
 
 async def test_a_count_without_bounds_or_words_without_terms_are_dropped_with_the_reason() -> None:
     for broken in (demand(kind="line_count"), demand(terms=[])):
-        answers = await audit(TASK, INCIDENTS, (), auditor(broken))
+        answers = await audit_request(TASK, INCIDENTS, (), auditor(broken))
         assert answers.items == ()
         assert len(answers.dropped) == 1
         assert "expected" in answers.dropped[0].reason
@@ -93,7 +93,7 @@ async def test_a_term_must_stand_in_the_quote(
     # that a term stands elsewhere in the passage is not enough
     task = writing_task(f"Write {quote}, not dragon 巨龙.")
     asked = demand(incident="i1", quote=quote, kind=kind, terms=terms)
-    answers = await audit(task, segment(task), (), auditor(asked))
+    answers = await audit_request(task, segment(task), (), auditor(asked))
     assert [constraint.quote for constraint in answers.items] == [quote] * held
     assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
 
@@ -127,7 +127,7 @@ async def test_a_number_must_stand_in_the_quote_in_digits_or_in_words(
 ) -> None:
     task = writing_task(f"Write {quote}.")
     asked = demand(incident="i1", quote=quote, kind="word_count", least=least, most=most, terms=[])
-    answers = await audit(task, segment(task), (), auditor(asked))
+    answers = await audit_request(task, segment(task), (), auditor(asked))
     expected = WordCount(min=least or None, max=most or None)
     assert [constraint.check for constraint in answers.items] == [expected] * held
     assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
@@ -138,7 +138,7 @@ async def test_what_a_rule_has_found_is_not_overruled() -> None:
     incidents = segment(task)
     found = find_constraints(incidents)
     assert [constraint.check.type for constraint in found] == ["must_include"]
-    answers = await audit(task, incidents, found, auditor(demand()))
+    answers = await audit_request(task, incidents, found, auditor(demand()))
     assert answers.items == ()
     assert [entry.reason for entry in answers.dropped] == ["a demand of this kind is known"]
 
@@ -151,7 +151,7 @@ async def test_the_auditor_is_shown_the_passages_and_what_is_known() -> None:
         return '{"items": []}'
 
     known = find_constraints(segment(writing_task("Use at most 300 words.")))
-    answers = await audit(TASK, INCIDENTS, known, Role("coder", ScriptedChat(reply=reply)))
+    answers = await audit_request(TASK, INCIDENTS, known, Role("coder", ScriptedChat(reply=reply)))
     assert answers == type(answers)((), ())
     asked = seen[0].messages[-1].content
     assert "i2: The otter has to turn up." in asked

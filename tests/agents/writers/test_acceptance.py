@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Missing, Reward, Verdict, Violation
-from quillgraph.agents.judges.reward import weighted_score
+from quillgraph.agents.judges.rewards import weighted_score
 from quillgraph.agents.writers.acceptance import LEAST_GAIN, MOST_FALL, refusals, stop_reason
 
 Found = tuple[Judgement, Reward]

@@ -13,7 +13,7 @@ from quillgraph.agents.writers.reflection import (
     MOST_EDITS,
     Reflection,
     listed,
-    plan,
+    plan_edits,
     reflect,
     weakest,
 )
@@ -222,34 +222,36 @@ TALK = Violation(criterion_id="h2", reason="expected no dialogue, found some")
 
 
 def test_what_code_found_broken_comes_first(criteria_set: CriteriaSet) -> None:
-    made = plan(criteria_set, judgement({}, (LONG,)), reflections("k1.1", "k1.2"))
+    made = plan_edits(criteria_set, judgement({}, (LONG,)), reflections("k1.1", "k1.2"))
     assert [edit.criterion_id for edit in made.edits] == ["h1", "k1.1", "k1.2"]
     assert made.edits[0].cause == "expected at most 400 words, got 512"
     assert made.edits[0].fix == "At most 400 words."
 
 
 def test_a_plan_has_three_edits_at_most(criteria_set: CriteriaSet) -> None:
-    made = plan(criteria_set, judgement({}, (LONG, TALK)), reflections("k1.1", "k1.2", "k1.3"))
+    made = plan_edits(
+        criteria_set, judgement({}, (LONG, TALK)), reflections("k1.1", "k1.2", "k1.3")
+    )
     assert [edit.criterion_id for edit in made.edits] == ["h1", "h2", "k1.1"]
     assert len(made.edits) == MOST_EDITS
-    assert plan(criteria_set, judgement({}), ()).edits == ()
+    assert plan_edits(criteria_set, judgement({}), ()).edits == ()
 
 
 def test_a_plan_names_what_to_keep(criteria_set: CriteriaSet) -> None:
     read = judgement({"k1.1": 8.0, "k1.2": 7.5, "k1.3": 3, "k1.p": 10})
-    made = plan(criteria_set, read, reflections("k1.3"))
+    made = plan_edits(criteria_set, read, reflections("k1.3"))
     assert made.keep == ("Name of k1.1", "Name of k1.p")
 
 
 def test_what_is_to_be_edited_is_not_to_be_kept(criteria_set: CriteriaSet) -> None:
-    made = plan(criteria_set, judgement({"k1.1": 8.5, "k1.2": 9}), reflections("k1.1"))
+    made = plan_edits(criteria_set, judgement({"k1.1": 8.5, "k1.2": 9}), reflections("k1.1"))
     assert made.keep == ("Name of k1.2",)
 
 
 def test_a_text_that_was_turned_away_is_written_anew_before_all_else(
     criteria_set: CriteriaSet,
 ) -> None:
-    made = plan(criteria_set, judgement({}, (LONG,), gate="no letters in it"), ())
+    made = plan_edits(criteria_set, judgement({}, (LONG,), gate="no letters in it"), ())
     assert [edit.criterion_id for edit in made.edits] == [GATE, "h1"]
     assert made.edits[0].cause == "The text was turned away: no letters in it."
 

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.backends.calls.lineage import Continuity, continuity, is_exact, trainable, used
+from quillgraph.backends.calls.lineage import (
+    Continuity,
+    continuity,
+    is_exact,
+    trainable,
+    used_calls,
+)
 from quillgraph.backends.calls.record import CallRecord
 from quillgraph.backends.messages.trace import TokenTrace, goes_on
 
@@ -38,14 +44,14 @@ def numbers(records: tuple[CallRecord, ...]) -> list[int]:
 
 def test_a_reply_that_was_asked_for_again_is_not_what_the_graph_used() -> None:
     first, other, second = record(0), record(1), record(2, attempt=1, supersedes=0)
-    assert numbers(used([first, other, second])) == [1, 2]
+    assert numbers(used_calls([first, other, second])) == [1, 2]
     # also where the second asking found nobody: the graph had no use for the first reply
     failed = record(2, attempt=1, supersedes=0, reply=None, error="Unreachable: gone", trace=None)
-    assert numbers(used([first, other, failed])) == [1]
+    assert numbers(used_calls([first, other, failed])) == [1]
 
 
 def test_calls_of_another_run_supersede_nothing_here() -> None:
-    assert numbers(used([record(0), record(1, run="other", supersedes=0)])) == [0, 1]
+    assert numbers(used_calls([record(0), record(1, run="other", supersedes=0)])) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_what_is_trainable_was_used_and_is_exact(kinds: list[str]) -> None:
         for place, kind in enumerate(kinds)
     ]
     chosen = trainable(records)
-    assert set(numbers(chosen)) <= set(numbers(used(records)))
+    assert set(numbers(chosen)) <= set(numbers(used_calls(records)))
     assert all(is_exact(each) for each in chosen)
     # a call stays out if the next one asks again, if it has no tokens, or if it failed
     kept = [

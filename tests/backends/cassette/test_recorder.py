@@ -9,7 +9,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from quillgraph.backends import CassetteRecorder, ChatRequest, Completion, ScriptedChat, connect
-from quillgraph.backends.cassette.tape import Call, Header, lines_of
+from quillgraph.backends.cassette.tape import Header, TapedCall, lines_of
 from quillgraph.backends.errors import ConfigError, Refused, StorageError
 from quillgraph.backends.messages.trace import trace_of
 from quillgraph.backends.servers.openai import OpenAIChat
@@ -117,10 +117,10 @@ async def test_no_secret_is_spelled_by_token_ids_or_stands_in_the_facts(
     header, _, secret, plain, _ = lines_of(file)
     assert isinstance(header, Header)
     assert header.facts == {"seed": 1, "notes": ["the key is ***"], "***": ["as", "***"]}
-    assert isinstance(secret, Call)
+    assert isinstance(secret, TapedCall)
     assert isinstance(secret.outcome, Completion)
     assert (secret.outcome.text, secret.outcome.trace) == ("fine", None)
-    assert isinstance(plain, Call)
+    assert isinstance(plain, TapedCall)
     assert isinstance(plain.outcome, Completion)
     assert plain.outcome.trace is not None
     again = await connect(f"cassette:{file}").ainvoke(f"use {KEY} now")

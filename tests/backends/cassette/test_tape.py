@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.cassette.tape import End, Header, Voice, lines_of, written
+from quillgraph.backends.cassette.tape import End, Header, Voice, format_line, lines_of
 from quillgraph.backends.errors import InputError
 
 VOICE = Voice(
@@ -25,7 +25,7 @@ LINES = (Header(facts={"seed": 7}), VOICE, End())
 def file(tmp_path: Path) -> Path:
     digest, text = "", ""
     for line in LINES:
-        added, digest = written(line, digest)
+        added, digest = format_line(line, digest)
         text += added
     (tmp_path / "c.jsonl").write_text(text, encoding="utf-8")
     return tmp_path / "c.jsonl"
@@ -105,8 +105,8 @@ def test_another_file_is_no_cassette(file: Path, text: str) -> None:
 
 
 def test_a_line_of_another_form_is_told_where(file: Path) -> None:
-    header, digest = written(Header(), "")
-    bad, _ = written(Header(facts={}).model_copy(update={"kind": "voice"}), digest)
+    header, digest = format_line(Header(), "")
+    bad, _ = format_line(Header(facts={}).model_copy(update={"kind": "voice"}), digest)
     file.write_text(header + bad)
     with pytest.raises(InputError, match=r"line 2 of the cassette .*voice\.name: Field required"):
         lines_of(file)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.backends.messages.hermes import BEGIN, END, read, written
+from quillgraph.backends.messages.hermes import BEGIN, END, format_call, parse_calls
 
 LOOK = '{"name": "look", "arguments": {"place": "sea"}}'
 
@@ -16,27 +16,30 @@ def tagged(body: str) -> str:
 
 
 def test_a_reply_without_a_call_is_left_as_it_is() -> None:
-    assert read(" Aye.\n\n") == (" Aye.\n\n", ())
+    assert parse_calls(" Aye.\n\n") == (" Aye.\n\n", ())
 
 
 def test_words_before_between_and_after_calls_are_what_is_said() -> None:
     text = f"Let me look.\n{tagged(LOOK)}\nAnd wait.\n{BEGIN}{LOOK}{END}\nDone."
     call = ("look", '{"place": "sea"}')
-    assert read(text) == ("Let me look.\nAnd wait.\nDone.", (call, call))
+    assert parse_calls(text) == ("Let me look.\nAnd wait.\nDone.", (call, call))
 
 
 def test_arguments_may_speak_of_the_tags() -> None:
     arguments = json.dumps({"text": f"He wrote {END} and {BEGIN}."})
     text = tagged(f'{{"name": "say", "arguments": {arguments}}}')
-    assert read(text) == ("", (("say", arguments),))
+    assert parse_calls(text) == ("", (("say", arguments),))
 
 
 def test_a_tool_without_arguments_is_called_with_none() -> None:
-    assert read(tagged('{"name": "wait"}')) == ("", (("wait", "{}"),))
+    assert parse_calls(tagged('{"name": "wait"}')) == ("", (("wait", "{}"),))
 
 
 def test_arguments_that_are_written_as_text_are_that_text() -> None:
-    assert read(tagged('{"name": "f", "arguments": "{\\"a\\": 1}"}')) == ("", (("f", '{"a": 1}'),))
+    assert parse_calls(tagged('{"name": "f", "arguments": "{\\"a\\": 1}"}')) == (
+        "",
+        (("f", '{"a": 1}'),),
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,20 +59,23 @@ def test_arguments_that_are_written_as_text_are_that_text() -> None:
     ],
 )
 def test_what_cannot_be_read_is_kept_whole(body: str) -> None:
-    assert read(tagged(body)) == ("", ((None, body),))
-    assert read(f"So. {BEGIN}{body}") == ("So. ", ((None, body),))
+    assert parse_calls(tagged(body)) == ("", ((None, body),))
+    assert parse_calls(f"So. {BEGIN}{body}") == ("So. ", ((None, body),))
 
 
 def test_a_broken_call_takes_no_other_with_it() -> None:
-    said, calls = read(f"{BEGIN}{{broken {BEGIN}{LOOK}{END} end")
+    said, calls = parse_calls(f"{BEGIN}{{broken {BEGIN}{LOOK}{END} end")
     assert said == " end"
     assert calls == ((None, "{broken"), ("look", '{"place": "sea"}'))
 
 
 def test_a_call_is_read_as_it_was_written() -> None:
-    assert written("look", '{"place": "sea"}') == tagged(LOOK)
-    assert read(written("look", '{"place": "sea"}')) == ("", (("look", '{"place": "sea"}'),))
-    assert read(written(None, "{broken")) == ("", ((None, "{broken"),))
+    assert format_call("look", '{"place": "sea"}') == tagged(LOOK)
+    assert parse_calls(format_call("look", '{"place": "sea"}')) == (
+        "",
+        (("look", '{"place": "sea"}'),),
+    )
+    assert parse_calls(format_call(None, "{broken")) == ("", ((None, "{broken"),))
 
 
 PIECES = st.sampled_from([BEGIN, END, "\n", "{", "}", '"', '"name"', ":", "[", LOOK, "sea", "\\"])
@@ -77,6 +83,6 @@ PIECES = st.sampled_from([BEGIN, END, "\n", "{", "}", '"', '"name"', ":", "[", L
 
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_no_text_breaks_the_reading_or_loses_a_word(text: str) -> None:
-    said, calls = read(text)
+    said, calls = parse_calls(text)
     # each word is said, called, or in what could not be read
     assert text.count("sea") == said.count("sea") + sum(call[1].count("sea") for call in calls)

@@ -7,7 +7,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.messages.tools import forced, lark, offer, parameters, read_calls
+from quillgraph.backends.messages.tools import forced, lark, offer, parameters, split_calls
 
 
 @tool
@@ -89,9 +89,9 @@ def test_the_grammar_has_a_rule_for_each_tool_that_may_be_called() -> None:
 
 def test_the_id_of_a_call_follows_from_request_and_reply() -> None:
     text = '<tool_call>{"name": "look", "arguments": {}}</tool_call>'
-    said, calls = read_calls(text * 2, "a" * 64)
+    said, calls = split_calls(text * 2, "a" * 64)
     assert said == ""
     assert [each.name for each in calls] == ["look", "look"]
     assert len({each.id for each in calls}) == 2
-    assert read_calls(text * 2, "a" * 64) == (said, calls)
-    assert read_calls(text * 2, "b" * 64)[1][0].id != calls[0].id
+    assert split_calls(text * 2, "a" * 64) == (said, calls)
+    assert split_calls(text * 2, "b" * 64)[1][0].id != calls[0].id

@@ -15,12 +15,12 @@ from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.messages.turn import (
     ChatTurn,
     ToolCall,
+    as_openai_dict,
     called,
     calls_in,
     message_calls,
     message_of,
     openai_form,
-    told,
     turn_of,
 )
 
@@ -112,9 +112,9 @@ def test_all_calls_of_a_message_are_found() -> None:
 
 
 def test_a_record_holds_broken_calls_too() -> None:
-    assert told(ASKED)["invalid_tool_calls"][0]["args"] == "{broken"
+    assert as_openai_dict(ASKED)["invalid_tool_calls"][0]["args"] == "{broken"
     assert called(ASKED) == {
-        name: told(ASKED)[name] for name in ("tool_calls", "invalid_tool_calls")
+        name: as_openai_dict(ASKED)[name] for name in ("tool_calls", "invalid_tool_calls")
     }
     assert called(AIMessage("Aye.")) == {}
 

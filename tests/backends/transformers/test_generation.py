@@ -9,11 +9,11 @@ torch = pytest.importorskip("torch")
 from quillgraph.backends.chat import ChatRequest, ChatTurn, Completion  # noqa: E402
 from quillgraph.backends.errors import ServerFailed  # noqa: E402
 from quillgraph.backends.transformers.generation import (  # noqa: E402
-    Batch,
-    Call,
-    Row,
+    DecodingRow,
+    PendingCall,
+    StepSampler,
 )
-from quillgraph.backends.transformers.sampler import Draw, draw, sampling_logprobs  # noqa: E402
+from quillgraph.backends.transformers.sampler import Draw, sample_tokens, sampling_logprobs  # noqa: E402
 
 
 def request(**options: Any) -> ChatRequest:
@@ -22,13 +22,17 @@ def request(**options: Any) -> ChatRequest:
     return ChatRequest(messages=(turn,), **{**defaults, **options})
 
 
-def row(seed: int = 0, **options: Any) -> Row:
+def row(seed: int = 0, **options: Any) -> DecodingRow:
     generator = torch.Generator().manual_seed(seed)
-    return Row(Call(request(**options)), prompt_ids=[5], generator=generator, matcher=None)
+    return DecodingRow(
+        PendingCall(request(**options)), prompt_ids=[5], generator=generator, matcher=None
+    )
 
 
-def drawn(scores_BV: Any, rows: list[Row]) -> list[Draw]:
-    return draw(scores_BV, [row.call.request for row in rows], [row.generator for row in rows])
+def drawn(scores_BV: Any, rows: list[DecodingRow]) -> list[Draw]:
+    return sample_tokens(
+        scores_BV, [row.call.request for row in rows], [row.generator for row in rows]
+    )
 
 
 def scores(*probabilities: float) -> Any:
@@ -36,30 +40,30 @@ def scores(*probabilities: float) -> Any:
 
 
 class Ending:
-    """As much of a `Decoder` as `Batch` asks for: token 9 ends a row, text is the ids."""
+    """As much of a `Decoder` as `StepSampler` asks for: token 9 ends a row, text is the ids."""
 
     end_ids = (9,)
 
-    def text(self, row: Row) -> str:
+    def text(self, row: DecodingRow) -> str:
         return "".join(str(token) for token in row.ids if token != 9)
 
-    def completion(self, row: Row, text: str, reason: str) -> Completion:
+    def completion(self, row: DecodingRow, text: str, reason: str) -> Completion:
         return Completion(
             text=text, finish_reason=reason, prompt_tokens=1, completion_tokens=len(row.ids)
         )
 
 
-def said(row: Row) -> tuple[str, str]:
+def said(row: DecodingRow) -> tuple[str, str]:
     reply = row.call.future.result(timeout=0)
     return reply.text, reply.finish_reason
 
 
-def step(rows: list[Row], *tokens: int) -> list[int]:
+def step(rows: list[DecodingRow], *tokens: int) -> list[int]:
     """Let each row's scores favour one token beyond doubt; return what `generate` would pick."""
     favoured = torch.full((len(rows), 10), -1e9)
     for number, token in enumerate(tokens):
         favoured[number, token] = 0.0
-    picked: list[int] = Batch(rows, Ending()).sample(None, favoured).argmax(dim=-1).tolist()  # type: ignore[arg-type]  # a stand-in without a model
+    picked: list[int] = StepSampler(rows, Ending()).sample(None, favoured).argmax(dim=-1).tolist()  # type: ignore[arg-type]  # a stand-in without a model
     return picked
 
 
@@ -147,5 +151,5 @@ def test_a_cancelled_row_is_passed_over_at_the_next_step() -> None:
     gone.call.future.cancel()
     assert step([gone, staying], 4, 5) == [9, 5]
     assert (gone.ids, staying.ids) == ([], [5])
-    ended = Batch([gone, staying], Ending()).ended(torch.zeros(2, 1), None)  # type: ignore[arg-type]  # as above
+    ended = StepSampler([gone, staying], Ending()).ended(torch.zeros(2, 1), None)  # type: ignore[arg-type]  # as above
     assert ended.tolist() == [True, False]

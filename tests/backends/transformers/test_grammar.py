@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("llguidance")
 pytest.importorskip("torch")
 
-from quillgraph.backends.messages.hermes import written
+from quillgraph.backends.messages.hermes import format_call
 from quillgraph.backends.messages.request import ChatRequest
 from quillgraph.backends.messages.tools import offer
 from quillgraph.backends.transformers.grammar import Grammars, is_bound
@@ -64,7 +64,7 @@ CALLS = [
 def test_a_call_that_must_be_made_is_one_of_the_tools_with_its_arguments(
     grammars: Grammars, tokenizer: Any, name: str, arguments: str, fits: bool
 ) -> None:
-    ids = [*tokenizer.encode(written(name, arguments), add_special_tokens=False), 2]
+    ids = [*tokenizer.encode(format_call(name, arguments), add_special_tokens=False), 2]
     anyone = grammars.matcher(request("required"))
     assert (anyone.validate_tokens(ids) == len(ids)) is fits
     named = grammars.matcher(request("look"))
@@ -81,7 +81,7 @@ def test_xgrammar_holds_a_call_to_the_same() -> None:
     anyone = Grammar.from_ebnf(call_grammar(request("required")))
     named = Grammar.from_ebnf(call_grammar(request("look")))
     for name, arguments, fits in CALLS:
-        call = written(name, arguments)
+        call = format_call(name, arguments)
         assert accepts(anyone, call) is fits, call
         assert accepts(named, call) is (fits and name == "look"), call
 

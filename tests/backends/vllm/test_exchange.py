@@ -7,7 +7,7 @@ import pytest
 
 from quillgraph.backends.chat import ChatRequest, ChatTurn
 from quillgraph.backends.errors import ServerFailed
-from quillgraph.backends.vllm.exchange import completion_of
+from quillgraph.backends.vllm.exchange import completion_from_output
 
 
 def output(sampled: float, other: float) -> SimpleNamespace:
@@ -30,7 +30,7 @@ REQUEST = ChatRequest(
 
 
 def test_rounding_is_taken_off_and_what_cannot_come_is_left_out() -> None:
-    completion = completion_of(REQUEST, (1, 2), output(1e-7, -math.inf), "base")
+    completion = completion_from_output(REQUEST, (1, 2), output(1e-7, -math.inf), "base")
     assert completion.trace is not None
     assert completion.trace.logprobs == (0.0,)
     assert completion.alternatives is not None
@@ -42,4 +42,4 @@ def test_an_engine_that_has_overflowed_is_an_error_and_no_certain_token(
     pair: tuple[float, float],
 ) -> None:
     with pytest.raises(ServerFailed, match=r"the vLLM engine: .* 0 or less|got nan"):
-        completion_of(REQUEST, (1, 2), output(*pair), "base")
+        completion_from_output(REQUEST, (1, 2), output(*pair), "base")

@@ -16,9 +16,9 @@ from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.cli.commands.batch import Running
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.inputs import read_inputs
-from quillgraph.cli.session.progress import Watch, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import load_settings
-from quillgraph.graphs.episodes.durable import EPISODES
+from quillgraph.graphs.episodes.durability import EPISODES
 
 
 class Line(TypedDict, total=False):
@@ -57,7 +57,7 @@ def test_what_stops_one_entry_lets_the_others_leave_before_the_folder_is_closed(
     work = Running(graph, inputs, load_settings(None), tmp_path, Budget(), {})
     engines = Engines(common=model, roles={}, embeddings=LexicalEmbeddings())
     with Recorder(tmp_path / "calls.jsonl", "batch") as recorder:
-        watch = Watch(plain_console(io.StringIO()), recorder, work.stages)
+        watch = ProgressWatch(plain_console(io.StringIO()), recorder, work.stages)
         with pytest.raises(StorageError, match=r"cannot write .*episodes\.jsonl"):
             asyncio.run(work.run(engines, recorder, watch))
     assert ends == ["so"]

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from quillgraph.cli.commands import doctor
-from quillgraph.cli.commands.doctor import Finding, examine
+from quillgraph.cli.commands.doctor import Diagnosis, examine
 
 
-def _findings() -> dict[str, Finding]:
+def _findings() -> dict[str, Diagnosis]:
     return {finding.topic: finding for finding in examine()}
 
 

@@ -11,7 +11,7 @@ import filelock
 import pytest
 
 from quillgraph.backends.calls.record import read_records
-from quillgraph.graphs.episodes.durable import read_episodes
+from quillgraph.graphs.episodes.durability import read_episodes
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 FERRY = (

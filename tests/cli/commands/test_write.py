@@ -15,7 +15,7 @@ import yaml
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.agents.writers.acceptance import refusals
 from quillgraph.backends.calls.record import read_records
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode

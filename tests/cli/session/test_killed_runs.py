@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from quillgraph.backends.calls.record import CallRecord, read_records
-from quillgraph.graphs.episodes.durable import read_episodes
+from quillgraph.graphs.episodes.durability import read_episodes
 from quillgraph.graphs.episodes.episode import Episode
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from quillgraph.backends import Recorder
-from quillgraph.cli.session.progress import EVERY_S, Watch, plain_console
+from quillgraph.cli.session.progress import EVERY_S, ProgressWatch, plain_console
 
 STAGES = {"start": "starting", "run": "running 3 requests"}
 
@@ -14,7 +14,10 @@ STAGES = {"start": "starting", "run": "running 3 requests"}
 def test_a_long_stage_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now, said = 0.0, io.StringIO()
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with Recorder(None, "run") as recorder, Watch(plain_console(said), recorder, STAGES) as watch:
+    with (
+        Recorder(None, "run") as recorder,
+        ProgressWatch(plain_console(said), recorder, STAGES) as watch,
+    ):
         watch.finished("start")
         watch.reached("1 done")
         now = EVERY_S

@@ -16,9 +16,9 @@ from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.evals.criteria.comparison import ELICITED, Comparison, Results
-from quillgraph.evals.criteria.report import CriteriaReport, report
-from quillgraph.evals.criteria.sources import Found, Source
+from quillgraph.evals.criteria.comparison import ELICITED, CriteriaComparison, Results
+from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
+from quillgraph.evals.criteria.sources import CriteriaSource, Found
 from quillgraph.evals.data.cases import Case
 from quillgraph.evals.data.records import Preference, RatedText, RubricRequest
 from quillgraph.evals.measures.matching import Wording
@@ -51,13 +51,13 @@ Table = Mapping[tuple[str, int], tuple[int, ...]]
 """Request and run to the angles of the criteria."""
 
 
-def source(name: str, table: Table, *, varies: bool = True) -> Source:
+def source(name: str, table: Table, *, varies: bool = True) -> CriteriaSource:
     async def find(request: RubricRequest, run: int) -> Found:
         if (request.id, run) not in table:
             raise ServerFailed("it broke")
         return Found(criteria=criteria(*table[request.id, run]), cited=1.0, codes=10)
 
-    return Source(name, find, varies)
+    return CriteriaSource(name, find, varies)
 
 
 CASES = tuple(
@@ -102,7 +102,7 @@ JUDGED = {"a text 0.": 1, "a text 1.": 4, "a text 2.": 10, "b text 0.": 6, "b te
 
 async def compared(
     folder: Path,
-    sources: Sequence[Source],
+    sources: Sequence[CriteriaSource],
     *,
     judge: PromptedJudge | None = None,
     runs: int = 1,
@@ -110,8 +110,8 @@ async def compared(
     **more: Any,
 ) -> CriteriaReport:
     results = Results.within(folder)
-    await Comparison(sources, Angles(), results, judge=judge, runs=runs, **more).run(cases)
-    return await report(
+    await CriteriaComparison(sources, Angles(), results, judge=judge, runs=runs, **more).run(cases)
+    return await criteria_report(
         cases, [each.name for each in sources], results, Angles(), runs=runs, seed=0, excluded={},
         data="d", model="m", judge=judge.name if judge else None, confirmed=False, placed_by="e",
     )  # fmt: skip
@@ -246,7 +246,7 @@ async def test_a_budget_that_is_spent_ends_the_work_and_keeps_what_is_done(tmp_p
         return Found(criteria=criteria(0))
 
     with pytest.raises(BudgetReached):
-        await compared(tmp_path, [Source("ours", find, varies=False)], at_once=1)
+        await compared(tmp_path, [CriteriaSource("ours", find, varies=False)], at_once=1)
     lines = (tmp_path / ELICITED).read_text().splitlines()
     assert [json.loads(line)["request"] for line in lines] == ["a", "b"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from quillgraph.backends.embeddings import Vectors
 from quillgraph.evals.criteria.report import (
-    Vectors,
     covered,
     near_duplicates,
     reused,

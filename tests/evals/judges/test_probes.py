@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quillgraph.agents.judges.pairwise import Comparison
+from quillgraph.agents.judges.pairwise import PairComparison
 from quillgraph.evals.data.records import Side
 from quillgraph.evals.judges.probes import (
     CHANGES,
@@ -94,7 +94,7 @@ async def test_a_judge_that_throws_dice_is_caught_by_a_second_test() -> None:
         assert calm.verdict == "clean"
 
 
-def comparisons(seed: int, lean: float) -> list[Comparison]:
+def comparisons(seed: int, lean: float) -> list[PairComparison]:
     """Answers to 60 pairs in both orders by a judge that says `first` more often by `lean`."""
     draw = random.Random(seed)
     made = []
@@ -107,7 +107,7 @@ def comparisons(seed: int, lean: float) -> list[Comparison]:
             right = draw.random() < 0.8
             return "first" if good == right else "second"
 
-        made.append(Comparison(forward=answer(best_first), backward=answer(not best_first)))  # type: ignore[arg-type]
+        made.append(PairComparison(forward=answer(best_first), backward=answer(not best_first)))  # type: ignore[arg-type]
     return made
 
 

@@ -2,13 +2,15 @@ import pytest
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.evals.data.records import Side
-from quillgraph.evals.judges.report import report, unmet
-from quillgraph.evals.judges.scores import Scored, ScoredPair
+from quillgraph.evals.judges.report import judge_report, unmet
+from quillgraph.evals.judges.scores import JudgedText, ScoredPair
 
 
-def text(number: int, judged: float | None, human: float | None = None, words: str = "x") -> Scored:
+def text(
+    number: int, judged: float | None, human: float | None = None, words: str = "x"
+) -> JudgedText:
     reason = "" if judged is not None else "no JSON came"
-    return Scored(
+    return JudgedText(
         id=f"t{number}", group=f"g{number}", text=words, judged=judged, human=human, reason=reason
     )
 
@@ -31,7 +33,7 @@ def test_pairs_by_hand() -> None:
         pair(4, None, 3, "left"),  # unread
         pair(5, 8, 3, "left", "right"),  # people are divided
     ]
-    found = report([], pairs, judge="j", criteria="generic", data="d")
+    found = judge_report([], pairs, judge="j", criteria="generic", data="d")
     accuracy = found.measures["pair_accuracy"]
     # (1 + 0 + .5) / 3; the unread pair is a cluster without a hit or a miss
     assert accuracy.value == pytest.approx(0.5)
@@ -48,7 +50,7 @@ def test_pairs_by_hand() -> None:
 
 def test_texts_by_hand() -> None:
     texts = [text(n, judged, human) for n, (judged, human) in enumerate([(4, 2), (6, 4), (9, 8)])]
-    found = report(texts, [], judge="j", criteria="generic", data="d", skipped=3)
+    found = judge_report(texts, [], judge="j", criteria="generic", data="d", skipped=3)
     assert found.measures["spearman"].value == pytest.approx(1.0)
     # (2 + 2 + 1) / 3
     assert found.measures["leniency"].value == pytest.approx(5 / 3)
@@ -59,7 +61,7 @@ def test_texts_by_hand() -> None:
 
 def test_a_lenient_judge_is_calibrated_on_one_half_and_measured_on_the_other() -> None:
     texts = [text(n, min(10.0, 5 + n % 5), 1.0 + n % 5) for n in range(60)]
-    found = report(texts, [], judge="j", criteria="generic", data="d").calibration
+    found = judge_report(texts, [], judge="j", criteria="generic", data="d").calibration
     assert found is not None
     assert found.calibration.fitted_on + found.tested_on == 60
     # it always gives 4 points too many
@@ -68,13 +70,13 @@ def test_a_lenient_judge_is_calibrated_on_one_half_and_measured_on_the_other() -
 
 
 def test_nothing_to_go_by_is_no_number() -> None:
-    found = report([text(1, None, 5)], [], judge="j", criteria="generic", data="d")
+    found = judge_report([text(1, None, 5)], [], judge="j", criteria="generic", data="d")
     assert found.measures["spearman"].value is None
     assert found.excluded == {"no JSON came": 1}
 
 
 def test_a_requirement_is_met_or_told() -> None:
-    found = report([], [pair(1, 8, 3, "left")], judge="j", criteria="c", data="d").measures
+    found = judge_report([], [pair(1, 8, 3, "left")], judge="j", criteria="c", data="d").measures
     assert unmet("pair_accuracy>=0.6", found) is None
     assert unmet("pair_accuracy < 0.6", found) == "pair_accuracy < 0.6: pair_accuracy is 1.000"
     assert unmet("kappa>=0", found) == "kappa>=0: kappa is undefined"

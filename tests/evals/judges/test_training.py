@@ -20,8 +20,8 @@ from quillgraph.agents.requests.task import NO_REQUEST, writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.data.rubrics import generic_rubric
-from quillgraph.evals.judges.heads import HEADS, Line
-from quillgraph.evals.judges.training import Material, Trained, calibrated, train
+from quillgraph.evals.judges.heads import HEADS, LinearHead
+from quillgraph.evals.judges.training import Material, Trained, calibrated, train_scorer
 
 pytest.importorskip("sklearn")
 
@@ -86,7 +86,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 @pytest.fixture(scope="module")
 def trained(material: Material) -> Trained:
-    return train(material, Letters(), LexicalEmbeddings(), MODELS, name="letters")
+    return train_scorer(material, Letters(), LexicalEmbeddings(), MODELS, name="letters")
 
 
 def test_the_best_head_is_taken_and_all_are_told(trained: Trained) -> None:
@@ -122,14 +122,14 @@ def read_scorer_of_one_layer(folder: Path, trained: Trained) -> ScorerFolder:
 
 
 def test_equal_seeds_train_alike(material: Material, trained: Trained) -> None:
-    again = train(material, Letters(), LexicalEmbeddings(), MODELS, name="letters")
+    again = train_scorer(material, Letters(), LexicalEmbeddings(), MODELS, name="letters")
     assert again.weights.quality.tolist() == trained.weights.quality.tolist()
 
 
 def test_points_are_brought_to_peoples_scale_by_texts_that_were_not_fitted_to() -> None:
     # people's points are 2 + 3 times what was predicted
     predicted = np.array([1.0, 1.5, 2.0])
-    line = calibrated(Line(np.array([4.0]), 1.0), predicted, 2 + 3 * predicted)
+    line = calibrated(LinearHead(np.array([4.0]), 1.0), predicted, 2 + 3 * predicted)
     assert line.weights.tolist() == pytest.approx([12.0])
     assert line.bias == pytest.approx(3 * 1 + 2)
 
@@ -137,7 +137,7 @@ def test_points_are_brought_to_peoples_scale_by_texts_that_were_not_fitted_to() 
 def test_points_that_the_texts_do_not_tell_are_refused() -> None:
     predicted, points = np.array([1.0, 2.0, 3.0]), np.array([6.0, 5.0, 5.5])
     with pytest.raises(InputError, match="no better than chance"):
-        calibrated(Line(np.array([4.0]), 1.0), predicted, points)
+        calibrated(LinearHead(np.array([4.0]), 1.0), predicted, points)
 
 
 def pairs(tmp_path: Path) -> Path:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.evals.measures.matching import Wording, overlap
+from quillgraph.evals.measures.matching import Wording, matched_overlap
 
 
 class Placed(Embeddings):
@@ -22,7 +22,7 @@ def words(*places: str) -> Sequence[Wording]:
 
 async def test_one_broad_criterion_matches_one_and_not_all() -> None:
     # the automatic one lies at cosine .8 from both, and may be matched once
-    found = await overlap(words("0.6 0.8"), words("1.0 0.0", "0.0 1.0"), Placed())
+    found = await matched_overlap(words("0.6 0.8"), words("1.0 0.0", "0.0 1.0"), Placed())
     assert (found.recall, found.precision) == (0.5, 1.0)
     (match,) = found.matches
     assert match.human == 1
@@ -34,7 +34,7 @@ async def test_the_assignment_is_the_best_as_a_whole_and_not_greedy() -> None:
     # (cos .17, not near); as a whole 0°-30° and 40°-80° are better: .87 + .77
     automatic = words("1.0 0.0", "0.766 0.643")
     human = words("0.866 0.5", "0.174 0.985")
-    found = await overlap(automatic, human, Placed())
+    found = await matched_overlap(automatic, human, Placed())
     assert {(match.automatic, match.human) for match in found.matches} == {(0, 0), (1, 1)}
     assert found.recall == 1.0
 
@@ -44,14 +44,16 @@ async def test_a_judge_may_refuse_a_match_or_be_unreadable() -> None:
         return {"n0": False, "n1": None}.get(b.name, True)
 
     same = words("1.0 0.0")
-    found = await overlap(same, words("1.0 0.0", "1.0 0.1", "1.0 0.2"), Placed(), confirm)
+    found = await matched_overlap(same, words("1.0 0.0", "1.0 0.1", "1.0 0.2"), Placed(), confirm)
     assert (len(found.matches), found.refused, found.unread) == (1, 1, 1)
     assert found.matches[0].human == 2
 
 
 @pytest.mark.parametrize(("automatic", "human"), [(0, 2), (2, 0), (0, 0)])
 async def test_an_empty_side_has_no_share(automatic: int, human: int) -> None:
-    found = await overlap(words(*["1.0 0.0"] * automatic), words(*["1.0 0.0"] * human), Placed())
+    found = await matched_overlap(
+        words(*["1.0 0.0"] * automatic), words(*["1.0 0.0"] * human), Placed()
+    )
     assert found.recall == (0.0 if human else None)
     assert found.precision == (0.0 if automatic else None)
 

@@ -7,13 +7,13 @@ from quillgraph.backends.spec import BackendSpec
 from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.policies.contest import Contest, sharing
-from quillgraph.evals.policies.policy import policies
+from quillgraph.evals.policies.policy import read_policies
 
 REQUESTS = [RubricRequest(id="r", request="Write of the sea.")]
 
 
 def contest(specs: list[str], judge: str, *, baselines: bool = False) -> Contest:
-    found = policies(specs, baselines=baselines)
+    found = read_policies(specs, baselines=baselines)
     return Contest(
         data="d",
         data_format="plain",
@@ -46,7 +46,7 @@ def test_baselines_wait_for_the_costs_of_all_others() -> None:
 
 
 def test_a_judge_shares_the_engine_that_was_started_for_adapters(tmp_path: Path) -> None:
-    found = policies(["vllm:m", f"vllm:m+{adapter(tmp_path / 'a', b'1')}"])
+    found = read_policies(["vllm:m", f"vllm:m+{adapter(tmp_path / 'a', b'1')}"])
     assert sharing(BackendSpec.parse("vllm:m"), found) == found[0].model
     other = BackendSpec.parse("vllm:m?max_model_len=64")
     assert sharing(other, found) == other

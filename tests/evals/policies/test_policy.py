@@ -8,7 +8,7 @@ import pytest
 
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.runtime.hardware import default_backend
-from quillgraph.evals.policies.policy import policies
+from quillgraph.evals.policies.policy import read_policies
 
 
 def adapter(folder: Path, rank: int = 8) -> Path:
@@ -32,14 +32,14 @@ def training(folder: Path, place: str = "adapter", **settings: Any) -> Path:
 
 
 def test_policies_are_called_by_letters_or_by_the_names_given() -> None:
-    found = policies(["vllm:one", "tuned=openai:two@http://h/v1?max_tokens=5", "vllm:three"])
+    found = read_policies(["vllm:one", "tuned=openai:two@http://h/v1?max_tokens=5", "vllm:three"])
     assert [each.name for each in found] == ["A", "tuned", "C"]
     assert found[1].model.base_url == "http://h/v1"
     assert found[1].model.options == {"max_tokens": "5"}
 
 
 def test_a_graph_stands_before_the_model_that_plays_in_it() -> None:
-    plain, graph, own = policies(
+    plain, graph, own = read_policies(
         [
             "openai:m@http://h/v1",
             "best_of_n?n=4@openai:m@http://h/v1",
@@ -54,7 +54,7 @@ def test_a_graph_stands_before_the_model_that_plays_in_it() -> None:
 
 def test_an_adapter_stands_behind_its_model_and_is_found_in_its_run(tmp_path: Path) -> None:
     folder = training(tmp_path / "run")
-    by_hand, by_run, in_graph = policies(
+    by_hand, by_run, in_graph = read_policies(
         [
             f"transformers:smollm2-135m+{folder / 'adapter'}",
             f"transformers:smollm2-135m+{folder}",
@@ -70,7 +70,7 @@ def test_an_adapter_stands_behind_its_model_and_is_found_in_its_run(tmp_path: Pa
 
 def test_a_run_alone_says_which_model_it_belongs_to(tmp_path: Path) -> None:
     folder = training(tmp_path / "run", place="sft/adapter")
-    (found,) = policies([str(folder)])
+    (found,) = read_policies([str(folder)])
     assert found.model.model == "smollm2-135m"
     assert found.model.kind == default_backend()[0].partition(":")[0]
     assert found.adapter == folder / "sft" / "adapter"
@@ -80,14 +80,14 @@ def test_a_run_that_trained_all_weights_is_a_model_of_its_own(tmp_path: Path) ->
     folder = training(tmp_path / "run", place="other")
     (folder / "adapter").mkdir()
     (folder / "adapter" / "config.json").write_text("{}", encoding="utf-8")
-    (found,) = policies([str(folder)])
+    (found,) = read_policies([str(folder)])
     assert found.adapter is None
     assert found.model.model == str(folder / "adapter")
 
 
 def test_policies_on_one_model_share_an_engine_for_the_highest_rank(tmp_path: Path) -> None:
     low, high = adapter(tmp_path / "low", 4), adapter(tmp_path / "high", 12)
-    found = policies(["vllm:m", f"vllm:m+{low}", f"vllm:m+{high}", "vllm:other", "openai:m"])
+    found = read_policies(["vllm:m", f"vllm:m+{low}", f"vllm:m+{high}", "vllm:other", "openai:m"])
     ranks = [each.model.options.get("max_lora_rank") for each in found]
     # vLLM has kernels for 1, 8, 16, …: 12 needs 16
     assert ranks == ["16", "16", "16", None, None]
@@ -96,7 +96,7 @@ def test_policies_on_one_model_share_an_engine_for_the_highest_rank(tmp_path: Pa
 
 def test_baselines_play_on_the_first_ones_model_and_adapter(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "low")
-    found = policies([f"reflection@vllm:m+{folder}", "vllm:other"], baselines=True)
+    found = read_policies([f"reflection@vllm:m+{folder}", "vllm:other"], baselines=True)
     assert [each.name for each in found] == ["A", "B", "best_of_n", "self_refine"]
     for each in found[2:]:
         assert each.at_equal_tokens
@@ -119,22 +119,22 @@ def test_baselines_play_on_the_first_ones_model_and_adapter(tmp_path: Path) -> N
 )
 def test_what_is_no_policy_is_refused(specs: list[str], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        policies(specs)
+        read_policies(specs)
 
 
 def test_an_adapter_without_its_training_needs_the_name_of_its_model(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "loose")
     with pytest.raises(ConfigError, match=r"not the folder of a training run.*KIND:MODEL\+"):
-        policies([str(folder)])
+        read_policies([str(folder)])
 
 
 def test_a_run_without_an_adapter_has_not_finished(tmp_path: Path) -> None:
     folder = training(tmp_path / "run", place="elsewhere/adapter")
     with pytest.raises(ConfigError, match=r"found none \(its run has not finished"):
-        policies([str(folder)])
+        read_policies([str(folder)])
 
 
 def test_a_whole_model_is_no_adapter(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigError, match="got a whole model; name it as vllm:"):
-        policies([f"vllm:m+{tmp_path}"])
+        read_policies([f"vllm:m+{tmp_path}"])

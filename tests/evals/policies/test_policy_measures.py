@@ -6,9 +6,9 @@ from quillgraph.evals.policies.report import (
     Win,
     is_refusal,
     length_controlled_win_rate,
+    mean_win,
     repetition,
     self_similarity,
-    win_rate,
 )
 
 
@@ -43,9 +43,9 @@ def test_repetition_is_none_in_a_text_that_repeats_nothing() -> None:
 
 def test_a_tie_counts_half() -> None:
     wins = [Win(won=1, longer=0), Win(won=0.5, longer=0), Win(won=0, longer=0)]
-    assert win_rate(wins) == 0.5
+    assert mean_win(wins) == 0.5
     assert length_controlled_win_rate(wins) == 0.5
-    assert win_rate([]) is None
+    assert mean_win([]) is None
     assert length_controlled_win_rate([]) is None
 
 
@@ -55,7 +55,7 @@ def test_wins_that_are_all_length_are_taken_off() -> None:
     for _ in range(400):
         longer = draw.gauss(120, 150)  # this policy writes longer, and longer wins
         wins.append(Win(won=float(longer + draw.gauss(0, 60) > 0), longer=longer))
-    raw, fair = win_rate(wins), length_controlled_win_rate(wins)
+    raw, fair = mean_win(wins), length_controlled_win_rate(wins)
     assert raw is not None
     assert fair is not None
     assert raw > 0.7
@@ -65,6 +65,6 @@ def test_wins_that_are_all_length_are_taken_off() -> None:
 def test_wins_that_owe_nothing_to_length_stay() -> None:
     draw = random.Random(1)
     wins = [Win(won=float(draw.random() < 0.7), longer=draw.gauss(0, 100)) for _ in range(400)]
-    raw, fair = win_rate(wins), length_controlled_win_rate(wins)
+    raw, fair = mean_win(wins), length_controlled_win_rate(wins)
     assert raw is not None
     assert fair == pytest.approx(raw, abs=0.03)

@@ -6,10 +6,10 @@ import pytest
 
 from quillgraph.backends.errors import InputError, StorageError
 from quillgraph.evals.ledger import Ledger
-from quillgraph.evals.policies.records import Place, WrittenText
+from quillgraph.evals.policies.records import TextKey, WrittenText
 
 
-def texts(file: Path) -> Ledger[Place, WrittenText]:
+def texts(file: Path) -> Ledger[TextKey, WrittenText]:
     return Ledger(file, WrittenText, lambda row: row.place)
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.judges.pairwise import Comparison, Place
+from quillgraph.agents.judges.pairwise import PairComparison, PairPlace
 from quillgraph.evals.measures.intervals import Estimate
 from quillgraph.evals.policies.records import ComparedTexts, ScoredText, WrittenText
-from quillgraph.evals.policies.report import Entrant, PolicyReport, measure_names, report
+from quillgraph.evals.policies.report import Entrant, PolicyReport, measure_names, policy_report
 
-ANSWERS: dict[str, tuple[Place | None, Place | None]] = {
+ANSWERS: dict[str, tuple[PairPlace | None, PairPlace | None]] = {
     "left": ("first", "second"),
     "right": ("second", "first"),
     "tie": ("tie", "tie"),
@@ -28,7 +28,7 @@ def scored(policy: str, prompt: str, number: int, **found: Any) -> ScoredText:
 
 def compared(prompt: str, number: int, answer: str, longer: int = 0, **more: Any) -> ComparedTexts:
     forward, backward = ANSWERS[answer]
-    found = Comparison(forward=forward, backward=backward)
+    found = PairComparison(forward=forward, backward=backward)
     place: dict[str, Any] = {"policy": "B", "prompt": prompt, "number": number}
     return ComparedTexts(**place, comparison=found, longer=longer, **more)
 
@@ -41,7 +41,9 @@ def of(
 ) -> PolicyReport:
     tested = [Entrant(name=name, spec=name, texts=1, tokens=1) for name in names]
     told = {"data": "d", "judge": "j", "criteria": "c"}
-    return report(tested, texts or [], scores or [], comparisons or [], told=told, texts_each=2)
+    return policy_report(
+        tested, texts or [], scores or [], comparisons or [], told=told, texts_each=2
+    )
 
 
 def value(found: Estimate) -> float | None:

@@ -12,7 +12,7 @@ from quillgraph.backends.errors import BudgetReached, ConfigError, ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
-from quillgraph.evals.policies.policy import policies
+from quillgraph.evals.policies.policy import read_policies
 from quillgraph.evals.policies.writers import Reading, Writer, text_of, writer_for
 from quillgraph.graphs.episodes.episode import Episode
 
@@ -78,7 +78,7 @@ def writer(
     budget: Budget | None = None,
     text_tokens: int = 40,
 ) -> Writer:
-    (policy,) = policies([spec])
+    (policy,) = read_policies([spec])
     return writer_for(
         policy,
         ScriptedChat(reply=reply),

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quillgraph.evals.report.contents import contents
-from quillgraph.evals.report.page import render
+from quillgraph.evals.report.page import render_page
 
 KEYS = st.sampled_from(
     ["status", "settings", "versions", "guards", "least_win_rate", "stage", "step", "loss",
@@ -40,7 +40,7 @@ def test_no_json_however_odd_keeps_a_page_from_being_made(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value) + "\n" + json.dumps({"stage": "rl", "step": 1, "loss": 1.0}))
     (tmp_path / "request.txt").write_text("x")
-    assert render(contents(tmp_path)).rstrip().endswith("</html>")
+    assert render_page(contents(tmp_path)).rstrip().endswith("</html>")
 
 
 def test_a_loss_that_diverged_is_read_from_the_file_as_training_writes_it(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_loss_that_diverged_is_read_from_the_file_as_training_writes_it(tmp_pa
         "loss": ((1.0,), 2),
         "kl": ((), 1),  # what was never a number is shown to be so
     }
-    assert "no number in 1 step" in render(shown)
+    assert "no number in 1 step" in render_page(shown)
     assert shown.notes == ("run.json is missing or damaged: how the run ended is not known.",)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.evals.report.contents import WHOLE, contents
-from quillgraph.evals.report.page import render, write
+from quillgraph.evals.report.page import render_page, write_page
 
 HOSTILE = (
     '<script>document.title="owned"</script></textarea></div><!-- </style>'
@@ -44,7 +44,7 @@ class Elements(HTMLParser):
 
 
 def _page(folder: Path) -> str:
-    return render(contents(folder))
+    return render_page(contents(folder))
 
 
 def _elements(folder: Path) -> Elements:
@@ -175,7 +175,7 @@ def test_a_file_of_another_form_is_left_out_and_told(
     shown = contents(tmp_path)
     empty_study = name == "study.json" and content.startswith("{")
     assert empty_study or any(name in note for note in shown.notes)
-    assert "We drank to it." in "".join(Elements(render(shown)).words)
+    assert "We drank to it." in "".join(Elements(render_page(shown)).words)
 
 
 def test_a_newer_episode_that_can_be_read_is_told_to_be_newer(tmp_path: Path, hand: Any) -> None:
@@ -203,7 +203,7 @@ def test_equal_runs_give_equal_pages(tmp_path: Path, hand: Any) -> None:
 
 
 def test_half_a_surrogate_pair_can_be_written(tmp_path: Path) -> None:
-    write("<!doctype html>\ud800", tmp_path / "page.html")
+    write_page("<!doctype html>\ud800", tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == "<!doctype html>?"
 
 
@@ -211,15 +211,15 @@ def test_a_slip_does_not_cost_a_run_its_files(tmp_path: Path, hand: Any) -> None
     folder = hand.write_run(tmp_path)
     before = (folder / "run.json").read_bytes()
     with pytest.raises(ConfigError, match="something else; choose another --out"):
-        write(_page(folder), folder / "run.json")
+        write_page(_page(folder), folder / "run.json")
     assert (folder / "run.json").read_bytes() == before
-    write(_page(folder), folder / "page.html")
-    write(_page(folder), folder / "page.html")  # an earlier page may be written over
+    write_page(_page(folder), folder / "page.html")
+    write_page(_page(folder), folder / "page.html")  # an earlier page may be written over
 
 
 def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="choose another --out"):
-        write("x", tmp_path / "nowhere" / "page.html")
+        write_page("x", tmp_path / "nowhere" / "page.html")
 
 
 def test_without_the_libraries_the_extra_is_named(
@@ -228,4 +228,4 @@ def test_without_the_libraries_the_extra_is_named(
     shown = contents(hand.write_run(tmp_path))
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ConfigError, match=r"jinja2.*quillgraph\[report\]"):
-        render(shown)
+        render_page(shown)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.evals.report.passages import Span, differences, quoted, segments
+from quillgraph.evals.report.passages import Span, quoted, segments, word_differences
 
 TEXTS = st.text(alphabet="ab 雨。\n\u2028<\x00é", max_size=40)
 SPANS = st.builds(
@@ -36,31 +36,31 @@ def test_no_span_loses_or_adds_a_character(text: str, spans: list[Span]) -> None
 
 
 def test_a_revision_is_told_word_by_word() -> None:
-    removed, added = differences("The rain came.", "The snow came late.")
+    removed, added = word_differences("The rain came.", "The snow came late.")
     # "rain" -> "snow" at 4-8; " late" is new at 13-18
     assert [(s.start, s.end) for s in removed] == [(4, 8)]
     assert [(s.start, s.end) for s in added] == [(4, 8), (13, 18)]
 
 
 def test_changes_with_nothing_but_a_space_between_them_are_one_change() -> None:
-    removed, added = differences("Old rain came.", "New snow came.")
+    removed, added = word_differences("Old rain came.", "New snow came.")
     assert [(s.start, s.end) for s in removed] == [(0, 8)]
     assert [(s.start, s.end) for s in added] == [(0, 8)]
 
 
 def test_equal_texts_differ_in_nothing() -> None:
-    assert differences("The rain came.", "The rain came.") == ([], [])
+    assert word_differences("The rain came.", "The rain came.") == ([], [])
 
 
 def test_chinese_is_compared_character_by_character() -> None:
-    removed, added = differences("雨来了", "雨停了")
+    removed, added = word_differences("雨来了", "雨停了")
     assert [(s.start, s.end) for s in removed] == [(1, 2)]
     assert [(s.start, s.end) for s in added] == [(1, 2)]
 
 
 @given(TEXTS, TEXTS)
 def test_what_was_neither_taken_out_nor_put_in_is_the_same_on_both_sides(a: str, b: str) -> None:
-    removed, added = differences(a, b)
+    removed, added = word_differences(a, b)
     kept_a = "".join(s.text for s in segments(a, removed) if not s.has("removed"))
     kept_b = "".join(s.text for s in segments(b, added) if not s.has("added"))
     assert kept_a == kept_b

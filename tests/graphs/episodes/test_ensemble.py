@@ -17,7 +17,7 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.cast import Cast, Ensemble, context_for, judges_of, roles_of
+from quillgraph.graphs.episodes.cast import CastModel, Ensemble, context_for, judges_of, roles_of
 from quillgraph.graphs.prebuilt.debate import DEBATING_ROLES, Arena
 from quillgraph.graphs.prebuilt.voting import VOTING_ROLES, Panel
 from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Workshop
@@ -52,7 +52,7 @@ def test_each_field_gets_what_its_type_asks_for_under_its_own_name() -> None:
         Desk, ensemble(roles={"critic": OTHER}, seed=5, budget=budget, measures={"rounds": 2})
     )
     assert desk.poet == Role("poet", COMMON, 5, budget)
-    assert isinstance(desk.critic, Cast)
+    assert isinstance(desk.critic, CastModel)
     assert desk.critic.bound is OTHER
     assert isinstance(desk.judge, PromptedJudge)
     assert desk.judge.roles[0].name == "judge"

@@ -10,10 +10,10 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import checked, judged
 from quillgraph.agents.judges.gate import refusal
 from quillgraph.agents.judges.markup import plain
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.agents.writers.reflection import plan, weakest
+from quillgraph.agents.writers.reflection import plan_edits, weakest
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import WrittenEpisode
 from quillgraph.graphs.prebuilt import reflection
@@ -93,7 +93,7 @@ def test_every_plan_is_about_the_weakest_criteria_of_the_text_before(
         before = episode.attempts[attempt.parent].judgement
         about = [criterion.id for criterion in weakest(episode.criteria_set, before)]
         assert [edit.criterion_id for edit in attempt.plan.edits] == about
-        assert attempt.plan == plan(episode.criteria_set, before, attempt.plan.edits)
+        assert attempt.plan == plan_edits(episode.criteria_set, before, attempt.plan.edits)
 
 
 def test_an_episode_without_a_text_is_none(episode: WrittenEpisode) -> None:

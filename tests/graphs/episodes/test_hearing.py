@@ -9,12 +9,12 @@ import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
-from quillgraph.backends.calls.lineage import trainable, used
+from quillgraph.backends.calls.lineage import trainable, used_calls
 from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.durable import CALLS, EPISODES, durable, read_episodes
+from quillgraph.graphs.episodes.durability import CALLS, EPISODES, durable, read_episodes
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 
@@ -140,7 +140,7 @@ async def test_numbers_of_two_processes_are_one_count(tmp_path: Path) -> None:
         assert [number for number, *_ in said(each.calls)] == [0, 1, 3, 4, 5]
         assert [call.supersedes for call in each.calls] == [None, 0, 0, None, None]
         assert each.given_up == (1, 4)
-        assert [call.call for call in used(each.calls)] == [3, 4, 5]
+        assert [call.call for call in used_calls(each.calls)] == [3, 4, 5]
 
 
 async def test_a_try_that_came_to_nothing_before_the_stop_is_known_after_it(
@@ -211,7 +211,7 @@ async def test_a_node_that_is_tried_again_begins_its_subgraph_anew(tmp_path: Pat
     episode = await run(graph, tmp_path)
     # a and b of the first try come to nothing, and c broke
     assert episode.given_up == (0, 1, 4)
-    assert [call.call for call in used(episode.calls) if call.call not in (0, 1)] == [2, 3, 5]
+    assert [call.call for call in used_calls(episode.calls) if call.call not in (0, 1)] == [2, 3, 5]
 
 
 async def test_calls_that_cannot_be_kept_stop_the_run(tmp_path: Path) -> None:

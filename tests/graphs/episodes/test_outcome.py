@@ -14,7 +14,7 @@ from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Workshop
-from quillgraph.rl.trajectories.trajectory import trajectory
+from quillgraph.rl.trajectories.rows import trajectory
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 FERRY = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.memory.known_criteria import said
+from quillgraph.agents.memory.known_criteria import criterion_text
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.memory import catalogue
@@ -63,7 +63,7 @@ def passed(*names: str, scores: tuple[float, ...] = ()) -> list[Passed]:
 
 
 def at(cosines: dict[str, float]) -> Placed:
-    return Placed({said(criterion(name)): cosine for name, cosine in cosines.items()})
+    return Placed({criterion_text(criterion(name)): cosine for name, cosine in cosines.items()})
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from quillgraph.agents.judgements import Judgement, Verdict, judged
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ServerFailed
-from quillgraph.graphs.episodes.durable import durable
+from quillgraph.graphs.episodes.durability import durable
 from quillgraph.graphs.memory import store as store_file
 from quillgraph.graphs.memory.library import Library, Passed
 from quillgraph.graphs.memory.store import LIBRARY

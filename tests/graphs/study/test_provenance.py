@@ -166,7 +166,7 @@ def test_what_rests_on_nothing_is_an_error(changes: dict[str, Any], missing: str
 
 def test_json_gives_the_same_graph_back(tmp_path: Path) -> None:
     graph = provenance.trace(grounding(task=WritingTask(request="写海", language="zh")))
-    provenance.write_json(graph, tmp_path / "provenance.json")
+    provenance.write_graph(graph, tmp_path / "provenance.json")
     text = (tmp_path / "provenance.json").read_text(encoding="utf-8")
     read = nx.node_link_graph(json.loads(text), edges="edges")
     assert nx.utils.graphs_equal(read, graph)
@@ -193,7 +193,7 @@ def test_json_keeps_chinese_legible(tmp_path: Path) -> None:
         incidents=[sea], codes=(code("c1", "i1"),), categories=(category("k1", "c1"),),
         criteria=(criterion("k1.0", "k1", "i1"),),
     )  # fmt: skip
-    provenance.write_json(provenance.trace(state), tmp_path / "provenance.json")
+    provenance.write_graph(provenance.trace(state), tmp_path / "provenance.json")
     assert "写海" in (tmp_path / "provenance.json").read_text(encoding="utf-8")
 
 

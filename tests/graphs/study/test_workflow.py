@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from quillgraph.agents.domain import LEVELS, Code, Coding, Criterion
-from quillgraph.agents.grounded_theory.comparison import SIMILAR, shown
+from quillgraph.agents.grounded_theory.comparison import SIMILAR, code_text
 from quillgraph.agents.grounded_theory.sampler import PERSONAS
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.calls.budget import Budget
@@ -134,7 +134,7 @@ def test_two_close_pairs_are_compared_and_only_the_one_held_the_same_is_merged(
     )
     first, last = (played.code(f"A gull that falls asleep {place}") for place in ("first", "last"))
     for left, right in ((played.code("A storm that keeps watch"), editors), (first, last)):
-        a, b = LexicalEmbeddings().embed_documents([shown(left), shown(right)])
+        a, b = LexicalEmbeddings().embed_documents([code_text(left), code_text(right)])
         assert sum(x * y for x, y in zip(a, b, strict=True)) > SIMILAR
     assert editors.label not in {code.label for code in played.state["codes"]}
 

@@ -12,7 +12,7 @@ from quillgraph.agents.requests.task import writing_task
 from quillgraph.agents.writers.reflection import Plan, Reflection
 from quillgraph.backends.errors import InputError
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
-from quillgraph.rl.config.episodes import Success, preferences, read_episodes, successes, targets
+from quillgraph.rl.config.episodes import Success, load_episodes, preferences, successes, targets
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))
@@ -169,7 +169,7 @@ def test_episodes_are_read_from_files_folders_and_lines(tmp_path: Path) -> None:
     (tmp_path / "run" / "episode.json").write_text(one.model_dump_json(indent=1))
     lines = tmp_path / "two.jsonl"
     lines.write_text(f"{one.model_dump_json()}\n\n{one.model_dump_json()}\n")
-    assert read_episodes([tmp_path, tmp_path / "run" / "episode.json", lines]) == (one,) * 4
+    assert load_episodes([tmp_path, tmp_path / "run" / "episode.json", lines]) == (one,) * 4
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_a_file_without_episodes_is_refused(
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=said):
-        read_episodes([tmp_path / name])
+        load_episodes([tmp_path / name])
 
 
 def test_a_folder_without_episodes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
-        read_episodes([tmp_path])
+        load_episodes([tmp_path])

@@ -13,7 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from quillgraph.rl.monitors.evaluation import write_texts
-from quillgraph.rl.run.policy import Policy
+from quillgraph.rl.run.policy import TrainablePolicy
 
 
 def main(folder: str, out: Path) -> None:
@@ -23,7 +23,7 @@ def main(folder: str, out: Path) -> None:
     distributed.init_process_group("gloo")
     base = AutoModelForCausalLM.from_pretrained(folder)
     model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear"))
-    policy = Policy(model, AutoTokenizer.from_pretrained(folder), folder, "base")
+    policy = TrainablePolicy(model, AutoTokenizer.from_pretrained(folder), folder, "base")
     prompts = [[{"role": "user", "content": word}] for word in ("sun", "moon song")]
 
     def written() -> list[list[str]]:

@@ -11,7 +11,7 @@ import pytest
 
 from quillgraph.backends.errors import PolicyError, StorageError
 from quillgraph.rl.monitors.checkpoints import MANIFEST, Checkpoints, step_of
-from quillgraph.rl.monitors.log import Ledger
+from quillgraph.rl.monitors.log import PromptCounts
 
 pytestmark = pytest.mark.usefixtures("training_libraries")
 
@@ -31,7 +31,7 @@ class Words:
 
 def checkpoints(folder: Path, part: Words, seed: int = 1, keep: int = 2) -> Checkpoints:
     facts = {"seed": seed, "criteria": {"r": "c"}}
-    return Checkpoints(folder=folder, keep=keep, facts=facts, parts=[part, Ledger()])
+    return Checkpoints(folder=folder, keep=keep, facts=facts, parts=[part, PromptCounts()])
 
 
 def written(kept: Checkpoints, step: int, weights: str = "w") -> Path:

@@ -16,7 +16,7 @@ from quillgraph.agents.requests.task import writing_task
 from quillgraph.rl.config.run import ModelConfig
 from quillgraph.rl.monitors.evaluation import evaluate, write_texts
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.rewards.scorer import Scorer
+from quillgraph.rl.rewards.scorer import JudgeQueue
 from quillgraph.rl.run.policy import load_policy
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
@@ -65,7 +65,7 @@ async def test_criteria_that_were_never_trained_on_are_told_apart() -> None:
     ids = {each.id for each in judged(CRITERIA.criteria)}
     seeds = (RewardRules(held_out=0.5, seed=seed) for seed in range(50))
     rules = next(rules for rules in seeds if len(rules.trained(CRITERIA)) < len(ids))
-    scorer = Scorer(Pleased(rules.trained(CRITERIA)))
+    scorer = JudgeQueue(Pleased(rules.trained(CRITERIA)))
     texts, sets = {TASK.request_hash: [TEXT]}, {TASK.request_hash: CRITERIA}
     found = await evaluate(texts, [TASK], sets, scorer, rules, step=7)
     scorer.close()
@@ -77,7 +77,7 @@ async def test_criteria_that_were_never_trained_on_are_told_apart() -> None:
 
 
 async def test_where_nothing_was_held_out_nothing_is_told_apart() -> None:
-    scorer = Scorer(Pleased(frozenset()))
+    scorer = JudgeQueue(Pleased(frozenset()))
     texts, sets = {TASK.request_hash: [TEXT, TEXT]}, {TASK.request_hash: CRITERIA}
     found = await evaluate(texts, [TASK], sets, scorer, RewardRules(dropout=0.9), step=0)
     scorer.close()

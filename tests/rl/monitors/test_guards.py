@@ -12,8 +12,8 @@ from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.rl.monitors.guards import Divergence, win_rate
-from quillgraph.rl.monitors.watch import FIRST_STEPS, LASTING, Signs, Watch
-from quillgraph.rl.rewards.rules import Scored
+from quillgraph.rl.monitors.watch import FIRST_STEPS, LASTING, Signs, TextMonitor
+from quillgraph.rl.rewards.rules import RewardedText
 
 pytestmark = pytest.mark.usefixtures("training_libraries")
 
@@ -21,14 +21,14 @@ TASK = writing_task("A story of the sea.")
 PLAIN = "The tide came in over the stones and took the boat with it."
 
 
-def scored(text: str, value: float | None = 0.5, step: int = 0) -> Scored:
+def scored(text: str, value: float | None = 0.5, step: int = 0) -> RewardedText:
     judgement = Judgement(criteria_sha="c", text_sha=text_hash(text), judge="j")
     reward = Reward(value=value, soft=value, length=None, repetition=1.0)
-    return Scored(step, TASK, text, judgement, reward, value)
+    return RewardedText(step, TASK, text, judgement, reward, value)
 
 
-def watched(early: Sequence[str], late: Sequence[str]) -> Watch:
-    watch = Watch()
+def watched(early: Sequence[str], late: Sequence[str]) -> TextMonitor:
+    watch = TextMonitor()
     for text in early:
         watch([scored(text)] * 4)
     for text in late:
@@ -49,7 +49,7 @@ def watched(early: Sequence[str], late: Sequence[str]) -> Watch:
 )
 def test_a_planted_exploit_is_told_within_three_steps(name: str, exploit: str) -> None:
     told: list[str] = []
-    watch = Watch(tell=told.append)
+    watch = TextMonitor(tell=told.append)
     for _ in range(FIRST_STEPS):
         watch([scored(PLAIN)] * 8)
     assert watch.drifts() == {}
@@ -82,7 +82,7 @@ def test_signs_are_shares_over_the_texts() -> None:
 
 
 def test_a_watch_goes_on_where_it_was(tmp_path: Path) -> None:
-    watch, other = watched([PLAIN] * FIRST_STEPS, [f"{PLAIN} " * 4] * 3), Watch()
+    watch, other = watched([PLAIN] * FIRST_STEPS, [f"{PLAIN} " * 4] * 3), TextMonitor()
     watch.save(tmp_path)
     other.load(tmp_path)
     assert other.drifts() == watch.drifts() != {}

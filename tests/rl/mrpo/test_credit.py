@@ -10,7 +10,7 @@ from quillgraph.rl.config.criteria import NO_CORE
 from quillgraph.rl.mrpo.credit import NOBODY, RowCredit
 from quillgraph.rl.mrpo.plan import Fresh
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.trajectories.trajectory import Row, Trajectory
+from quillgraph.rl.trajectories.rows import Row, Trajectory
 
 CRITERIA = CriteriaSet(
     request_hash="r",

@@ -85,7 +85,7 @@ def test_fewer_prompts_than_a_step_takes_are_refused() -> None:
 
 
 def trained(file: Path, out: Path, *, resume: bool = False) -> None:
-    from quillgraph.rl.stages.train import train
+    from quillgraph.rl.stages.pipeline import train
 
     train(load_config(file), out, resume=resume, tell=lambda _: None)
 

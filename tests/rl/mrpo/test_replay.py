@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import StorageError
-from quillgraph.rl.mrpo.replay import Entry, Replay, overlap
+from quillgraph.rl.mrpo.replay import Entry, Replay, ngram_overlap
 
 
 def entry(reward: float = 0.5, *, ids: tuple[int, ...] = (1, 2, 3, 4, 5), **given: Any) -> Entry:
@@ -85,9 +85,11 @@ def test_a_near_copy_of_a_chosen_text_is_passed_over() -> None:
 
 def test_overlap_counts_shared_runs_of_four_tokens() -> None:
     # grams 1234 2345 | 2345 3456: one of three
-    assert overlap(entry(ids=(1, 2, 3, 4, 5)), entry(ids=(2, 3, 4, 5, 6))) == pytest.approx(1 / 3)
-    assert overlap(entry(ids=(1, 2)), entry(ids=(1, 2))) == 1
-    assert overlap(entry(ids=(1, 2)), entry(ids=(1, 3))) == 0
+    assert ngram_overlap(entry(ids=(1, 2, 3, 4, 5)), entry(ids=(2, 3, 4, 5, 6))) == pytest.approx(
+        1 / 3
+    )
+    assert ngram_overlap(entry(ids=(1, 2)), entry(ids=(1, 2))) == 1
+    assert ngram_overlap(entry(ids=(1, 2)), entry(ids=(1, 3))) == 0
 
 
 def test_surprise_and_use_cost_an_entry_its_rank() -> None:

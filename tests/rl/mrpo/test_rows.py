@@ -16,7 +16,7 @@ from quillgraph.rl.mrpo.rows import (  # noqa: E402  # noqa: E402
     rider_rows,
     side_loss,
 )
-from quillgraph.rl.trajectories.trajectory import Row  # noqa: E402
+from quillgraph.rl.trajectories.rows import Row  # noqa: E402
 
 RANGE = {"low": 0.2, "high": 0.28, "gamma": 0.1}
 

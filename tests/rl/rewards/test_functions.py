@@ -12,8 +12,8 @@ from quillgraph.backends.errors import ConfigError, RewardError
 from quillgraph.rl.columns import JUDGEMENT, request_of
 from quillgraph.rl.config.criteria import hard_set
 from quillgraph.rl.rewards.functions import criteria_reward, guarded
-from quillgraph.rl.rewards.rules import RewardRules, Scored
-from quillgraph.rl.rewards.scorer import Scorer
+from quillgraph.rl.rewards.rules import RewardedText, RewardRules
+from quillgraph.rl.rewards.scorer import JudgeQueue
 
 REQUESTS = [f"Write a story in exactly {n} words about the sea." for n in (2, 3, 4, 5)]
 SETS = {(task := writing_task(each)).request_hash: hard_set(task) for each in REQUESTS}
@@ -48,7 +48,7 @@ async def test_the_request_may_stand_in_a_column_of_its_own() -> None:
 
 
 async def test_observers_and_the_log_are_told_of_every_text() -> None:
-    seen: list[Scored] = []
+    seen: list[RewardedText] = []
     metrics: dict[str, float] = {}
     extra: dict[str, list[Any]] = {}
     function = criteria_reward(SETS, rules=UNGATED, observers=[seen.extend])
@@ -65,7 +65,7 @@ async def test_observers_and_the_log_are_told_of_every_text() -> None:
 
 
 def test_a_judge_beside_a_scorer_is_refused() -> None:
-    scorer = Scorer()
+    scorer = JudgeQueue()
     with pytest.raises(ConfigError, match="the scorer has a judge already"):
         criteria_reward(SETS, judge=object(), scorer=scorer)  # type: ignore[arg-type]
     scorer.close()
@@ -119,7 +119,7 @@ def trainer_with(functions: list[Any], make: Callable[[], Any], **parts: Any) ->
 def test_an_untouched_grpo_trainer_learns_from_our_criteria(
     tiny_model: Callable[[], Any], tokenizer: Any, options: dict[str, Any]
 ) -> None:
-    seen: list[Scored] = []
+    seen: list[RewardedText] = []
     function = criteria_reward(SETS, rules=UNGATED, observers=[seen.extend])
     trainer = trainer_with([function], tiny_model, options=options, tokenizer=tokenizer)
     with warnings.catch_warnings():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quillgraph.agents.checks.count import WordCount
 from quillgraph.agents.domain import LEVELS, TIER_WEIGHT, Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import CODE, Judgement, Verdict, Violation, text_hash
-from quillgraph.agents.judges.reward import reward
+from quillgraph.agents.judges.rewards import reward
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.errors import RewardError
 from quillgraph.graphs.episodes.episode import Attempt, Episode

@@ -14,7 +14,7 @@ from quillgraph.agents.judges.prompted import Ballot
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.errors import ServerFailed, StorageError
 from quillgraph.graphs.prebuilt.judge import Submission
-from quillgraph.rl.rewards.scorer import JudgementCache, Scorer, judgement_key
+from quillgraph.rl.rewards.scorer import JudgementCache, JudgeQueue, judgement_key
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 TASK = writing_task((SCRIPTS / "ferry.txt").read_text(encoding="utf-8"))
@@ -51,8 +51,8 @@ def judge() -> Counting:
 
 
 @pytest.fixture
-def scorer(judge: Counting) -> Iterator[Scorer]:
-    made = Scorer(judge)
+def scorer(judge: Counting) -> Iterator[JudgeQueue]:
+    made = JudgeQueue(judge)
     yield made
     made.close()
 
@@ -61,14 +61,14 @@ def submission(text: str = TEXT) -> Submission:
     return Submission(task=TASK, criteria_set=CRITERIA, text=text)
 
 
-async def test_equal_texts_are_judged_once(scorer: Scorer, judge: Counting) -> None:
+async def test_equal_texts_are_judged_once(scorer: JudgeQueue, judge: Counting) -> None:
     found = await scorer.judgements(TASK, CRITERIA, [TEXT, f"{TEXT} Not today.", TEXT])
     assert len(judge.texts) == 2
     assert found[0] == found[2] != found[1]
 
 
 async def test_a_text_that_is_being_judged_is_not_asked_for_again(
-    scorer: Scorer, judge: Counting
+    scorer: JudgeQueue, judge: Counting
 ) -> None:
     judge.go.clear()
     early = scorer.begin(submission())
@@ -81,7 +81,9 @@ async def test_a_text_that_is_being_judged_is_not_asked_for_again(
     assert scorer.counts == {"asked": 1, "under_way": 1}
 
 
-async def test_a_text_that_was_judged_comes_from_the_cache(scorer: Scorer, judge: Counting) -> None:
+async def test_a_text_that_was_judged_comes_from_the_cache(
+    scorer: JudgeQueue, judge: Counting
+) -> None:
     first = await scorer.judgements(TASK, CRITERIA, [TEXT])
     assert await scorer.judgements(TASK, CRITERIA, [TEXT]) == first
     assert len(judge.texts) == 1
@@ -90,7 +92,7 @@ async def test_a_text_that_was_judged_comes_from_the_cache(scorer: Scorer, judge
 
 async def test_what_could_not_be_read_is_asked_for_again() -> None:
     judge = Counting(silent=True)
-    scorer = Scorer(judge)
+    scorer = JudgeQueue(judge)
     first = await scorer.judgements(TASK, CRITERIA, [TEXT])
     assert first[0].missing
     judge.silent = False
@@ -99,7 +101,7 @@ async def test_what_could_not_be_read_is_asked_for_again() -> None:
 
 
 async def test_a_judge_that_fails_is_asked_again_the_next_time(
-    scorer: Scorer, judge: Counting
+    scorer: JudgeQueue, judge: Counting
 ) -> None:
     judge.broken = True
     with pytest.raises(ServerFailed, match="fell over"):
@@ -109,7 +111,7 @@ async def test_a_judge_that_fails_is_asked_again_the_next_time(
 
 
 async def test_without_a_judge_nobody_is_asked_and_the_checks_are_made() -> None:
-    scorer = Scorer()
+    scorer = JudgeQueue()
     (found,) = await scorer.judgements(TASK, CRITERIA, ["word " * 200])
     assert found.judge == "code"
     assert not found.verdicts

@@ -42,7 +42,7 @@ def configure(short_run: Configure, tmp_path: Path) -> Configure:
 
 
 def trained(file: Path, out: Path, *, resume: bool = False) -> None:
-    from quillgraph.rl.stages.train import train
+    from quillgraph.rl.stages.pipeline import train
 
     train(load_config(file), out, resume=resume, tell=lambda _: None)
 

@@ -16,7 +16,7 @@ from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.backends.transformers.chat import TransformersChat
-from quillgraph.rl.trajectories.trajectory import Trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
 pytest.importorskip("trl")
 

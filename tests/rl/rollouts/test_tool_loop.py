@@ -11,10 +11,10 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from quillgraph.agents.judgements import Reward
 from quillgraph.backends.calls.lineage import continuity, trainable
 from quillgraph.backends.chat import ChatRequest
-from quillgraph.backends.messages.hermes import written
+from quillgraph.backends.messages.hermes import format_call
 from quillgraph.backends.scripted import TOKEN_BYTES, ScriptedChat
 from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.rl.trajectories.trajectory import Row, trajectory
+from quillgraph.rl.trajectories.rows import Row, trajectory
 
 WORTH = Reward(value=0.5, soft=0.5, length=None, repetition=1.0)
 
@@ -30,7 +30,7 @@ def answer(request: ChatRequest) -> str:
     seen = [turn.content for turn in request.messages if turn.role == "tool"]
     if seen:
         return f"I saw: {' '.join(seen)}"
-    calls = [written("look", json.dumps({"place": place})) for place in ("sea", "hill")]
+    calls = [format_call("look", json.dumps({"place": place})) for place in ("sea", "hill")]
     return "\n".join(["Let me look.", *calls])
 
 

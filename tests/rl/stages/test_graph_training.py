@@ -92,7 +92,7 @@ def configure(short_run: Configure, tmp_path: Path) -> Configure:
 
 
 def trained(file: Path, out: Path) -> None:
-    from quillgraph.rl.stages.train import train
+    from quillgraph.rl.stages.pipeline import train
 
     train(load_config(file), out, resume=False, tell=lambda _: None)
 

@@ -22,7 +22,7 @@ from quillgraph.rl.mrpo.memory import Revision, Unsatisfying
 from quillgraph.rl.mrpo.plan import Fresh
 from quillgraph.rl.rewards.functions import checked_values
 from quillgraph.rl.rewards.rules import RewardRules
-from quillgraph.rl.rewards.scorer import Scorer
+from quillgraph.rl.rewards.scorer import JudgeQueue
 from quillgraph.rl.stages.reviser import Reviser
 
 TASK = writing_task("Write a story of the sea in exactly eight words.")
@@ -49,7 +49,7 @@ def poor(task: WritingTask, *, judgement: Judgement | None) -> Unsatisfying:
 def revised(
     reply: Callable[[ChatRequest], str], *, judgement: Judgement | None, **further: Any
 ) -> list[Revision | None]:
-    scorer = Scorer()
+    scorer = JudgeQueue()
     reviser = Reviser(
         writer=Role("writer", ScriptedChat(reply=reply)),
         tasks={key_of(prompt_of(TASK, "request")): TASK},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Verdict, text_hash, unit
-from quillgraph.agents.judges.reward import LENGTH_SHARE, SOFT_SHARE, reward
+from quillgraph.agents.judges.rewards import LENGTH_SHARE, SOFT_SHARE, reward
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.calls.record import CallRecord
 from quillgraph.graphs.episodes.episode import Episode
@@ -26,7 +26,7 @@ from quillgraph.rl.trajectories.credit import (
     normalised_by_role,
     row_advantages,
 )
-from quillgraph.rl.trajectories.trajectory import Row, Trajectory
+from quillgraph.rl.trajectories.rows import Row, Trajectory
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

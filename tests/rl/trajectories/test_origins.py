@@ -30,7 +30,7 @@ from quillgraph.graphs.study import workflow as criteria
 from quillgraph.graphs.study.state import Grounding, Study
 from quillgraph.rl.trajectories.credit import by_evidence
 from quillgraph.rl.trajectories.origins import origins, row_origins, trace_rows
-from quillgraph.rl.trajectories.trajectory import Row, trajectory
+from quillgraph.rl.trajectories.rows import Row, trajectory
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 REQUEST = "Write of the sea. Be brief."
@@ -182,7 +182,7 @@ def test_under_uniform_credit_every_verdict_is_behind_every_row() -> None:
 
 def test_the_graph_is_written_in_every_form_and_read_again(tmp_path: Path) -> None:
     graph = trace_rows(study(), JUDGEMENT, ROWS, 0.25, PARTS, {"k1": ("write",)})
-    provenance.write_json(graph, tmp_path / "p.json")
+    provenance.write_graph(graph, tmp_path / "p.json")
     again = provenance.read_json(tmp_path / "p.json")
     assert origins(again, 1) == origins(graph, 1)
     provenance.write_graphml(graph, tmp_path / "p.graphml")

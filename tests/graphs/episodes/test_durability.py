@@ -16,9 +16,9 @@ from quillgraph.backends.calls.record import CallRecord, Recorder
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.durable import durable
+from quillgraph.graphs.episodes.durability import durable
 from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.graphs.episodes.saver import Checkpoints
+from quillgraph.graphs.episodes.saver import GraphSaver
 from quillgraph.graphs.prebuilt import nodes as pieces
 from quillgraph.graphs.prebuilt.workshop import Reflecting, Workshop
 from quillgraph.graphs.study.state import merged
@@ -207,7 +207,7 @@ async def test_a_disk_that_is_full_stops_the_run_and_is_no_failure_of_a_node(
     graph.add_node("fill", lambda state: {"ending": "z" * 200_000})
     graph.add_edge(START, "fill")
     with durable(graph, tmp_path) as kept:
-        assert isinstance(kept.checkpointer, Checkpoints)
+        assert isinstance(kept.checkpointer, GraphSaver)
         kept.checkpointer.conn.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StorageError, match=r"checkpoints\.sqlite: database or disk is full"):
             await run_graph(kept, "Fog.", start=lambda task: {"titles": ()})

@@ -16,7 +16,7 @@ from quillgraph.backends.messages.trace import TokenTrace
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import Episode, Failure
 from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.rl.trajectories.trajectory import RowCount, trajectory
+from quillgraph.rl.trajectories.rows import RowCount, trajectory
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

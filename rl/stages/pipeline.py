@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +12,12 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
 
 from quillgraph.rl.config.run import TrainConfig
-from quillgraph.rl.processes import are_several, processes
+from quillgraph.rl.processes import Notify, are_several, processes
 from quillgraph.rl.run.run import Run, prepare
-
-Said = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingResult:
     """What a run has made."""
 
     adapter: Path
@@ -29,7 +26,7 @@ class Outcome:
     """Picture of the curves; None where matplotlib is not installed."""
 
 
-def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Outcome:
+def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Notify) -> TrainingResult:
     """Run the stages that the configuration names.
 
     Args:
@@ -44,7 +41,7 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
     run = prepare(config, folder, tell)
     try:
         # here, so that what is wrong with a run is said before seconds are spent on imports
-        from quillgraph.rl.monitors.curves import draw
+        from quillgraph.rl.monitors.curves import draw_curves
         from quillgraph.rl.stages.rl import rl_stage
         from quillgraph.rl.stages.sft import sft_stage
 
@@ -54,12 +51,12 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Said) -> Out
             rl_stage(run, resume=resume)
         adapter = folder / "adapter" if config.rl else folder / "sft" / "adapter"
         is_first = not are_several() or processes().is_main_process
-        return Outcome(adapter, draw(folder) if is_first else None)
+        return TrainingResult(adapter, draw_curves(folder) if is_first else None)
     finally:
         asyncio.run(run.aclose())
 
 
-def check(config: TrainConfig, folder: Path, tell: Said) -> None:
+def check(config: TrainConfig, folder: Path, tell: Notify) -> None:
     """Check everything and train nothing: `--dry-run`.
 
     The trainer of reinforcement is made; no engine is started and no episode is collected.
@@ -70,9 +67,9 @@ def check(config: TrainConfig, folder: Path, tell: Said) -> None:
     run = prepare(config, folder, tell)
     try:
         if config.sft is not None:
-            from quillgraph.rl.config.episodes import read_episodes
+            from quillgraph.rl.config.episodes import load_episodes
 
-            read_episodes(config.sft.episodes)
+            load_episodes(config.sft.episodes)
         if config.rl is not None:
             from quillgraph.rl.monitors.timer import Clock
             from quillgraph.rl.run.arguments import rl_arguments

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quillgraph.agents.checks.count import CharCount, ParagraphCount, WordCount
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Missing, Reward, Verdict, Violation, text_hash
-from quillgraph.agents.judges.reward import (
+from quillgraph.agents.judges.rewards import (
     LONGEST,
     LengthRange,
     length_range,

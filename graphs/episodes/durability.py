@@ -19,7 +19,7 @@ from quillgraph.backends.calls.record import CallRecord, read_records
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.kept_calls import KeptCall, KeptCalls
-from quillgraph.graphs.episodes.saver import Checkpoints
+from quillgraph.graphs.episodes.saver import GraphSaver
 from quillgraph.graphs.episodes.source import Graph, compiled_form
 
 CHECKPOINTS, JOURNAL, KEPT = "checkpoints.sqlite", "journal.sqlite", "kept_calls.sqlite"
@@ -55,7 +55,7 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
 
     def _given(self, input: Any, config: RunnableConfig | None) -> Any:
         """What a thread is to be given: nothing if it has begun, unless it is an answer."""
-        assert isinstance(self.checkpointer, Checkpoints)
+        assert isinstance(self.checkpointer, GraphSaver)
         place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
         thread = str(place["thread_id"])
         self.journal.rewind(thread)
@@ -72,7 +72,7 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         Raises:
             ConfigError: If they are, and the thread has begun where nobody kept its calls.
         """
-        assert isinstance(self.checkpointer, Checkpoints)
+        assert isinstance(self.checkpointer, GraphSaver)
         if not self.checkpointer.has(thread):
             self.calls.begin(thread)
         elif is_trained and not self.calls.knows(thread):
@@ -84,7 +84,7 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
 
     def forget(self, thread: str) -> None:
         """Drop what is kept of a thread whose result is kept elsewhere."""
-        assert isinstance(self.checkpointer, Checkpoints)
+        assert isinstance(self.checkpointer, GraphSaver)
         self.checkpointer.delete_thread(thread)
         self.journal.forget(thread)
         self.calls.forget(thread)
@@ -109,7 +109,7 @@ def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterato
     kept.__class__ = Resuming
     assert isinstance(kept, Resuming)
     with (
-        Checkpoints.open(folder / CHECKPOINTS) as saver,
+        GraphSaver.open(folder / CHECKPOINTS) as saver,
         Journal(folder / JOURNAL, budget) as journal,
         KeptCalls.open(folder / KEPT) as calls,
     ):

@@ -69,7 +69,7 @@ def configure(tiny_folder: Path, tmp_path: Path, quiet: None) -> Configure:
 
 def trained(file: Path, out: Path, *, resume: bool = False) -> list[str]:
     """Train, and give what the user was told."""
-    from quillgraph.rl.stages.train import train
+    from quillgraph.rl.stages.pipeline import train
 
     told: list[str] = []
     train(load_config(file), out, resume=resume, tell=told.append)
@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
     kind: type[QuillError],
     said: str,
 ) -> None:
-    from quillgraph.rl.stages.train import check
+    from quillgraph.rl.stages.pipeline import check
 
     with pytest.raises(kind, match=said):
         trained(configure(**changes), tmp_path / "out")
@@ -262,7 +262,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
 
 
 def test_a_dry_run_makes_the_trainer_and_leaves_it(configure: Configure, tmp_path: Path) -> None:
-    from quillgraph.rl.stages.train import check
+    from quillgraph.rl.stages.pipeline import check
 
     told: list[str] = []
     check(load_config(configure()), tmp_path / "dry", told.append)
@@ -431,16 +431,16 @@ def test_out_of_memory_says_what_to_lower(
 def test_a_full_disk_is_told_and_the_checkpoint_before_stays(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quillgraph.rl.monitors.log import Ledger
+    from quillgraph.rl.monitors.log import PromptCounts
 
-    out, save = tmp_path / "out", Ledger.save
+    out, save = tmp_path / "out", PromptCounts.save
 
-    def full(self: Ledger, folder: Path) -> None:
+    def full(self: PromptCounts, folder: Path) -> None:
         if len(self.steps) > 1:
             raise OSError(28, "No space left on device")
         save(self, folder)
 
-    monkeypatch.setattr(Ledger, "save", full)
+    monkeypatch.setattr(PromptCounts, "save", full)
     with pytest.raises(StorageError, match=r"step 2 .*No space left on device; the ones before"):
         trained(configure(), out)
     assert [each.name for each in (out / "checkpoints" / "rl").iterdir()] == ["step-000001"]

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
-from quillgraph.backends.calls.lineage import is_exact, used
+from quillgraph.backends.calls.lineage import is_exact, used_calls
 from quillgraph.backends.calls.record import CallRecord
 from quillgraph.backends.errors import InputError
 from quillgraph.backends.messages.trace import goes_on
@@ -146,7 +146,7 @@ def trajectory(
         for call in episode.calls
         if call.reply is not None and role_of(call) in episode.trainable
     ]
-    numbers = {call.call for call in used(episode.calls)} - given_up
+    numbers = {call.call for call in used_calls(episode.calls)} - given_up
     kept = [call for call in answered if call.call in numbers]
     single = rows_of(kept)
     rows, forks = _merged(single) if merge else (single, 0)
