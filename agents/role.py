@@ -16,8 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.reply import form as list_of
-from quillgraph.backends.calls.budget import Budget, budgets_of, within
-from quillgraph.backends.calls.place import Place
+from quillgraph.backends.calls import Budget, Place, budgets_of, within
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError

@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.backends.spec import connect
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,7 +54,7 @@ def save_adapter(folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from quillgraph.backends.weights.builtin import resolve
+    from quillgraph.backends.weights import resolve
 
     config = LoraConfig(
         r=RANK, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"

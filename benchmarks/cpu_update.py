@@ -108,7 +108,7 @@ def main() -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from quillgraph.backends.weights.builtin import resolve
+    from quillgraph.backends.weights import resolve
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-135m")

@@ -19,7 +19,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents import CriteriaSet, writing_task
-from quillgraph.agents.grounded_theory.comparison import SIMILAR
+from quillgraph.agents.grounded_theory import SIMILAR
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import QuillError

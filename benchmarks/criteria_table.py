@@ -22,22 +22,24 @@ from pathlib import Path
 from typing import Any
 
 from quillgraph.agents.role import Role
-from quillgraph.agents.text.language import language_of
+from quillgraph.agents.text import language_of
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
 from quillgraph.cli.display.criteria import markdown
 from quillgraph.evals import load
-from quillgraph.evals.criteria.comparison import CriteriaComparison, Results
-from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
-from quillgraph.evals.criteria.sources import (
+from quillgraph.evals.criteria import (
+    CriteriaComparison,
+    CriteriaReport,
     CriteriaSource,
+    Results,
+    criteria_report,
     generic_source,
     human_source,
     one_shot_source,
     study_source,
 )
-from quillgraph.evals.data.cases import Case, cases_of
+from quillgraph.evals.data import Case, cases_of
 from quillgraph.graphs import Study
-from quillgraph.graphs.study.ablation import STAGES
+from quillgraph.graphs.study import STAGES
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {

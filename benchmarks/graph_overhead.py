@@ -35,11 +35,16 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
 from quillgraph.agents.domain import Category, Incident, Property, Relation, WritingTask
-from quillgraph.agents.grounded_theory.comparison import merge, similar_pairs
-from quillgraph.agents.grounded_theory.open_coding import open_code
-from quillgraph.agents.grounded_theory.saturation import is_saturated, new_code_ratio
-from quillgraph.agents.grounded_theory.selective_coding import select, unlinked
-from quillgraph.agents.lenses.lens import IDENTITIES
+from quillgraph.agents.grounded_theory import (
+    is_saturated,
+    merge,
+    new_code_ratio,
+    open_code,
+    select,
+    similar_pairs,
+    unlinked,
+)
+from quillgraph.agents.lenses import IDENTITIES
 from quillgraph.backends import ChatRequest, Recorder, ScriptedChat
 from quillgraph.graphs import Study
 from quillgraph.graphs.study import open_coding, selective_coding

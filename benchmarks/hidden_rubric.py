@@ -136,7 +136,7 @@ class Mending:
         return [self._revision(each) for each in poor]
 
     def _revision(self, poor: Any) -> Any:
-        from quillgraph.rl.mrpo.memory import Revision
+        from quillgraph.rl.mrpo import Revision
 
         noun, rhyme = poor.prompt.split()
         before = poor.text.text.split()
@@ -164,8 +164,7 @@ def run(arm: str, seed: int, steps: int) -> dict[str, Any]:
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
 
-    from quillgraph.rl.mrpo.config import MRPOConfig
-    from quillgraph.rl.mrpo.trainer import MRPOTrainer
+    from quillgraph.rl.mrpo import MRPOConfig, MRPOTrainer
 
     torch.set_num_threads(1)
     options = dict(ARMS[arm])

@@ -23,12 +23,11 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from quillgraph.agents import Criterion, Role, WritingTask, writing_task
 from quillgraph.agents.domain import LEVELS
-from quillgraph.agents.judges.prompted import SAMPLES, Ballot, Exhibit, PromptedJudge
-from quillgraph.agents.judges.rewards import weighted_score
-from quillgraph.agents.writers.writer import Precedents, write_draft
+from quillgraph.agents.judges import SAMPLES, Ballot, Exhibit, PromptedJudge, weighted_score
+from quillgraph.agents.writers import Precedents, write_draft
 from quillgraph.backends import Budget, Recorder
-from quillgraph.backends.vllm.chat import VllmChat
-from quillgraph.backends.weights.builtin import resolve
+from quillgraph.backends.vllm import VllmChat
+from quillgraph.backends.weights import resolve
 
 SEEDS = 20
 RESULTS = Path(__file__).parent / "results"

@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from quillgraph.graphs.episodes.durability import read_calls, read_episodes
+from quillgraph.graphs.episodes import read_calls, read_episodes
 
 HERE = Path(__file__).parent
 CRITERIA = HERE.parent / "examples" / "scripts" / "ferry.criteria.json"

@@ -37,9 +37,9 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents import Criterion, WritingTask
-from quillgraph.agents.memory.known_criteria import criterion_text, request_key
+from quillgraph.agents.memory import criterion_text, request_key
 from quillgraph.backends import connect_embeddings
-from quillgraph.graphs.memory.library import Library, Passed
+from quillgraph.graphs.memory import Library, Passed
 
 RESULTS = Path(__file__).parent / "results"
 DIMENSIONS, CENTRES, BATCH = 384, 64, 1000

@@ -29,15 +29,13 @@ from langgraph.graph import END, START, StateGraph
 
 from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, Verdict, text_hash
-from quillgraph.agents.judges.rewards import LENGTH_SHARE, SOFT_SHARE, reward
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import LENGTH_SHARE, SOFT_SHARE, reward
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.episode import Episode
-from quillgraph.graphs.episodes.runner import run_graphs
-from quillgraph.rl.rewards.group import advantages
-from quillgraph.rl.trajectories.credit import by_evidence, criterion_parts, group_credit
-from quillgraph.rl.trajectories.rows import trajectory
+from quillgraph.graphs.episodes import Episode, run_graphs
+from quillgraph.rl.rewards import advantages
+from quillgraph.rl.trajectories import by_evidence, criterion_parts, group_credit, trajectory
 
 RESULTS = Path(__file__).parent / "results"
 

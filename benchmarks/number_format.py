@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from quillgraph.agents.judges.trained import trained_judge
-from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.agents.judges import trained_judge
+from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.backends.transformers import hidden_states
 from quillgraph.evals import load
 

@@ -33,11 +33,11 @@ from typing import Any, TypedDict
 from langgraph.graph import END, START, StateGraph
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import collecting_seldom
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.runner import run_graphs
+from quillgraph.graphs.episodes import run_graphs
 
 RESULTS = Path(__file__).parent / "results"
 

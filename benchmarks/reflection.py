@@ -20,10 +20,9 @@ from quillgraph.agents import CriteriaSet, WritingTask, writing_task
 from quillgraph.agents.judgements import checked
 from quillgraph.backends import Budget, ChatBackend, connect
 from quillgraph.backends.errors import QuillError
-from quillgraph.graphs.episodes.episode import WrittenEpisode
-from quillgraph.graphs.prebuilt import best_of_n, reflection
+from quillgraph.graphs.episodes import WrittenEpisode
+from quillgraph.graphs.prebuilt import Assignment, Workshop, best_of_n, reflection
 from quillgraph.graphs.prebuilt import judge as judging
-from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
 
 HERE = Path(__file__).parent
 REQUESTS = HERE.parent / "examples" / "requests" / "writingbench.jsonl"

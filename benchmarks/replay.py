@@ -17,7 +17,7 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-from quillgraph.rl.mrpo.replay import Entry, Replay
+from quillgraph.rl.mrpo import Entry, Replay
 
 RESULTS = Path(__file__).parent / "results"
 PROMPTS, TOKENS, VOCABULARY, SHA = 512, 128, 150_000, "c0"

@@ -26,25 +26,25 @@ from statistics import fmean
 from typing import Any
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.judges.prompted import Judge, PromptedJudge
-from quillgraph.agents.judges.trained import KIND, trained_judge
+from quillgraph.agents.judges import KIND, Judge, PromptedJudge, trained_judge
 from quillgraph.agents.role import Role
 from quillgraph.backends import connect
-from quillgraph.backends.weights.builtin import cache_folder
+from quillgraph.backends.weights import cache_folder
 from quillgraph.evals import Estimate, Loaded, Preference, RatedText, load
-from quillgraph.evals.data.rubrics import generic_rubric
-from quillgraph.evals.judges.probes import (
+from quillgraph.evals.data import generic_rubric
+from quillgraph.evals.judges import (
     CHANGES,
     DEGENERATE,
+    HumanDataScorer,
+    JudgeReport,
     ProbeResult,
+    ScoredPair,
+    judge_report,
     probe_change,
     probe_degenerate,
     texts_for_probes,
 )
-from quillgraph.evals.judges.report import JudgeReport, judge_report
-from quillgraph.evals.judges.scores import HumanDataScorer, ScoredPair
-from quillgraph.evals.measures.families import families
-from quillgraph.evals.measures.intervals import cluster_bootstrap
+from quillgraph.evals.measures import cluster_bootstrap, family_of_each
 
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
 FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")
@@ -66,7 +66,8 @@ def grouped(data: Loaded) -> tuple[list[RatedText], list[Preference], dict[str, 
         return texts, pairs, {pair.id: pair.group for pair in pairs}
     ids = [each.id for each in texts] + [pair.id for pair in pairs for _ in range(2)]
     words = [each.text for each in texts] + [t for pair in pairs for t in (pair.left, pair.right)]
-    return texts, pairs, {name: f"family {n}" for name, n in zip(ids, families(words), strict=True)}
+    names = [f"family {number}" for number in family_of_each(words)]
+    return texts, pairs, dict(zip(ids, names, strict=True))
 
 
 async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> JudgeReport:

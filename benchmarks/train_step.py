@@ -91,8 +91,7 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
     from peft import LoraConfig
     from trl import GRPOConfig, GRPOTrainer
 
-    from quillgraph.rl.mrpo.config import MRPOConfig
-    from quillgraph.rl.mrpo.trainer import MRPOTrainer
+    from quillgraph.rl.mrpo import MRPOConfig, MRPOTrainer
 
     base: dict[str, Any] = {
         "model": given.model,
@@ -123,9 +122,8 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
 
 def rollouts(given: argparse.Namespace, folder: str) -> Any:
     """Texts by vLLM in this process."""
-    from quillgraph.backends.vllm.chat import VllmChat
-    from quillgraph.rl.rollouts.rollouts import Rollouts
-    from quillgraph.rl.rollouts.run import one_call
+    from quillgraph.backends.vllm import VllmChat
+    from quillgraph.rl.rollouts import Rollouts, one_call
 
     engine = VllmChat(
         model=given.model,
@@ -140,7 +138,7 @@ def rollouts(given: argparse.Namespace, folder: str) -> Any:
 def remember(trainer: Any, given: argparse.Namespace, replays: int) -> None:
     """Fill memory with texts that are always chosen, as long as the fresh ones."""
     from quillgraph.rl.columns import key_of
-    from quillgraph.rl.mrpo.replay import Entry
+    from quillgraph.rl.mrpo import Entry
 
     tokenizer = trainer.processing_class
     for row in trainer.train_dataset:
@@ -285,7 +283,7 @@ def main() -> None:
     """Measure, print and store."""
     given = parsed()
     if given.arm:
-        from quillgraph.backends.weights.builtin import resolve
+        from quillgraph.backends.weights import resolve
 
         name = given.name or Path(given.model).name
         given.model = str(resolve(given.model))

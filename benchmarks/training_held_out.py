@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.runtime import multiplies_bfloat16
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "train" / "cpu.yaml"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from quillgraph.agents.domain import Value
-from quillgraph.backends.calls.jsonl import end_last_line, read_lines
+from quillgraph.backends.calls import end_last_line, read_lines
 from quillgraph.backends.errors import StorageError
 
 K = TypeVar("K", bound=Hashable)

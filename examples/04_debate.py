@@ -13,7 +13,7 @@ from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect
 from quillgraph.graphs import Arena, run_graph
 from quillgraph.graphs.prebuilt import debate
-from quillgraph.rl.trajectories.rows import rows_of
+from quillgraph.rl.trajectories import rows_of
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUEST = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents import writing_task
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.evals.measures.repeatability import reusability
+from quillgraph.evals.measures import reusability
 from quillgraph.graphs import Study
-from quillgraph.graphs.memory.library import Library
+from quillgraph.graphs.memory import Library
 from quillgraph.graphs.study import workflow as criteria
 
 HERE = Path(__file__).parent

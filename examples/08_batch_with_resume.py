@@ -21,8 +21,8 @@ from langgraph.graph import END, START, StateGraph
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import Budget, ChatBackend, connect
 from quillgraph.graphs import Workshop, durable, run_graph
+from quillgraph.graphs.prebuilt import Reflecting
 from quillgraph.graphs.prebuilt import nodes as pieces
-from quillgraph.graphs.prebuilt.workshop import Reflecting
 
 HERE = Path(__file__).parent
 CRITERIA = (HERE / "scripts" / "ferry.criteria.json").read_text(encoding="utf-8")

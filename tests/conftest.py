@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from quillgraph.backends.vllm.chat import VllmChat
-from quillgraph.backends.weights.builtin import pull
+from quillgraph.backends.vllm import VllmChat
+from quillgraph.backends.weights import pull
 
 # read when LangGraph is imported: checkpoints then hold only what the graphs' states declare
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from quillgraph.backends.messages.trace import Alternative, Position
+from quillgraph.backends.messages import Alternative, Position
 
 MOST_UNCLEAR = 0.05
 """Probability that may lie on tokens of which it is not known which score they begin."""

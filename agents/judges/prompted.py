@@ -23,7 +23,7 @@ from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import InputError
-from quillgraph.backends.messages.trace import alternatives_of
+from quillgraph.backends.messages import alternatives_of
 
 MOST_TEXT_CHARS = 64_000
 """Twice the longest request."""

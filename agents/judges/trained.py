@@ -30,8 +30,8 @@ from quillgraph.agents.requests.task import NO_REQUEST
 from quillgraph.agents.text.language import language_of, letter_count
 from quillgraph.backends.embeddings import Vectors, connect_embeddings
 from quillgraph.backends.errors import ConfigError, InputError, PolicyError
-from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
-from quillgraph.backends.weights.builtin import resolve
+from quillgraph.backends.transformers import HiddenStates, weights_hash
+from quillgraph.backends.weights import resolve
 
 KIND = "scorer:"
 """How the spec of a scorer begins, where that of a model would begin with its backend."""

@@ -1,1 +1,25 @@
 """What can be measured of a text, whatever it is for."""
+
+from quillgraph.agents.text.language import (
+    CJK,
+    LETTERS_PER_CHARACTER,
+    UNDETERMINED,
+    language_of,
+    letter_count,
+)
+from quillgraph.agents.text.measures import ngrams, tokens, word_count
+from quillgraph.agents.text.meta_talk import is_meta
+from quillgraph.agents.text.sentences import sentence_spans
+
+__all__ = [
+    "CJK",
+    "LETTERS_PER_CHARACTER",
+    "UNDETERMINED",
+    "is_meta",
+    "language_of",
+    "letter_count",
+    "ngrams",
+    "sentence_spans",
+    "tokens",
+    "word_count",
+]

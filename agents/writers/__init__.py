@@ -1,1 +1,41 @@
 """Who drafts, reflects and revises, and what may stand."""
+
+from quillgraph.agents.writers.acceptance import refusals, stop_reason
+from quillgraph.agents.writers.reflection import (
+    Plan,
+    Reflection,
+    listed,
+    plan_edits,
+    reflect,
+    reflecting_prompt,
+    weakest,
+)
+from quillgraph.agents.writers.self_refine import criticise, refine
+from quillgraph.agents.writers.writer import (
+    Precedents,
+    Written,
+    revise,
+    revising_fields,
+    write_draft,
+    write_one_of,
+)
+
+__all__ = [
+    "Plan",
+    "Precedents",
+    "Reflection",
+    "Written",
+    "criticise",
+    "listed",
+    "plan_edits",
+    "refine",
+    "reflect",
+    "reflecting_prompt",
+    "refusals",
+    "revise",
+    "revising_fields",
+    "stop_reason",
+    "weakest",
+    "write_draft",
+    "write_one_of",
+]

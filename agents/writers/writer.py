@@ -14,7 +14,7 @@ from quillgraph.agents.text.sentences import up_to_last_sentence
 from quillgraph.agents.writers.reflection import Plan, Reflection, listed
 from quillgraph.agents.writers.splice import splice
 from quillgraph.backends.errors import BudgetReached, ReplyError
-from quillgraph.backends.messages.trace import TokenTrace, trace_of
+from quillgraph.backends.messages import TokenTrace, trace_of
 
 TRIES = 2
 """A text that is hardly there is asked for once more."""

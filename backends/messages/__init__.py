@@ -1,1 +1,21 @@
 """What is asked and answered, in the terms of no engine."""
+
+from quillgraph.backends.messages.trace import (
+    BASE,
+    Alternative,
+    Position,
+    TokenTrace,
+    alternatives_of,
+    goes_on,
+    trace_of,
+)
+
+__all__ = [
+    "BASE",
+    "Alternative",
+    "Position",
+    "TokenTrace",
+    "alternatives_of",
+    "goes_on",
+    "trace_of",
+]

@@ -1,1 +1,7 @@
 """VLLM in this process."""
+
+from quillgraph.backends.vllm.chat import VllmChat
+
+__all__ = [
+    "VllmChat",
+]

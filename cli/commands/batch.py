@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from quillgraph.backends import Budget, Recorder
-from quillgraph.backends.calls.jsonl import end_last_line
+from quillgraph.backends.calls import end_last_line
 from quillgraph.backends.errors import (
     BackendError,
     BudgetReached,
@@ -20,12 +20,19 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import InputEntry, Inputs
 from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
-from quillgraph.graphs.episodes.cast import Ensemble, context_for
-from quillgraph.graphs.episodes.durability import EPISODES, Resuming, durable
-from quillgraph.graphs.episodes.episode import Episode
-from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.graphs.episodes.source import Answer, Graph, episode_source
-from quillgraph.graphs.episodes.start import schema_of
+from quillgraph.graphs.episodes import (
+    EPISODES,
+    Answer,
+    Ensemble,
+    Episode,
+    Graph,
+    Resuming,
+    context_for,
+    durable,
+    episode_source,
+    run_graph,
+    schema_of,
+)
 
 AT_ONCE = 16
 """Entries that are run side by side; how many calls an engine takes at a time is its own matter."""

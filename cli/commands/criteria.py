@@ -11,7 +11,7 @@ from typing import Any, cast
 from rich.console import Console
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.cli.commands.library import library_of
 from quillgraph.cli.display.study import criteria_markdown, criteria_tree, reached, summary
@@ -21,10 +21,9 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.memory.library import Library
-from quillgraph.graphs.study import provenance
+from quillgraph.graphs.memory import Library
+from quillgraph.graphs.study import ROLES, Grounding, Study, provenance
 from quillgraph.graphs.study import workflow as criteria
-from quillgraph.graphs.study.state import ROLES, Grounding, Study
 
 STAGES = {
     "start": "starting the model",

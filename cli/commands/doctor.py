@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.runtime.hardware import (
+from quillgraph.backends.runtime import (
     default_backend,
     gpu_name,
     installed_version,
@@ -21,7 +21,7 @@ from quillgraph.backends.runtime.hardware import (
     vllm_build,
     vllm_obstacle,
 )
-from quillgraph.backends.weights.builtin import cache_folder, installed
+from quillgraph.backends.weights import cache_folder, installed
 
 ROOM_MB = 1000
 """Free space under which pulling models and keeping runs becomes tight."""

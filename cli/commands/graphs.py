@@ -12,8 +12,7 @@ import networkx as nx
 
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.cli.display.terminal import visible
-from quillgraph.graphs.episodes.registry import GRAPHS, build, foreign
-from quillgraph.graphs.episodes.source import compiled_form
+from quillgraph.graphs.episodes import GRAPHS, build, compiled_form, foreign
 
 
 def list_graphs(*, as_json: bool) -> None:

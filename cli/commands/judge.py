@@ -10,8 +10,8 @@ from rich.console import Console
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.agents.judges.prompted import MOST_TEXT_CHARS
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import MOST_TEXT_CHARS
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError, ReplyError
 from quillgraph.cli.display.episode import judgement_told
@@ -22,8 +22,8 @@ from quillgraph.cli.session.inputs import read_criteria, read_request, read_text
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
+from quillgraph.graphs.prebuilt import WRITING_ROLES, Workshop
 from quillgraph.graphs.prebuilt import judge as judging
-from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Workshop
 
 STAGES = {"start": "starting the model", "settle": "judging"}
 

@@ -8,14 +8,13 @@ from typing import TypeVar
 
 from rich.text import Text
 
-from quillgraph.agents.memory.known_criteria import KnownCriterion
+from quillgraph.agents.memory import KnownCriterion
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.settings import Settings, load_settings
-from quillgraph.graphs.memory.library import Library
-from quillgraph.graphs.memory.store import LIBRARY, OWN
+from quillgraph.graphs.memory import LIBRARY, OWN, Library
 
 T = TypeVar("T")
 

@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 from rich.text import Text
 
-from quillgraph.agents.memory.lesson import Lesson, MemoryEntry
+from quillgraph.agents.memory import Lesson, MemoryEntry
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.settings import load_settings
-from quillgraph.graphs.memory.memory import Memory, excerpt
-from quillgraph.graphs.memory.store import MEMORY
+from quillgraph.graphs.memory import MEMORY, Memory, excerpt
 
 T = TypeVar("T")
 

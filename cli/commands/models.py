@@ -22,7 +22,7 @@ def pull_model(
 ) -> None:
     """Fetch a built-in model into the user's cache."""
     with reporting(debug=debug):
-        from quillgraph.backends.weights.builtin import pull
+        from quillgraph.backends.weights import pull
 
         folder = pull(name, progress=lambda step: sys.stderr.write(f"{step}\n"))
         sys.stdout.write(f"{folder}\n")
@@ -34,7 +34,7 @@ def list_models(*, as_json: options.AsJson = False, debug: options.Debug = False
     with reporting(debug=debug):
         from dataclasses import asdict
 
-        from quillgraph.backends.weights.builtin import installed
+        from quillgraph.backends.weights import installed
 
         models = installed()
         if as_json:

@@ -37,12 +37,11 @@ def report(
     """
     with reporting(debug=debug):
         from quillgraph.backends.errors import InputError
-        from quillgraph.evals.report.contents import contents
-        from quillgraph.evals.report.page import render_page, write_page
+        from quillgraph.evals.report import read_contents, render_page, write_page
 
         if run_dir is None:
             raise InputError("expected RUN_DIR, the folder of a run; `ls -t runs` lists them")
-        shown, page = contents(run_dir), out or run_dir / PAGE
+        shown, page = read_contents(run_dir), out or run_dir / PAGE
         write_page(render_page(shown), page)
         for note in shown.notes:
             sys.stderr.write(f"note: {note}\n")

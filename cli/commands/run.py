@@ -22,11 +22,16 @@ from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_criter
 from quillgraph.cli.session.progress import plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.episodes import registry
-from quillgraph.graphs.episodes.cast import judges_of, roles_of
-from quillgraph.graphs.episodes.durability import read_episodes
-from quillgraph.graphs.episodes.source import Answer, Graph, compiled_form
-from quillgraph.graphs.episodes.start import schema_of
+from quillgraph.graphs.episodes import (
+    Answer,
+    Graph,
+    compiled_form,
+    judges_of,
+    read_episodes,
+    registry,
+    roles_of,
+    schema_of,
+)
 
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
 

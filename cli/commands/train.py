@@ -14,7 +14,7 @@ from rich.console import Console
 from quillgraph.backends.errors import ConfigError, GuardTripped, StorageError
 from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import log_shown, plain_console
-from quillgraph.rl.config.run import TrainConfig, load_config
+from quillgraph.rl.config import TrainConfig, load_config
 from quillgraph.rl.processes import are_several
 
 TRL_MINOR = "1.16"
@@ -84,7 +84,7 @@ def _kept(
 def _work(
     config: TrainConfig, folder: Path, said: Console, *, resume: bool, dry_run: bool
 ) -> dict[str, Any]:
-    from quillgraph.rl.stages.pipeline import check, train
+    from quillgraph.rl.stages import check, train
 
     if dry_run:
         check(config, folder, said.print)

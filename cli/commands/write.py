@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
-from quillgraph.agents.memory.lesson import Lesson
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.memory import Lesson
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.commands.criteria import STAGES as STUDY_STAGES
@@ -25,13 +25,12 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
-from quillgraph.graphs.memory.memory import Memory
+from quillgraph.graphs.episodes import Attempt, WrittenEpisode
+from quillgraph.graphs.memory import Memory
+from quillgraph.graphs.prebuilt import WRITING_ROLES, Assignment, Workshop, reflection
 from quillgraph.graphs.prebuilt import judge as judging
-from quillgraph.graphs.prebuilt import reflection
-from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Assignment, Workshop
+from quillgraph.graphs.study import ROLES
 from quillgraph.graphs.study import workflow as criteria
-from quillgraph.graphs.study.state import ROLES
 
 LOOP_STAGES = {
     "recall": "recalling lessons",

@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from quillgraph.cli.display.evals import picture, save
-from quillgraph.evals.criteria.report import MEASURES, CriteriaReport
-from quillgraph.evals.measures.intervals import Estimate
+from quillgraph.evals.criteria import MEASURES, CriteriaReport
+from quillgraph.evals.measures import Estimate
 
 BUILT_IN = ("minilm", "lexical")
 """Embeddings of which we know what they cannot do."""

@@ -11,7 +11,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.display.terminal import visible
-from quillgraph.graphs.episodes.episode import Attempt, Episode, WrittenEpisode
+from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode
 
 LONGEST_QUOTE = 72
 

@@ -7,9 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.evals.judges.probes import ProbeResult
-from quillgraph.evals.judges.report import JudgeReport
-from quillgraph.evals.measures.intervals import Estimate
+from quillgraph.evals.judges import JudgeReport, ProbeResult
+from quillgraph.evals.measures import Estimate
 
 
 def measures_table(report: JudgeReport) -> Table:

@@ -15,7 +15,7 @@ from rich.text import Text
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.cli.display.terminal import visible
-from quillgraph.graphs.memory.store import FileKind
+from quillgraph.graphs.memory import FileKind
 
 T = TypeVar("T")
 K = TypeVar("K")

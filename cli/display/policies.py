@@ -8,8 +8,8 @@ from rich.table import Table
 
 from quillgraph.cli.display.evals import number, picture, save, span
 from quillgraph.cli.display.terminal import visible
-from quillgraph.evals.measures.intervals import Estimate
-from quillgraph.evals.policies.report import OF_TEXTS, OF_WINS, PolicyReport
+from quillgraph.evals.measures import Estimate
+from quillgraph.evals.policies import OF_TEXTS, OF_WINS, PolicyReport
 
 DRAWN = ("hard", "soft", "diversity", "repetition", "words", "tokens")
 """Measures of texts that are drawn, beside the wins."""

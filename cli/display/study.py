@@ -8,7 +8,7 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import LEVELS, Criterion, Incident
 from quillgraph.cli.display.terminal import visible
-from quillgraph.graphs.study.state import Grounding
+from quillgraph.graphs.study import Grounding
 
 LONGEST_QUOTE = 90
 

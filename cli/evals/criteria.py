@@ -24,7 +24,7 @@ from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.session.progress import plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.study.state import ROLES
+from quillgraph.graphs.study import ROLES
 
 
 def begin_eval_criteria(

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.grounded_theory.comparison import Pair, agreed, ask_sameness
-from quillgraph.agents.judges.prompted import PromptedJudge
+from quillgraph.agents.grounded_theory import Pair, agreed, ask_sameness
+from quillgraph.agents.judges import PromptedJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BackendError, InputError
@@ -21,22 +21,23 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
 from quillgraph.evals import load
-from quillgraph.evals.criteria.checklists import files_for
-from quillgraph.evals.criteria.comparison import CriteriaComparison, Results
-from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
-from quillgraph.evals.criteria.sources import (
+from quillgraph.evals.criteria import (
     ONE_SHOT,
     OURS,
+    CriteriaComparison,
+    CriteriaReport,
     CriteriaSource,
+    Results,
+    criteria_report,
+    files_for,
     generic_source,
     human_source,
     one_shot_source,
     study_source,
 )
-from quillgraph.evals.data.cases import Cases, cases_of
-from quillgraph.evals.measures.matching import Confirm, Wording
-from quillgraph.graphs.study.ablation import stages_left_out
-from quillgraph.graphs.study.state import ROLES, Study
+from quillgraph.evals.data import Cases, cases_of
+from quillgraph.evals.measures import Confirm, Wording
+from quillgraph.graphs.study import ROLES, Study, stages_left_out
 
 OTHER_SEED = 1_000_003
 """Added to the seed for each further run."""

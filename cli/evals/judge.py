@@ -14,9 +14,8 @@ import typer
 from rich.console import Console
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.judges.pairwise import PromptedPairJudge
-from quillgraph.agents.judges.prompted import Judge, PromptedJudge
-from quillgraph.agents.requests.task import NO_REQUEST, writing_task
+from quillgraph.agents.judges import Judge, PromptedJudge, PromptedPairJudge
+from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
@@ -34,18 +33,22 @@ from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import Loaded, Preference, RatedText, load
-from quillgraph.evals.data.rubrics import generic_rubric
-from quillgraph.evals.judges.probes import (
+from quillgraph.evals.data import generic_rubric
+from quillgraph.evals.judges import (
     CHANGES,
+    HumanDataScorer,
+    JudgedText,
+    JudgeReport,
     ProbeResult,
+    ScoredPair,
+    judge_report,
     probe_change,
     probe_degenerate,
     probe_position,
     probe_retest,
     texts_for_probes,
+    unmet,
 )
-from quillgraph.evals.judges.report import JudgeReport, judge_report, unmet
-from quillgraph.evals.judges.scores import HumanDataScorer, JudgedText, ScoredPair
 
 STAGES = {
     "start": "starting the model",

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from quillgraph.agents.domain import Value, WritingTask
-from quillgraph.agents.judges.trained import is_scorer
+from quillgraph.agents.judges import is_scorer
 from quillgraph.backends import require
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.backends.spec import BackendSpec
-from quillgraph.backends.weights.adapter import check_adapter
+from quillgraph.backends.weights import check_adapter
 from quillgraph.cli.display.evals import picture
 from quillgraph.cli.display.policies import (
     against_table,
@@ -36,14 +36,22 @@ from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.cli.session.turns import Turns
 from quillgraph.evals import RubricRequest, load
-from quillgraph.evals.data.prompts import prompts_of
-from quillgraph.evals.judges.report import requirement_of, unmet
-from quillgraph.evals.policies.contest import Contest, sharing
-from quillgraph.evals.policies.kinship import refuse_training_judge, reservations, seen_in_training
-from quillgraph.evals.policies.policy import Policy, read_policies
-from quillgraph.evals.policies.report import PolicyReport, measure_names
-from quillgraph.evals.policies.writers import Reading, policy_graph
-from quillgraph.graphs.episodes.start import parts_of
+from quillgraph.evals.data import prompts_of
+from quillgraph.evals.judges import requirement_of, unmet
+from quillgraph.evals.policies import (
+    Contest,
+    Policy,
+    PolicyReport,
+    Reading,
+    measure_names,
+    policy_graph,
+    read_policies,
+    refuse_training_judge,
+    reservations,
+    seen_in_training,
+    sharing,
+)
+from quillgraph.graphs.episodes import parts_of
 
 COMPARED = "compared"
 """Where `run.json` says what a comparison is of."""
@@ -228,7 +236,7 @@ def _takes_criteria(policy: Policy) -> bool:
 
 def _trained_on(policy: Policy) -> list[str] | None:
     """Hashes of the requests that a policy was trained on; None where the file is gone."""
-    from quillgraph.rl.config.requests import read_requests
+    from quillgraph.rl.config import read_requests
 
     assert policy.training is not None
     try:

@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from quillgraph.agents.judges.pairwise import PromptedPairJudge
-from quillgraph.agents.judges.prompted import PromptedJudge
+from quillgraph.agents.judges import PromptedJudge, PromptedPairJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BackendError, QuillError
@@ -17,13 +16,25 @@ from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.turns import Turns
 from quillgraph.evals.ledger import Ledger
-from quillgraph.evals.policies.contest import Contest
-from quillgraph.evals.policies.policy import Policy
-from quillgraph.evals.policies.records import ComparedTexts, ScoredText, TextKey, WrittenText
-from quillgraph.evals.policies.report import Entrant, PolicyReport, policy_report
-from quillgraph.evals.policies.scores import compare_texts, score_text
-from quillgraph.evals.policies.writers import MEASURES, Writer, heard, writer_for
-from quillgraph.evals.policies.writingbench import responses, scores
+from quillgraph.evals.policies import (
+    MEASURES,
+    ComparedTexts,
+    Contest,
+    Entrant,
+    Policy,
+    PolicyReport,
+    ScoredText,
+    TextKey,
+    Writer,
+    WrittenText,
+    compare_texts,
+    heard,
+    policy_report,
+    response_scores,
+    responses,
+    score_text,
+    writer_for,
+)
 
 STAGES = {
     "write": "having the policies write",
@@ -235,7 +246,7 @@ class Comparing:
             texts = [row for row in self._in_order(self.texts.rows) if row.policy == each.name]
             judged = [row for row in self._in_order(self.scores.rows) if row.policy == each.name]
             folder.write_text(f"writingbench/responses/{each.name}.jsonl", responses(texts))
-            folder.write_text(f"writingbench/scores/{each.name}.jsonl", scores(judged))
+            folder.write_text(f"writingbench/scores/{each.name}.jsonl", response_scores(judged))
 
     def reached(self) -> str:
         """Say how far it has come."""

@@ -8,21 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from quillgraph.agents.judges.scorer_folder import ModelName, read_scorer, shipped, write_scorer
+from quillgraph.agents.judges import ModelName, read_scorer, shipped, write_scorer
 from quillgraph.backends import connect_embeddings
 from quillgraph.backends.embeddings import SentenceEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError
-from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
-from quillgraph.backends.weights.builtin import cache_folder, resolve
+from quillgraph.backends.transformers import HiddenStates, weights_hash
+from quillgraph.backends.weights import cache_folder, resolve
 from quillgraph.cli.session.progress import log_shown, plain_console
-from quillgraph.evals.judges.training import (
-    EMBEDDER,
-    LAYERS,
-    READER,
-    Material,
-    Trained,
-    train_scorer,
-)
+from quillgraph.evals.judges import EMBEDDER, LAYERS, READER, Material, Trained, train_scorer
 
 
 def run_train_scorer(

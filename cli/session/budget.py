@@ -6,8 +6,7 @@ from pathlib import Path
 from quillgraph.backends import Allowance, Budget
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.cli.session.settings import Settings
-from quillgraph.graphs.episodes.durability import read_calls
-from quillgraph.graphs.episodes.source import Graph, compiled_form
+from quillgraph.graphs.episodes import Graph, compiled_form, read_calls
 
 
 def budget_of(settings: Settings, graphs: Sequence[Graph]) -> Budget:

@@ -8,8 +8,7 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 from rich.console import Console
 
-from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.judges.trained import is_scorer, trained_judge
+from quillgraph.agents.judges import Judge, is_scorer, trained_judge
 from quillgraph.backends import (
     CassetteChat,
     CassetteEmbeddings,
@@ -18,9 +17,9 @@ from quillgraph.backends import (
     connect,
     connect_embeddings,
 )
-from quillgraph.backends.cassette.recorder import refuse_existing
+from quillgraph.backends.cassette import refuse_existing
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.runtime.hardware import default_backend
+from quillgraph.backends.runtime import default_backend
 from quillgraph.cli.session.progress import log_shown
 from quillgraph.cli.session.settings import Settings
 

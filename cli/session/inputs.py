@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import FORMAT_VERSION, LEVELS, CriteriaSet
 from quillgraph.agents.judgements import judged
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episodes.source import Graph
-from quillgraph.graphs.episodes.start import TaskStart, start_of
+from quillgraph.graphs.episodes import Graph, TaskStart, start_of
 
 
 def read_request(request: str | None, file: Path | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from quillgraph.backends import Budget, Recorder, collecting_seldom, read_records
-from quillgraph.backends.calls.lineage import continuity
+from quillgraph.backends.calls import continuity
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quillgraph.backends import connect
 from quillgraph.backends.chat import ChatBackend
-from quillgraph.backends.messages.trace import BASE
+from quillgraph.backends.messages import BASE
 from quillgraph.backends.spec import BackendSpec
 
 

@@ -12,7 +12,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from quillgraph.agents.domain import Criterion, Value
 from quillgraph.agents.judgements import text_hash
-from quillgraph.agents.judges.prompted import Judge
+from quillgraph.agents.judges import Judge
 from quillgraph.evals.criteria.parity import TextScores, score_case_text
 from quillgraph.evals.criteria.sources import HUMAN, CriteriaSource, Elicited, elicit
 from quillgraph.evals.data.cases import Case

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from quillgraph.agents.domain import Criterion, Value
 from quillgraph.agents.judgements import Verdict, text_hash
-from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import Judge
+from quillgraph.agents.requests import writing_task
 from quillgraph.evals.data.cases import Case
 from quillgraph.evals.data.records import Preference, RatedText
 from quillgraph.evals.judges.report import (

@@ -16,12 +16,11 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.grounded_theory.comparison import SIMILAR
+from quillgraph.agents.grounded_theory import SIMILAR
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.memory.contrast import silent, spreads
-from quillgraph.agents.requests.segments import segment
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.agents.text.language import language_of
+from quillgraph.agents.memory import silent, spreads
+from quillgraph.agents.requests import segment, writing_task
+from quillgraph.agents.text import language_of
 from quillgraph.backends.embeddings import Vectors, vectors
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.criteria.comparison import Results, wordings

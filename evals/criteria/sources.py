@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import var_child_runnable_config
 
-from quillgraph.agents.criteria.one_shot import one_shot_criteria
+from quillgraph.agents.criteria import one_shot_criteria
 from quillgraph.agents.domain import Criterion, Value
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
 from quillgraph.backends import Recorder
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.data.rubrics import as_criteria, generic_rubric
+from quillgraph.graphs.study import Study
 from quillgraph.graphs.study import workflow as criteria
-from quillgraph.graphs.study.state import Study
 
 OURS, ONE_SHOT, GENERIC, HUMAN = "ours", "one-shot", "generic", "human"
 """Names of the sources: the whole study, one prompt, the fixed rubric, and people."""

@@ -3,15 +3,12 @@
 import random
 from collections.abc import Sequence
 
-from quillgraph.agents.checks.count import WordCount
-from quillgraph.agents.checks.demand import about
-from quillgraph.agents.criteria.writer import hard_criteria
+from quillgraph.agents.checks import WordCount, about
+from quillgraph.agents.criteria import hard_criteria
 from quillgraph.agents.domain import TIER_WEIGHT, Core, CriteriaSet, Criterion, Value, WritingTask
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.judges.rewards import length_range
-from quillgraph.agents.requests.constraints import find_constraints
-from quillgraph.agents.requests.segments import segment
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import length_range
+from quillgraph.agents.requests import find_constraints, segment, writing_task
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.data.rubrics import EVIDENCE, as_criteria, generic_rubric

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.text.sentences import sentence_spans
+from quillgraph.agents.text import sentence_spans
 from quillgraph.evals.data.records import RatedText, RubricRequest
 
 WORST = 1.0

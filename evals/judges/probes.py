@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from quillgraph.agents.criteria.validation import PROBES
+from quillgraph.agents.criteria import PROBES
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.pairwise import PairComparison
+from quillgraph.agents.judges import PairComparison
 from quillgraph.evals.data.records import Side
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
 

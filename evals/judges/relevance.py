@@ -12,8 +12,7 @@ import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.scorer_folder import relevance_measures
-from quillgraph.agents.judges.trained import subject
+from quillgraph.agents.judges import relevance_measures, subject
 from quillgraph.backends.embeddings import Vectors
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.data.rubrics import as_criteria, generic_rubric

@@ -5,10 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import Verdict
-from quillgraph.agents.judges.markup import shown_to_judge
-from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.judges.rewards import weighted_score
-from quillgraph.agents.requests.task import NO_REQUEST, writing_task
+from quillgraph.agents.judges import Judge, shown_to_judge, weighted_score
+from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
 

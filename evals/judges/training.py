@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.judges.scorer_folder import ModelName, ScorerConfig, ScorerWeights
-from quillgraph.agents.judges.trained import Reader
+from quillgraph.agents.judges import ModelName, Reader, ScorerConfig, ScorerWeights
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.data.loader import load
 from quillgraph.evals.data.records import RatedText, RubricRequest
@@ -29,7 +28,7 @@ from quillgraph.evals.judges.heads import (
     validate,
 )
 from quillgraph.evals.judges.relevance import Relevance, fit_relevance
-from quillgraph.evals.measures.families import families
+from quillgraph.evals.measures.families import family_of_each
 
 READER, LAYERS, EMBEDDER = "smollm2-135m", (10, 15, 20), "minilm"
 """The frozen models, and the layers that are read; compared in LOG.md."""
@@ -173,7 +172,7 @@ def scored_vectors(
     worse = worsened(rated, SPOILT, seed=seed)
     states = _read([each.text for each in rated], reader, tell)
     spoilt = _read([*(text for text, _ in bad), *(text for text, _ in worse)], reader, tell)
-    numbers = families([each.text for each in rated])
+    numbers = family_of_each([each.text for each in rated])
     of = {each.id: family for each, family in zip(rated, numbers, strict=True)}
     alone = max(numbers) + 1  # what was made of no scored text is a family of its own
     made_of = [*(source for _, source in bad), *(each.id for _, each in worse)]

@@ -1,1 +1,15 @@
 """Agreement, intervals, matching."""
+
+from quillgraph.evals.measures.families import family_of_each
+from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
+from quillgraph.evals.measures.matching import Confirm, Wording
+from quillgraph.evals.measures.repeatability import reusability
+
+__all__ = [
+    "Confirm",
+    "Estimate",
+    "Wording",
+    "cluster_bootstrap",
+    "family_of_each",
+    "reusability",
+]

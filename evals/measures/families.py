@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import networkx as nx
 
-from quillgraph.agents.text.measures import ngrams, tokens
+from quillgraph.agents.text import ngrams, tokens
 
 GRAM = 4
 
@@ -21,7 +21,7 @@ COMMON = 60
 """Texts that a 4-gram may stand in before it says nothing."""
 
 
-def families(texts: Sequence[str]) -> list[int]:
+def family_of_each(texts: Sequence[str]) -> list[int]:
     """Number the families of texts, in order of their first members.
 
     Returns:

@@ -6,7 +6,7 @@ from pathlib import Path
 from quillgraph.agents.domain import WritingTask
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.spec import BackendSpec
-from quillgraph.backends.weights.builtin import installed
+from quillgraph.backends.weights import installed
 from quillgraph.evals.policies.policy import Policy
 
 

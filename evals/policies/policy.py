@@ -11,9 +11,9 @@ from pydantic import Field
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.runtime.hardware import default_backend
+from quillgraph.backends.runtime import default_backend
 from quillgraph.backends.spec import BackendKind, BackendSpec
-from quillgraph.backends.weights.adapter import rank_for
+from quillgraph.backends.weights import rank_for
 from quillgraph.evals.policies.training_record import (
     ADAPTER,
     TrainingRecord,

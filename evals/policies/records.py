@@ -1,7 +1,7 @@
 """What a comparison of policies has made so far: texts, their scores, who won."""
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.pairwise import PairComparison
+from quillgraph.agents.judges import PairComparison
 
 TextKey = tuple[str, str, int]
 """Policy, prompt and number of a text."""

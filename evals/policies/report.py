@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.rewards import repetition_term
-from quillgraph.agents.text.measures import ngrams, tokens, word_count
+from quillgraph.agents.judges import repetition_term
+from quillgraph.agents.text import ngrams, tokens, word_count
 from quillgraph.evals.measures.intervals import (
     Estimate,
     cluster_bootstrap,

@@ -3,15 +3,19 @@
 from typing import Any
 
 from quillgraph.agents.judgements import checked
-from quillgraph.agents.judges.gate import refusal
-from quillgraph.agents.judges.markup import plain
-from quillgraph.agents.judges.pairwise import PairComparison, PairJudge, PairPlace
-from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.judges.rewards import reward
+from quillgraph.agents.judges import (
+    Judge,
+    PairComparison,
+    PairJudge,
+    PairPlace,
+    plain,
+    refusal,
+    reward,
+)
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.prompts import Prompt
 from quillgraph.evals.policies.records import ComparedTexts, CriterionScore, ScoredText, WrittenText
-from quillgraph.graphs.prebuilt.judge import Submission, judge_text
+from quillgraph.graphs.prebuilt import Submission, judge_text
 
 UNREAD = "the judge could not be understood"
 

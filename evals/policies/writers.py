@@ -23,12 +23,19 @@ from quillgraph.backends.errors import (
 from quillgraph.evals.data.prompts import Prompt
 from quillgraph.evals.policies.policy import Policy
 from quillgraph.evals.policies.records import WrittenText
-from quillgraph.graphs.episodes import registry
-from quillgraph.graphs.episodes.cast import Ensemble, context_for
-from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode
-from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.graphs.episodes.source import Graph, episode_source
-from quillgraph.graphs.episodes.start import WAYS, parts_of, schema_of
+from quillgraph.graphs.episodes import (
+    WAYS,
+    Ensemble,
+    Episode,
+    Graph,
+    WrittenEpisode,
+    context_for,
+    episode_source,
+    parts_of,
+    registry,
+    run_graph,
+    schema_of,
+)
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
 """Numbers that a graph's context may ask for by name."""

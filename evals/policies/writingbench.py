@@ -14,7 +14,7 @@ def responses(texts: Sequence[WrittenText]) -> str:
     return _lines(rows)
 
 
-def scores(found: Sequence[ScoredText]) -> str:
+def response_scores(found: Sequence[ScoredText]) -> str:
     """The scores of a policy, as its `calculate_scores.py` reads them.
 
     A line for each prompt has `index` and `scores`, and there for each criterion a list with

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judgements import Judgement, band_of
 from quillgraph.evals.report.passages import Segment, Span, quoted, segments, word_differences
-from quillgraph.graphs.episodes.episode import Attempt
+from quillgraph.graphs.episodes import Attempt
 
 
 @dataclass(frozen=True, slots=True)

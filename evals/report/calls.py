@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from quillgraph.backends.calls.record import CallRecord
+from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.messages import hermes
-from quillgraph.graphs.episodes.episode import role_of
+from quillgraph.graphs.episodes import role_of
 
 LISTED = 300
 """Calls that are listed one by one; more would make a page that a phone cannot hold."""

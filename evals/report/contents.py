@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from quillgraph.agents.domain import FORMAT_VERSION, CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.backends.calls.record import CallRecord
+from quillgraph.backends.calls import CallRecord
 from quillgraph.evals.report.attempts import AttemptRow, ShownText, reward_rows, score_rows, texts
 from quillgraph.evals.report.calls import CallLog, call_log, shortened
 from quillgraph.evals.report.folder import Folder, ReportFile, StudyFile, counted, mapping
@@ -29,7 +29,7 @@ from quillgraph.evals.report.training import (
     signs,
     warned,
 )
-from quillgraph.graphs.episodes.episode import Attempt, Episode
+from quillgraph.graphs.episodes import Attempt, Episode
 
 WHOLE = 40
 """Episodes of a batch that are shown whole; the others stand in the list alone."""
@@ -104,7 +104,7 @@ class Contents:
     sources: tuple[ReportFile, ...]
 
 
-def contents(path: Path) -> Contents:
+def read_contents(path: Path) -> Contents:
     """Read a run's folder.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import Category, Code, Draft, Dropped, Incident, Memo
-from quillgraph.backends.calls.jsonl import is_json
+from quillgraph.backends.calls import is_json
 from quillgraph.backends.errors import InputError, StorageError
 
 T = TypeVar("T")

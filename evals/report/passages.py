@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from quillgraph.agents.text.language import CJK
+from quillgraph.agents.text import CJK
 
 PassageKind = Literal["incident", "cited", "behind", "quoted", "added", "removed"]
 

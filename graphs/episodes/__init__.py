@@ -1,1 +1,57 @@
 """Any graph run as it is: cast, recorded, sealed, resumed."""
+
+from quillgraph.graphs.episodes.cast import Ensemble, context_for, judges_of, roles_of
+from quillgraph.graphs.episodes.durability import (
+    EPISODES,
+    Resuming,
+    durable,
+    read_calls,
+    read_episodes,
+)
+from quillgraph.graphs.episodes.episode import Attempt, Episode, WrittenEpisode, role_of, text_of
+from quillgraph.graphs.episodes.registry import GRAPHS, build, foreign
+from quillgraph.graphs.episodes.runner import run_graph, run_graphs
+from quillgraph.graphs.episodes.source import (
+    Answer,
+    EpisodeSource,
+    Graph,
+    Start,
+    compiled_form,
+    entry_of,
+    episode_source,
+)
+from quillgraph.graphs.episodes.start import WAYS, TaskStart, parts_of, schema_of, start_of
+
+__all__ = [
+    "EPISODES",
+    "GRAPHS",
+    "WAYS",
+    "Answer",
+    "Attempt",
+    "Ensemble",
+    "Episode",
+    "EpisodeSource",
+    "Graph",
+    "Resuming",
+    "Start",
+    "TaskStart",
+    "WrittenEpisode",
+    "build",
+    "compiled_form",
+    "context_for",
+    "durable",
+    "entry_of",
+    "episode_source",
+    "foreign",
+    "judges_of",
+    "parts_of",
+    "read_calls",
+    "read_episodes",
+    "role_of",
+    "roles_of",
+    "run_graph",
+    "run_graphs",
+    "schema_of",
+    "start_of",
+    "text_of",
+]

@@ -16,9 +16,9 @@ from langchain_core.runnables import RunnableBinding, RunnableConfig
 from langgraph.pregel import Pregel
 from pydantic import BaseModel
 
-from quillgraph.agents.judges.prompted import SAMPLES, Judge, PromptedJudge
+from quillgraph.agents.judges import SAMPLES, Judge, PromptedJudge
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs.memory.memory import Memory

@@ -12,10 +12,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.journal import Journal
-from quillgraph.backends.calls.jsonl import read_lines
-from quillgraph.backends.calls.record import CallRecord, read_records
+from quillgraph.backends.calls import Budget, CallRecord, Journal, read_lines, read_records
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.kept_calls import KeptCall, KeptCalls

@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.agents.memory.lesson import Lesson
-from quillgraph.agents.writers.reflection import Plan
-from quillgraph.backends.calls.record import CallRecord
-from quillgraph.backends.messages.trace import TokenTrace
+from quillgraph.agents.memory import Lesson
+from quillgraph.agents.writers import Plan
+from quillgraph.backends.calls import CallRecord
+from quillgraph.backends.messages import TokenTrace
 
 
 class Attempt(Value):

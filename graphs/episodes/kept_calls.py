@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from quillgraph.backends.calls.record import CallRecord
+from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.errors import StorageError
 
 _TABLES = """

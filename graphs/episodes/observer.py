@@ -15,8 +15,7 @@ from langgraph.errors import GraphBubbleUp, ParentCommand
 from langgraph.types import Command
 from pydantic import BaseModel
 
-from quillgraph.backends.calls.listener import Listener
-from quillgraph.backends.calls.record import CallRecord, Recorder
+from quillgraph.backends.calls import CallRecord, Listener, Recorder
 from quillgraph.graphs.episodes.durability import Resuming
 from quillgraph.graphs.episodes.source import EpisodeSource
 

@@ -20,8 +20,8 @@ from langgraph.graph import START
 from langgraph.types import Command
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.record import Recorder
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Recorder
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.graphs.episodes.episode import Episode, Failure
 from quillgraph.graphs.episodes.observer import Hearing, Writes

@@ -11,7 +11,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.cast import check_trainable, context_of, names_in
 

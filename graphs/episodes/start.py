@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import InputError, nearest
 from quillgraph.graphs.episodes.source import Graph
 

@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, PutOp
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.memory.known_criteria import KnownCriterion, fate
+from quillgraph.agents.memory import KnownCriterion, fate
 from quillgraph.backends.embeddings import LexicalEmbeddings, vectors
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.memory.shelf import Shelf, Shelved, packed, unpacked

@@ -16,8 +16,8 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.grounded_theory.comparison import SIMILAR
-from quillgraph.agents.memory.known_criteria import (
+from quillgraph.agents.grounded_theory import SIMILAR
+from quillgraph.agents.memory import (
     Consulted,
     KnownCriterion,
     LibraryUpdate,

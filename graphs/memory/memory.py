@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, PutOp
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.memory.lesson import TOKEN, WORD_CHARS, Lesson, MemoryEntry, Recalled, weight
+from quillgraph.agents.memory import TOKEN, WORD_CHARS, Lesson, MemoryEntry, Recalled, weight
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.memory.recall import MOST_LESSONS, recalled
 from quillgraph.graphs.memory.store import MEMORY, GuardedStore, label, open_store, storage_errors

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.memory.lesson import Lesson, MemoryEntry, Recalled
+from quillgraph.agents.memory import Lesson, MemoryEntry, Recalled
 from quillgraph.backends.embeddings import vectors
 
 MOST_LESSONS = 3

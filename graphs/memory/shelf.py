@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.memory.known_criteria import KnownCriterion
+from quillgraph.agents.memory import KnownCriterion
 from quillgraph.backends.embeddings import Vectors
 
 CLOSE = 1e-5

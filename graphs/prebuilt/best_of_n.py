@@ -15,10 +15,8 @@ from langgraph.types import Send
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
-from quillgraph.agents.judges.markup import shown_to_judge
-from quillgraph.agents.judges.prompted import PromptedJudge
-from quillgraph.agents.judges.rewards import reward
-from quillgraph.agents.writers.writer import Written, write_one_of
+from quillgraph.agents.judges import PromptedJudge, reward, shown_to_judge
+from quillgraph.agents.writers import Written, write_one_of
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode, best_of
 from quillgraph.graphs.prebuilt import judge as judging

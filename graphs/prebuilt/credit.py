@@ -8,7 +8,7 @@ from langchain_core.runnables.config import ensure_config
 
 from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement
-from quillgraph.agents.memory.contrast import scores_of
+from quillgraph.agents.memory import scores_of
 from quillgraph.backends.errors import StorageError
 from quillgraph.graphs.memory.library import Library
 

@@ -22,12 +22,20 @@ from langgraph.types import Send
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import BEST_SCORE
-from quillgraph.agents.judges.prompted import SAMPLES, Judge, PromptedJudge
+from quillgraph.agents.judges import SAMPLES, Judge, PromptedJudge
 from quillgraph.agents.role import Role, lost_reply
-from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.agents.writers.reflection import Plan, plan_edits, reflect, weakest
-from quillgraph.agents.writers.writer import Precedents, Written, revise, write_draft
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.agents.writers import (
+    Plan,
+    Precedents,
+    Written,
+    plan_edits,
+    reflect,
+    refusals,
+    revise,
+    weakest,
+    write_draft,
+)
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import (
     BudgetReached,

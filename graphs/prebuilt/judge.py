@@ -20,10 +20,7 @@ from quillgraph.agents.judgements import (
     judged,
     text_hash,
 )
-from quillgraph.agents.judges.gate import refusal
-from quillgraph.agents.judges.markup import plain, shown_to_judge
-from quillgraph.agents.judges.prompted import Ballot, Judge
-from quillgraph.agents.judges.rewards import reward
+from quillgraph.agents.judges import Ballot, Judge, plain, refusal, reward, shown_to_judge
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
 from quillgraph.graphs.prebuilt.workshop import Workshop
 

@@ -6,8 +6,7 @@ from typing import Literal, TypedDict
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.memory.consolidation import apply, consolidate
-from quillgraph.agents.memory.lesson import Contrast, Fate, Lesson, MemoryEntry
+from quillgraph.agents.memory import Contrast, Fate, Lesson, MemoryEntry, apply, consolidate
 from quillgraph.agents.role import Role
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.graphs.episodes.episode import Attempt

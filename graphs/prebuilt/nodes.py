@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.agents.judges.prompted import Judge, PromptedJudge
+from quillgraph.agents.judges import Judge, PromptedJudge
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import reflection as reflecting
 from quillgraph.agents.writers import writer as writing

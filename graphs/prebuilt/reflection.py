@@ -14,13 +14,22 @@ from langgraph.runtime import Runtime
 
 from quillgraph.agents.domain import Criterion, Dropped
 from quillgraph.agents.judgements import BEST_SCORE, Judgement, Reward, judged
-from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.memory import Lesson
 from quillgraph.agents.role import lost_reply
-from quillgraph.agents.writers.acceptance import refusals, stop_reason
-from quillgraph.agents.writers.reflection import Plan, Reflection, plan_edits, reflect, weakest
-from quillgraph.agents.writers.writer import Precedents, revise, write_draft
+from quillgraph.agents.writers import (
+    Plan,
+    Precedents,
+    Reflection,
+    plan_edits,
+    reflect,
+    refusals,
+    revise,
+    stop_reason,
+    weakest,
+    write_draft,
+)
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, ReplyError, StorageError
-from quillgraph.backends.messages.trace import TokenTrace
+from quillgraph.backends.messages import TokenTrace
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory.memory import excerpt
 from quillgraph.graphs.prebuilt import judge as judging

@@ -12,8 +12,7 @@ from langgraph.runtime import Runtime
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.role import Role
-from quillgraph.agents.writers.self_refine import criticise, refine
-from quillgraph.agents.writers.writer import Precedents, write_draft
+from quillgraph.agents.writers import Precedents, criticise, refine, write_draft
 from quillgraph.backends.errors import ConfigError, ContextOverflow
 
 

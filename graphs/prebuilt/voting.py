@@ -19,15 +19,22 @@ from langgraph.types import Send
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, Value, WritingTask
 from quillgraph.agents.judgements import Judgement
-from quillgraph.agents.judges.prompted import SAMPLES, Judge, PromptedJudge
-from quillgraph.agents.judges.rewards import reward
-from quillgraph.agents.judges.votes import Standing, pooled, tally, votes_of
+from quillgraph.agents.judges import (
+    SAMPLES,
+    Judge,
+    PromptedJudge,
+    Standing,
+    pooled,
+    reward,
+    tally,
+    votes_of,
+)
 from quillgraph.agents.role import Role
-from quillgraph.agents.writers.writer import write_one_of
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.agents.writers import write_one_of
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.messages.trace import TokenTrace
+from quillgraph.backends.messages import TokenTrace
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.prebuilt import judge as judging
 

@@ -9,15 +9,14 @@ from langchain_core.language_models import BaseChatModel
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.agents.judges.prompted import SAMPLES, Judge, PromptedJudge
-from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.judges import SAMPLES, Judge, PromptedJudge
+from quillgraph.agents.memory import Lesson
 from quillgraph.agents.role import Role
-from quillgraph.agents.writers.reflection import Plan, Reflection
-from quillgraph.agents.writers.writer import Precedents
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.agents.writers import Plan, Precedents, Reflection
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.messages.trace import TokenTrace
+from quillgraph.backends.messages import TokenTrace
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory.library import Library
 from quillgraph.graphs.memory.memory import Memory

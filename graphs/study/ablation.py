@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import TypedDict
 
 from quillgraph.agents.domain import Category, Code, Core, Relation, Tier, WritingTask
-from quillgraph.agents.lenses.anchors import dimension_of
+from quillgraph.agents.lenses import dimension_of
 from quillgraph.backends.errors import ConfigError, ReplyError, nearest
 
 STAGES = {

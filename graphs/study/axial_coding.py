@@ -9,13 +9,13 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from quillgraph.agents.domain import Category, Code, Dropped, Memo, Relation, WritingTask
-from quillgraph.agents.grounded_theory.axial_coding import (
+from quillgraph.agents.grounded_theory import (
+    code_text,
     describe_category,
     group_by_meaning,
     group_codes,
     relate,
 )
-from quillgraph.agents.grounded_theory.comparison import code_text
 from quillgraph.agents.role import lost_reply
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError

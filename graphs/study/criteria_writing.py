@@ -11,25 +11,23 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from quillgraph.agents.criteria.trial import try_out
-from quillgraph.agents.criteria.validation import (
+from quillgraph.agents.criteria import (
+    FEWEST_CRITERIA,
+    MOST_HARD,
     STRENGTH_SHARE,
     CriterionRefusal,
+    Slot,
     Trial,
     duplicates,
+    hard_criteria,
     is_sound,
     keep_valid,
+    plan_criteria,
     strength_share,
+    try_out,
     ungrounded,
     uniquely_named,
     weaknesses,
-)
-from quillgraph.agents.criteria.writer import (
-    FEWEST_CRITERIA,
-    MOST_HARD,
-    Slot,
-    hard_criteria,
-    plan_criteria,
     write_criterion,
 )
 from quillgraph.agents.domain import (
@@ -44,8 +42,8 @@ from quillgraph.agents.domain import (
     Tier,
     WritingTask,
 )
-from quillgraph.agents.memory.known_criteria import Consulted, Suggestion
-from quillgraph.agents.requests.constraints import Constraint
+from quillgraph.agents.memory import Consulted, Suggestion
+from quillgraph.agents.requests import Constraint
 from quillgraph.agents.role import lost_reply
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError

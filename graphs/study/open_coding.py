@@ -11,19 +11,21 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from quillgraph.agents.domain import Code, Coding, Dropped, Incident, Memo, WritingTask
-from quillgraph.agents.grounded_theory.comparison import (
+from quillgraph.agents.grounded_theory import (
+    BASE,
     Pair,
     agreed,
     code_text,
     compare,
+    is_saturated,
     merge,
+    new_code_ratio,
+    open_code,
     similar_pairs,
 )
-from quillgraph.agents.grounded_theory.open_coding import open_code
-from quillgraph.agents.grounded_theory.saturation import BASE, is_saturated, new_code_ratio
-from quillgraph.agents.lenses.lens import IDENTITIES
-from quillgraph.agents.memory.known_criteria import Consulted, Suggestion
-from quillgraph.agents.requests.constraints import Constraint, is_said_in_full
+from quillgraph.agents.lenses import IDENTITIES
+from quillgraph.agents.memory import Consulted, Suggestion
+from quillgraph.agents.requests import Constraint, is_said_in_full
 from quillgraph.agents.role import Role
 from quillgraph.backends.embeddings import vectors
 from quillgraph.graphs.study.state import CodingRound, Study, suggestions_of

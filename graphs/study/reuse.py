@@ -6,11 +6,11 @@ from typing import TypedDict
 
 from langgraph.runtime import Runtime
 
-from quillgraph.agents.criteria.validation import Trial, trusted_scores
+from quillgraph.agents.criteria import Trial, trusted_scores
 from quillgraph.agents.domain import Criterion, Dropped, Memo, WritingTask
-from quillgraph.agents.grounded_theory.comparison import Pair, agreed, ask_sameness
+from quillgraph.agents.grounded_theory import Pair, agreed, ask_sameness
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.memory.known_criteria import Consulted, KnownCriterion, LibraryUpdate
+from quillgraph.agents.memory import Consulted, KnownCriterion, LibraryUpdate
 from quillgraph.agents.role import Role, side_by_side
 from quillgraph.backends.errors import BudgetReached, StorageError
 from quillgraph.graphs.memory.library import Library, Passed

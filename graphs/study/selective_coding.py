@@ -7,7 +7,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from quillgraph.agents.domain import Category, Core, Memo, Relation, Tier, WritingTask
-from quillgraph.agents.grounded_theory.selective_coding import select, unlinked
+from quillgraph.agents.grounded_theory import select, unlinked
 from quillgraph.graphs.study.state import Study
 
 LINKED_SHARE = 0.6

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Self, TypedDict
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from quillgraph.agents.criteria.validation import CriterionRefusal, Trial
-from quillgraph.agents.criteria.writer import Slot
+from quillgraph.agents.criteria import CriterionRefusal, Slot, Trial
 from quillgraph.agents.domain import (
     Category,
     Code,
@@ -25,10 +24,10 @@ from quillgraph.agents.domain import (
     Value,
     WritingTask,
 )
-from quillgraph.agents.memory.known_criteria import Consulted, LibraryUpdate, Suggestion
-from quillgraph.agents.requests.constraints import Constraint
+from quillgraph.agents.memory import Consulted, LibraryUpdate, Suggestion
+from quillgraph.agents.requests import Constraint
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs.memory.library import Library

@@ -7,13 +7,11 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
-from quillgraph.agents.checks.check import Language
+from quillgraph.agents.checks import Language
 from quillgraph.agents.domain import Draft, Dropped, Incident, WritingTask
-from quillgraph.agents.grounded_theory.observer import observe
-from quillgraph.agents.grounded_theory.sampler import draft_sample
-from quillgraph.agents.requests.constraints import find_constraints
-from quillgraph.agents.requests.segments import segment
-from quillgraph.agents.text.language import (
+from quillgraph.agents.grounded_theory import draft_sample, observe
+from quillgraph.agents.requests import find_constraints, segment
+from quillgraph.agents.text import (
     CJK,
     LETTERS_PER_CHARACTER,
     UNDETERMINED,

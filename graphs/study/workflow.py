@@ -7,12 +7,10 @@ from typing import Any, TypedDict
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from quillgraph.agents.criteria.validation import strength_share, trusted_scores
+from quillgraph.agents.criteria import strength_share, trusted_scores
 from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
-from quillgraph.agents.memory.contrast import contrasted, silent, spreads
-from quillgraph.agents.requests.audit import audit_request
-from quillgraph.agents.requests.constraints import Constraint, find_constraints
-from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.memory import contrasted, silent, spreads
+from quillgraph.agents.requests import Constraint, audit_request, find_constraints, segment
 from quillgraph.graphs.study import (
     axial_coding,
     criteria_writing,

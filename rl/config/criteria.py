@@ -7,13 +7,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from quillgraph.agents.criteria.writer import hard_criteria
+from quillgraph.agents.criteria import hard_criteria
 from quillgraph.agents.domain import Core, CriteriaSet, WritingTask
-from quillgraph.agents.requests.constraints import find_constraints
-from quillgraph.agents.requests.segments import segment
+from quillgraph.agents.requests import find_constraints, segment
 from quillgraph.backends.errors import InputError, StorageError
+from quillgraph.graphs.study import Study
 from quillgraph.graphs.study import workflow as criteria_graph
-from quillgraph.graphs.study.state import Study
 from quillgraph.rl.processes import Notify
 
 AT_ONCE = 4

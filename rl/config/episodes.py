@@ -15,12 +15,11 @@ from langchain_core.messages import BaseMessage, convert_to_openai_messages
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.prompted import NOTHING, Exhibit
+from quillgraph.agents.judges import NOTHING, Exhibit
 from quillgraph.agents.prompt import render
-from quillgraph.agents.writers.reflection import reflecting_prompt
-from quillgraph.agents.writers.writer import revising_fields
+from quillgraph.agents.writers import reflecting_prompt, revising_fields
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
+from quillgraph.graphs.episodes import Attempt, WrittenEpisode
 from quillgraph.rl.config.requests import Turns, prompt_of
 
 SftKind = Literal["write", "revise", "criticise"]

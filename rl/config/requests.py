@@ -10,10 +10,10 @@ from langchain_core.messages import convert_to_openai_messages
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value, WritingTask
-from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.memory import Lesson
 from quillgraph.agents.prompt import render
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.agents.writers.reflection import listed
+from quillgraph.agents.requests import writing_task
+from quillgraph.agents.writers import listed
 from quillgraph.backends.errors import ConfigError, InputError
 
 Turns = list[dict[str, str]]

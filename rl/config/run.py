@@ -9,9 +9,9 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.judges.trained import is_scorer
+from quillgraph.agents.judges import is_scorer
 from quillgraph.backends.errors import ConfigError, InputError, nearest
-from quillgraph.backends.weights.pretrained import NumberFormat
+from quillgraph.backends.weights import NumberFormat
 from quillgraph.rl.config.stages import OwnPath, RlConfig, SftConfig
 from quillgraph.rl.rewards.rules import RewardRules
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from quillgraph.agents.domain import Value
-from quillgraph.graphs.memory.recall import MOST_LESSONS
+from quillgraph.graphs.memory import MOST_LESSONS
 
 Options = dict[str, Any]
 """Options of one of TRL's trainers, by TRL's own names; checked when the trainer's are known."""

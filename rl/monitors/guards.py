@@ -13,7 +13,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.judges.pairwise import PromptedPairJudge
+from quillgraph.agents.judges import PromptedPairJudge
 from quillgraph.agents.role import Role
 from quillgraph.rl.config.requests import prompt_of
 from quillgraph.rl.monitors.evaluation import write_texts

@@ -10,11 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import correlation, fmean
 
-from quillgraph.agents.judges.markup import plain
-from quillgraph.agents.judges.rewards import repetition_term
-from quillgraph.agents.text.measures import word_count
-from quillgraph.agents.text.meta_talk import is_meta
-from quillgraph.agents.text.sentences import sentence_spans
+from quillgraph.agents.judges import plain, repetition_term
+from quillgraph.agents.text import is_meta, sentence_spans, word_count
 from quillgraph.rl.rewards.rules import RewardedText
 
 FIRST_STEPS = 5

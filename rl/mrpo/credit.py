@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.judges.rewards import LENGTH_SHARE, SOFT_SHARE, length_range
+from quillgraph.agents.judges import LENGTH_SHARE, SOFT_SHARE, length_range
 from quillgraph.rl.mrpo.plan import Fresh
 from quillgraph.rl.rewards.group import Rewards
 from quillgraph.rl.rewards.rules import RewardRules

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Self
 
-from quillgraph.agents.judges.rewards import repetition_term
+from quillgraph.agents.judges import repetition_term
 from quillgraph.rl.mrpo.plan import Fresh, Group
 from quillgraph.rl.mrpo.replay import Replay
 

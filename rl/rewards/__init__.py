@@ -1,1 +1,7 @@
 """From judgements to the rewards of a group."""
+
+from quillgraph.rl.rewards.group import advantages
+
+__all__ = [
+    "advantages",
+]

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import Judge
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
 from quillgraph.rl.columns import JUDGEMENT, completion_text, request_of, rewarded_texts
 from quillgraph.rl.rewards.rules import (

@@ -13,7 +13,7 @@ from typing import Literal
 
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.text.measures import ngrams, tokens
+from quillgraph.agents.text import ngrams, tokens
 
 Rewards = Sequence[float | None]
 """One reward or advantage for each text of a group, None where it is absent."""

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from quillgraph.agents.domain import CriteriaSet, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
-from quillgraph.agents.judges.rewards import reward
+from quillgraph.agents.judges import reward
 from quillgraph.backends.errors import RewardError
-from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.graphs.episodes import Episode
 from quillgraph.rl.rewards.group import DROPOUT, active_criteria, hard_gate, with_diversity
 
 MOST_MISSING = 0.3

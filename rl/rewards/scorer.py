@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import Judgement, text_hash
-from quillgraph.agents.judges.prompted import Judge
+from quillgraph.agents.judges import Judge
 from quillgraph.backends.errors import StorageError
-from quillgraph.backends.runtime.loops import BackgroundLoop
-from quillgraph.graphs.prebuilt.judge import Submission, judge_text
+from quillgraph.backends.runtime import BackgroundLoop
+from quillgraph.graphs.prebuilt import Submission, judge_text
 
 IN_MEMORY = ":memory:"
 

@@ -11,16 +11,25 @@ from langgraph.pregel import Pregel
 from pydantic import BaseModel
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
-from quillgraph.agents.judges.prompted import Judge
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import Judge
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.graphs.episodes.cast import Ensemble, context_for, roles_of
-from quillgraph.graphs.episodes.registry import build
-from quillgraph.graphs.episodes.source import EpisodeSource, compiled_form, entry_of, episode_source
-from quillgraph.graphs.episodes.start import parts_of, schema_of, start_of
+from quillgraph.graphs.episodes import (
+    Ensemble,
+    EpisodeSource,
+    build,
+    compiled_form,
+    context_for,
+    entry_of,
+    episode_source,
+    parts_of,
+    roles_of,
+    schema_of,
+    start_of,
+)
 from quillgraph.rl.config.stages import RlConfig
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 

@@ -11,11 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.memory import Lesson
 from quillgraph.backends import connect_embeddings
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
-from quillgraph.graphs.memory.memory import Memory
+from quillgraph.graphs.memory import Memory
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.stages import LessonsConfig

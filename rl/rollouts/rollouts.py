@@ -25,7 +25,7 @@ from quillgraph.backends.errors import (
     RewardError,
     ServerFailed,
 )
-from quillgraph.backends.runtime.loops import BackgroundLoop
+from quillgraph.backends.runtime import BackgroundLoop
 from quillgraph.rl.columns import EXCLUDED, TRAJECTORY, key_of
 from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, same_prompts
 from quillgraph.rl.rollouts.columns import columns_of

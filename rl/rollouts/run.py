@@ -6,12 +6,11 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ServerFailed
-from quillgraph.backends.messages.trace import trace_of
-from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.graphs.episodes.source import EpisodeSource, Start
+from quillgraph.backends.messages import trace_of
+from quillgraph.graphs.episodes import EpisodeSource, Start, run_graph
 from quillgraph.rl.columns import key_of, request_of
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory

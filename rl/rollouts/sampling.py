@@ -13,11 +13,11 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from pydantic import PrivateAttr
 
-from quillgraph.backends.calls.place import Place
+from quillgraph.backends.calls import Place
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
-from quillgraph.backends.runtime.limits import Limiter
+from quillgraph.backends.runtime import Limiter
 from quillgraph.rl.columns import key_of
 
 

@@ -18,7 +18,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, SFTConfig
 
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.rl.config.run import LENGTH, TrainConfig
 from quillgraph.rl.mrpo.config import UNCUT, MRPOConfig, changed
 

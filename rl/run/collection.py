@@ -6,12 +6,10 @@ from typing import Any
 
 from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import CODE
-from quillgraph.agents.judges.prompted import Ballot, Judge
+from quillgraph.agents.judges import Ballot, Judge
 from quillgraph.backends.errors import BackendError, ReplyError
-from quillgraph.graphs.episodes.episode import WrittenEpisode
-from quillgraph.graphs.episodes.registry import build
-from quillgraph.graphs.episodes.source import compiled_form
-from quillgraph.graphs.prebuilt.workshop import Workshop
+from quillgraph.graphs.episodes import WrittenEpisode, build, compiled_form
+from quillgraph.graphs.prebuilt import Workshop
 from quillgraph.rl.config.stages import Collect
 from quillgraph.rl.processes import Notify
 

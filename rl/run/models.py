@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from quillgraph.agents.judges.prompted import Judge, PromptedJudge
-from quillgraph.agents.judges.trained import is_scorer, trained_judge
+from quillgraph.agents.judges import Judge, PromptedJudge, is_scorer, trained_judge
 from quillgraph.agents.role import Role
 from quillgraph.backends import connect, require
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.weights.builtin import resolve
+from quillgraph.backends.weights import resolve
 from quillgraph.rl.config.run import TrainConfig
 from quillgraph.rl.processes import Notify
 from quillgraph.rl.rollouts.graph import RolloutGraph

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quillgraph.backends.errors import ConfigError, PolicyError
-from quillgraph.backends.weights.builtin import resolve
-from quillgraph.backends.weights.pretrained import from_pretrained
+from quillgraph.backends.weights import from_pretrained, resolve
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.run import ModelConfig
 

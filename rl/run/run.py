@@ -14,7 +14,7 @@ from quillgraph.agents.judgements import checked, judged
 from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
-from quillgraph.graphs.study.state import Study
+from quillgraph.graphs.study import Study
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import find_sets, shas
 from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests

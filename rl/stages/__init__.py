@@ -1,1 +1,26 @@
-"""The stages of a training."""
+"""The stages of a training.
+
+Names are looked up when they are asked for (PEP 562): the modules behind them load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quillgraph.rl.stages.pipeline import check, train
+
+__all__ = [
+    "check",
+    "train",
+]
+
+_PLACES = {
+    "check": "pipeline",
+    "train": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

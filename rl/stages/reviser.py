@@ -9,9 +9,7 @@ from typing import Any
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.role import Role
-from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.agents.writers.reflection import Plan, plan_edits, reflect, weakest
-from quillgraph.agents.writers.writer import Written, revise
+from quillgraph.agents.writers import Plan, Written, plan_edits, reflect, refusals, revise, weakest
 from quillgraph.backends.errors import BackendError, ReplyError, RewardError
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.mrpo.fresh import total

@@ -14,7 +14,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import GuardTripped
-from quillgraph.graphs.prebuilt.judge import Submission
+from quillgraph.graphs.prebuilt import Submission
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.requests import prompt_of
 from quillgraph.rl.cpu_head import score_on_cpu

@@ -12,10 +12,10 @@ from trl import SFTTrainer
 
 from quillgraph.agents.role import Role
 from quillgraph.backends import connect
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.graphs.episodes.episode import WrittenEpisode
-from quillgraph.graphs.prebuilt.workshop import Workshop
+from quillgraph.graphs.episodes import WrittenEpisode
+from quillgraph.graphs.prebuilt import Workshop
 from quillgraph.rl.config.episodes import (
     KINDS,
     Target,

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import PrinterCallback
 
 from quillgraph.backends.errors import OutOfMemory, StorageError
-from quillgraph.backends.runtime.hardware import multiplies_bfloat16
+from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.rl.monitors.checkpoints import (
     CheckpointCallback,
     Checkpoints,

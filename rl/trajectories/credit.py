@@ -15,7 +15,7 @@ from statistics import fmean
 
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judgements import Judgement, judged, unit
-from quillgraph.graphs.episodes.episode import Episode, role_of
+from quillgraph.graphs.episodes import Episode, role_of
 from quillgraph.rl.rewards.group import Rewards, spread
 from quillgraph.rl.trajectories.rows import Row, Trajectory
 

@@ -10,8 +10,7 @@ from typing import Any
 import networkx as nx
 
 from quillgraph.agents.judgements import Judgement, Verdict
-from quillgraph.graphs.study.provenance import behind, trace, words_behind
-from quillgraph.graphs.study.state import Grounding
+from quillgraph.graphs.study import Grounding, behind, trace, words_behind
 from quillgraph.rl.trajectories.credit import Owners, Parts, node_credit
 from quillgraph.rl.trajectories.rows import Row
 

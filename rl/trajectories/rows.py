@@ -7,11 +7,10 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
-from quillgraph.backends.calls.lineage import is_exact, used_calls
-from quillgraph.backends.calls.record import CallRecord
+from quillgraph.backends.calls import CallRecord, is_exact, used_calls
 from quillgraph.backends.errors import InputError
-from quillgraph.backends.messages.trace import goes_on
-from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, role_of, text_of
+from quillgraph.backends.messages import goes_on
+from quillgraph.graphs.episodes import Episode, WrittenEpisode, role_of, text_of
 
 _SERVES = TypeAdapter(dict[str, tuple[str, ...]])
 

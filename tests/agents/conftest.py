@@ -20,7 +20,7 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
 

@@ -16,9 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from quillgraph.agents.domain import BRIEF_CHARS, WritingTask
 from quillgraph.agents.reply import form, text
 from quillgraph.agents.role import Role, ask, ask_each, lost_reply, read_reply, say, side_by_side
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.lineage import continuity, trainable
-from quillgraph.backends.calls.record import CallRecord, Recorder
+from quillgraph.backends.calls import Budget, CallRecord, Recorder, continuity
+from quillgraph.backends.calls.lineage import trainable
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ReplyError
 from quillgraph.backends.scripted import ScriptedChat

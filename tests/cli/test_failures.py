@@ -19,7 +19,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from quillgraph.backends.calls.record import CallRecord, read_records
+from quillgraph.backends.calls import CallRecord, read_records
 
 REQUEST = "Write a story about a lighthouse keeper, in under 300 words, for children."
 

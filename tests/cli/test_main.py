@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.graphs.episodes.registry import GRAPHS
+from quillgraph.graphs.episodes import GRAPHS
 
 
 def test_the_version_is_that_of_the_package(quillgraph: Any) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from quillgraph.agents.judges.expectation import expected_scores
-from quillgraph.backends.messages.trace import Alternative, Position
+from quillgraph.backends.messages import Alternative, Position
 
 
 def said(text: str) -> Position:

@@ -9,7 +9,7 @@ from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers.reflection import Plan, Reflection
 from quillgraph.agents.writers.writer import Precedents, revise, write_draft, write_one_of
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ReplyError
 

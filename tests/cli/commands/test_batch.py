@@ -8,8 +8,7 @@ from typing import Any, TypedDict
 import pytest
 from langgraph.graph import START, StateGraph
 
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import Recorder
+from quillgraph.backends.calls import Budget, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.scripted import ScriptedChat
@@ -18,7 +17,7 @@ from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.inputs import read_inputs
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import load_settings
-from quillgraph.graphs.episodes.durability import EPISODES
+from quillgraph.graphs.episodes import EPISODES
 
 
 class Line(TypedDict, total=False):

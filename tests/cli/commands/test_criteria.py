@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from werkzeug import Request, Response
 
 from quillgraph.agents.domain import CriteriaSet, Draft
-from quillgraph.backends.calls.record import read_records
+from quillgraph.backends.calls import read_records
 from quillgraph.cli.main import app
 
 REQUEST = "Write a story about a lighthouse keeper, in under 300 words, for children."

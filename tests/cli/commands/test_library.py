@@ -10,7 +10,7 @@ import pytest
 
 from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.backends.embeddings import LexicalEmbeddings
-from quillgraph.graphs.memory.library import Library, Passed
+from quillgraph.graphs.memory import Library, Passed
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 STUDY = ("--backend", f"scripted:{SCRIPTS / 'lighthouse.yaml'}", "--seed", 7)

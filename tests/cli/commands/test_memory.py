@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.memory.lesson import Lesson, MemoryEntry
+from quillgraph.agents.memory import Lesson, MemoryEntry
 from quillgraph.backends.embeddings import LexicalEmbeddings
-from quillgraph.graphs.memory.memory import Memory
+from quillgraph.graphs.memory import Memory
 
 LESSONS = [
     Lesson(

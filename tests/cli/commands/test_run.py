@@ -10,8 +10,8 @@ from typing import Any
 import filelock
 import pytest
 
-from quillgraph.backends.calls.record import read_records
-from quillgraph.graphs.episodes.durability import read_episodes
+from quillgraph.backends.calls import read_records
+from quillgraph.graphs.episodes import read_episodes
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 FERRY = (

@@ -15,10 +15,10 @@ import yaml
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement
-from quillgraph.agents.judges.rewards import reward
-from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.backends.calls.record import read_records
-from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
+from quillgraph.agents.judges import reward
+from quillgraph.agents.writers import refusals
+from quillgraph.backends.calls import read_records
+from quillgraph.graphs.episodes import Attempt, WrittenEpisode
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 COMMAND = Path(sys.executable).with_name("quillgraph")

@@ -6,8 +6,9 @@ import pytest
 
 from quillgraph.backends.errors import StorageError
 from quillgraph.cli.display.criteria import exclusions, markdown, write_plot
-from quillgraph.evals.criteria.report import CriteriaReport, SourceReport
-from quillgraph.evals.measures.intervals import Estimate
+from quillgraph.evals.criteria import CriteriaReport
+from quillgraph.evals.criteria.report import SourceReport
+from quillgraph.evals.measures import Estimate
 
 REPORT = CriteriaReport(
     data="d|e.jsonl",

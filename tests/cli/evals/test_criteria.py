@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pytest_httpserver import HTTPServer
 
-from quillgraph.backends.calls.record import read_records
+from quillgraph.backends.calls import read_records
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 LIGHTHOUSE = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8").strip()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.rl.config.run import TrainConfig
+from quillgraph.rl.config import TrainConfig
 
 pytestmark = pytest.mark.model
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from quillgraph.backends.calls.record import read_records
-from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.backends.calls import read_records
+from quillgraph.graphs.episodes import Episode
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from pytest_httpserver import HTTPServer
 
-from quillgraph.backends.calls.record import read_records
+from quillgraph.backends.calls import read_records
 from quillgraph.backends.cassette.chat import Cassette
 from quillgraph.backends.embeddings import LexicalEmbeddings
-from quillgraph.backends.weights.builtin import pull
+from quillgraph.backends.weights import pull
 from quillgraph.cli.session import engines
-from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.graphs.episodes import Episode
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 CRITERIA = SCRIPTS / "ferry.criteria.json"

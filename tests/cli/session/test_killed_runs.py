@@ -17,9 +17,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from quillgraph.backends.calls.record import CallRecord, read_records
-from quillgraph.graphs.episodes.durability import read_episodes
-from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.backends.calls import CallRecord, read_records
+from quillgraph.graphs.episodes import Episode, read_episodes
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 COMMAND = str(Path(sys.executable).with_name("quillgraph"))

@@ -11,7 +11,7 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import LEVELS, Criterion
-from quillgraph.agents.judges.prompted import PromptedJudge
+from quillgraph.agents.judges import PromptedJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ServerFailed

@@ -8,8 +8,7 @@ import pytest
 
 from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder
+from quillgraph.backends.calls import Budget, CallRecord, Recorder
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import BudgetReached, ConfigError, ServerFailed
@@ -22,7 +21,7 @@ from quillgraph.evals.criteria.sources import (
     study_source,
 )
 from quillgraph.evals.data.records import HumanCriterion, RubricRequest
-from quillgraph.graphs.study.state import Study
+from quillgraph.graphs.study import Study
 
 ASKED = RubricRequest(id="r", request="A toast for two rival bakers.")
 

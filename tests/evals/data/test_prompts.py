@@ -2,7 +2,7 @@
 
 import pytest
 
-from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks import WordCount
 from quillgraph.agents.domain import Criterion
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.data.prompts import Prompt, prompts_of

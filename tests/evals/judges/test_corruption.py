@@ -1,6 +1,6 @@
 import pytest
 
-from quillgraph.agents.criteria.validation import PROBES
+from quillgraph.agents.criteria import PROBES
 from quillgraph.evals.data.records import HumanCriterion, RatedText, RubricRequest
 from quillgraph.evals.judges.corruption import worsened, worthless
 from quillgraph.evals.judges.probes import DEGENERATE, PADDING, PRAISE

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quillgraph.agents.judges.pairwise import PairComparison
+from quillgraph.agents.judges import PairComparison
 from quillgraph.evals.data.records import Side
 from quillgraph.evals.judges.probes import (
     CHANGES,

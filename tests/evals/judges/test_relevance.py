@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from quillgraph.agents.judges.scorer_folder import MEASURES, relevance_measures
+from quillgraph.agents.judges import relevance_measures
+from quillgraph.agents.judges.scorer_folder import MEASURES
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.evals.data.records import HumanCriterion, RubricRequest
 from quillgraph.evals.judges.relevance import fit_relevance

@@ -4,8 +4,8 @@ import pytest
 
 from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judgements import Missing, Verdict
-from quillgraph.agents.judges.prompted import Ballot
-from quillgraph.agents.requests.task import NO_REQUEST
+from quillgraph.agents.judges import Ballot
+from quillgraph.agents.requests import NO_REQUEST
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.evals.data.records import HumanCriterion, Preference, RatedText
 from quillgraph.evals.data.rubrics import as_criteria, generic_rubric

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quillgraph.agents.judges.scorer_folder import (
-    ModelName,
-    ScorerFolder,
-    read_scorer,
-    write_scorer,
-)
+from quillgraph.agents.judges import ModelName, read_scorer, write_scorer
+from quillgraph.agents.judges.scorer_folder import ScorerFolder
 from quillgraph.agents.judges.trained import TrainedJudge
-from quillgraph.agents.requests.task import NO_REQUEST, writing_task
+from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.data.rubrics import generic_rubric

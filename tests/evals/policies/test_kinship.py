@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.spec import BackendSpec
-from quillgraph.backends.weights.builtin import installed
+from quillgraph.backends.weights import installed
 from quillgraph.evals.policies.kinship import (
     identity,
     refuse_training_judge,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.runtime.hardware import default_backend
+from quillgraph.backends.runtime import default_backend
 from quillgraph.evals.policies.policy import read_policies
 
 

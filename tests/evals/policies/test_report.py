@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.judges.pairwise import PairComparison, PairPlace
+from quillgraph.agents.judges import PairComparison, PairPlace
 from quillgraph.evals.measures.intervals import Estimate
 from quillgraph.evals.policies.records import ComparedTexts, ScoredText, WrittenText
 from quillgraph.evals.policies.report import Entrant, PolicyReport, measure_names, policy_report

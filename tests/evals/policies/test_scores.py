@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quillgraph.agents.judges.pairwise import PromptedPairJudge
-from quillgraph.agents.judges.prompted import PromptedJudge
+from quillgraph.agents.judges import PromptedJudge, PromptedPairJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ServerFailed

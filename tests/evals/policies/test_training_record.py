@@ -7,7 +7,7 @@ import pytest
 
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.policies.training_record import read_training, training_above
-from quillgraph.rl.config.run import TrainConfig
+from quillgraph.rl.config import TrainConfig
 
 SETTINGS = {
     "model": {"name": "smollm2-135m"},

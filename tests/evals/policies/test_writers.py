@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Budget, CallRecord, Recorder
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ConfigError, ServerFailed
@@ -14,7 +14,7 @@ from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.policies.policy import read_policies
 from quillgraph.evals.policies.writers import Reading, Writer, text_of, writer_for
-from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.graphs.episodes import Episode
 
 ((PROMPT,), _) = prompts_of([RubricRequest(id="sea", request="Write of the sea.")], None)
 TASK = writing_task("Write of the sea.")

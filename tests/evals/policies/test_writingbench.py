@@ -3,7 +3,7 @@
 import json
 
 from quillgraph.evals.policies.records import CriterionScore, ScoredText, WrittenText
-from quillgraph.evals.policies.writingbench import responses, scores
+from quillgraph.evals.policies.writingbench import response_scores, responses
 
 
 def test_responses_have_the_benchmarks_index() -> None:
@@ -19,7 +19,7 @@ def test_scores_are_lists_for_each_criterion_one_entry_a_text() -> None:
         told = tuple(CriterionScore(criterion=name, score=s, reason="so") for name, s in given)
         return ScoredText(policy="A", prompt=prompt, number=number, scores=told)
 
-    found = scores(
+    found = response_scores(
         [
             scored("193 Film", 0, ("Style", 4), ("Depth", 6)),
             scored("193 Film", 1, ("Style", 5)),

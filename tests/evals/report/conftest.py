@@ -23,10 +23,10 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.judgements import Judgement, Reward, Verdict, Violation
-from quillgraph.agents.memory.lesson import Lesson
-from quillgraph.agents.writers.reflection import Plan, Reflection
-from quillgraph.backends.calls.record import CallRecord
-from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
+from quillgraph.agents.memory import Lesson
+from quillgraph.agents.writers import Plan, Reflection
+from quillgraph.backends.calls import CallRecord
+from quillgraph.graphs.episodes import Attempt, WrittenEpisode
 
 REQUEST = "A toast to rain. No umbrella."
 DRAFT = "Rain falls on the square."

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.evals.report.contents import contents
+from quillgraph.evals.report.contents import read_contents
 from quillgraph.evals.report.page import render_page, write_page
 
 HOSTILE = (
@@ -44,7 +44,7 @@ def opened(browser: Any, tmp_path: Path) -> Callable[..., Any]:
 
     def open_page(run: Path | str, screen: dict[str, Any] = DESKTOP) -> Any:
         page = tmp_path / "report.html"
-        write_page(run if isinstance(run, str) else render_page(contents(run)), page)
+        write_page(run if isinstance(run, str) else render_page(read_contents(run)), page)
         browser.get_log("performance")  # reading a log empties it
         browser.get_log("browser")
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -120,7 +120,7 @@ def _is_sound(browser: Any, screen: dict[str, Any]) -> None:
 def test_a_script_that_got_into_the_page_would_not_run(
     opened: Callable[..., Any], tmp_path: Path, hand: Any
 ) -> None:
-    page = render_page(contents(hand.write_run(tmp_path / "run")))
+    page = render_page(read_contents(hand.write_run(tmp_path / "run")))
     browser = opened(page.replace("</main>", HOSTILE.partition("</textarea>")[0] + "</main>"))
     assert browser.title != "owned"
     assert any(
@@ -131,7 +131,7 @@ def test_a_script_that_got_into_the_page_would_not_run(
 def test_a_picture_from_the_network_that_got_into_the_page_would_not_be_fetched(
     opened: Callable[..., Any], tmp_path: Path, hand: Any
 ) -> None:
-    page = render_page(contents(hand.write_run(tmp_path / "run")))
+    page = render_page(read_contents(hand.write_run(tmp_path / "run")))
     browser = opened(page.replace("</main>", '<img src="http://127.0.0.1:9/x.png"></main>'))
     told = list[str]()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quillgraph.evals.report.contents import contents
+from quillgraph.evals.report.contents import read_contents
 from quillgraph.evals.report.page import render_page
 
 KEYS = st.sampled_from(
@@ -40,7 +40,7 @@ def test_no_json_however_odd_keeps_a_page_from_being_made(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value) + "\n" + json.dumps({"stage": "rl", "step": 1, "loss": 1.0}))
     (tmp_path / "request.txt").write_text("x")
-    assert render_page(contents(tmp_path)).rstrip().endswith("</html>")
+    assert render_page(read_contents(tmp_path)).rstrip().endswith("</html>")
 
 
 def test_a_loss_that_diverged_is_read_from_the_file_as_training_writes_it(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_loss_that_diverged_is_read_from_the_file_as_training_writes_it(tmp_pa
     (tmp_path / "metrics.jsonl").write_text(
         "\n".join([*lines, '{"stage": "rl", "step": 3, "loss": NaN, "kl": NaN}\n'])
     )
-    shown = contents(tmp_path)
+    shown = read_contents(tmp_path)
     assert shown.training
     (panel,) = shown.training.panels
     assert {c.name: (c.values, c.undefined) for c in panel.curves} == {
@@ -62,6 +62,6 @@ def test_a_loss_that_diverged_is_read_from_the_file_as_training_writes_it(tmp_pa
 def test_episodes_stand_in_the_order_of_their_requests(tmp_path: Path, hand: Any) -> None:
     made = [hand.episode().model_copy(update={"id": name}) for name in ("10", "2", "1")]
     hand.put(tmp_path, "episodes.jsonl", made)
-    shown = contents(tmp_path)
+    shown = read_contents(tmp_path)
     assert [each.id for each in shown.episodes] == ["1", "2", "10"]
     assert [work.title for work in shown.works] == ["Request 1", "Request 2", "Request 10"]

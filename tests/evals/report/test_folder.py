@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.backends.calls.record import CallRecord
+from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.errors import InputError
 from quillgraph.evals.report.folder import Folder
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from quillgraph.agents.judges.pairwise import PairComparison
+from quillgraph.agents.judges import PairComparison
 from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.policies.records import ComparedTexts, ScoredText, WrittenText
-from quillgraph.evals.report.contents import contents
+from quillgraph.evals.report.contents import read_contents
 from quillgraph.evals.report.folder import Folder
 from quillgraph.evals.report.opposite import LONGEST, MOST_PROMPTS, compared
 from quillgraph.evals.report.page import render_page
@@ -80,7 +80,7 @@ def test_many_prompts_are_cut_and_the_rest_is_told(tmp_path: Path) -> None:
     path = folder(tmp_path, MOST_PROMPTS + 5)
     rows = [text("A", f"r{n}", text="a" * (LONGEST + 7)) for n in range(MOST_PROMPTS + 5)]
     keep(path, "texts.jsonl", rows)
-    page = render_page(contents(path))
+    page = render_page(read_contents(path))
     assert "20 of 25 prompts are shown" in page
     assert "[…7 characters more]" in page
 
@@ -88,6 +88,6 @@ def test_many_prompts_are_cut_and_the_rest_is_told(tmp_path: Path) -> None:
 def test_what_a_policy_wrote_is_escaped(tmp_path: Path) -> None:
     path = folder(tmp_path)
     keep(path, "texts.jsonl", [text(HOSTILE, text=HOSTILE, failure=HOSTILE)])
-    page = render_page(contents(path))
+    page = render_page(read_contents(path))
     assert HOSTILE not in page
     assert page.count("&lt;script&gt;alert(") == 3

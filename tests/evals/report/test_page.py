@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.evals.report.contents import WHOLE, contents
+from quillgraph.evals.report.contents import WHOLE, read_contents
 from quillgraph.evals.report.page import render_page, write_page
 
 HOSTILE = (
@@ -44,7 +44,7 @@ class Elements(HTMLParser):
 
 
 def _page(folder: Path) -> str:
-    return render_page(contents(folder))
+    return render_page(read_contents(folder))
 
 
 def _elements(folder: Path) -> Elements:
@@ -172,7 +172,7 @@ def test_a_file_of_another_form_is_left_out_and_told(
 ) -> None:
     hand.write_run(tmp_path)
     hand.put(tmp_path, name, content)
-    shown = contents(tmp_path)
+    shown = read_contents(tmp_path)
     empty_study = name == "study.json" and content.startswith("{")
     assert empty_study or any(name in note for note in shown.notes)
     assert "We drank to it." in "".join(Elements(render_page(shown)).words)
@@ -181,7 +181,7 @@ def test_a_file_of_another_form_is_left_out_and_told(
 def test_a_newer_episode_that_can_be_read_is_told_to_be_newer(tmp_path: Path, hand: Any) -> None:
     hand.write_run(tmp_path)
     hand.put(tmp_path, "episode.json", hand.episode().model_copy(update={"version": 3}))
-    assert any("newer form" in note for note in contents(tmp_path).notes)
+    assert any("newer form" in note for note in read_contents(tmp_path).notes)
 
 
 def test_a_judged_text_is_shown_with_its_judgement(tmp_path: Path, hand: Any) -> None:
@@ -193,7 +193,7 @@ def test_a_judged_text_is_shown_with_its_judgement(tmp_path: Path, hand: Any) ->
         "judgement.json",
         {"judgement": first.judgement.model_dump(), "reward": first.reward.model_dump()},
     )
-    (work,) = contents(tmp_path).works
+    (work,) = read_contents(tmp_path).works
     assert [cell.shown for row in work.scores for cell in row.cells] == ["broken", "4"]
 
 
@@ -225,7 +225,7 @@ def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_pat
 def test_without_the_libraries_the_extra_is_named(
     tmp_path: Path, hand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = contents(hand.write_run(tmp_path))
+    shown = read_contents(hand.write_run(tmp_path))
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ConfigError, match=r"jinja2.*quillgraph\[report\]"):
         render_page(shown)

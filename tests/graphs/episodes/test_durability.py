@@ -11,8 +11,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.backends.calls.budget import Allowance, Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder
+from quillgraph.backends.calls import Budget, CallRecord, Recorder
+from quillgraph.backends.calls.budget import Allowance
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat

@@ -10,9 +10,9 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.judges.prompted import Ballot, Judge, PromptedJudge
+from quillgraph.agents.judges import Ballot, Judge, PromptedJudge
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError

@@ -8,12 +8,9 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import checked, judged
-from quillgraph.agents.judges.gate import refusal
-from quillgraph.agents.judges.markup import plain
-from quillgraph.agents.judges.rewards import reward
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.agents.writers.acceptance import refusals
-from quillgraph.agents.writers.reflection import plan_edits, weakest
+from quillgraph.agents.judges import plain, refusal, reward
+from quillgraph.agents.requests import writing_task
+from quillgraph.agents.writers import plan_edits, refusals, weakest
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import WrittenEpisode
 from quillgraph.graphs.prebuilt import reflection

@@ -9,8 +9,8 @@ import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
-from quillgraph.backends.calls.lineage import trainable, used_calls
-from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
+from quillgraph.backends.calls import CallRecord, Recorder, read_records, used_calls
+from quillgraph.backends.calls.lineage import trainable
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat

@@ -7,14 +7,14 @@ from langgraph.graph import START, StateGraph
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, role_of
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Workshop
-from quillgraph.rl.trajectories.rows import trajectory
+from quillgraph.rl.trajectories import trajectory
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 FERRY = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")

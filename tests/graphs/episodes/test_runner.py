@@ -22,9 +22,8 @@ from langgraph.func import task as langgraph_task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import read_records
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Budget, read_records
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.episode import Episode, Failure

@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents.domain import Criterion, WritingTask
-from quillgraph.agents.memory.known_criteria import criterion_text
+from quillgraph.agents.memory import criterion_text
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.memory import catalogue

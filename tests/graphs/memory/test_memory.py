@@ -20,7 +20,7 @@ from langgraph.store.base import PutOp
 from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents.domain import WritingTask
-from quillgraph.agents.memory.lesson import Lesson, MemoryEntry
+from quillgraph.agents.memory import Lesson, MemoryEntry
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.memory import store as store_file

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quillgraph.agents.memory.known_criteria import KnownCriterion
+from quillgraph.agents.memory import KnownCriterion
 from quillgraph.graphs.memory.shelf import Shelf, Shelved, packed, unpacked
 
 NOW = "2026-01-01T00:00:00+00:00"

@@ -9,9 +9,8 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.backends.scripted import ScriptedChat

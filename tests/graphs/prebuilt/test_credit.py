@@ -10,7 +10,7 @@ from langgraph.store.memory import InMemoryStore
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement, Verdict, judged
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.graphs.episodes.durability import durable

@@ -10,9 +10,9 @@ import pytest
 
 from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Missing, Verdict, text_hash
-from quillgraph.agents.judges.prompted import Ballot
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.agents.judges import Ballot
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.prebuilt import judge as judging

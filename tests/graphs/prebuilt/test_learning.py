@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.memory.lesson import Lesson
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.memory import Lesson
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
+from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat

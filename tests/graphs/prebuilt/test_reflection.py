@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Verdict
-from quillgraph.agents.judges.prompted import Ballot
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import Ballot
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers.acceptance import LEAST_GAIN, MOST_FALL
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
+from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.scripted import ScriptedChat

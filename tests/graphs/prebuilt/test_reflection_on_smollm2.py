@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks import WordCount
 from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Recorder, read_records
-from quillgraph.backends.vllm.chat import VllmChat
+from quillgraph.backends.vllm import VllmChat
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ContextOverflow
 from quillgraph.backends.scripted import ScriptedChat

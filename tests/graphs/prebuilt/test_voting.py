@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
-from quillgraph.agents.judges.prompted import PromptedJudge
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.agents.judges import PromptedJudge
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Workshop

@@ -6,9 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from quillgraph.agents.requests.segments import segment
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.record import CallRecord, Recorder
+from quillgraph.agents.requests import segment, writing_task
+from quillgraph.backends.calls import CallRecord, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat

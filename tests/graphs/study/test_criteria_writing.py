@@ -16,7 +16,7 @@ from quillgraph.agents.domain import (
     Property,
     WritingTask,
 )
-from quillgraph.agents.requests.constraints import find_constraints
+from quillgraph.agents.requests import find_constraints
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat

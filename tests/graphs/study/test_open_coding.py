@@ -11,7 +11,7 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import Incident, WritingTask
-from quillgraph.agents.requests.constraints import find_constraints
+from quillgraph.agents.requests import find_constraints
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat

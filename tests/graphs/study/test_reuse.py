@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from langgraph.store.memory import InMemoryStore
 
-from quillgraph.agents.criteria.validation import trusted_scores
+from quillgraph.agents.criteria import trusted_scores
 from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.memory.contrast import contrasted
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.memory import contrasted
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings

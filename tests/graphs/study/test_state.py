@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from quillgraph.backends.calls.budget import Budget
+from quillgraph.backends.calls import Budget
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat

@@ -12,11 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from quillgraph.agents.domain import LEVELS, Code, Coding, Criterion
-from quillgraph.agents.grounded_theory.comparison import SIMILAR, code_text
+from quillgraph.agents.grounded_theory import SIMILAR, code_text
 from quillgraph.agents.grounded_theory.sampler import PERSONAS
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.budget import Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import BudgetReached

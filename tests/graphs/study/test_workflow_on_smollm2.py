@@ -7,7 +7,7 @@ import pytest
 from quillgraph.agents import writing_task
 from quillgraph.backends import Recorder, peak_in_flight, read_records
 from quillgraph.backends.embeddings import connect_embeddings
-from quillgraph.backends.vllm.chat import VllmChat
+from quillgraph.backends.vllm import VllmChat
 from quillgraph.graphs import Study
 from quillgraph.graphs.study import provenance
 from quillgraph.graphs.study import workflow as criteria

@@ -8,10 +8,10 @@ import pytest
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward, Verdict, Violation, text_hash
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.agents.writers.reflection import Plan, Reflection
+from quillgraph.agents.requests import writing_task
+from quillgraph.agents.writers import Plan, Reflection
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
+from quillgraph.graphs.episodes import Attempt, WrittenEpisode
 from quillgraph.rl.config.episodes import Success, load_episodes, preferences, successes, targets
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.study.state import Study
+from quillgraph.graphs.study import Study
 from quillgraph.rl.config.criteria import find_sets, hard_set
 from quillgraph.rl.config.requests import check_lengths, prompt_of, read_requests
 

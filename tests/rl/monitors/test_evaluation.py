@@ -11,8 +11,8 @@ import pytest
 
 from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Verdict, judged
-from quillgraph.agents.judges.prompted import Ballot
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import Ballot
+from quillgraph.agents.requests import writing_task
 from quillgraph.rl.config.run import ModelConfig
 from quillgraph.rl.monitors.evaluation import evaluate, write_texts
 from quillgraph.rl.rewards.rules import RewardRules

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quillgraph.agents.judgements import Judgement, Reward, text_hash
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.scripted import ScriptedChat

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, RewardError
 from quillgraph.rl.columns import JUDGEMENT, request_of
 from quillgraph.rl.config.criteria import hard_set

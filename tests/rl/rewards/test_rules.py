@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks import WordCount
 from quillgraph.agents.domain import LEVELS, TIER_WEIGHT, Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import CODE, Judgement, Verdict, Violation, text_hash
-from quillgraph.agents.judges.rewards import reward
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import reward
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import RewardError
-from quillgraph.graphs.episodes.episode import Attempt, Episode
+from quillgraph.graphs.episodes import Attempt, Episode
 from quillgraph.rl.rewards.rules import (
     RewardRules,
     episode_reward,

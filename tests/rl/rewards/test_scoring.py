@@ -10,10 +10,10 @@ import pytest
 
 from quillgraph.agents.domain import CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import Judgement, Missing, Verdict, judged, text_hash
-from quillgraph.agents.judges.prompted import Ballot
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.judges import Ballot
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ServerFailed, StorageError
-from quillgraph.graphs.prebuilt.judge import Submission
+from quillgraph.graphs.prebuilt import Submission
 from quillgraph.rl.rewards.scorer import JudgementCache, JudgeQueue, judgement_key
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"

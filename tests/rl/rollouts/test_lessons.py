@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.memory.lesson import Lesson
+from quillgraph.agents.memory import Lesson
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError
-from quillgraph.graphs.memory.memory import Memory
+from quillgraph.graphs.memory import Memory
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.run import load_config
 

@@ -252,7 +252,7 @@ async def revise(state: Writing, runtime: Runtime[Cast]) -> dict[str, str]:
 def test_further_calls_of_an_episode_ride_along_with_its_text(
     trainer: Make, engine: Frail, tmp_path: Path
 ) -> None:
-    from quillgraph.graphs.episodes.source import EpisodeSource, episode_source
+    from quillgraph.graphs.episodes import EpisodeSource, episode_source
     from quillgraph.rl.rollouts.rollouts import Rollouts
     from quillgraph.rl.rollouts.run import graph_run
 

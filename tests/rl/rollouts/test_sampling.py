@@ -7,7 +7,7 @@ import pytest
 
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ServerFailed
-from quillgraph.backends.messages.trace import trace_of
+from quillgraph.backends.messages import trace_of
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 

@@ -9,11 +9,12 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
 from quillgraph.agents.judgements import Reward
-from quillgraph.backends.calls.lineage import continuity, trainable
+from quillgraph.backends.calls import continuity
+from quillgraph.backends.calls.lineage import trainable
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.messages.hermes import format_call
 from quillgraph.backends.scripted import TOKEN_BYTES, ScriptedChat
-from quillgraph.graphs.episodes.runner import run_graph
+from quillgraph.graphs.episodes import run_graph
 from quillgraph.rl.trajectories.rows import Row, trajectory
 
 WORTH = Reward(value=0.5, soft=0.5, length=None, repetition=1.0)

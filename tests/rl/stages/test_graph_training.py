@@ -182,7 +182,7 @@ def test_the_calls_of_a_graph_are_sampled_from_the_policy_that_learns_from_them(
 def judged(tmp_path: Path) -> dict[str, Any]:
     """Criteria with a soft one, k1, and a judge by script who likes the moon."""
     from quillgraph.agents.domain import LEVELS, CriteriaSet, Criterion
-    from quillgraph.agents.requests.task import writing_task
+    from quillgraph.agents.requests import writing_task
     from quillgraph.rl.config.criteria import hard_set, write_set
 
     soft = Criterion(

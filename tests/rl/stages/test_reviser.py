@@ -9,12 +9,12 @@ import pytest
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judgements import Judgement
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import Refused
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.prebuilt.judge import Submission, judge_text
+from quillgraph.graphs.prebuilt import Submission, judge_text
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import hard_set
 from quillgraph.rl.config.requests import prompt_of

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Verdict, text_hash, unit
-from quillgraph.agents.judges.rewards import LENGTH_SHARE, SOFT_SHARE, reward
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.record import CallRecord
-from quillgraph.graphs.episodes.episode import Episode
+from quillgraph.agents.judges import LENGTH_SHARE, SOFT_SHARE, reward
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import CallRecord
+from quillgraph.graphs.episodes import Episode
 from quillgraph.rl.rewards.group import advantages
 from quillgraph.rl.trajectories.credit import (
     by_evidence,

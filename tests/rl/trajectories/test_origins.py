@@ -20,14 +20,13 @@ from quillgraph.agents.domain import (
     WritingTask,
 )
 from quillgraph.agents.judgements import Judgement, Verdict, Violation
-from quillgraph.agents.requests.task import writing_task
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import InputError, StorageError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.runner import run_graph
-from quillgraph.graphs.study import provenance
+from quillgraph.graphs.episodes import run_graph
+from quillgraph.graphs.study import Grounding, Study, provenance
 from quillgraph.graphs.study import workflow as criteria
-from quillgraph.graphs.study.state import Grounding, Study
 from quillgraph.rl.trajectories.credit import by_evidence
 from quillgraph.rl.trajectories.origins import origins, row_origins, trace_rows
 from quillgraph.rl.trajectories.rows import Row, trajectory

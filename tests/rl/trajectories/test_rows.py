@@ -9,13 +9,13 @@ from langchain_core.language_models import FakeListChatModel
 from langgraph.graph import START, StateGraph
 
 from quillgraph.agents.judgements import Reward
-from quillgraph.agents.requests.task import writing_task
-from quillgraph.backends.calls.record import CallRecord
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.errors import InputError
-from quillgraph.backends.messages.trace import TokenTrace
+from quillgraph.backends.messages import TokenTrace
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.episode import Episode, Failure
-from quillgraph.graphs.episodes.runner import run_graph
+from quillgraph.graphs.episodes import Episode, run_graph
+from quillgraph.graphs.episodes.episode import Failure
 from quillgraph.rl.trajectories.rows import RowCount, trajectory
 
 settings.register_profile("untimed", deadline=None)
