@@ -63,7 +63,7 @@ def test_a_node_that_is_a_plain_function_may_use_a_verb() -> None:
     def nested(state: Page) -> Page:
         return {"text": text_of(quillgraph.run_graph(graph_of(upper), state["request"])) or ""}
 
-    assert quillgraph.run_graph(graph_of(nested), "a haiku").text == "A HAIKU"
+    assert text_of(quillgraph.run_graph(graph_of(nested), "a haiku")) == "A HAIKU"
 
 
 def test_a_node_that_would_wait_for_its_own_loop_is_told_to_await() -> None:
