@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from quillgraph.backends.errors import InputError, StorageError
+from quillgraph.graphs.episodes.serializer import MovingSerializer
 
 
 class GraphSaver(SqliteSaver):
@@ -34,7 +35,7 @@ class GraphSaver(SqliteSaver):
     """
 
     def __init__(self, file: sqlite3.Connection, path: Path) -> None:
-        super().__init__(file)
+        super().__init__(file, serde=MovingSerializer())
         self._path = path
 
     @classmethod

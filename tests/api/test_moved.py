@@ -89,7 +89,7 @@ def test_an_import_by_an_old_name_says_the_new_one(line: str, told: str) -> None
     [
         "from quillgraph.graphs.memory import Memory",
         "from quillgraph.graphs.study import Study",
-        "from quillgraph.rl.rewards import RewardRules",
+        "from quillgraph.graphs.memory import Library",
         "from quillgraph.agents.lenses import lens",
     ],
 )
