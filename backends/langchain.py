@@ -302,8 +302,8 @@ def _class_of(name: str) -> type[BaseChatModel]:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         package = module.split(".")[0].replace("_", "-")
-        remedy = advice(module) or f"{error}; is it installed? pip install {package}"
-        raise ConfigError(f"cannot import {module}: {remedy}") from error
+        remedy = advice(module) or f"is it installed? pip install {package}"
+        raise ConfigError(f"cannot import {module} ({error}); {remedy}") from error
     if not (isinstance(found, type) and issubclass(found, BaseChatModel)):
         raise ConfigError(f"expected a LangChain chat model class at {name}, got {found!r}")
     return found

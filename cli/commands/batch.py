@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.calls import end_last_line
@@ -23,13 +24,13 @@ from quillgraph.cli.session.settings import Settings
 from quillgraph.graphs.episodes import (
     EPISODES,
     Answer,
-    Ensemble,
     Episode,
     Graph,
     Resuming,
-    context_for,
+    cast,
     durable,
     episode_source,
+    fitting,
     run_graph,
     schema_of,
 )
@@ -86,19 +87,11 @@ class Running:
             BudgetReached: After what was in flight has come to its end.
             QuillError: If nothing has come of any entry.
         """
-        ensemble = Ensemble(
-            model=engines.common,
-            embeddings=engines.embeddings,
-            roles=engines.roles,
-            judges=engines.judges,
-            seed=self.settings.seed,
-            measures=self.settings.model_dump(include=MEASURES),
-        )
         waiting = iter(self.waiting)
         end_last_line(self.folder / EPISODES)
         with durable(self.graph, self.folder, self.budget) as graph:
             workers = [
-                asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder, watch))
+                asyncio.ensure_future(self._work(waiting, graph, engines, recorder, watch))
                 for _ in range(AT_ONCE)
             ]
             try:
@@ -114,12 +107,12 @@ class Running:
         self,
         waiting: Iterator[InputEntry],
         graph: Resuming,
-        ensemble: Ensemble,
+        engines: Engines,
         recorder: Recorder,
         watch: ProgressWatch,
     ) -> None:
         for entry in waiting:
-            episode = await self._one(entry, graph, ensemble, recorder)
+            episode = await self._one(entry, graph, engines, recorder)
             if episode.failure is None:
                 self._add(entry.number, episode)
                 graph.forget(str(entry.number))
@@ -133,11 +126,19 @@ class Running:
                 return
 
     async def _one(
-        self, entry: InputEntry, graph: Resuming, ensemble: Ensemble, recorder: Recorder
+        self, entry: InputEntry, graph: Resuming, engines: Engines, recorder: Recorder
     ) -> Episode:
         name, schema = str(entry.number), schema_of(graph, "context_schema")
-        # a budget of its own for each entry: some graphs ask theirs what a text has cost
-        context = context_for(schema, replace(ensemble, budget=Budget()))
+        context: Any = cast(
+            schema,
+            engines.common,
+            roles=engines.roles,
+            judges=engines.judges,
+            embeddings=engines.embeddings,
+            seed=self.settings.seed,
+            budget=Budget(),  # of its own: some graphs ask theirs what a text has cost
+            **fitting(schema, self.settings.model_dump(include=MEASURES)),
+        )
         source = episode_source(graph, context=context, answer=self.answer)
         task, rest = entry.start.task, entry.start.rest
         return await run_graph(source, task, start=rest, episode_id=name, record=recorder)

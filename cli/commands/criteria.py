@@ -2,11 +2,12 @@
 
 import json
 import sys
+import typing
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 
@@ -21,6 +22,7 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
+from quillgraph.graphs import cast
 from quillgraph.graphs.memory import Library
 from quillgraph.graphs.study import ROLES, Grounding, Study, provenance
 from quillgraph.graphs.study import workflow as criteria
@@ -68,9 +70,10 @@ class Studying:
         self, engines: Engines, recorder: Recorder, watch: ProgressWatch, library: Library | None
     ) -> None:
         """Run the workflow, keeping in `state` whatever has been reached."""
-        study = Study.of(
+        study = cast(
+            Study,
             engines.common,
-            engines.embeddings,
+            embeddings=engines.embeddings,
             seed=self.settings.seed,
             budget=self.budget,
             roles=dict(engines.cast(ROLES)),
@@ -118,7 +121,7 @@ class Studying:
 
     def _take(self, written: dict[str, Any]) -> None:
         """Keep what a node wrote; its stage may not live to hand it over."""
-        known = cast("dict[str, Any]", self.state)  # the keys come from the tuples above
+        known = typing.cast("dict[str, Any]", self.state)  # the keys come from the tuples above
         known.update({key: written[key] for key in REPLACED if key in written})
         for key in GROWING:
             have = {entry.id for entry in known.get(key, [])}

@@ -22,6 +22,7 @@ from quillgraph.cli.session.inputs import read_criteria, read_request, read_text
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
+from quillgraph.graphs import cast
 from quillgraph.graphs.prebuilt import WRITING_ROLES, Workshop
 from quillgraph.graphs.prebuilt import judge as judging
 
@@ -54,7 +55,8 @@ class Assessing:
 
     async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Run the graph."""
-        workshop = Workshop.of(
+        workshop = cast(
+            Workshop,
             engines.common,
             seed=self.settings.seed,
             budget=self.budget,

@@ -25,6 +25,7 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
+from quillgraph.graphs import cast
 from quillgraph.graphs.episodes import Attempt, WrittenEpisode
 from quillgraph.graphs.memory import Memory
 from quillgraph.graphs.prebuilt import WRITING_ROLES, Assignment, Workshop, reflection
@@ -88,7 +89,8 @@ class Writing:
             if self.study:
                 await self.study.find(engines, recorder, watch, library)
                 self.criteria_set = self.study.state["criteria_set"]
-            workshop = Workshop.of(
+            workshop = cast(
+                Workshop,
                 engines.common,
                 seed=settings.seed,
                 budget=self.budget,

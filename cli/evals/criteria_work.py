@@ -37,6 +37,7 @@ from quillgraph.evals.criteria import (
 )
 from quillgraph.evals.data import Cases, cases_of
 from quillgraph.evals.measures import Confirm, Wording
+from quillgraph.graphs import cast
 from quillgraph.graphs.study import ROLES, Study, stages_left_out
 
 OTHER_SEED = 1_000_003
@@ -191,9 +192,10 @@ class Comparing:
         ]
 
     def _study(self, engines: Engines, seed: int) -> Study:
-        return Study.of(
+        return cast(
+            Study,
             engines.common,
-            engines.embeddings,
+            embeddings=engines.embeddings,
             seed=seed,
             budget=self.budget,
             roles=dict(engines.cast(ROLES)),

@@ -1,6 +1,13 @@
 """Any graph run as it is: cast, recorded, sealed, resumed."""
 
-from quillgraph.graphs.episodes.cast import Ensemble, context_for, judges_of, roles_of
+from quillgraph.graphs.episodes.context import (
+    Needs,
+    cast,
+    fitting,
+    judges_of,
+    measures_of,
+    roles_of,
+)
 from quillgraph.graphs.episodes.durability import (
     EPISODES,
     Resuming,
@@ -35,22 +42,24 @@ __all__ = [
     "WAYS",
     "Answer",
     "Attempt",
-    "Ensemble",
     "Episode",
     "EpisodeSource",
     "Graph",
+    "Needs",
     "Resuming",
     "Start",
     "TaskStart",
     "WrittenEpisode",
     "build",
+    "cast",
     "compiled_form",
-    "context_for",
     "durable",
     "entry_of",
     "episode_source",
+    "fitting",
     "foreign",
     "judges_of",
+    "measures_of",
     "parts_of",
     "read_calls",
     "read_episodes",

@@ -14,6 +14,7 @@ from quillgraph.agents.judgements import checked, judged
 from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs import cast
 from quillgraph.graphs.study import Study
 from quillgraph.moved import advice
 from quillgraph.rl.columns import key_of
@@ -212,7 +213,7 @@ async def _find(
     if said.study == "full":
         model = connect(said.backend or default_backend()[0])
         embeddings = connect_embeddings(said.embeddings)
-        study = Study.of(model, embeddings, seed=config.seed, drafts=said.drafts)
+        study = cast(Study, model, embeddings=embeddings, seed=config.seed, drafts=said.drafts)
     try:
         return await find_sets(
             requests.all, study=study, folder=folder / "criteria", cache=said.cache, tell=tell
