@@ -281,7 +281,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs import reflection
+from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.memory.memory import Memory
 from quillgraph.graphs.prebuilt.workshop import Workshop
