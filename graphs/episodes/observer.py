@@ -1,6 +1,7 @@
-"""What nodes return against what reaches the state: LangGraph drops unknown keys in silence.
+"""Follows a run on its way: its calls, each once, and what its nodes return.
 
-What is heard of a run on its way: its calls, each once, and which of them came to nothing.
+LangGraph drops keys that the state does not have without a word, so what nodes return is held
+against what reaches the state.
 """
 
 import dataclasses

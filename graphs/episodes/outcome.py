@@ -1,7 +1,4 @@
-"""From a run that has ended to its episode: what it gave, or why it gave nothing.
-
-Where in code that is not ours something gave way.
-"""
+"""From a run that has ended to its episode: what it gave, or why and where it gave way."""
 
 import dataclasses
 import sysconfig

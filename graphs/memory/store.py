@@ -3,9 +3,7 @@
 Memory and the criteria library are each a LangGraph store in a SQLite file of their own kind.
 
 A file is opened under a lock beside it, so that of two processes one makes the tables and the
-other finds them.
-
-A LangGraph store that is changed by one at a time, and whose faults are told in our words.
+other finds them. The store is changed by one at a time, and its faults become errors of ours.
 """
 
 import logging

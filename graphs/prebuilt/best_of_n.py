@@ -38,13 +38,13 @@ class BestOfNInput(TypedDict):
     n: int | None
 
 
-class Winner(TypedDict):
+class BestOfNOutput(TypedDict):
     """What the graph gives."""
 
     episode: WrittenEpisode
 
 
-class BestOfN(BestOfNInput, Winner, total=False):
+class BestOfN(BestOfNInput, BestOfNOutput, total=False):
     """State of the graph."""
 
     costs: Annotated[list[int], operator.add]
@@ -63,21 +63,21 @@ class DrawInput(TypedDict):
     number: int
 
 
-class Drawn(TypedDict):
+class DrawUpdate(TypedDict):
     """What `draw` writes."""
 
     attempts: list[Attempt]
     dropped: list[Dropped]
 
 
-class DrawnAtCost(Drawn):
+class DrawNextUpdate(DrawUpdate):
     """What `draw_next` writes."""
 
     costs: list[int]
     is_judged: bool
 
 
-async def draw(state: DrawInput, runtime: Runtime[Workshop]) -> Drawn:
+async def draw(state: DrawInput, runtime: Runtime[Workshop]) -> DrawUpdate:
     """Write one draft and judge it; one that cannot be judged stays without a reward."""
     written = await _write(state, runtime.context)
     if isinstance(written, Dropped):
@@ -85,7 +85,7 @@ async def draw(state: DrawInput, runtime: Runtime[Workshop]) -> Drawn:
     return await _judged(state, written, runtime.context)
 
 
-async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
+async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawNextUpdate:
     """Draw one more draft, and take note of what it costs.
 
     The first says whether drafts are judged at all: where the tokens would not pay for two with
@@ -105,7 +105,7 @@ async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawnAtCost:
         )
     is_judged = state.get("is_judged", False)
     if isinstance(written, Dropped):
-        drawn: Drawn = {"attempts": [], "dropped": [written]}
+        drawn: DrawUpdate = {"attempts": [], "dropped": [written]}
     else:
         if one["number"] == 0:
             dearest = cost + _least(one, written.text, studio)
@@ -137,7 +137,7 @@ def enough(state: BestOfN) -> str:
     return "draw_next" if goes_on else "choose"
 
 
-async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
+async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> BestOfNOutput:
     """Take the judged draft with the fewest violations, and of these the best reward."""
     drawn = sorted(state["attempts"], key=lambda attempt: attempt.number)
     attempts = tuple(
@@ -163,10 +163,10 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> Winner:
     }
 
 
-def build() -> StateGraph[BestOfN, Workshop, BestOfNInput, Winner]:
+def build() -> StateGraph[BestOfN, Workshop, BestOfNInput, BestOfNOutput]:
     """Wire the graph."""
     graph = StateGraph(
-        BestOfN, context_schema=Workshop, input_schema=BestOfNInput, output_schema=Winner
+        BestOfN, context_schema=Workshop, input_schema=BestOfNInput, output_schema=BestOfNOutput
     )
     graph.add_node("draw", draw, input_schema=DrawInput)
     graph.add_node("draw_next", draw_next)
@@ -188,14 +188,14 @@ async def _write(state: DrawInput, studio: Workshop) -> Written | Dropped:
     )
 
 
-async def _judged(state: DrawInput, written: Written, studio: Workshop) -> Drawn:
+async def _judged(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
     found = await judging.assess(_submission(state, written.text), studio)
     unpaid = [_unpaid(state["number"], found.unpaid)] if found.unpaid else []
     attempt = _attempt(state, written, found.judgement, found.reward)
     return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
 
 
-async def _checked(state: DrawInput, written: Written, studio: Workshop) -> Drawn:
+async def _checked(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
     """Judge a draft by what code can check."""
     judgement = await judging.judge_text(_submission(state, written.text), None)
     value = reward(judgement, state["criteria_set"], written.text)

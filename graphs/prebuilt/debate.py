@@ -2,12 +2,10 @@
 
 Each side drafts. Then, round by round, the critic tells each side what its text loses against the
 rival's on the criteria that cost it most; the side revises, and the revision stands under the same
-control as in the reflection loop (`agents.accepting`). In the end the judged text with the fewest
-violations and the best reward wins. That several models argue over one answer is multi-agent debate
-(arXiv:2305.14325); that they argue over named criteria and cited sentences, and that no side may
-fall below its own draft, is ours.
-
-Who takes part in a debate between two writers, and what passes through it.
+control as in the reflection loop (`agents.writers.acceptance`). In the end the judged text with the
+fewest violations and the best reward wins. That several models argue over one answer is multi-agent
+debate (arXiv:2305.14325); that they argue over named criteria and cited sentences, and that no side
+may fall below its own draft, is ours.
 """
 
 import operator
@@ -68,20 +66,20 @@ class Arena:
         return self.writer if name == "writer" else self.rival
 
 
-class Motion(TypedDict):
+class DebateInput(TypedDict):
     """What the debate starts from."""
 
     task: WritingTask
     criteria_set: CriteriaSet
 
 
-class DebateResult(TypedDict):
+class DebateOutput(TypedDict):
     """What the debate gives."""
 
     episode: WrittenEpisode
 
 
-class Debating(Motion, DebateResult, total=False):
+class Debating(DebateInput, DebateOutput, total=False):
     """State of the debate."""
 
     attempts: Annotated[list[Attempt], operator.add]
@@ -132,7 +130,7 @@ class WeighUpdate(TypedDict):
     stopped: str | None
 
 
-class Objection(TypedDict, total=False):
+class ObjectionUpdate(TypedDict, total=False):
     """What `object` writes; without a plan the side has nothing to answer."""
 
     plan: Plan
@@ -175,7 +173,7 @@ async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
     return {"attempts": [attempt], "dropped": [*found.dropped, *_unpaid(found.unpaid, side)]}
 
 
-async def object_to(state: Turn, runtime: Runtime[Arena]) -> Objection:
+async def object_to(state: Turn, runtime: Runtime[Arena]) -> ObjectionUpdate:
     """Have the critic say what the side's text loses against the rival's."""
     own = standing(state["history"])
     weak = weakest(state["criteria_set"], own.judgement)
@@ -195,7 +193,7 @@ async def object_to(state: Turn, runtime: Runtime[Arena]) -> Objection:
     except ContextOverflow as error:
         return {"dropped": [_lost("objection", "critic", str(error))]}
     edits = plan_edits(state["criteria_set"], own.judgement, answers.items)
-    told: Objection = {"dropped": list(answers.dropped)}
+    told: ObjectionUpdate = {"dropped": list(answers.dropped)}
     return {**told, "plan": edits} if edits.edits else told
 
 
@@ -287,7 +285,7 @@ def turns(state: Debating) -> list[Send] | Literal["close"]:
     ]
 
 
-def close(state: Debating) -> DebateResult:
+def close(state: Debating) -> DebateOutput:
     """Choose the winner and seal the record."""
     told = sorted(state["attempts"], key=lambda attempt: attempt.number)
     # a side that had nothing to answer has left a gap
@@ -332,10 +330,10 @@ def build_turn() -> StateGraph[Turn, Arena, Turn, Turned]:
     return graph
 
 
-def build() -> StateGraph[Debating, Arena, Motion, DebateResult]:
+def build() -> StateGraph[Debating, Arena, DebateInput, DebateOutput]:
     """Wire the debate."""
     graph = StateGraph(
-        Debating, context_schema=Arena, input_schema=Motion, output_schema=DebateResult
+        Debating, context_schema=Arena, input_schema=DebateInput, output_schema=DebateOutput
     )
     graph.add_node("open", open_side, input_schema=OpeningInput)
     graph.add_node("weigh", weigh)
@@ -349,7 +347,7 @@ def build() -> StateGraph[Debating, Arena, Motion, DebateResult]:
     return graph
 
 
-def _openings(state: Motion) -> list[Send]:
+def _openings(state: DebateInput) -> list[Send]:
     return [Send("open", OpeningInput(**state, side=side)) for side in SIDES]
 
 

@@ -41,14 +41,14 @@ class Assessment(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class Examined(TypedDict):
+class ExamineUpdate(TypedDict):
     """What `examine` writes."""
 
     gate: str | None
     violations: tuple[Violation, ...]
 
 
-class Judging(Submission, Examined, Assessment, total=False):
+class Judging(Submission, ExamineUpdate, Assessment, total=False):
     """State of the graph."""
 
     verdicts: tuple[Verdict, ...]
@@ -70,7 +70,7 @@ class SettleUpdate(TypedDict):
     reward: Reward
 
 
-def examine(state: Submission) -> Examined:
+def examine(state: Submission) -> ExamineUpdate:
     """Do what needs no judge: the gate, and the hard criteria."""
     criteria_set, text = state["criteria_set"], state["text"]
     found = (
@@ -164,7 +164,7 @@ def _sealed(
     judge: str,
     verdicts: tuple[Verdict, ...],
     missing: tuple[Missing, ...],
-    examined: Examined,
+    examined: ExamineUpdate,
 ) -> SettleUpdate:
     criteria_set, text = submission["criteria_set"], submission["text"]
     judgement = Judgement(

@@ -38,7 +38,7 @@ from quillgraph.graphs.prebuilt.learning import Learned, Lived, learn_from
 from quillgraph.graphs.prebuilt.workshop import Assignment, Reflecting, ReflectionOutput, Workshop
 
 
-class Recall(TypedDict):
+class RecallUpdate(TypedDict):
     """What `recall` writes."""
 
     precedents: Precedents
@@ -61,7 +61,7 @@ class TextUpdate(TypedDict):
     trace: TokenTrace | None
 
 
-class Thoughts(TypedDict):
+class ReflectUpdate(TypedDict):
     """What `reflect_on_best` writes."""
 
     reflections: tuple[Reflection, ...]
@@ -74,14 +74,14 @@ class PlanUpdate(TypedDict):
     plan: Plan
 
 
-class Judged(Ended):
+class JudgeUpdate(Ended):
     """What `judge` writes."""
 
     judgement: Judgement
     reward: Reward
 
 
-class Decision(TypedDict, total=False):
+class DecideUpdate(TypedDict, total=False):
     """What `decide` writes."""
 
     attempts: list[Attempt]
@@ -89,7 +89,7 @@ class Decision(TypedDict, total=False):
     stopped: str | None
 
 
-async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> Recall:
+async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> RecallUpdate:
     """Look up what earlier episodes have to say on the task, or on what is weakest now."""
     memory, known = runtime.context.memory, state.get("lessons", ())
     if memory is None:
@@ -122,7 +122,7 @@ async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpdate:
     return {"text": written.text, "trace": written.trace}
 
 
-async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Thoughts | Ended:
+async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> ReflectUpdate | Ended:
     """Ask what holds the best text so far back most."""
     best = _best(state)
     try:
@@ -173,7 +173,7 @@ async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpda
     return {"text": written.text, "trace": written.trace}
 
 
-async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
+async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> JudgeUpdate:
     """Judge the text; one that is too long, or that nobody can pay for, stays unjudged."""
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
@@ -181,13 +181,13 @@ async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> Judged:
     if state.get("attempts") and state["text"] == _best(state).text:
         return {"judgement": _best(state).judgement, "reward": _best(state).reward}
     found = await judging.assess(submission, runtime.context)
-    judged_now = Judged(judgement=found.judgement, reward=found.reward, dropped=found.dropped)
+    judged_now = JudgeUpdate(judgement=found.judgement, reward=found.reward, dropped=found.dropped)
     if found.unpaid:
         judged_now.update({"stopped": found.unpaid, "is_complete": False})
     return judged_now
 
 
-def decide(state: Reflecting, runtime: Runtime[Workshop]) -> Decision:
+def decide(state: Reflecting, runtime: Runtime[Workshop]) -> DecideUpdate:
     """Accept the text or roll back to the best one before, and say whether to go on."""
     attempts, found = state.get("attempts", []), (state["judgement"], state["reward"])
     attempt = _attempt(state, found)

@@ -35,13 +35,13 @@ class SelfRefineInput(TypedDict):
     rounds: int | None
 
 
-class Refined(TypedDict):
+class SelfRefineOutput(TypedDict):
     """What the graph gives."""
 
     text: str
 
 
-class Refining(SelfRefineInput, Refined, total=False):
+class Refining(SelfRefineInput, SelfRefineOutput, total=False):
     """State of the graph."""
 
     costs: Annotated[list[int], operator.add]
@@ -113,10 +113,10 @@ def enough(state: Refining) -> str:
     return END if len(costs) > (rounds or 0) else "refine"
 
 
-def build() -> StateGraph[Refining, Desk, SelfRefineInput, Refined]:
+def build() -> StateGraph[Refining, Desk, SelfRefineInput, SelfRefineOutput]:
     """Wire the graph."""
     graph = StateGraph(
-        Refining, context_schema=Desk, input_schema=SelfRefineInput, output_schema=Refined
+        Refining, context_schema=Desk, input_schema=SelfRefineInput, output_schema=SelfRefineOutput
     )
     graph.add_node("draft", draft)
     graph.add_node("refine", refine_once)

@@ -1,10 +1,8 @@
 """Voting: drafts side by side, ranked by the votes of three judges on every criterion.
 
 Where best-of-N trusts one judge's scores, here each judge's order of the drafts on each criterion
-is a vote, and the drafts are compared two by two (`agents.voting`). A draft that breaks fewer
+is a vote, and the drafts are compared two by two (`agents.judges.votes`). A draft that breaks fewer
 demands stands before any that breaks more: demands are not voted on.
-
-Who takes part in a vote on drafts, and what passes through it.
 """
 
 import operator
@@ -80,14 +78,14 @@ class JudgeBallot(Value):
     judgement: Judgement
 
 
-class Election(TypedDict):
+class VotingInput(TypedDict):
     """What the vote starts from."""
 
     task: WritingTask
     criteria_set: CriteriaSet
 
 
-class Elected(TypedDict):
+class VotingOutput(TypedDict):
     """What the vote gives."""
 
     episode: WrittenEpisode
@@ -95,7 +93,7 @@ class Elected(TypedDict):
     """The drafts from first to last."""
 
 
-class Voting(Election, Elected, total=False):
+class Voting(VotingInput, VotingOutput, total=False):
     """State of the vote."""
 
     candidates: Annotated[list[Candidate], operator.add]
@@ -103,13 +101,13 @@ class Voting(Election, Elected, total=False):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class DraftInput(Election):
+class DraftInput(VotingInput):
     """Input of one draft."""
 
     number: int
 
 
-class OneBallot(Election):
+class BallotInput(VotingInput):
     """Input of one judge's look at one draft."""
 
     candidate: Candidate
@@ -120,7 +118,7 @@ UNPAID = "voting"
 """Stage of what was dropped because a budget was spent."""
 
 
-class Drafted(TypedDict):
+class DraftUpdate(TypedDict):
     """What `draft` writes."""
 
     candidates: list[Candidate]
@@ -134,7 +132,7 @@ class VoteUpdate(TypedDict):
     dropped: list[Dropped]
 
 
-async def draft(state: DraftInput, runtime: Runtime[Panel]) -> Drafted:
+async def draft(state: DraftInput, runtime: Runtime[Panel]) -> DraftUpdate:
     """Write one draft; the first must come, without the others the vote is a shorter one."""
     panel, number = runtime.context, state["number"]
     written = await write_one_of(
@@ -150,7 +148,7 @@ def collect(state: Voting) -> None:
     """Wait for all drafts: each ballot is about one of those that there are."""
 
 
-async def vote(state: OneBallot, runtime: Runtime[Panel]) -> VoteUpdate:
+async def vote(state: BallotInput, runtime: Runtime[Panel]) -> VoteUpdate:
     """Have one judge look at one draft."""
     candidate, name = state["candidate"], state["judge"]
     submission = judging.Submission(
@@ -162,7 +160,7 @@ async def vote(state: OneBallot, runtime: Runtime[Panel]) -> VoteUpdate:
     return {"ballots": [ballot], "dropped": [*found.dropped, *unpaid]}
 
 
-def count(state: Voting) -> Elected:
+def count(state: Voting) -> VotingOutput:
     """Count the votes and seal the record."""
     up = sorted(state["candidates"], key=lambda each: each.number)
     found = [_by(state, name) for name in JUDGES]
@@ -189,27 +187,29 @@ def count(state: Voting) -> Elected:
     }
 
 
-def deal_drafts(state: Election, runtime: Runtime[Panel]) -> list[Send]:
+def deal_drafts(state: VotingInput, runtime: Runtime[Panel]) -> list[Send]:
     """All drafts at once."""
     return [Send("draft", DraftInput(**state, number=n)) for n in range(runtime.context.drafts)]
 
 
 def deal_ballots(state: Voting) -> list[Send]:
     """Every judge gets every draft."""
-    election = Election(task=state["task"], criteria_set=state["criteria_set"])
+    election = VotingInput(task=state["task"], criteria_set=state["criteria_set"])
     return [
-        Send("vote", OneBallot(**election, candidate=candidate, judge=name))
+        Send("vote", BallotInput(**election, candidate=candidate, judge=name))
         for candidate in state["candidates"]
         for name in JUDGES
     ]
 
 
-def build() -> StateGraph[Voting, Panel, Election, Elected]:
+def build() -> StateGraph[Voting, Panel, VotingInput, VotingOutput]:
     """Wire the graph."""
-    graph = StateGraph(Voting, context_schema=Panel, input_schema=Election, output_schema=Elected)
+    graph = StateGraph(
+        Voting, context_schema=Panel, input_schema=VotingInput, output_schema=VotingOutput
+    )
     graph.add_node("draft", draft, input_schema=DraftInput)
     graph.add_node("collect", collect)
-    graph.add_node("vote", vote, input_schema=OneBallot)
+    graph.add_node("vote", vote, input_schema=BallotInput)
     graph.add_node("count", count)
     graph.add_conditional_edges(START, deal_drafts, ["draft"])
     graph.add_edge("draft", "collect")

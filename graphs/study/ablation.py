@@ -32,7 +32,7 @@ class Coded(TypedDict):
     codes: tuple[Code, ...]
 
 
-class Ungrouped(TypedDict):
+class CategoriesUpdate(TypedDict):
     """What `categories_of_codes` writes."""
 
     categories: tuple[Category, ...]
@@ -45,7 +45,7 @@ class Categories(TypedDict):
     categories: tuple[Category, ...]
 
 
-class Unweighed(TypedDict):
+class WeighAlikeUpdate(TypedDict):
     """What `weigh_alike` writes."""
 
     core: Core
@@ -66,7 +66,7 @@ def stages_left_out(names: Collection[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def categories_of_codes(state: Coded) -> Ungrouped:
+def categories_of_codes(state: Coded) -> CategoriesUpdate:
     """Take each code for a category of its own.
 
     Raises:
@@ -88,7 +88,7 @@ def categories_of_codes(state: Coded) -> Ungrouped:
     return {"categories": categories, "relations": ()}
 
 
-def weigh_alike(state: Categories) -> Unweighed:
+def weigh_alike(state: Categories) -> WeighAlikeUpdate:
     """Call every category important; no core is chosen, so its id is empty."""
     tiers: dict[str, Tier] = {category.id: "important" for category in state["categories"]}
     return {"core": Core(category_id="", storyline=""), "tiers": tiers}

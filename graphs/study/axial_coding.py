@@ -22,7 +22,7 @@ from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study.state import Study
 
 
-class Codes(TypedDict):
+class AxialCodingInput(TypedDict):
     """What the stage starts from."""
 
     task: WritingTask
@@ -38,7 +38,7 @@ class AxialCodingOutput(TypedDict):
     dropped: Annotated[list[Dropped], operator.add]
 
 
-class AxialCoding(Codes, AxialCodingOutput):
+class AxialCoding(AxialCodingInput, AxialCodingOutput):
     """State of the stage."""
 
     groups: tuple[tuple[str, ...], ...]
@@ -46,7 +46,7 @@ class AxialCoding(Codes, AxialCodingOutput):
     related: Annotated[list[Relation], operator.add]
 
 
-class OneGroup(TypedDict):
+class DescribeInput(TypedDict):
     """Input of one description."""
 
     task: WritingTask
@@ -54,48 +54,48 @@ class OneGroup(TypedDict):
     codes: list[Code]
 
 
-class OneRelating(TypedDict):
+class RelateInput(TypedDict):
     """Input of one call about relations."""
 
     categories: tuple[Category, ...]
     subjects: list[str]
 
 
-class NewGroups(TypedDict):
+class GroupUpdate(TypedDict):
     """What `group` writes."""
 
     groups: tuple[tuple[str, ...], ...]
     dropped: list[Dropped]
 
 
-class NewCategory(TypedDict):
+class DescribeUpdate(TypedDict):
     """What `describe` writes."""
 
     described: list[Category]
     dropped: list[Dropped]
 
 
-class NewCategories(TypedDict):
+class GatherUpdate(TypedDict):
     """What `gather` writes."""
 
     categories: tuple[Category, ...]
     memos: list[Memo]
 
 
-class NewRelations(TypedDict):
+class RelateUpdate(TypedDict):
     """What `relate_categories` writes."""
 
     related: list[Relation]
     dropped: list[Dropped]
 
 
-class AllRelations(TypedDict):
+class RelationsUpdate(TypedDict):
     """What `settle` writes."""
 
     relations: tuple[Relation, ...]
 
 
-async def group(state: Codes, runtime: Runtime[Study]) -> NewGroups:
+async def group(state: AxialCodingInput, runtime: Runtime[Study]) -> GroupUpdate:
     """Group the codes: by a model that can hold them all, else by their meaning alone."""
     codes, study = state["codes"], runtime.context
     if not codes:
@@ -114,7 +114,7 @@ def deal_groups(state: AxialCoding) -> list[Send]:
     return [
         Send(
             "describe",
-            OneGroup(
+            DescribeInput(
                 task=state["task"], category_id=f"k{number}", codes=[by_id[i] for i in members]
             ),
         )
@@ -122,7 +122,7 @@ def deal_groups(state: AxialCoding) -> list[Send]:
     ]
 
 
-async def describe(state: OneGroup, runtime: Runtime[Study]) -> NewCategory:
+async def describe(state: DescribeInput, runtime: Runtime[Study]) -> DescribeUpdate:
     """Describe one group as a category."""
     try:
         category = await describe_category(
@@ -134,7 +134,7 @@ async def describe(state: OneGroup, runtime: Runtime[Study]) -> NewCategory:
     return {"described": [category], "dropped": []}
 
 
-def gather(state: AxialCoding) -> NewCategories:
+def gather(state: AxialCoding) -> GatherUpdate:
     """Put the categories side by side; flag those that rest on a single code."""
     categories = tuple(state["described"])
     if not categories:
@@ -162,31 +162,34 @@ def deal_subjects(state: AxialCoding, runtime: Runtime[Study]) -> list[Send] | s
     several = runtime.context.axial_coder.items_per_call > 1
     chunks = [ids] if several else [[subject] for subject in ids]
     return [
-        Send("relate_categories", OneRelating(categories=categories, subjects=chunk))
+        Send("relate_categories", RelateInput(categories=categories, subjects=chunk))
         for chunk in chunks
     ]
 
 
-async def relate_categories(state: OneRelating, runtime: Runtime[Study]) -> NewRelations:
+async def relate_categories(state: RelateInput, runtime: Runtime[Study]) -> RelateUpdate:
     """Relate some categories to the others."""
     answers = await relate(state["categories"], state["subjects"], runtime.context.axial_coder)
     return {"related": list(answers.items), "dropped": list(answers.dropped)}
 
 
-def settle(state: AxialCoding) -> AllRelations:
+def settle(state: AxialCoding) -> RelationsUpdate:
     """Keep each relation once."""
     return {"relations": tuple(dict.fromkeys(state.get("related", [])))}
 
 
-def build() -> StateGraph[AxialCoding, Study, Codes, AxialCodingOutput]:
+def build() -> StateGraph[AxialCoding, Study, AxialCodingInput, AxialCodingOutput]:
     """Wire the stage."""
     graph = StateGraph(
-        AxialCoding, context_schema=Study, input_schema=Codes, output_schema=AxialCodingOutput
+        AxialCoding,
+        context_schema=Study,
+        input_schema=AxialCodingInput,
+        output_schema=AxialCodingOutput,
     )
     graph.add_node("group", group)
-    graph.add_node("describe", describe, input_schema=OneGroup)
+    graph.add_node("describe", describe, input_schema=DescribeInput)
     graph.add_node("gather", gather)
-    graph.add_node("relate_categories", relate_categories, input_schema=OneRelating)
+    graph.add_node("relate_categories", relate_categories, input_schema=RelateInput)
     graph.add_node("settle", settle)
     graph.add_edge(START, "group")
     graph.add_conditional_edges("group", deal_groups, ["describe"])

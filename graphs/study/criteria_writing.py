@@ -1,7 +1,4 @@
-"""Criteria are written, examined and tried out; what fails is written again, twice at most.
-
-State of criteria writing: what the stage starts from, what its nodes hand on, what it gives.
-"""
+"""Criteria are written, examined and tried out; what fails is written again, twice at most."""
 
 import operator
 from collections.abc import Collection
@@ -88,7 +85,7 @@ class CriteriaWriting(CriteriaWritingInput, CriteriaWritingOutput):
     repairs: int
 
 
-class OneSlot(TypedDict):
+class SlotInput(TypedDict):
     """Input of one writing."""
 
     task: WritingTask
@@ -100,7 +97,7 @@ class OneSlot(TypedDict):
     suggestions: tuple[Suggestion, ...]
 
 
-class OneTrial(TypedDict):
+class TrialInput(TypedDict):
     """Input of one trial."""
 
     task: WritingTask
@@ -117,34 +114,34 @@ class LayoutUpdate(TypedDict):
     dropped: list[Dropped]
 
 
-class NewVersion(TypedDict):
+class WriteUpdate(TypedDict):
     """What `write` writes."""
 
     versions: dict[str, Criterion]
     dropped: list[Dropped]
 
 
-class Refusals(TypedDict):
+class RefusalsUpdate(TypedDict):
     """What `examine` and `weigh` write."""
 
     refused: dict[str, CriterionRefusal]
     findings: list[CriterionRefusal]
 
 
-class NewTrial(TypedDict):
+class TrialUpdate(TypedDict):
     """What `try_criterion` writes."""
 
     trials: dict[str, Trial]
     dropped: list[Dropped]
 
 
-class Weighing(Refusals):
+class WeightsUpdate(RefusalsUpdate):
     """What `weigh` writes."""
 
     memos: list[Memo]
 
 
-class Repair(TypedDict):
+class RepairUpdate(TypedDict):
     """What `repair` writes."""
 
     slots: tuple[Slot, ...]
@@ -152,7 +149,7 @@ class Repair(TypedDict):
     repairs: int
 
 
-class Final(TypedDict):
+class FinalUpdate(TypedDict):
     """What `settle` writes."""
 
     criteria: tuple[Criterion, ...]
@@ -206,7 +203,7 @@ def deal_slots(state: CriteriaWriting) -> list[Send]:
     return [
         Send(
             "write",
-            OneSlot(
+            SlotInput(
                 task=state["task"],
                 slot=slot,
                 incidents=_behind(slot, state),
@@ -223,7 +220,7 @@ def deal_slots(state: CriteriaWriting) -> list[Send]:
     ]
 
 
-async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
+async def write(state: SlotInput, runtime: Runtime[Study]) -> WriteUpdate:
     """Write the criterion of one slot."""
     slot = state["slot"]
     try:
@@ -243,7 +240,7 @@ async def write(state: OneSlot, runtime: Runtime[Study]) -> NewVersion:
     return {"versions": {slot.id: criterion}, "dropped": []}
 
 
-async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> Refusals:
+async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> RefusalsUpdate:
     """Refuse what code alone can see to be wrong."""
     criteria = _written(state)
     texts = [f"{c.name}. {c.description}" for c in criteria]
@@ -261,7 +258,7 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
     sends = [
         Send(
             "try_out",
-            OneTrial(task=state["task"], criterion=criterion, drafts=state["drafts"]),
+            TrialInput(task=state["task"], criterion=criterion, drafts=state["drafts"]),
         )
         for criterion in current_criteria(state)
         if criterion.id not in refused and version_of(criterion) not in tried
@@ -269,7 +266,7 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
     return sends or "weigh"
 
 
-async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
+async def try_criterion(state: TrialInput, runtime: Runtime[Study]) -> TrialUpdate:
     """Score the drafts and the degenerate texts on one criterion."""
     criterion = state["criterion"]
     trial, lost = await try_out(
@@ -278,7 +275,7 @@ async def try_criterion(state: OneTrial, runtime: Runtime[Study]) -> NewTrial:
     return {"trials": {version_of(criterion): trial}, "dropped": list(lost)}
 
 
-def weigh(state: CriteriaWriting) -> Weighing:
+def weigh(state: CriteriaWriting) -> WeightsUpdate:
     """Refuse what the trials speak against, if the validator can be trusted with it."""
     criteria, trials = current_criteria(state), trials_of_latest(state)
     if not is_sound(criteria, trials):
@@ -310,7 +307,7 @@ def next_step(state: CriteriaWriting) -> Literal["repair", "settle"]:
     return "settle"
 
 
-def repair(state: CriteriaWriting) -> Repair:
+def repair(state: CriteriaWriting) -> RepairUpdate:
     """Count a repair; a criterion that was a duplicate twice gets another property."""
     slots, spare = list(state["slots"]), list(state["spare"])
     for place, slot in enumerate(slots):
@@ -321,7 +318,7 @@ def repair(state: CriteriaWriting) -> Repair:
     return {"slots": tuple(slots), "spare": tuple(spare), "repairs": state["repairs"] + 1}
 
 
-def settle(state: CriteriaWriting) -> Final:
+def settle(state: CriteriaWriting) -> FinalUpdate:
     """Drop what is still refused, but not below the fewest criteria that a set may have."""
     hard = hard_criteria(state["constraints"])
     refused = state.get("refused", {})
@@ -358,7 +355,7 @@ def build_without(
         output_schema=CriteriaWritingOutput,
     )
     graph.add_node("lay_out", lay_out)
-    graph.add_node("write", write, input_schema=OneSlot)
+    graph.add_node("write", write, input_schema=SlotInput)
     graph.add_node("settle", settle)
     graph.add_edge(START, "lay_out")
     graph.add_conditional_edges("lay_out", deal_slots, ["write"])
@@ -367,7 +364,7 @@ def build_without(
         graph.add_edge("write", "settle")
         return graph
     graph.add_node("examine", examine)
-    graph.add_node("try_out", try_criterion, input_schema=OneTrial)
+    graph.add_node("try_out", try_criterion, input_schema=TrialInput)
     graph.add_node("weigh", weigh)
     graph.add_node("repair", repair)
     graph.add_edge("write", "examine")

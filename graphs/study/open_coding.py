@@ -76,7 +76,7 @@ class Round(OpenCoding):
     same: Annotated[list[str], operator.add]
 
 
-class OneCoding(TypedDict):
+class CodeInput(TypedDict):
     """Input of one coder's call."""
 
     task: WritingTask
@@ -86,7 +86,7 @@ class OneCoding(TypedDict):
     suggestions: tuple[Suggestion, ...]
 
 
-class OneComparison(TypedDict):
+class CompareInput(TypedDict):
     """Input of one comparator's call."""
 
     pairs: list[Pair]
@@ -100,27 +100,27 @@ class BatchUpdate(TypedDict):
     batch: list[Incident]
 
 
-class NewCodings(TypedDict):
+class CodeUpdate(TypedDict):
     """What `code` writes."""
 
     codings: list[Coding]
     dropped: list[Dropped]
 
 
-class NewPairs(TypedDict):
+class PairUpdate(TypedDict):
     """What `pair_up` writes."""
 
     pairs: tuple[Pair, ...]
 
 
-class Sameness(TypedDict):
+class CompareUpdate(TypedDict):
     """What `compare_pairs` writes."""
 
     same: list[str]
     dropped: list[Dropped]
 
 
-class NewCodes(TypedDict):
+class MergeUpdate(TypedDict):
     """What `merge_codings` writes."""
 
     codes: tuple[Code, ...]
@@ -173,7 +173,7 @@ async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
         near = known @ (await vectors([words], study.embeddings))[0] if codes else np.zeros(0)
         nearest = [codes[place] for place in np.argsort(-near, kind="stable")[:NEAREST_CODES]]
         for identity in IDENTITIES:
-            part = OneCoding(
+            part = CodeInput(
                 task=state["task"],
                 incidents=chunk,
                 codes=nearest,
@@ -184,7 +184,7 @@ async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
     return sends
 
 
-async def code(state: OneCoding, runtime: Runtime[Study]) -> NewCodings:
+async def code(state: CodeInput, runtime: Runtime[Study]) -> CodeUpdate:
     """Code some incidents as one of the coders."""
     answers = await open_code(
         state["task"],
@@ -198,7 +198,7 @@ async def code(state: OneCoding, runtime: Runtime[Study]) -> NewCodings:
     return {"codings": list(answers.items), "dropped": list(answers.dropped)}
 
 
-async def pair_up(state: Round, runtime: Runtime[Study]) -> NewPairs:
+async def pair_up(state: Round, runtime: Runtime[Study]) -> PairUpdate:
     """Find the codes that lie close enough to be compared."""
     pairs = await similar_pairs(
         state.get("codes", ()), state["codings"], runtime.context.embeddings
@@ -211,13 +211,13 @@ def deal_pairs(state: Round, runtime: Runtime[Study]) -> list[Send] | str:
     codes, codings = state.get("codes", ()), state["codings"]
     chunks = _chunks(state["pairs"], runtime.context.comparator)
     sends = [
-        Send("compare_pairs", OneComparison(pairs=chunk, codes=codes, codings=codings))
+        Send("compare_pairs", CompareInput(pairs=chunk, codes=codes, codings=codings))
         for chunk in chunks
     ]
     return sends or "merge_codings"
 
 
-async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Sameness:
+async def compare_pairs(state: CompareInput, runtime: Runtime[Study]) -> CompareUpdate:
     """Ask whether pairs of codes mean the same."""
     answers = await compare(
         state["pairs"], state["codes"], state["codings"], runtime.context.comparator
@@ -225,7 +225,7 @@ async def compare_pairs(state: OneComparison, runtime: Runtime[Study]) -> Samene
     return {"same": list(agreed(answers)), "dropped": list(answers.dropped)}
 
 
-def merge_codings(state: Round) -> NewCodes:
+def merge_codings(state: Round) -> MergeUpdate:
     """Merge what means the same, count what is new, and see whether that is little enough."""
     before, same = state.get("codes", ()), set(state.get("same", ()))
     held = [pair for pair in state.get("pairs", ()) if pair.id in same]
@@ -277,7 +277,7 @@ def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data,
         Round, context_schema=Study, input_schema=Data, output_schema=OpenCodingOutput
     )
     graph.add_node("choose", choose)
-    graph.add_node("code", code, input_schema=OneCoding)
+    graph.add_node("code", code, input_schema=CodeInput)
     graph.add_node("merge_codings", merge_codings)
     graph.add_edge(START, "choose")
     graph.add_conditional_edges("choose", deal, ["code"])
@@ -286,7 +286,7 @@ def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data,
         graph.add_edge("code", "merge_codings")
         return graph
     graph.add_node("pair_up", pair_up)
-    graph.add_node("compare_pairs", compare_pairs, input_schema=OneComparison)
+    graph.add_node("compare_pairs", compare_pairs, input_schema=CompareInput)
     graph.add_edge("code", "pair_up")
     graph.add_conditional_edges("pair_up", deal_pairs, ["compare_pairs", "merge_codings"])
     graph.add_edge("compare_pairs", "merge_codings")

@@ -25,7 +25,7 @@ class ConsultInput(TypedDict):
     task: WritingTask
 
 
-class Told(TypedDict, total=False):
+class ConsultUpdate(TypedDict, total=False):
     """What `consult` writes; nothing without a library."""
 
     consulted: Consulted
@@ -40,7 +40,7 @@ class ShelveInput(TypedDict, total=False):
     trials: dict[str, Trial]
 
 
-class Left(TypedDict, total=False):
+class ShelveUpdate(TypedDict, total=False):
     """What `shelve` writes; nothing without a library."""
 
     kept: LibraryUpdate
@@ -48,13 +48,13 @@ class Left(TypedDict, total=False):
     dropped: list[Dropped]
 
 
-async def consult(state: ConsultInput, runtime: Runtime[Study]) -> Told:
+async def consult(state: ConsultInput, runtime: Runtime[Study]) -> ConsultUpdate:
     """Ask the library what the request may be compared with."""
     library = runtime.context.library
     return {} if library is None else {"consulted": await library.suggest(state["task"])}
 
 
-async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> Left:
+async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> ShelveUpdate:
     """Leave the criteria that stood up to validation to the library.
 
     A library that fails now costs the study nothing but its place there, which is told.

@@ -35,21 +35,21 @@ class SelectiveCoding(SelectiveCodingInput, SelectiveCodingOutput):
     """State of the stage."""
 
 
-class Chosen(TypedDict):
+class ChooseCoreUpdate(TypedDict):
     """What `choose_core` writes."""
 
     core: Core
     tiers: dict[str, Tier]
 
 
-class Linked(TypedDict):
+class LinkUpdate(TypedDict):
     """What `link` writes."""
 
     tiers: dict[str, Tier]
     memos: list[Memo]
 
 
-async def choose_core(state: SelectiveCodingInput, runtime: Runtime[Study]) -> Chosen:
+async def choose_core(state: SelectiveCodingInput, runtime: Runtime[Study]) -> ChooseCoreUpdate:
     """Choose what the piece turns on."""
     selection = await select(
         state["task"], state["categories"], state["relations"], runtime.context.selective_coder
@@ -57,7 +57,7 @@ async def choose_core(state: SelectiveCodingInput, runtime: Runtime[Study]) -> C
     return {"core": selection.core, "tiers": selection.tiers}
 
 
-def link(state: SelectiveCoding) -> Linked:
+def link(state: SelectiveCoding) -> LinkUpdate:
     """Make optional what nothing joins to the core."""
     loose = unlinked(state["categories"], state["relations"], state["core"].category_id)
     others = len(state["categories"]) - 1

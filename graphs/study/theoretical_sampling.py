@@ -46,21 +46,21 @@ class SampleInput(TypedDict):
     number: int
 
 
-class OneReading(TypedDict):
+class ReadInput(TypedDict):
     """Input of one observation."""
 
     task: WritingTask
     draft: Draft
 
 
-class NewDraft(TypedDict, total=False):
+class SampleUpdate(TypedDict, total=False):
     """What `draw` writes."""
 
     drafts: list[Draft]
     dropped: list[Dropped]
 
 
-class NewNotes(TypedDict):
+class ReadUpdate(TypedDict):
     """What `read` writes."""
 
     incidents: list[Incident]
@@ -86,17 +86,17 @@ async def draw(state: SampleInput, runtime: Runtime[Study]) -> Command[Literal["
         lost = Dropped(
             stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
         )
-        return Command(update=NewDraft(dropped=[lost]), goto="__end__")
+        return Command(update=SampleUpdate(dropped=[lost]), goto="__end__")
     if foreign := _foreign_language(drawn, state["task"]):
         lost = Dropped(
             stage="sampling", agent="sampler", reason=f"written in {foreign}", text=drawn.text
         )
-        return Command(update=NewDraft(dropped=[lost]), goto="__end__")
-    reading = OneReading(task=state["task"], draft=drawn)
-    return Command(update=NewDraft(drafts=[drawn]), goto=Send("read", reading))
+        return Command(update=SampleUpdate(dropped=[lost]), goto="__end__")
+    reading = ReadInput(task=state["task"], draft=drawn)
+    return Command(update=SampleUpdate(drafts=[drawn]), goto=Send("read", reading))
 
 
-async def read(state: OneReading, runtime: Runtime[Study]) -> NewNotes:
+async def read(state: ReadInput, runtime: Runtime[Study]) -> ReadUpdate:
     """Note what one draft does to its reader."""
     notes = await observe(
         state["task"], state["draft"], runtime.context.observer, runtime.context.embeddings
@@ -131,7 +131,7 @@ def build() -> StateGraph[SamplingState, Study, SamplingInput, SamplingOutput]:
         output_schema=SamplingOutput,
     )
     graph.add_node("draw", draw, input_schema=SampleInput)
-    graph.add_node("read", read, input_schema=OneReading)
+    graph.add_node("read", read, input_schema=ReadInput)
     graph.add_conditional_edges(START, fan_out, ["draw", END])
     graph.add_edge("read", END)
     return graph

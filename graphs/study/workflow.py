@@ -34,28 +34,28 @@ Workflow = StateGraph[Grounding, Study, WorkflowInput, Grounding]
 """The graph of a whole study."""
 
 
-class Segments(TypedDict):
+class SplitUpdate(TypedDict):
     """What `split` writes."""
 
     incidents: list[Incident]
     constraints: tuple[Constraint, ...]
 
 
-class Audited(TypedDict):
+class AuditUpdate(TypedDict):
     """What `audit_brief` writes."""
 
     constraints: tuple[Constraint, ...]
     dropped: list[Dropped]
 
 
-class Frozen(TypedDict):
+class FreezeUpdate(TypedDict):
     """What `freeze` writes."""
 
     criteria: tuple[Criterion, ...]
     criteria_set: CriteriaSet
 
 
-def split(state: WorkflowInput) -> Segments:
+def split(state: WorkflowInput) -> SplitUpdate:
     """Cut the request into incidents and find the constraints that code can check."""
     incidents = segment(state["task"])
     return {"incidents": list(incidents), "constraints": find_constraints(incidents)}
@@ -72,14 +72,14 @@ def steps_on_request(state: Grounding, runtime: Runtime[Study]) -> list[str]:
     return ["code_request"] if chooses else ["code_request", "audit_brief"]
 
 
-async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> Audited:
+async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> AuditUpdate:
     """Ask for the checkable demands that the rules have missed."""
     found = state["constraints"]
     answers = await audit_request(state["task"], state["incidents"], found, runtime.context.coder)
     return {"constraints": (*found, *answers.items), "dropped": list(answers.dropped)}
 
 
-def freeze(state: Grounding, runtime: Runtime[Study]) -> Frozen:
+def freeze(state: Grounding, runtime: Runtime[Study]) -> FreezeUpdate:
     """Freeze and hash the criteria, with the measures of the study beside them."""
     task, criteria, stats = state["task"], state["criteria"], _stats(state)
     if runtime.context.contrast:
