@@ -37,8 +37,8 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> AsyncIterator[Any]:
         """Stream a thread; each step is on disk before the next one begins."""
-        given = self._given(input, config)
-        parts = super().astream(given, config, **{**options, "durability": "sync"})
+        entry = self._input(input, config)
+        parts = super().astream(entry, config, **{**options, "durability": "sync"})
         async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
             async for part in parts:
                 yield part
@@ -47,10 +47,10 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **options: Any
     ) -> Iterator[Any]:
         """As `astream`."""
-        given = self._given(input, config)
-        yield from super().stream(given, config, **{**options, "durability": "sync"})
+        entry = self._input(input, config)
+        yield from super().stream(entry, config, **{**options, "durability": "sync"})
 
-    def _given(self, input: Any, config: RunnableConfig | None) -> Any:
+    def _input(self, input: Any, config: RunnableConfig | None) -> Any:
         """What a thread is to be given: nothing if it has begun, unless it is an answer."""
         assert isinstance(self.checkpointer, GraphSaver)
         place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
@@ -128,10 +128,10 @@ def read_episodes(folder: Path) -> dict[int, Episode]:
         calls[call.run].append(call)
     file = folder / EPISODES
     remedy = "delete the line to read the others"
-    found = read_lines(file, Episode, remedy) if file.exists() else []
+    episodes = read_lines(file, Episode, remedy) if file.exists() else []
     return {
         int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
-        for each in sorted(found, key=lambda each: int(str(each.id)))
+        for each in sorted(episodes, key=lambda each: int(str(each.id)))
     }
 
 

@@ -44,7 +44,7 @@ class KeptCalls:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        with self._told():
+        with self._storage_errors():
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._file.executescript(_TABLES)
 
@@ -69,7 +69,7 @@ class KeptCalls:
         rows = self._run(
             "SELECT record, given_up FROM calls WHERE thread = ? ORDER BY call", thread
         )
-        return [KeptCall(CallRecord.model_validate_json(told), bool(up)) for told, up in rows]
+        return [KeptCall(CallRecord.model_validate_json(record), bool(up)) for record, up in rows]
 
     def keep(self, record: CallRecord, *, given_up: bool) -> None:
         """Keep a call; one that is made again from the journal stands as it was at first."""
@@ -92,11 +92,11 @@ class KeptCalls:
         self._run("DELETE FROM threads WHERE thread = ?", thread)
 
     def _run(self, command: str, *values: object) -> list[tuple[str, int]]:
-        with self._lock, self._told():
+        with self._lock, self._storage_errors():
             return self._file.execute(command, values).fetchall()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _storage_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:

@@ -81,17 +81,17 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
     """Say what gave way, and where."""
     kind: Any = next((name for family, name in KINDS if isinstance(error, family)), "node")
-    told = str(error) if isinstance(error, QuillError) else f"{type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, QuillError) else f"{type(error).__name__}: {error}"
     if kind == "node":
-        told += own_line(error)
+        reason += own_line(error)
     if kind == "recursion":
-        told = (
+        reason = (
             f"the graph has not ended after {most_steps} supersteps: it loops for ever, or needs "
             "a larger most_steps"
         )
-    elif "msgpack serializable" in told:
-        kind, told = "state", f"the state cannot be written to the graph's checkpointer: {told}"
-    return Failure(kind=kind, reason=told, node=node)
+    elif "msgpack serializable" in reason:
+        kind, reason = "state", f"the state cannot be written to the graph's checkpointer: {reason}"
+    return Failure(kind=kind, reason=reason, node=node)
 
 
 def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
@@ -106,21 +106,21 @@ def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
     """
     if episode.failure:
         return episode
-    given = _fields(output)
-    own = given.pop("episode", None)
+    fields = _fields(output)
+    own = fields.pop("episode", None)
     if not isinstance(own, Episode):
-        own = _judged(episode, {**entry, **given})
-    told = {key: getattr(own, key) for key in type(own).model_fields if key not in RUN_FIELDS}
+        own = _judged(episode, {**entry, **fields})
+    content = {key: getattr(own, key) for key in type(own).model_fields if key not in RUN_FIELDS}
     run = {key: getattr(episode, key) for key in RUN_FIELDS}
     try:
         kept = {
-            key: _json(key, value) for key, value in given.items() if not _stands(key, value, own)
+            key: _json(key, value) for key, value in fields.items() if not _stands(key, value, own)
         }
     except TypeError as error:
         failed = Failure(kind="state", reason=str(error))
         changes = {"failure": failed, "stopped": failed.reason, "is_complete": False}
         return episode.model_copy(update=changes)
-    return type(own).model_validate({**told, **run, "output": kept})
+    return type(own).model_validate({**content, **run, "output": kept})
 
 
 def unused_roles(episode: Episode, roles: AbstractSet[str], known: AbstractSet[str]) -> Episode:
@@ -174,25 +174,25 @@ def _fields(output: Any) -> dict[str, Any]:
     return {} if output is None else {"output": output}
 
 
-def _judged(episode: Episode, given: Mapping[str, Any]) -> Episode:
+def _judged(episode: Episode, fields: Mapping[str, Any]) -> Episode:
     """The episode with its criteria and its judged text, as far as the graph gave them."""
-    criteria_set = given.get("criteria_set")
+    criteria_set = fields.get("criteria_set")
     if not isinstance(criteria_set, CriteriaSet):
         return episode
-    text, judgement, reward = (given.get(key) for key in ("text", "judgement", "reward"))
-    told = {key: getattr(episode, key) for key in Episode.model_fields}
-    told["criteria_set"] = criteria_set
+    text, judgement, reward = (fields.get(key) for key in ("text", "judgement", "reward"))
+    record = {key: getattr(episode, key) for key in Episode.model_fields}
+    record["criteria_set"] = criteria_set
     if (
         not isinstance(text, str)
         or not isinstance(judgement, Judgement)
         or not isinstance(reward, Reward)
         or (judgement.criteria_sha, judgement.text_sha) != (criteria_set.sha256, text_hash(text))
     ):
-        return Episode(**told)
+        return Episode(**record)
     attempt = Attempt(
         number=0, parent=None, text=text, judgement=judgement, reward=reward, decision="first"
     )
-    return WrittenEpisode(**{**told, "attempts": (attempt,), "best": 0})
+    return WrittenEpisode(**{**record, "attempts": (attempt,), "best": 0})
 
 
 def _stands(key: str, value: Any, episode: Episode) -> bool:

@@ -129,7 +129,7 @@ def lasting(name: str) -> str:
 
 def _made(found: Any, name: str) -> Graph:
     if not isinstance(found, StateGraph | Pregel) and callable(found):
-        with _telling(f"calling {name}"):
+        with _error_with_line(f"calling {name}"):
             try:
                 found = found()
             except TypeError as error:
@@ -153,7 +153,7 @@ def _loaded(point: EntryPoint) -> Any:
 
 def _module(place: str, name: str) -> Any:
     _findable(Path.cwd())
-    with _telling(f"importing {place} for graph {name!r}"):
+    with _error_with_line(f"importing {place} for graph {name!r}"):
         try:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
@@ -182,7 +182,7 @@ def _file(path: Path) -> Any:
     before = sys.modules.get(name)  # the same file, loaded earlier
     sys.modules[name] = module
     try:
-        with _telling(f"importing {path}"):
+        with _error_with_line(f"importing {path}"):
             module_spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -193,15 +193,15 @@ def _file(path: Path) -> Any:
 
 
 @contextmanager
-def _telling(doing: str) -> Iterator[None]:
+def _error_with_line(doing: str) -> Iterator[None]:
     """Tell what code that is not ours raises, with its line; our own errors say enough."""
     try:
         yield
     except QuillError:
         raise
     except Exception as error:
-        told = f"{type(error).__name__}: {error}{own_line(error)}"
-        raise ConfigError(f"{doing} fails: {told}") from error
+        message = f"{type(error).__name__}: {error}{own_line(error)}"
+        raise ConfigError(f"{doing} fails: {message}") from error
 
 
 def _module_name(path: Path) -> str:

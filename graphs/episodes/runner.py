@@ -77,19 +77,19 @@ async def run_graph(
     source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
     if cast and isinstance(graph, EpisodeSource):
         raise ConfigError(f"{sorted(cast)[0]!r} is decided when the EpisodeSource is made")
-    given = writing_task(task) if isinstance(task, str) else task
-    if not isinstance(given, WritingTask):
+    task = writing_task(task) if isinstance(task, str) else task
+    if not isinstance(task, WritingTask):
         raise InputError(
-            f"expected a request as text or a WritingTask, got {type(given).__name__}: the rest of "
+            f"expected a request as text or a WritingTask, got {type(task).__name__}: the rest of "
             "a graph's input goes into start="
         )
     name = episode_id or uuid.uuid4().hex
     try:
-        rest = dict((start(given) if callable(start) else start) or {})
+        rest = dict((start(task) if callable(start) else start) or {})
     except Exception as error:  # noqa: BLE001 it may be anyone's function
-        reason = f"start= raised for {given.request[:80]!r}: {type(error).__name__}: {error}"
-        return _episode(source, given, name, Failure(kind="input", reason=reason))
-    entry = entry_of(source.graph, given, rest)
+        reason = f"start= raised for {task.request[:80]!r}: {type(error).__name__}: {error}"
+        return _episode(source, task, name, Failure(kind="input", reason=reason))
+    entry = entry_of(source.graph, task, rest)
     with _filed(record, name) as file, Hearing(source, name, file) as hearing:
         run = _Run(hearing.writes)
         try:
@@ -100,13 +100,13 @@ async def run_graph(
             run.failure = failure_of(error, run.failed, source.most_steps)
     if run.failure is None or run.writes.met_graphs:
         source.learn(nests=run.writes.met_graphs)
-    heard = {"calls": hearing.calls, "given_up": hearing.given_up}
-    episode = _episode(source, given, name, run.failure, **heard)
+    calls = {"calls": hearing.calls, "given_up": hearing.given_up}
+    episode = _episode(source, task, name, run.failure, **calls)
     return unused_roles(sealed(episode, entry, run.output), source.roles, source.known)
 
 
 def _episode(
-    source: EpisodeSource, task: WritingTask, name: str, failure: Failure | None, **heard: Any
+    source: EpisodeSource, task: WritingTask, name: str, failure: Failure | None, **calls: Any
 ) -> Episode:
     """The record of a run, without what the graph gave."""
     return Episode(
@@ -117,7 +117,7 @@ def _episode(
         failure=failure,
         stopped=failure.reason if failure else "the graph came to its end",
         is_complete=failure is None,
-        **heard,
+        **calls,
     )
 
 

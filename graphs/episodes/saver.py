@@ -46,11 +46,11 @@ class GraphSaver(SqliteSaver):
         Raises:
             StorageError: If it cannot be opened.
         """
-        with _told(path):
+        with _storage_errors(path):
             file = sqlite3.connect(path, check_same_thread=False)
         with closing(file):
             saver = cls(file, path)
-            with _told(path):
+            with _storage_errors(path):
                 saver.setup()
                 file.execute("PRAGMA synchronous=NORMAL")
             yield saver
@@ -58,7 +58,7 @@ class GraphSaver(SqliteSaver):
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
         """As `SqliteSaver.cursor`, through which all of its methods go."""
-        with _told(self._path), super().cursor(transaction) as rows:
+        with _storage_errors(self._path), super().cursor(transaction) as rows:
             yield rows
 
     def has(self, thread: str) -> bool:
@@ -156,7 +156,7 @@ class GraphSaver(SqliteSaver):
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
