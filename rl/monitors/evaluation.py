@@ -60,9 +60,8 @@ def write_texts(
     texts: int,
     max_tokens: int,
     seed: int,
-    temperature: float = 1.0,
 ) -> list[list[str]]:
-    """Sample texts from the policy as it stands.
+    """Sample texts from the policy as it stands, at temperature 1.
 
     The random state of training is left as it was, so an evaluation changes no training run.
 
@@ -72,7 +71,6 @@ def write_texts(
         texts: Texts for each of them.
         max_tokens: Longest text.
         seed: Equal seeds give equal texts.
-        temperature: Of the sampling.
 
     Returns:
         For each prompt its texts.
@@ -101,7 +99,7 @@ def write_texts(
                     **batch,
                     max_new_tokens=max_tokens,
                     do_sample=True,
-                    temperature=temperature,
+                    temperature=1.0,
                     top_k=0,
                     top_p=1.0,
                     pad_token_id=policy.tokenizer.pad_token_id,

@@ -88,20 +88,15 @@ def shaped(weight_BT: Tensor, advantages_B: Tensor, *, gamma: float = GAMMA) -> 
     return weight_BT / (weight_BT + gamma) * advantages_B.unsqueeze(1)
 
 
-def likely_tokens(logps_BT: Tensor, *, least: float = LEAST_PROBABILITY) -> Tensor:
-    """Say which tokens the policy gives at least the probability `least`, shape (B, T), 0 or 1."""
-    return (logps_BT.detach().exp() >= least).to(logps_BT.dtype)
+def likely_tokens(logps_BT: Tensor) -> Tensor:
+    """Say which tokens the policy gives at least `LEAST_PROBABILITY`, shape (B, T), 0 or 1."""
+    return (logps_BT.detach().exp() >= LEAST_PROBABILITY).to(logps_BT.dtype)
 
 
 def near_rows(
-    logps_BT: Tensor,
-    behaviour_BT: Tensor,
-    mask_BT: Tensor,
-    advantages_B: Tensor,
-    *,
-    most: float = MOST_DRIFT,
+    logps_BT: Tensor, behaviour_BT: Tensor, mask_BT: Tensor, advantages_B: Tensor
 ) -> Tensor:
-    """Off-policy sequence mask: 0 for a row with A < 0 whose mean log(b / π_θ) exceeds `most`.
+    """Off-policy sequence mask: 0 for a row with A < 0 and a mean log(b / π_θ) over `MOST_DRIFT`.
 
     What the policy has long unlearnt needs no further push. DeepSeek-V3.2 (arXiv:2512.02556).
 
@@ -110,14 +105,13 @@ def near_rows(
         behaviour_BT: Those under which the tokens were written, shape (B, T).
         mask_BT: 1 for the tokens of the completion that the policy wrote, shape (B, T).
         advantages_B: A of each row, shape (B,).
-        most: Nats per token.
 
     Returns:
         Shape (B, 1), 0 or 1.
     """
     gap_BT = (behaviour_BT - logps_BT.detach()) * mask_BT
     drift_B = gap_BT.sum(1) / mask_BT.sum(1).clamp(min=1)
-    return ((advantages_B >= 0) | (drift_B <= most)).to(logps_BT.dtype).unsqueeze(1)
+    return ((advantages_B >= 0) | (drift_B <= MOST_DRIFT)).to(logps_BT.dtype).unsqueeze(1)
 
 
 def effective_share(total: float, squares: float, count: float) -> float:

@@ -9,7 +9,6 @@ from quillgraph.agents.domain import CriteriaSet, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
 from quillgraph.agents.judges import reward
 from quillgraph.backends.errors import RewardError
-from quillgraph.graphs.episodes import Episode
 from quillgraph.rl.rewards.group import DROPOUT, active_criteria, hard_gate, with_diversity
 
 MOST_MISSING = 0.3
@@ -78,29 +77,6 @@ class RewardedText:
 
 Observer = Callable[[Sequence[RewardedText]], object]
 """Whoever wants to see each text of a step: the ledger, the watch, the log of rollouts."""
-
-
-def episode_reward(
-    episode: Episode, *, rules: RewardRules | None = None, step: int | None = None
-) -> Reward | None:
-    """Read the reward of the text that an episode ends with.
-
-    Args:
-        episode: The finished run.
-        rules: How much may be missing and which criteria count; None for all of them.
-        step: The training step, for the criteria that are hidden in it; None hides none.
-
-    Returns:
-        The reward; None where it has no value, since what was not read is not a zero, and where
-        the graph wrote no text that was judged.
-    """
-    criteria_set, found = episode.criteria_set, rules or RewardRules(dropout=0)
-    if criteria_set is None or episode.best is None:
-        return None
-    attempt = episode.attempts[episode.best]
-    active = None if step is None else found.active(criteria_set, step)
-    read = _reward(attempt.judgement, criteria_set, attempt.text, found, active)
-    return None if read.value is None else read
 
 
 def group_rewards(

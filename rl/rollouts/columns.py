@@ -35,13 +35,5 @@ def columns_of(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, l
     return columns
 
 
-def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
-    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
-    return [
-        each.reward.value if each and each.reward and each.excluded is None else None
-        for each in trajectory
-    ]
-
-
 def _row(row: Row) -> tuple[Sequence[float], ...]:
     return row.prompt_ids, row.completion_ids, row.logprobs, [*map(int, row.mask)]

@@ -282,19 +282,6 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
     assert all(4 <= count <= 8 and learns for count, learns in riders)
 
 
-def test_the_reward_of_a_graph_is_absent_where_it_has_none() -> None:
-    from quillgraph.agents.judgements import Reward
-    from quillgraph.rl.rollouts.columns import trajectory_reward
-
-    worth = Reward(value=0.7, soft=0.7, length=None, repetition=1.0)
-    made = Trajectory(
-        episode="e", request_hash="r", criteria_sha=None, rows=(), reward=worth, excluded=None
-    )
-    unjudged = made.model_copy(update={"reward": None})
-    failed = made.model_copy(update={"excluded": "node: it raised"})
-    assert trajectory_reward([made, unjudged, failed, None]) == [0.7, None, None, None]
-
-
 def test_a_backend_that_cannot_train_is_refused(tmp_path: Path) -> None:
     from quillgraph.rl.rollouts.rollouts import Rollouts
     from quillgraph.rl.rollouts.run import one_call
