@@ -23,6 +23,8 @@ from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from quillgraph.rl.trainers import Trainer
+
 
 def last_states(model: Any, labels_BL: Tensor, inputs: dict[str, Any]) -> Tensor:
     """Hidden states of all positions from which a labelled token is told.
@@ -166,7 +168,7 @@ class HeadScores(torch.autograd.Function):  # type: ignore[misc]
         return (gradients[0][:, None] * pulls_NH).to(ctx.dtype), None, None, None
 
 
-def score_on_cpu(trainer: Any) -> None:
+def score_on_cpu(trainer: Trainer) -> None:
     """Have a trainer of TRL's whose model is on a CPU score by `HeadScores`.
 
     Other devices keep TRL's head, and so do a bonus for entropy, a head in float32, heads with a

@@ -29,3 +29,13 @@ def test_each_package_exports_what_it_says(name: str) -> None:
     assert len(said) == len(set(said))
     assert _exported(package) - set(said) == set()
     assert [each for each in said if not hasattr(package, each)] == []
+
+
+def test_names_that_are_looked_up_late_are_those_of_their_modules() -> None:
+    rl = importlib.import_module("quillgraph.rl")
+    assert set(rl._PLACES) == set(rl.__all__)
+    for name, place in rl._PLACES.items():
+        found = getattr(rl, name)
+        assert (found.__module__, found.__name__) == (f"quillgraph.rl.{place}", name)
+    with pytest.raises(AttributeError, match="'quillgraph.rl' has no attribute 'trajectories_of'"):
+        _ = rl.trajectories_of

@@ -91,8 +91,8 @@ class RewardsConfig(Value):
     samples: int = Field(default=1, ge=1, le=9)
     rules: RewardRules = RewardRules()
     functions: tuple[str, ...] = ()
-    """Further reward functions, as `module:function`; they are added, each with weight 1 unless
-    `rl.options.reward_weights` says otherwise."""
+    """Further reward functions, as `module:function` or `file.py:function`; they are added, each
+    with weight 1 unless `rl.options.reward_weights` says otherwise."""
 
     @model_validator(mode="after")
     def _is_all_used(self) -> RewardsConfig:
@@ -232,15 +232,24 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
         "data": config.data.model_copy(update={"prompts": near(config.data.prompts)}),
         "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
     }
-    if config.rl and config.rl.lessons:
-        there = config.rl.lessons.model_copy(update={"memory": near(config.rl.lessons.memory)})
-        update["rl"] = config.rl.model_copy(update={"lessons": there})
-    if config.rl and config.rl.graph:
-        file, colon, attribute = config.rl.graph.rpartition(":")
-        if file.endswith(".py"):
-            update["rl"] = config.rl.model_copy(
-                update={"graph": f"{near(Path(file).expanduser())}{colon}{attribute}"}
-            )
+
+    def named(name: str) -> str:
+        """`file.py:attribute` with the file's place; another name as it is."""
+        file, colon, attribute = name.rpartition(":")
+        return (
+            f"{near(Path(file).expanduser())}{colon}{attribute}" if file.endswith(".py") else name
+        )
+
+    update["rewards"] = config.rewards.model_copy(
+        update={"functions": tuple(map(named, config.rewards.functions))}
+    )
+    if config.rl:
+        lessons, graph = config.rl.lessons, config.rl.graph
+        there = lessons and lessons.model_copy(update={"memory": near(lessons.memory)})
+        terms = {named(name): weight for name, weight in config.rl.terms.items()}
+        update["rl"] = config.rl.model_copy(
+            update={"lessons": there, "graph": graph and named(graph), "terms": terms}
+        )
     if config.sft:
         update["sft"] = config.sft.model_copy(
             update={"episodes": tuple(map(near, config.sft.episodes))}

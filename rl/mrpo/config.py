@@ -9,6 +9,7 @@ from trl import GRPOConfig
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.rl.columns import CRITERIA_SHA
 from quillgraph.rl.mrpo import losses, replay
+from quillgraph.rl.mrpo.memory import MemoryTrainer
 from quillgraph.rl.rewards.group import Baseline
 
 REPLAYABLE = ("grpo", "dr_grpo", "dapo", "bnpo")
@@ -155,7 +156,7 @@ def _clash(got: str, instead: str) -> str:
     )
 
 
-def check_trainer(trainer: Any) -> None:
+def check_trainer(trainer: MemoryTrainer) -> None:
     """Refuse what the options of a trainer need and it was not given.
 
     Raises:

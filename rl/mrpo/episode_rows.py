@@ -12,12 +12,12 @@ from accelerate.utils import gather_object
 
 from quillgraph.rl.columns import RIDERS, TRAJECTORY
 from quillgraph.rl.mrpo.credit import NOBODY
-from quillgraph.rl.mrpo.memory import Step
+from quillgraph.rl.mrpo.memory import MemoryTrainer, Step
 from quillgraph.rl.mrpo.rows import Normaliser, SideRow, lessoned_row, rider_rows
 from quillgraph.rl.rollouts.sampling import chance_of
 
 
-def own_rows(trainer: Any, step: Step) -> list[SideRow]:
+def own_rows(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list[SideRow]:
     """Make the rows of this process, and put in place the advantages that go with them.
 
     Args:
@@ -25,13 +25,8 @@ def own_rows(trainer: Any, step: Step) -> list[SideRow]:
             lessons are taken away.
         step: The step; its `out["advantages"]` is changed where a leading call earned another part
             than the whole, and 0 where a text is learned from in a row of its own.
+        normaliser: What their tokens weigh.
     """
-    normaliser = Normaliser(
-        trainer.args.loss_type,
-        rows=sum(len(group) for group in step.groups),
-        tokens=sum(each.tokens for group in step.groups for each in group),
-        longest=trainer.max_completion_length,
-    )
     riders = [each.get(RIDERS) or () for each in step.inputs]
     return [
         *rider_rows(riders, _of_riders(trainer, step), normaliser),
@@ -39,7 +34,7 @@ def own_rows(trainer: Any, step: Step) -> list[SideRow]:
     ]
 
 
-def _of_riders(trainer: Any, step: Step) -> list[Sequence[float]]:
+def _of_riders(trainer: MemoryTrainer, step: Step) -> list[Sequence[float]]:
     """Advantages of the further calls; the leading ones get theirs in place of their text's."""
     whole, metrics = step.out["advantages"].tolist(), trainer._metrics["train"]
     calls = [each.get(RIDERS) or () for each in step.inputs]
@@ -64,7 +59,7 @@ def _of_riders(trainer: Any, step: Step) -> list[Sequence[float]]:
     return gains
 
 
-def _without_lessons(trainer: Any, step: Step, normaliser: Normaliser) -> list[SideRow]:
+def _without_lessons(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list[SideRow]:
     """Rows under the bare prompt for some of the texts that were written with lessons.
 
     The others are learned from under the prompt that they were written under, as TRL does
@@ -87,7 +82,7 @@ def _without_lessons(trainer: Any, step: Step, normaliser: Normaliser) -> list[S
     return [each for each in rows if each.advantage]
 
 
-def _tell(trainer: Any, step: Step, shown: Sequence[Any], removed: int) -> None:
+def _tell(trainer: MemoryTrainer, step: Step, shown: Sequence[Any], removed: int) -> None:
     """Log how many texts were written with lessons, and how much better they were."""
     metrics = trainer._metrics["train"]
     texts = [text for group in step.groups for text in group]

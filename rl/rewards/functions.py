@@ -143,9 +143,9 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
                 f"expected {len(completions)} rewards of {name!r}, one per text, got {len(values)}"
             )
         for value, completion in zip(values, completions, strict=True):
-            if value is not None and not math.isfinite(value):
+            if value is not None and not _is_number(value):
                 raise RewardError(
-                    f"expected a number or None of reward function {name!r}, got {value} for the "
+                    f"expected a number or None of reward function {name!r}, got {value!r} for the "
                     f"text {completion_text(completion)[:60]!r}; None is for what cannot be "
                     "rewarded"
                 )
@@ -171,6 +171,14 @@ def refuse_all_missing(
             "answers in the asked form, with `quillgraph judge`"
         )
     return values
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number, or a tensor of one."""
+    try:
+        return math.isfinite(value)
+    except (TypeError, ValueError):
+        return False
 
 
 def _as_rewarded(completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:

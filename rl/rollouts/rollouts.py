@@ -31,6 +31,7 @@ from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, sa
 from quillgraph.rl.rollouts.columns import columns_of
 from quillgraph.rl.rollouts.run import RolloutFn
 from quillgraph.rl.rollouts.sampling import Sampling, samplings
+from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Rollouts:
         """Version of the weights that the engine has."""
         return "base" if self._synced is None else f"step-{self._synced}"
 
-    def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
+    def __call__(self, prompts: Sequence[Any], trainer: GroupTrainer) -> dict[str, list[Any]]:
         """Write a text for each prompt, as TRL asks.
 
         Raises:
@@ -111,7 +112,7 @@ class Rollouts:
                 f"none of {len(everyones)} rollouts gave a text to learn from: {everyones[0]}"
             )
         waited = time.perf_counter() - synced
-        self._tell(trainer, columns, seconds, step - ahead.policy)
+        self._log(trainer, columns, seconds, step - ahead.policy)
         synced += self._begin(trainer, step + 1)
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
         metrics["rollouts/sync_s"].append(synced - begun)
@@ -132,7 +133,7 @@ class Rollouts:
 
         return AheadPart(lambda: self._ahead, put)
 
-    def _taken(self, trainer: Any, step: int, prompts: Sequence[Any]) -> Ahead | None:
+    def _taken(self, trainer: GroupTrainer, step: int, prompts: Sequence[Any]) -> Ahead | None:
         """What was begun for this step, if every process has the texts that are asked for."""
         if self.ahead is None or not trainer.model.training:
             return None
@@ -146,7 +147,7 @@ class Rollouts:
             ahead.texts.cancel()
         return None
 
-    def _begin(self, trainer: Any, step: int) -> float:
+    def _begin(self, trainer: GroupTrainer, step: int) -> float:
         """Begin the texts of the next step with the policy as it is now.
 
         Returns:
@@ -166,7 +167,7 @@ class Rollouts:
 
     def _mend(
         self,
-        trainer: Any,
+        trainer: GroupTrainer,
         asked: Sequence[tuple[Any, Sampling]],
         done: list[Trajectory | QuillError],
     ) -> None:
@@ -204,7 +205,7 @@ class Rollouts:
             self.begin(prompt, made)
         return made
 
-    def _sync(self, trainer: Any) -> None:
+    def _sync(self, trainer: GroupTrainer) -> None:
         step = trainer.state.global_step
         if self._synced is not None and 0 <= step - self._synced < self.sync_every:
             return
@@ -215,7 +216,7 @@ class Rollouts:
         for old in set(self.folder.glob("step-*")) - {path, before}:
             shutil.rmtree(old, ignore_errors=True)
 
-    def _save(self, trainer: Any, step: int) -> Path:
+    def _save(self, trainer: GroupTrainer, step: int) -> Path:
         if trainer.use_vllm:
             raise ConfigError("use_vllm starts TRL's own engine beside the rollouts': set it False")
         policy = trainer.accelerator.unwrap_model(trainer.model)
@@ -235,7 +236,7 @@ class Rollouts:
         return path
 
     def _hand_over(
-        self, trainer: Any, path: Path, step: int, death: QuillError | None = None
+        self, trainer: GroupTrainer, path: Path, step: int, death: QuillError | None = None
     ) -> None:
         """Give the engine a policy, and start it again first if it has died.
 
@@ -278,7 +279,7 @@ class Rollouts:
         await self.model.aclose()
         await self.model.start()
 
-    def _stop_if_dead(self, trainer: Any, death: QuillError | None) -> None:
+    def _stop_if_dead(self, trainer: GroupTrainer, death: QuillError | None) -> None:
         """If the engine of any process is dead for good, write a checkpoint and give up."""
         found = gather_object([death and (str(death), isinstance(death, ConfigError))])
         dead = [each for each in found if each]
@@ -295,7 +296,9 @@ class Rollouts:
             "is kept as a checkpoint: go on from it when the engine is well (--resume)"
         ) from death
 
-    def _tell(self, trainer: Any, columns: Mapping[str, Any], seconds: float, age: int) -> None:
+    def _log(
+        self, trainer: GroupTrainer, columns: Mapping[str, Any], seconds: float, age: int
+    ) -> None:
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
         made = [each for each in columns[TRAJECTORY] if each is not None]
         tokens = sum(len(row.completion_ids) for each in made for row in each.rows)

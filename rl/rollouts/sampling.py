@@ -19,6 +19,7 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
 from quillgraph.backends.runtime import Limiter
 from quillgraph.rl.columns import key_of
+from quillgraph.rl.trainers import GroupTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Sampling:
         }
 
 
-def samplings(prompts: Sequence[Any], trainer: Any, step: int) -> list[Sampling]:
+def samplings(prompts: Sequence[Any], trainer: GroupTrainer, step: int) -> list[Sampling]:
     """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy.
 
     Args:

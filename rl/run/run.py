@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from quillgraph.agents.judgements import checked, judged
 from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.episodes import attribute_at
 from quillgraph.graphs.study import Study
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import find_sets, shas
@@ -112,7 +113,9 @@ def prepare(config: TrainConfig, folder: Path, tell: Notify) -> Run:
     """
     requests = read_requests(config.data.prompts)
     for name in config.rewards.functions:
-        function_of(name)
+        reward_function_of(name)
+    for name in config.rl.terms if config.rl else ():
+        function_of(name, "rl.terms")
     engine = engine_of(config)
     judge, by = judges(config)
     pairwise = judge_of(config.guards.pairwise_judge)
@@ -185,20 +188,42 @@ def _lessons(
     )
 
 
-def function_of(name: str) -> Callable[..., Any]:
-    """Find a reward function that is named as `module:function`.
+def function_of(name: str, option: str) -> Callable[..., Any]:
+    """Find a function of the user's that a configuration names.
+
+    Args:
+        name: `module:function`, importable from the present folder, or `file.py:function`.
+        option: Where the configuration names it, for messages.
 
     Raises:
         ConfigError: If there is none.
     """
-    module, colon, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute) if colon else None
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"rewards.functions: cannot find {name!r}: {error}") from error
+    if ":" not in name:
+        raise ConfigError(f"{option}: expected module:function or file.py:function, got {name!r}")
+    found = attribute_at(name, option)
     if not callable(found):
-        raise ConfigError(f"rewards.functions: expected module:function, got {name!r}")
+        raise ConfigError(f"{option}: expected a function at {name!r}, got {type(found).__name__}")
     function: Callable[..., Any] = found
+    return function
+
+
+def reward_function_of(name: str) -> Callable[..., Any]:
+    """Find a reward function, and see that it can take what TRL gives.
+
+    Raises:
+        ConfigError: If there is none, or it takes only some of the columns.
+    """
+    function = function_of(name, "rewards.functions")
+    try:
+        taken = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return function  # it is not written in Python and does not say what it takes
+    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken):
+        raise ConfigError(
+            f"rewards.functions: {name!r} has no parameter **columns: a reward function is given "
+            "`prompts`, `completions` and each column of the data set by name; take what you need "
+            "and end with **columns"
+        )
     return function
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +38,10 @@ def trainer(
     from quillgraph.rl.mrpo.config import MRPOConfig
     from quillgraph.rl.mrpo.trainer import MRPOTrainer
 
-    own = ("reward_funcs", "recount", "reflect", "rollout_func", "train_dataset", "args", "model")
+    own = (
+        "reward_funcs", "recount", "reflect", "rollout_func", "train_dataset", "args", "model",
+        "terms",
+    )  # fmt: skip
 
     def make(**given: Any) -> Any:
         settings = {"replay_start": 0, "replay_start_reward": 0.0, **options}
@@ -279,6 +283,126 @@ def test_micro_batches_do_not_change_what_a_step_learns(trainer: Make, loss_type
     assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-4)
 
 
+def _learned(run: Any) -> tuple[list[float], Any]:
+    """Train, and give the loss of each micro-batch and the gradient as it stands after it."""
+    import torch
+
+    losses: list[float] = []
+    gradients: list[Any] = []
+    inner = run.training_step
+
+    def step(*inputs: Any) -> Any:
+        losses.append(inner(*inputs).item())
+        parameters = run.model.parameters()
+        gradients.append(torch.cat([each.grad.flatten().clone() for each in parameters]))
+        return torch.tensor(losses[-1])
+
+    run.training_step = step
+    run.train()
+    return losses, gradients
+
+
+TWICE = {"num_iterations": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+"""Each batch twice, in two parts: in the second pass ratios leave 1 and losses leave 0."""
+
+
+@pytest.mark.parametrize("more", [{}, TWICE], ids=["once", "twice"])
+@pytest.mark.parametrize("loss_type", ["dr_grpo", "grpo"])
+def test_a_term_that_says_what_trl_says_doubles_loss_and_gradient(
+    trainer: Make, loss_type: str, more: dict[str, Any]
+) -> None:
+    import torch
+
+    from quillgraph.rl.mrpo import losses
+
+    def again(rows: losses.Rows) -> Any:
+        ratio_BT = losses.importance(rows.logps_BT, rows.behaviour_BT)
+        gain_BT = losses.clipped(ratio_BT, rows.advantages_B)
+        return -(gain_BT * rows.weights_B.unsqueeze(1) * rows.mask_BT).sum()
+
+    off = {"replay_weight": 0.0, "anchor_weight": 0.0, "loss_type": loss_type, "max_steps": 2}
+    off |= {"learning_rate": 0.0} if not more else {}
+    alone, its = _learned(trainer(reward_funcs=[tenths], **off, **more))
+    run = trainer(reward_funcs=[tenths], terms=[losses.Term("again", again)], **off, **more)
+    both, doubled = _learned(run)
+    first = 2 if more else len(its)  # the micro-batches before the policy has changed
+    assert both[:first] == pytest.approx([2 * each for each in alone[:first]], abs=1e-6)
+    for one, two in zip(its[:first], doubled[:first], strict=True):
+        assert one.abs().max() > 1e-4
+        torch.testing.assert_close(two, 2 * one, atol=1e-6, rtol=1e-4)
+
+
+def test_a_further_term_counts_with_its_weight_and_is_logged(trainer: Make) -> None:
+    from quillgraph.rl.mrpo.losses import Rows, Term
+
+    def tokens(rows: Rows) -> Any:
+        return (rows.weights_B.unsqueeze(1) * rows.mask_BT).sum() + 0 * rows.logps_BT.sum()
+
+    found = []
+    for terms in ([], [Term("tokens", tokens, weight=0.25)]):
+        run = trainer(max_steps=1, terms=terms)
+        run.train()
+        found.append(_logged(run, "loss")[0])
+    # 8 texts, each token weighs 1/(8 · 8): so the mean length over L_max
+    value = _logged(run, "completions/mean_length")[0] / 8
+    assert _logged(run, "tokens/loss") == [pytest.approx(value)]
+    assert found[1] - found[0] == pytest.approx(0.25 * value, abs=1e-6)
+
+
+def test_micro_batches_do_not_change_what_a_further_term_teaches(trainer: Make) -> None:
+    from quillgraph.rl.mrpo.losses import Rows, Term
+
+    def surprise(rows: Rows) -> Any:
+        return -(rows.logps_BT * rows.weights_B.unsqueeze(1) * rows.mask_BT).sum()
+
+    found = []
+    for size in (8, 4, 2):
+        run = trainer(
+            reward_funcs=[flat],
+            terms=[Term("surprise", surprise)],
+            max_steps=1,
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=8 // size,
+        )
+        run.train()
+        found.append(_logged(run, "grad_norm")[0])
+    assert found[0] > 1e-3
+    assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-4)
+
+
+def test_a_further_term_can_read_the_rows_beside_the_texts(trainer: Make) -> None:
+    from quillgraph.rl.mrpo.losses import Rows, Term
+
+    read: list[list[list[int]]] = []
+
+    def watch(rows: Rows) -> Any:
+        read.append(rows.completion_ids_BT.tolist())
+        return rows.logps_BT.sum() * 0
+
+    run = trainer(max_steps=1, terms=[Term("watch", watch, reads="beside")])
+    for row in run.train_dataset:
+        run.memory.add(_entry(row["prompt"]))
+    run.train()
+    assert read == [[[7, 8, 9, 10]] * 2]  # one remembered text of each of the two prompts
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "says"),
+    [
+        (lambda rows: rows.logps_BT, ConfigError, r"from the term 'odd' .* got Tensor of shape"),
+        (lambda rows: 0.5, ConfigError, "got float; sum it up, weighed by rows.weights_B"),
+        (lambda rows: rows.logps_BT.sum() / 0, InputError, "finite number from the term 'odd'"),
+    ],
+)
+def test_a_term_that_is_no_finite_number_ends_the_run(
+    trainer: Make, value: Callable[[Any], Any], error: type[Exception], says: str
+) -> None:
+    from quillgraph.rl.mrpo.losses import Term
+
+    with pytest.raises(error, match=says):
+        trainer(max_steps=1, terms=[Term("odd", value)]).train()
+
+
 def test_nothing_is_replayed_before_the_warm_up_or_under_poor_rewards(trainer: Make) -> None:
     late = trainer(max_steps=8, replay_start=6)
     late.train()
@@ -350,6 +474,7 @@ def test_a_resumed_trainer_has_the_memory_and_the_ledger(trainer: Make) -> None:
         ({"reflect": list, "replay_weight": 0.0, "anchor_weight": 0.0}, "nothing is remembered"),
         ({"recount": {"brightnes": max}}, "did you mean 'brightness'"),
         ({"reward_funcs": [brightness, brightness]}, "different names"),
+        ({"terms": [SimpleNamespace(name="replay")]}, "episode, replay, anchor are MRPO's own"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(

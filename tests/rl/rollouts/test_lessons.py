@@ -60,9 +60,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     inner = mrpo.own_rows  # type: ignore[attr-defined]
 
-    def watch(trainer: Any, step: Any) -> Any:
+    def watch(trainer: Any, step: Any, normaliser: Any) -> Any:
         before = step.out["advantages"].clone()
-        rows = inner(trainer, step)
+        rows = inner(trainer, step, normaliser)
         found.append((step, (before, rows)))
         return rows
 

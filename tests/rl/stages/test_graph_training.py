@@ -162,16 +162,17 @@ def test_a_graph_of_ones_own_is_rewarded_for_the_text_that_it_gives(
 def test_the_calls_of_a_graph_are_sampled_from_the_policy_that_learns_from_them(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quillgraph.rl.mrpo.rows import side_loss
+    from quillgraph.rl.mrpo.rows import SideBatch
 
     gaps: list[float] = []
+    under = SideBatch.under
 
-    def watch(logps_BT: Any, batch: Any, **rules: Any) -> Any:
+    def watch(batch: Any, logps_BT: Any) -> Any:
         gap = (logps_BT.detach() - batch.behaviour_BT).abs() * batch.mask_BT
         gaps.append((gap * batch.is_fresh_B.unsqueeze(1)).max().item())
-        return side_loss(logps_BT, batch, **rules)
+        return under(batch, logps_BT)
 
-    monkeypatch.setattr("quillgraph.rl.mrpo.trainer.side_loss", watch)
+    monkeypatch.setattr(SideBatch, "under", watch)
     trained(configure(graph="own.py:build", trainable=["planner", "writer"]), tmp_path / "out")
     # the planner asks for a temperature of .2 and the trainer's is 1: yet no ratio is off
     assert len(gaps) == 2

@@ -198,7 +198,33 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
         ({"rl": {"rollouts": "scripted:x.yaml"}}, ConfigError, "x.yaml"),
         ({"rewards": {"judge": "scorer:nowhere"}}, ConfigError, "expected scorer:FOLDER"),
         ({"guards": {"pairwise_judge": "scorer:prose"}}, ConfigError, "scores and no words"),
-        ({"rewards": {"functions": ["nothing:at_all"]}}, ConfigError, "cannot find 'nothing"),
+        (
+            {"rewards": {"functions": ["nothing:at_all"]}},
+            ConfigError,
+            "no module 'nothing' for rewards.functions 'nothing:at_all'",
+        ),
+        (
+            {"rewards": {"functions": ["nowhere.py:f"]}},
+            ConfigError,
+            r"no file .*nowhere.py; expected file.py:attribute",
+        ),
+        ({"rewards": {"functions": ["length"]}}, ConfigError, "expected module:function or file"),
+        ({"rewards": {"functions": ["math:sqr"]}}, ConfigError, "did you mean 'sqrt'"),
+        (
+            {"rewards": {"functions": ["math:pi"]}},
+            ConfigError,
+            "a function at 'math:pi', got float",
+        ),
+        (
+            {"rewards": {"functions": ["shutil:copy"]}},
+            ConfigError,
+            r"'shutil:copy' has no parameter \*\*columns",
+        ),
+        (
+            {"rl": {"terms": {"nothing:at_all": 0.1}}},
+            ConfigError,
+            "no module 'nothing' for rl.terms",
+        ),
         (
             {"report_to": ["tensorbord"]},
             ConfigError,
