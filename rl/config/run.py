@@ -76,9 +76,9 @@ class CriteriaConfig(Value):
 
     @model_validator(mode="after")
     def _hard_asks_no_model(self) -> CriteriaConfig:
-        told = {"backend", "drafts"} & self.model_fields_set
-        if self.study == "hard" and told:
-            raise ValueError(f"study: hard asks no model: leave {min(told)} out, or take full")
+        options = {"backend", "drafts"} & self.model_fields_set
+        if self.study == "hard" and options:
+            raise ValueError(f"study: hard asks no model: leave {min(options)} out, or take full")
         return self
 
 
@@ -137,9 +137,9 @@ class GuardConfig(Value):
 
     @model_validator(mode="after")
     def _comparing_takes_a_judge(self) -> GuardConfig:
-        told = {"pairwise_every", "prompts", "least_win_rate"} & self.model_fields_set
-        if told and self.pairwise_judge is None:
-            raise ValueError(f"{min(told)} is about comparisons: set pairwise_judge as well")
+        options = {"pairwise_every", "prompts", "least_win_rate"} & self.model_fields_set
+        if options and self.pairwise_judge is None:
+            raise ValueError(f"{min(options)} is about comparisons: set pairwise_judge as well")
         return self
 
 
@@ -181,25 +181,25 @@ class TrainConfig(Value):
 
     @model_validator(mode="after")
     def _has_one_length(self) -> TrainConfig:
-        told = self.rl.options.get(LENGTH) if self.rl else None
-        if None not in (told, self.data.text_tokens) and told != self.data.text_tokens:
+        length = self.rl.options.get(LENGTH) if self.rl else None
+        if None not in (length, self.data.text_tokens) and length != self.data.text_tokens:
             raise ValueError(
-                f"data.text_tokens is {self.data.text_tokens} and rl.options.{LENGTH} {told}; both "
-                "say how long a text may be, so leave one out"
+                f"data.text_tokens is {self.data.text_tokens} and rl.options.{LENGTH} {length}; "
+                "both say how long a text may be, so leave one out"
             )
         return self
 
     @property
     def text_tokens(self) -> int:
         """Most tokens of a text."""
-        told = self.rl.options.get(LENGTH) if self.rl else None
-        return int(self.data.text_tokens or told or NO_LIMIT)
+        length = self.rl.options.get(LENGTH) if self.rl else None
+        return int(self.data.text_tokens or length or NO_LIMIT)
 
 
-def load_config(path: Path, **given: Any) -> TrainConfig:
+def load_config(path: Path, **overrides: Any) -> TrainConfig:
     """Read a training run's configuration.
 
-    Paths in it are relative to the file. What is `given` and not None wins over the file.
+    Paths in it are relative to the file. Of `overrides`, what is not None wins over the file.
 
     Raises:
         InputError: If the file cannot be read.
@@ -214,11 +214,11 @@ def load_config(path: Path, **given: Any) -> TrainConfig:
         raise ConfigError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"expected a mapping in {path}, got {type(data).__name__}")
-    data |= {name: value for name, value in given.items() if value is not None}
+    data |= {name: value for name, value in overrides.items() if value is not None}
     try:
         return _anchored(TrainConfig.model_validate(data), path.parent)
     except ValidationError as error:
-        raise ConfigError(f"{path}, {_told(error)}") from error
+        raise ConfigError(f"{path}, {_complaint(error)}") from error
 
 
 def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
@@ -257,7 +257,7 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
     return config.model_copy(update=update)
 
 
-def _told(error: ValidationError) -> str:
+def _complaint(error: ValidationError) -> str:
     """The first complaint, with the name that may have been meant."""
     first = error.errors(include_url=False)[0]
     place = [part for part in first["loc"] if isinstance(part, str)]
@@ -265,8 +265,8 @@ def _told(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown option {name!r}: {nearest(place[-1], _fields(place[:-1]))}"
     message = first["msg"].removeprefix("Value error, ")
-    shown = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-    return f"{name}: {message[0].lower()}{message[1:]}{shown}"
+    value = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+    return f"{name}: {message[0].lower()}{message[1:]}{value}"
 
 
 def _fields(place: list[str]) -> list[str]:

@@ -98,9 +98,11 @@ class RlConfig(Value):
     @model_validator(mode="after")
     def _graphs_are_for_mrpo(self) -> RlConfig:
         of_graph = ("trainable", "roles", "start", "measures", "credit", "credit_per_role")
-        told = [name for name in of_graph if name in self.model_fields_set]
-        if told and self.graph is None:
-            raise ValueError(f"rl.{told[0]} is about the episodes of a graph: set rl.graph as well")
+        named = [name for name in of_graph if name in self.model_fields_set]
+        if named and self.graph is None:
+            raise ValueError(
+                f"rl.{named[0]} is about the episodes of a graph: set rl.graph as well"
+            )
         if self.graph is not None and self.algorithm == "grpo":
             raise ValueError(
                 "TRL's own trainer learns from one call of an episode; for a graph set algorithm: "

@@ -43,10 +43,10 @@ def _of_riders(trainer: MemoryTrainer, step: Step) -> list[Sequence[float]]:
     ]
     if trainer.credit is None:
         return gains
-    made = gather_object([each.get(TRAJECTORY) or NOBODY for each in step.inputs])
+    trajectories = gather_object([each.get(TRAJECTORY) or NOBODY for each in step.inputs])
     size, moved = len(step.groups[0]), []
     for number, (texts, plan) in enumerate(zip(step.groups, step.plans, strict=True)):
-        group = made[number * size : (number + 1) * size]
+        group = trajectories[number * size : (number + 1) * size]
         credited = trainer.credit(group, texts, plan.advantages, step.number)
         for place, (one, rows) in enumerate(zip(group, credited, strict=True)):
             if rows is None or (row := step.place(number * size + place)) is None:
@@ -65,12 +65,12 @@ def _without_lessons(trainer: MemoryTrainer, step: Step, normaliser: Normaliser)
     The others are learned from under the prompt that they were written under, as TRL does
     (`ALGORITHM.md` 6.5, rollout with lessons). Which is which follows from the run's seed.
     """
-    made = [each.get(TRAJECTORY) for each in step.inputs]
-    shown = gather_object([each.lessons if each else None for each in made])
-    if all(lessons is None for lessons in shown):
+    trajectories = [each.get(TRAJECTORY) for each in step.inputs]
+    lessons = gather_object([each.lessons if each else None for each in trajectories])
+    if all(each is None for each in lessons):
         return []
     rows = []
-    for row, each in enumerate(made):
+    for row, each in enumerate(trajectories):
         about = (trainer.args.seed, step.number, "lessons", step.first + row)
         if not each or not each.lessons or chance_of(*about) >= trainer.args.lessons_removed:
             continue
@@ -78,20 +78,20 @@ def _without_lessons(trainer: MemoryTrainer, step: Step, normaliser: Normaliser)
         step.out["advantages"][row] = 0.0
         bare = step.bare_ids(trainer, row)
         rows.append(lessoned_row(each.leading, bare, gain, normaliser))
-    _tell(trainer, step, shown, len(rows))
+    _log_lessons(trainer, step, lessons, len(rows))
     return [each for each in rows if each.advantage]
 
 
-def _tell(trainer: MemoryTrainer, step: Step, shown: Sequence[Any], removed: int) -> None:
+def _log_lessons(trainer: MemoryTrainer, step: Step, lessons: Sequence[Any], removed: int) -> None:
     """Log how many texts were written with lessons, and how much better they were."""
     metrics = trainer._metrics["train"]
     texts = [text for group in step.groups for text in group]
     pairs = [
-        (bool(lessons), text.reward)
-        for lessons, text in zip(shown, texts, strict=True)
+        (bool(ids), text.reward)
+        for ids, text in zip(lessons, texts, strict=True)
         if text.reward is not None
     ]
-    metrics["lessons/share"].append(fmean(map(bool, shown)))
+    metrics["lessons/share"].append(fmean(map(bool, lessons)))
     metrics["lessons/removed"].append(float(sum(gather_object([removed]))))
     with_them = [reward for has, reward in pairs if has]
     without = [reward for has, reward in pairs if not has]

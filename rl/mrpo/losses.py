@@ -116,23 +116,23 @@ class Term:
         return self.weight * (1.0 if self.schedule is None else self.schedule(step, steps))
 
 
-def term_of(found: Any, weight: float) -> Term:
+def term_of(named: Any, weight: float) -> Term:
     """Read what a configuration names as a term: a `Term`, or a function of rows.
 
     Args:
-        found: What stands at the place; a function's term has its name and reads the texts.
+        named: What stands at the place; a function's term has its name and reads the texts.
         weight: Its weight, whatever a `Term` says itself.
 
     Raises:
         ConfigError: If it is neither.
     """
-    if isinstance(found, Term):
-        return replace(found, weight=weight)
-    if not callable(found) or isinstance(found, type):
+    if isinstance(named, Term):
+        return replace(named, weight=weight)
+    if not callable(named) or isinstance(named, type):
         raise ConfigError(
-            f"rl.terms: expected a Term or a function from rows to a tensor, got {found!r}"
+            f"rl.terms: expected a Term or a function from rows to a tensor, got {named!r}"
         )
-    return Term(getattr(found, "__name__", type(found).__name__), found, weight)
+    return Term(getattr(named, "__name__", type(named).__name__), named, weight)
 
 
 def mrpo_terms(

@@ -127,8 +127,8 @@ class Step:
 
     def bare_ids(self, trainer: MemoryTrainer, row: int) -> tuple[int, ...]:
         """Prompt of the data set, whatever a row of this process was written under."""
-        made = self.inputs[row].get(TRAJECTORY)
-        if made is None or made.is_bare:
+        trajectory = self.inputs[row].get(TRAJECTORY)
+        if trajectory is None or trajectory.is_bare:
             return self.prompt_ids(row)
         ids, _, _ = trainer._tokenize_prompts([self.inputs[row]["prompt"]])
         return tuple(ids[0])
@@ -183,7 +183,7 @@ def write_revisions(trainer: MemoryTrainer, step: Step, reflect: Reflect) -> tup
     poor = [number for number, plan in enumerate(step.plans) if wants_revision(plan)]
     own = [(n, row) for n in poor if (row := step.place(n * size)) is not None]
     medians = {number: step.groups[number][median(step.groups[number])] for number in poor}
-    asked = [
+    unsatisfying = [
         Unsatisfying(
             step.inputs[row]["prompt"],
             step.bare_ids(trainer, row),
@@ -192,10 +192,10 @@ def write_revisions(trainer: MemoryTrainer, step: Step, reflect: Reflect) -> tup
         )
         for number, row in own
     ]
-    revisions = reflect(asked) if asked else []
+    revisions = reflect(unsatisfying) if unsatisfying else []
     entries = [
         (number, reflective_entry(revision, text, step=step.number))
-        for (number, _), text, revision in zip(own, asked, revisions, strict=True)
+        for (number, _), text, revision in zip(own, unsatisfying, revisions, strict=True)
         if revision is not None
     ]
     everyones = gather_object(entries)
@@ -219,8 +219,8 @@ def _fresh_entry(
     trainer: MemoryTrainer, step: Step, row: int, text: Fresh, logps: Sequence[float]
 ) -> Entry:
     """Make an entry of a fresh text: reflective, under the bare prompt, if it had lessons."""
-    made = step.inputs[row].get(TRAJECTORY)
-    has_lessons = made is not None and bool(made.lessons)
+    trajectory = step.inputs[row].get(TRAJECTORY)
+    has_lessons = trajectory is not None and bool(trajectory.lessons)
     length = int(step.out["completion_mask"][row].sum())
     assert text.reward is not None  # else it would have no advantage
     return Entry(

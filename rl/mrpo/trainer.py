@@ -171,8 +171,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if self.prompts is not None:
             self.prompts.note({plan.prompt: plan.mean for plan in plans})
             self._metrics["train"]["prompts/coverage"].append(self.prompts.coverage)
-        told = step_metrics(texts, plans, self.memory, step=number, stale=stale)
-        for name, value in told.items():
+        metrics = step_metrics(texts, plans, self.memory, step=number, stale=stale)
+        for name, value in metrics.items():
             self._metrics["train"][name].append(value)
 
     def _take_advantages(self, out: dict[str, Any], step: Step) -> None:

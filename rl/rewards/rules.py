@@ -155,7 +155,7 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
     read = [each for each in scored if each.value is not None]
     hard = [each.reward.hard for each in read if each.reward.hard is not None]
     soft = [each.reward.soft for each in read if each.reward.soft is not None]
-    found = {
+    means = {
         "criteria/missing": float(len(scored) - len(read)),
         "criteria/kept_all": _mean([not each.reward.violations for each in read]),
         "criteria/gated": _mean([each.judgement.gate is not None for each in scored]),
@@ -165,7 +165,7 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
             [each.reward.value for each in read if each.reward.value is not None]
         ),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in means.items() if value is not None}
 
 
 def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:
@@ -177,7 +177,7 @@ def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bo
     """
     where = f"the request {task.request[:60]!r}"
     try:
-        found = (
+        criteria_set = (
             criteria_for[task.request_hash]
             if isinstance(criteria_for, Mapping)
             else criteria_for(task)
@@ -186,17 +186,18 @@ def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bo
         raise RewardError(
             f"expected criteria for {where}, got none; find them before training"
         ) from error
-    if found.request_hash != task.request_hash:
+    if criteria_set.request_hash != task.request_hash:
         raise RewardError(
             f"expected criteria for {where}, got those of the request with hash "
-            f"{found.request_hash[:12]}…; criteria hold for the request that they were found for"
+            f"{criteria_set.request_hash[:12]}…; criteria hold for the request that they were "
+            "found for"
         )
-    if not (checked(found.criteria) or (has_judge and judged(found.criteria))):
+    if not (checked(criteria_set.criteria) or (has_judge and judged(criteria_set.criteria))):
         raise RewardError(
             f"nothing to reward: {where} makes no demand that code can check, and there is no "
             "judge; give a judge, or leave the request out"
         )
-    return found
+    return criteria_set
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -96,15 +96,15 @@ class Rollouts:
             RewardError: If not one text can be learned from.
         """
         step = trainer.state.global_step
-        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        requests = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         begun = time.perf_counter()
         taken = self._taken(trainer, step, prompts)
         if taken is None:
             self._sync(trainer)
         synced = time.perf_counter()
-        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(asked)))
+        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(requests)))
         done, seconds = ahead.texts.result()
-        self._mend(trainer, asked, done)
+        self._mend(trainer, requests, done)
         columns = columns_of(done, trainer._tokenizer.eos_token_id)
         everyones = gather_object(columns[EXCLUDED])
         if all(everyones):
@@ -158,9 +158,9 @@ class Rollouts:
         begun = time.perf_counter()
         self._sync(trainer)
         prompts = self.ahead(trainer, step)
-        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        requests = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         keys = tuple(key_of(prompt) for prompt in prompts)
-        texts = self._loop.submit(self._all(asked))
+        texts = self._loop.submit(self._all(requests))
         assert self._synced is not None  # the policy was just handed over
         self._ahead = Ahead(step, self._synced, keys, texts)
         return time.perf_counter() - begun
@@ -168,7 +168,7 @@ class Rollouts:
     def _mend(
         self,
         trainer: GroupTrainer,
-        asked: Sequence[tuple[Any, Sampling]],
+        requests: Sequence[tuple[Any, Sampling]],
         done: list[Trajectory | QuillError],
     ) -> None:
         """If the engine died, start it again and have what was lost written anew."""
@@ -182,28 +182,28 @@ class Rollouts:
         assert at is not None  # the first thing a step does is to load an adapter
         self._hand_over(trainer, self.folder / f"step-{at}", at, death)
         lost = [n for n, each in enumerate(done) if death and isinstance(each, QuillError)]
-        again, _ = self._loop.submit(self._all([asked[number] for number in lost])).result()
+        again, _ = self._loop.submit(self._all([requests[number] for number in lost])).result()
         for number, each in zip(lost, again, strict=True):
             done[number] = each
         self._stop_if_dead(trainer, death_of(done))
 
-    async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> Written:
+    async def _all(self, requests: Sequence[tuple[Any, Sampling]]) -> Written:
         begun = time.perf_counter()
-        done = list(await asyncio.gather(*(self._one(*each) for each in asked)))
+        done = list(await asyncio.gather(*(self._one(*each) for each in requests)))
         return done, time.perf_counter() - begun
 
     async def _one(self, prompt: Any, sampling: Sampling) -> Trajectory | QuillError:
         try:
-            made = await self.run(prompt, self.model, sampling)
+            trajectory = await self.run(prompt, self.model, sampling)
         except QuillError as error:
             return error
-        if strange := {row.weights_version for row in made.rows} - {self.version}:
+        if strange := {row.weights_version for row in trajectory.rows} - {self.version}:
             return ServerFailed(
                 f"expected texts of weights {self.version!r}, the engine says {sorted(strange)}"
             )
-        if self.begin is not None and made.excluded is None:
-            self.begin(prompt, made)
-        return made
+        if self.begin is not None and trajectory.excluded is None:
+            self.begin(prompt, trajectory)
+        return trajectory
 
     def _sync(self, trainer: GroupTrainer) -> None:
         step = trainer.state.global_step
@@ -281,18 +281,18 @@ class Rollouts:
 
     def _stop_if_dead(self, trainer: GroupTrainer, death: QuillError | None) -> None:
         """If the engine of any process is dead for good, write a checkpoint and give up."""
-        found = gather_object([death and (str(death), isinstance(death, ConfigError))])
-        dead = [each for each in found if each]
+        failures = gather_object([death and (str(death), isinstance(death, ConfigError))])
+        dead = [each for each in failures if each]
         if not dead:
             return
-        said, is_wrong = dead[0]
+        reason, is_wrong = dead[0]
         if is_wrong:
-            raise ConfigError(said) from death
+            raise ConfigError(reason) from death
         step = trainer.state.global_step
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         raise ServerFailed(
-            f"the rollout engine died again after it had been started anew: {said}; step {step} "
+            f"the rollout engine died again after it had been started anew: {reason}; step {step} "
             "is kept as a checkpoint: go on from it when the engine is well (--resume)"
         ) from death
 
@@ -300,9 +300,9 @@ class Rollouts:
         self, trainer: GroupTrainer, columns: Mapping[str, Any], seconds: float, age: int
     ) -> None:
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
-        made = [each for each in columns[TRAJECTORY] if each is not None]
-        tokens = sum(len(row.completion_ids) for each in made for row in each.rows)
-        metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in made)))
+        trajectories = [each for each in columns[TRAJECTORY] if each is not None]
+        tokens = sum(len(row.completion_ids) for each in trajectories for row in each.rows)
+        metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in trajectories)))
         metrics["rollouts/generate_s"].append(seconds)
         metrics["rollouts/tokens_per_s"].append(tokens / seconds)
         metrics["rollouts/policy_age"].append(float(age))

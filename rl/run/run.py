@@ -168,9 +168,9 @@ def _check_lengths(run: Run) -> None:
     ids, room = [run.policy.ids(prompt) for prompt in prompts], run.config.text_tokens
     check_lengths(run.requests.all, ids, room=room, window=run.policy.window)
     if run.engine is not None:  # what is held out the policy writes by itself
-        asked = run.requests.train
+        tasks = run.requests.train
         window = run.engine.capabilities.context_tokens
-        check_lengths(asked, ids[: len(asked)], room=room, window=window, reader="the engine")
+        check_lengths(tasks, ids[: len(tasks)], room=room, window=window, reader="the engine")
 
 
 def _lessons(
@@ -200,10 +200,10 @@ def function_of(name: str, option: str) -> Callable[..., Any]:
     """
     if ":" not in name:
         raise ConfigError(f"{option}: expected module:function or file.py:function, got {name!r}")
-    found = attribute_at(name, option)
-    if not callable(found):
-        raise ConfigError(f"{option}: expected a function at {name!r}, got {type(found).__name__}")
-    function: Callable[..., Any] = found
+    function: Callable[..., Any] = attribute_at(name, option)
+    if not callable(function):
+        kind = type(function).__name__
+        raise ConfigError(f"{option}: expected a function at {name!r}, got {kind}")
     return function
 
 
@@ -231,14 +231,14 @@ async def _find(
     config: TrainConfig, requests: Requests, folder: Path, tell: Notify
 ) -> dict[str, CriteriaSet]:
     """Find the criteria of all requests, with a model that is given back before training."""
-    said, model, study = config.criteria, None, None
-    if said.study == "full":
-        model = connect(said.backend or default_backend()[0])
-        embeddings = connect_embeddings(said.embeddings)
-        study = Study.of(model, embeddings, seed=config.seed, drafts=said.drafts)
+    options, model, study = config.criteria, None, None
+    if options.study == "full":
+        model = connect(options.backend or default_backend()[0])
+        embeddings = connect_embeddings(options.embeddings)
+        study = Study.of(model, embeddings, seed=config.seed, drafts=options.drafts)
     try:
         return await find_sets(
-            requests.all, study=study, folder=folder / "criteria", cache=said.cache, tell=tell
+            requests.all, study=study, folder=folder / "criteria", cache=options.cache, tell=tell
         )
     finally:
         if model is not None:

@@ -65,11 +65,11 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     trainer.add_callback(ledger)
     trainer.add_callback(guard)
 
-    def told() -> dict[str, float]:
+    def extra_metrics() -> dict[str, float]:
         return clock.take() | watch.metrics() | run.scorer.take_counts()
 
     try:
-        run_trainer(run, trainer, "rl", checkpoints, told, resume=resume)
+        run_trainer(run, trainer, "rl", checkpoints, extra_metrics, resume=resume)
     finally:
         if run.engine is not None:
             trainer.rollout_func.close()
@@ -154,11 +154,11 @@ def _credit(
     run: Run, by_sha: dict[str, CriteriaSet], rules: RewardRules, args: Any
 ) -> RowCredit | None:
     """How advantages are divided; None where every call of an episode has the whole one."""
-    said = run.config.rl
-    if said is None or (said.credit == "uniform" and not said.credit_per_role):
+    stage = run.config.rl
+    if stage is None or (stage.credit == "uniform" and not stage.credit_per_role):
         return None
     weight = (args.reward_weights or [1.0])[0]
-    return RowCredit(said.credit, by_sha, rules, said.credit_per_role, weight)
+    return RowCredit(stage.credit, by_sha, rules, stage.credit_per_role, weight)
 
 
 def _rollouts(
@@ -167,28 +167,28 @@ def _rollouts(
     """Texts from the engine; each is judged as soon as it is written."""
     tasks = run.tasks
 
-    def begin(prompt: Any, made: Trajectory) -> None:
-        task, text = tasks[key_of(prompt)], made.text
+    def begin(prompt: Any, rolloutsectory: Trajectory) -> None:
+        task, text = tasks[key_of(prompt)], rolloutsectory.text
         if text is None:
-            ids = made.leading.completion_ids
+            ids = rolloutsectory.leading.completion_ids
             text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    made = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
-    made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
-    return made
+    rollouts = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
+    rollouts._sync = clock.timed(rollouts._sync, "sync")  # type: ignore[method-assign]
+    return rollouts
 
 
 def _how(run: Run) -> Rollout:
     """How a text comes about: by an episode of a graph, a call with lessons, or a bare one."""
-    said, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
+    stage, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
     if run.graph is not None:
         start = run.graph.start(run.sets)
         return graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
-    if said is None or said.lessons is None:
+    if stage is None or stage.lessons is None:
         return one_call
     return lessoned_run(
-        said.lessons.share,
+        stage.lessons.share,
         lambda prompt: run.lessons[tasks[key_of(prompt)].request_hash],
         lambda prompt, shown: prompt_of(tasks[key_of(prompt)], kind, shown),
     )

@@ -124,12 +124,12 @@ def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Excep
     """An error of torch or of the disk in words that say what to do."""
     if isinstance(error, StorageError):
         return error
-    said = str(error)
-    if "alloc" in said and "memory" in said:
+    message = str(error)
+    if "alloc" in message and "memory" in message:
         return OutOfMemory(_too_large(error, stage))
     if _is_of_disk(error):
         return StorageError(
-            f"cannot write a checkpoint to {checkpoints.folder}: {said}; the ones before are "
+            f"cannot write a checkpoint to {checkpoints.folder}: {message}; the ones before are "
             "whole: free some room and go on with --resume"
         )
     return error

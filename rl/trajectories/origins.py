@@ -147,17 +147,17 @@ def origins(graph: nx.DiGraph[Any], row: int) -> tuple[Origin, ...]:
         if verdict != REST
     }
     shared = [each for each in graph.predecessors(REST) if graph.nodes[each]["kind"] == "verdict"]
-    found = sorted(own.items(), key=lambda item: -abs(item[1])) + [(each, 0.0) for each in shared]
-    return tuple(_origin(graph, verdict, credit) for verdict, credit in found)
+    credits = sorted(own.items(), key=lambda item: -abs(item[1])) + [(each, 0.0) for each in shared]
+    return tuple(_origin(graph, verdict, credit) for verdict, credit in credits)
 
 
 def _origin(graph: nx.DiGraph[Any], verdict: str, credit: float) -> Origin:
     (criterion,) = graph.predecessors(verdict)
-    said = graph.nodes[verdict]
+    fields = graph.nodes[verdict]
     return Origin(
         criterion_id=criterion,
-        score=said["score"],
-        quote=said["quote"] or None,
+        score=fields["score"],
+        quote=fields["quote"] or None,
         credit=credit,
         categories=behind(graph, criterion, "category"),
         codes=behind(graph, criterion, "code"),

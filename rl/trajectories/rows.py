@@ -193,8 +193,8 @@ def rows_of(records: Iterable[CallRecord]) -> tuple[Row, ...]:
 def _lead(rows: Sequence[Row], text: str | None) -> int:
     """The latest row that says the whole text, whatever frame or white space is around it."""
     wanted = " ".join((text or "").split())
-    said = [place for place, row in enumerate(rows) if wanted in " ".join(row.reply.split())]
-    return said[-1] if wanted and said else -1
+    speakers = [place for place, row in enumerate(rows) if wanted in " ".join(row.reply.split())]
+    return speakers[-1] if wanted and speakers else -1
 
 
 def _served(output: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -59,7 +59,7 @@ def test_a_planted_exploit_is_told_within_three_steps(name: str, exploit: str) -
     assert any(line.startswith("warning: ") for line in told)
     watch([scored(exploit)] * 8)
     # each drift is told once
-    assert len(told) == len(watch.told)
+    assert len(told) == len(watch.reported)
 
 
 def test_texts_that_stay_as_they_were_are_no_drift() -> None:
@@ -86,7 +86,7 @@ def test_a_watch_goes_on_where_it_was(tmp_path: Path) -> None:
     watch.save(tmp_path)
     other.load(tmp_path)
     assert other.drifts() == watch.drifts() != {}
-    assert other.told == watch.told
+    assert other.reported == watch.reported
 
 
 def judge(better: str) -> Role:
