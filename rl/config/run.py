@@ -1,4 +1,4 @@
-"""What a training run may be told: one YAML file, whose every name is known or refused."""
+"""The configuration of a training run: one YAML file, whose every name is known or refused."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How the policy does on requests that it is not trained on.
-
-Evaluations in the course of a run.
-"""
+"""How the policy does, in the course of a run, on requests that it is not trained on."""
 
 from __future__ import annotations
 

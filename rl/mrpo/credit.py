@@ -1,4 +1,4 @@
-"""How an episode's advantage is divided among its calls in a step of training (`rl.credit`)."""
+"""How an episode's advantage is divided among its calls in a step (`rl.trajectories.credit`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,6 +80,6 @@ class RowCredit:
         )
 
     def _share(self, criteria_set: CriteriaSet) -> float:
-        """Weight of the verdicts in a reward, as `agents.rewards.reward` weighs them."""
+        """Weight of the verdicts in a reward, as `agents.judges.reward` weighs them."""
         whole = SOFT_SHARE + (0.0 if length_range(criteria_set.criteria) else LENGTH_SHARE)
         return whole * (1 - self.rules.hard_share)

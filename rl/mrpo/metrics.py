@@ -1,4 +1,4 @@
-"""What is told of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
+"""The record of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

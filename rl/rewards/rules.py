@@ -31,11 +31,11 @@ class RewardRules(Value):
     """Share of the soft criteria that are never trained on, to see whether what is learned holds
     beyond the criteria that taught it."""
     hard_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of S that asks how nearly the hard criteria are kept (`agents.rewards.reward`)."""
+    """Share of S that asks how nearly the hard criteria are kept (`agents.judges.reward`)."""
     diversity: float = Field(default=0.0, ge=0, le=1)
     """Share of the reward of a good text that depends on what no other text of its group has."""
     gate: bool = True
-    """Whether breaking a hard criterion costs within the group (`rl.groups.hard_gate`)."""
+    """Whether breaking a hard criterion costs within the group (`rl.hard_gate`)."""
     most_missing: float = Field(default=MOST_MISSING, ge=0, le=1)
     seed: int = 0
 

@@ -1,6 +1,6 @@
-"""Judgements that have been paid for, by their content; in memory or in one SQLite file.
+"""Judges what a policy writes: each text once, while the policy goes on writing.
 
-Judging what a policy writes: once per text, on a loop of its own, while it goes on writing.
+What has been judged is kept by its content, in memory or in one SQLite file.
 """
 
 import asyncio

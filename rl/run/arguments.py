@@ -1,8 +1,7 @@
 """Arguments of the stages' trainers, from the configuration alone.
 
-So what is wrong with them is said before criteria are found and a first stage is trained.
-
-Options of TRL's trainers: checked by name, joined with what a run decides itself.
+Options are checked by name and joined with what a run decides itself. What is wrong with them shows
+before criteria are found and a first stage is trained.
 """
 
 from __future__ import annotations

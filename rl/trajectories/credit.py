@@ -39,7 +39,7 @@ def criterion_parts(
         scores: For each member of a group, criterion id to its score from 1 to 10.
         criteria: Those that were active; hard ones are passed over, as code and no verdict decides
             them.
-        share: Weight of the verdicts in the reward (`agents.rewards`: .95, and .85 where a length
+        share: Weight of the verdicts in the reward (`agents.judges`: .95, and .85 where a length
             is asked for), divided by what the advantages were divided by, if they were.
     """
     weighed = judged(tuple(criteria))
@@ -192,7 +192,7 @@ def group_credit(
 
     Args:
         group: The trajectories of one prompt.
-        advantages: One for each, from `rl.groups.advantages`.
+        advantages: One for each, from `rl.advantages`.
         parts: For each what stems from which criterion; None for plain GRPO.
         owners: For each who answers for which criterion; None for plain GRPO.
         per_role: Whether to bring each role to the same mean and spread afterwards.

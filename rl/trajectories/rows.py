@@ -122,7 +122,7 @@ def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
     Each call in a trainable role is a row of its own, as graphs rewrite what they show a model.
 
     Args:
-        episode: An episode of `graphs.running.run_graph`.
+        episode: An episode of `graphs.run_graph`.
         reward: What the episode is worth; None takes the reward of the text that stands.
 
     Returns:
