@@ -20,11 +20,11 @@ EXAMPLES = {"loss": "repetition", "reward": "dialogue"}
 
 def example(folder: str) -> Any:
     path = ROOT / "examples" / "extend" / folder / f"{EXAMPLES[folder]}.py"
-    found = importlib.util.spec_from_file_location(EXAMPLES[folder], path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    spec = importlib.util.spec_from_file_location(EXAMPLES[folder], path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 
@@ -102,8 +102,8 @@ def test_a_third_of_speech_earns_the_whole_reward() -> None:
     dialogue = example("reward").dialogue
     # 4 of 12 characters are speech; none; no text; 7 of 9: 1 - (7/9 - 1/3)·1.5
     texts = ['"sing" she!!', "rain on sea.", " ", '"sea sea"']
-    found = dialogue(completions=[[{"role": "assistant", "content": each}] for each in texts])
-    assert found == [pytest.approx(1.0), pytest.approx(0.5), None, pytest.approx(1 / 3)]
+    rewards = dialogue(completions=[[{"role": "assistant", "content": each}] for each in texts])
+    assert rewards == [pytest.approx(1.0), pytest.approx(0.5), None, pytest.approx(1 / 3)]
     # 2 of 8: 1 - (1/3 - 1/4)·1.5
     assert dialogue(completions=["“灯塔”说了说了"], prompts=["p"]) == [pytest.approx(0.875)]
 

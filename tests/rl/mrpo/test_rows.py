@@ -24,7 +24,7 @@ RANGE = {"low": 0.2, "high": 0.28}
 TERMS = losses.mrpo_terms(**RANGE, gamma=0.1, replay_weight=1.0, anchor_weight=1.0)
 
 
-def row(kind: Any = "bare", **given: Any) -> SideRow:
+def row(kind: Any = "bare", **changes: Any) -> SideRow:
     fields: dict[str, Any] = {
         "prompt_ids": (7,),
         "completion_ids": (1, 2),
@@ -33,7 +33,7 @@ def row(kind: Any = "bare", **given: Any) -> SideRow:
         "advantage": 1.0,
         "weight": 1.0,
     }
-    return SideRow(kind=kind, **fields | given)
+    return SideRow(kind=kind, **fields | changes)
 
 
 def under(logps: Any, *rows: SideRow) -> Any:
@@ -79,17 +79,17 @@ def test_bare_rows_are_clipped_and_reflective_ones_shaped() -> None:
 
 def test_a_text_of_unknown_origin_weighs_by_its_own_probability() -> None:
     # b = 1, so w = π = e^-.5 = .6065: .6065/.7065 = .8585; it has no ratio to report
-    found = loss_of(row("reflective", behaviour=None), logps=[[-0.5, -0.5]])
-    assert found.replay.item() == pytest.approx(-2 * 0.606531 / 0.706531)
-    assert found.ratios.numel() == 0
+    loss = loss_of(row("reflective", behaviour=None), logps=[[-0.5, -0.5]])
+    assert loss.replay.item() == pytest.approx(-2 * 0.606531 / 0.706531)
+    assert loss.ratios.numel() == 0
 
 
 def test_a_further_call_of_the_episode_counts_as_fresh_and_masks_nothing() -> None:
     # the second token has probability e^-10 < 1e-4: a replay would leave it out
-    found = loss_of(row("fresh", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
-    assert found.episode.item() == pytest.approx(-2.0)
-    assert found.replay.item() == 0
-    assert found.ratios.numel() == 0
+    loss = loss_of(row("fresh", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
+    assert loss.episode.item() == pytest.approx(-2.0)
+    assert loss.replay.item() == 0
+    assert loss.ratios.numel() == 0
     assert loss_of(row(behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]]).replay.item() == -1
 
 
@@ -105,9 +105,9 @@ def test_tokens_that_the_policy_did_not_write_touch_no_loss() -> None:
 def test_the_anchor_is_the_mean_surprise_of_its_targets() -> None:
     # two targets of two tokens: weight 1/4 each; (1 + 2 + 3 + 4)/4 = 2.5
     rows = [row("reflective", weight=0, anchor=0.25)] * 2
-    found = loss_of(*rows, logps=[[-1.0, -2.0], [-3.0, -4.0]])
-    assert found.anchor.item() == pytest.approx(2.5)
-    assert found.replay.item() == 0
+    loss = loss_of(*rows, logps=[[-1.0, -2.0], [-3.0, -4.0]])
+    assert loss.anchor.item() == pytest.approx(2.5)
+    assert loss.replay.item() == 0
 
 
 def test_the_terms_of_a_step_add_up_with_their_weights() -> None:
@@ -127,9 +127,9 @@ def test_the_terms_of_a_step_add_up_with_their_weights() -> None:
 
 
 def test_a_place_holder_has_no_weight_at_all() -> None:
-    found = loss_of(row(anchor=1.0).silenced, logps=[[-0.5, -0.5]])
-    assert found.replay.item() == found.anchor.item() == found.episode.item() == 0
-    assert found.ratios.numel() == 0
+    loss = loss_of(row(anchor=1.0).silenced, logps=[[-0.5, -0.5]])
+    assert loss.replay.item() == loss.anchor.item() == loss.episode.item() == 0
+    assert loss.ratios.numel() == 0
 
 
 def test_rows_are_dealt_so_that_hands_get_about_as_many_tokens() -> None:
@@ -139,7 +139,7 @@ def test_rows_are_dealt_so_that_hands_get_about_as_many_tokens() -> None:
     assert dealt([], 2) == [[], []]
 
 
-def entry(number: int, tokens: int, **given: Any) -> Entry:
+def entry(number: int, tokens: int, **changes: Any) -> Entry:
     fields: dict[str, Any] = {
         "prompt": "p",
         "criteria_sha": "c",
@@ -152,7 +152,7 @@ def entry(number: int, tokens: int, **given: Any) -> Entry:
         "step": 0,
         "id": number,
     }
-    return Entry(**fields | given)
+    return Entry(**fields | changes)
 
 
 @pytest.mark.parametrize(
@@ -213,11 +213,11 @@ def normaliser(loss_type: str) -> Normaliser:
 
 def test_a_text_without_its_lessons_is_shaped_and_masked_and_counts_as_fresh() -> None:
     # w = e^.5 = 1.6487: shaped .9428 each, as a reflective row, but in the term of fresh texts
-    found = loss_of(row("lessoned"), logps=[[-0.5, -0.5]])
-    assert found.episode.item() == pytest.approx(-2 * 1.648721 / 1.748721)
-    assert found.replay.item() == 0
-    assert found.ratios.numel() == 0
-    assert found.lessoned.tolist() == pytest.approx([1.648721] * 2)
+    loss = loss_of(row("lessoned"), logps=[[-0.5, -0.5]])
+    assert loss.episode.item() == pytest.approx(-2 * 1.648721 / 1.748721)
+    assert loss.replay.item() == 0
+    assert loss.ratios.numel() == 0
+    assert loss.lessoned.tolist() == pytest.approx([1.648721] * 2)
     # a token of probability e^-10 < 1e-4 is left out: 1/1.1 remains
     far = loss_of(row("lessoned", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
     assert far.episode.item() == pytest.approx(-1 / 1.1)

@@ -43,11 +43,11 @@ def trainer(
         "terms",
     )  # fmt: skip
 
-    def make(**given: Any) -> Any:
+    def make(**parts: Any) -> Any:
         settings = {"replay_start": 0, "replay_start_reward": 0.0, **options}
-        settings |= {name: value for name, value in given.items() if name not in own}
+        settings |= {name: value for name, value in parts.items() if name not in own}
         base = {"model": tiny_model(), "reward_funcs": [brightness], "train_dataset": prompts}
-        base |= {name: value for name, value in given.items() if name in own}
+        base |= {name: value for name, value in parts.items() if name in own}
         base.setdefault("args", MRPOConfig(**settings))
         return MRPOTrainer(processing_class=tokenizer, **base)
 
@@ -81,7 +81,7 @@ def test_several_groups_are_stored_and_replayed_in_a_real_run_under_fresh_hashes
 
 def test_kl_and_clip_counts_touch_fresh_tokens_only(trainer: Make, tiny_folder: Path) -> None:
     # algorithm 7.1, test 3: the same step with a memory full of far-off rows and with none
-    told = []
+    logged = []
     for weight in (0.0, 1.0):
         run = trainer(model=str(tiny_folder), beta=0.1, max_steps=1, replay_weight=weight)
         for prompt in {
@@ -89,11 +89,11 @@ def test_kl_and_clip_counts_touch_fresh_tokens_only(trainer: Make, tiny_folder: 
         }.values():
             run.memory.add(_entry(prompt, logprob=-9.0))
         run.train()
-        told.append(
+        logged.append(
             {name: _logged(run, name) for name in ("kl", "clip_ratio/region_mean", "entropy")}
         )
         assert bool(_logged(run, "replay/clip_share")) == bool(weight)
-    assert told[0] == told[1]
+    assert logged[0] == logged[1]
     assert _logged(run, "replay/clip_share") == [1.0]  # w is far above 1.28 for each of them
 
 
@@ -116,7 +116,7 @@ def test_rubric_dropout_hides_the_same_criteria_from_fresh_and_replayed_texts(
     trainer: Make,
 ) -> None:
     # algorithm 7.1, test 8: the rule sees each text with the step that it counts in
-    asked: list[tuple[int, str]] = []
+    recounted: list[tuple[int, str]] = []
 
     def judged(completions: list[Any], log_extra: Any, **_: Any) -> list[float]:
         texts = [each[0]["content"] for each in completions]
@@ -125,13 +125,13 @@ def test_rubric_dropout_hides_the_same_criteria_from_fresh_and_replayed_texts(
 
     def recount(judgement: Judgement, text: str, step: int) -> float:
         assert judgement.text_sha == text_hash(text)
-        asked.append((step, text))
+        recounted.append((step, text))
         return 0.1 * (text_hash(f"{step}")[0] > "7") + 0.01 * len(text.split())
 
     run = trainer(reward_funcs=[judged], recount={"judged": recount}, max_steps=8)
     run.train()
     steps = [each.step for each in run.ledger for _ in range(8)]
-    fresh_calls, all_calls = len(steps), len(asked)
+    fresh_calls, all_calls = len(steps), len(recounted)
     assert all_calls > fresh_calls  # remembered texts were counted anew too
     counted = _logged(run, "rewards/counted")
     # words of a text are worth .01 each, and some steps add .1 to all of them
@@ -151,16 +151,16 @@ def test_a_reflective_context_does_not_change_what_the_policy_is_asked_under(
 ) -> None:
     # algorithm 7.1, test 4: revisions written under different contexts have different behaviour
     # log-probs; what the update computes of them is the same, under the bare prompt
-    told, gains = [], []
+    logps, gains = [], []
     for behaviour in (-1.0, -3.0):
-        asked: list[Unsatisfying] = []
+        poor: list[Unsatisfying] = []
 
         def reflect(
             texts: Sequence[Unsatisfying],
             behaviour: float = behaviour,
-            asked: list[Unsatisfying] = asked,
+            poor: list[Unsatisfying] = poor,
         ) -> list[Revision | None]:
-            asked.extend(texts)
+            poor.extend(texts)
             ids = tuple(tokenizer.encode("sun sun sun"))
             return [Revision("sun sun sun", ids, (behaviour,) * 3, 1.0) for _ in texts]
 
@@ -176,13 +176,13 @@ def test_a_reflective_context_does_not_change_what_the_policy_is_asked_under(
                     each.prompt, add_generation_prompt=True, return_dict=False
                 )
             )
-            for each in asked
+            for each in poor
         }
         assert {tuple(entry.prompt_ids) for entry in run.memory} == bare
         assert all(entry.context == "reflective" for entry in run.memory)
-        told.append([round(each, 5) for each in seen])
+        logps.append([round(each, 5) for each in seen])
         gains.append(_logged(run, "replay/ratio_mean"))
-    assert told[0] == told[1] != []
+    assert logps[0] == logps[1] != []
     # e^2 between them: w depends on the context that a text was written in
     assert gains[1][0] / gains[0][0] == pytest.approx(7.389056, rel=1e-4)
 
@@ -267,7 +267,7 @@ def test_far_off_replays_are_left_out_of_the_step(trainer: Make) -> None:
 
 @pytest.mark.parametrize("loss_type", ["dr_grpo", "grpo", "dapo"])
 def test_micro_batches_do_not_change_what_a_step_learns(trainer: Make, loss_type: str) -> None:
-    found = []
+    norms = []
     for size in (8, 4, 2):
         run = trainer(
             loss_type=loss_type,
@@ -279,8 +279,8 @@ def test_micro_batches_do_not_change_what_a_step_learns(trainer: Make, loss_type
             run.memory.add(_entry(row["prompt"]))
         run.train()
         assert len(run.ledger[0].replayed) == 2
-        found.append(_logged(run, "grad_norm")[0])
-    assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-4)
+        norms.append(_logged(run, "grad_norm")[0])
+    assert norms[1:] == pytest.approx([norms[0]] * 2, rel=1e-4)
 
 
 def _learned(run: Any) -> tuple[list[float], Any]:
@@ -338,15 +338,15 @@ def test_a_further_term_counts_with_its_weight_and_is_logged(trainer: Make) -> N
     def tokens(rows: Rows) -> Any:
         return (rows.weights_B.unsqueeze(1) * rows.mask_BT).sum() + 0 * rows.logps_BT.sum()
 
-    found = []
+    losses = []
     for terms in ([], [Term("tokens", tokens, weight=0.25)]):
         run = trainer(max_steps=1, terms=terms)
         run.train()
-        found.append(_logged(run, "loss")[0])
+        losses.append(_logged(run, "loss")[0])
     # 8 texts, each token weighs 1/(8 · 8): so the mean length over L_max
     value = _logged(run, "completions/mean_length")[0] / 8
     assert _logged(run, "tokens/loss") == [pytest.approx(value)]
-    assert found[1] - found[0] == pytest.approx(0.25 * value, abs=1e-6)
+    assert losses[1] - losses[0] == pytest.approx(0.25 * value, abs=1e-6)
 
 
 def test_micro_batches_do_not_change_what_a_further_term_teaches(trainer: Make) -> None:
@@ -355,7 +355,7 @@ def test_micro_batches_do_not_change_what_a_further_term_teaches(trainer: Make) 
     def surprise(rows: Rows) -> Any:
         return -(rows.logps_BT * rows.weights_B.unsqueeze(1) * rows.mask_BT).sum()
 
-    found = []
+    norms = []
     for size in (8, 4, 2):
         run = trainer(
             reward_funcs=[flat],
@@ -365,9 +365,9 @@ def test_micro_batches_do_not_change_what_a_further_term_teaches(trainer: Make) 
             gradient_accumulation_steps=8 // size,
         )
         run.train()
-        found.append(_logged(run, "grad_norm")[0])
-    assert found[0] > 1e-3
-    assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-4)
+        norms.append(_logged(run, "grad_norm")[0])
+    assert norms[0] > 1e-3
+    assert norms[1:] == pytest.approx([norms[0]] * 2, rel=1e-4)
 
 
 def test_a_further_term_can_read_the_rows_beside_the_texts(trainer: Make) -> None:
@@ -428,8 +428,8 @@ def test_violators_of_a_hard_criterion_end_below_the_mean(trainer: Make) -> None
     def judged(completions: list[Any], log_extra: Any, **_: Any) -> list[float]:
         texts = [each[0]["content"] for each in completions]
         broken = [("h1",) if number % 4 == 3 else () for number in range(len(texts))]
-        found = [_judgement(text, *each) for text, each in zip(texts, broken, strict=True)]
-        log_extra("judgement", [each.model_dump_json() for each in found])
+        judgements = [_judgement(text, *each) for text, each in zip(texts, broken, strict=True)]
+        log_extra("judgement", [each.model_dump_json() for each in judgements])
         return tenths(completions)
 
     # 0 .1 .2 and .3 in violation: δ = (.3 - .15 + .05)/.75 = .2667: .0333, mean .0833
@@ -458,7 +458,7 @@ def test_a_resumed_trainer_has_the_memory_and_the_ledger(trainer: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("changes", "says"),
     [
         ({"loss_type": "cispo"}, "'cispo' has no replay term"),
         ({"scale_rewards": "batch"}, "mixes groups"),
@@ -478,10 +478,10 @@ def test_a_resumed_trainer_has_the_memory_and_the_ledger(trainer: Make) -> None:
     ],
 )
 def test_options_that_contradict_each_other_are_refused(
-    trainer: Make, given: dict[str, Any], says: str
+    trainer: Make, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        trainer(**given)
+        trainer(**changes)
 
 
 def test_a_data_set_without_criteria_hashes_is_refused(trainer: Make, prompts: Any) -> None:

@@ -159,9 +159,9 @@ def test_without_memory_a_group_of_equals_teaches_nothing() -> None:
 def test_the_baseline_is_the_mean_of_all_of_each_part_or_of_the_fresh(
     baseline: Baseline, fresh: tuple[float, ...], remembered: tuple[float, ...]
 ) -> None:
-    found = advantages([0.2, 0.4], [0.9], baseline=baseline)
-    assert found[0] == pytest.approx(fresh)
-    assert found[1] == pytest.approx(remembered)
+    gains = advantages([0.2, 0.4], [0.9], baseline=baseline)
+    assert gains[0] == pytest.approx(fresh)
+    assert gains[1] == pytest.approx(remembered)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ def test_the_baseline_is_the_mean_of_all_of_each_part_or_of_the_fresh(
 def test_standardising_divides_by_the_samples_deviation(
     baseline: Baseline, fresh: tuple[float, ...], remembered: float
 ) -> None:
-    found = advantages([0.2, 0.4], [0.9], baseline=baseline, standardise=True)
-    assert found[0] == pytest.approx(fresh, abs=1e-6)
-    assert found[1] == pytest.approx((remembered,), abs=1e-6)
+    gains = advantages([0.2, 0.4], [0.9], baseline=baseline, standardise=True)
+    assert gains[0] == pytest.approx(fresh, abs=1e-6)
+    assert gains[1] == pytest.approx((remembered,), abs=1e-6)
 
 
 def test_an_absent_reward_has_no_advantage_and_is_in_no_mean() -> None:
@@ -199,10 +199,10 @@ def test_without_anything_to_compare_with_there_is_no_advantage() -> None:
 def test_joint_advantages_add_up_to_nothing(
     fresh: list[float | None], remembered: list[float | None], standardise: bool
 ) -> None:
-    found = advantages(fresh, remembered, standardise=standardise)
-    total = math.fsum(a for part in found for a in part if a is not None)
+    gains = advantages(fresh, remembered, standardise=standardise)
+    total = math.fsum(a for part in gains for a in part if a is not None)
     assert total == pytest.approx(0, abs=1e-9)
-    assert [a is None for part in found for a in part] == [r is None for r in fresh + remembered]
+    assert [a is None for part in gains for a in part] == [r is None for r in fresh + remembered]
 
 
 @given(REWARDS, REWARDS)
@@ -348,15 +348,15 @@ def test_diversity_lies_between_0_and_1_and_does_not_see_the_order(
 ) -> None:
     order = list(range(len(texts)))
     random.shuffle(order)
-    found = diversity(texts)
-    assert all(0 <= each <= 1 for each in found)
-    assert diversity([texts[n] for n in order]) == tuple(found[n] for n in order)
+    shares = diversity(texts)
+    assert all(0 <= each <= 1 for each in shares)
+    assert diversity([texts[n] for n in order]) == tuple(shares[n] for n in order)
 
 
 def test_a_good_text_keeps_a_fifth_of_its_reward_as_far_as_it_differs() -> None:
     # d = 0, 0, 2/3, 1: .8 * .8; weak, so unchanged; .8 * (.8 + .2 * 2/3); .8 * 1
-    found = with_diversity([0.8] * 4, [0.7, 0.5, 0.7, 0.7], SOME, share=0.2)
-    assert found == pytest.approx((0.64, 0.8, 0.7466667, 0.8))
+    rewards = with_diversity([0.8] * 4, [0.7, 0.5, 0.7, 0.7], SOME, share=0.2)
+    assert rewards == pytest.approx((0.64, 0.8, 0.7466667, 0.8))
 
 
 def test_a_score_at_the_limit_is_not_above_it() -> None:
@@ -365,14 +365,14 @@ def test_a_score_at_the_limit_is_not_above_it() -> None:
 
 def test_a_text_without_a_reward_stays_without_and_counts_as_another() -> None:
     # the first is a copy of a text that was written, though no verdict on that could be read
-    found = with_diversity([0.8, None, 0.8, 0.8], [0.7, None, 0.7, 0.7], SOME, share=0.2)
-    assert found == pytest.approx((0.64, None, 0.7466667, 0.8))
+    rewards = with_diversity([0.8, None, 0.8, 0.8], [0.7, None, 0.7, 0.7], SOME, share=0.2)
+    assert rewards == pytest.approx((0.64, None, 0.7466667, 0.8))
 
 
 def test_the_share_can_be_chosen() -> None:
     # 1 - .6 of .8
-    found = with_diversity([0.8] * 4, [0.7] * 4, SOME, share=0.6)
-    assert found[0] == pytest.approx(0.32)
+    rewards = with_diversity([0.8] * 4, [0.7] * 4, SOME, share=0.6)
+    assert rewards[0] == pytest.approx(0.32)
 
 
 def test_there_must_be_a_text_for_each_reward() -> None:

@@ -135,7 +135,7 @@ def test_what_is_held_out_is_some_and_not_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("criteria_for", "said"),
+    ("criteria_for", "message"),
     [
         ({}, "got none; find them before training"),
         (lambda _: set_of(soft("k1")), "nothing to reward"),
@@ -146,9 +146,9 @@ def test_what_is_held_out_is_some_and_not_all() -> None:
     ],
 )
 def test_criteria_that_do_not_fit_a_request_are_refused(
-    criteria_for: Callable[..., Any] | dict[str, CriteriaSet], said: str
+    criteria_for: Callable[..., Any] | dict[str, CriteriaSet], message: str
 ) -> None:
-    with pytest.raises(RewardError, match=said):
+    with pytest.raises(RewardError, match=message):
         find_criteria(criteria_for, TASK, has_judge=False)
 
 

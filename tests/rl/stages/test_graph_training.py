@@ -126,10 +126,10 @@ def test_best_of_n_trains_with_the_best_draft_as_its_text_and_the_others_beside_
     side = watch_side_rows(monkeypatch)
     out = tmp_path / "out"
     trained(configure(graph="best_of_n", start={"n": 3}), out)
-    told = steps(out)
-    assert [row["rollouts/excluded"] for row in told] == [0, 0]
+    metrics = steps(out)
+    assert [row["rollouts/excluded"] for row in metrics] == [0, 0]
     # 8 episodes of 3 drafts; a draft that is hardly there is asked for a second time
-    assert all(24 <= row["rollouts/calls"] <= 48 for row in told)
+    assert all(24 <= row["rollouts/calls"] <= 48 for row in metrics)
     assert all(any(row.kind == "fresh" for row in each) for each in side)
     assert len(rows(out, "rollouts")) == 16
     assert (out / "adapter" / "adapter_model.safetensors").exists()
@@ -152,8 +152,8 @@ def test_a_graph_of_ones_own_is_rewarded_for_the_text_that_it_gives(
     assert all(text.startswith("sun ") for text in texts)
     # the graph's own seed is the same for all copies; theirs are not
     assert len(set(texts)) > 4
-    (told,) = steps(out)
-    assert told["rollouts/calls"] == 16
+    (metrics,) = steps(out)
+    assert metrics["rollouts/calls"] == 16
     riders = [row for each in side for row in each if row.kind == "fresh"]
     assert 0 < len(riders) <= 8
     assert all(len(row.completion_ids) <= 8 for row in riders)
@@ -259,7 +259,7 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
 
 
 @pytest.mark.parametrize(
-    ("rl", "kind", "said"),
+    ("rl", "kind", "message"),
     [
         (
             {"graph": "best_of_m"},
@@ -302,8 +302,8 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
     ],
 )
 def test_a_graph_that_cannot_be_trained_on_is_refused_with_the_reason(
-    configure: Configure, tmp_path: Path, rl: dict[str, Any], kind: type[Exception], said: str
+    configure: Configure, tmp_path: Path, rl: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         trained(configure(**rl), tmp_path / "out")
     assert not (tmp_path / "out" / "rollouts.jsonl").exists()

@@ -27,14 +27,14 @@ WORTH = Reward(value=0.5, soft=0.5, length=None, repetition=1.0)
 def call(
     number: int,
     prompt: tuple[int, ...],
-    said: tuple[int, ...] | None,
+    completion: tuple[int, ...] | None,
     node: str = "write",
     version: str = "base",
 ) -> CallRecord:
-    """A call; `said` None for one whose backend gave no tokens."""
-    trace = said and TokenTrace(
-        prompt_ids=prompt, completion_ids=said, logprobs=tuple(-0.25 * token for token in said),
-        finish_reason="stop", weights_version=version,
+    """A call; `completion` None for one whose backend gave no tokens."""
+    trace = completion and TokenTrace(
+        prompt_ids=prompt, completion_ids=completion,
+        logprobs=tuple(-0.25 * token for token in completion), finish_reason="stop", weights_version=version,
     )  # fmt: skip
     return CallRecord(
         run="e", graph=node, node=node, visit=number, call=number, role=None, attempt=0,
@@ -62,11 +62,11 @@ TALK = (
 
 
 def test_each_call_is_a_row() -> None:
-    found = trajectory(episode(*TALK), WORTH)
-    assert [row.calls for row in found.rows] == [(0,), (1,), (2,)]
-    assert found.count == RowCount(rows=3)
-    assert (found.excluded, found.reward) == (None, WORTH)
-    assert {row.role for row in found.rows} == {"write"}
+    read = trajectory(episode(*TALK), WORTH)
+    assert [row.calls for row in read.rows] == [(0,), (1,), (2,)]
+    assert read.count == RowCount(rows=3)
+    assert (read.excluded, read.reward) == (None, WORTH)
+    assert {row.role for row in read.rows} == {"write"}
 
 
 def test_counts_that_older_checkpoints_hold_are_passed_over() -> None:
@@ -78,9 +78,9 @@ def test_counts_that_older_checkpoints_hold_are_passed_over() -> None:
 
 def test_frozen_calls_and_given_up_ones_and_those_without_tokens_are_no_rows() -> None:
     mixed = (*TALK[:2], call(2, (1,), None), call(3, (1,), (2,), node="judge"))
-    found = trajectory(episode(*mixed, given_up=(0,)), WORTH)
-    assert [row.calls for row in found.rows] == [(1,)]
-    assert found.count == RowCount(rows=1, missing=1, given_up=1)
+    read = trajectory(episode(*mixed, given_up=(0,)), WORTH)
+    assert [row.calls for row in read.rows] == [(1,)]
+    assert read.count == RowCount(rows=1, missing=1, given_up=1)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def test_frozen_calls_and_given_up_ones_and_those_without_tokens_are_no_rows() -
 def test_what_nothing_can_be_learned_from_is_excluded_with_the_reason(
     fields: dict[str, Any], worth: Reward | None, why: str
 ) -> None:
-    found = trajectory(episode(**{"calls": TALK, **fields}), worth)
-    assert found.excluded is not None
-    assert found.excluded.startswith(why)
+    read = trajectory(episode(**{"calls": TALK, **fields}), worth)
+    assert read.excluded is not None
+    assert read.excluded.startswith(why)
 
 
 def test_an_episode_that_was_not_run_by_run_graph_is_refused() -> None:
@@ -131,14 +131,14 @@ async def test_a_node_of_a_foreign_graph_becomes_rows_if_its_backend_gives_token
     graph = StateGraph(Text)
     graph.add_node("write", write)
     graph.add_edge(START, "write")
-    found = trajectory(await run_graph(graph, "Fog.", trainable={"write"}), WORTH)
+    read = trajectory(await run_graph(graph, "Fog.", trainable={"write"}), WORTH)
     if gives_tokens:
-        (row,) = found.rows
+        (row,) = read.rows
         assert row.completion_ids[0] == int.from_bytes(b"The ")
-        assert (row.role, row.graph, found.excluded) == ("write", "write", None)
+        assert (row.role, row.graph, read.excluded) == ("write", "write", None)
     else:
-        assert (found.rows, found.count) == ((), RowCount(missing=1))
-        assert str(found.excluded).startswith("tokens: none of 1 calls")
+        assert (read.rows, read.count) == ((), RowCount(missing=1))
+        assert str(read.excluded).startswith("tokens: none of 1 calls")
 
 
 def test_the_row_that_wrote_the_text_leads_and_the_others_ride() -> None:
@@ -148,20 +148,20 @@ def test_the_row_that_wrote_the_text_leads_and_the_others_ride() -> None:
             TALK, ("The fog  came in.", "Sure: The fog came in.", "Why?"), strict=True
         )
     ]
-    made = trajectory(episode(*calls, output={"text": "The fog came in."}), WORTH)
-    assert (made.text, made.lead) == ("The fog came in.", 1)
-    assert made.leading.reply == "Sure: The fog came in."
-    assert [each.reply for each in made.riders] == ["The fog  came in.", "Why?"]
+    read = trajectory(episode(*calls, output={"text": "The fog came in."}), WORTH)
+    assert (read.text, read.lead) == ("The fog came in.", 1)
+    assert read.leading.reply == "Sure: The fog came in."
+    assert [each.reply for each in read.riders] == ["The fog  came in.", "Why?"]
 
 
 def test_of_a_text_that_no_row_wrote_the_last_row_leads() -> None:
-    made = trajectory(episode(*TALK, output={"messages": [{"content": "Another."}]}), WORTH)
-    assert (made.text, made.lead) == ("Another.", -1)
-    assert made.leading is made.rows[-1]
+    read = trajectory(episode(*TALK, output={"messages": [{"content": "Another."}]}), WORTH)
+    assert (read.text, read.lead) == ("Another.", -1)
+    assert read.leading is read.rows[-1]
     assert trajectory(episode(*TALK), WORTH).text is None
 
 
 def test_what_a_graph_says_of_who_serves_what_is_read_where_it_can_be() -> None:
-    told = {"write": ["k1", "k2"]}
-    assert trajectory(episode(*TALK, output={"serves": told})).serves == {"write": ("k1", "k2")}
+    serves = {"write": ["k1", "k2"]}
+    assert trajectory(episode(*TALK, output={"serves": serves})).serves == {"write": ("k1", "k2")}
     assert trajectory(episode(*TALK, output={"serves": "k1"})).serves == {}
