@@ -34,7 +34,8 @@ def call(
     """A call; `completion` None for one whose backend gave no tokens."""
     trace = completion and TokenTrace(
         prompt_ids=prompt, completion_ids=completion,
-        logprobs=tuple(-0.25 * token for token in completion), finish_reason="stop", weights_version=version,
+        logprobs=tuple(-0.25 * token for token in completion), finish_reason="stop",
+        weights_version=version,
     )  # fmt: skip
     return CallRecord(
         run="e", graph=node, node=node, visit=number, call=number, role=None, attempt=0,
