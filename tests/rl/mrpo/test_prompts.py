@@ -128,7 +128,9 @@ def test_a_run_that_is_cut_off_draws_the_prompts_that_it_would_have_drawn(
     assert ages == ([0] + [1] * 6 if overlap else [0] * 7)
     for one, other in zip(steps(whole), steps(broken), strict=True):
         assert (one["loss"], one["grad_norm"]) == pytest.approx(
-            (other["loss"], other["grad_norm"]), abs=1e-6
+            # an engine batches who asks at once, which moves the last bits of log-probs
+            (other["loss"], other["grad_norm"]),
+            abs=1e-5,
         )
 
 
