@@ -167,10 +167,10 @@ def _rollouts(
     """Texts from the engine; each is judged as soon as it is written."""
     tasks = run.tasks
 
-    def begin(prompt: Any, rolloutsectory: Trajectory) -> None:
-        task, text = tasks[key_of(prompt)], rolloutsectory.text
+    def begin(prompt: Any, trajectory: Trajectory) -> None:
+        task, text = tasks[key_of(prompt)], trajectory.text
         if text is None:
-            ids = rolloutsectory.leading.completion_ids
+            ids = trajectory.leading.completion_ids
             text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
