@@ -10,7 +10,6 @@ from quillgraph.evals.data.records import (
 from quillgraph.evals.judges.calibration import Calibration, curve, fit, leniency
 from quillgraph.evals.measures.agreement import (
     cohen_kappa,
-    fleiss_kappa,
     krippendorff_alpha,
     pair_accuracy,
     spearman,
@@ -30,7 +29,6 @@ __all__ = [
     "cohen_kappa",
     "curve",
     "fit",
-    "fleiss_kappa",
     "krippendorff_alpha",
     "leniency",
     "load",
