@@ -102,8 +102,7 @@ def eval_criteria(
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
     """
     with reporting(debug=debug):
-        from quillgraph.cli.evals.criteria import begin_eval_criteria, resume_eval_criteria
-        from quillgraph.cli.evals.criteria_work import Asked
+        from quillgraph.cli.evals.criteria import Asked, begin_eval_criteria, resume_eval_criteria
         from quillgraph.cli.session.settings import load_settings, parse_roles
 
         limits = {

@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.domain import Value
+from quillgraph.agents.domain import Criterion, Value
+from quillgraph.agents.grounded_theory import Pair, agreed, ask_sameness
+from quillgraph.agents.role import Role
 from quillgraph.backends.embeddings import vectors
+from quillgraph.backends.errors import BackendError
 from quillgraph.evals.extra import from_extra
 
 NEAR = 0.5
@@ -33,8 +36,30 @@ class Wording(Value):
         return f"{self.name}. {self.description}"
 
 
+def wordings(criteria: Sequence[Criterion]) -> list[Wording]:
+    """Criteria in the words by which they are compared."""
+    return [Wording(name=each.name, description=each.description) for each in criteria]
+
+
 Confirm = Callable[[Wording, Wording], Awaitable[bool | None]]
 """Says whether two criteria ask for the same; None where it could not be understood."""
+
+
+def confirmed_by(role: Role) -> Confirm:
+    """Have a judge say whether two criteria are the same."""
+
+    async def confirm(automatic: Wording, human: Wording) -> bool | None:
+        wordings = {
+            "a": (automatic.name, automatic.description),
+            "h": (human.name, human.description),
+        }
+        try:
+            answers = await ask_sameness([Pair("p1", "a", "h")], wordings, role, "matching")
+        except BackendError:
+            return None
+        return bool(agreed(answers)) if answers.items else None
+
+    return confirm
 
 
 class Match(Value):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quillgraph.backends.errors import InputError
-from quillgraph.evals import curve, fit, leniency
+from quillgraph.evals.judges.calibration import curve, fit, leniency
 
 points = st.lists(
     st.tuples(st.integers(1, 10), st.floats(1, 10, allow_nan=False)), min_size=2, max_size=30

@@ -125,9 +125,7 @@ def test_spearman_depends_on_the_order_of_scores_alone(pairs: list[tuple[int, in
 
 def test_a_missing_library_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.stats", None)
-    with pytest.raises(
-        ConfigError, match="correlations need SciPy: pip install"
-    ):
+    with pytest.raises(ConfigError, match="correlations need SciPy: pip install"):
         spearman([1, 2], [2, 1])
 
 
