@@ -79,8 +79,7 @@ def eval_criteria(
     Where there are texts that people have judged, one judge scores them by the criteria of each
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
     """
-    from quillgraph.cli.evals.criteria import begin_eval_criteria, resume_eval_criteria
-    from quillgraph.cli.evals.criteria_work import Asked
+    from quillgraph.cli.evals.criteria import Asked, begin_eval_criteria, resume_eval_criteria
 
     if resume:
         other = {
