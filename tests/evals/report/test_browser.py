@@ -158,7 +158,7 @@ def test_a_criterion_that_is_clicked_marks_its_words_in_request_drafts_and_texts
     assert marked("behind") == ["on the square"]
     # the draft, the draft again beside its revision (cut where it differs), the revision
     assert "".join(marked("quoted")) == "The rain came." * 2 + "The rain came late."
-    assert _find(browser, ".said")[0].text == "Marked in the texts: Rain is praised."
+    assert _find(browser, ".announcement")[0].text == "Marked in the texts: Rain is praised."
     _find(browser, 'details[data-criterion="h1"] > summary')[0].click()
     _until(lambda: marked("cited") == ["No umbrella."])
     assert len(_find(browser, "details.criterion[open]")) == 1

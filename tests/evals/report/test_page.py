@@ -194,7 +194,7 @@ def test_a_judged_text_is_shown_with_its_judgement(tmp_path: Path, hand: Any) ->
         {"judgement": first.judgement.model_dump(), "reward": first.reward.model_dump()},
     )
     (work,) = read_contents(tmp_path).works
-    assert [cell.shown for row in work.scores for cell in row.cells] == ["broken", "4"]
+    assert [cell.words for row in work.scores for cell in row.cells] == ["broken", "4"]
 
 
 def test_equal_runs_give_equal_pages(tmp_path: Path, hand: Any) -> None:
