@@ -52,9 +52,9 @@ def test_each_policys_first_text_stands_with_what_was_found_of_it(tmp_path: Path
     won = PairComparison(forward="second", backward="first")
     place: dict[str, Any] = {"policy": "B", "prompt": "r0", "number": 0}
     keep(path, "comparisons.jsonl", [ComparedTexts(**place, comparison=won, longer=0)])
-    found = policy_texts(Folder(path))
-    assert found is not None
-    (opposite,) = found.prompts
+    texts = policy_texts(Folder(path))
+    assert texts is not None
+    (opposite,) = texts.prompts
     assert opposite.request == "Write of night 0."
     assert [(each.policy, each.text, each.notes) for each in opposite.pieces] == [
         (
