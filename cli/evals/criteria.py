@@ -22,7 +22,7 @@ from quillgraph.cli.display.criteria import (
 )
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.evals.evaluation import (
-    ASKED,
+    QUESTION,
     Output,
     at_least,
     reopened,
@@ -50,8 +50,8 @@ PLAYERS = (*ROLES, "judge")
 """The roles that the command line may give another model."""
 
 
-class Asked(Value):
-    """What the command line wants to know; kept with the run, so that it can go on."""
+class Question(Value):
+    """What is to be compared; kept with the run, so that it can go on."""
 
     data: tuple[Path, ...] = ()
     data_format: str | None = None
@@ -61,7 +61,7 @@ class Asked(Value):
     data_sha: tuple[str, ...] = ()
     """Of the files as they were when the run began."""
 
-    def checked(self) -> "Asked":
+    def checked(self) -> "Question":
         """The same with the hashes of its files.
 
         Raises:
@@ -88,21 +88,21 @@ class Asked(Value):
         return cases_of(files, limit=self.limit, seed=seed)
 
 
-def begin_eval_criteria(asked: Asked, settings: Settings, output: Output) -> None:
+def begin_eval_criteria(question: Question, settings: Settings, output: Output) -> None:
     """Compare criteria in a new folder, and show how they compare.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    asked, console = asked.checked(), plain_console(sys.stderr)
-    cases = asked.read(settings.seed)
+    question, console = question.checked(), plain_console(sys.stderr)
+    cases = question.read(settings.seed)
     settings = with_backend(settings, console)
     engines = connected(settings, PLAYERS, console)
-    title = f"eval criteria {asked.data[0].name}"
+    title = f"eval criteria {question.data[0].name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(**{ASKED: asked.model_dump(mode="json")})
+    folder.note(**{QUESTION: question.model_dump(mode="json")})
     with alone_in(folder.path):
-        work = CriteriaWork(asked, settings, cases, folder.path, budget_of(settings, []))
+        work = CriteriaWork(question, settings, cases, folder.path, budget_of(settings, []))
         _compare(work, engines, folder, output)
 
 
@@ -121,11 +121,11 @@ def resume_eval_criteria(
         ConfigError: If something is given that the run has begun without.
         InputError: If no such run is kept there, or its data have changed.
     """
-    run = reopened(path, Asked, "eval criteria", others=others, limits=limits)
-    with run as (folder, asked, settings):
+    run = reopened(path, Question, "eval criteria", others=others, limits=limits)
+    with run as (folder, question, settings):
         budget = budget_of(settings, [])
         charge_earlier(budget, path)
-        work = CriteriaWork(asked, settings, asked.read(settings.seed), path, budget)
+        work = CriteriaWork(question, settings, question.read(settings.seed), path, budget)
         engines = connected(settings, PLAYERS, plain_console(sys.stderr))
         _compare(work, engines, folder, output)
 
@@ -134,7 +134,7 @@ def resume_eval_criteria(
 class CriteriaWork:
     """The work of comparing sources of criteria; results are kept as they come."""
 
-    asked: Asked
+    question: Question
     settings: Settings
     cases: Cases
     folder: Path
@@ -158,7 +158,9 @@ class CriteriaWork:
     async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Find, match and judge, then measure."""
         measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
-        options = CriteriaOptions(without=self.asked.without, runs=self.asked.runs, **measures)
+        options = CriteriaOptions(
+            without=self.question.without, runs=self.question.runs, **measures
+        )
         report = await compare_criteria(
             self.cases,
             engines.common,

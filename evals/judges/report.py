@@ -1,4 +1,4 @@
-"""What a judge is worth, measured against people (`ALGORITHM.md` 7.2)."""
+"""The report on a judge: how far it agrees with people (`ALGORITHM.md` 7.2)."""
 
 import hashlib
 import operator
