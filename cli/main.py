@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from quillgraph.cli.evals.app import eval_app
-from quillgraph.cli.evals.scorer_app import scorer_app
+from quillgraph.cli.evals.app import eval_app, scorer_app
 from quillgraph.cli.groups import library_app, memory_app, models_app
 from quillgraph.cli.session.options import (
     ENDS,
