@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judges import Judge, PromptedJudge
 from quillgraph.agents.role import Role
@@ -23,7 +24,6 @@ from quillgraph.cli.display.evals import (
 from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise

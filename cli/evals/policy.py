@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
 from quillgraph.backends import Budget, Recorder
@@ -35,7 +36,6 @@ from quillgraph.cli.evals.evaluation import (
 from quillgraph.cli.session.budget import charge_earlier
 from quillgraph.cli.session.engines import Engines, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in
-from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import ProgressWatch, log_shown, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise

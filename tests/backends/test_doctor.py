@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from quillgraph.cli.commands import doctor
-from quillgraph.cli.commands.doctor import Diagnosis, examine
+from quillgraph.backends import doctor
+from quillgraph.backends.doctor import Diagnosis, examine
 
 
 def _findings() -> dict[str, Diagnosis]:
