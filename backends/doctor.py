@@ -34,7 +34,7 @@ class Diagnosis:
     advice: str | None = None
 
 
-def examine() -> list[Diagnosis]:
+def diagnose() -> list[Diagnosis]:
     """Look at everything that decides what runs here; imports no engine, calls no server."""
     return [
         _python(),

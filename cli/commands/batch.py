@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from quillgraph.backends import Recorder
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import Inputs
@@ -30,7 +30,7 @@ class BatchWork:
     @property
     def stages(self) -> Mapping[str, str]:
         """A graph of which nothing is known has one."""
-        waiting = counted(len(self.batch.waiting), "request")
+        waiting = amount(len(self.batch.waiting), "request")
         return {"start": "starting the model", "run": f"running {waiting}"}
 
     @property
@@ -63,7 +63,7 @@ class BatchWork:
 
     def reached(self) -> str:
         """Say how many are done."""
-        many = counted(len(self.inputs.entries), "request")
+        many = amount(len(self.inputs.entries), "request")
         return f"reached: {len(self.batch.episodes)} of {many}"
 
     def _far(self) -> str:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from quillgraph.backends.doctor import Diagnosis, examine
+from quillgraph.backends.doctor import Diagnosis, diagnose
 from quillgraph.cli.display.items import write_json
 
 
@@ -17,7 +17,7 @@ def run_doctor(*, as_json: bool) -> None:
     Raises:
         Exit: With status 1 if something will break.
     """
-    findings = examine()
+    findings = diagnose()
     if as_json:
         write_json([asdict(finding) for finding in findings])
     else:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from quillgraph.agents.memory import KnownCriterion
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.graphs.memory import LIBRARY, OWN, Library
@@ -88,7 +88,7 @@ def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> 
         StorageError: If the file cannot be written.
     """
     everything = _with_library(path, lambda library: library.export(genre))
-    export(everything, file, counted(len(everything["criteria"]), "criterion", "criteria"))
+    export(everything, file, amount(len(everything["criteria"]), "criterion", "criteria"))
 
 
 def used(known: KnownCriterion) -> str:
@@ -97,7 +97,7 @@ def used(known: KnownCriterion) -> str:
     if known.discrimination is None or known.saturation is None:
         return f"{uses}; not judged yet"
     return (
-        f"{uses}; {counted(known.groups, 'group')}: spread {known.discrimination:.3f}, "
+        f"{uses}; {amount(known.groups, 'group')}: spread {known.discrimination:.3f}, "
         f"saturated {known.saturation:.0%}"
     )
 

@@ -13,7 +13,7 @@ from quillgraph.backends.errors import ConfigError, InputError, QuillError
 from quillgraph.cli.commands.batch import FAILURES, BatchWork
 from quillgraph.cli.display.episode import in_a_line, whole
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import connected, recorded, with_backend
@@ -117,7 +117,7 @@ def _run(
 ) -> None:
     console = plain_console(sys.stderr)
     if inputs.unreadable:
-        line, lines = inputs.unreadable[0], counted(len(inputs.unreadable), "line")
+        line, lines = inputs.unreadable[0], amount(len(inputs.unreadable), "line")
         console.print(f"{lines} left out; the first is line {line.number}: {line.reason}")
     budget = budget_of(settings, [graph])
     charge_earlier(budget, folder.path)
@@ -143,7 +143,7 @@ def _run(
         _show(work, folder, as_json=as_json)
         folder.announce(console)
     if work.excluded:
-        first, many = work.excluded[0], counted(len(work.excluded), "request")
+        first, many = work.excluded[0], amount(len(work.excluded), "request")
         raise QuillError(
             f"{many} gave no episode; the first is line {first.number}: {first.reason} "
             f"(all of them: {folder.path / FAILURES})"

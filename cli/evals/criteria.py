@@ -15,12 +15,12 @@ from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.criteria import (
     caveat,
     comparison_table,
+    criteria_exclusions,
     differences_table,
-    exclusions,
-    markdown,
-    write_plot,
+    plot_criteria,
+    sources_markdown,
 )
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.evals.evaluation import (
     ASKED,
     Output,
@@ -50,7 +50,7 @@ PLAYERS = (*ROLES, "judge")
 """The roles that the command line may give another model."""
 
 
-class Asked(Value):
+class CriteriaInquiry(Value):
     """What the command line wants to know; kept with the run, so that it can go on."""
 
     data: tuple[Path, ...] = ()
@@ -61,7 +61,7 @@ class Asked(Value):
     data_sha: tuple[str, ...] = ()
     """Of the files as they were when the run began."""
 
-    def checked(self) -> "Asked":
+    def checked(self) -> "CriteriaInquiry":
         """The same with the hashes of its files.
 
         Raises:
@@ -88,7 +88,7 @@ class Asked(Value):
         return cases_of(files, limit=self.limit, seed=seed)
 
 
-def begin_eval_criteria(asked: Asked, settings: Settings, output: Output) -> None:
+def begin_eval_criteria(asked: CriteriaInquiry, settings: Settings, output: Output) -> None:
     """Compare criteria in a new folder, and show how they compare.
 
     Raises:
@@ -121,7 +121,7 @@ def resume_eval_criteria(
         ConfigError: If something is given that the run has begun without.
         InputError: If no such run is kept there, or its data have changed.
     """
-    run = reopened(path, Asked, "eval criteria", others=others, limits=limits)
+    run = reopened(path, CriteriaInquiry, "eval criteria", others=others, limits=limits)
     with run as (folder, asked, settings):
         budget = budget_of(settings, [])
         charge_earlier(budget, path)
@@ -134,7 +134,7 @@ def resume_eval_criteria(
 class CriteriaWork:
     """The work of comparing sources of criteria; results are kept as they come."""
 
-    asked: Asked
+    asked: CriteriaInquiry
     settings: Settings
     cases: Cases
     folder: Path
@@ -151,7 +151,7 @@ class CriteriaWork:
         """All sources of a request are worked on together."""
         return {
             "start": "starting the model",
-            "compare": f"comparing criteria for {counted(len(self.cases.cases), 'request')}",
+            "compare": f"comparing criteria for {amount(len(self.cases.cases), 'request')}",
             "measure": "measuring",
         }
 
@@ -176,7 +176,7 @@ class CriteriaWork:
         if self.report is None:
             return
         folder.write_json("report.json", self.report)
-        folder.write_text("report.md", markdown(self.report))
+        folder.write_text("report.md", sources_markdown(self.report))
         write_rows(folder, self.results.writingbench_files(self.cases, list(self.report.sources)))
 
     def reached(self) -> str:
@@ -189,7 +189,7 @@ def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Ou
     supervise(work, engines, folder, work.budget, timeout=work.settings.timeout)
     assert work.report is not None
     if output.plot:
-        write_plot(work.report, output.plot)
+        plot_criteria(work.report, output.plot)
     if output.as_json:
         write_result(folder, {"report": work.report.model_dump(mode="json")})
     else:
@@ -202,7 +202,7 @@ def _print(report: CriteriaReport) -> None:
     console.print(comparison_table(report))
     if report.differences:
         console.print(differences_table(report))
-    for line in filter(None, (exclusions(report), caveat(report))):
+    for line in filter(None, (criteria_exclusions(report), caveat(report))):
         console.print(line, markup=False)
 
 

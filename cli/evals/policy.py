@@ -17,11 +17,11 @@ from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.cli.display.evals import picture
 from quillgraph.cli.display.policies import (
     against_table,
-    exclusions,
     legend,
-    markdown,
+    plot_policies,
+    policies_markdown,
     policies_table,
-    write_plot,
+    policy_exclusions,
 )
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.evals.evaluation import (
@@ -65,7 +65,7 @@ STAGES = {
 }
 
 
-class Asked(Value):
+class PolicyInquiry(Value):
     """What the command line wants compared; kept with the run, so that it can go on."""
 
     policies: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Asked(Value):
     baselines: bool = False
     allow_same_judge: bool = False
 
-    def resolved(self) -> "Asked":
+    def resolved(self) -> "PolicyInquiry":
         """The same with files that any working directory can name."""
         files = {"data": self.data, "criteria": self.criteria}
         return self.model_copy(update={k: v.resolve() for k, v in files.items() if v})
@@ -110,7 +110,7 @@ _OWN = {"texts", "limit", "reading", "baselines", "allow_same_judge"}
 """Options of a contest that are no settings of a run."""
 
 
-def begin_eval_policy(asked: Asked, settings: Settings, output: Output) -> None:
+def begin_eval_policy(asked: PolicyInquiry, settings: Settings, output: Output) -> None:
     """Compare policies and show how they compare.
 
     Raises:
@@ -144,7 +144,7 @@ def resume_eval_policy(
         InputError: If no such run is kept there.
         Exit: With status 1 if a requirement is not met.
     """
-    run = reopened(path, Asked, "eval policy", others=others, limits=limits)
+    run = reopened(path, PolicyInquiry, "eval policy", others=others, limits=limits)
     with run as (folder, asked, settings):
         contest, engines = _prepared(asked, settings, output, plain_console(sys.stderr))
         _refuse_other(folder, contest.facts())
@@ -166,7 +166,7 @@ def _with_judge(settings: Settings, console: Console) -> Settings:
 
 
 def _prepared(
-    asked: Asked, settings: Settings, output: Output, console: Console
+    asked: PolicyInquiry, settings: Settings, output: Output, console: Console
 ) -> tuple[Contest, EngineTurns]:
     """What is compared, and the models; whatever would end the run later ends it here."""
     contest = asked.contest(settings)
@@ -225,7 +225,7 @@ class PolicyWork:
         if self.report is None:
             return
         folder.write_json("report.json", self.result())
-        folder.write_text("report.md", markdown(self.report))
+        folder.write_text("report.md", policies_markdown(self.report))
         if self.contest.data_format == "writingbench":
             write_rows(folder, self.results.writingbench_files(self.contest.all_places))
 
@@ -251,7 +251,7 @@ def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
     supervise(work, engines, folder, timeout=work.settings.timeout)
     assert work.report is not None
     if output.plot:
-        write_plot(work.report, output.plot)
+        plot_policies(work.report, output.plot)
     if output.as_json:
         write_result(folder, work.result())
     else:
@@ -266,4 +266,4 @@ def _print(report: PolicyReport) -> None:
     console.print(policies_table(report))
     if len(report.policies) > 1:
         console.print(against_table(report))
-    sys.stdout.write(exclusions(report) + "\n")
+    sys.stdout.write(policy_exclusions(report) + "\n")
