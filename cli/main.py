@@ -101,8 +101,9 @@ def write(
     A revision is accepted only if it raises the reward, adds no violation and costs no
     essential criterion; else it is rolled back. What worked is remembered for later requests.
     """
+    from quillgraph.agents.criteria import read_criteria
     from quillgraph.cli.commands.write import run_write
-    from quillgraph.cli.session.inputs import read_criteria, read_request
+    from quillgraph.cli.session.inputs import read_request
 
     settings = choices.settings()
     criteria_set = read_criteria(criteria_file) if criteria_file else None

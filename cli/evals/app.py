@@ -79,14 +79,18 @@ def eval_criteria(
     Where there are texts that people have judged, one judge scores them by the criteria of each
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
     """
-    from quillgraph.cli.evals.criteria import Question, begin_eval_criteria, resume_eval_criteria
+    from quillgraph.cli.evals.criteria import (
+        CriteriaInquiry,
+        begin_eval_criteria,
+        resume_eval_criteria,
+    )
     from quillgraph.cli.evals.evaluation import Output, non_defaults
 
     output, options = Output(plot, as_json), non_defaults(question)
     if resume:
         resume_eval_criteria(resume, {**choices.others, **options}, choices.limits, output)
     else:
-        begin_eval_criteria(Question(**options), choices.settings(), output)
+        begin_eval_criteria(CriteriaInquiry(**options), choices.settings(), output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +236,7 @@ def eval_policy(
 ) -> None:
     """Compare models, adapters and graphs on the same requests."""
     from quillgraph.cli.evals.evaluation import Output, non_defaults
-    from quillgraph.cli.evals.policy import Question, begin_eval_policy, resume_eval_policy
+    from quillgraph.cli.evals.policy import PolicyInquiry, begin_eval_policy, resume_eval_policy
 
     output, options = Output(plot, as_json, require or ()), non_defaults(question)
     if judge := options.pop("judge", None):
@@ -240,7 +244,7 @@ def eval_policy(
     if resume:
         resume_eval_policy(resume, {**choices.others, **options}, choices.limits, output)
     else:
-        begin_eval_policy(Question(**options), choices.settings(), output)
+        begin_eval_policy(PolicyInquiry(**options), choices.settings(), output)
 
 
 scorer_app = typer.Typer(help="Judges that are trained on people's scores.", no_args_is_help=True)

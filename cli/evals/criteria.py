@@ -15,14 +15,14 @@ from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.criteria import (
     caveat,
     comparison_table,
+    criteria_exclusions,
     differences_table,
-    exclusions,
-    markdown,
-    write_plot,
+    plot_criteria,
+    sources_markdown,
 )
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.evals.evaluation import (
-    QUESTION,
+    INQUIRY,
     Output,
     at_least,
     reopened,
@@ -50,7 +50,7 @@ PLAYERS = (*ROLES, "judge")
 """The roles that the command line may give another model."""
 
 
-class Question(Value):
+class CriteriaInquiry(Value):
     """What is to be compared; kept with the run, so that it can go on."""
 
     data: tuple[Path, ...] = ()
@@ -61,7 +61,7 @@ class Question(Value):
     data_sha: tuple[str, ...] = ()
     """Of the files as they were when the run began."""
 
-    def checked(self) -> "Question":
+    def checked(self) -> "CriteriaInquiry":
         """The same with the hashes of its files.
 
         Raises:
@@ -88,21 +88,21 @@ class Question(Value):
         return cases_of(files, limit=self.limit, seed=seed)
 
 
-def begin_eval_criteria(question: Question, settings: Settings, output: Output) -> None:
+def begin_eval_criteria(inquiry: CriteriaInquiry, settings: Settings, output: Output) -> None:
     """Compare criteria in a new folder, and show how they compare.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    question, console = question.checked(), plain_console(sys.stderr)
-    cases = question.read(settings.seed)
+    inquiry, console = inquiry.checked(), plain_console(sys.stderr)
+    cases = inquiry.read(settings.seed)
     settings = with_backend(settings, console)
     engines = connected(settings, PLAYERS, console)
-    title = f"eval criteria {question.data[0].name}"
+    title = f"eval criteria {inquiry.data[0].name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(**{QUESTION: question.model_dump(mode="json")})
+    folder.note(**{INQUIRY: inquiry.model_dump(mode="json")})
     with alone_in(folder.path):
-        work = CriteriaWork(question, settings, cases, folder.path, budget_of(settings, []))
+        work = CriteriaWork(inquiry, settings, cases, folder.path, budget_of(settings, []))
         _compare(work, engines, folder, output)
 
 
@@ -121,11 +121,11 @@ def resume_eval_criteria(
         ConfigError: If something is given that the run has begun without.
         InputError: If no such run is kept there, or its data have changed.
     """
-    run = reopened(path, Question, "eval criteria", others=others, limits=limits)
-    with run as (folder, question, settings):
+    run = reopened(path, CriteriaInquiry, "eval criteria", others=others, limits=limits)
+    with run as (folder, inquiry, settings):
         budget = budget_of(settings, [])
         charge_earlier(budget, path)
-        work = CriteriaWork(question, settings, question.read(settings.seed), path, budget)
+        work = CriteriaWork(inquiry, settings, inquiry.read(settings.seed), path, budget)
         engines = connected(settings, PLAYERS, plain_console(sys.stderr))
         _compare(work, engines, folder, output)
 
@@ -134,7 +134,7 @@ def resume_eval_criteria(
 class CriteriaWork:
     """The work of comparing sources of criteria; results are kept as they come."""
 
-    question: Question
+    inquiry: CriteriaInquiry
     settings: Settings
     cases: Cases
     folder: Path
@@ -151,16 +151,14 @@ class CriteriaWork:
         """All sources of a request are worked on together."""
         return {
             "start": "starting the model",
-            "compare": f"comparing criteria for {counted(len(self.cases.cases), 'request')}",
+            "compare": f"comparing criteria for {amount(len(self.cases.cases), 'request')}",
             "measure": "measuring",
         }
 
     async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Find, match and judge, then measure."""
         measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
-        options = CriteriaOptions(
-            without=self.question.without, runs=self.question.runs, **measures
-        )
+        options = CriteriaOptions(without=self.inquiry.without, runs=self.inquiry.runs, **measures)
         report = await compare_criteria(
             self.cases,
             engines.common,
@@ -178,7 +176,7 @@ class CriteriaWork:
         if self.report is None:
             return
         folder.write_json("report.json", self.report)
-        folder.write_text("report.md", markdown(self.report))
+        folder.write_text("report.md", sources_markdown(self.report))
         write_rows(folder, self.results.writingbench_files(self.cases, list(self.report.sources)))
 
     def reached(self) -> str:
@@ -191,7 +189,7 @@ def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Ou
     supervise(work, engines, folder, work.budget, timeout=work.settings.timeout)
     assert work.report is not None
     if output.plot:
-        write_plot(work.report, output.plot)
+        plot_criteria(work.report, output.plot)
     if output.as_json:
         write_result(folder, {"report": work.report.model_dump(mode="json")})
     else:
@@ -204,7 +202,7 @@ def _print(report: CriteriaReport) -> None:
     console.print(comparison_table(report))
     if report.differences:
         console.print(differences_table(report))
-    for line in filter(None, (exclusions(report), caveat(report))):
+    for line in filter(None, (criteria_exclusions(report), caveat(report))):
         console.print(line, markup=False)
 
 

@@ -1,4 +1,4 @@
-"""An evaluation as a command runs it: begun or taken up again, its result shown."""
+"""An evaluation as a command runs it: begun or taken up again, its result written."""
 
 import json
 import sys
@@ -22,8 +22,8 @@ from quillgraph.evals.judges import unmet
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-QUESTION = "asked"
-"""Where `run.json` keeps the question that a run is to answer."""
+INQUIRY = "asked"
+"""Where `run.json` keeps the inquiry that a run is to answer."""
 
 T = TypeVar("T", bound=Value)
 
@@ -65,13 +65,13 @@ def reopened(
 
     Args:
         path: The folder.
-        form: What the folder keeps of the question.
+        form: What the folder keeps of the inquiry.
         command: What has begun the run.
         others: What the command line says beside limits; it may say nothing.
         limits: Budgets and time that may be given anew.
 
     Yields:
-        The folder, the question, and the settings under the new limits.
+        The folder, the inquiry, and the settings under the new limits.
 
     Raises:
         ConfigError: If something is given that the run has begun without.
@@ -81,11 +81,11 @@ def reopened(
     with alone_in(path):
         folder = RunFolder.reopened(path)
         try:
-            question = form.model_validate(folder.facts.get(QUESTION))
+            inquiry = form.model_validate(folder.facts.get(INQUIRY))
         except ValidationError as error:
             raise InputError(f"expected a run of `quillgraph {command}` in {path}") from error
         renewed = {name: value for name, value in limits.items() if value is not None}
-        yield folder, question, load_settings(None, **{**folder.facts["settings"], **renewed})
+        yield folder, inquiry, load_settings(None, **{**folder.facts["settings"], **renewed})
 
 
 def write_result(folder: RunFolder, result: Mapping[str, Any]) -> None:

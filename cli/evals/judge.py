@@ -8,22 +8,22 @@ from typing import Any
 
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judges import Judge, PromptedJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.evals import (
-    exclusions,
     findings_table,
-    markdown,
+    judge_exclusions,
+    judge_markdown,
     measures_table,
-    write_curve,
+    plot_curve,
 )
 from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
@@ -117,7 +117,7 @@ class JudgeWork:
         folder.write_lines("pairs.jsonl", self.results.pairs)
         if self.results.report:
             folder.write_json("report.json", self.result())
-            folder.write_text("report.md", markdown(self.results.report))
+            folder.write_text("report.md", judge_markdown(self.results.report))
 
     def reached(self) -> str:
         """Say how many judgements there are."""
@@ -146,11 +146,11 @@ def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> No
     report = work.results.report
     assert report is not None
     if output.plot:
-        write_curve(report, output.plot)
+        plot_curve(report, output.plot)
     if output.as_json:
         write_result(folder, work.result())
     else:
-        Console().print(measures_table(report), exclusions(report), sep="\n")
+        Console().print(measures_table(report), judge_exclusions(report), sep="\n")
         Console().print(findings_table(work.results.probes))
     console.print(f"run folder: {folder.path}", style="dim")
     refuse_unmet(output.require, report.measures)

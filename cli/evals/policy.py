@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
 from quillgraph.backends import Budget, Recorder
@@ -16,15 +17,15 @@ from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.cli.display.evals import picture
 from quillgraph.cli.display.policies import (
     against_table,
-    exclusions,
     legend,
-    markdown,
+    plot_policies,
+    policies_markdown,
     policies_table,
-    write_plot,
+    policy_exclusions,
 )
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.evals.evaluation import (
-    QUESTION,
+    INQUIRY,
     Output,
     at_least,
     refuse_unmet,
@@ -35,7 +36,6 @@ from quillgraph.cli.evals.evaluation import (
 from quillgraph.cli.session.budget import charge_earlier
 from quillgraph.cli.session.engines import Engines, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in
-from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import ProgressWatch, log_shown, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
@@ -65,7 +65,7 @@ STAGES = {
 }
 
 
-class Question(Value):
+class PolicyInquiry(Value):
     """What is to be compared; kept with the run, so that it can go on."""
 
     policies: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Question(Value):
     baselines: bool = False
     allow_same_judge: bool = False
 
-    def resolved(self) -> "Question":
+    def resolved(self) -> "PolicyInquiry":
         """The same with files that any working directory can name."""
         files = {"data": self.data, "criteria": self.criteria}
         return self.model_copy(update={k: v.resolve() for k, v in files.items() if v})
@@ -110,7 +110,7 @@ _OWN = {"texts", "limit", "reading", "baselines", "allow_same_judge"}
 """Options of a contest that are no settings of a run."""
 
 
-def begin_eval_policy(question: Question, settings: Settings, output: Output) -> None:
+def begin_eval_policy(inquiry: PolicyInquiry, settings: Settings, output: Output) -> None:
     """Compare policies and show how they compare.
 
     Raises:
@@ -119,12 +119,10 @@ def begin_eval_policy(question: Question, settings: Settings, output: Output) ->
     """
     console = plain_console(sys.stderr)
     settings = _with_judge(settings, console)
-    contest, engines = _prepared(question, settings, output, console)
+    contest, engines = _prepared(inquiry, settings, output, console)
     title = f"eval policy {contest.data}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(
-        **{COMPARED: contest.facts(), QUESTION: question.resolved().model_dump(mode="json")}
-    )
+    folder.note(**{COMPARED: contest.facts(), INQUIRY: inquiry.resolved().model_dump(mode="json")})
     folder.write_lines("prompts.jsonl", contest.prompts)
     with alone_in(folder.path):
         _compare(PolicyWork(contest, engines, settings, folder.path), folder, output)
@@ -146,9 +144,9 @@ def resume_eval_policy(
         InputError: If no such run is kept there.
         Exit: With status 1 if a requirement is not met.
     """
-    run = reopened(path, Question, "eval policy", others=others, limits=limits)
-    with run as (folder, question, settings):
-        contest, engines = _prepared(question, settings, output, plain_console(sys.stderr))
+    run = reopened(path, PolicyInquiry, "eval policy", others=others, limits=limits)
+    with run as (folder, inquiry, settings):
+        contest, engines = _prepared(inquiry, settings, output, plain_console(sys.stderr))
         _refuse_other(folder, contest.facts())
         _compare(PolicyWork(contest, engines, settings, path), folder, output)
 
@@ -168,10 +166,10 @@ def _with_judge(settings: Settings, console: Console) -> Settings:
 
 
 def _prepared(
-    question: Question, settings: Settings, output: Output, console: Console
+    inquiry: PolicyInquiry, settings: Settings, output: Output, console: Console
 ) -> tuple[Contest, EngineTurns]:
     """What is compared, and the models; whatever would end the run later ends it here."""
-    contest = question.contest(settings)
+    contest = inquiry.contest(settings)
     for each in output.require:
         requirement_of(each, measure_names([policy.name for policy in contest.policies]))
     if output.plot:
@@ -185,10 +183,10 @@ def _prepared(
 
 
 def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    facts_then: Mapping[str, Any] = folder.facts[COMPARED]
-    if other := [name for name in facts if facts_then.get(name) != facts[name]]:
+    before: Mapping[str, Any] = folder.facts[COMPARED]
+    if other := [name for name in facts if before.get(name) != facts[name]]:
         raise ConfigError(
-            f"the run in {folder.path} was begun with {other[0]} {facts_then.get(other[0])!r}, now it "
+            f"the run in {folder.path} was begun with {other[0]} {before.get(other[0])!r}, now it "
             f"is {facts[other[0]]!r}; go on as it was begun, or start a new one"
         )
 
@@ -227,7 +225,7 @@ class PolicyWork:
         if self.report is None:
             return
         folder.write_json("report.json", self.result())
-        folder.write_text("report.md", markdown(self.report))
+        folder.write_text("report.md", policies_markdown(self.report))
         if self.contest.data_format == "writingbench":
             write_rows(folder, self.results.writingbench_files(self.contest.all_places))
 
@@ -253,7 +251,7 @@ def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
     supervise(work, engines, folder, timeout=work.settings.timeout)
     assert work.report is not None
     if output.plot:
-        write_plot(work.report, output.plot)
+        plot_policies(work.report, output.plot)
     if output.as_json:
         write_result(folder, work.result())
     else:
@@ -268,4 +266,4 @@ def _print(report: PolicyReport) -> None:
     console.print(policies_table(report))
     if len(report.policies) > 1:
         console.print(against_table(report))
-    sys.stdout.write(exclusions(report) + "\n")
+    sys.stdout.write(policy_exclusions(report) + "\n")
