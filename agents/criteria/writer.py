@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from quillgraph.agents.checks.language import language_for
 from quillgraph.agents.domain import (
     TIER_WEIGHT,
     Category,
@@ -181,18 +182,22 @@ async def write_criterion(
 async def _chosen(
     task: WritingTask, slot: Slot, incidents: Sequence[Incident], role: Role
 ) -> Criterion:
-    dimension, is_zh, pitfall = slot.property, task.language == "zh", slot.kind == "pitfall"
+    dimension, pitfall = slot.property, slot.kind == "pitfall"
+    templates = language_for(task.language).templates
     name = dimension.name
     low, high = clauses(dimension, task.language)
-    said = f"文本{high}。" if is_zh else f"The text {high}."
+    description = templates.wish.format(high=high)
     if pitfall:
-        name = f"避免失误：{name}" if is_zh else f"No lapse in {name[0].lower()}{name[1:]}"
-        said = f"文本没有这样的毛病：{low}。" if is_zh else f"The text avoids a fault: it {low}."
+        clause = name[0].lower() + name[1:]
+        name = templates.fault_name.format(name=name, clause=clause)
+        description = templates.fault.format(low=low)
     # what the request itself says is evidence by right; which drafts show it is for the model
     asked = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
     near = () if asked else near_in_request(task, slot.asked, dimension)
-    chosen = await choose_evidence(task, said, [*near, *notes], slot.id, role) if notes else ()
+    chosen = (
+        await choose_evidence(task, description, [*near, *notes], slot.id, role) if notes else ()
+    )
     if not asked:
         cited = [incident.id for incident in near if incident.id in chosen]
         asked = tuple(cited or [incident.id for incident in near[:1]])
@@ -200,7 +205,7 @@ async def _chosen(
     return Criterion(
         id=slot.id,
         name=name,
-        description=said,
+        description=description,
         kind=slot.kind,
         tier=slot.tier,
         weight=TIER_WEIGHT[slot.tier],

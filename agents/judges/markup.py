@@ -7,7 +7,7 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from quillgraph.agents.checks.check import Format
+from quillgraph.agents.checks.manner import Format
 from quillgraph.agents.domain import Criterion
 
 MARKED = {"list", "numbered_list", "headings", "table"}

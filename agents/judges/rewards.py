@@ -13,8 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-from quillgraph.agents.checks.check import Check, MustInclude, MustNotInclude
-from quillgraph.agents.checks.count import CharCount, CountRange, WordCount
+from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.count import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet, Criterion
 from quillgraph.agents.judgements import (
     CODE,
@@ -36,13 +36,12 @@ EXACT_SHARE = 0.5
 def satisfaction(check: Check, text: str) -> float:
     """Rate from 0 to 1 how nearly a text keeps a demand; 1 just where it keeps it.
 
-    `EXACT_SHARE` is for keeping it. The rest is for coming near: a count of n beyond a bound b is
-    worth min(n, b) / max(n, b), so that it has a slope however far off it is; words that must
-    stand in the text are worth the share that stand there. Other demands have no degrees.
+    `EXACT_SHARE` is for keeping it, the rest for coming near, by `Check.nearness`: a count has a
+    slope however far off it is, words count each, and other demands have no degrees.
     """
     if check.violation(text) is None:
         return 1.0
-    return (1 - EXACT_SHARE) * _nearness(check, text)
+    return (1 - EXACT_SHARE) * check.nearness(text)
 
 
 def satisfied_share(criteria: Sequence[Criterion], text: str) -> float | None:
@@ -52,35 +51,6 @@ def satisfied_share(criteria: Sequence[Criterion], text: str) -> float | None:
     if not total:
         return None
     return sum(each.weight * satisfaction(each.check, text) for each in hard if each.check) / total
-
-
-def _nearness(check: Check, text: str) -> float:
-    match check:
-        case CountRange():
-            return max(_closeness(count, check) for count in check.counts(text))
-        case MustInclude() | MustNotInclude():
-            return _kept_terms(check, text)
-    return 0.0
-
-
-def _closeness(count: int, asked: CountRange) -> float:
-    low, high = asked.min or 0, asked.max
-    bound = low if count < low or high is None else high
-    return min(count, bound) / max(count, bound)
-
-
-def _kept_terms(check: MustInclude | MustNotInclude, text: str) -> float:
-    """Share of the terms that alone would be no complaint; a choice of terms counts as one."""
-    parts: list[Check] = [
-        check.model_copy(update={"terms": (term,), **_no_choice(check)}) for term in check.terms
-    ]
-    if isinstance(check, MustInclude) and check.any_of:
-        parts.append(check.model_copy(update={"terms": ()}))
-    return sum(part.violation(text) is None for part in parts) / len(parts)
-
-
-def _no_choice(check: MustInclude | MustNotInclude) -> dict[str, tuple[str, ...]]:
-    return {"any_of": ()} if isinstance(check, MustInclude) else {}
 
 
 SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.checks.wording import LANGUAGE_CODES
+from quillgraph.agents.checks.language import is_known
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import BEST_SCORE, Missing, Verdict, judged
 from quillgraph.agents.judges.gate import CLEAR_LETTERS, refusal
@@ -94,7 +94,7 @@ class TrainedJudge:
             return None
         found = language_of(text)
         # a language that nobody asks for is a misreading, as in the gate
-        if found == known or found not in LANGUAGE_CODES.values():
+        if found == known or not is_known(found):
             return None
         return f"this scorer was trained on {known!r} alone, and the text is in {found!r}"
 

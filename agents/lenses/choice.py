@@ -3,7 +3,7 @@
 SmolLM2-135M, asked to name a quality, tells a story (measured, LOG.md 2026-11-23). So each call
 offers it readings that all make sense, as enums of a JSON schema: the sensitizing concepts near
 a passage, phrases of the passage itself, ids of codes. What it chooses decides the study; the
-wording around the choice is that of `lenses.yaml`.
+wording around the choice is that of the language (`templates.yaml`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.checks.language import language_for
 from quillgraph.agents.domain import (
     PARADIGM,
     Category,
@@ -261,5 +262,5 @@ def _incident(
         doc_id=draft.id,
         span=span,
         text=draft.text[slice(*span)],
-        note=f"这里{pole}。" if task.language == "zh" else f"Here the text {pole}.",
+        note=language_for(task.language).templates.note.format(pole=pole),
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from quillgraph.agents.checks.language import DEFAULT, language_in_script
 from quillgraph.agents.domain import Value
 from quillgraph.agents.text.language import CJK, is_cjk
 
@@ -146,5 +147,5 @@ def weight(token: str) -> int:
 
 
 def _worded(condition: str, polarity: str, strategy: str) -> str:
-    avoid, colon = ("避免：", "：") if is_cjk(strategy) else ("Avoid: ", ": ")
-    return f"{condition}{colon}{'' if polarity == 'do' else avoid}{strategy}"
+    turns = language_in_script(DEFAULT, by_characters=is_cjk(strategy)).templates.lesson_turns
+    return f"{condition}{turns.colon}{'' if polarity == 'do' else turns.avoid}{strategy}"

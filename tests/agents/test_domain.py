@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from quillgraph.agents.checks.check import MustInclude
 from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks.words import MustInclude
 from quillgraph.agents.domain import (
     LEVELS,
     TIER_WEIGHT,

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from quillgraph.agents.checks.check import Check, ClassicalVerse, Dialogue, Format, Language, Person
+from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import LineCount
 from quillgraph.agents.checks.demand import Demand, around, unquoted
 from quillgraph.agents.checks.en.lengths import MAKING
-from quillgraph.agents.checks.wording import LANGUAGE_CODES, name_of
+from quillgraph.agents.checks.en.wording import LANGUAGE_CODES, WORDING
+from quillgraph.agents.checks.manner import ClassicalVerse, Dialogue, Format, Person, WrittenIn
 
 _FLAGS = re.IGNORECASE
 _NEGATED = re.compile(r"\b(?:not|n't|without|avoid\w*|never|no)\b[^.,;]{0,20}$", _FLAGS)
@@ -110,19 +111,19 @@ _ONE_POEM = re.compile(
 )
 
 
-def _found(check: Check, start: int, end: int) -> Demand:
-    return Demand(check=check, name=name_of(check, chinese=False), start=start, end=end)
+def _demand(check: Check, start: int, end: int) -> Demand:
+    return Demand(check=check, name=check.name_in(WORDING), start=start, end=end)
 
 
 def dialogue(text: str) -> Iterator[Demand]:
     """Find whether people are to speak in the text."""
     spoken = unquoted(text)
     for match in _NO_DIALOGUE.finditer(spoken):
-        yield _found(Dialogue(present=False), match.start(), match.end())
+        yield _demand(Dialogue(present=False), match.start(), match.end())
     for match in _DIALOGUE.finditer(spoken):
         before, _ = around(spoken, match.start(), match.end())
         if not _NEGATED.search(before):
-            yield _found(Dialogue(present=True), match.start(), match.end())
+            yield _demand(Dialogue(present=True), match.start(), match.end())
 
 
 def person(text: str) -> Iterator[Demand]:
@@ -135,7 +136,7 @@ def person(text: str) -> Iterator[Demand]:
         if asked and not _NEGATED.search(before):
             ordinal = _ORDINALS[(match["a"] or match["b"]).casefold()]
             check = Person.model_validate({"person": ordinal})
-            yield _found(check, match.start(), match.end())
+            yield _demand(check, match.start(), match.end())
 
 
 def language(text: str) -> Iterator[Demand]:
@@ -150,8 +151,8 @@ def language(text: str) -> Iterator[Demand]:
             r"\b(?:who|that|which|movie|film|speaking|reading|habits?|class)\b", before, _FLAGS
         )
         if (verbs or short) and far < 120 and not told and not _NEGATED.search(before):
-            check = Language(language=LANGUAGE_CODES[match["language"].casefold()])
-            yield _found(check, match.start(), match.end())
+            check = WrittenIn(language=LANGUAGE_CODES[match["language"].casefold()])
+            yield _demand(check, match.start(), match.end())
 
 
 def forms(text: str) -> Iterator[Demand]:
@@ -163,7 +164,7 @@ def forms(text: str) -> Iterator[Demand]:
             if not (
                 _NEGATED.search(before) or re.search(r"\b(?:who|that|he|she)\b", before, _FLAGS)
             ):
-                yield _found(check, match.start(), match.end())
+                yield _demand(check, match.start(), match.end())
 
 
 def poems(text: str) -> Iterator[Demand]:
@@ -173,4 +174,4 @@ def poems(text: str) -> Iterator[Demand]:
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
         if re.search(r"\b(?:that|which|who|about|where|with|includ\w+)\b", match[0], _FLAGS):
             continue  # a sonnet in the story is not the whole text
-        yield _found(_POEMS[at][1], match.start(), match.end())
+        yield _demand(_POEMS[at][1], match.start(), match.end())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from quillgraph.agents.checks.check import Format
+from quillgraph.agents.checks.manner import Format
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judges.markup import plain, shown_to_judge
 

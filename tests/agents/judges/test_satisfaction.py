@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.checks.check import Check, MustInclude, MustNotInclude, Person
+from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import LineCount, ListCount, WordCount
+from quillgraph.agents.checks.manner import Person
+from quillgraph.agents.checks.words import MustInclude, MustNotInclude
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judges.rewards import satisfaction, satisfied_share
 

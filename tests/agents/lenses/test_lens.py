@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.checks.language import PhraseKind
 from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.lenses.anchors import worded_levels
 from quillgraph.agents.lenses.lens import IDENTITIES, SHORTLIST, Lens, lenses, near
 from quillgraph.agents.lenses.reading import MOST_READINGS, PHRASES_PER_LENS, readings
-from quillgraph.agents.requests.kinds import DemandKind
 from quillgraph.backends.embeddings import LexicalEmbeddings
 
 EVERY = [
@@ -218,8 +218,8 @@ def test_only_a_spread_lens_is_graded_by_places_and_a_rule_by_doubt(lens: Lens) 
 # --- what a lens fits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", get_args(DemandKind))
-def test_something_fits_every_kind_of_phrase(kind: DemandKind) -> None:
+@pytest.mark.parametrize("kind", get_args(PhraseKind))
+def test_something_fits_every_kind_of_phrase(kind: PhraseKind) -> None:
     assert any(kind in lens.fits for lens in lenses("en"))
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from quillgraph.agents.checks.check import MustInclude
 from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks.words import MustInclude
 from quillgraph.agents.requests.audit import audit_request
 from quillgraph.agents.requests.constraints import find_constraints
 from quillgraph.agents.requests.segments import segment

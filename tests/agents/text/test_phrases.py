@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.text.phrases import (
-    LONGEST_EN,
-    LONGEST_RULE_EN,
-    LONGEST_RULE_ZH,
-    LONGEST_ZH,
-    is_negated,
-    is_placed,
-    phrases,
-)
+from quillgraph.agents.checks.language import phrasing_of
+from quillgraph.agents.text import phrases as module
+from quillgraph.agents.text.phrases import is_negated, is_placed
 
 PIECES = st.lists(
     st.sampled_from(
@@ -47,6 +41,10 @@ PIECES = st.lists(
 LANGUAGES = st.sampled_from(["en", "zh", "ja", "fr", "und"])
 
 
+def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
+    return module.phrases(text, phrasing_of(language), most)
+
+
 def without_blanks(text: str) -> str:
     return "".join(text.split())
 
@@ -67,12 +65,12 @@ def test_phrases_stay_short_and_the_longest_come_first(text: str, language: str)
     if language == "zh":
         # a title in quotation marks may be longer
         rules = [phrase for phrase in found if is_negated(phrase)]
-        assert all(len(phrase) <= LONGEST_RULE_ZH for phrase in rules)
-        assert all(len(p) <= max(LONGEST_ZH, 20) for p in found if p not in rules)
+        assert all(len(phrase) <= 24 for phrase in rules)
+        assert all(len(p) <= 20 for p in found if p not in rules)
     elif "“" not in text and "《" not in text:
         rules = [phrase for phrase in found if is_negated(phrase)]
-        assert all(len(phrase.split()) <= LONGEST_RULE_EN for phrase in rules)
-        assert all(len(p.split()) <= LONGEST_EN + 2 for p in found if p not in rules)
+        assert all(len(phrase.split()) <= 12 for phrase in rules)
+        assert all(len(p.split()) <= 7 for p in found if p not in rules)
 
 
 @given(PIECES, LANGUAGES)

@@ -1,0 +1,73 @@
+"""Chinese names and descriptions of what code can check."""
+
+from quillgraph.agents.checks.wording import Ranges, Wording
+
+_RANGES = Ranges(
+    at_least="不少于{low}{unit}",
+    at_most="不超过{high}{unit}",
+    exactly="{low}{unit}",
+    between="{low}到{high}{unit}",
+)
+_UNITS = {
+    "word_count": "词",
+    "char_count": "字",
+    "sentence_count": "句话",
+    "line_count": "行",
+    "paragraph_count": "段",
+    "stanza_count": "节",
+    "section_count": "个部分",
+    "list_count": "个要点",
+}
+
+WORDING = Wording(
+    code="zh",
+    units={kind: (unit, unit) for kind, unit in _UNITS.items()},
+    named_range=_RANGES,
+    range_in_sentence=_RANGES,
+    about="{number}{units}左右",
+    includes="包含{terms}",
+    includes_one="包含{terms}之一",
+    leaves_out="不出现{terms}",
+    starts_with="以“{text}”开头",
+    ends_with="以“{text}”结尾",
+    verse="{lines}句，每句{characters}字",
+    equal_verse="{lines}句，字数相等",
+    forms={
+        "list": "列表形式",
+        "numbered_list": "编号列表",
+        "no_list": "不使用列表",
+        "no_markdown": "纯文本",
+        "headings": "有小标题",
+        "no_headings": "无小标题",
+        "table": "表格形式",
+        "letter": "书信格式",
+    },
+    persons={"first": "第一人称", "second": "第二人称", "third": "第三人称"},
+    languages={
+        "en": "英文",
+        "zh": "中文",
+        "ja": "日文",
+        "ko": "韩文",
+        "fr": "法文",
+        "de": "德文",
+        "es": "西班牙文",
+        "it": "意大利文",
+        "pt": "葡萄牙文",
+        "ru": "俄文",
+        "ar": "阿拉伯文",
+        "hi": "印地文",
+        "nl": "荷兰文",
+        "pl": "波兰文",
+        "tr": "土耳其文",
+        "vi": "越南文",
+        "la": "拉丁文",
+        "el": "希腊文",
+        "sv": "瑞典文",
+        "th": "泰文",
+    },
+    written_in="用{language}写",
+    dialogue=("没有对话", "有对话"),
+    title=("无标题", "有标题"),
+    descriptions=dict.fromkeys(("word_count", "char_count"), "全文{name}。"),
+    description="文章要求：{name}。",
+)
