@@ -1,6 +1,6 @@
 """How one language names and describes what code can check."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -48,6 +48,8 @@ class Wording:
     """A range inside a sentence: "at most 400 words"."""
     about: str
     """A count that need not be exact, of {number} and {units}."""
+    term: str
+    """A {term} in quotation marks."""
     includes: str
     """{terms} that stand in the text."""
     includes_one: str
@@ -80,12 +82,11 @@ class Wording:
         """Name a demand for about so many of what a kind of check counts."""
         return self.about.format(number=number, units=self.units[kind][1])
 
+    def quoted(self, terms: Iterable[str]) -> str:
+        """List terms in quotation marks."""
+        return ", ".join(self.term.format(term=term) for term in terms)
+
     def describe(self, kind: str, name: str, count: str = "") -> str:
         """Say in one sentence what the text must be like."""
         template = self.descriptions.get(kind, self.description)
         return template.format(name=name, clause=name[:1].lower() + name[1:], count=count)
-
-
-def quoted(terms: tuple[str, ...]) -> str:
-    """List terms in quotation marks."""
-    return ", ".join(f"“{term}”" for term in terms)

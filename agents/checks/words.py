@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from quillgraph.agents.checks.check import Check
-from quillgraph.agents.checks.wording import Wording, quoted
+from quillgraph.agents.checks.wording import Wording
 from quillgraph.agents.text import measures
 from quillgraph.agents.text.language import CJK
 
@@ -49,8 +49,8 @@ class MustInclude(Check):
     def name_in(self, wording: Wording) -> str:
         """Name the terms."""
         if self.terms:
-            return wording.includes.format(terms=quoted(self.terms))
-        return wording.includes_one.format(terms=quoted(self.any_of))
+            return wording.includes.format(terms=wording.quoted(self.terms))
+        return wording.includes_one.format(terms=wording.quoted(self.any_of))
 
     @property
     def subject(self) -> str:
@@ -89,7 +89,7 @@ class MustNotInclude(Check):
 
     def name_in(self, wording: Wording) -> str:
         """Name the terms."""
-        return wording.leaves_out.format(terms=quoted(self.terms))
+        return wording.leaves_out.format(terms=wording.quoted(self.terms))
 
     @property
     def subject(self) -> str:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,3 +196,52 @@ def test_the_weights_are_those_of_the_source_and_the_levels_cover_the_scale() ->
     assert list(TIER_WEIGHT.values()) == [1.0, 0.7, 0.3, 0.9]
     bands = [band.split("-") for band in LEVELS]
     assert [int(end) for band in bands for end in band] == list(range(1, 11))
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object inside a value, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from objects(inner)
+
+
+@pytest.fixture(scope="module")
+def stored() -> list[dict[str, Any]]:
+    """Every object of the JSON files that are kept in the repository."""
+    every: list[dict[str, Any]] = []
+    for folder in ("examples", "benchmarks/results"):
+        for file in (ROOT / folder).rglob("*.json"):
+            every += objects(json.loads(file.read_text("utf-8")))
+        for file in (ROOT / folder).rglob("*.jsonl"):
+            every += [o for line in file.open(encoding="utf-8") for o in objects(json.loads(line))]
+    return every
+
+
+def test_stored_criteria_sets_load_and_keep_their_hash(stored: list[dict[str, Any]]) -> None:
+    sets = [each for each in stored if {"criteria", "sha256", "request_hash"} <= each.keys()]
+    # 76 of the training example, 1 of the scripts, and those of the benchmark of criteria
+    assert len(sets) >= 77
+    for each in sets:
+        assert CriteriaSet.model_validate(each).model_dump(mode="json") == each
+
+
+def test_stored_checks_are_written_as_they_were_read(stored: list[dict[str, Any]]) -> None:
+    hard = [each for each in stored if each.get("kind") == "hard" and each.get("check")]
+    assert len({each["check"]["type"] for each in hard}) > 4
+    for each in hard:
+        written = Criterion.model_validate(each).model_dump_json()
+        # the order of the fields too, which files show
+        assert json.loads(written)["check"] == each["check"]
+        assert list(json.loads(written)["check"]) == list(each["check"])
+
+
+def test_the_hash_of_a_set_with_checks_is_pinned(criteria_set: Callable[..., CriteriaSet]) -> None:
+    # of the JSON as it stood before checks became classes that others may add to
+    assert (
+        criteria_set().sha256 == "ed6c7082913ab94dbc8204bb21d2be96e74081387faced07158e5cd96fba19f0"
+    )

@@ -53,6 +53,7 @@ WORDING = Wording(
         between="{low} to {high} {units}",
     ),
     about="About {number} {units}",
+    term="“{term}”",
     includes="Includes {terms}",
     includes_one="Includes one of {terms}",
     leaves_out="Leaves out {terms}",

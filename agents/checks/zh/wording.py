@@ -25,6 +25,7 @@ WORDING = Wording(
     named_range=_RANGES,
     range_in_sentence=_RANGES,
     about="{number}{units}左右",
+    term="“{term}”",
     includes="包含{terms}",
     includes_one="包含{terms}之一",
     leaves_out="不出现{terms}",
