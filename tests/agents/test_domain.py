@@ -218,7 +218,8 @@ def stored() -> list[dict[str, Any]]:
         for file in (ROOT / folder).rglob("*.json"):
             every += objects(json.loads(file.read_text("utf-8")))
         for file in (ROOT / folder).rglob("*.jsonl"):
-            every += [o for line in file.open(encoding="utf-8") for o in objects(json.loads(line))]
+            for line in filter(None, file.read_text("utf-8").split("\n")):
+                every += objects(json.loads(line))
     return every
 
 
