@@ -45,11 +45,8 @@ def load_prompt(prompt: str | Path) -> PromptTemplate:
     Raises:
         ConfigError: If there is no such file, or it is no prompt.
     """
-    if isinstance(prompt, Path):
-        name, file = prompt.stem, prompt
-    else:
-        folder = resources.files("quillgraph.agents").joinpath("prompts")
-        name, file = prompt, folder.joinpath(f"{prompt}.md")
+    ours = resources.files("quillgraph.agents").joinpath("prompts", f"{prompt}.md")
+    file, name = (prompt, prompt.stem) if isinstance(prompt, Path) else (ours, prompt)
     try:
         text = file.read_text("utf-8")
     except FileNotFoundError as error:
