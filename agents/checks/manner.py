@@ -19,11 +19,11 @@ class WrittenIn(Check):
 
     def violation(self, text: str) -> str | None:
         """Compare with the detected language."""
-        found = language_of(text)
-        if found == self.language:
+        actual = language_of(text)
+        if actual == self.language:
             return None
-        shown = "a text without letters" if found == UNDETERMINED else f"a text in {found!r}"
-        return f"expected a text in {self.language!r}, got {shown}"
+        kind = "a text without letters" if actual == UNDETERMINED else f"a text in {actual!r}"
+        return f"expected a text in {self.language!r}, got {kind}"
 
     def name_in(self, wording: Wording) -> str:
         """Name the language; by its code where there is no name for it."""
@@ -78,11 +78,11 @@ class Person(Check):
 
     def violation(self, text: str) -> str | None:
         """Compare with the pronouns outside of speech."""
-        found = narration.narrator(text, {each.pronouns for each in languages_in(text)})
+        actual = narration.narrator(text, {each.pronouns for each in languages_in(text)})
         # a text about things alone has no pronouns and is told in the third person all the same
-        if found == self.person or (found is None and self.person == "third" and text.strip()):
+        if actual == self.person or (actual is None and self.person == "third" and text.strip()):
             return None
-        return f"expected the {self.person} person, got {found or 'no personal pronouns'}"
+        return f"expected the {self.person} person, got {actual or 'no personal pronouns'}"
 
     def name_in(self, wording: Wording) -> str:
         """Name the person."""

@@ -74,12 +74,12 @@ class MustNotInclude(Check):
     def violation(self, text: str) -> str | None:
         """Look for each term, ignoring case."""
         folded = measures.normalised(text)
-        found = [
+        present = [
             term
             for term in self.terms
             if (measures.normalised(term) in folded if self.anywhere else _stands_in(term, folded))
         ]
-        return f"expected no {_listed(found)}, found it" if found else None
+        return f"expected no {_listed(present)}, found it" if present else None
 
     def nearness(self, text: str) -> float:
         """Share of the terms that the text leaves out."""

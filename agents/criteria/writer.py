@@ -192,16 +192,16 @@ async def _chosen(
         name = templates.fault_name.format(name=name, clause=clause)
         description = templates.fault.format(low=low)
     # what the request itself says is evidence by right; which drafts show it is for the model
-    asked = tuple(incident.id for incident in incidents if incident.source == "request")
+    of_request = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
-    near = () if asked else near_in_request(task, slot.asked, dimension)
-    chosen = (
+    near = () if of_request else near_in_request(task, slot.asked, dimension)
+    of_drafts = (
         await choose_evidence(task, description, [*near, *notes], slot.id, role) if notes else ()
     )
-    if not asked:
-        cited = [incident.id for incident in near if incident.id in chosen]
-        asked = tuple(cited or [incident.id for incident in near[:1]])
-        chosen = tuple(each for each in chosen if each not in asked)
+    if not of_request:
+        cited = [incident.id for incident in near if incident.id in of_drafts]
+        of_request = tuple(cited or [incident.id for incident in near[:1]])
+        of_drafts = tuple(each for each in of_drafts if each not in of_request)
     return Criterion(
         id=slot.id,
         name=name,
@@ -211,7 +211,7 @@ async def _chosen(
         weight=TIER_WEIGHT[slot.tier],
         levels=worded_levels(dimension, task.language, pitfall=pitfall),
         category_id=slot.category.id,
-        evidence=(*asked, *chosen),
+        evidence=(*of_request, *of_drafts),
     )
 
 

@@ -118,15 +118,15 @@ def _repeated(parts: Sequence[str]) -> float:
 
 
 def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:
-    asked = {c.check.language for c in criteria_set.criteria if isinstance(c.check, WrittenIn)}
-    found = language_of(text)
+    demanded = {c.check.language for c in criteria_set.criteria if isinstance(c.check, WrittenIn)}
+    language = language_of(text)
     # repetitive English may look like Volapük; a language that nobody asks for is a misreading
-    if not is_known(found) or _letters(text) < CLEAR_LETTERS:
+    if not is_known(language) or _letters(text) < CLEAR_LETTERS:
         return None
-    if found in {criteria_set.language, *asked}:
+    if language in {criteria_set.language, *demanded}:
         return None
-    expected = " or ".join(map(repr, sorted(asked or {criteria_set.language})))
-    return f"in {found!r}, while {expected} is asked for"
+    expected = " or ".join(map(repr, sorted(demanded or {criteria_set.language})))
+    return f"in {language!r}, while {expected} is asked for"
 
 
 def _is_keyword_list(text: str) -> bool:

@@ -1,10 +1,8 @@
 """One number for a text: its verdicts, its length and its repetitions (`ALGORITHM.md` 6.3).
 
-How nearly a text keeps what code can check, where yes or no would teach a beginner nothing.
-
-A model that breaks a demand in nearly every text gets the same reward for all of them, and learns
-from none. So training may ask how far off a text is. The degrees are ours; `Check.violation` alone
-decides whether a demand is kept.
+Demands that code checks count too. A model that breaks one in nearly every text would get the same
+reward for all of them and learn from none, so training may ask how far off a text is. The degrees
+are ours; `Check.violation` alone decides whether a demand is kept.
 """
 
 import math
@@ -87,7 +85,7 @@ def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
         The range of their `WordCount` or `CharCount`, 0 for a lower end that is open; None where
         no criterion has such a check.
     """
-    ranges = [found for each in checked(tuple(criteria)) if (found := _range_of(each))]
+    ranges = [length for each in checked(tuple(criteria)) if (length := _range_of(each))]
     if not ranges:
         return None
     first = ranges[0]
@@ -97,20 +95,20 @@ def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
     return first if hi is not None and hi < lo else LengthRange(lo, hi, first.counted)
 
 
-def length_term(text: str, asked: LengthRange) -> float:
+def length_term(text: str, wanted: LengthRange) -> float:
     """Rate the length of a text from 0 to 1 (`ALGORITHM.md` 6.3.6).
 
     1 within the range, L/lo below it, and above it a line that falls to 0 at `LONGEST` times hi.
     Where the upper end is 0 that line has no room, so any word at all is 0.
     """
     counts = {"words": measures.word_count, "characters": measures.character_count}
-    length = counts[asked.counted](text)
-    if length < asked.lo:
-        return length / asked.lo
-    if asked.hi is None or length <= asked.hi:
+    length = counts[wanted.counted](text)
+    if length < wanted.lo:
+        return length / wanted.lo
+    if wanted.hi is None or length <= wanted.hi:
         return 1.0
-    most = LONGEST * asked.hi
-    return max(0.0, (most - length) / (most - asked.hi)) if asked.hi else 0.0
+    most = LONGEST * wanted.hi
+    return max(0.0, (most - length) / (most - wanted.hi)) if wanted.hi else 0.0
 
 
 def repetition_term(text: str) -> float:
@@ -181,15 +179,15 @@ def reward(
             is not one of the set's. It is a ValueError.
     """
     _check_that_they_belong(judgement, criteria_set, text)
-    was_asked = judgement.judge != CODE or judgement.verdicts
-    if not was_asked or not judged(criteria_set.criteria):
+    has_judge = judgement.judge != CODE or judgement.verdicts
+    if not has_judge or not judged(criteria_set.criteria):
         return _by_code(judgement, criteria_set, text)
     kept, dropped = _divided(criteria_set, active)
     scores = judgement.scores
     missing = () if judgement.gate else tuple(each for each in kept if each.id not in scores)
     soft = 0.0 if judgement.gate else _soft(scores, kept, missing, most_missing)
-    asked = length_range(criteria_set.criteria)
-    length = length_term(text, asked) if asked else None
+    wanted = length_range(criteria_set.criteria)
+    length = length_term(text, wanted) if wanted else None
     repetition = repetition_term(text)
     hard = satisfied_share(criteria_set.criteria, text) if hard_share else None
     whole = soft

@@ -105,9 +105,9 @@ async def choose_notes(
     Raises:
         ReplyError: If the model chooses nothing that was offered.
     """
-    found = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    every = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
     # a prohibition is read alike by all three
-    demands = list({reading.dimension.name: reading for reading in found}.values())
+    demands = list({reading.dimension.name: reading for reading in every}.values())
     offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
     for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
         offered[part] = {}
@@ -237,8 +237,8 @@ def near_in_request(
     They are those of its category, and those in which the phrase of its dimension stands.
     """
     words = dimension.name.partition(": ")[2]
-    found = [i for i in segment(task) if i.id in cited or (words and words in i.text)]
-    return tuple(sorted(found, key=lambda incident: words not in incident.text))
+    incidents = [i for i in segment(task) if i.id in cited or (words and words in i.text)]
+    return tuple(sorted(incidents, key=lambda incident: words not in incident.text))
 
 
 def _thirds(count: int) -> list[range]:

@@ -43,23 +43,23 @@ class Reading(Value):
 
 
 def readings(
-    passage: str, found: Sequence[Lens], phrases: Sequence[str], language: str = DEFAULT
+    passage: str, offers: Sequence[Lens], phrases: Sequence[str], language: str = DEFAULT
 ) -> tuple[Reading, ...]:
     """Turn lenses on the phrases that they fit, first on those that stand where their cues are.
 
     Args:
         passage: The words under study.
-        found: Lenses that lie near it.
+        offers: Lenses that lie near it.
         phrases: What they may be turned on; parts of the passage where cues are to count.
         language: Of the request.
     """
     offered: dict[str, Reading] = {}
-    for lens in found:
+    for lens in offers:
         at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
         fitting = [phrase for phrase in phrases if kind_of(phrase, language) in lens.fits]
-        called = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
-        for phrase in called or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
-            reading = Reading(lens=lens, words=phrase, cued=bool(called))
+        cued = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
+        for phrase in cued or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
+            reading = Reading(lens=lens, words=phrase, cued=bool(cued))
             offered[reading.dimension.name] = reading
     return tuple(offered.values())[:MOST_READINGS]
 
@@ -80,8 +80,8 @@ async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> 
     open_ones = [
         i for i in incidents if not is_said_in_full(i, constraints, task.language)
     ] or list(incidents)
-    found = [await readings_of(task, i, identity, embeddings) for i in open_ones]
-    every = [reading for few in found for reading in few]
+    rounds = [await readings_of(task, i, identity, embeddings) for i in open_ones]
+    every = [reading for few in rounds for reading in few]
     return tuple([reading for reading in every if reading.cued] or every)
 
 
@@ -104,10 +104,10 @@ async def readings_of(
             if kind_of(phrase, task.language) in lens.fits
         )
     apt = _apt(task, identity, free, incident.text)
-    found = await near(incident.text, identity, task.language, embeddings, among=apt)
+    nearest = await near(incident.text, identity, task.language, embeddings, among=apt)
     # a cue may call for a lens that is for no phrase near it
     return (
-        readings(incident.text, found, free, task.language)
+        readings(incident.text, nearest, free, task.language)
         or readings(incident.text, apt, free, task.language)
         or _at_a_loss(task, identity, free)
     )
@@ -134,13 +134,13 @@ def open_phrases(task: WritingTask, incident: Incident) -> list[str]:
 def _apt(task: WritingTask, identity: str, words: Sequence[str], cueing: str = "") -> list[Lens]:
     """The lenses of an identity that fit a phrase and are not ruled out by the request."""
     kinds = {kind_of(phrase, task.language) for phrase in words}
-    given = _circumstances(task)
+    setting = _circumstances(task)
     return [
         lens
         for lens in lenses(task.language)
         if lens.identity == identity
         and not kinds.isdisjoint(lens.fits)
-        and given.isdisjoint(lens.unless)
+        and setting.isdisjoint(lens.unless)
         and (not lens.only_cued or re.search(lens.cues, cueing, re.IGNORECASE))
     ]
 
@@ -166,14 +166,14 @@ async def known_and_new(
     inventions are no demand of it.
     """
     demands = await demanded(task, identity, embeddings)
-    seen = f"{incident.text} {incident.note}"
-    known = (await closest(seen, demands, embeddings))[:KNOWN_READINGS]
+    passage = f"{incident.text} {incident.note}"
+    known = (await closest(passage, demands, embeddings))[:KNOWN_READINGS]
     words = known[0].words
     apt = _apt(task, identity, [words])
-    found = await near(
+    nearest = await near(
         incident.text, identity, task.language, embeddings, count=NEW_READINGS, among=apt
     )
-    new = [Reading(lens=lens, words=words, cued=False) for lens in found]
+    new = [Reading(lens=lens, words=words, cued=False) for lens in nearest]
     return (*known, *new)
 
 

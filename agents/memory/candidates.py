@@ -43,9 +43,9 @@ def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
     moves += [move for move in _contrasts(contrast) if move.name not in raised]
     moves.sort(key=lambda move: -abs(move.after - move.before))
     # the same move from another level has the same words
-    worded = dict.fromkeys(_operation(move, language) for move in moves)
+    lessons = dict.fromkeys(_operation(move, language) for move in moves)
     # a name that reads like an address to a judge would be refused later
-    sound = [each for each in worded if not fault_of(each.condition, each.strategy, ())]
+    sound = [each for each in lessons if not fault_of(each.condition, each.strategy, ())]
     return tuple(sound[:MOST_CANDIDATES])
 
 

@@ -50,7 +50,7 @@ class Lesson(Value):
     @property
     def text(self) -> str:
         """The lesson as a prompt shows it."""
-        return _worded(self.condition, self.polarity, self.strategy)
+        return _as_text(self.condition, self.polarity, self.strategy)
 
 
 class MemoryEntry(Value):
@@ -101,7 +101,7 @@ class Operation(Value):
     @property
     def text(self) -> str:
         """The lesson that it would leave, as a prompt shows it."""
-        return _worded(self.condition, self.polarity, self.strategy)
+        return _as_text(self.condition, self.polarity, self.strategy)
 
 
 class Fate(Value):
@@ -146,6 +146,6 @@ def weight(token: str) -> int:
     return 1 if CJK.match(token) else WORD_CHARS
 
 
-def _worded(condition: str, polarity: str, strategy: str) -> str:
+def _as_text(condition: str, polarity: str, strategy: str) -> str:
     turns = language_in_script(DEFAULT, by_characters=is_cjk(strategy)).templates.lesson_turns
     return f"{condition}{turns.colon}{'' if polarity == 'do' else turns.avoid}{strategy}"

@@ -21,7 +21,7 @@ STEM = 4
 
 
 async def audit_request(
-    task: WritingTask, incidents: Sequence[Incident], found: Sequence[Constraint], role: Role
+    task: WritingTask, incidents: Sequence[Incident], known: Sequence[Constraint], role: Role
 ) -> Answers[Constraint]:
     """Ask for the demands that code can check and that no rule has found.
 
@@ -31,7 +31,7 @@ async def audit_request(
     Args:
         task: The request.
         incidents: Its incidents.
-        found: What the rules have found.
+        known: What the rules have read already.
         role: The coder who plays the auditor.
     """
     term: Any = text(1, 60)
@@ -49,7 +49,7 @@ async def audit_request(
         render(
             "auditing",
             incidents="\n".join(f"{incident.id}: {incident.text}" for incident in incidents),
-            found="; ".join(constraint.name for constraint in found) or "none",
+            found="; ".join(constraint.name for constraint in known) or "none",
         ),
         demand,
         item="audit",
@@ -60,16 +60,16 @@ async def audit_request(
         max_tokens=800,
     )
     words = {incident.id: incident.text for incident in incidents}
-    known = {constraint.check.type for constraint in found}
+    kinds = {constraint.check.type for constraint in known}
     kept: list[Constraint] = []
     dropped = list(answers.dropped)
     for entry in answers.items:
-        made = _constraint(entry, words, task)
-        if isinstance(made, Constraint) and made.check.type not in known:
-            known.add(made.check.type)
-            kept.append(made)
+        constraint = _constraint(entry, words, task)
+        if isinstance(constraint, Constraint) and constraint.check.type not in kinds:
+            kinds.add(constraint.check.type)
+            kept.append(constraint)
         else:
-            reason = made if isinstance(made, str) else "a demand of this kind is known"
+            reason = constraint if isinstance(constraint, str) else "a demand of this kind is known"
             dropped.append(
                 Dropped(stage="audit", agent=role.name, reason=reason, text=str(entry)[:200])
             )

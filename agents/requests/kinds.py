@@ -89,22 +89,22 @@ def kind_of(phrase: str, language: str = DEFAULT) -> PhraseKind:
 def circumstances(request: str, constraints: Sequence[Constraint]) -> frozenset[Circumstance]:
     """Tell what the request sets for the whole text, whatever phrase a lens is turned on."""
     checks = [constraint.check for constraint in constraints]
-    found: set[Circumstance] = set()
+    held: set[Circumstance] = set()
     if _VERSE.search(request) or any(
         isinstance(check, LineCount | StanzaCount | ClassicalVerse) for check in checks
     ):
-        found.add("verse")
+        held.add("verse")
     if any(isinstance(check, CountRange) and _is_brief(check) for check in checks):
-        found.add("brief")
+        held.add("brief")
     if _PRACTICAL.search(request):
-        found.add("practical")
+        held.add("practical")
     if _SOBER.search(request):
-        found.add("sober")
+        held.add("sober")
     if _ONE_VOICE.search(request) or any(
         isinstance(check, Dialogue) and not check.present for check in checks
     ):
-        found.add("silent")
-    return frozenset(found)
+        held.add("silent")
+    return frozenset(held)
 
 
 def _is_brief(check: CountRange) -> bool:

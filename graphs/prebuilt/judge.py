@@ -20,7 +20,7 @@ from quillgraph.agents.judgements import (
     judged,
     text_hash,
 )
-from quillgraph.agents.judges import Ballot, Judge, plain, refusal, reward, shown_to_judge
+from quillgraph.agents.judges import Ballot, Judge, plain, refusal, reward, text_for_judge
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
@@ -140,7 +140,7 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
 async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
     asked = judged(criteria)
-    shown = shown_to_judge(submission["text"], criteria)
+    shown = text_for_judge(submission["text"], criteria)
     try:
         ballot = await judge.judge(submission["task"], shown, asked)
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one

@@ -178,13 +178,13 @@ def _is_demanded(match: re.Match[str], before: str, after: str) -> bool:
     if unit == "character":
         return bool(match["smost"] or match["most"]) and (read_number(match["n"]) or 0) >= 50
     if "-" in match["hyphen"] or (re.match(r"\s+[a-z]", after) and unit == "word"):
-        return _is_made(before, after, attributive="-" in match["hyphen"])
+        return _is_wanted(before, after, attributive="-" in match["hyphen"])
     if unit == "word":
         return _is_qualified(match) or bool(_LEAD.search(before) or _MODAL.search(before))
-    return bool(_LEAD.search(before) or _MODAL.search(before)) and _is_made(before, after)
+    return bool(_LEAD.search(before) or _MODAL.search(before)) and _is_wanted(before, after)
 
 
-def _is_made(before: str, after: str, *, attributive: bool = False) -> bool:
+def _is_wanted(before: str, after: str, *, attributive: bool = False) -> bool:
     """Whether the thing so long is what the request asks for, rather than its topic."""
     verbs = list(_MAKING.finditer(before))
     if verbs:

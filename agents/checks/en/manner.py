@@ -132,8 +132,8 @@ def person(text: str) -> Iterator[Demand]:
     for match in _PERSON.finditer(spoken):
         before, _ = around(spoken, match.start(), match.end())
         # a heading of pasted material names a person without asking for it
-        asked = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
-        if asked and not _NEGATED.search(before):
+        is_demanded = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
+        if is_demanded and not _NEGATED.search(before):
             ordinal = _ORDINALS[(match["a"] or match["b"]).casefold()]
             check = Person.model_validate({"person": ordinal})
             yield _demand(check, match.start(), match.end())
@@ -147,10 +147,10 @@ def language(text: str) -> Iterator[Demand]:
         verbs = list(re.finditer(MAKING + r"|\b(?:translate|introduce|speak)\b", before, _FLAGS))
         far = len(before) - verbs[-1].end() if verbs else 0
         short = not verbs and len(before.split()) <= 2
-        told = re.search(
+        is_reported = re.search(
             r"\b(?:who|that|which|movie|film|speaking|reading|habits?|class)\b", before, _FLAGS
         )
-        if (verbs or short) and far < 120 and not told and not _NEGATED.search(before):
+        if (verbs or short) and far < 120 and not is_reported and not _NEGATED.search(before):
             check = WrittenIn(language=LANGUAGE_CODES[match["language"].casefold()])
             yield _demand(check, match.start(), match.end())
 

@@ -121,9 +121,9 @@ def _is_demanded(match: re.Match[str], unit: str, text: str) -> bool:
         return False
     after = text[match.end() : match.end() + 8]
     # in 把这段500字的文字缩写成100字 the second number is asked for
-    told = re.split("字(?!数)", clause)[-1]
-    is_told = _REPORTED.search(told) and not re.search(r"字数|篇幅", clause)
-    if is_told or _NOT_A_LENGTH.match(after):
+    near = re.split("字(?!数)", clause)[-1]
+    is_reported = _REPORTED.search(near) and not re.search(r"字数|篇幅", clause)
+    if is_reported or _NOT_A_LENGTH.match(after):
         return False
     if unit in ("char", "word", "character"):
         least = _FEWEST if _is_qualified(match) else _FEWEST_BARE
