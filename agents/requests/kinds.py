@@ -28,7 +28,7 @@ Circumstance = Literal["verse", "brief", "practical", "sober", "silent"]
 
 FEWEST_LINES, FEWEST_WORDS, FEWEST_CHARACTERS = 10, 60, 100
 """A text held shorter than this is brief: there is no room for people to talk. A Chinese
-character is about 0.6 words (`scripts.LETTERS_PER_CHARACTER`)."""
+character is about 0.6 words (`LETTERS_PER_CHARACTER`)."""
 
 # The patterns below are read in both languages of ours at once: requests mix them.
 _FACT = re.compile(

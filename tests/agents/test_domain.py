@@ -50,13 +50,13 @@ def criteria_set(criterion: Callable[..., Criterion]) -> Callable[..., CriteriaS
 
 
 def test_the_hash_is_that_of_the_canonical_json(criteria_set: Callable[..., CriteriaSet]) -> None:
-    made = criteria_set(criteria=(), core=Core(category_id="k1", storyline="海"))
+    criteria = criteria_set(criteria=(), core=Core(category_id="k1", storyline="海"))
     # keys in order, no blanks, no escapes, neither `stats` nor the hash itself
     canonical = (
         '{"core":{"category_id":"k1","storyline":"海"},"criteria":[],"genre":"story",'
         '"language":"en","request_hash":"ab12","version":1}'
     )
-    assert made.sha256 == hashlib.sha256(canonical.encode()).hexdigest()
+    assert criteria.sha256 == hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def test_equal_criteria_have_equal_hashes_and_others_do_not(
@@ -78,8 +78,8 @@ def test_equal_criteria_have_equal_hashes_and_others_do_not(
 def test_the_order_of_the_criteria_is_part_of_the_hash(
     criteria_set: Callable[..., CriteriaSet],
 ) -> None:
-    made = criteria_set()
-    assert criteria_set(criteria=made.criteria[::-1]).sha256 != made.sha256
+    criteria = criteria_set()
+    assert criteria_set(criteria=criteria.criteria[::-1]).sha256 != criteria.sha256
 
 
 def test_what_a_run_measured_is_no_part_of_the_hash(
@@ -91,9 +91,9 @@ def test_what_a_run_measured_is_no_part_of_the_hash(
 
 
 def test_a_set_survives_json(criteria_set: Callable[..., CriteriaSet]) -> None:
-    made = criteria_set(stats={"calls": 12})
-    again = CriteriaSet.model_validate_json(made.model_dump_json())
-    assert again == made
+    criteria = criteria_set(stats={"calls": 12})
+    again = CriteriaSet.model_validate_json(criteria.model_dump_json())
+    assert again == criteria
     assert isinstance(again.criteria[2].check, WordCount)
     assert again.criteria[3].check == MustInclude(terms=("海",))
 
@@ -101,9 +101,9 @@ def test_a_set_survives_json(criteria_set: Callable[..., CriteriaSet]) -> None:
 def test_a_set_survives_json_that_was_laid_out_anew(
     criteria_set: Callable[..., CriteriaSet],
 ) -> None:
-    made = criteria_set()
-    laid_out = json.dumps(json.loads(made.model_dump_json()), indent=2, sort_keys=True)
-    assert CriteriaSet.model_validate_json(laid_out) == made
+    criteria = criteria_set()
+    laid_out = json.dumps(json.loads(criteria.model_dump_json()), indent=2, sort_keys=True)
+    assert CriteriaSet.model_validate_json(laid_out) == criteria
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,10 @@ def test_the_later_of_two_criteria_that_lie_close_is_a_duplicate(
     faults: list[str],
 ) -> None:
     rows = np.array([(1.0, 0.0), turned(cosine)])
-    found = duplicates([criterion("a"), criterion("b")], rows)
-    assert [finding.criterion_id for finding in found] == faults
-    assert all(finding.fault == "duplicate" for finding in found)
-    assert all("'Name of a'" in finding.reason for finding in found)
+    repeats = duplicates([criterion("a"), criterion("b")], rows)
+    assert [finding.criterion_id for finding in repeats] == faults
+    assert all(finding.fault == "duplicate" for finding in repeats)
+    assert all("'Name of a'" in finding.reason for finding in repeats)
 
 
 def test_equal_names_are_duplicates_however_far_apart(criterion: MakeCriterion) -> None:
@@ -75,8 +75,8 @@ def test_a_fault_to_avoid_is_no_duplicate_of_the_quality_that_it_spoils(
 
 def test_a_criterion_is_refused_once_however_many_it_repeats(criterion: MakeCriterion) -> None:
     three = [criterion(name) for name in "abc"]
-    found = duplicates(three, np.ones((3, 1)))
-    assert [finding.criterion_id for finding in found] == ["b", "c"]
+    repeats = duplicates(three, np.ones((3, 1)))
+    assert [finding.criterion_id for finding in repeats] == ["b", "c"]
 
 
 # --- ungrounded ------------------------------------------------------------------------------
@@ -86,14 +86,14 @@ def test_a_criterion_that_cites_what_is_not_there_is_ungrounded(
     criterion: MakeCriterion, incident: Callable[..., Incident]
 ) -> None:
     there = {"i1": incident("i1"), "d1.n1": incident("d1.n1")}
-    found = ungrounded(
+    unfounded = ungrounded(
         [
             criterion("a", evidence=("i1", "d1.n1")),
             criterion("b", evidence=("i1", "i9", "i8")),
         ],
         there,
     )
-    assert [(f.criterion_id, f.fault, f.reason) for f in found] == [
+    assert [(f.criterion_id, f.fault, f.reason) for f in unfounded] == [
         ("b", "ungrounded", "there is no incident 'i9'")
     ]
 
@@ -132,8 +132,8 @@ def test_a_soft_criterion_must_set_drafts_apart_and_withstand_probes(
     probes: list[int | None],
     fault: str | None,
 ) -> None:
-    found = weaknesses([criterion("k1.0")], trial(drafts, probes))
-    assert [finding.fault for finding in found] == ([fault] if fault else [])
+    weakest = weaknesses([criterion("k1.0")], trial(drafts, probes))
+    assert [finding.fault for finding in weakest] == ([fault] if fault else [])
 
 
 def test_the_writer_is_told_which_texts_fooled_the_criterion(criterion: MakeCriterion) -> None:
@@ -163,8 +163,8 @@ def test_a_pitfall_may_be_absent_from_an_empty_phrase_and_from_every_draft(
 
 def test_a_pitfall_does_not_excuse_the_soft_criterion_beside_it(criterion: MakeCriterion) -> None:
     pair = [criterion("a", kind="pitfall", tier="pitfall"), criterion("b")]
-    found = weaknesses(pair, trial([5, 5], [1], "a") | trial([5, 5], [1], "b"))
-    assert [(each.criterion_id, each.fault) for each in found] == [("b", "flat")]
+    weakest = weaknesses(pair, trial([5, 5], [1], "a") | trial([5, 5], [1], "b"))
+    assert [(each.criterion_id, each.fault) for each in weakest] == [("b", "flat")]
 
 
 def test_a_criterion_that_was_not_tried_has_no_weakness(criterion: MakeCriterion) -> None:
@@ -286,8 +286,8 @@ def test_the_share_of_criteria_on_which_strong_drafts_win(
 def test_the_probes_are_the_usual_ones_the_rubrics_own_text_and_its_keywords(
     task: WritingTask, criterion: MakeCriterion
 ) -> None:
-    made = criterion("k1.0", name="Keeper at work")
-    probes = probes_for(task, made)
+    written = criterion("k1.0", name="Keeper at work")
+    probes = probes_for(task, written)
     assert set(probes) == {*PROBES, "rubric", "keywords"}
     assert probes["rubric"].startswith("Keeper at work The text shows the keeper at work. What")
     assert probes["rubric"].endswith("What level 9-10 does.")

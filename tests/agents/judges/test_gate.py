@@ -252,8 +252,8 @@ def test_words_about_the_text_are_none_however_short_it_may_be(text: str, set_of
 def test_a_text_may_be_in_the_language_that_is_asked_for(set_of: MakeSet) -> None:
     french = next(case["text"] for case in DEGENERATE if case["name"].startswith("French"))
     assert reason(french, set_of("en", WrittenIn(language="fr"))) is None
-    said = reason(french, set_of("en", WrittenIn(language="de")))
-    assert said == "in 'fr', while 'de' is asked for"
+    complaint = reason(french, set_of("en", WrittenIn(language="de")))
+    assert complaint == "in 'fr', while 'de' is asked for"
 
 
 def test_a_list_may_be_one_where_it_is_asked_for(set_of: MakeSet) -> None:

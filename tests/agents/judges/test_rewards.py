@@ -284,20 +284,20 @@ def test_the_reward_is_a_composite_of_score_length_and_repetition(
     length: float,
     value: float,
 ) -> None:
-    found = rewarded([*three, hard(WordCount(min=400, max=600))], SCORES, words(count))
-    assert found.value == pytest.approx(value)
-    assert found.soft == pytest.approx(0.6555556)
-    assert (found.length, found.repetition) == (length, 1.0)
-    assert (found.excluded, found.inactive, found.violations) == ((), (), ())
+    outcome = rewarded([*three, hard(WordCount(min=400, max=600))], SCORES, words(count))
+    assert outcome.value == pytest.approx(value)
+    assert outcome.soft == pytest.approx(0.6555556)
+    assert (outcome.length, outcome.repetition) == (length, 1.0)
+    assert (outcome.excluded, outcome.inactive, outcome.violations) == ((), (), ())
 
 
 def test_without_an_asked_length_its_weight_goes_to_the_score(
     three: tuple[Criterion, ...],
 ) -> None:
-    found = rewarded(three, SCORES)
+    outcome = rewarded(three, SCORES)
     # .95 * .6555556 + .05
-    assert found.value == pytest.approx(0.6727778)
-    assert found.length is None
+    assert outcome.value == pytest.approx(0.6727778)
+    assert outcome.length is None
     # repetition .8421053 (see above): .95 * .6555556 + .05 * .8421053
     again = rewarded(three, SCORES, "a b c d a b c d")
     assert again.value == pytest.approx(0.6648830)
@@ -312,36 +312,36 @@ def test_the_best_text_has_exactly_1(
 
 
 def test_criteria_that_dropout_hides_count_nowhere(three: tuple[Criterion, ...]) -> None:
-    found = rewarded(three, SCORES, active=frozenset({"k1.0", "k1.2"}))
-    assert found.soft == pytest.approx(1 / 1.3)
-    assert found.inactive == ("k1.1",)
+    outcome = rewarded(three, SCORES, active=frozenset({"k1.0", "k1.2"}))
+    assert outcome.soft == pytest.approx(1 / 1.3)
+    assert outcome.inactive == ("k1.1",)
     # a hidden criterion need not be judged
     unread = rewarded(three, {"k1.0": 10, "k1.2": 1}, active=frozenset({"k1.0", "k1.2"}))
-    assert unread == found
+    assert unread == outcome
 
 
 def test_dropout_does_not_hide_the_length(
     three: tuple[Criterion, ...], hard: Callable[..., Criterion]
 ) -> None:
-    found = rewarded([*three, hard(WordCount(max=9))], SCORES, active=frozenset({"k1.0"}))
-    assert found.length == 1.0
-    assert found.inactive == ("k1.1", "k1.2")
+    outcome = rewarded([*three, hard(WordCount(max=9))], SCORES, active=frozenset({"k1.0"}))
+    assert outcome.length == 1.0
+    assert outcome.inactive == ("k1.1", "k1.2")
 
 
 def test_a_missing_verdict_makes_the_reward_absent_and_says_which(
     three: tuple[Criterion, ...],
 ) -> None:
-    found = rewarded(three, {"k1.0": 10, "k1.1": 5})
-    assert (found.value, found.soft, found.excluded) == (None, None, ("k1.2",))
+    outcome = rewarded(three, {"k1.0": 10, "k1.1": 5})
+    assert (outcome.value, outcome.soft, outcome.excluded) == (None, None, ("k1.2",))
 
 
 def test_training_may_allow_a_share_of_the_weight_to_be_missing(
     three: tuple[Criterion, ...],
 ) -> None:
     # .3 of 2 is missing, a share of .15: (1*1 + .7*4/9) / 1.7 = .7712418
-    found = rewarded(three, {"k1.0": 10, "k1.1": 5}, most_missing=0.3)
-    assert found.soft == pytest.approx(0.7712418)
-    assert found.excluded == ("k1.2",)
+    outcome = rewarded(three, {"k1.0": 10, "k1.1": 5}, most_missing=0.3)
+    assert outcome.soft == pytest.approx(0.7712418)
+    assert outcome.excluded == ("k1.2",)
     # .15 may be missing if .15 is allowed; .7 of 2 is .35, and more than .3
     assert rewarded(three, {"k1.0": 10, "k1.1": 5}, most_missing=0.15).value is not None
     assert rewarded(three, {"k1.0": 10, "k1.2": 5}, most_missing=0.3).value is None
@@ -360,24 +360,24 @@ def test_criteria_that_only_code_can_check_are_rewarded_by_code(
     hard: Callable[..., Criterion],
 ) -> None:
     # four words of at least eight: H = .5·4/8, R = .95·H + .05·1
-    found = rewarded([hard(WordCount(min=8))], {}, text="a b c d")
-    assert found.hard == pytest.approx(0.25)
-    assert found.value == pytest.approx(0.95 * 0.25 + 0.05)
-    assert (found.soft, found.length) == (None, None)
+    outcome = rewarded([hard(WordCount(min=8))], {}, text="a b c d")
+    assert outcome.hard == pytest.approx(0.25)
+    assert outcome.value == pytest.approx(0.95 * 0.25 + 0.05)
+    assert (outcome.soft, outcome.length) == (None, None)
 
 
 def test_a_text_that_was_turned_away_is_worth_nothing(
     three: tuple[Criterion, ...], hard: Callable[..., Criterion]
 ) -> None:
-    made = set_of([*three, hard(WordCount(max=9))])
+    criteria = set_of([*three, hard(WordCount(max=9))])
     broken = (Violation(criterion_id="h1", reason="-"),)
-    gated = judgement_of(made, "", {}, gate="the text is empty", violations=broken)
-    found = reward(gated, made, "")
+    gated = judgement_of(criteria, "", {}, gate="the text is empty", violations=broken)
+    outcome = reward(gated, criteria, "")
     # not even the length and the absence of repetitions pay
-    assert (found.value, found.soft) == (0.0, 0.0)
-    assert found.violations == ("gate", "h1")
+    assert (outcome.value, outcome.soft) == (0.0, 0.0)
+    assert outcome.violations == ("gate", "h1")
     # no judge was asked, so no verdict is missing
-    assert found.excluded == ()
+    assert outcome.excluded == ()
 
 
 def test_a_broken_hard_criterion_is_listed_and_costs_nothing_here(
@@ -385,9 +385,9 @@ def test_a_broken_hard_criterion_is_listed_and_costs_nothing_here(
 ) -> None:
     made, text = set_of([*three, hard(ParagraphCount(min=2))]), words(9)
     broken = (Violation(criterion_id="h1", reason="-"),)
-    found = reward(judgement_of(made, text, SCORES, violations=broken), made, text)
-    assert found.violations == ("h1",)
-    assert found.value == rewarded(three, SCORES).value
+    outcome = reward(judgement_of(made, text, SCORES, violations=broken), made, text)
+    assert outcome.violations == ("h1",)
+    assert outcome.value == rewarded(three, SCORES).value
 
 
 def test_a_judgement_under_other_criteria_is_refused(three: tuple[Criterion, ...]) -> None:
@@ -399,9 +399,9 @@ def test_a_judgement_under_other_criteria_is_refused(three: tuple[Criterion, ...
 
 
 def test_a_judgement_of_another_text_is_refused(three: tuple[Criterion, ...]) -> None:
-    made = set_of(three)
+    criteria = set_of(three)
     with pytest.raises(ValueError, match="of the text with hash") as caught:
-        reward(judgement_of(made, "one", SCORES), made, "two")
+        reward(judgement_of(criteria, "one", SCORES), criteria, "two")
     assert text_hash("one") in str(caught.value)
     assert text_hash("two") in str(caught.value)
 
@@ -446,8 +446,8 @@ def test_saying_why_a_verdict_is_missing_does_not_change_that_it_is(
     three: tuple[Criterion, ...],
 ) -> None:
     made, lost = set_of(three), (Missing(criterion_id="k1.2", reason="no number"),)
-    told = judgement_of(made, "-", {"k1.0": 10, "k1.1": 5}, missing=lost)
-    assert reward(told, made, "-").excluded == ("k1.2",)
+    judged_text = judgement_of(made, "-", {"k1.0": 10, "k1.1": 5}, missing=lost)
+    assert reward(judged_text, made, "-").excluded == ("k1.2",)
 
 
 def hard_criterion(name: str, check: Check, weight: float = 1.0) -> Criterion:

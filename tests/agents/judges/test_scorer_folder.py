@@ -48,10 +48,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_scorer_is_read_as_it_was_written(folder: Path) -> None:
-    found = read_scorer(str(folder))
-    assert found.config.trained_on == {"rated.jsonl": 3}
-    assert found.weights.quality.tolist() == [0, 1, 2, 3, 4]
-    assert found.id == f"tiny@{found.config.weights_sha256[:12]}"
+    scorer = read_scorer(str(folder))
+    assert scorer.config.trained_on == {"rated.jsonl": 3}
+    assert scorer.weights.quality.tolist() == [0, 1, 2, 3, 4]
+    assert scorer.id == f"tiny@{scorer.config.weights_sha256[:12]}"
     assert {each.name for each in folder.iterdir()} == {CONFIG, WEIGHTS}
 
 
@@ -117,9 +117,9 @@ def test_a_name_that_is_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_comes_with_the_package_is_whole_and_small(name: str) -> None:
-    found = read_scorer(name)
-    assert found.config.name == name
-    assert found.weights.quality.nbytes + found.weights.anchors.nbytes < 2_000_000
+    scorer = read_scorer(name)
+    assert scorer.config.name == name
+    assert scorer.weights.quality.nbytes + scorer.weights.anchors.nbytes < 2_000_000
 
 
 EAST, NORTH = np.array([1, 0], np.float32), np.array([0, 1], np.float32)

@@ -51,26 +51,26 @@ def without_blanks(text: str) -> str:
 
 @given(PIECES | st.text(max_size=80), LANGUAGES, st.integers(1, 8))
 def test_phrases_are_verbatim_parts_of_the_passage(text: str, language: str, most: int) -> None:
-    found = phrases(text, language, most)
+    pieces = phrases(text, language, most)
     # a shortened passage may have its blanks and line breaks evened out
-    assert all(without_blanks(phrase) in without_blanks(text) for phrase in found)
-    assert 1 <= len(found) <= most
-    assert len(set(found)) == len(found)
+    assert all(without_blanks(phrase) in without_blanks(text) for phrase in pieces)
+    assert 1 <= len(pieces) <= most
+    assert len(set(pieces)) == len(pieces)
 
 
 @given(PIECES, LANGUAGES)
 def test_phrases_stay_short_and_the_longest_come_first(text: str, language: str) -> None:
-    found = phrases(text, language)
-    assert sorted(found, key=len, reverse=True) == list(found)
+    pieces = phrases(text, language)
+    assert sorted(pieces, key=len, reverse=True) == list(pieces)
     if language == "zh":
         # a title in quotation marks may be longer
-        rules = [phrase for phrase in found if is_negated(phrase)]
+        rules = [phrase for phrase in pieces if is_negated(phrase)]
         assert all(len(phrase) <= 24 for phrase in rules)
-        assert all(len(p) <= 20 for p in found if p not in rules)
+        assert all(len(p) <= 20 for p in pieces if p not in rules)
     elif "“" not in text and "《" not in text:
-        rules = [phrase for phrase in found if is_negated(phrase)]
+        rules = [phrase for phrase in pieces if is_negated(phrase)]
         assert all(len(phrase.split()) <= 12 for phrase in rules)
-        assert all(len(p.split()) <= 7 for p in found if p not in rules)
+        assert all(len(p.split()) <= 7 for p in pieces if p not in rules)
 
 
 @given(PIECES, LANGUAGES)
