@@ -29,7 +29,7 @@ from quillgraph.agents.judges import (
     plain,
     refusal,
     reward,
-    shown_to_judge,
+    text_for_judge,
 )
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Budget, Recorder, recorder_of
@@ -152,7 +152,7 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
 async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
     asked = judged(criteria)
-    shown = shown_to_judge(submission["text"], criteria)
+    shown = text_for_judge(submission["text"], criteria)
     try:
         ballot = await judge.judge(submission["task"], shown, asked)
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
