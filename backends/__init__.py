@@ -18,7 +18,7 @@ from quillgraph.backends.messages.turn import ToolCall
 from quillgraph.backends.runtime.gc import collecting_seldom
 from quillgraph.backends.runtime.hardware import default_backend
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.spec import BackendSpec, connect
+from quillgraph.backends.spec import BackendSpec, backend_class, backend_kinds, connect
 
 __all__ = [
     "Allowance",
@@ -41,6 +41,8 @@ __all__ = [
     "TokenTrace",
     "ToolCall",
     "alternatives_of",
+    "backend_class",
+    "backend_kinds",
     "capabilities_of",
     "collecting_seldom",
     "connect",

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -42,6 +42,10 @@ CompletionFn = Callable[[ChatRequest], Awaitable[Completion]]
 Tap = Callable[[ChatRequest, Place, CompletionFn], Awaitable[Completion]]
 """Stands between a backend and its callers: hears each call, and has it answered."""
 
+_NOT_OPTIONS = frozenset({*BaseChatModel.model_fields, "model", "base_url", "api_key"})
+"""Fields that a spec does not set: LangChain's own, those it has a place for, and the key, which
+stays in the environment (`api_key_env`)."""
+
 
 class ChatBackend(BaseChatModel, ABC):
     """What the native backends share: request building, limiter, trace on the message.
@@ -65,7 +69,38 @@ class ChatBackend(BaseChatModel, ABC):
     timeout_s: float = Field(default=3600.0, gt=0)
     """Longest time of one call with all its tries, seconds. Waiting for its turn, and for an
     engine to start, is no part of it. What is over its time is called off, where it runs too."""
+    takes_address: ClassVar[bool] = False
+    """Whether a spec has a place for an address: `KIND:MODEL@URL`, which becomes `base_url`."""
+    takes_adapters: ClassVar[bool] = False
+    """Whether a policy may name an adapter beside the model: `KIND:MODEL+FOLDER`."""
+    rank_option: ClassVar[str | None] = None
+    """The option by which an engine is started for adapters up to a rank; None if it needs none."""
     _tap: Tap | None = PrivateAttr(default=None)
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """Names of the options that a spec may set; None if only `from_spec` can tell."""
+        return frozenset(cls.model_fields) - _NOT_OPTIONS
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Make the backend that `KIND:MODEL[@URL][?option=value&…]` names.
+
+        Args:
+            model: What stands for the model.
+            base_url: The address; None if there is none, or the class takes none.
+            options: Options, with names out of `spec_options`; values from a string are strings.
+
+        Raises:
+            ConfigError: If these do not fit.
+        """
+        address: dict[str, Any] = {"base_url": base_url} if cls.takes_address else {}
+        return cls(model=model, **address, **options)
+
+    @classmethod
+    def spec_identity(cls, model: str, options: Mapping[str, Any]) -> str:
+        """What a spec calls the model, whatever its other options are."""
+        return model
 
     @cached_property
     def limiter(self) -> Limiter:

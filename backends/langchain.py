@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -163,6 +163,23 @@ class ForeignChat(ChatBackend):
                 f"{kind.__name__} has no structured output of its own; expected schema_mode "
                 "'prompt', got 'native'"
             )
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """Ours and those of the class that the spec names, which `foreign_model` checks."""
+        return None
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Make the chat model of `langchain:package.Class?argument=value`."""
+        arguments = {name: each for name, each in options.items() if name not in OWN_OPTIONS}
+        own = {name: each for name, each in options.items() if name in OWN_OPTIONS}
+        return cls(chat=foreign_model(model, arguments), **own)
+
+    @classmethod
+    def spec_identity(cls, model: str, options: Mapping[str, Any]) -> str:
+        """The class, and the model that it is asked for."""
+        return f"{model}:{options.get('model', '')}"
 
     @property
     def capabilities(self) -> Capabilities:

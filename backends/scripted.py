@@ -3,9 +3,9 @@
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -71,6 +71,16 @@ class ScriptedChat(ChatBackend):
             raise ConfigError("expected either reply= or path= for a scripted backend")
         if self.path is not None:
             self._script = read_script(self.path)
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """All but what is scripted, which has a place of its own in a spec or is Python."""
+        return (super().spec_options() or frozenset()) - {"path", "reply"}
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Answer by the rules of a file: `scripted:FILE`."""
+        return cls(path=Path(model), **options)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -7,10 +7,10 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -174,6 +174,16 @@ class CassetteChat(ChatBackend):
             raise ConfigError(f"option {given[0]!r}: a cassette keeps what was recorded")
         for name, value in recorded.items():
             setattr(self, name, value)
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """All but the file, which has a place of its own in a spec."""
+        return (super().spec_options() or frozenset()) - {"path"}
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Play a file back: `cassette:FILE`."""
+        return cls(path=Path(model), **options)
 
     @property
     def cassette(self) -> Cassette:

@@ -7,7 +7,7 @@ from typing import Any
 
 from quillgraph.backends.spec import BackendSpec
 from quillgraph.evals.data.prompts import Prompt
-from quillgraph.evals.policies.policy import RANKED, Policy
+from quillgraph.evals.policies.policy import Policy, rank_option
 from quillgraph.evals.policies.writers import Reading
 
 WEIGHTS = "adapter_model.safetensors"
@@ -85,8 +85,9 @@ def sharing(judge: BackendSpec, policies: Sequence[Policy]) -> BackendSpec:
     """
     for each in policies:
         options = dict(each.model.options)
-        if each.model.kind in RANKED and "max_lora_rank" not in judge.options:
-            options.pop("max_lora_rank", None)
+        option = rank_option(each.model)
+        if option is not None and option not in judge.options:
+            options.pop(option, None)
         if each.model.model_copy(update={"options": options}) == judge:
             return each.model
     return judge
