@@ -1,7 +1,7 @@
 """Where words come from: chat models that say what they sampled, and the record of it."""
 
 from quillgraph.backends.calls.budget import Allowance, Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder, peak_in_flight, read_records
+from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
 from quillgraph.backends.cassette.chat import Cassette, CassetteChat, CassetteEmbeddings
 from quillgraph.backends.cassette.recorder import CassetteRecorder
@@ -48,7 +48,6 @@ __all__ = [
     "connect",
     "connect_embeddings",
     "default_backend",
-    "peak_in_flight",
     "read_records",
     "require",
     "trace_of",

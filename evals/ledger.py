@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from quillgraph.agents.domain import Value
-from quillgraph.backends.calls import end_last_line, read_lines
-from quillgraph.backends.errors import StorageError
+from quillgraph.backends.calls import JsonLines
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Value)
@@ -30,11 +29,10 @@ class Ledger(Generic[K, T]):
 
     def __init__(self, path: Path, form: type[T], key: Callable[[T], K]) -> None:
         self.path, self._key = path, key
-        self.rows: dict[K, T] = {}
-        end_last_line(path)
-        remedy = "delete the line, and it is worked out again"
-        for row in read_lines(path, form, remedy) if path.exists() else []:
-            self.rows[key(row)] = row
+        self._file = JsonLines(path, "delete the line, and it is worked out again")
+        self._file.mend()
+        rows = self._file.read(form) if path.exists() else []
+        self.rows: dict[K, T] = {key(row): row for row in rows}
 
     def add(self, row: T) -> T:
         """Write a row behind the others.
@@ -42,11 +40,6 @@ class Ledger(Generic[K, T]):
         Raises:
             StorageError: If the file cannot be written.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(row.model_dump_json() + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        self._file.append(row.model_dump_json())
         self.rows[self._key(row)] = row
         return row

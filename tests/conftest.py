@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from quillgraph.backends import CallRecord
 from quillgraph.backends.vllm import VllmChat
 from quillgraph.backends.weights import pull
 
@@ -101,3 +102,21 @@ def adapters(
     folder = tmp_path_factory.mktemp("adapters")
     first = save_adapter(model, folder / "one", seed=1)
     return first, save_adapter(model, folder / "two", seed=2)
+
+
+@pytest.fixture(scope="session")
+def peak_in_flight() -> Callable[[list[CallRecord]], int]:
+    """Counts the most calls that an engine held at one moment."""
+    return _peak_in_flight
+
+
+def _peak_in_flight(records: list[CallRecord]) -> int:
+    moments: list[tuple[float, int]] = []
+    for record in records:
+        start = record.started if record.started is not None else record.requested
+        moments += [(start, 1), (start + record.latency_s, -1)]
+    level = peak = 0
+    for _, change in sorted(moments):
+        level += change
+        peak = max(peak, level)
+    return peak

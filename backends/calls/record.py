@@ -5,7 +5,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from quillgraph.backends.calls.budget import Budget, was_stopped
 from quillgraph.backends.calls.journal import JOURNAL, REPLAYED
-from quillgraph.backends.calls.jsonl import end_last_line, read_lines
+from quillgraph.backends.calls.jsonl import JsonLines
 from quillgraph.backends.calls.listener import Listener
-from quillgraph.backends.errors import BudgetReached, StorageError
+from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.messages.trace import TokenTrace, trace_of
 from quillgraph.backends.messages.turn import as_openai_dict, called
 
@@ -116,13 +115,7 @@ class Recorder(Listener):
             self._asked[record.call] = -1
             if record.journal:
                 self._journalled[record.namespace, record.journal] = record.call
-        self._path = path
-        if path:
-            end_last_line(path)
-        try:
-            self._file = path.open("a", encoding="utf-8") if path else None
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        self._file = JsonLines(path).open() if path else None
 
     @property
     def ignore_chain(self) -> bool:
@@ -268,21 +261,10 @@ class Recorder(Listener):
             self.prompt_tokens += record.prompt_tokens
             self.cached_tokens += record.cached_tokens or 0
             self.completion_tokens += record.completion_tokens
-        if self._file:
-            self._append(record)
+        if self._file and self._file.is_open:
+            self._file.append(record.model_dump_json())
         if self._sink:
             self._sink(record)
-
-    def _append(self, record: CallRecord) -> None:
-        assert self._file is not None
-        try:
-            self._file.write(record.model_dump_json() + "\n")
-            self._file.flush()
-        except OSError as error:
-            file, self._file = self._file, None
-            with suppress(OSError):  # closing tries to write once more
-                file.close()
-            raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
 
 def read_records(path: Path) -> list[CallRecord]:
@@ -292,17 +274,4 @@ def read_records(path: Path) -> list[CallRecord]:
         InputError: Naming another line that holds no record.
         StorageError: If the file cannot be read.
     """
-    return read_lines(path, CallRecord, "delete the line to read the others")
-
-
-def peak_in_flight(records: list[CallRecord]) -> int:
-    """Count the most calls that an engine held at one moment."""
-    moments: list[tuple[float, int]] = []
-    for record in records:
-        start = record.started if record.started is not None else record.requested
-        moments += [(start, 1), (start + record.latency_s, -1)]
-    level = peak = 0
-    for _, change in sorted(moments):
-        level += change
-        peak = max(peak, level)
-    return peak
+    return JsonLines(path).read(CallRecord)

@@ -5,7 +5,6 @@ import base64
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +13,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel
 
+from quillgraph.backends.calls.jsonl import JsonLines
 from quillgraph.backends.calls.place import Place
 from quillgraph.backends.calls.redaction import Redaction
 from quillgraph.backends.cassette.tape import (
@@ -29,7 +29,7 @@ from quillgraph.backends.cassette.tape import (
     sha256_of,
 )
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, CompletionFn
-from quillgraph.backends.errors import ConfigError, QuillError, StorageError
+from quillgraph.backends.errors import ConfigError, QuillError
 
 
 def refuse_existing(path: Path) -> None:
@@ -69,10 +69,7 @@ class CassetteRecorder:
         self._lock = threading.Lock()
         self._digest = ""
         refuse_existing(path)
-        try:
-            self._file = path.open("x", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        self._file = JsonLines(path).open(new=True)
         told = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
         self._write(Header(facts=self._redaction.throughout(told)))
 
@@ -87,7 +84,7 @@ class CassetteRecorder:
     ) -> None:
         for chat in self._listened:
             chat.listen(None)
-        if not self._file.closed:
+        if self._file.is_open:
             self._write(End())
             self._file.close()
 
@@ -197,16 +194,10 @@ class CassetteRecorder:
 
     def _write(self, line: BaseModel) -> None:
         with self._lock:
-            if self._file.closed:
+            if not self._file.is_open:
                 return  # a call that was given up, and ended after the run
             text, self._digest = format_line(line, self._digest)
-            try:
-                self._file.write(text)
-                self._file.flush()
-            except OSError as error:
-                with suppress(OSError):  # closing tries to write once more
-                    self._file.close()
-                raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+            self._file.append(text)
 
 
 class _RecordedEmbeddings(Embeddings):

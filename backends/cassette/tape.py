@@ -108,11 +108,11 @@ def format_line(line: BaseModel, before: str) -> tuple[str, str]:
         before: Digest of the line before; empty for the first.
 
     Returns:
-        The line with its end, and its digest.
+        The line without its end, and its digest.
     """
     rest = json.dumps(line.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))[1:]
     digest = _digest(before, rest)
-    return f"{_BEFORE}{digest}{_AFTER}{rest}\n", digest
+    return f"{_BEFORE}{digest}{_AFTER}{rest}", digest
 
 
 def lines_of(path: Path, *, partial: bool = False) -> list[Line]:

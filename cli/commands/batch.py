@@ -7,13 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from quillgraph.backends import Budget, Recorder
-from quillgraph.backends.calls import end_last_line
-from quillgraph.backends.errors import (
-    BackendError,
-    BudgetReached,
-    QuillError,
-    StorageError,
-)
+from quillgraph.backends.calls import JsonLines
+from quillgraph.backends.errors import BackendError, BudgetReached, QuillError
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
@@ -95,7 +90,7 @@ class Running:
             measures=self.settings.model_dump(include=MEASURES),
         )
         waiting = iter(self.waiting)
-        end_last_line(self.folder / EPISODES)
+        JsonLines(self.folder / EPISODES).mend()
         with durable(self.graph, self.folder, self.budget) as graph:
             workers = [
                 asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder, watch))
@@ -145,12 +140,7 @@ class Running:
     def _add(self, number: int, episode: Episode) -> None:
         """Keep an episode; its calls are in calls.jsonl, under its id."""
         self.episodes[number] = episode.model_copy(update={"calls": ()})
-        file = self.folder / EPISODES
-        try:
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(self.episodes[number].model_dump_json() + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {file}: {error.strerror}") from error
+        JsonLines(self.folder / EPISODES).append(self.episodes[number].model_dump_json())
 
     def _judge_the_end(self) -> None:
         for each in self.excluded:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -14,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from quillgraph.backends.calls.record import CallRecord, Recorder, peak_in_flight, read_records
+from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat
@@ -306,7 +307,7 @@ def at(started: float | None, latency_s: float, requested: float = 0.0) -> CallR
     ],
 )
 def test_the_peak_is_the_most_calls_held_at_one_moment(
-    records: list[CallRecord], peak: int
+    records: list[CallRecord], peak: int, peak_in_flight: Callable[[list[CallRecord]], int]
 ) -> None:
     assert peak_in_flight(records) == peak
 

@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
     digest, text = "", ""
     for line in LINES:
         added, digest = format_line(line, digest)
-        text += added
+        text += f"{added}\n"
     (tmp_path / "c.jsonl").write_text(text, encoding="utf-8")
     return tmp_path / "c.jsonl"
 
@@ -107,7 +107,7 @@ def test_another_file_is_no_cassette(file: Path, text: str) -> None:
 def test_a_line_of_another_form_is_told_where(file: Path) -> None:
     header, digest = format_line(Header(), "")
     bad, _ = format_line(Header(facts={}).model_copy(update={"kind": "voice"}), digest)
-    file.write_text(header + bad)
+    file.write_text(f"{header}\n{bad}\n")
     with pytest.raises(InputError, match=r"line 2 of the cassette .*voice\.name: Field required"):
         lines_of(file)
 

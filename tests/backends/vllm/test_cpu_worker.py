@@ -1,4 +1,4 @@
-"""What adapters add to a layer's output, for batches of several; which tokens are drawn."""
+"""What adapters add in a batch of several, which tokens are drawn, and the norm by the kernel."""
 
 import importlib.util
 import warnings
@@ -15,6 +15,7 @@ Products = Callable[..., Any]
 SCALE = 2.0
 WIDTHS = (3, 2)
 IN, RANK, SLOTS = 4, 2, 2
+EPSILON = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +85,15 @@ def worker() -> Any:
         pytest.skip("vllm is not installed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from quillgraph.backends.vllm import cpu_worker as vllm_cpu_worker
+        from quillgraph.backends.vllm import cpu_worker
 
-    return vllm_cpu_worker
+    return cpu_worker
 
 
 def test_a_draw_falls_where_the_running_sum_passes_its_level(worker: Any) -> None:
     # of 1/4, 1/4, 0, 1/2 the running sums are .25, .5, .5, 1
     levels = torch.tensor([0, 0.2, 0.25, 0.49, 0.5, 0.99, 1 - 1e-17], dtype=torch.float64)
-    found = worker.drawn(torch.tensor([[0.25, 0.25, 0.0, 0.5]] * len(levels)), levels)
+    found = worker.draw(torch.tensor([[0.25, 0.25, 0.0, 0.5]] * len(levels)), levels)
     assert found.tolist() == [0, 0, 1, 1, 3, 3, 3]
 
 
@@ -111,7 +112,7 @@ def test_draws_over_many_blocks_are_those_over_one_running_sum(
     levels = torch.rand(20, generator=draws, dtype=torch.float64)
     running = weights.cumsum(-1)
     expected = torch.searchsorted(running, levels[:, None] * running[:, -1:], right=True)
-    found = worker.drawn(weights, levels)
+    found = worker.draw(weights, levels)
     assert found.tolist() == expected.squeeze(1).tolist()
     assert (weights.gather(1, found[:, None]) > 0).all()
 
@@ -119,7 +120,7 @@ def test_draws_over_many_blocks_are_those_over_one_running_sum(
 def test_tokens_come_as_often_as_they_are_likely(worker: Any) -> None:
     likely = torch.tensor([0.5, 0.3, 0.0, 0.15, 0.05])
     torch.manual_seed(5)
-    found = worker.drawn(likely.repeat(20_000, 1), torch.rand(20_000, dtype=torch.float64))
+    found = worker.draw(likely.repeat(20_000, 1), torch.rand(20_000, dtype=torch.float64))
     counts = torch.bincount(found, minlength=5).double() / 20_000
     # four standard deviations of the likeliest: 4 * sqrt(.25 / 20000)
     torch.testing.assert_close(counts, likely.double(), atol=0.015, rtol=0)
@@ -176,7 +177,7 @@ def test_float_probabilities_as_an_engine_gives_them_draw_within_a_rounding(
     draws = torch.Generator().manual_seed(seed)
     weights = (torch.randn(8, 1000, generator=draws) * 4).softmax(-1)
     levels = torch.rand(8, generator=draws, dtype=torch.float64)
-    found = worker.drawn(weights, levels)[:, None]
+    found = worker.draw(weights, levels)[:, None]
     running = weights.double().cumsum(-1) / weights.double().sum(-1, keepdim=True)
     below = running.gather(1, found) - weights.double().gather(1, found)
     assert (below.squeeze(1) <= levels + 1e-6).all()
@@ -198,4 +199,81 @@ def test_the_worker_puts_its_parts_in_place(worker: Any, monkeypatch: pytest.Mon
     )
     loaded.load_model()
     assert type(loaded.model_runner.sampler.topk_topp_sampler) is worker.Draws
-    assert current_platform.get_punica_wrapper().endswith(".vllm_cpu_worker.AdapterProducts")
+    assert current_platform.get_punica_wrapper().endswith(".vllm.cpu_worker.AdapterProducts")
+
+
+@pytest.fixture(scope="module")
+def norm() -> Callable[..., Any]:
+    """A layer of width 16 as vLLM makes it once the module has been imported."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from vllm.config import VllmConfig, set_current_vllm_config
+        from vllm.model_executor.layers.layernorm import RMSNorm
+
+        from quillgraph.backends.vllm.cpu_worker import Norm
+
+    def made(dtype: torch.dtype, width: int = 16) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with set_current_vllm_config(VllmConfig()):
+                layer = RMSNorm(width, EPSILON, dtype=dtype)
+        assert type(layer) is Norm
+        layer.weight.data = torch.arange(1, width + 1).to(dtype) / 4
+        return layer
+
+    return made
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_rows_are_divided_by_their_root_mean_square(norm: Any, dtype: torch.dtype) -> None:
+    layer, x = norm(dtype), torch.randn(5, 16, generator=torch.Generator().manual_seed(1)).to(dtype)
+    wide = x.float()
+    expected = wide * (wide.pow(2).mean(-1, keepdim=True) + EPSILON).rsqrt() * layer.weight.float()
+    tolerance = {"rtol": 1e-6, "atol": 1e-6} if dtype is torch.float32 else {}
+    torch.testing.assert_close(layer.forward_cpu(x), expected.to(dtype), **tolerance)
+
+
+def test_a_row_by_hand(norm: Any) -> None:
+    # the mean of the squares of 2, 2, 0, 0 … is 8/16, its root .7071; 2 / .7071 = 2.828 by 1/4, 2/4
+    x = torch.tensor([[2.0, 2.0] + [0.0] * 14])
+    found = norm(torch.float32).forward_cpu(x)[0].tolist()
+    assert found == pytest.approx([0.7071, 1.4142] + [0.0] * 14, abs=1e-4)
+
+
+def test_the_sum_with_what_is_left_is_normed_and_given_back(norm: Any) -> None:
+    layer = norm(torch.float32)
+    x, residual = torch.randn(2, 4, 16, generator=torch.Generator().manual_seed(2))
+    whole = x + residual
+    expected = layer.forward_native(whole)
+    normed, left = layer.forward_cpu(x, residual)
+    torch.testing.assert_close(normed, expected)
+    torch.testing.assert_close(left, whole)
+
+
+def test_it_is_the_kernels_that_norm(norm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("rms_norm", "fused_add_rms_norm"):
+        monkeypatch.setattr(f"vllm._custom_ops.{name}", lambda *_, n=name: asked.append(n))
+    layer, x = norm(torch.bfloat16), torch.ones(2, 16, dtype=torch.bfloat16)
+    layer.forward_cpu(x)
+    layer.forward_cpu(x, x.clone())
+    assert asked == ["rms_norm", "fused_add_rms_norm"]
+
+
+def test_what_the_kernel_cannot_do_is_done_as_vllm_does_it(norm: Any) -> None:
+    layer = norm(torch.float32)
+    both = torch.randn(4, 2, 16, generator=torch.Generator().manual_seed(3))
+    # rows that do not lie side by side
+    torch.testing.assert_close(layer.forward_cpu(both[:, 0]), layer.forward_native(both[:, 0]))
+    x, residual = both[:, 0], both[:, 1].clone()
+    expected = layer.forward_native(x.clone(), residual.clone())
+    for found, wanted in zip(layer.forward_cpu(x, residual), expected, strict=True):
+        torch.testing.assert_close(found, wanted)
+    # a width that is no multiple of what the kernel takes at a time
+    narrow, x = norm(torch.float32, width=6), torch.randn(3, 6)
+    torch.testing.assert_close(narrow.forward_cpu(x), narrow.forward_native(x))
+    # weights of another type than what they weigh
+    x = both[:, 0].to(torch.bfloat16)
+    torch.testing.assert_close(layer.forward_cpu(x), layer.forward_native(x))
