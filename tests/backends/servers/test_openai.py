@@ -848,3 +848,11 @@ async def test_a_call_keeps_the_tokens_that_the_server_gave(server: Server) -> N
     assert (trace.prompt_ids, trace.completion_ids) == ((1, 2), (5, 6))
     assert trace.logprobs == (-0.5, -0.5)
     assert said.tool_calls[0]["args"] == {"place": "sea"}
+
+
+async def test_alternatives_are_refused_before_the_call_where_they_cannot_be_given() -> None:
+    # nothing listens at port 9: what is refused here is refused before the call
+    chat = OpenAIChat(model="m", base_url="http://127.0.0.1:9/v1", api_key=SecretStr(KEY))
+    assert not chat.capabilities.top_logprobs
+    with pytest.raises(ConfigError, match=r"top_logprobs.*OpenAIChat reports no alternatives"):
+        await chat.ainvoke("Write a long story about the sea.", top_logprobs=3)
