@@ -126,11 +126,11 @@ class ChatBackend(BaseChatModel, ABC):
         Raises:
             TimedOut: If that could not be done. It was cancelled then.
         """
-        told = (
+        message = (
             f"model {self.model!r} gave no whole reply within {self.timeout_s:g} s (timeout_s), "
             "over all tries; raise it, or lower max_tokens"
         )
-        async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, told):
+        async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, message):
             return await self._complete_at(request, place)
 
     async def _ready(self, request: ChatRequest) -> None:
@@ -280,12 +280,12 @@ class ChatBackend(BaseChatModel, ABC):
         budgets = budgets_of(run_manager.handlers if run_manager else [])
         started = latency = 0.0
 
-        async def answer(asked: ChatRequest) -> Completion:
+        async def answer(sent: ChatRequest) -> Completion:
             nonlocal started, latency
             async with within(budgets, place.nodes), self.limiter.slot():
-                await self._ready(asked)
+                await self._ready(sent)
                 started, clock = time.time(), time.perf_counter()
-                completion = await self._complete_in_time(asked, place)
+                completion = await self._complete_in_time(sent, place)
                 latency = time.perf_counter() - clock
                 return completion
 
@@ -365,5 +365,5 @@ class ChatBackend(BaseChatModel, ABC):
             raise ConfigError(f"expected a pydantic model class as schema, got {schema!r}")
         if kwargs:
             raise ConfigError(f"unknown option {sorted(kwargs)[0]!r} of with_structured_output")
-        asked = self.bind(json_schema=schema.model_json_schema())
-        return asked | RunnableLambda(reply_parser(schema, include_raw=include_raw))
+        bound = self.bind(json_schema=schema.model_json_schema())
+        return bound | RunnableLambda(reply_parser(schema, include_raw=include_raw))

@@ -62,7 +62,7 @@ class ScriptedChat(ChatBackend):
     items_per_call: int = 8
     max_concurrency: int = 64
     _script: Script | None = PrivateAttr(default=None)
-    _seen: dict[tuple[int, str], int] = PrivateAttr(default_factory=dict)
+    _answered: dict[tuple[int, str], int] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -100,7 +100,7 @@ class ScriptedChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         text = self.reply(request) if self.reply else self._by_rule(request)
-        prompt = _tokens("\n".join(_read(request)))
+        prompt = _tokens("\n".join(_prompt_parts(request)))
         full = _tokens(text)
         ids = full[: request.max_tokens]
         reason = "stop" if len(ids) == len(full) else "length"
@@ -120,21 +120,21 @@ class ScriptedChat(ChatBackend):
 
     def _by_rule(self, request: ChatRequest) -> str:
         assert self._script is not None
-        asked = "\n".join(turn.content for turn in request.messages)
+        prompt = "\n".join(turn.content for turn in request.messages)
         for number, rule in enumerate(self._script.rules):
-            if rule.when.search(asked):
+            if rule.when.search(prompt):
                 return self._pick(number, rule, request)
-        raise ReplyError(f"a rule in {self.path} for the request", asked[-160:])
+        raise ReplyError(f"a rule in {self.path} for the request", prompt[-160:])
 
     def _pick(self, number: int, rule: Rule, request: ChatRequest) -> str:
         if isinstance(rule.reply, str):
             return rule.reply
-        earlier = sum(1 for seen in self._seen if seen[0] == number)
-        place = self._seen.setdefault((number, request.sha256), earlier)
+        earlier = sum(1 for key in self._answered if key[0] == number)
+        place = self._answered.setdefault((number, request.sha256), earlier)
         return rule.reply[min(place, len(rule.reply) - 1)]
 
 
-def _read(request: ChatRequest) -> Iterator[str]:
+def _prompt_parts(request: ChatRequest) -> Iterator[str]:
     """What a model would read of a request, tools included."""
     for tool in request.tools:
         yield json.dumps(tool, ensure_ascii=False)

@@ -49,7 +49,7 @@ def backend_class(kind: str) -> type[ChatBackend]:
     """
     if kind in foreign_kinds():
         return _foreign_class(foreign_kinds()[kind])
-    module, _, name = BUILT_IN[_known(kind)].partition(":")
+    module, _, name = BUILT_IN[_checked(kind)].partition(":")
     built_in: type[ChatBackend] = getattr(importlib.import_module(module), name)
     return built_in
 
@@ -73,7 +73,7 @@ class BackendSpec(BaseModel):
     @field_validator("kind")
     @classmethod
     def _of_a_known_kind(cls, kind: str) -> str:
-        return _known(kind)
+        return _checked(kind)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -116,11 +116,11 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
     parsed = BackendSpec.parse(spec) if isinstance(spec, str) else spec
     backend = backend_class(parsed.kind)
     fields = {**parsed.options, **options}
-    known = backend.spec_options()
-    if known is not None and (unknown := sorted(set(fields) - known)):
+    valid = backend.spec_options()
+    if valid is not None and (unknown := sorted(set(fields) - valid)):
         raise ConfigError(
             f"unknown option {unknown[0]!r} of backend {parsed.kind!r}: "
-            f"{nearest(unknown[0], known)}"
+            f"{nearest(unknown[0], valid)}"
         )
     try:
         return backend.from_spec(parsed.model, parsed.base_url, fields)
@@ -130,7 +130,7 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
         raise ConfigError(f"backend {parsed.kind!r}, {where}: {first['msg']}") from error
 
 
-def _known(kind: str) -> str:
+def _checked(kind: str) -> str:
     if kind not in backend_kinds():
         raise ConfigError(f"unknown backend kind {kind!r}: {nearest(kind, backend_kinds())}")
     return kind

@@ -25,12 +25,12 @@ class Place(BaseModel):
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> Self:
         """Read the place off a call's metadata."""
-        told = metadata or {}
-        spaces = str(told.get("langgraph_checkpoint_ns") or "").split("|")
-        path = told.get("langgraph_path") or ()
+        fields = metadata or {}
+        spaces = str(fields.get("langgraph_checkpoint_ns") or "").split("|")
+        path = fields.get("langgraph_path") or ()
         sent = path and path[0] == "__pregel_push"
         return cls(
-            role=told.get("role"),
+            role=fields.get("role"),
             nodes=tuple(name for space in spaces if (name := space.split(":")[0])),
             branch="/".join(_flat(path[1:])) if sent else "",
         )

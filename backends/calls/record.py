@@ -105,14 +105,14 @@ class Recorder(Listener):
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._numbers: dict[str, int] = {}
         self._journalled: dict[tuple[str | None, str], int] = {}
-        self._asked: dict[int, int] = {}
+        self._last_asked: dict[int, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
         for record in earlier:
             self._place(record.namespace, record.step)
             self.calls = max(self.calls, record.call + 1)
-            self._asked[record.call] = -1
+            self._last_asked[record.call] = -1
             if record.journal:
                 self._journalled[record.namespace, record.journal] = record.call
         self._file = JsonLines(path).open() if path else None
@@ -207,13 +207,13 @@ class Recorder(Listener):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
-    def asked(self, call: int) -> int:
+    def last_asked(self, call: int) -> int:
         """When a call was last asked for, counted in calls of this run.
 
         It is the call's own number, a later one where it has been replayed, and -1 if only an
         earlier process has asked for it.
         """
-        return self._asked.get(call, call)
+        return self._last_asked.get(call, call)
 
     def add(self, record: CallRecord) -> None:
         """Count and write a call that another recorder has heard."""
@@ -225,13 +225,13 @@ class Recorder(Listener):
     def _recognise(self, run_id: UUID, journal: str | None) -> None:
         """Give a replayed call the number that it had when it was made."""
         with self._lock:
-            if journal is None or (begun := self._open.get(run_id)) is None:
+            if journal is None or (call := self._open.get(run_id)) is None:
                 return
-            asked = begun["call"]
-            known = self._journalled.setdefault((begun["namespace"], journal), asked)
-            if known != asked:
-                self._asked[known] = asked
-                begun["call"] = known
+            number = call["call"]
+            first = self._journalled.setdefault((call["namespace"], journal), number)
+            if first != number:
+                self._last_asked[first] = number
+                call["call"] = first
 
     def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
         path = [part.split(":")[0] for part in (namespace or "").split("|")]
@@ -246,15 +246,15 @@ class Recorder(Listener):
 
     def _write(self, run_id: UUID, **outcome: Any) -> None:
         with self._lock:
-            if (begun := self._open.pop(run_id, None)) is None:
+            if (call := self._open.pop(run_id, None)) is None:
                 return  # refused before it began, by another handler
             empty = {
                 "request_sha256": None, "reply": None, "error": None, "model": None,
                 "trace": None, "prompt_tokens": 0, "completion_tokens": 0, "started": None,
             }  # fmt: skip
             if outcome.get("latency_s") is None:
-                outcome["latency_s"] = time.time() - begun["requested"]
-            self._keep(CallRecord(**{**empty, **begun, **outcome}))
+                outcome["latency_s"] = time.time() - call["requested"]
+            self._keep(CallRecord(**{**empty, **call, **outcome}))
 
     def _keep(self, record: CallRecord) -> None:
         if not record.replayed:

@@ -65,13 +65,13 @@ class CassetteRecorder:
         self.path = path
         self._redaction = Redaction()
         self._listened: list[ChatBackend] = []
-        self._asked: Counter[tuple[str, str, Place]] = Counter()
+        self._occurrences: Counter[tuple[str, str, Place]] = Counter()
         self._lock = threading.Lock()
         self._digest = ""
         refuse_existing(path)
         self._file = JsonLines(path).open(new=True)
-        told = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
-        self._write(Header(facts=self._redaction.throughout(told)))
+        dumped = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
+        self._write(Header(facts=self._redaction.throughout(dumped)))
 
     def __enter__(self) -> Self:
         return self
@@ -123,8 +123,8 @@ class CassetteRecorder:
         # counted when it is asked: replies come in an order that no replay repeats
         with self._lock:
             key = voice, request.sha256, place
-            index = self._asked[key]
-            self._asked[key] += 1
+            index = self._occurrences[key]
+            self._occurrences[key] += 1
         try:
             completion = await answer(request)
         except QuillError as error:
@@ -145,11 +145,11 @@ class CassetteRecorder:
         outcome: Completion | Failed,
     ) -> None:
         voice, sha256, place = key
-        asked = request.model_dump(mode="json")
-        shown = self._redaction.throughout(asked)  # the schema, too, may quote the messages
+        dumped = request.model_dump(mode="json")
+        redacted = self._redaction.throughout(dumped)  # the schema, too, may quote the messages
         if isinstance(outcome, Completion):
-            outcome = self._said(outcome)
-            if shown != asked:  # the ids of the prompt spell what was taken out
+            outcome = self._redacted(outcome)
+            if redacted != dumped:  # the ids of the prompt spell what was taken out
                 outcome = outcome.model_copy(update={"trace": None})
         self._write(
             TapedCall(
@@ -157,12 +157,12 @@ class CassetteRecorder:
                 sha256=sha256,
                 place=place,
                 index=index,
-                request=ChatRequest.model_validate(shown),
+                request=ChatRequest.model_validate(redacted),
                 outcome=outcome,
             )
         )
 
-    def _said(self, completion: Completion) -> Completion:
+    def _redacted(self, completion: Completion) -> Completion:
         """A reply is kept as it was said, unless it repeats a key."""
         text = self._redaction.of_known(completion.text)
         calls = tuple(
@@ -172,8 +172,8 @@ class CassetteRecorder:
         if (text, calls) == (completion.text, completion.tool_calls):
             return completion
         # the tokens spell the key, too
-        said = {"text": text, "tool_calls": calls, "trace": None, "alternatives": None}
-        return completion.model_copy(update=said)
+        redacted = {"text": text, "tool_calls": calls, "trace": None, "alternatives": None}
+        return completion.model_copy(update=redacted)
 
     def embeddings(self, inner: Embeddings) -> Embeddings:
         """Record the vectors that these embeddings give, each text's once."""
@@ -204,21 +204,21 @@ class _RecordedEmbeddings(Embeddings):
     """Hands on the vectors of others, and tells of those that are new."""
 
     def __init__(
-        self, inner: Embeddings, tell: Callable[[Sequence[str], Sequence[Sequence[float]]], None]
+        self, inner: Embeddings, on_new: Callable[[Sequence[str], Sequence[Sequence[float]]], None]
     ) -> None:
-        self._inner, self._tell = inner, tell
-        self._known: dict[str, list[float]] = {}
+        self._inner, self._on_new = inner, on_new
+        self._vectors: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         # the first vector of a text stays its vector, as it will be in replay
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
             if new:
                 vectors = self._inner.embed_documents(new)
-                self._tell(new, vectors)
-                self._known.update(zip(new, vectors, strict=True))
-            return [list(self._known[text]) for text in texts]
+                self._on_new(new, vectors)
+                self._vectors.update(zip(new, vectors, strict=True))
+            return [list(self._vectors[text]) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]

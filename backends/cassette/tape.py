@@ -149,11 +149,11 @@ def _checked(path: Path, whole: list[str], *, is_cut: bool) -> Iterator[Line]:
     digest = ""
     for number, raw in enumerate(whole, 1):
         start = len(_BEFORE) + _DIGEST
-        said, rest = raw[len(_BEFORE) : start], raw[start + len(_AFTER) :]
+        claimed, rest = raw[len(_BEFORE) : start], raw[start + len(_AFTER) :]
         if number == 1:
             _check_header(path, raw)
         digest = _digest(digest, rest)
-        if f"{_BEFORE}{said}{_AFTER}{rest}" != raw or said != digest:
+        if f"{_BEFORE}{claimed}{_AFTER}{rest}" != raw or claimed != digest:
             raise InputError(
                 f"line {number} of the cassette {path} does not have the digest it carries: it, "
                 "or a line before it, was edited, moved or lost. Record it anew"

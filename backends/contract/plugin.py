@@ -59,18 +59,18 @@ def run_on(metafunc: pytest.Metafunc, subjects: Sequence[Subject]) -> None:
     """
     if "backend" not in metafunc.fixturenames:
         return
-    needs, lacks = _named(metafunc, "needs"), _named(metafunc, "lacks")
+    needs, lacks = _traits(metafunc, "needs"), _traits(metafunc, "lacks")
     fitting = [
         pytest.param(each, id=each.name, marks=each.marks)
         for each in subjects
         if needs <= each.traits and not lacks & each.traits
     ]
-    wanted = ", ".join([*sorted(needs), *(f"no {name}" for name in sorted(lacks))])
-    nobody = pytest.param(None, id="none", marks=pytest.mark.skip(reason=f"holds for {wanted}"))
+    condition = ", ".join([*sorted(needs), *(f"no {name}" for name in sorted(lacks))])
+    nobody = pytest.param(None, id="none", marks=pytest.mark.skip(reason=f"holds for {condition}"))
     metafunc.parametrize("backend", fitting or [nobody], indirect=True)
 
 
-def _named(metafunc: pytest.Metafunc, mark: str) -> set[str]:
+def _traits(metafunc: pytest.Metafunc, mark: str) -> set[str]:
     names = {name for each in metafunc.definition.iter_markers(mark) for name in each.args}
     if unknown := names - set(TRAITS):
         raise ValueError(f"mark {mark}: expected traits out of {TRAITS}, got {unknown}")

@@ -85,8 +85,8 @@ async def test_the_hash_of_a_request_tells_it_from_others(backend: ChatBackend) 
 
 async def test_what_is_left_on_a_message_can_be_written_as_json(backend: ChatBackend) -> None:
     reply = await backend.ainvoke(ASK, max_tokens=4)
-    held = json.loads(json.dumps(reply.response_metadata, allow_nan=False))
-    assert trace_of(AIMessage("", response_metadata=held)) == trace_of(reply)
+    metadata = json.loads(json.dumps(reply.response_metadata, allow_nan=False))
+    assert trace_of(AIMessage("", response_metadata=metadata)) == trace_of(reply)
 
 
 @pytest.mark.needs("json_schema")

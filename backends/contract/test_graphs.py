@@ -40,8 +40,8 @@ async def test_a_trace_survives_a_checkpoint(backend: ChatBackend, tmp_path: Pat
     async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
         with Recorder(None, "r", records.append) as recorder:
             graph = await in_a_graph(backend, recorder, saver=saver)
-        kept = await graph.aget_state({"configurable": {"thread_id": "t"}})
-    trace = trace_of(kept.values["messages"][-1])
+        state = await graph.aget_state({"configurable": {"thread_id": "t"}})
+    trace = trace_of(state.values["messages"][-1])
     assert trace is not None
     assert trace == records[0].trace
 
@@ -54,8 +54,8 @@ async def test_a_call_of_a_tool_is_recorded_and_survives_a_checkpoint(
     async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
         with Recorder(None, "r", records.append) as recorder:
             graph = await in_a_graph(backend, recorder, saver=saver, most=90, **LOOK)
-        kept = await graph.aget_state({"configurable": {"thread_id": "t"}})
-    message = kept.values["messages"][-1]
+        state = await graph.aget_state({"configurable": {"thread_id": "t"}})
+    message = state.values["messages"][-1]
     assert [each["name"] for each in message.tool_calls] == ["look"]
     assert trace_of(message) == records[0].trace is not None
     (call,) = records[0].tool_calls

@@ -60,7 +60,9 @@ async def test_a_call_that_asks_for_no_alternatives_gets_none(backend: ChatBacke
 
 @pytest.mark.needs("token_ids")
 async def test_a_system_message_and_earlier_turns_are_read(backend: ChatBackend) -> None:
-    prompts = [trace_of(await backend.ainvoke(asked, max_tokens=4)) for asked in (ASK, BRIEF, TALK)]
+    prompts = [
+        trace_of(await backend.ainvoke(prompt, max_tokens=4)) for prompt in (ASK, BRIEF, TALK)
+    ]
     assert len({trace.prompt_ids for trace in prompts if trace}) == 3
 
 
@@ -68,7 +70,7 @@ async def test_a_system_message_and_earlier_turns_are_read(backend: ChatBackend)
 async def test_a_batch_keeps_its_order(backend: ChatBackend) -> None:
     replies = await backend.abatch([ASK, BRIEF], max_tokens=4)
     prompts = [trace_of(each) for each in replies]
-    alone = [trace_of(await backend.ainvoke(asked, max_tokens=4)) for asked in (ASK, BRIEF)]
+    alone = [trace_of(await backend.ainvoke(prompt, max_tokens=4)) for prompt in (ASK, BRIEF)]
     assert [each and each.prompt_ids for each in prompts] == [
         each and each.prompt_ids for each in alone
     ]

@@ -60,7 +60,7 @@ async def test_a_tool_that_may_not_be_called_is_not(backend: ChatBackend) -> Non
 async def test_tools_their_calls_and_results_are_read(backend: ChatBackend) -> None:
     bound = backend.bind_tools([look])
     storm = [*LOOKED[:2], ToolMessage("A storm.", tool_call_id="c1")]
-    replies = [await bound.ainvoke(asked, max_tokens=4) for asked in (LOOKED, storm)]
+    replies = [await bound.ainvoke(prompt, max_tokens=4) for prompt in (LOOKED, storm)]
     replies.append(await backend.ainvoke(ASK, max_tokens=4))
     calm, stormy, bare = [trace.prompt_ids for each in replies if (trace := trace_of(each))]
     assert calm != stormy

@@ -41,9 +41,9 @@ def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
     if BEGIN not in text:
         return text, ()
     parts = list(_parts(text))
-    said = (part.strip("\n") for part, is_call in parts if not is_call)
+    texts = (part.strip("\n") for part, is_call in parts if not is_call)
     calls = tuple(_call(part) for part, is_call in parts if is_call)
-    return "\n".join(part for part in said if part), calls
+    return "\n".join(part for part in texts if part), calls
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
@@ -70,8 +70,8 @@ def _after_json(text: str, start: int) -> int:
 
 def _call(body: str) -> tuple[str | None, str]:
     try:
-        told = json.loads(body)
-        name, arguments = told["name"], told.get("arguments", {})
+        call = json.loads(body)
+        name, arguments = call["name"], call.get("arguments", {})
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments, ensure_ascii=False)
         f"{name}{arguments}".encode()  # half a character is no text

@@ -308,5 +308,5 @@ _rollout: ContextVar[str | None] = ContextVar("rollout", default=None)
 
 
 def _rollout_in(metadata: Mapping[str, Any]) -> str | None:
-    found = metadata.get("rollout") or metadata.get("thread_id")
-    return None if found is None else str(found)
+    rollout = metadata.get("rollout") or metadata.get("thread_id")
+    return None if rollout is None else str(rollout)

@@ -53,10 +53,11 @@ def ngram(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_the_example_is_connected_by_the_name_of_its_entry_point(ngram: Any) -> None:
     chat: Any = connect(f"ngram:{HARBOUR}?order=3&max_tokens=20")
-    assert type(chat) is backend_class("ngram") is ngram.NgramChat
     assert (chat.order, chat.max_tokens) == (3, 20)
     reply = chat.invoke("Write of the sea.", seed=3)
     assert len(str(reply.content)) == 20
+    assert type(chat) is ngram.NgramChat
+    assert ngram.NgramChat is backend_class("ngram")
     with pytest.raises(ConfigError, match="unknown option 'ordre' of backend 'ngram': did you"):
         connect(f"ngram:{HARBOUR}?ordre=3")
 

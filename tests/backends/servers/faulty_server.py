@@ -1,6 +1,6 @@
 """An OpenAI-compatible server that fails on purpose, and keeps a ledger of what it did.
 
-Run: python tests/backends/faulty_server.py [--faulty 0.3] [--seed 7]
+Run: python tests/backends/servers/faulty_server.py [--faulty 0.3] [--seed 7]
 Prints its port, serves until its standard input closes. A share of the chat completions fails in
 one of the ways below, by a seeded draw; a prompt `fault:NAME` fails in that way always. Tokens are
 characters, log-probs are -0.5. `GET /ledger`: how many requests ended how, and how many whole
