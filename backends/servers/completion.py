@@ -1,4 +1,4 @@
-"""Chat completions of OpenAI-compatible servers: read, checked, made into a `Completion` or an error.
+"""Chat completions of OpenAI-compatible servers: read, checked, made a `Completion` or an error.
 
 Fields that nothing here needs are passed by.
 """

@@ -1,4 +1,4 @@
-"""Calls to the servers of one model: which server, how often, how long, and the wait between tries."""
+"""Calls to the servers of one model: which server, how often, how long, the wait between tries."""
 
 import asyncio
 import json

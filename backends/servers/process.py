@@ -1,4 +1,4 @@
-"""The vLLM server that a backend without an address starts with its first call, and always stops."""
+"""The vLLM server of a backend without an address: started with the first call, always stopped."""
 
 import asyncio
 import importlib.util

@@ -1,4 +1,4 @@
-"""LangChain chat models of other packages behind the seam, and what their errors mean in our tree."""
+"""LangChain chat models of other packages behind the seam, and their errors in our tree."""
 
 import asyncio
 import json
