@@ -50,18 +50,20 @@ class _ByteServer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if asked["messages"][-1]["content"] == SLOWLY:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if body["messages"][-1]["content"] == SLOWLY:
             self._drip()
             return
-        if asked["max_tokens"] > WINDOW:
-            said = f"This model's maximum context length is {WINDOW} tokens."
-            self._send(400, {"error": {"message": said, "code": 400, "type": "BadRequestError"}})
+        if body["max_tokens"] > WINDOW:
+            overflow = f"This model's maximum context length is {WINDOW} tokens."
+            self._send(
+                400, {"error": {"message": overflow, "code": 400, "type": "BadRequestError"}}
+            )
             return
-        text = '{"colour": "green"}' if "response_format" in asked else STORY
-        if asked.get("tool_choice", "none") not in ("none", "auto"):
+        text = '{"colour": "green"}' if "response_format" in body else STORY
+        if body.get("tool_choice", "none") not in ("none", "auto"):
             text = CALL
-        ids = list(text.encode())[: asked["max_tokens"]]
+        ids = list(text.encode())[: body["max_tokens"]]
         message: dict[str, Any] = {"role": "assistant", "content": bytes(ids).decode()}
         if message["content"] == CALL:  # as vLLM, which leaves a call that broke off in the text
             called = {"name": "look", "arguments": '{"place": "sea"}'}
@@ -72,15 +74,15 @@ class _ByteServer(BaseHTTPRequestHandler):
             "message": message,
             "finish_reason": "stop" if len(ids) == len(text) else "length",
             "token_ids": ids,
-            "logprobs": {"content": [_byte(byte, asked.get("top_logprobs", 0)) for byte in ids]},
+            "logprobs": {"content": [_byte(byte, body.get("top_logprobs", 0)) for byte in ids]},
         }
-        read = list(json.dumps(asked["messages"]).encode())
+        prompt_ids = list(json.dumps(body["messages"]).encode())
         usage = {
-            "prompt_tokens": len(read),
+            "prompt_tokens": len(prompt_ids),
             "completion_tokens": len(ids),
-            "total_tokens": len(read) + len(ids),
+            "total_tokens": len(prompt_ids) + len(ids),
         }
-        self._send(200, {"choices": [choice], "usage": usage, "prompt_token_ids": read})
+        self._send(200, {"choices": [choice], "usage": usage, "prompt_token_ids": prompt_ids})
 
     def _drip(self) -> None:
         self.send_response(200)
@@ -104,10 +106,10 @@ class _ByteServer(BaseHTTPRequestHandler):
         pass
 
 
-def _byte(byte: int, wanted: int) -> dict[str, Any]:
-    said = {"token": chr(byte), "logprob": -0.5}
-    likely = [said, {"token": "~", "logprob": -1.0}, {"token": "^", "logprob": -9999.0}]
-    return {**said, "top_logprobs": likely[:wanted]}
+def _byte(byte: int, most: int) -> dict[str, Any]:
+    sampled = {"token": chr(byte), "logprob": -0.5}
+    likely = [sampled, {"token": "~", "logprob": -1.0}, {"token": "^", "logprob": -9999.0}]
+    return {**sampled, "top_logprobs": likely[:most]}
 
 
 class _Unhurried(ScriptedChat):
@@ -171,8 +173,8 @@ def recording(scripted_chat: ScriptedChat, tmp_path_factory: pytest.TempPathFact
     async def record() -> None:
         with CassetteRecorder(path) as recorder:
             recorder.listen(scripted_chat)
-            for asked, options in RECORDED * 10:
-                await scripted_chat.ainvoke(asked, **options)
+            for prompt, options in RECORDED * 10:
+                await scripted_chat.ainvoke(prompt, **options)
             await in_a_graph(scripted_chat)
             for _ in range(2):
                 await in_a_graph(scripted_chat, most=90, **LOOK)

@@ -84,11 +84,12 @@ async def test_the_tokens_of_the_trace_are_those_of_the_text(
     reply = await backend.ainvoke(TALK, max_tokens=24, seed=2)
     trace = trace_of(reply)
     assert trace is not None
-    said = tokenizer.decode(trace.completion_ids, skip_special_tokens=True)
-    assert said.rstrip("\ufffd") == str(reply.content).rstrip("\ufffd")
-    read = tokenizer.decode(trace.prompt_ids)
-    assert read.count("<|im_start|>") == 5  # the template's own system turn, three of ours, its own
-    assert read.endswith("Go on.<|im_end|>\n<|im_start|>assistant\n")
+    text = tokenizer.decode(trace.completion_ids, skip_special_tokens=True)
+    assert text.rstrip("\ufffd") == str(reply.content).rstrip("\ufffd")
+    prompt = tokenizer.decode(trace.prompt_ids)
+    # the template's own system turn, three of ours, its own
+    assert prompt.count("<|im_start|>") == 5
+    assert prompt.endswith("Go on.<|im_end|>\n<|im_start|>assistant\n")
 
 
 @pytest.mark.needs("model")
@@ -103,11 +104,11 @@ async def test_the_tokens_of_a_call_are_those_that_the_model_wrote(
     trace = trace_of(reply)
     assert trace is not None
     args = json.dumps(reply.tool_calls[0]["args"])
-    written = CALL.replace('{"place": "sea"}', args)
-    assert tokenizer.decode(trace.completion_ids, skip_special_tokens=True) == written
-    read = tokenizer.decode(trace.prompt_ids)
-    assert '"name": "look"' in read.rpartition("</tools>")[0]
-    assert read.endswith(
+    expected = CALL.replace('{"place": "sea"}', args)
+    assert tokenizer.decode(trace.completion_ids, skip_special_tokens=True) == expected
+    prompt = tokenizer.decode(trace.prompt_ids)
+    assert '"name": "look"' in prompt.rpartition("</tools>")[0]
+    assert prompt.endswith(
         f"<|im_start|>assistant\n{CALL}<|im_end|>\n<|im_start|>user\n<tool_response>\n"
         "The sea is calm.\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
     )

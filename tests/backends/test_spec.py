@@ -60,7 +60,7 @@ def test_a_spec_is_taken_apart(text: str, expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("vlm:smollm2-135m", "unknown backend kind 'vlm': did you mean 'vllm'?"),
         ("smollm2-135m", "unknown backend kind 'smollm2-135m'"),
@@ -73,10 +73,10 @@ def test_a_spec_is_taken_apart(text: str, expected: dict[str, Any]) -> None:
         ("vllm:m?sede=3", "unknown option 'sede'"),
     ],
 )
-def test_a_broken_spec_is_refused_with_what_was_expected(text: str, told: str) -> None:
+def test_a_broken_spec_is_refused_with_what_was_expected(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         connect(text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_options_become_the_fields_of_the_backend() -> None:

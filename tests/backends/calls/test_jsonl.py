@@ -34,11 +34,11 @@ ONE, TWO = b'{"text":"one"}', b'{"text":"two\xe2\x80\xa8lines"}'
 def test_half_a_line_is_taken_off(before: bytes, after: bytes, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(before)
-    read = [row.text for row in JsonLines(path).read(Row)]
+    texts = [row.text for row in JsonLines(path).read(Row)]
     JsonLines(path).mend()
     assert path.read_bytes() == after
     # what was left out in reading is what is taken off
-    assert [row.text for row in JsonLines(path).read(Row)] == read
+    assert [row.text for row in JsonLines(path).read(Row)] == texts
 
 
 def test_what_is_not_there_or_no_file_is_left_alone(tmp_path: Path) -> None:

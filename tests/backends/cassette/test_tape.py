@@ -58,12 +58,12 @@ def test_an_edited_digest_is_no_way_around(file: Path) -> None:
         lines_of(file)
 
 
-@pytest.mark.parametrize("kept", [(0, 2), (0, 1, 1, 2), (1, 0, 2), (0, 2, 1)])
+@pytest.mark.parametrize("order", [(0, 2), (0, 1, 1, 2), (1, 0, 2), (0, 2, 1)])
 def test_a_line_that_is_missing_twice_there_or_moved_is_found_out(
-    file: Path, kept: tuple[int, ...]
+    file: Path, order: tuple[int, ...]
 ) -> None:
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[number] for number in kept))
+    file.write_text("".join(lines[number] for number in order))
     with pytest.raises(InputError, match=r"digest it carries|made by --record"):
         lines_of(file)
 

@@ -52,18 +52,18 @@ def whole(folder: Path, layer: int, words: str = TEXT) -> np.ndarray:
 
 
 def test_layers_are_those_of_the_whole_model_one_after_another(folder: Path) -> None:
-    (found,) = HiddenStates(folder, (1, 2)).of([TEXT])
-    assert found.shape == (16,)
-    assert found[:8] == pytest.approx(whole(folder, 1), rel=1e-2, abs=1e-4)
+    (vector,) = HiddenStates(folder, (1, 2)).of([TEXT])
+    assert vector.shape == (16,)
+    assert vector[:8] == pytest.approx(whole(folder, 1), rel=1e-2, abs=1e-4)
     # the norm after the last layer is no part of the second
-    assert found[8:] == pytest.approx(whole(folder, 2), rel=1e-2, abs=1e-4)
+    assert vector[8:] == pytest.approx(whole(folder, 2), rel=1e-2, abs=1e-4)
 
 
 def test_windows_are_weighed_by_their_tokens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hidden_states, "WINDOW", 4)
-    (found,) = HiddenStates(folder, (1,)).of([TEXT])  # 6 tokens: 4 and 2
+    (vector,) = HiddenStates(folder, (1,)).of([TEXT])  # 6 tokens: 4 and 2
     first, second = whole(folder, 1, "the fog sat on"), whole(folder, 1, "the wheel")
-    assert found == pytest.approx((4 * first + 2 * second) / 6, rel=1e-2, abs=1e-4)
+    assert vector == pytest.approx((4 * first + 2 * second) / 6, rel=1e-2, abs=1e-4)
 
 
 def test_a_vector_does_not_depend_on_what_else_is_asked_for(folder: Path) -> None:
@@ -75,10 +75,10 @@ def test_a_vector_does_not_depend_on_what_else_is_asked_for(folder: Path) -> Non
 
 def test_what_was_kept_is_not_read_again(folder: Path, tmp_path: Path) -> None:
     first = HiddenStates(folder, (1,), kept_in=tmp_path)
-    kept = first.of([TEXT])
+    vectors = first.of([TEXT])
     first.close()
     again = HiddenStates(folder, (1,), kept_in=tmp_path)
-    assert again.of([TEXT]).tolist() == kept.tolist()
+    assert again.of([TEXT]).tolist() == vectors.tolist()
     assert again._loaded is None
 
 
@@ -127,8 +127,8 @@ def test_a_process_that_is_killed_loses_the_last_few_alone(tmp_path: Path) -> No
     for number in range(CHUNK + 3):
         store.put(text_key(str(number)), vector(number))
     # no flush
-    kept = FeatureStore(tmp_path, RECIPE)
-    assert sum(kept.get(text_key(str(n))) is not None for n in range(CHUNK + 3)) == CHUNK
+    store = FeatureStore(tmp_path, RECIPE)
+    assert sum(store.get(text_key(str(n))) is not None for n in range(CHUNK + 3)) == CHUNK
 
 
 def test_vectors_of_another_recipe_are_not_found(tmp_path: Path) -> None:
