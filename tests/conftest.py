@@ -28,11 +28,11 @@ settings.load_profile("untimed")
 
 
 SCOPES = {
-    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py|(test_adapter_swap|test_exact_tokens)(?!.*\[tr)",
+    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py(?!.*\[tr)",
     "vllm-server": r"\[vllm[-_]server|servers/test_vllm\.py|test_cassette_options",
     "fork server": r"rl/.*/test_(resume|distributed|evaluation)\.py|rl/test_processes\.py",
     "transformers": r"\[transformers|transformers/test_chat\.py",
-    "alone": r"servers/test_faults|mrpo/test_memory_helps|session/test_killed_runs",
+    "alone": r"servers/test_fleet|mrpo/test_memory_helps|session/test_killed_runs",
 }
 """What is slow to start, or to run, and the tests that share it: they stay in one process, and
 come first, the longest before all. Other tests stay with those of their file."""

@@ -3,6 +3,7 @@
 A cell is a test that pytest collects, so nothing is claimed that is not tested.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -19,9 +20,11 @@ def collected(arguments: Sequence[str], columns: Sequence[str]) -> dict[str, set
     """
     # a process of its own: pytest wants to be there before what it rewrites is imported
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
-    tests = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # nor is it a worker of the tests that may have started this one
+    alone = {name: each for name, each in os.environ.items() if "PYTEST_XDIST" not in name}
+    run = subprocess.run(command, env=alone, capture_output=True, text=True, check=True)
     behaviours: defaultdict[str, set[str]] = defaultdict(set)
-    for match in re.finditer(r"^.*::test_(\w+)\[(.+)\]$", tests, re.MULTILINE):
+    for match in re.finditer(r"^.*::test_(\w+)\[(.+)\]$", run.stdout, re.MULTILINE):
         if column := _column(match[2], columns):
             behaviours[match[1].replace("_", " ")].add(column)
     return dict(behaviours)
