@@ -249,7 +249,7 @@ class ChatBackend(BaseChatModel, ABC):
         if (run := direct_run(self, config)) is None:
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         for name in ("ls_structured_output_format", "structured_output_format"):
-            kwargs.pop(name, None)  # told to tracers only
+            kwargs.pop(name, None)  # for tracers only
         messages = self._convert_input(input).to_messages()
         options = {**self._identifying_params, "stop": stop, **kwargs}
         with announced(run, messages, options) as replies:

@@ -145,7 +145,7 @@ class ForeignChat(ChatBackend):
     async def _ask(self, request: ChatRequest) -> tuple[AIMessage, str]:
         chat = self.chat.model_copy(update=self._settings(request))
         messages = [message_of(turn) for turn in request.messages]
-        # nobody else is told of the call within: it would be recorded and paid for twice
+        # no handler hears the call within: it would be recorded and paid for twice
         quiet: Any = {"callbacks": []}
         stop = {"stop": list(request.stop)} if request.stop else {}
         if request.tools:

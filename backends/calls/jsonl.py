@@ -148,13 +148,13 @@ class JsonLines:
         if not self.path.exists():
             return
         lines, rows = self._whole(), self.read(dict[str, Any])
-        kept = [line for line, row in zip(lines, rows, strict=True) if keep(row)]
-        if len(kept) == len(lines):
+        remaining = [line for line, row in zip(lines, rows, strict=True) if keep(row)]
+        if len(remaining) == len(lines):
             self.mend()
             return
         part = self.path.with_name(f"{self.path.name}.part")
         try:
-            part.write_bytes(b"".join(line + b"\n" for line in kept))
+            part.write_bytes(b"".join(line + b"\n" for line in remaining))
             part.replace(self.path)
         except OSError as error:
             raise self._unwritable(error) from error

@@ -28,7 +28,7 @@ class Continuity:
     fork: int = 0
     """Calls that carry on a conversation in words, with other tokens."""
     missing: int = 0
-    """Answered calls without exact tokens: of them nothing can be said, or learned."""
+    """Answered calls without exact tokens: they show nothing, and nothing is learned from them."""
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
@@ -84,7 +84,7 @@ def continuity(records: Iterable[CallRecord]) -> Continuity:
 def _turn(
     content: object, calls: Mapping[str, Any], role: str = "assistant"
 ) -> tuple[str, str, str]:
-    """Who said and called what."""
+    """Role, content and calls of a message, as a key."""
     called = [calls.get(name) or [] for name in ("tool_calls", "invalid_tool_calls")]
     return role, str(content or ""), json.dumps(called, default=str) if any(called) else ""
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Place(BaseModel):
-    """The asker of a call, as LangGraph and the roles tell it in a call's metadata.
+    """The asker of a call, as LangGraph and the roles name it in a call's metadata.
 
-    LangGraph's own name of a task (`langgraph_checkpoint_ns`) holds ids that are drawn anew in
+    LangGraph's own name of a task (`langgraph_checkpoint_ns`) holds ids that are new in
     each run. Of it, only the names of the nodes are kept.
     """
 

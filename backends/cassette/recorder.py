@@ -53,7 +53,7 @@ class CassetteRecorder:
 
     Args:
         path: The file; it must not exist.
-        facts: What the run was told that decides its calls, such as its seed. They are written
+        facts: Settings of the run that decide its calls, such as its seed. They are written
             before any model is heard, so a key that only a model holds is not yet known in them.
 
     Raises:
@@ -163,7 +163,7 @@ class CassetteRecorder:
         )
 
     def _redacted(self, completion: Completion) -> Completion:
-        """A reply is kept as it was said, unless it repeats a key."""
+        """Keep a reply as it is, unless it repeats a key."""
         text = self._redaction.of_known(completion.text)
         calls = tuple(
             call.model_copy(update={"arguments": self._redaction.of_known(call.arguments)})

@@ -32,7 +32,7 @@ class Header(_TapeLine):
     kind: Literal["cassette"] = "cassette"
     version: int = VERSION
     facts: dict[str, Any] = {}
-    """What the run was told that decides its calls, such as its seed."""
+    """Settings of the run that decide its calls, such as its seed."""
 
 
 class Voice(_TapeLine):

@@ -32,7 +32,7 @@ CLOSING = f"}}\n{END}"
 
 
 def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
-    """Tell what was said from what was called.
+    """Separate the text of a reply from its calls.
 
     Returns:
         The text without its calls, and of each call the name and the arguments as JSON text. A
@@ -47,7 +47,7 @@ def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in order: what is said, and the bodies of calls, which are told by True."""
+    """The parts of a text in order, each with whether it is the body of a call."""
     place = 0
     while (start := text.find(BEGIN, place)) >= 0:
         yield text[place:start], False

@@ -1,4 +1,4 @@
-"""What the engine saw and said, token by token."""
+"""What an engine read and wrote, token by token."""
 
 import math
 from collections.abc import Iterable

@@ -149,7 +149,7 @@ class Decoder:
         return Grammars(self.model, self.tokenizer, self.end_ids)
 
     def completion(self, row: DecodingRow, text: str, reason: str) -> Completion:
-        """Put together what a row has said."""
+        """Make the completion of a row."""
         return Completion(
             text=text,
             finish_reason=reason,

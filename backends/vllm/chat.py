@@ -202,7 +202,7 @@ class VllmChat(ChatBackend):
 
     async def _shut_down(self) -> None:
         if self._starting is not None:
-            with suppress(Exception):  # a start that fails has told whoever asked for it
+            with suppress(Exception):  # whoever asked for the start has its error
                 await self._started()
             engine, self._starting, self._engine = self._engine, None, None
             if engine is None:

@@ -1,4 +1,4 @@
-"""Adapters come and go in an engine; the tests with vLLM's own are in `test_adapter_on_smollm2.py`."""
+"""Adapters come and go in an engine; those of vLLM itself: `weights/test_adapter_on_smollm2.py`."""
 
 import logging
 from pathlib import Path
