@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from quillgraph.backends.calls import Budget, Recorder, end_last_line
+from quillgraph.backends.calls import Budget, JsonLines, Recorder
 from quillgraph.backends.errors import (
     BackendError,
     BudgetReached,
     InputError,
     QuillError,
-    StorageError,
 )
 from quillgraph.graphs.episodes.cast import Ensemble, context_for
 from quillgraph.graphs.episodes.durability import EPISODES, Resuming, durable
@@ -136,7 +135,7 @@ class Batch:
             StorageError: If an episode cannot be written.
         """
         waiting = iter(self.waiting)
-        end_last_line(self.folder / EPISODES)
+        JsonLines(self.folder / EPISODES).mend()
         with durable(self.graph, self.folder, self.budget) as graph:
             workers = [
                 asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder, notice))
@@ -184,12 +183,7 @@ class Batch:
     def _add(self, number: int, episode: Episode) -> None:
         """Keep an episode; its calls are in calls.jsonl, under its id."""
         self.episodes[number] = episode.model_copy(update={"calls": ()})
-        file = self.folder / EPISODES
-        try:
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(self.episodes[number].model_dump_json() + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {file}: {error.strerror}") from error
+        JsonLines(self.folder / EPISODES).append(self.episodes[number].model_dump_json())
 
     def _judge_the_end(self) -> None:
         for each in self.excluded:
