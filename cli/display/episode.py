@@ -96,8 +96,8 @@ def in_a_line(episode: Episode) -> str:
         return _short(json.dumps(episode.output, ensure_ascii=False))
     standing = episode.attempts[episode.best]
     reward = standing.reward.value
-    told = "no reward" if reward is None else f"reward {reward:.3f}"
-    return f"{told}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
+    earned = "no reward" if reward is None else f"reward {reward:.3f}"
+    return f"{earned}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
 
 
 def whole(episode: Episode) -> RenderableType:
