@@ -1,5 +1,12 @@
 """Any graph run as it is: cast, recorded, sealed, resumed."""
 
+from quillgraph.graphs.episodes.batch import (
+    Batch,
+    BatchEntry,
+    Excluded,
+    read_entries,
+    read_entry,
+)
 from quillgraph.graphs.episodes.context import (
     Needs,
     cast,
@@ -23,7 +30,7 @@ from quillgraph.graphs.episodes.episode import (
     role_of,
     text_of,
 )
-from quillgraph.graphs.episodes.registry import GRAPHS, build, foreign
+from quillgraph.graphs.episodes.registry import GRAPHS, attribute_at, build, foreign
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import (
     Answer,
@@ -42,14 +49,18 @@ __all__ = [
     "WAYS",
     "Answer",
     "Attempt",
+    "Batch",
+    "BatchEntry",
     "Episode",
     "EpisodeSource",
+    "Excluded",
     "Graph",
     "Needs",
     "Resuming",
     "Start",
     "TaskStart",
     "WrittenEpisode",
+    "attribute_at",
     "build",
     "cast",
     "compiled_form",
@@ -62,6 +73,8 @@ __all__ = [
     "measures_of",
     "parts_of",
     "read_calls",
+    "read_entries",
+    "read_entry",
     "read_episodes",
     "role_of",
     "roles_of",

@@ -276,7 +276,7 @@ async def test_a_node_that_raises_is_told_with_its_line() -> None:
     assert episode.failure is not None
     line = only.__code__.co_firstlineno + 1
     assert episode.failure.reason.startswith("JSONDecodeError: ")
-    assert episode.failure.reason.endswith(f" (test_running.py, line {line})")
+    assert episode.failure.reason.endswith(f" (test_runner.py, line {line})")
 
 
 @pytest.mark.parametrize("task", [None, {"request": "Write of fog."}])
@@ -353,7 +353,7 @@ async def test_a_node_that_raises_ends_its_episode_and_keeps_the_calls() -> None
         raise RuntimeError("bang")
 
     episode = await run_graph(one_node(one_node(breaks).compile()), "Write of fog.")
-    place = f"(test_running.py, line {breaks.__code__.co_firstlineno + 2})"
+    place = f"(test_runner.py, line {breaks.__code__.co_firstlineno + 2})"
     told = f"RuntimeError: bang {place}"
     assert episode.failure == Failure(kind="node", reason=told, node="only/only")
     assert [call.reply for call in episode.calls] == ["on hello"]

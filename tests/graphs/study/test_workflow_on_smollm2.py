@@ -1,11 +1,12 @@
 """The whole workflow on the real model: small, but nothing in it is scripted."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from quillgraph.agents import writing_task
-from quillgraph.backends import Recorder, peak_in_flight, read_records
+from quillgraph.backends import CallRecord, Recorder, read_records
 from quillgraph.backends.embeddings import connect_embeddings
 from quillgraph.backends.vllm import VllmChat
 from quillgraph.graphs import Study
@@ -20,7 +21,9 @@ REQUEST = (
 
 
 @pytest.mark.model
-async def test_a_request_becomes_grounded_criteria(vllm_chat: VllmChat, tmp_path: Path) -> None:
+async def test_a_request_becomes_grounded_criteria(
+    vllm_chat: VllmChat, tmp_path: Path, peak_in_flight: Callable[[list[CallRecord]], int]
+) -> None:
     study = cast(
         Study, vllm_chat, embeddings=connect_embeddings("minilm"), seed=7, drafts=2, draft_tokens=40
     )
