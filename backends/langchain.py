@@ -31,6 +31,7 @@ from quillgraph.backends.errors import (
 )
 from quillgraph.backends.messages.reply import schema_in_words
 from quillgraph.backends.messages.turn import calls_in, message_of
+from quillgraph.moved import advice
 
 logger = logging.getLogger(__name__)
 
@@ -247,9 +248,8 @@ def _class_of(name: str) -> type[BaseChatModel]:
         loaded = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         package = module.split(".")[0].replace("_", "-")
-        raise ConfigError(
-            f"cannot import {module} ({error}); is it installed? pip install {package}"
-        ) from error
+        remedy = advice(module) or f"is it installed? pip install {package}"
+        raise ConfigError(f"cannot import {module} ({error}); {remedy}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, BaseChatModel)):
         raise ConfigError(f"expected a LangChain chat model class at {name}, got {loaded!r}")
     return loaded

@@ -42,8 +42,8 @@ EXIT_STATUSES = (
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
         from importlib.metadata import version
 
         sys.stdout.write(f"quillgraph {version('quillgraph')}\n")

@@ -28,14 +28,11 @@ class Ledger(Generic[K, T]):
     def __init__(self, path: Path | None, form: type[T], key: Callable[[T], K]) -> None:
         self.path, self._key = path, key
         self.rows: dict[K, T] = {}
-        self._file = (
-            JsonLines(path, "delete the line, and it is worked out again") if path else None
-        )
-        if self._file is None:
-            return
-        self._file.mend()
-        for row in self._file.read(form) if self._file.path.exists() else []:
-            self.rows[key(row)] = row
+        self._file = path and JsonLines(path, "delete the line, and it is worked out again")
+        if self._file and path:
+            self._file.mend()
+            rows = self._file.read(form) if path.exists() else []
+            self.rows = {key(row): row for row in rows}
 
     @classmethod
     def within(

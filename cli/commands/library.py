@@ -32,16 +32,16 @@ def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     Raises:
         ConfigError: If none is of that genre.
     """
-    found: tuple[KnownCriterion, ...] = ()
+    criteria: tuple[KnownCriterion, ...] = ()
     if path is not None or _file(path).exists():
-        found = _with_library(path, lambda library: library.criteria(genre))
+        criteria = _with_library(path, lambda library: library.criteria(genre))
     if as_json:
-        write_json([each.model_dump(mode="json") for each in found])
+        write_json([each.model_dump(mode="json") for each in criteria])
         return
-    if not found:
+    if not criteria:
         sys.stdout.write(NOTHING)
     out = console()
-    for known in found:
+    for known in criteria:
         out.print(
             Text.assemble(
                 (f"{visible(known.id)}  ", "cyan"),

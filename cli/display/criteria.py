@@ -51,13 +51,13 @@ def differences_table(report: CriteriaReport) -> Table:
 
 def criteria_exclusions(report: CriteriaReport) -> str:
     """What is in no measure, and how often."""
-    told = [f"{reason} ({count})" for reason, count in report.excluded.items()]
-    told += [
+    lines = [f"{reason} ({count})" for reason, count in report.excluded.items()]
+    lines += [
         f"{name}: {reason} ({count})"
         for name, each in report.sources.items()
         for reason, count in each.excluded.items()
     ]
-    return f"excluded: {'; '.join(told)}" if told else "nothing excluded"
+    return f"excluded: {'; '.join(lines)}" if lines else "nothing excluded"
 
 
 def caveat(report: CriteriaReport) -> str:
@@ -75,7 +75,7 @@ def sources_markdown(report: CriteriaReport) -> str:
     parts = [_title(report), _table(_rows(report))]
     if report.differences:
         parts.append(_table(_difference_rows(report)))
-    parts += [f"{told}." for told in (criteria_exclusions(report), caveat(report)) if told]
+    parts += [f"{line}." for line in (criteria_exclusions(report), caveat(report)) if line]
     return "\n\n".join(parts) + "\n"
 
 
@@ -155,8 +155,8 @@ def _difference_rows(report: CriteriaReport) -> list[list[str]]:
     return [
         ["difference", *names],
         *(
-            [pair, *(_cell(name, found.get(name)) for name in names)]
-            for pair, found in report.differences.items()
+            [pair, *(_cell(name, measures.get(name)) for name in names)]
+            for pair, measures in report.differences.items()
         ),
     ]
 

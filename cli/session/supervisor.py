@@ -60,21 +60,21 @@ def supervise(
         Recorder(folder.path / "calls.jsonl", run=folder.path.name, budget=budget) as recorder,
         output_to(log) as terminal,
     ):
-        said = plain_console(terminal)
-        watch = ProgressWatch(said, recorder, work.stages)
+        console = plain_console(terminal)
+        watch = ProgressWatch(console, recorder, work.stages)
         try:
             with watch, collecting_seldom():
                 asyncio.run(_run(work, engines, recorder, watch, timeout))
             work.keep(folder)
         except BaseException as error:
-            said.print(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
+            console.print(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
             _end(work, folder, error, _usage(recorder, folder, before))
             if _is_engines_own(error, engines, folder) and log.stat().st_size:
                 raise type(error)(f"{error}; the engine's own words are in {log}") from error
             raise
         usage = _usage(recorder, folder, before)
         folder.finish("done", **usage)
-        said.print(_told(usage), style="dim")
+        console.print(_in_words(usage), style="dim")
 
 
 async def _run(
@@ -107,10 +107,10 @@ def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -
     """Whether an engine whose words are in the log failed, and not a server elsewhere."""
     if not isinstance(error, BackendError):
         return False
-    told = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"
     calls = read_records(folder.path / "calls.jsonl")
     # what fails without a call fails on starting
-    return engines.prints_here(next((call.role for call in calls if call.error == told), None))
+    return engines.prints_here(next((call.role for call in calls if call.error == message), None))
 
 
 def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str, Any]) -> None:
@@ -147,11 +147,11 @@ def _usage(recorder: Recorder, folder: RunFolder, before: Counter[str]) -> dict[
     }
 
 
-def _told(usage: Mapping[str, Any]) -> str:
+def _in_words(usage: Mapping[str, Any]) -> str:
     held = usage["continuity"]
-    told = f"{usage['calls']} calls"
+    words = f"{usage['calls']} calls"
     if held["fork"]:
-        told += f", of which {held['fork']} go on from other tokens than the model's own"
+        words += f", of which {held['fork']} go on from other tokens than the model's own"
     if held["missing"]:
-        told += f", of which {held['missing']} came without token ids: no rows for training"
-    return told
+        words += f", of which {held['missing']} came without token ids: no rows for training"
+    return words

@@ -25,16 +25,16 @@ from quillgraph.evals.policies.policy import Policy
 from quillgraph.evals.policies.records import WrittenText
 from quillgraph.graphs.episodes import (
     WAYS,
-    Ensemble,
     Episode,
     Graph,
-    WrittenEpisode,
-    context_for,
+    cast,
     episode_source,
+    fitting,
     parts_of,
     registry,
     run_graph,
     schema_of,
+    text_of,
 )
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
@@ -126,16 +126,16 @@ class GraphWriter:
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
         seed = self.seed + NEXT_SEED * number
-        # a budget of its own for each text: some graphs ask theirs what a text has cost
-        ensemble = Ensemble(
-            model=self.model,
+        name = f"{self.name}/{prompt.id}/{number}"
+        schema = schema_of(self.graph, "context_schema")
+        context: Any = cast(
+            schema,
+            self.model,
             embeddings=LexicalEmbeddings(),
             seed=seed,
-            budget=Budget(),
-            measures=self.measures,
+            budget=Budget(),  # of its own: some graphs ask theirs what a text has cost
+            **fitting(schema, self.measures),
         )
-        name = f"{self.name}/{prompt.id}/{number}"
-        context = context_for(schema_of(self.graph, "context_schema"), ensemble)
         source = episode_source(self.graph, context=context, budget=self.budget)
         with recorded_as(self.recorder, name):
             start = self._start(prompt, tokens)
@@ -185,24 +185,6 @@ def recorded_as(recorder: Recorder | None, name: str) -> Iterator[None]:
             yield
         finally:
             var_child_runnable_config.reset(before)
-
-
-def text_of(episode: Episode) -> str | None:
-    """The text that a graph gave: the one that stands, its `text`, its last message.
-
-    Returns:
-        The text; None where none of these is there, nor a single other string.
-    """
-    if isinstance(episode, WrittenEpisode):
-        return episode.text
-    output = episode.output or {}
-    if isinstance(said := output.get("text"), str):
-        return said
-    messages = output.get("messages")
-    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
-        return str(messages[-1].get("content", ""))
-    strings = [each for name, each in output.items() if isinstance(each, str) and name not in WAYS]
-    return strings[0] if len(strings) == 1 else None
 
 
 def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, int | str]:

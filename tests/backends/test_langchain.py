@@ -29,7 +29,7 @@ from quillgraph.backends.errors import (
     Unreachable,
 )
 from quillgraph.backends.langchain import ForeignChat, status_of, translated
-from quillgraph.graphs import Study, Workshop
+from quillgraph.graphs import Study, Workshop, cast
 
 KEY = "sk-not-to-be-shown-anywhere"
 
@@ -139,11 +139,14 @@ def test_a_role_that_needs_json_is_refused_when_it_is_cast() -> None:
         ForeignChat(chat=elsewhere(), schema_mode="prompt"),
     )
     with pytest.raises(ConfigError, match=r"role 'judge' needs json_schema.*ForeignChat does not"):
-        Workshop.of(capable, roles={"judge": plain})
+        cast(Workshop, capable, roles={"judge": plain})
     with pytest.raises(ConfigError, match="role 'coder' needs json_schema"):
-        Study.of(capable, LexicalEmbeddings(), roles={"coder": plain})
-    assert Workshop.of(capable, roles={"writer": plain}).writer.model is plain
-    assert Study.of(capable, LexicalEmbeddings(), roles={"sampler": plain}).sampler.model is plain
+        cast(Study, capable, embeddings=LexicalEmbeddings(), roles={"coder": plain})
+    assert cast(Workshop, capable, roles={"writer": plain}).writer.model is plain
+    assert (
+        cast(Study, capable, embeddings=LexicalEmbeddings(), roles={"sampler": plain}).sampler.model
+        is plain
+    )
 
 
 async def test_a_model_without_structured_output_is_asked_in_words() -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from quillgraph.backends.errors import ServerFailed, StorageError
 from quillgraph.backends.runtime import output_to
-from quillgraph.backends.scripted import ScriptedChat
 
 
 def test_what_is_written_to_the_descriptors_goes_to_the_log_and_then_no_more(
@@ -67,11 +66,3 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         output_to(tmp_path / "none" / "engine.log"),
     ):
         pass
-
-
-class DyingEngine(ScriptedChat):
-    """Prints a dump and dies when it is started."""
-
-    async def start(self) -> None:
-        os.write(2, b"a dump of many lines\n")
-        raise ServerFailed("the engine died")

@@ -12,6 +12,14 @@ from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
 
 
+class DyingEngine(ScriptedChat):
+    """Prints a dump and dies when it is started."""
+
+    async def start(self) -> None:
+        os.write(2, b"a dump of many lines\n")
+        raise ServerFailed("the engine died")
+
+
 def test_an_engine_that_dies_is_told_in_one_line_that_names_the_log(
     quillgraph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
