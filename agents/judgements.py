@@ -114,7 +114,7 @@ class Reward(Value):
     that is no part of the reward."""
     violations: tuple[str, ...] = ()
     """Ids of the hard criteria that are broken, and `GATE` if the text was turned away. They
-    cost nothing here: see `rl.groups`."""
+    cost nothing here: see `rl.rewards.group`."""
     excluded: tuple[str, ...] = ()
     """Ids of active criteria without a verdict."""
     inactive: tuple[str, ...] = ()

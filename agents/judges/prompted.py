@@ -165,7 +165,7 @@ class Exhibit:
         )
 
     @property
-    def shown(self) -> str:
+    def lines(self) -> str:
         """A sentence a line, and a blank line where the text has one."""
         return "\n".join(
             f"{key}: {sentence}" if key not in self.openers else f"\n{key}: {sentence}"
@@ -263,7 +263,7 @@ def _question(
         "judging",
         request=role.brief(task),
         mark=exhibit.mark,
-        text=exhibit.shown,
+        text=exhibit.lines,
         criteria="\n\n".join(f"{key}: {posed(criterion)}" for key, criterion in ids.items()),
     )
 

@@ -132,7 +132,7 @@ def reflecting_prompt(
         "reflecting" if rival is None else "objecting",
         request=request,
         mark=exhibit.mark,
-        text=exhibit.shown,
+        text=exhibit.lines,
         lessons=listed(lessons),
         criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in criteria.items()),
         **({} if rival is None else {"rival": rival, "rival_mark": Exhibit.of(rival).mark}),

@@ -440,10 +440,10 @@ def test_the_mark_is_another_one_where_the_text_holds_it() -> None:
 def test_whatever_the_text_its_mark_does_not_occur_in_it_and_its_sentences_do(text: str) -> None:
     exhibit = Exhibit.of(text)
     assert re.fullmatch("[0-9a-f]{8}", exhibit.mark)
-    assert exhibit.mark not in exhibit.shown
+    assert exhibit.mark not in exhibit.lines
     assert all(sentence in text for sentence in exhibit.sentences.values())
     breaks = max(0, len(exhibit.sentences) - 1) + len(exhibit.openers)
-    assert exhibit.shown.count("\n") == breaks
+    assert exhibit.lines.count("\n") == breaks
 
 
 # --- a small judge ---------------------------------------------------------------------------
