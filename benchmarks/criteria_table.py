@@ -24,13 +24,13 @@ from typing import Any
 from quillgraph.agents.role import Role
 from quillgraph.agents.text import language_of
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
-from quillgraph.cli.display.criteria import markdown
+from quillgraph.cli.display.criteria import sources_markdown
 from quillgraph.evals import load
 from quillgraph.evals.criteria import (
     CriteriaComparison,
     CriteriaReport,
+    CriteriaResults,
     CriteriaSource,
-    Results,
     criteria_report,
     generic_source,
     human_source,
@@ -38,7 +38,7 @@ from quillgraph.evals.criteria import (
     study_source,
 )
 from quillgraph.evals.data import Case, cases_of
-from quillgraph.graphs import Study
+from quillgraph.graphs import Study, cast
 from quillgraph.graphs.study import STAGES
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,7 +53,7 @@ def sources(backend: ChatBackend, given: argparse.Namespace) -> list[CriteriaSou
     """The columns of the table."""
     embeddings = connect_embeddings("minilm")
     seeds = [SEED + run * OTHER_SEED for run in range(given.runs)]
-    studies = [Study.of(backend, embeddings, seed=seed) for seed in seeds]
+    studies = [cast(Study, backend, embeddings=embeddings, seed=seed) for seed in seeds]
     return [
         study_source(studies),
         *(study_source(studies, [stage]) for stage in given.without),
@@ -78,7 +78,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
     backend = connect(given.backend, max_concurrency=32)
     embeddings, columns = connect_embeddings("minilm"), sources(backend, given)
     recorder, begun = Recorder(None, "table"), time.perf_counter()
-    done = {name: Results.within(given.work / name) for name in files}
+    done = {name: CriteriaResults.within(given.work / name) for name in files}
     before = sum(len(results.elicited.rows) for results in done.values())
     await backend.start()
     try:
@@ -130,7 +130,7 @@ def store(given: argparse.Namespace, found: dict[str, Any]) -> None:
     name = given.backend.replace(":", "-").replace("/", "-")
     stored = RESULTS / f"criteria_table-{name}.json"
     stored.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    told = "\n".join(markdown(table) for table in tables.values())
+    told = "\n".join(sources_markdown(table) for table in tables.values())
     stored.with_suffix(".md").write_text(told, encoding="utf-8")
     print(told)
     print(json.dumps(found["this_time"]))

@@ -1,5 +1,6 @@
 """What can be measured of a text, whatever it is for."""
 
+from quillgraph.agents.text.file import read_text
 from quillgraph.agents.text.language import (
     CJK,
     LETTERS_PER_CHARACTER,
@@ -9,16 +10,19 @@ from quillgraph.agents.text.language import (
 )
 from quillgraph.agents.text.measures import ngrams, tokens, word_count
 from quillgraph.agents.text.meta_talk import is_meta
+from quillgraph.agents.text.numerals import Numerals
 from quillgraph.agents.text.sentences import sentence_spans
 
 __all__ = [
     "CJK",
     "LETTERS_PER_CHARACTER",
     "UNDETERMINED",
+    "Numerals",
     "is_meta",
     "language_of",
     "letter_count",
     "ngrams",
+    "read_text",
     "sentence_spans",
     "tokens",
     "word_count",

@@ -9,14 +9,14 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
-from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode
+from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode, text_of
 
 LONGEST_QUOTE = 72
 
 
-def recalled_told(episode: WrittenEpisode) -> Text:
+def recalled_lessons(episode: WrittenEpisode) -> Text:
     """Which lessons of earlier episodes were shown."""
     if not episode.lessons:
         return Text("No lessons from earlier episodes.", style="dim")
@@ -24,7 +24,7 @@ def recalled_told(episode: WrittenEpisode) -> Text:
     return Text(visible("Lessons recalled:\n" + "\n".join(lines)), style="magenta")
 
 
-def attempts_told(episode: WrittenEpisode) -> Tree:
+def attempts_tree(episode: WrittenEpisode) -> Tree:
     """Every text in order, with its scores and what became of it."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
@@ -33,11 +33,11 @@ def attempts_told(episode: WrittenEpisode) -> Tree:
             plan = branch.add(Text("plan", style="dim"))
             for edit in attempt.plan.edits:
                 plan.add(Text(visible(f"{edit.criterion}: {edit.fix}")))
-        branch.add(judgement_told(attempt.judgement, attempt.reward, episode.criteria_set))
+        branch.add(judgement_lines(attempt.judgement, attempt.reward, episode.criteria_set))
     return tree
 
 
-def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
+def judgement_lines(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
     """Scores with their evidence, broken demands, and what is missing."""
     names = {criterion.id: criterion.name for criterion in criteria_set.criteria}
     lines: list[RenderableType] = []
@@ -58,12 +58,12 @@ def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaS
 def parts(reward: Reward) -> str:
     """The reward with what it is made of."""
     if reward.value is None:
-        return f"no reward: no verdict on {counted(len(reward.excluded), 'criterion', 'criteria')}"
+        return f"no reward: no verdict on {amount(len(reward.excluded), 'criterion', 'criteria')}"
     length = "" if reward.length is None else f", length {reward.length:.2f}"
     return (
         f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
         f"repetition {reward.repetition:.2f}; "
-        f"{counted(len(set(reward.violations) - {GATE}), 'demand')} broken"
+        f"{amount(len(set(reward.violations) - {GATE}), 'demand')} broken"
     )
 
 
@@ -74,7 +74,7 @@ def outcome(episode: WrittenEpisode) -> Group:
     refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
     gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
     summary = (
-        f"{counted(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
+        f"{amount(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
         f"ended because {episode.stopped}"
     )
     mark = "" if episode.is_complete else ", the best so far: the run ended early"
@@ -85,7 +85,7 @@ def outcome(episode: WrittenEpisode) -> Group:
     for lesson in episode.learned:
         lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
     if episode.dropped:
-        lost = counted(len(episode.dropped), "reply or item", "replies or items")
+        lost = amount(len(episode.dropped), "reply or item", "replies or items")
         lines.append(Text(f"{lost} dropped", style="yellow"))
     return Group(*lines)
 
@@ -93,21 +93,24 @@ def outcome(episode: WrittenEpisode) -> Group:
 def in_a_line(episode: Episode) -> str:
     """What came of a graph's run, as one line among many."""
     if episode.best is None:
-        return _short(json.dumps(episode.output, ensure_ascii=False))
+        return _short(text_of(episode) or json.dumps(episode.output, ensure_ascii=False))
     standing = episode.attempts[episode.best]
     reward = standing.reward.value
-    told = "no reward" if reward is None else f"reward {reward:.3f}"
-    return f"{told}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
+    earned = "no reward" if reward is None else f"reward {reward:.3f}"
+    return f"{earned}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
 
 
 def whole(episode: Episode) -> RenderableType:
     """What came of a graph's run: the texts and their fates, the criteria, or what it gave."""
     if episode.attempts:
         written = WrittenEpisode.model_validate(episode.model_dump())
-        return Group(attempts_told(written), outcome(written))
+        return Group(attempts_tree(written), outcome(written))
     if episode.criteria_set:
         lines = (f"{each.name}: {each.description}" for each in episode.criteria_set.criteria)
         return Text(visible("\n".join([episode.criteria_set.core.storyline, *lines])))
+    text = text_of(episode)
+    if text is not None and len(episode.output or {}) == 1:
+        return Text(visible(text))
     return Text(visible(json.dumps(episode.output, ensure_ascii=False, indent=1)))
 
 

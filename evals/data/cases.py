@@ -1,5 +1,6 @@
 """Requests with the criteria and the judged texts that people have left for each of them."""
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -31,9 +32,11 @@ class Cases(Value):
     """Reason to count of records."""
     formats: tuple[str, ...]
     """Of the files."""
+    data: str = ""
+    """Names of the files."""
 
 
-def cases_of(files: Sequence[Loaded]) -> Cases:
+def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0) -> Cases:
     """Join requests with the texts that were written for them, by the words of the request.
 
     A request that comes with texts alone has no criteria of people; a text whose request nobody
@@ -41,13 +44,15 @@ def cases_of(files: Sequence[Loaded]) -> Cases:
 
     Args:
         files: What was read, such as a file of criteria and one of judged texts.
+        limit: Most requests, drawn by the seed; None takes all.
+        seed: Of the drawing.
 
     Raises:
         InputError: If an id comes in two of the files, or no request is left.
     """
     excluded = Counter({"records that could not be read": sum(len(file.skipped) for file in files)})
     _refuse_duplicates([record for file in files for record in file.records])
-    found: dict[str, list[Record]] = {}
+    texts_for: dict[str, list[Record]] = {}
     requests = [request for file in files for request in file.requests]
     first = {each.request.strip(): each.id for each in reversed(requests)}
     for file in files:
@@ -56,20 +61,27 @@ def cases_of(files: Sequence[Loaded]) -> Cases:
             if not (words := text.request.strip()):
                 excluded["texts without their request"] += 1
                 continue
-            found.setdefault(words, []).append(text)
-    bare = [RubricRequest(id=words[:60], request=words) for words in found if words not in first]
+            texts_for.setdefault(words, []).append(text)
+    bare = [
+        RubricRequest(id=words[:60], request=words) for words in texts_for if words not in first
+    ]
     cases = tuple(
-        _case(each, found.get(each.request.strip(), ()) if _is_first(each, first) else ())
+        _case(each, texts_for.get(each.request.strip(), ()) if _is_first(each, first) else ())
         for each in (*requests, *_numbered(bare))
     )
     if not cases:
         raise InputError(
             "expected requests, or texts with the request that each was written for; found none"
         )
+    if limit is not None:
+        sample = list(cases)
+        random.Random(seed).shuffle(sample)
+        cases = tuple(sample[:limit])
     return Cases(
         cases=cases,
         excluded={why: n for why, n in excluded.items() if n},
         formats=tuple(file.format for file in files),
+        data=", ".join(file.name for file in files),
     )
 
 

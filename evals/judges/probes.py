@@ -1,4 +1,4 @@
-"""Is a judge fooled? Each probe changes one thing that should not count, and sees what it earns.
+"""Probes of a judge: each changes one thing that should not count, and measures what it earns.
 
 A judge is *caught* where the whole 95 % interval of the effect lies beyond a tolerance, so that
 noise alone seldom accuses a clean one. The failures are those of `ALGORITHM.md` 5.
@@ -14,14 +14,13 @@ import numpy as np
 from quillgraph.agents.criteria import PROBES
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import PairComparison
-from quillgraph.evals.data.records import Side
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
 
 POINTS = 0.5
 """Points that a change may earn before it counts as a bias."""
 
 SHARE = 0.1
-"""Share of comparisons that a place, or a family, may win beyond its due."""
+"""Share of comparisons that a place may win beyond its due."""
 
 RETEST = 1.0
 """Points by which two scores of one text may differ, on average."""
@@ -136,29 +135,6 @@ def probe_position(comparisons: Sequence[PairComparison], *, seed: int = 0) -> P
     return _finding("position", [side * lean for lean in leans], SHARE, len(comparisons), seed)
 
 
-def probe_self_preference(
-    rows: Sequence[tuple[Side | None, Side]], own: Sequence[Side], *, seed: int = 0
-) -> ProbeResult:
-    """Measure how much more often a judge's own family wins with the judge than with people.
-
-    Args:
-        rows: What the judge and what people prefer in each pair; None where the judge is missing.
-        own: Which side of each pair is by the judge's own family; `tie` where both or neither.
-        seed: Of the bootstrap.
-    """
-
-    def won(said: Side, side: Side) -> float:
-        return 0.5 if said == "tie" else float(said == side)
-
-    known = [
-        (judge, people, side)
-        for (judge, people), side in zip(rows, own, strict=True)
-        if side != "tie"
-    ]
-    surplus = [won(j, side) - won(p, side) for j, p, side in known if j is not None]
-    return _finding("self-preference", surplus, SHARE, len(known), seed)
-
-
 def texts_for_probes(texts: Sequence[str], most: int, seed: int = 0) -> list[str]:
     """Choose texts to probe with, the same ones under the same seed."""
     unique = list(dict.fromkeys(texts))
@@ -172,7 +148,7 @@ async def _both(score: Score, one: str, other: str) -> tuple[float | None, float
 
 
 def _finding(
-    probe: str, effects: Sequence[float], tolerance: float, asked: int, seed: int
+    probe: str, effects: Sequence[float], tolerance: float, items: int, seed: int
 ) -> ProbeResult:
     numbered = list(enumerate(effects))
     effect = cluster_bootstrap(
@@ -181,4 +157,4 @@ def _finding(
         lambda rows: float(np.mean([value for _, value in rows])) if rows else None,
         seed=seed,
     )
-    return ProbeResult(probe=probe, effect=effect, tolerance=tolerance, unread=asked - len(effects))
+    return ProbeResult(probe=probe, effect=effect, tolerance=tolerance, unread=items - len(effects))

@@ -1,4 +1,4 @@
-"""What a training run's folder says of the policy that came of it: on what, and by whom."""
+"""The record that a training run leaves of its policy: its data, and who rewarded it."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, InputError
 
 RUN = "run.json"
@@ -66,9 +67,20 @@ def training_above(adapter: Path) -> TrainingRecord | None:
     """Find the training that an adapter lies in; None where there is none to be found."""
     path = adapter.resolve()
     for folder in (path, *path.parents[:LEVELS_UP]):
-        if (found := read_training(folder)) is not None:
-            return found
+        if (record := read_training(folder)) is not None:
+            return record
     return None
+
+
+def trained_requests(training: TrainingRecord) -> list[str] | None:
+    """Hashes of the requests that a policy was trained on; None where they cannot be read."""
+    try:
+        lines = training.prompts.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        used = [row for row in rows if row.get("split", "train") == "train"]
+        return [writing_task(row["request"]).request_hash for row in used]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
+        return None
 
 
 def policy_folder(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Having a policy write: asked by itself, or within a graph."""
+"""Writers: a policy's model asked by itself, or within a graph."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,16 +25,16 @@ from quillgraph.evals.policies.policy import Policy
 from quillgraph.evals.policies.records import WrittenText
 from quillgraph.graphs.episodes import (
     WAYS,
-    Ensemble,
     Episode,
     Graph,
-    WrittenEpisode,
-    context_for,
+    cast,
     episode_source,
+    fitting,
     parts_of,
     registry,
     run_graph,
     schema_of,
+    text_of,
 )
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
@@ -73,8 +73,8 @@ class ModelWriter:
     seed: int
     text_tokens: int
     reading: Reading
-    recorder: Recorder
-    """Is told of the calls."""
+    recorder: Recorder | None
+    """Hears the calls; None for nobody."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; `tokens` does not bear on a single call."""
@@ -82,7 +82,7 @@ class ModelWriter:
         text = WrittenText(policy=self.name, prompt=prompt.id, number=number)
         item = f"{prompt.task.request_hash}/{number}"
         try:
-            with heard(self.recorder, f"{self.name}/{prompt.id}/{number}"):
+            with recorded_as(self.recorder, f"{self.name}/{prompt.id}/{number}"):
                 reply = await say(
                     role, self._messages(prompt), item=item, max_tokens=self.text_tokens
                 )
@@ -120,36 +120,36 @@ class GraphWriter:
     budget: Budget
     seed: int
     measures: Mapping[str, int]
-    recorder: Recorder
-    """Is told of the calls."""
+    recorder: Recorder | None
+    """Hears the calls; None for nobody."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
         seed = self.seed + NEXT_SEED * number
-        # a budget of its own for each text: some graphs ask theirs what a text has cost
-        ensemble = Ensemble(
-            model=self.model,
+        name = f"{self.name}/{prompt.id}/{number}"
+        schema = schema_of(self.graph, "context_schema")
+        context: Any = cast(
+            schema,
+            self.model,
             embeddings=LexicalEmbeddings(),
             seed=seed,
-            budget=Budget(),
-            measures=self.measures,
+            budget=Budget(),  # of its own: some graphs ask theirs what a text has cost
+            **fitting(schema, self.measures),
         )
-        name = f"{self.name}/{prompt.id}/{number}"
-        context = context_for(schema_of(self.graph, "context_schema"), ensemble)
         source = episode_source(self.graph, context=context, budget=self.budget)
-        with heard(self.recorder, name):
+        with recorded_as(self.recorder, name):
             start = self._start(prompt, tokens)
             episode = await run_graph(source, prompt.task, start=start, episode_id=name)
-        return self._told(prompt, number, episode)
+        return self._written(prompt, number, episode)
 
     def _start(self, prompt: Prompt, tokens: int | None) -> dict[str, Any]:
-        given = {**start_options(self.graph, self.options), "criteria_set": prompt.criteria_set}
+        parts = {**start_options(self.graph, self.options), "criteria_set": prompt.criteria_set}
         if tokens is not None:
-            given["tokens"] = tokens
+            parts["tokens"] = tokens
         takes = set(parts_of(self.graph, "input_schema")) - set(WAYS)
-        return {name: value for name, value in given.items() if name in takes}
+        return {name: value for name, value in parts.items() if name in takes}
 
-    def _told(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
+    def _written(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
         failed = episode.failure
         # some graphs make do with what a spent budget has left them: no text of a fair comparison
         if failed.kind == "budget" if failed else not episode.is_complete:
@@ -170,34 +170,21 @@ class GraphWriter:
 
 
 @contextmanager
-def heard(recorder: Recorder, name: str) -> Iterator[None]:
-    """Have calls told to a recorder under a name of their own, in graphs as well as outside."""
+def recorded_as(recorder: Recorder | None, name: str) -> Iterator[None]:
+    """Record calls under a name of their own, in graphs as well as outside.
+
+    Args:
+        recorder: Is handed each record; None for nobody.
+        name: Name of the run in the records.
+    """
     from langchain_core.runnables.config import var_child_runnable_config
 
-    with Recorder(None, name, recorder.add) as own:
+    with Recorder(None, name, recorder.add if recorder else None) as own:
         before = var_child_runnable_config.set({"callbacks": [own]})
         try:
             yield
         finally:
             var_child_runnable_config.reset(before)
-
-
-def text_of(episode: Episode) -> str | None:
-    """The text that a graph gave: the one that stands, its `text`, its last message.
-
-    Returns:
-        The text; None where none of these is there, nor a single other string.
-    """
-    if isinstance(episode, WrittenEpisode):
-        return episode.text
-    output = episode.output or {}
-    if isinstance(said := output.get("text"), str):
-        return said
-    messages = output.get("messages")
-    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
-        return str(messages[-1].get("content", ""))
-    strings = [each for name, each in output.items() if isinstance(each, str) and name not in WAYS]
-    return strings[0] if len(strings) == 1 else None
 
 
 def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, int | str]:
@@ -208,8 +195,8 @@ def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, i
     """
     takes = set(parts_of(graph, "input_schema")) - {*WAYS, "criteria_set"}
     if unknown := sorted(set(options) - takes - set(MEASURES)):
-        known = [*sorted(takes), *MEASURES]
-        raise ConfigError(f"the graph has no option {unknown[0]!r}: {nearest(unknown[0], known)}")
+        names = [*sorted(takes), *MEASURES]
+        raise ConfigError(f"the graph has no option {unknown[0]!r}: {nearest(unknown[0], names)}")
     return {name: value for name, value in options.items() if name in takes}
 
 
@@ -230,7 +217,7 @@ def writer_for(
     model: BaseChatModel,
     *,
     budget: Budget,
-    recorder: Recorder,
+    recorder: Recorder | None,
     seed: int,
     measures: Mapping[str, int],
     reading: Reading,
@@ -241,7 +228,7 @@ def writer_for(
         policy: The policy.
         model: Its model, connected and with its adapter.
         budget: What the run may spend.
-        recorder: Is told of all calls.
+        recorder: Hears all calls; None for nobody.
         seed: Of the run.
         measures: `MEASURES` by name; a policy's own options win over them.
         reading: What a model without a graph is asked.

@@ -1,6 +1,20 @@
 """Any graph run as it is: cast, recorded, sealed, resumed."""
 
-from quillgraph.graphs.episodes.cast import Ensemble, context_for, judges_of, roles_of
+from quillgraph.graphs.episodes.batch import (
+    Batch,
+    BatchEntry,
+    Excluded,
+    read_entries,
+    read_entry,
+)
+from quillgraph.graphs.episodes.context import (
+    Needs,
+    cast,
+    fitting,
+    judges_of,
+    measures_of,
+    roles_of,
+)
 from quillgraph.graphs.episodes.durability import (
     EPISODES,
     Resuming,
@@ -8,7 +22,14 @@ from quillgraph.graphs.episodes.durability import (
     read_calls,
     read_episodes,
 )
-from quillgraph.graphs.episodes.episode import Attempt, Episode, WrittenEpisode, role_of, text_of
+from quillgraph.graphs.episodes.episode import (
+    WAYS,
+    Attempt,
+    Episode,
+    WrittenEpisode,
+    role_of,
+    text_of,
+)
 from quillgraph.graphs.episodes.registry import GRAPHS, attribute_at, build, foreign
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import (
@@ -20,7 +41,7 @@ from quillgraph.graphs.episodes.source import (
     entry_of,
     episode_source,
 )
-from quillgraph.graphs.episodes.start import WAYS, TaskStart, parts_of, schema_of, start_of
+from quillgraph.graphs.episodes.start import TaskStart, parts_of, schema_of, start_of
 
 __all__ = [
     "EPISODES",
@@ -28,25 +49,32 @@ __all__ = [
     "WAYS",
     "Answer",
     "Attempt",
-    "Ensemble",
+    "Batch",
+    "BatchEntry",
     "Episode",
     "EpisodeSource",
+    "Excluded",
     "Graph",
+    "Needs",
     "Resuming",
     "Start",
     "TaskStart",
     "WrittenEpisode",
     "attribute_at",
     "build",
+    "cast",
     "compiled_form",
-    "context_for",
     "durable",
     "entry_of",
     "episode_source",
+    "fitting",
     "foreign",
     "judges_of",
+    "measures_of",
     "parts_of",
     "read_calls",
+    "read_entries",
+    "read_entry",
     "read_episodes",
     "role_of",
     "roles_of",

@@ -19,6 +19,7 @@ from langgraph.pregel import Pregel
 from quillgraph.backends.errors import ConfigError, QuillError, nearest
 from quillgraph.graphs.episodes.outcome import own_line
 from quillgraph.graphs.episodes.source import Graph
+from quillgraph.moved import advice
 
 _BUILT_IN = {
     "criteria": (
@@ -129,7 +130,8 @@ def attribute_at(name: str, what: str) -> Any:
     module = _file(Path(place)) if place.endswith(".py") else _module(place, f"{what} {name!r}")
     if not hasattr(module, attribute):
         public = [each for each in vars(module) if not each.startswith("_")]
-        raise ConfigError(f"no {attribute!r} in {place}: {nearest(attribute, public)}")
+        hint = advice(f"{place}.{attribute}") or nearest(attribute, public)
+        raise ConfigError(f"no {attribute!r} in {place}: {hint}")
     return getattr(module, attribute)
 
 
@@ -169,6 +171,8 @@ def _module(place: str, name: str) -> Any:
         try:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
+            if hint := advice(place):
+                raise ConfigError(f"no module for {name}: {hint}") from error
             if error.name is None or not f"{place}.".startswith(f"{error.name}."):
                 raise ConfigError(
                     f"{name} needs a module that is missing: {error}{own_line(error)}"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from quillgraph.agents.judges import PairComparison
-from quillgraph.evals.data.records import Side
 from quillgraph.evals.judges.probes import (
     CHANGES,
     DEGENERATE,
@@ -18,7 +17,6 @@ from quillgraph.evals.judges.probes import (
     probe_degenerate,
     probe_position,
     probe_retest,
-    probe_self_preference,
 )
 
 SEEDS = range(20)
@@ -58,16 +56,16 @@ BIASES: dict[str, Callable[[str], float]] = {
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_judge_with_the_bias_is_caught_and_a_clean_one_is_not(name: str) -> None:
     for seed in SEEDS:
-        found = await probe_change(name, texts(seed), judge(seed, BIASES[name]), seed=seed)
-        assert found.verdict == "caught", (seed, found)
+        probe = await probe_change(name, texts(seed), judge(seed, BIASES[name]), seed=seed)
+        assert probe.verdict == "caught", (seed, probe)
         clean = await probe_change(name, texts(seed), judge(seed), seed=seed)
         assert clean.verdict == "clean", (seed, clean)
 
 
 async def test_another_bias_is_not_held_against_the_wrong_probe() -> None:
     for seed in SEEDS:
-        found = await probe_change("injection", texts(seed), judge(seed, BIASES["format"]))
-        assert found.verdict == "clean"
+        probe = await probe_change("injection", texts(seed), judge(seed, BIASES["format"]))
+        assert probe.verdict == "clean"
 
 
 async def test_a_judge_that_gives_degenerate_texts_their_due_is_clean() -> None:
@@ -97,7 +95,7 @@ async def test_a_judge_that_throws_dice_is_caught_by_a_second_test() -> None:
 def comparisons(seed: int, lean: float) -> list[PairComparison]:
     """Answers to 60 pairs in both orders by a judge that says `first` more often by `lean`."""
     draw = random.Random(seed)
-    made = []
+    answers = []
     for _ in range(60):
         best_first = draw.random() < 0.5
 
@@ -107,8 +105,9 @@ def comparisons(seed: int, lean: float) -> list[PairComparison]:
             right = draw.random() < 0.8
             return "first" if good == right else "second"
 
-        made.append(PairComparison(forward=answer(best_first), backward=answer(not best_first)))  # type: ignore[arg-type]
-    return made
+        forward, backward = answer(best_first), answer(not best_first)
+        answers.append(PairComparison(forward=forward, backward=backward))  # type: ignore[arg-type]
+    return answers
 
 
 @pytest.mark.parametrize("lean", [0.6, -0.6])
@@ -118,42 +117,14 @@ def test_a_judge_that_favours_a_place_is_caught_whichever_place_it_is(lean: floa
         assert probe_position(comparisons(seed, 0.0), seed=seed).verdict == "clean"
 
 
-def pairs(seed: int, surplus: float) -> tuple[list[tuple[Side | None, Side]], list[Side]]:
-    """80 pairs of texts by the judge's family and by another, of equal quality."""
-    draw = random.Random(seed)
-    rows: list[tuple[Side | None, Side]] = []
-    own: list[Side] = []
-    for _ in range(80):
-        sides: list[Side] = ["left", "right"]
-        mine = draw.choice(sides)
-        people = draw.choice(sides)
-        judged = mine if draw.random() < surplus else people if draw.random() < 0.8 else mine
-        if surplus == 0.0 and draw.random() < 0.2:
-            judged = draw.choice(sides)
-        rows.append((judged if surplus else people, people))
-        own.append(mine)
-    return rows, own
-
-
-def test_a_judge_that_favours_its_own_family_is_caught() -> None:
-    for seed in SEEDS:
-        assert probe_self_preference(*pairs(seed, 0.6), seed=seed).verdict == "caught"
-        assert probe_self_preference(*pairs(seed, 0.0), seed=seed).verdict == "clean"
-
-
-def test_pairs_of_one_family_are_no_evidence_of_self_preference() -> None:
-    found = probe_self_preference([("left", "right")] * 20, ["tie"] * 20)
-    assert (found.verdict, found.effect.value) == ("undecided", None)
-
-
 async def test_answers_that_are_missing_are_counted_and_not_taken_for_zero() -> None:
     async def silent(text: str) -> float | None:
         return None if PADDING in text else 5.0
 
-    found = await probe_change("length", texts(0), silent)
-    assert (found.unread, found.effect.value, found.verdict) == (24, None, "undecided")
+    probe = await probe_change("length", texts(0), silent)
+    assert (probe.unread, probe.effect.value, probe.verdict) == (24, None, "undecided")
 
 
 async def test_few_texts_decide_nothing() -> None:
-    found = await probe_change("length", texts(0)[:4], judge(0, BIASES["length"]))
-    assert found.verdict == "undecided"
+    probe = await probe_change("length", texts(0)[:4], judge(0, BIASES["length"]))
+    assert probe.verdict == "undecided"
