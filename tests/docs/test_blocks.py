@@ -1,0 +1,316 @@
+"""The code blocks of README.md and of the pages under docs/ run, as a reader would run them.
+
+A page is read from top to bottom in one empty folder that holds the repository's `examples`.
+
+- `python` blocks share one namespace and may `await` at the top, as in a notebook.
+- A block with `title="FILE"` is written to that file; later blocks run or read it.
+- `bash` blocks run command by command; `quillgraph` and `python FILE` run in this process.
+- A `text` block after one of these is what it printed; a line `…` stands for any lines.
+- `yaml` and `json` blocks parse; a training's configuration is also read as one.
+- A comment `<!-- not run: REASON -->` before a block keeps it from being run.
+
+Nothing needs a model or the network: each spec of a model becomes `scripted:` with the rules of
+`examples/scripts/story.yaml`. `pip`, `git`, `make` and servers are checked for their form alone.
+`quillgraph train` reads its configuration and stops there, since a training takes minutes.
+"""
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from quillgraph.cli.main import app
+from quillgraph.rl.config import load_config
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "examples" / "scripts" / "story.yaml"
+
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("README.md"),
+    ]
+)
+
+LANGUAGES = {"python", "bash", "text", "yaml", "json", "mermaid"}
+"""Languages that a block may have; of these `text` and `mermaid` do nothing by themselves."""
+
+_FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>[^\n`]*)$")
+_NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]+?) -->")
+_TITLE = re.compile(r'title="([^"]+)"')
+_MODEL = re.compile(
+    r"\b(?:vllm|vllm-server|transformers|openai|langchain|scorer):[\w./:@+-]*[\w/](?:\?[\w=&.,-]+)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    title: str | None
+    text: str
+    not_run: str | None
+    """Why it is not run; None if it is."""
+
+    @property
+    def where(self) -> str:
+        """Page and line, as an editor finds them."""
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Read the fenced blocks of a page."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    at, reason = 0, None
+    while at < len(lines):
+        marked = _NOT_RUN.search(lines[at])
+        opened = _FENCE.match(lines[at])
+        if marked:
+            reason = marked["reason"]
+        elif opened:
+            indent, start = len(opened["indent"]), at + 1
+            at = start
+            while at < len(lines) and lines[at].strip() != opened["fence"]:
+                at += 1
+            info = opened["info"].strip()
+            title = _TITLE.search(info)
+            yield Block(
+                page,
+                start,
+                info.split(maxsplit=1)[0] if info else "",
+                title[1] if title else None,
+                "\n".join(line[indent:] for line in lines[start:at]) + "\n",
+                reason,
+            )
+            reason = None
+        elif lines[at].strip():
+            reason = None
+        at += 1
+
+
+def without_models(text: str) -> str:
+    """Put the script in place of each model, and lexical embeddings in place of a model's."""
+    scripted = _MODEL.sub(f"scripted:{SCRIPT}", text)
+    return re.sub(r"""(["' ])minilm\b""", r"\1lexical", scripted)
+
+
+class Reader:
+    """Goes through a page, block by block, in a folder of its own.
+
+    Args:
+        folder: Where the page's files are written and its commands run; the current directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.printed = ""
+        self._names: dict[str, Any] = {"__name__": "__main__"}
+
+    def read(self, block: Block) -> None:
+        """Run a block, or see that its text is what the block before it has printed."""
+        assert block.language in LANGUAGES, (
+            f"{block.where}: expected a block of {', '.join(sorted(LANGUAGES))}, got "
+            f"{block.language!r}"
+        )
+        if block.not_run:
+            return
+        if block.language == "text":
+            self._compare(block)
+        elif block.title:
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(without_models(block.text), encoding="utf-8")
+            _parse(block)
+        elif block.language == "python":
+            self._python(block)
+        elif block.language == "bash":
+            self._shell(block)
+        else:
+            _parse(block)
+
+    def _python(self, block: Block) -> None:
+        source = without_models(block.text)
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            code = compile(source, block.where, "exec", flags=flags)
+            if code.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(eval(code, self._names))
+            else:
+                exec(code, self._names)
+        self.printed = printed.getvalue()
+
+    def _shell(self, block: Block) -> None:
+        self.printed = ""
+        for command in commands(block.text):
+            self.printed += run(command, block.where)
+
+    def _compare(self, block: Block) -> None:
+        expected = [line.rstrip() for line in block.text.strip().splitlines()]
+        got = [line.rstrip() for line in self.printed.strip().splitlines()]
+        pattern = "\n".join(re.escape(line) for line in expected).replace(
+            re.escape("…") + "\n", r"(?:.*\n)*?"
+        )
+        pattern = re.sub(r"\n…$", r"(?:\n.*)*", pattern)
+        assert re.fullmatch(pattern, "\n".join(got)), (
+            f"{block.where} says:\n{block.text}\nand this was printed:\n{self.printed}"
+        )
+
+
+def commands(text: str) -> Iterator[str]:
+    """Join continued lines, and leave out comments and empty lines."""
+    for line in text.replace("\\\n", " ").splitlines():
+        command = line.split(" #")[0].strip()
+        if command and not command.startswith("#"):
+            yield command
+
+
+def run(command: str, where: str) -> str:
+    """Run a command of a page.
+
+    Returns:
+        What it printed.
+    """
+    words = shlex.split(without_models(command))
+    name = Path(words[0]).name
+    if name in _FORMS:
+        _FORMS[name](words, where)
+        return ""
+    if name == "quillgraph":
+        return _quillgraph(words[1:], where)
+    if name == "python" and words[1].endswith(".py"):
+        return _program(words[1:])
+    assert name in {"cat", "ls", "head", "cd", "source", "mkdir", "cp"}, (
+        f"{where}: the tests do not know how to try {name!r}: {command}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=Path.cwd()
+    )
+    assert done.returncode == 0, f"{where}: {command}: {done.stderr}"
+    return done.stdout
+
+
+def _quillgraph(words: list[str], where: str) -> str:
+    if words[0] == "train":
+        load_config(Path(words[1]))  # all names and values; a real dry run loads a model
+        words = ["train", "--help"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, f"{where}: quillgraph {shlex.join(words)}: {done.output}"
+    return str(done.stdout)
+
+
+def _program(words: list[str]) -> str:
+    before = sys.argv
+    sys.argv = words
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            runpy.run_path(words[0], run_name="__main__")
+    finally:
+        sys.argv = before
+    return printed.getvalue()
+
+
+def _parse(block: Block) -> None:
+    if block.language == "json":
+        for line in [block.text] if block.text.startswith("[") else block.text.splitlines():
+            json.loads(line)
+    elif block.language == "yaml":
+        data = yaml.safe_load(block.text)
+        if isinstance(data, dict) and {"model", "data"} <= data.keys():
+            file = Path.cwd() / "_config.yaml"
+            file.write_text(block.text, encoding="utf-8")
+            load_config(file)
+    elif block.language == "python":
+        compile(block.text, block.where, "exec")
+
+
+def _pip(words: list[str], where: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    assert words[1] == "install", where
+    for each in re.findall(r"quillgraph\[([\w,]+)\]", " ".join(words)):
+        assert set(each.split(",")) <= extras.keys(), f"{where}: no extra {each}"
+
+
+def _make(words: list[str], where: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in (word for word in words[1:] if "=" not in word):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{where}: no target {target}"
+
+
+def _git(words: list[str], where: str) -> None:
+    assert words[1] == "clone", where
+
+
+def _server(words: list[str], where: str) -> None:
+    assert len(words) > 1, where
+
+
+_FORMS = {
+    "pip": _pip,
+    "make": _make,
+    "git": _git,
+    "accelerate": _server,
+    "vllm": _server,
+    "langgraph": _server,
+}
+"""Commands that are checked for their form alone."""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Settings of a reader who has no model: the script answers, nothing of theirs is touched."""
+    return {
+        "QUILLGRAPH_BACKEND": f"scripted:{SCRIPT}",
+        "QUILLGRAPH_EMBEDDINGS": "lexical",
+        "QUILLGRAPH_MEMORY": str(folder / ".memory.sqlite"),
+        "XDG_DATA_HOME": str(folder / ".data"),
+        "COLUMNS": "100",
+        "PATH": os.environ["PATH"],
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_blocks_of_a_page_run_in_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("QUILLGRAPH_", "OPENAI_"))]:
+        if name != "QUILLGRAPH_CACHE":
+            monkeypatch.delenv(name)
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    reader = Reader(tmp_path)
+    for block in blocks(page):
+        reader.read(block)
+
+
+def test_blocks_that_are_not_run_say_why_and_are_few() -> None:
+    every = [block for page in PAGES for block in blocks(page)]
+    left_out = [block for block in every if block.not_run]
+    print(*(f"{block.where}: {block.not_run}" for block in left_out), sep="\n")  # noqa: T201
+    programs = [block for block in every if block.language in {"python", "bash"}]
+    kept = [block for block in programs if not block.not_run]
+    assert len(kept) >= 0.8 * len(programs)
+    assert all(len((block.not_run or "").split()) >= 3 for block in left_out)
