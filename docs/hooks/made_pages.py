@@ -147,6 +147,10 @@ def _command(command: Any, words: list[str]) -> str:
     return "\n".join(parts)
 
 
+def _code(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")
 
@@ -182,13 +186,18 @@ def _section(path: str, model: type[BaseModel]) -> str:
     meanings = field_docs(model)
     rows = [
         f"| `{name}` | {_type(field.annotation)} | {_default(field)} | "
-        f"{_cell(meanings.get(name, ''))} |"
+        f"{_cell(meanings.get(name) or _about_section(field.annotation))} |"
         for name, field in model.model_fields.items()
     ]
     title = f"`{path}:`" if path else "The file"
     about = inspect.cleandoc(model.__doc__ or "")
     table = "| field | type | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows)
     return f"## {title}\n\n{about}\n\n{table}\n"
+
+
+def _about_section(annotation: Any) -> str:
+    first = next(_classes(annotation), None)
+    return inspect.cleandoc(first.__doc__ or "").split("\n\n")[0] if first else ""
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:

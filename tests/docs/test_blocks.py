@@ -135,13 +135,13 @@ class Reader:
         )
         if block.not_run:
             return
-        if block.language == "text":
-            self._compare(block)
-        elif block.title:
+        if block.title:
             path = self.folder / block.title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(without_models(block.text), encoding="utf-8")
             _parse(block)
+        elif block.language == "text":
+            self._compare(block)
         elif block.language == "python":
             self._python(block)
         elif block.language == "bash":
@@ -300,10 +300,16 @@ def test_the_blocks_of_a_page_run_in_order(
             monkeypatch.delenv(name)
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(tmp_path)  # as in a notebook that lies there
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     reader = Reader(tmp_path)
-    for block in blocks(page):
-        reader.read(block)
+    try:
+        for block in blocks(page):
+            reader.read(block)
+    finally:  # another page has a module of the same name
+        for name, module in tuple(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+                del sys.modules[name]
 
 
 def test_blocks_that_are_not_run_say_why_and_are_few() -> None:
