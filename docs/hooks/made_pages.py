@@ -34,6 +34,7 @@ LISTS = {
 """Folders that stand in the navigation as a whole, and the order of their pages."""
 
 FROM_ROOT = {
+    "design/architecture.md": "ARCHITECTURE.md",
     "design/algorithm.md": "ALGORITHM.md",
     "design/papers.md": "PAPERS.md",
     "design/log.md": "LOG.md",

@@ -1,4 +1,4 @@
-"""What a judge is worth, measured against people (`ALGORITHM.md` 7.2)."""
+"""What a judge is worth, measured against people."""
 
 import hashlib
 import operator

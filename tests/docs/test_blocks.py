@@ -192,6 +192,8 @@ def run(command: str, where: str) -> str:
         What it printed.
     """
     words = shlex.split(without_models(command))
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words = words[1:]
     name = Path(words[0]).name
     if name in _FORMS:
         _FORMS[name](words, where)
@@ -263,17 +265,22 @@ def _git(words: list[str], where: str) -> None:
     assert words[1] == "clone", where
 
 
-def _server(words: list[str], where: str) -> None:
+def _launcher(words: list[str], where: str) -> None:
     assert len(words) > 1, where
+    for each in (word for word in words if word.endswith(".yaml")):
+        file = ROOT / each
+        assert file.is_file(), f"{where}: no {each}"
+        if words[words.index(each) - 1] == "train":
+            load_config(file)
 
 
 _FORMS = {
     "pip": _pip,
     "make": _make,
     "git": _git,
-    "accelerate": _server,
-    "vllm": _server,
-    "langgraph": _server,
+    "accelerate": _launcher,
+    "vllm": _launcher,
+    "langgraph": _launcher,
 }
 """Commands that are checked for their form alone."""
 
