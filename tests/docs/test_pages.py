@@ -6,12 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOT_FILES = [
-    ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "PAPERS.md")
-]
-PAGES = sorted(
-    [*ROOT_FILES, *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md")]
-)
+DECISIONS = sorted((ROOT / "docs" / "design" / "decisions").glob("*.md"))
+ROOT_FILES = [ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "PAPERS")]
+RECIPES = (ROOT / "examples").rglob("README.md")
+PAGES = sorted([*ROOT_FILES, *(ROOT / "docs").rglob("*.md"), *RECIPES])
 CODE = sorted(
     file
     for folder in ("backends", "agents", "graphs", "rl", "evals", "cli", "tests", "benchmarks")
@@ -93,7 +91,7 @@ def test_sections_of_the_algorithm_that_code_refers_to_are_there() -> None:
     assert lacking == set()
 
 
-@pytest.mark.parametrize("page", DECISIONS, **ids)  # type: ignore[arg-type]
+@pytest.mark.parametrize("page", DECISIONS, ids=_name)
 def test_a_decision_says_why_what_and_how_we_would_notice(page: Path) -> None:
     parts = re.findall(r"^\*\*(.+?)\*\*", page.read_text("utf-8"), re.MULTILINE)
     assert parts == ["Why.", "Chosen.", "Not taken.", "It is wrong if"]
