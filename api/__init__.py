@@ -10,6 +10,8 @@ Names are looked up when they are asked for (PEP 562), so `import quillgraph` lo
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from quillgraph.moved import install as _install
+
 if TYPE_CHECKING:
     from quillgraph.agents import CriteriaSet, Criterion, writing_task
     from quillgraph.agents.judgements import Judgement, Reward
@@ -62,6 +64,8 @@ _PLACES = {
     "train": "rl.stages:train",
     "writing_task": "agents:writing_task",
 }
+
+_install()
 
 
 def __getattr__(name: str) -> Any:

@@ -31,6 +31,7 @@ from quillgraph.backends.errors import (
 )
 from quillgraph.backends.messages.reply import schema_in_words
 from quillgraph.backends.messages.turn import calls_in, message_of
+from quillgraph.moved import advice
 
 _OVERFLOW = re.compile(
     r"context[ _](length|size|window)|maximum model length|too (long|many tokens)", re.IGNORECASE
@@ -301,9 +302,8 @@ def _class_of(name: str) -> type[BaseChatModel]:
         found = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         package = module.split(".")[0].replace("_", "-")
-        raise ConfigError(
-            f"cannot import {module} ({error}); is it installed? pip install {package}"
-        ) from error
+        remedy = advice(module) or f"{error}; is it installed? pip install {package}"
+        raise ConfigError(f"cannot import {module}: {remedy}") from error
     if not (isinstance(found, type) and issubclass(found, BaseChatModel)):
         raise ConfigError(f"expected a LangChain chat model class at {name}, got {found!r}")
     return found

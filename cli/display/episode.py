@@ -11,7 +11,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.display.terminal import visible
-from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode
+from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode, text_of
 
 LONGEST_QUOTE = 72
 
@@ -93,7 +93,7 @@ def outcome(episode: WrittenEpisode) -> Group:
 def in_a_line(episode: Episode) -> str:
     """What came of a graph's run, as one line among many."""
     if episode.best is None:
-        return _short(json.dumps(episode.output, ensure_ascii=False))
+        return _short(text_of(episode) or json.dumps(episode.output, ensure_ascii=False))
     standing = episode.attempts[episode.best]
     reward = standing.reward.value
     told = "no reward" if reward is None else f"reward {reward:.3f}"
@@ -108,6 +108,9 @@ def whole(episode: Episode) -> RenderableType:
     if episode.criteria_set:
         lines = (f"{each.name}: {each.description}" for each in episode.criteria_set.criteria)
         return Text(visible("\n".join([episode.criteria_set.core.storyline, *lines])))
+    text = text_of(episode)
+    if text is not None and len(episode.output or {}) == 1:
+        return Text(visible(text))
     return Text(visible(json.dumps(episode.output, ensure_ascii=False, indent=1)))
 
 

@@ -28,13 +28,13 @@ from quillgraph.graphs.episodes import (
     Ensemble,
     Episode,
     Graph,
-    WrittenEpisode,
     context_for,
     episode_source,
     parts_of,
     registry,
     run_graph,
     schema_of,
+    text_of,
 )
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
@@ -180,24 +180,6 @@ def heard(recorder: Recorder, name: str) -> Iterator[None]:
             yield
         finally:
             var_child_runnable_config.reset(before)
-
-
-def text_of(episode: Episode) -> str | None:
-    """The text that a graph gave: the one that stands, its `text`, its last message.
-
-    Returns:
-        The text; None where none of these is there, nor a single other string.
-    """
-    if isinstance(episode, WrittenEpisode):
-        return episode.text
-    output = episode.output or {}
-    if isinstance(said := output.get("text"), str):
-        return said
-    messages = output.get("messages")
-    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
-        return str(messages[-1].get("content", ""))
-    strings = [each for name, each in output.items() if isinstance(each, str) and name not in WAYS]
-    return strings[0] if len(strings) == 1 else None
 
 
 def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, int | str]:

@@ -8,7 +8,14 @@ from quillgraph.graphs.episodes.durability import (
     read_calls,
     read_episodes,
 )
-from quillgraph.graphs.episodes.episode import Attempt, Episode, WrittenEpisode, role_of, text_of
+from quillgraph.graphs.episodes.episode import (
+    WAYS,
+    Attempt,
+    Episode,
+    WrittenEpisode,
+    role_of,
+    text_of,
+)
 from quillgraph.graphs.episodes.registry import GRAPHS, build, foreign
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import (
@@ -20,7 +27,7 @@ from quillgraph.graphs.episodes.source import (
     entry_of,
     episode_source,
 )
-from quillgraph.graphs.episodes.start import WAYS, TaskStart, parts_of, schema_of, start_of
+from quillgraph.graphs.episodes.start import TaskStart, parts_of, schema_of, start_of
 
 __all__ = [
     "EPISODES",

@@ -12,6 +12,9 @@ from quillgraph.agents.writers import Plan
 from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.messages import TokenTrace
 
+WAYS = ("task", "request", "messages")
+"""Parts of a graph's input that are filled from the task; a graph may give them out again."""
+
 
 class Attempt(Value):
     """One text of an episode, what was found of it, and what became of it."""
@@ -62,7 +65,7 @@ class Episode(Value):
     """One finished run of a graph: the only hand-over from graphs to training and evaluation.
 
     The graphs of this package that write and judge fill in what became of the text
-    (`criteria_set` to `learned`); `graphs.running.run_graph` adds for any graph how it ran (`id`
+    (`criteria_set` to `learned`); `run_graph` adds for any graph how it ran (`id`
     to `failure`). What a graph has not given is absent.
     """
 
@@ -140,17 +143,43 @@ def best_of(attempts: Iterable[Attempt]) -> Attempt:
 
 
 def text_of(episode: Episode) -> str | None:
-    """The text that a graph gave: the attempt that stands, its output `text`, or its last message.
+    """The text that a graph wrote: what is trained on, measured, shown and reported.
 
-    None where it gave none of these, so that nobody but the graph knows what it wrote.
+    The first of these that there is:
+
+    1. the attempt that stands;
+    2. the output's `text`;
+    3. the last of the output's `messages`, unless it is a tool's;
+    4. the only string of the output, where it has one beside the request.
+
+    Messages come before another string, as a graph gives out its whole state unless it declares an
+    `output_schema`: beside messages, a lone string is more often an option that the graph was
+    started with than a text.
+
+    Returns:
+        The text; None where there is none of these, so that only the graph knows what it wrote.
     """
     if episode.best is not None:
         return episode.attempts[episode.best].text
     output = episode.output or {}
-    messages = output.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else {}
-    said = output.get("text", last.get("content") if isinstance(last, dict) else None)
-    return said if isinstance(said, str) else None
+    if isinstance(text := output.get("text"), str):
+        return text
+    if (text := _last_message(output.get("messages"))) is not None:
+        return text
+    strings = [each for name, each in output.items() if isinstance(each, str) and name not in WAYS]
+    return strings[0] if len(strings) == 1 else None
+
+
+def _last_message(messages: Any) -> str | None:
+    """The text of the last message, a string or blocks; None where a tool has the last word."""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("type") == "tool":
+        return None
+    content = last.get("content")
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else None
+    texts = [each.get("text") if isinstance(each, dict) else each for each in content]
+    return "".join(each for each in texts if isinstance(each, str))
 
 
 def role_of(call: CallRecord) -> str:

@@ -19,6 +19,7 @@ from langgraph.pregel import Pregel
 from quillgraph.backends.errors import ConfigError, QuillError, nearest
 from quillgraph.graphs.episodes.outcome import own_line
 from quillgraph.graphs.episodes.source import Graph
+from quillgraph.moved import advice
 
 _BUILT_IN = {
     "criteria": (
@@ -115,7 +116,8 @@ def build(name: str) -> Graph:
     module = _file(Path(place)) if place.endswith(".py") else _module(place, name)
     if not hasattr(module, attribute):
         public = [each for each in vars(module) if not each.startswith("_")]
-        raise ConfigError(f"no {attribute!r} in {place}: {nearest(attribute, public)}")
+        hint = advice(f"{place}.{attribute}") or nearest(attribute, public)
+        raise ConfigError(f"no {attribute!r} in {place}: {hint}")
     return _made(getattr(module, attribute), name)
 
 
@@ -155,6 +157,8 @@ def _module(place: str, name: str) -> Any:
         try:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
+            if hint := advice(place):
+                raise ConfigError(f"no module for graph {name!r}: {hint}") from error
             if error.name is None or not f"{place}.".startswith(f"{error.name}."):
                 raise ConfigError(
                     f"graph {name!r} needs a module that is missing: {error}{own_line(error)}"

@@ -10,10 +10,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import InputError, nearest
+from quillgraph.graphs.episodes.episode import WAYS
 from quillgraph.graphs.episodes.source import Graph
-
-WAYS = ("task", "request", "messages")
-"""Parts of an input that `run_graph` fills from the task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.study import Study
+from quillgraph.moved import advice
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import find_sets, shas
 from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests
@@ -195,7 +196,8 @@ def function_of(name: str) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module), attribute) if colon else None
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"rewards.functions: cannot find {name!r}: {error}") from error
+        hint = advice(f"{module}.{attribute}") or error
+        raise ConfigError(f"rewards.functions: cannot find {name!r}: {hint}") from error
     if not callable(found):
         raise ConfigError(f"rewards.functions: expected module:function, got {name!r}")
     function: Callable[..., Any] = found

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Budget, CallRecord, Recorder
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ConfigError, ServerFailed
@@ -13,11 +12,11 @@ from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.policies.policy import read_policies
-from quillgraph.evals.policies.writers import Reading, Writer, text_of, writer_for
-from quillgraph.graphs.episodes import Episode
+from quillgraph.evals.policies.writers import Reading, Writer, writer_for
+from quillgraph.graphs.episodes import registry, run_graph
+from quillgraph.rl.trajectories import trajectory
 
 ((PROMPT,), _) = prompts_of([RubricRequest(id="sea", request="Write of the sea.")], None)
-TASK = writing_task("Write of the sea.")
 
 OWN = """
 from typing import TypedDict
@@ -171,6 +170,45 @@ async def test_a_graph_of_ones_own_gets_its_options_and_its_only_string_is_its_t
     assert (found.text, found.calls) == ("plain: The sea hums.", 3)
 
 
+LETTER = """
+from langgraph.graph import MessagesState
+
+class Cast(TypedDict):
+    writer: BaseChatModel
+
+class Start(TypedDict):
+    request: str
+
+class State(Start, total=False):
+    letter: str
+
+async def write(state, runtime):
+    reply = await runtime.context["writer"].ainvoke(state["request"])
+    return {"letter": f"Dear reader, {reply.content} Yours, the sea."}
+
+def build():
+    graph = StateGraph(State, context_schema=Cast, input_schema=Start)
+    graph.add_node("write", write)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", END)
+    return graph
+"""
+
+
+async def test_training_and_evaluation_see_the_same_text_of_a_letter(
+    calls: list[CallRecord], tmp_path: Path
+) -> None:
+    (tmp_path / "own_letter.py").write_text(OWN + LETTER, encoding="utf-8")
+    place = f"{tmp_path}/own_letter.py:build"
+    measured = await writer(f"{place}@scripted:f", calls).write(PROMPT, 0, None)
+    roles = {"writer": ScriptedChat(reply=lambda _: "The sea hums.")}
+    episode = await run_graph(registry.build(place), PROMPT.task, roles=roles, trainable=["writer"])
+    learned = trajectory(episode)
+    # what the model said is not yet the letter, so training must not take it for the text
+    assert [call.reply for call in episode.calls] == ["The sea hums."]
+    assert measured.text == learned.text == "Dear reader, The sea hums. Yours, the sea."
+
+
 async def test_a_graph_that_fails_leaves_its_node_and_reason(
     calls: list[CallRecord], tmp_path: Path
 ) -> None:
@@ -183,18 +221,3 @@ async def test_a_graph_that_fails_leaves_its_node_and_reason(
 def test_an_option_that_a_graph_does_not_take_is_refused(calls: list[CallRecord]) -> None:
     with pytest.raises(ConfigError, match="no option 'round': did you mean 'rounds'"):
         writer("self_refine?round=3@scripted:f", calls)
-
-
-@pytest.mark.parametrize(
-    ("output", "text"),
-    [
-        ({"text": "T", "other": "O"}, "T"),
-        ({"messages": [{"content": "one"}, {"content": "two"}]}, "two"),
-        ({"request": "R", "verse": "V", "count": 2}, "V"),
-        ({"verse": "V", "title": "T"}, None),
-        ({}, None),
-        (None, None),
-    ],
-)
-def test_which_part_of_an_output_is_the_text(output: Any, text: str | None) -> None:
-    assert text_of(Episode(task=TASK, stopped="", is_complete=True, output=output)) == text

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from quillgraph.agents.judges import plain, refusal, reward
 from quillgraph.agents.requests import writing_task
 from quillgraph.agents.writers import plan_edits, refusals, weakest
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.episode import WrittenEpisode
+from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, text_of
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
 
@@ -98,3 +99,41 @@ def test_an_episode_without_a_text_is_none(episode: WrittenEpisode) -> None:
         WrittenEpisode.model_validate({**episode.model_dump(), "attempts": ()})
     with pytest.raises(ValidationError, match="extra"):
         WrittenEpisode.model_validate({**episode.model_dump(), "mood": "good"})
+
+
+def given_out(output: dict[str, Any] | None) -> Episode:
+    """The episode of a graph of which only the output is known."""
+    return Episode(task=writing_task("Fog."), stopped="end", is_complete=True, output=output)
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ({"text": "T", "other": "O"}, "T"),
+        ({"text": "T", "messages": [{"content": "two"}]}, "T"),
+        ({"text": 3, "verse": "V"}, "V"),
+        ({"messages": [{"content": "one"}, {"content": "two"}]}, "two"),
+        ({"messages": [{"content": ""}]}, ""),
+        (
+            {"messages": [{"content": [{"type": "text", "text": "a"}, {"type": "image"}, "b"]}]},
+            "ab",
+        ),
+        ({"messages": [{"content": "two", "type": "ai"}], "style": "plain"}, "two"),
+        ({"messages": [{"content": "kept", "type": "tool"}], "letter": "L"}, "L"),
+        ({"messages": [{"content": "kept", "type": "tool"}]}, None),
+        ({"messages": [], "letter": "L"}, "L"),
+        ({"letter": "L"}, "L"),
+        ({"request": "R", "verse": "V", "count": 2}, "V"),
+        ({"request": "R"}, None),
+        ({"verse": "V", "title": "T"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_which_part_of_an_output_is_the_text(output: Any, text: str | None) -> None:
+    assert text_of(given_out(output)) == text
+
+
+def test_the_attempt_that_stands_goes_before_all_else(episode: WrittenEpisode) -> None:
+    standing = episode.attempts[episode.best].text
+    assert text_of(episode.model_copy(update={"output": {"text": "another"}})) == standing
