@@ -1,6 +1,6 @@
 """Pages that are made while the site is built: from `--help`, classes, `__all__`, root files.
 
-MkDocs calls `on_config` and `on_files`; the rest are functions from the code to Markdown.
+MkDocs calls the functions that begin with `on_`; the rest are functions from code to Markdown.
 """
 
 import ast
@@ -17,6 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -68,6 +69,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         else:
             files.append(File.generated(config, place, abs_src_path=str(source)))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Put the tables of moved modules under the words about them."""
+    is_table = page.file.src_uri == "design/moved.md"
+    return f"{markdown}\n{moved_tables()}" if is_table else markdown
 
 
 def _unfolded(entry: Any) -> Any:
@@ -284,6 +291,21 @@ def errors_page() -> str:
         + "\n\nWhat goes wrong inside a graph is no exception for its caller: it is "
         "`Episode.failure`, with the node, the file and the line.\n"
     )
+
+
+def moved_tables() -> str:
+    """List where each module of before is now, by package."""
+    rows: dict[str, list[str]] = {}
+    for line in (ROOT / "api" / "moved.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            old, new, *renames = line.split()
+            names = ", ".join(f"`{each.replace('=', '` → `')}`" for each in renames)
+            rows.setdefault(old.split(".")[0], []).append(f"| `{old}` | `{new}` | {names} |")
+    tables = [
+        f"## {package}\n\n| before | now | definitions |\n|---|---|---|\n" + "\n".join(lines) + "\n"
+        for package, lines in rows.items()
+    ]
+    return "\n".join(tables)
 
 
 def api_page(name: str) -> str:

@@ -51,29 +51,16 @@ def test_links_of_the_root_lead_to_files(page: Path) -> None:
 
 
 def test_paths_that_pages_name_are_there() -> None:
-    """The log and the table of moved modules keep names of before."""
     named = re.compile(
         r"`((?:api|backends|agents|graphs|rl|evals|cli|tests|benchmarks|examples)/[\w./-]*\w)`"
     )
-    pages = [page for page in PAGES if page.name != "moved.md"]
     lacking = {
         f"{page.relative_to(ROOT)}: {path}"
-        for page in pages
+        for page in PAGES
         for path in named.findall(page.read_text("utf-8"))
         if not (ROOT / path).exists()
     }
     assert lacking == set()
-
-
-def test_every_module_that_moved_is_where_the_table_says() -> None:
-    rows = re.findall(
-        r"^\| `([\w/]+\.py)` \| `([\w/]+\.py)` \|$",
-        (ROOT / "docs" / "design" / "moved.md").read_text("utf-8"),
-        re.MULTILINE,
-    )
-    assert len(rows) > 250
-    assert [new for _, new in rows if not (ROOT / new).is_file()] == []
-    assert [old for old, new in rows if old != new and (ROOT / old).is_file()] == []
 
 
 def test_sections_of_the_algorithm_that_code_refers_to_are_there() -> None:
