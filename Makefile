@@ -35,7 +35,7 @@ demo: setup ## write a real request with a real model: criteria, draft, judgemen
 	HF_HUB_OFFLINE=1 $(BIN)/quillgraph write --file "$(REQUEST)" --seed $(SEED) --text-tokens 200
 
 docs: setup ## build the documentation site into build/site, strictly
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict
 
 lint: setup
 	$(BIN)/ruff check .

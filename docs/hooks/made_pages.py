@@ -28,6 +28,7 @@ PACKAGES = ("backends", "agents", "graphs", "rl", "evals")
 
 LISTS = {
     "extend": (
+        "index",
         "backend", "role", "graph", "judge", "reward", "loss", "check-and-language",
     ),
     "reference/api": ("quillgraph", *PACKAGES),
@@ -72,9 +73,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Put the tables of moved modules under the words about them."""
-    is_table = page.file.src_uri == "design/moved.md"
-    return f"{markdown}\n{moved_tables()}" if is_table else markdown
+    """Put the tables of moved modules, and the pages about extending, under the words on them."""
+    added = {"design/moved.md": moved_tables, "extend/index.md": extend_list}
+    make = added.get(page.file.src_uri)
+    return f"{markdown}\n{make()}" if make else markdown
+
+
+def extend_list() -> str:
+    """Link the pages about extending, by their titles."""
+    folder = ROOT / "docs" / "extend"
+    pages = [folder / f"{name}.md" for name in LISTS["extend"][1:]]
+    titles = {
+        page.name: page.read_text("utf-8").split("\n", 1)[0] for page in pages if page.is_file()
+    }
+    return "".join(f"- [{title.lstrip('# ')}]({name})\n" for name, title in titles.items())
 
 
 def _unfolded(entry: Any) -> Any:

@@ -30,7 +30,16 @@ runpy.run_module("mkdocs", run_name="__main__")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-P", "-c", NO_NETWORK, "build", "--strict", "-q", "-d", str(folder)]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        NO_NETWORK,
+        "build",
+        "--strict",
+        "-d",
+        str(folder),
+    ]  # with -q no warning would count
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
