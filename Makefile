@@ -40,7 +40,7 @@ docs: setup ## build the documentation site into build/site, strictly
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests benchmarks
+	$(BIN)/mypy $(PACKAGES) docs tests benchmarks
 	$(BIN)/lint-imports
 
 test: lint browser ## set up, check and test everything, as CI does

@@ -267,15 +267,15 @@ def _default(field: Any) -> str:
         value = field.default_factory()
     if isinstance(value, BaseModel):
         return "its own defaults"
-    return {None: "none", True: "`true`", False: "`false`"}.get(
-        value if isinstance(value, bool | None) else ..., f"`{_yaml(value)}`"
-    )
+    if value is None:
+        return "none"
+    return f"`{_yaml(value)}`"
 
 
 def _yaml(value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def errors_page() -> str:
