@@ -6,8 +6,11 @@ from quillgraph.graphs.episodes.registry import GRAPHS, build
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import EpisodeSource, episode_source
 from quillgraph.graphs.prebuilt.debate import Arena
+from quillgraph.graphs.prebuilt.judge import judge
+from quillgraph.graphs.prebuilt.run import write
 from quillgraph.graphs.prebuilt.voting import Panel
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
+from quillgraph.graphs.study.run import find_criteria, ground_criteria
 from quillgraph.graphs.study.state import ROLES, Grounding, Study
 
 __all__ = [
@@ -25,6 +28,10 @@ __all__ = [
     "build",
     "durable",
     "episode_source",
+    "find_criteria",
+    "ground_criteria",
+    "judge",
     "run_graph",
     "run_graphs",
+    "write",
 ]

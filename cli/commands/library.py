@@ -1,8 +1,7 @@
 """What `quillgraph library` does: show, forget and export the criteria that are kept."""
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +11,6 @@ from quillgraph.agents.memory import KnownCriterion
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
 from quillgraph.cli.display.study import counted
 from quillgraph.cli.display.terminal import visible
-from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.graphs.memory import LIBRARY, OWN, Library
 
@@ -21,18 +19,14 @@ T = TypeVar("T")
 NOTHING = "no criteria are kept yet\n"
 
 
-@asynccontextmanager
-async def library_of(settings: Settings, engines: Engines) -> AsyncIterator[Library | None]:
-    """Open the library that a run is told to use; None if it is told of none, or to use none."""
+def library_file(settings: Settings) -> Path | None:
+    """The library that a run shares; None if it uses none."""
     if settings.library is None or settings.no_library:
-        yield None
-        return
-    async with Library.open(_named(settings.library), engines.embeddings) as library:
-        await library.ready()  # what is wrong with it must not cost the study
-        yield library
+        return None
+    return _named(settings.library) or LIBRARY.default_path()
 
 
-def list_library(path: Path | None, *, genre: str | None, as_json: bool) -> None:
+def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     """List the criteria, a line each; what is retired says why.
 
     Raises:
@@ -58,13 +52,13 @@ def list_library(path: Path | None, *, genre: str | None, as_json: bool) -> None
         )
 
 
-def show_criterion(path: Path | None, criterion_id: str, *, as_json: bool) -> None:
+def show_item(path: Path | None, item_id: str, *, as_json: bool) -> None:
     """Show a criterion with all that is known of it.
 
     Raises:
         ConfigError: If there is none of this id.
     """
-    known = _with_library(path, lambda library: library.find(criterion_id))
+    known = _with_library(path, lambda library: library.find(item_id))
     fields = known.model_dump(mode="json")
     if as_json:
         write_json(fields)
@@ -77,17 +71,17 @@ def show_criterion(path: Path | None, criterion_id: str, *, as_json: bool) -> No
     show_fields({**fields, **measures})
 
 
-def forget_criterion(path: Path | None, criterion_id: str) -> None:
+def forget_item(path: Path | None, item_id: str) -> None:
     """Forget a criterion.
 
     Raises:
         ConfigError: If there is none of this id.
     """
-    _with_library(path, lambda library: library.forget(criterion_id))
-    sys.stdout.write(f"forgot {visible(criterion_id)}\n")
+    _with_library(path, lambda library: library.forget(item_id))
+    sys.stdout.write(f"forgot {visible(item_id)}\n")
 
 
-def export_library(path: Path | None, file: Path | None, *, genre: str | None) -> None:
+def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> None:
     """Write the criteria as JSON, to a file or to stdout.
 
     Raises:

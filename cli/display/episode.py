@@ -16,7 +16,7 @@ from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode, text_of
 LONGEST_QUOTE = 72
 
 
-def recalled_told(episode: WrittenEpisode) -> Text:
+def recalled_lessons(episode: WrittenEpisode) -> Text:
     """Which lessons of earlier episodes were shown."""
     if not episode.lessons:
         return Text("No lessons from earlier episodes.", style="dim")
@@ -24,7 +24,7 @@ def recalled_told(episode: WrittenEpisode) -> Text:
     return Text(visible("Lessons recalled:\n" + "\n".join(lines)), style="magenta")
 
 
-def attempts_told(episode: WrittenEpisode) -> Tree:
+def attempts_tree(episode: WrittenEpisode) -> Tree:
     """Every text in order, with its scores and what became of it."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
@@ -33,11 +33,11 @@ def attempts_told(episode: WrittenEpisode) -> Tree:
             plan = branch.add(Text("plan", style="dim"))
             for edit in attempt.plan.edits:
                 plan.add(Text(visible(f"{edit.criterion}: {edit.fix}")))
-        branch.add(judgement_told(attempt.judgement, attempt.reward, episode.criteria_set))
+        branch.add(judgement_lines(attempt.judgement, attempt.reward, episode.criteria_set))
     return tree
 
 
-def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
+def judgement_lines(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
     """Scores with their evidence, broken demands, and what is missing."""
     names = {criterion.id: criterion.name for criterion in criteria_set.criteria}
     lines: list[RenderableType] = []
@@ -104,7 +104,7 @@ def whole(episode: Episode) -> RenderableType:
     """What came of a graph's run: the texts and their fates, the criteria, or what it gave."""
     if episode.attempts:
         written = WrittenEpisode.model_validate(episode.model_dump())
-        return Group(attempts_told(written), outcome(written))
+        return Group(attempts_tree(written), outcome(written))
     if episode.criteria_set:
         lines = (f"{each.name}: {each.description}" for each in episode.criteria_set.criteria)
         return Text(visible("\n".join([episode.criteria_set.core.storyline, *lines])))

@@ -130,11 +130,6 @@ def supervise(
         said.print(_told(usage), style="dim")
 
 
-def tell_user(line: str) -> None:
-    """Tell the user something beside the result."""
-    plain_console(sys.stderr).print(line, style="dim")
-
-
 async def _run(
     work: Work, engines: Engines, recorder: Recorder, watch: ProgressWatch, time: float | None
 ) -> None:
@@ -173,15 +168,14 @@ def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -
 
 def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str, Any]) -> None:
     """Write down that a run ended early, and what it had reached."""
-    status = {KeyboardInterrupt: "interrupted", BudgetReached: "budget reached"}
-    told = f"{type(error).__name__}: {error}".removesuffix(": ")
     try:
         work.keep(folder)
-        folder.finish(status.get(type(error), "failed"), error=told, **usage)
     except StorageError:
         # a disk that is full has ended the run already; another end is told for what it was
         if not isinstance(error, StorageError):
             raise
+    else:
+        folder.end_early(error, {BudgetReached: "budget reached"}, **usage)
 
 
 def _made_before(folder: RunFolder) -> Counter[str]:
