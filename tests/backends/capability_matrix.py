@@ -1,6 +1,6 @@
-"""Writes `docs/reference/backends.md` from the tests that the contract suite collects.
+"""Writes `docs/backends.md` from the tests that the contract suite collects.
 
-    .venv/bin/python tests/backends/capability_matrix.py > docs/reference/backends.md
+    .venv/bin/python tests/backends/capability_matrix.py > docs/backends.md
 
 A cell is a test of one behaviour on one backend, so nothing is claimed that is not tested.
 """

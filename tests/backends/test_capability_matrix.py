@@ -20,8 +20,8 @@ def made() -> str:
 
 def test_the_table_of_backends_is_up_to_date() -> None:
     text = made()
-    assert (ROOT / "docs" / "reference" / "backends.md").read_text(encoding="utf-8") == text, (
-        f"run: .venv/bin/python {MAKER.relative_to(ROOT)} > docs/reference/backends.md"
+    assert (ROOT / "docs" / "backends.md").read_text(encoding="utf-8") == text, (
+        f"run: .venv/bin/python {MAKER.relative_to(ROOT)} > docs/backends.md"
     )
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
     columns = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]

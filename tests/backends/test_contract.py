@@ -1,6 +1,6 @@
 """What every native backend keeps to, one suite for all of them.
 
-`docs/reference/backends.md` is made from the tests that are collected here: see `capability_matrix.py`.
+`docs/backends.md` is made from the tests that are collected here: see `capability_matrix.py`.
 """
 
 import asyncio
