@@ -52,8 +52,8 @@ PAGES = sorted(
     ]
 )
 
-LANGUAGES = {"python", "bash", "text", "yaml", "json", "toml", "mermaid"}
-"""Languages that a block may have; of these `text` and `mermaid` do nothing by themselves."""
+LANGUAGES = {"python", "bash", "text", "yaml", "json", "toml", "markdown", "mermaid"}
+"""Languages that a block may have; `markdown` and `mermaid` do nothing by themselves."""
 
 SKETCH = "(..."
 """Marks arguments that a sketch leaves out."""

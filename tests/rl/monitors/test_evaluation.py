@@ -1,10 +1,7 @@
 """The policy on requests that it was not trained on."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,18 +40,9 @@ class Pleased:
 
 
 def test_a_model_that_is_sharded_among_processes_writes_what_it_writes_whole(
-    tiny_folder: Path, tmp_path: Path
+    tiny_folder: Path, tmp_path: Path, run_processes: Callable[..., None]
 ) -> None:
-    launcher = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*launcher, "--nproc_per_node", "2", str(SHARDED), str(tiny_folder), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_processes(SHARDED, tiny_folder, tmp_path, log=tmp_path / "log.txt", processes=2)
     first, second = (json.loads((tmp_path / f"texts-{n}.json").read_text()) for n in range(2))
     assert first == second
     assert first["whole"] == first["sharded"] == first["again"]
