@@ -3,7 +3,8 @@
 A page is read from top to bottom in one empty folder that holds the repository's `examples`.
 
 - `python` blocks share one namespace and may `await` at the top, as in a notebook.
-- A block with `title="FILE"` is written to that file; later blocks run or read it.
+- A block with `title="FILE"` is written to that file; later blocks run or read it. A `markdown`
+  block without a title is the file of that kind that the next Python block reads.
 - `bash` blocks run command by command; `quillgraph` and `python FILE` run in this process.
 - A `text` block after one of these is what it printed; a line `…` stands for any lines.
 - `yaml` and `json` blocks parse; a training's configuration is also read as one.
@@ -52,7 +53,7 @@ PAGES = sorted(
     ]
 )
 
-LANGUAGES = {"python", "bash", "text", "yaml", "json", "toml", "markdown", "mermaid"}
+LANGUAGES = {"python", "bash", "sh", "text", "yaml", "json", "toml", "markdown", "mermaid"}
 """Languages that a block may have; `markdown` and `mermaid` do nothing by themselves."""
 
 SKETCH = "(..."
@@ -142,6 +143,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.printed = ""
+        self._prompt = ""
         self._names: dict[str, Any] = {"__name__": "__main__"}
 
     def read(self, block: Block) -> None:
@@ -159,15 +161,19 @@ class Reader:
             _parse(block)
         elif block.language == "text":
             self._compare(block)
+        elif block.language == "markdown":
+            self._prompt = block.text
         elif block.language == "python" and SKETCH not in block.text:
             self._python(block)
-        elif block.language == "bash":
+        elif block.language in {"bash", "sh"}:
             self._shell(block)
         else:
             _parse(block)
 
     def _python(self, block: Block) -> None:
         source = without_models(block.text)
+        if self._prompt and (name := re.search(r'Path\("([\w-]+\.md)"\)', source)):
+            (self.folder / name[1]).write_text(self._prompt, encoding="utf-8")
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             code = compile(source, block.where, "exec", flags=flags)
@@ -341,7 +347,7 @@ def test_the_blocks_of_a_page_run_in_order(
 
 def test_blocks_that_are_not_run_say_why_and_are_few() -> None:
     every = [block for page in PAGES for block in blocks(page)]
-    programs = [block for block in every if block.language in {"python", "bash"}]
+    programs = [block for block in every if block.language in {"python", "bash", "sh"}]
     left_out = {block.where: block.not_run for block in programs if block.not_run}
     sketches = {
         block.where: f"sketch with {SKETCH}"
