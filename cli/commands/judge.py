@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.judges import MOST_TEXT_CHARS
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text import read_text
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.episode import judgement_lines
@@ -16,7 +18,7 @@ from quillgraph.cli.display.items import write_json
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import read_criteria, read_request, read_text
+from quillgraph.cli.session.inputs import read_request
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from quillgraph.agents.memory import KnownCriterion
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.graphs.memory import LIBRARY, OWN, Library
@@ -32,16 +32,16 @@ def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     Raises:
         ConfigError: If none is of that genre.
     """
-    found: tuple[KnownCriterion, ...] = ()
+    criteria: tuple[KnownCriterion, ...] = ()
     if path is not None or _file(path).exists():
-        found = _with_library(path, lambda library: library.criteria(genre))
+        criteria = _with_library(path, lambda library: library.criteria(genre))
     if as_json:
-        write_json([each.model_dump(mode="json") for each in found])
+        write_json([each.model_dump(mode="json") for each in criteria])
         return
-    if not found:
+    if not criteria:
         sys.stdout.write(NOTHING)
     out = console()
-    for known in found:
+    for known in criteria:
         out.print(
             Text.assemble(
                 (f"{visible(known.id)}  ", "cyan"),
@@ -88,7 +88,7 @@ def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> 
         StorageError: If the file cannot be written.
     """
     everything = _with_library(path, lambda library: library.export(genre))
-    export(everything, file, counted(len(everything["criteria"]), "criterion", "criteria"))
+    export(everything, file, amount(len(everything["criteria"]), "criterion", "criteria"))
 
 
 def used(known: KnownCriterion) -> str:
@@ -97,7 +97,7 @@ def used(known: KnownCriterion) -> str:
     if known.discrimination is None or known.saturation is None:
         return f"{uses}; not judged yet"
     return (
-        f"{uses}; {counted(known.groups, 'group')}: spread {known.discrimination:.3f}, "
+        f"{uses}; {amount(known.groups, 'group')}: spread {known.discrimination:.3f}, "
         f"saturated {known.saturation:.0%}"
     )
 

@@ -131,5 +131,5 @@ def _opening(entry: MemoryEntry) -> str:
 
 
 def _brief(entry: MemoryEntry) -> dict[str, Any]:
-    shown = {"id", "kind", "genre", "language", "request", "reward", "delta", "created"}
-    return entry.model_dump(mode="json", include=shown)
+    brief = {"id", "kind", "genre", "language", "request", "reward", "delta", "created"}
+    return entry.model_dump(mode="json", include=brief)

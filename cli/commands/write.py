@@ -15,7 +15,7 @@ from quillgraph.cli.commands.criteria import STUDY_STAGES, StudyWork
 from quillgraph.cli.commands.library import library_file
 from quillgraph.cli.display.episode import attempts_tree, outcome, recalled_lessons
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import counted, criteria_tree
+from quillgraph.cli.display.study import amount, criteria_tree
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
@@ -125,7 +125,7 @@ class WritingWork:
     def reached(self) -> str:
         """Say how many texts there are, or how far the criteria came."""
         if self.episode:
-            return f"reached: {counted(len(self.episode.attempts), 'text')}"
+            return f"reached: {amount(len(self.episode.attempts), 'text')}"
         return self.study.reached() if self.study else "reached: nothing yet"
 
 

@@ -49,15 +49,15 @@ def differences_table(report: CriteriaReport) -> Table:
     return table
 
 
-def exclusions(report: CriteriaReport) -> str:
+def criteria_exclusions(report: CriteriaReport) -> str:
     """What is in no measure, and how often."""
-    told = [f"{reason} ({count})" for reason, count in report.excluded.items()]
-    told += [
+    lines = [f"{reason} ({count})" for reason, count in report.excluded.items()]
+    lines += [
         f"{name}: {reason} ({count})"
         for name, each in report.sources.items()
         for reason, count in each.excluded.items()
     ]
-    return f"excluded: {'; '.join(told)}" if told else "nothing excluded"
+    return f"excluded: {'; '.join(lines)}" if lines else "nothing excluded"
 
 
 def caveat(report: CriteriaReport) -> str:
@@ -70,16 +70,16 @@ def caveat(report: CriteriaReport) -> str:
     )
 
 
-def markdown(report: CriteriaReport) -> str:
+def sources_markdown(report: CriteriaReport) -> str:
     """All of it as Markdown, for papers and READMEs."""
     parts = [_title(report), _table(_rows(report))]
     if report.differences:
         parts.append(_table(_difference_rows(report)))
-    parts += [f"{told}." for told in (exclusions(report), caveat(report)) if told]
+    parts += [f"{line}." for line in (criteria_exclusions(report), caveat(report)) if line]
     return "\n\n".join(parts) + "\n"
 
 
-def write_plot(report: CriteriaReport, file: Path) -> None:
+def plot_criteria(report: CriteriaReport, file: Path) -> None:
     """Draw the shares and the agreement of each source with their intervals.
 
     Raises:
@@ -155,8 +155,8 @@ def _difference_rows(report: CriteriaReport) -> list[list[str]]:
     return [
         ["difference", *names],
         *(
-            [pair, *(_cell(name, found.get(name)) for name in names)]
-            for pair, found in report.differences.items()
+            [pair, *(_cell(name, measures.get(name)) for name in names)]
+            for pair, measures in report.differences.items()
         ),
     ]
 

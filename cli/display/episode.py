@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
 from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode, text_of
 
@@ -58,12 +58,12 @@ def judgement_lines(judgement: Judgement, reward: Reward, criteria_set: Criteria
 def parts(reward: Reward) -> str:
     """The reward with what it is made of."""
     if reward.value is None:
-        return f"no reward: no verdict on {counted(len(reward.excluded), 'criterion', 'criteria')}"
+        return f"no reward: no verdict on {amount(len(reward.excluded), 'criterion', 'criteria')}"
     length = "" if reward.length is None else f", length {reward.length:.2f}"
     return (
         f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
         f"repetition {reward.repetition:.2f}; "
-        f"{counted(len(set(reward.violations) - {GATE}), 'demand')} broken"
+        f"{amount(len(set(reward.violations) - {GATE}), 'demand')} broken"
     )
 
 
@@ -74,7 +74,7 @@ def outcome(episode: WrittenEpisode) -> Group:
     refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
     gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
     summary = (
-        f"{counted(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
+        f"{amount(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
         f"ended because {episode.stopped}"
     )
     mark = "" if episode.is_complete else ", the best so far: the run ended early"
@@ -85,7 +85,7 @@ def outcome(episode: WrittenEpisode) -> Group:
     for lesson in episode.learned:
         lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
     if episode.dropped:
-        lost = counted(len(episode.dropped), "reply or item", "replies or items")
+        lost = amount(len(episode.dropped), "reply or item", "replies or items")
         lines.append(Text(f"{lost} dropped", style="yellow"))
     return Group(*lines)
 
@@ -96,8 +96,8 @@ def in_a_line(episode: Episode) -> str:
         return _short(text_of(episode) or json.dumps(episode.output, ensure_ascii=False))
     standing = episode.attempts[episode.best]
     reward = standing.reward.value
-    told = "no reward" if reward is None else f"reward {reward:.3f}"
-    return f"{told}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
+    earned = "no reward" if reward is None else f"reward {reward:.3f}"
+    return f"{earned}{'' if episode.is_complete else ', ended early'}; {_short(standing.text)}"
 
 
 def whole(episode: Episode) -> RenderableType:

@@ -20,8 +20,8 @@ def measures_table(report: JudgeReport) -> Table:
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     table.add_column("prompts", justify="right")
-    for name, found in report.measures.items():
-        table.add_row(name, number(found.value), span(found), str(found.clusters))
+    for name, estimate in report.measures.items():
+        table.add_row(name, number(estimate.value), span(estimate), str(estimate.clusters))
     if report.calibration:
         changed = report.calibration
         errors = f"{changed.error_before:.2f} → {changed.error_after:.2f}"
@@ -29,7 +29,7 @@ def measures_table(report: JudgeReport) -> Table:
     return table
 
 
-def exclusions(report: JudgeReport) -> str:
+def judge_exclusions(report: JudgeReport) -> str:
     """What is in no measure, and how often."""
     counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
     return f"excluded: {counts}" if counts else "nothing excluded"
@@ -40,29 +40,29 @@ def findings_table(findings: Sequence[ProbeResult]) -> Table:
     table = Table(title="Probes", title_justify="left")
     for name in ("probe", "effect", "95 % interval", "tolerated", "unread", "verdict"):
         table.add_column(name, justify="left" if name in ("probe", "verdict") else "right")
-    for found in findings:
+    for probe in findings:
         table.add_row(
-            found.probe,
-            number(found.effect.value),
-            span(found.effect),
-            f"{found.tolerance:g}",
-            str(found.unread),
-            found.verdict,
+            probe.probe,
+            number(probe.effect.value),
+            span(probe.effect),
+            f"{probe.tolerance:g}",
+            str(probe.unread),
+            probe.verdict,
         )
     return table
 
 
-def markdown(report: JudgeReport) -> str:
+def judge_markdown(report: JudgeReport) -> str:
     """The measures as a Markdown table, for papers and READMEs."""
     lines = ["| measure | value | 95 % interval | prompts |", "|---|---|---|---|"]
     lines += [
-        f"| {name} | {number(found.value)} | {span(found)} | {found.clusters} |"
-        for name, found in report.measures.items()
+        f"| {name} | {number(estimate.value)} | {span(estimate)} | {estimate.clusters} |"
+        for name, estimate in report.measures.items()
     ]
     return "\n".join(lines) + "\n"
 
 
-def write_curve(report: JudgeReport, file: Path) -> None:
+def plot_curve(report: JudgeReport, file: Path) -> None:
     """Draw people's scores over the judge's.
 
     Raises:
@@ -116,8 +116,10 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def span(found: Estimate) -> str:
+def span(estimate: Estimate) -> str:
     """The ends of an interval; a dash where there is none."""
     return (
-        "–" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
+        "–"
+        if estimate.low is None or estimate.high is None
+        else f"{estimate.low:.3f} to {estimate.high:.3f}"
     )

@@ -24,7 +24,7 @@ def policies_table(report: PolicyReport) -> Table:
         table.add_column(each.name, justify="right")
     for measure in _told(report, OF_TEXTS):
         values = (report.measures[measure][each.name] for each in report.policies)
-        table.add_row(measure, *(number(found.value) for found in values))
+        table.add_row(measure, *(number(estimate.value) for estimate in values))
     return table
 
 
@@ -40,13 +40,15 @@ def against_table(report: PolicyReport) -> Table:
     for name in ("policy", "measure", "value", "95 % interval", "prompts"):
         table.add_column(name, justify="left" if name in ("policy", "measure") else "right")
     for each in report.policies[1:]:
-        for measure, found in _against(report, each.name).items():
-            table.add_row(each.name, measure, number(found.value), span(found), str(found.clusters))
+        for measure, estimate in _against(report, each.name).items():
+            table.add_row(
+                each.name, measure, number(estimate.value), span(estimate), str(estimate.clusters)
+            )
         table.add_section()
     return table
 
 
-def markdown(report: PolicyReport) -> str:
+def policies_markdown(report: PolicyReport) -> str:
     """The comparison as a Markdown table, for papers and READMEs."""
     names = [each.name for each in report.policies]
     columns = [*names, *(f"{name}-{report.reference}" for name in names[1:])]
@@ -64,16 +66,16 @@ def markdown(report: PolicyReport) -> str:
         cells = (_cell(rows[column]) if column in rows else "" for column in columns)
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     lines += ["", *(f"- {note}" for note in report.notes)] if report.notes else []
-    return "\n".join([*lines, "", exclusions(report)]) + "\n"
+    return "\n".join([*lines, "", policy_exclusions(report)]) + "\n"
 
 
-def exclusions(report: PolicyReport) -> str:
+def policy_exclusions(report: PolicyReport) -> str:
     """What is in no measure, and how often."""
     counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
     return visible(f"Excluded: {counts}" if counts else "Nothing excluded.")
 
 
-def write_plot(report: PolicyReport, file: Path) -> None:
+def plot_policies(report: PolicyReport, file: Path) -> None:
     """Draw the measures, policies one below the other, and the wins.
 
     Raises:
@@ -101,11 +103,11 @@ def write_plot(report: PolicyReport, file: Path) -> None:
 
 
 def _draw(axes: Any, rows: Mapping[str, Estimate]) -> None:
-    for place, found in enumerate(rows.values()):
-        if found.low is not None and found.high is not None:
-            axes.plot([found.low, found.high], [place, place], color="#2b6cb0", linewidth=2)
-        if found.value is not None:
-            axes.plot([found.value], [place], marker="o", color="#1a365d")
+    for place, estimate in enumerate(rows.values()):
+        if estimate.low is not None and estimate.high is not None:
+            axes.plot([estimate.low, estimate.high], [place, place], color="#2b6cb0", linewidth=2)
+        if estimate.value is not None:
+            axes.plot([estimate.value], [place], marker="o", color="#1a365d")
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", linewidth=0.3)
@@ -128,9 +130,9 @@ def _told(report: PolicyReport, measures: Mapping[str, str]) -> list[str]:
 
 
 def _known(rows: Mapping[str, Estimate]) -> bool:
-    return any(found.value is not None for found in rows.values())
+    return any(estimate.value is not None for estimate in rows.values())
 
 
-def _cell(found: Estimate) -> str:
-    told = number(found.value)
-    return told if found.low == found.high else f"{told} ({span(found)})"
+def _cell(estimate: Estimate) -> str:
+    value = number(estimate.value)
+    return value if estimate.low == estimate.high else f"{value} ({span(estimate)})"

@@ -54,7 +54,7 @@ def run_train_scorer(
             (models[0], models[1]),
             name=out.resolve().name,
             seed=seed,
-            tell=lambda line: said.print(line, style="dim", markup=False),
+            progress=lambda line: said.print(line, style="dim", markup=False),
         )
     finally:
         reader.close()

@@ -77,13 +77,13 @@ def recorded(engines: Engines, settings: Settings) -> Iterator[Engines]:
 
 
 def with_backend(
-    settings: Settings, said: Console, *, playing: Sequence[str] | None = None
+    settings: Settings, console: Console, *, playing: Sequence[str] | None = None
 ) -> Settings:
     """Choose a backend where the user has named none, and say which and why.
 
     Args:
         settings: They name the specs.
-        said: Where to say it.
+        console: Where to say it.
         playing: The roles that the command asks; None for all. Where each of them has a spec of
             its own, the backend has no part in the run, and nothing is said of it.
     """
@@ -91,7 +91,7 @@ def with_backend(
         return settings
     spec, reason = default_backend()
     if _common_plays(settings, playing):
-        said.print(f"backend {spec}: {reason}", style="dim")
+        console.print(f"backend {spec}: {reason}", style="dim")
     return settings.model_copy(update={"backend": spec})
 
 
@@ -102,7 +102,7 @@ JUDGES = ("judge",)
 def connected(
     settings: Settings,
     names: Sequence[str],
-    said: Console,
+    console: Console,
     *,
     playing: Sequence[str] | None = None,
     judges: Sequence[str] = JUDGES,
@@ -112,7 +112,7 @@ def connected(
     Args:
         settings: They name the specs.
         names: The roles that the run has.
-        said: Where to show what is fetched.
+        console: Where to show what is fetched.
         playing: Those of them that are asked; None for all.
         judges: Those of them that a trained scorer can stand for.
 
@@ -123,7 +123,7 @@ def connected(
         raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], names)}")
     if settings.record:
         refuse_existing(settings.record)
-    with log_shown(said):
+    with log_shown(console):
         scorers = _scorers(settings, judges)
         others = {name: spec for name, spec in settings.roles.items() if name not in scorers}
         specs = dict.fromkeys([str(settings.backend), *others.values()])
@@ -131,7 +131,7 @@ def connected(
         common = chats[str(settings.backend)]
         roles = {name: chats[spec] for name, spec in others.items()}
         if isinstance(common, CassetteChat):
-            return replace(_replayed(common, roles, settings, said), judges=scorers)
+            return replace(_replayed(common, roles, settings, console), judges=scorers)
         return Engines(
             common=common,
             roles=roles,
@@ -165,13 +165,13 @@ def _facts(settings: Settings) -> dict[str, Any]:
 
 
 def _replayed(
-    common: CassetteChat, roles: dict[str, ChatBackend], settings: Settings, said: Console
+    common: CassetteChat, roles: dict[str, ChatBackend], settings: Settings, console: Console
 ) -> Engines:
     """What a recorded run computed with; roles that were given another model have that one."""
     cassette, now = common.cassette, _facts(settings)
     for name, then in cassette.facts.items():
         if now.get(name, then) != then:
-            said.print(f"note: recorded with {name} {then}, now {now[name]}", style="yellow")
+            console.print(f"note: recorded with {name} {then}, now {now[name]}", style="yellow")
     voices: dict[str, ChatBackend] = {}
     for role in cassette.roles:
         voice = cassette.voice(role).name

@@ -26,8 +26,8 @@ def reporting(*, debug: bool) -> Iterator[None]:
         _say(f"{error}; {advice}", debug=debug)
         raise typer.Exit(error.exit_status) from error
     except CassetteMiss as error:
-        said, *difference = str(error).split("\n")
-        _say(said, debug=debug)
+        message, *difference = str(error).split("\n")
+        _say(message, debug=debug)
         for line in difference:
             sys.stderr.write(f"  {visible(line)}\n")
         raise typer.Exit(error.exit_status) from error

@@ -153,13 +153,13 @@ class RunFolder:
         self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
 
 
-def goes_on_as_begun(given: Mapping[str, Any]) -> None:
+def goes_on_as_begun(others: Mapping[str, Any]) -> None:
     """Refuse what a command line says anew of a run that goes on; limits are not among it.
 
     Raises:
         ConfigError: Naming the first of it.
     """
-    if other := sorted(name for name, value in given.items() if value not in (None, {}, [])):
+    if other := sorted(name for name, value in others.items() if value not in (None, {}, [])):
         raise ConfigError(
             f"expected nothing but limits with --resume, got {other[0]!r}; a run goes on as it "
             "was begun"
@@ -194,13 +194,13 @@ def slug(title: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that decide what a run does."""
-    found = {}
+    builds = {}
     for package in VERSIONS_OF:
         try:
-            found[package] = version(package)
+            builds[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return builds
 
 
 def _plain(value: object) -> Any:

@@ -258,8 +258,8 @@ class Choices:
     @property
     def others(self) -> dict[str, Any]:
         """Those that it may not, the file among them."""
-        given = {name: each for name, each in self.values.items() if name not in LIMITS}
-        return given | ({"config": self.config} if self.config else {})
+        others = {name: each for name, each in self.values.items() if name not in LIMITS}
+        return others | ({"config": self.config} if self.config else {})
 
 
 Command = Callable[..., None]

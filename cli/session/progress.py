@@ -24,12 +24,12 @@ def plain_console(file: TextIO) -> Console:
 
 
 @contextmanager
-def log_shown(said: Console) -> Iterator[None]:
+def log_shown(console: Console) -> Iterator[None]:
     """Show what the package logs: a model that is being fetched, a server that counts nothing."""
 
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.print(record.getMessage(), style="dim")
+            console.print(record.getMessage(), style="dim")
 
     logger, handler = logging.getLogger("quillgraph"), Shown()
     before = logger.level
@@ -48,20 +48,20 @@ class ProgressWatch:
     What the package logs is shown too. Use it as a context manager, once.
 
     Args:
-        said: Console for the user's eyes.
+        console: Console for the user's eyes.
         recorder: Counts the calls that are shown.
         stages: Nodes of the graphs in order, and what is going on until each is done.
     """
 
-    def __init__(self, said: Console, recorder: Recorder, stages: Mapping[str, str]) -> None:
-        self._said, self._recorder, self._stages = said, recorder, stages
+    def __init__(self, console: Console, recorder: Recorder, stages: Mapping[str, str]) -> None:
+        self._console, self._recorder, self._stages = console, recorder, stages
         self._done: list[str] = []
         self._told_at = time.monotonic()
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
         more = TextColumn("{task.fields[calls]} calls"), TimeElapsedColumn()
         # rich would have engines that log to sys.stderr print through this console
         self._progress = Progress(
-            *columns, *more, console=said, transient=True, disable=not said.is_terminal,
+            *columns, *more, console=console, transient=True, disable=not console.is_terminal,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
         self._bar = self._progress.add_task(self.stage, total=len(stages), calls=0)
@@ -69,7 +69,7 @@ class ProgressWatch:
 
     def __enter__(self) -> Self:
         self._open.enter_context(self._progress)
-        self._open.enter_context(log_shown(self._said))
+        self._open.enter_context(log_shown(self._console))
         self._say(self.stage)
         return self
 
@@ -84,7 +84,7 @@ class ProgressWatch:
     @property
     def stage(self) -> str:
         """What is going on."""
-        left = (said for node, said in self._stages.items() if node not in self._done)
+        left = (doing for node, doing in self._stages.items() if node not in self._done)
         return next(left, list(self._stages.values())[-1])
 
     def finished(self, node: str) -> None:
@@ -106,16 +106,16 @@ class ProgressWatch:
         self._progress.update(
             self._bar, description=f"{self.stage}: {far}", calls=self._recorder.calls
         )
-        if not self._said.is_terminal and time.monotonic() - self._told_at >= EVERY_S:
+        if not self._console.is_terminal and time.monotonic() - self._told_at >= EVERY_S:
             self._say(f"{self.stage}: {far}")
 
     def stopping(self) -> None:
         """Say that the run has been told to stop, and does."""
         self._progress.update(self._bar, description=STOPPING)
-        if not self._said.is_terminal:
-            self._said.print(STOPPING, style="dim")
+        if not self._console.is_terminal:
+            self._console.print(STOPPING, style="dim")
 
     def _say(self, doing: str) -> None:
         self._told_at = time.monotonic()
-        if not self._said.is_terminal:
-            self._said.print(f"{doing} …", style="dim")
+        if not self._console.is_terminal:
+            self._console.print(f"{doing} …", style="dim")

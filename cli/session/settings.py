@@ -50,19 +50,19 @@ class Settings(SettingFields, BaseSettings):
         return Path(path).expanduser() if isinstance(path, str | Path) else path
 
 
-def load_settings(config: Path | None, **given: Any) -> Settings:
+def load_settings(config: Path | None, **options: Any) -> Settings:
     """Join what was given on the command line with the file and the environment.
 
     Args:
         config: A YAML file of settings.
-        given: Options of the command line; None counts as not given.
+        options: Options of the command line; None counts as not given.
 
     Raises:
         ConfigError: On an unknown name or a value that does not fit.
         InputError: If the file cannot be read.
     """
     _refuse_unknown_variables()
-    chosen = {name: value for name, value in given.items() if value is not None and value != {}}
+    chosen = {name: value for name, value in options.items() if value is not None and value != {}}
     # the environment fills what neither the command line nor the file sets
     values = _without_environment(_read(config))
     for name in _MAPPINGS:
@@ -113,13 +113,13 @@ def parse_node_budgets(pairs: list[str]) -> dict[str, str]:
 
 
 def _parse(pairs: list[str], form: str, example: str) -> dict[str, str]:
-    found = {}
+    parsed = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name or not value:
             raise ConfigError(f"expected {form}, got {pair!r}; for example {example}")
-        found[name.strip()] = value.strip()
-    return found
+        parsed[name.strip()] = value.strip()
+    return parsed
 
 
 def _expected(complaint: ErrorDetails) -> str:

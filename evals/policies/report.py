@@ -244,7 +244,7 @@ def _means_of_texts(
     names: Sequence[str], texts: Sequence[WrittenText], scores: Sequence[ScoredText]
 ) -> dict[str, dict[str, Means]]:
     """Measure to policy to its mean for each prompt."""
-    written = [each for each in texts if each.failure is None]
+    answers = [each for each in texts if each.failure is None]
     of_texts: dict[str, Callable[[WrittenText], float]] = {
         "repetition": lambda each: repetition(each.text),
         "refusals": lambda each: float(is_refusal(each.text)),
@@ -257,21 +257,21 @@ def _means_of_texts(
         "soft": lambda each: each.soft,
         "turned_away": lambda each: float(each.gate is not None),
     }
-    found: dict[str, dict[str, Means]] = {}
+    means: dict[str, dict[str, Means]] = {}
     for measure in OF_TEXTS:
-        found[measure] = {}
+        means[measure] = {}
         for name in names:
-            own = [each for each in written if each.policy == name]
+            own = [each for each in answers if each.policy == name]
             if measure == "diversity":
-                found[measure][name] = _diversity(own)
+                means[measure][name] = _diversity(own)
             elif measure in of_texts:
                 value = of_texts[measure]
-                found[measure][name] = _by_prompt([(t.prompt, value(t)) for t in own])
+                means[measure][name] = _by_prompt([(t.prompt, value(t)) for t in own])
             else:
-                judged = of_scores[measure]
-                rows = [(s.prompt, judged(s)) for s in scores if s.policy == name]
-                found[measure][name] = _by_prompt(rows)
-    return found
+                score_of = of_scores[measure]
+                rows = [(s.prompt, score_of(s)) for s in scores if s.policy == name]
+                means[measure][name] = _by_prompt(rows)
+    return means
 
 
 def _by_prompt(rows: Sequence[tuple[str, float | None]]) -> Means:
@@ -299,7 +299,7 @@ def _difference(means: Means, others: Means, seed: int) -> Estimate:
 def _of_wins(
     names: Sequence[str], comparisons: Sequence[ComparedTexts], seed: int
 ) -> dict[str, dict[str, Estimate]]:
-    found: dict[str, dict[str, Estimate]] = {measure: {} for measure in OF_WINS}
+    estimates: dict[str, dict[str, Estimate]] = {measure: {} for measure in OF_WINS}
     for name in names:
         own = [each for each in comparisons if each.policy == name]
         # made once and not for each resample
@@ -309,14 +309,14 @@ def _of_wins(
             for each in own
             if each.is_judged and (same := each.comparison.is_consistent) is not None
         ]
-        found["win_rate"][name] = _by_cluster(wins, mean_win, seed)
-        found["length_controlled_win_rate"][name] = _by_cluster(
+        estimates["win_rate"][name] = _by_cluster(wins, mean_win, seed)
+        estimates["length_controlled_win_rate"][name] = _by_cluster(
             wins, length_controlled_win_rate, seed
         )
-        found["order_consistency"][name] = _by_cluster(
+        estimates["order_consistency"][name] = _by_cluster(
             agreed, lambda values: fmean(values) if values else None, seed
         )
-    return found
+    return estimates
 
 
 T = TypeVar("T")
@@ -327,16 +327,16 @@ def _by_cluster(
 ) -> Estimate:
     """Estimate a measure of values, each with the prompt that it belongs to."""
     return cluster_bootstrap(
-        rows, lambda row: row[0], lambda drawn: measure([value for _, value in drawn]), seed=seed
+        rows, lambda row: row[0], lambda sample: measure([value for _, value in sample]), seed=seed
     )
 
 
 _WORTH = {"left": 1.0, "right": 0.0, "tie": 0.5}
 
 
-def _win(compared: ComparedTexts) -> Win | None:
-    winner = compared.comparison.winner
-    return None if winner is None else Win(won=_WORTH[winner], longer=compared.longer)
+def _win(row: ComparedTexts) -> Win | None:
+    winner = row.comparison.winner
+    return None if winner is None else Win(won=_WORTH[winner], longer=row.longer)
 
 
 def _excluded(
@@ -345,14 +345,14 @@ def _excluded(
     comparisons: Sequence[ComparedTexts],
 ) -> Counter[str]:
     """Texts, scores and comparisons that are in no measure, by policy and reason."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for text in texts:
         if text.failure:
-            found[f"{text.policy}: no text: {text.failure}"] += 1
+            counts[f"{text.policy}: no text: {text.failure}"] += 1
     for score in scores:
         if score.missing:
-            found[f"{score.policy}: no score: {score.missing}"] += 1
+            counts[f"{score.policy}: no score: {score.missing}"] += 1
     for each in comparisons:
         if each.missing:
-            found[f"{each.policy}: no winner: {each.missing}"] += 1
-    return found
+            counts[f"{each.policy}: no winner: {each.missing}"] += 1
+    return counts

@@ -67,8 +67,8 @@ def training_above(adapter: Path) -> TrainingRecord | None:
     """Find the training that an adapter lies in; None where there is none to be found."""
     path = adapter.resolve()
     for folder in (path, *path.parents[:LEVELS_UP]):
-        if (found := read_training(folder)) is not None:
-            return found
+        if (record := read_training(folder)) is not None:
+            return record
     return None
 
 

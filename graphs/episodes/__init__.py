@@ -1,5 +1,12 @@
 """Any graph run as it is: cast, recorded, sealed, resumed."""
 
+from quillgraph.graphs.episodes.batch import (
+    Batch,
+    BatchEntry,
+    Excluded,
+    read_entries,
+    read_entry,
+)
 from quillgraph.graphs.episodes.cast import Ensemble, context_for, judges_of, roles_of
 from quillgraph.graphs.episodes.durability import (
     EPISODES,
@@ -35,9 +42,12 @@ __all__ = [
     "WAYS",
     "Answer",
     "Attempt",
+    "Batch",
+    "BatchEntry",
     "Ensemble",
     "Episode",
     "EpisodeSource",
+    "Excluded",
     "Graph",
     "Resuming",
     "Start",
@@ -53,6 +63,8 @@ __all__ = [
     "judges_of",
     "parts_of",
     "read_calls",
+    "read_entries",
+    "read_entry",
     "read_episodes",
     "role_of",
     "roles_of",

@@ -228,7 +228,7 @@ async def assess(submission: Submission, bench: Bench) -> Assessed:
     return Assessed(found["judgement"], found["reward"], found.get("dropped", []), None)
 
 
-class JudgeOptions(TypedDict, total=False):
+class JudgeMeasures(TypedDict, total=False):
     """What judging may be given besides; what is left out is as in `Workshop.of`."""
 
     samples: int
@@ -245,7 +245,7 @@ async def judge(
     model: BaseChatModel | Judge,
     *,
     request: WritingTask | str,
-    **options: Unpack[JudgeOptions],
+    **options: Unpack[JudgeMeasures],
 ) -> Assessed:
     """Judge a text by frozen criteria: the gate, the checks by code, then the judge.
 
@@ -254,7 +254,7 @@ async def judge(
         criteria: What it is judged by.
         model: Who scores it: a chat model, or a judge such as `trained_judge("scorer:prose")`.
         request: What was to be written; the criteria must have been made for it.
-        options: As `JudgeOptions` says.
+        options: As `JudgeMeasures` says.
 
     Returns:
         The judgement, and the reward that is made of it.
@@ -268,7 +268,7 @@ async def judge(
     """
     task = writing_task(request) if isinstance(request, str) else request
     submission = Submission(task=task, criteria_set=criteria, text=text)
-    refuse_unfit(submission)
+    refuse_unjudgeable(submission)
     measures: dict[str, Any] = {k: v for k, v in options.items() if k != "record"}
     bench: Bench = (
         Workshop.of(model, **measures) if isinstance(model, BaseChatModel) else SoleJudge(model)
@@ -290,7 +290,7 @@ async def judge_alone(submission: Submission, bench: Bench, recorder: Recorder) 
     return Assessed(state["judgement"], state["reward"], state.get("dropped", []), None)
 
 
-def refuse_unfit(submission: Submission) -> None:
+def refuse_unjudgeable(submission: Submission) -> None:
     """Refuse what a judge cannot work on.
 
     Raises:

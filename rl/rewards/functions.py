@@ -19,7 +19,7 @@ from quillgraph.rl.rewards.rules import (
     Observer,
     RewardedText,
     RewardRules,
-    find_criteria,
+    criteria_of,
     group_rewards,
     reward_summary,
 )
@@ -87,7 +87,7 @@ def criteria_reward(
         return refuse_all_missing([each.value for each in scored], NAME, scored)
 
     async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[RewardedText]:
-        criteria_set = find_criteria(criteria_for, task, has_judge=by.judge is not None)
+        criteria_set = criteria_of(criteria_for, task, has_judge=by.judge is not None)
         judgements = await by.judgements(task, criteria_set, texts)
         rewards, values = group_rewards(criteria_set, texts, judgements, found, step=step)
         rows = zip(texts, judgements, rewards, values, strict=True)

@@ -192,7 +192,7 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:
+def criteria_of(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:
     """Look up the criteria of a task.
 
     Raises:

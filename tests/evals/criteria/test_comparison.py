@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import LEVELS, Criterion
 from quillgraph.agents.judges import PromptedJudge
 from quillgraph.agents.role import Role
+from quillgraph.backends import Budget, Recorder
+from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.chat import ChatRequest
-from quillgraph.backends.errors import BudgetReached, ServerFailed
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import BackendError, BudgetReached, ConfigError, ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.evals.criteria.comparison import CriteriaComparison
+from quillgraph.evals import Loaded, load
+from quillgraph.evals.criteria.comparison import (
+    CriteriaComparison,
+    CriteriaOptions,
+    Observer,
+    compare_criteria,
+)
 from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
 from quillgraph.evals.criteria.results import ELICITED, CriteriaResults
 from quillgraph.evals.criteria.sources import CriteriaSource, Found
@@ -263,3 +273,90 @@ async def test_a_judge_may_refuse_what_lies_near(tmp_path: Path) -> None:
         row.overlap.refused for row in CriteriaResults.within(tmp_path).matched.rows.values()
     ]
     assert sum(refused) == 1
+
+
+SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
+LIGHTHOUSE = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8").strip()
+PEOPLE = (
+    (
+        "A storm heard from inside",
+        "The text lets the storm be heard from inside and never lets it threaten the child.",
+    ),
+    ("A picture as last line", "The text ends on something to be seen and stops there."),
+    ("Quantum fugue", "Bach would have computed with qubits."),
+)
+"""Two of the study's own criteria, and one of which nobody has thought."""
+
+
+def lighthouse(tmp_path: Path) -> ScriptedChat:
+    """The study of the lighthouse, and one prompt's criteria, of which one is people's."""
+    levels = {band: f"level {band}" for band in LEVELS}
+    names = ["Zebra crossing", "Quick maths", "Jazz hands", "Xylophone fuzz"]
+    shot = [{"name": n, "description": f"It has some {n}.", "levels": levels} for n in names]
+    shot.append({"name": PEOPLE[1][0], "description": PEOPLE[1][1], "levels": levels})
+    rule = {"when": r"\AYou write grading criteria", "reply": json.dumps({"items": shot})}
+    known = yaml.safe_load((SCRIPTS / "lighthouse.yaml").read_text(encoding="utf-8"))["rules"]
+    path = tmp_path / "script.yaml"
+    path.write_text(yaml.safe_dump({"rules": [rule, *known]}), encoding="utf-8")
+    return ScriptedChat(path=path)
+
+
+def peoples(tmp_path: Path) -> Loaded:
+    criteria = [{"name": name, "description": description} for name, description in PEOPLE]
+    path = tmp_path / "requests.jsonl"
+    row = {"id": "r", "request": LIGHTHOUSE, "criteria": criteria}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    return load(path)
+
+
+async def test_criteria_are_compared_from_python(tmp_path: Path) -> None:
+    model, data, stages = lighthouse(tmp_path), peoples(tmp_path), list[str]()
+    results, calls = CriteriaResults.within(), list[CallRecord]()
+    observer = Observer((Recorder(None, "run", calls.append),), stages.append)
+    found = await compare_criteria(
+        data, model, LexicalEmbeddings(), results=results, observer=observer
+    )
+    assert list(found.sources) == ["ours", "one-shot", "generic", "human"]
+    ours, shot = values(found), values(found, "one-shot")
+    # of people's three the study has two and one prompt has one; they are of 6 and 5
+    assert (ours["recall"], shot["recall"]) == pytest.approx((2 / 3, 1 / 3))
+    assert (ours["precision"], shot["precision"]) == pytest.approx((2 / 6, 1 / 5))
+    # 88 calls, see the study's own test; one prompt is one
+    assert (ours["calls"], shot["calls"], len(calls)) == (88, 1, 89)
+    assert (found.data, found.model, found.judge) == ("requests.jsonl", "scripted", None)
+    assert (found.confirmed, found.differences, stages) == (False, {}, ["compare", "measure"])
+    # what is there is not worked out again
+    again = await compare_criteria(
+        data, model, LexicalEmbeddings(), results=results, observer=observer
+    )
+    assert (again, len(calls)) == (found, 89)
+
+
+async def test_a_chat_model_as_the_judge_confirms_what_is_the_same(tmp_path: Path) -> None:
+    def refuses(request: ChatRequest) -> str:
+        return json.dumps({"items": [{"pair": "p1", "same": False}]})
+
+    found = await compare_criteria(
+        peoples(tmp_path),
+        lighthouse(tmp_path),
+        LexicalEmbeddings(),
+        roles={"judge": ScriptedChat(reply=refuses)},
+        options=CriteriaOptions(without=("axial",)),
+    )
+    assert "without axial" in found.sources
+    assert found.confirmed
+    assert (values(found)["recall"], values(found, "one-shot")["recall"]) == (0.0, 0.0)
+
+
+async def test_a_comparison_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    model, data, lexical = lighthouse(tmp_path), peoples(tmp_path), LexicalEmbeddings()
+    with pytest.raises(ConfigError, match="unknown role 'codr': did you mean 'coder'"):
+        await compare_criteria(data, model, lexical, roles={"codr": model})
+    options = CriteriaOptions(without=("axiel",))
+    with pytest.raises(ConfigError, match="no stage 'axiel'"):
+        await compare_criteria(data, model, lexical, options=options)
+    silent = ScriptedChat(reply=lambda request: "No.")
+    with pytest.raises(BackendError, match="no criteria for any request; first: ReplyError"):
+        await compare_criteria(data, silent, lexical)
+    with pytest.raises(BudgetReached):
+        await compare_criteria(data, model, lexical, budget=Budget(3))

@@ -69,4 +69,4 @@ async def test_an_empty_side_has_no_share(automatic: int, human: int) -> None:
 def test_a_name_that_was_cut_from_the_description_is_not_said_twice(
     name: str, description: str, shown: str
 ) -> None:
-    assert Wording(name=name, description=description).shown == shown
+    assert Wording(name=name, description=description).as_text == shown

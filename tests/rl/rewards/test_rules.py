@@ -16,8 +16,8 @@ from quillgraph.backends.errors import RewardError
 from quillgraph.graphs.episodes import Attempt, Episode
 from quillgraph.rl.rewards.rules import (
     RewardRules,
+    criteria_of,
     episode_reward,
-    find_criteria,
     group_rewards,
     recount_of,
 )
@@ -187,9 +187,9 @@ def test_criteria_that_do_not_fit_a_request_are_refused(
     criteria_for: Callable[..., Any] | dict[str, CriteriaSet], said: str
 ) -> None:
     with pytest.raises(RewardError, match=said):
-        find_criteria(criteria_for, TASK, has_judge=False)
+        criteria_of(criteria_for, TASK, has_judge=False)
 
 
 def test_soft_criteria_alone_will_do_where_there_is_a_judge() -> None:
     only: Sequence[Criterion] = (soft("k1"),)
-    assert find_criteria(lambda _: set_of(*only), TASK, has_judge=True) == set_of(*only)
+    assert criteria_of(lambda _: set_of(*only), TASK, has_judge=True) == set_of(*only)
