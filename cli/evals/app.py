@@ -84,9 +84,9 @@ def eval_criteria(
         begin_eval_criteria,
         resume_eval_criteria,
     )
-    from quillgraph.cli.evals.evaluation import Output, chosen
+    from quillgraph.cli.evals.evaluation import Output, non_defaults
 
-    output, options = Output(plot, as_json), chosen(question)
+    output, options = Output(plot, as_json), non_defaults(question)
     if resume:
         resume_eval_criteria(resume, {**choices.others, **options}, choices.limits, output)
     else:
@@ -235,10 +235,10 @@ def eval_policy(
     as_json: AsJson = False,
 ) -> None:
     """Compare models, adapters and graphs on the same requests."""
-    from quillgraph.cli.evals.evaluation import Output, chosen
+    from quillgraph.cli.evals.evaluation import Output, non_defaults
     from quillgraph.cli.evals.policy import PolicyInquiry, begin_eval_policy, resume_eval_policy
 
-    output, options = Output(plot, as_json, require or ()), chosen(question)
+    output, options = Output(plot, as_json, require or ()), non_defaults(question)
     if judge := options.pop("judge", None):
         choices = replace(choices, values={**choices.values, "roles": {"judge": judge}})
     if resume:

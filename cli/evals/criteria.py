@@ -22,7 +22,7 @@ from quillgraph.cli.display.criteria import (
 )
 from quillgraph.cli.display.study import amount
 from quillgraph.cli.evals.evaluation import (
-    ASKED,
+    INQUIRY,
     Output,
     at_least,
     reopened,
@@ -51,7 +51,7 @@ PLAYERS = (*ROLES, "judge")
 
 
 class CriteriaInquiry(Value):
-    """What the command line wants to know; kept with the run, so that it can go on."""
+    """What is to be compared; kept with the run, so that it can go on."""
 
     data: tuple[Path, ...] = ()
     data_format: str | None = None
@@ -88,21 +88,21 @@ class CriteriaInquiry(Value):
         return cases_of(files, limit=self.limit, seed=seed)
 
 
-def begin_eval_criteria(asked: CriteriaInquiry, settings: Settings, output: Output) -> None:
+def begin_eval_criteria(inquiry: CriteriaInquiry, settings: Settings, output: Output) -> None:
     """Compare criteria in a new folder, and show how they compare.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    asked, console = asked.checked(), plain_console(sys.stderr)
-    cases = asked.read(settings.seed)
+    inquiry, console = inquiry.checked(), plain_console(sys.stderr)
+    cases = inquiry.read(settings.seed)
     settings = with_backend(settings, console)
     engines = connected(settings, PLAYERS, console)
-    title = f"eval criteria {asked.data[0].name}"
+    title = f"eval criteria {inquiry.data[0].name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(**{ASKED: asked.model_dump(mode="json")})
+    folder.note(**{INQUIRY: inquiry.model_dump(mode="json")})
     with alone_in(folder.path):
-        work = CriteriaWork(asked, settings, cases, folder.path, budget_of(settings, []))
+        work = CriteriaWork(inquiry, settings, cases, folder.path, budget_of(settings, []))
         _compare(work, engines, folder, output)
 
 
@@ -122,10 +122,10 @@ def resume_eval_criteria(
         InputError: If no such run is kept there, or its data have changed.
     """
     run = reopened(path, CriteriaInquiry, "eval criteria", others=others, limits=limits)
-    with run as (folder, asked, settings):
+    with run as (folder, inquiry, settings):
         budget = budget_of(settings, [])
         charge_earlier(budget, path)
-        work = CriteriaWork(asked, settings, asked.read(settings.seed), path, budget)
+        work = CriteriaWork(inquiry, settings, inquiry.read(settings.seed), path, budget)
         engines = connected(settings, PLAYERS, plain_console(sys.stderr))
         _compare(work, engines, folder, output)
 
@@ -134,7 +134,7 @@ def resume_eval_criteria(
 class CriteriaWork:
     """The work of comparing sources of criteria; results are kept as they come."""
 
-    asked: CriteriaInquiry
+    inquiry: CriteriaInquiry
     settings: Settings
     cases: Cases
     folder: Path
@@ -158,7 +158,7 @@ class CriteriaWork:
     async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Find, match and judge, then measure."""
         measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
-        options = CriteriaOptions(without=self.asked.without, runs=self.asked.runs, **measures)
+        options = CriteriaOptions(without=self.inquiry.without, runs=self.inquiry.runs, **measures)
         report = await compare_criteria(
             self.cases,
             engines.common,

@@ -1,4 +1,4 @@
-"""An evaluation as a command runs it: begun or taken up again, its result shown."""
+"""An evaluation as a command runs it: begun or taken up again, its result written."""
 
 import json
 import sys
@@ -22,8 +22,8 @@ from quillgraph.evals.judges import unmet
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-ASKED = "asked"
-"""Where `run.json` says what the command line asked for."""
+INQUIRY = "asked"
+"""Where `run.json` keeps the inquiry that a run is to answer."""
 
 T = TypeVar("T", bound=Value)
 
@@ -40,9 +40,9 @@ class Output:
     """Measures with the numbers that they must reach."""
 
 
-def chosen(question: "DataclassInstance") -> dict[str, Any]:
+def non_defaults(options: "DataclassInstance") -> dict[str, Any]:
     """The options of a command that have another value than their default."""
-    values = {each.name: (getattr(question, each.name), each.default) for each in fields(question)}
+    values = {each.name: (getattr(options, each.name), each.default) for each in fields(options)}
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
@@ -65,13 +65,13 @@ def reopened(
 
     Args:
         path: The folder.
-        form: What the command line asked for, as the folder keeps it.
+        form: What the folder keeps of the inquiry.
         command: What has begun the run.
         others: What the command line says beside limits; it may say nothing.
         limits: Budgets and time that may be given anew.
 
     Yields:
-        The folder, what was asked for, and the settings under the new limits.
+        The folder, the inquiry, and the settings under the new limits.
 
     Raises:
         ConfigError: If something is given that the run has begun without.
@@ -81,11 +81,11 @@ def reopened(
     with alone_in(path):
         folder = RunFolder.reopened(path)
         try:
-            asked = form.model_validate(folder.facts.get(ASKED))
+            inquiry = form.model_validate(folder.facts.get(INQUIRY))
         except ValidationError as error:
             raise InputError(f"expected a run of `quillgraph {command}` in {path}") from error
-        changed = {name: value for name, value in limits.items() if value is not None}
-        yield folder, asked, load_settings(None, **{**folder.facts["settings"], **changed})
+        renewed = {name: value for name, value in limits.items() if value is not None}
+        yield folder, inquiry, load_settings(None, **{**folder.facts["settings"], **renewed})
 
 
 def write_result(folder: RunFolder, result: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from quillgraph.cli.display.policies import (
 )
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.evals.evaluation import (
-    ASKED,
+    INQUIRY,
     Output,
     at_least,
     refuse_unmet,
@@ -66,7 +66,7 @@ STAGES = {
 
 
 class PolicyInquiry(Value):
-    """What the command line wants compared; kept with the run, so that it can go on."""
+    """What is to be compared; kept with the run, so that it can go on."""
 
     policies: tuple[str, ...] = ()
     data: Path | None = None
@@ -110,7 +110,7 @@ _OWN = {"texts", "limit", "reading", "baselines", "allow_same_judge"}
 """Options of a contest that are no settings of a run."""
 
 
-def begin_eval_policy(asked: PolicyInquiry, settings: Settings, output: Output) -> None:
+def begin_eval_policy(inquiry: PolicyInquiry, settings: Settings, output: Output) -> None:
     """Compare policies and show how they compare.
 
     Raises:
@@ -119,10 +119,10 @@ def begin_eval_policy(asked: PolicyInquiry, settings: Settings, output: Output) 
     """
     console = plain_console(sys.stderr)
     settings = _with_judge(settings, console)
-    contest, engines = _prepared(asked, settings, output, console)
+    contest, engines = _prepared(inquiry, settings, output, console)
     title = f"eval policy {contest.data}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(**{COMPARED: contest.facts(), ASKED: asked.resolved().model_dump(mode="json")})
+    folder.note(**{COMPARED: contest.facts(), INQUIRY: inquiry.resolved().model_dump(mode="json")})
     folder.write_lines("prompts.jsonl", contest.prompts)
     with alone_in(folder.path):
         _compare(PolicyWork(contest, engines, settings, folder.path), folder, output)
@@ -145,8 +145,8 @@ def resume_eval_policy(
         Exit: With status 1 if a requirement is not met.
     """
     run = reopened(path, PolicyInquiry, "eval policy", others=others, limits=limits)
-    with run as (folder, asked, settings):
-        contest, engines = _prepared(asked, settings, output, plain_console(sys.stderr))
+    with run as (folder, inquiry, settings):
+        contest, engines = _prepared(inquiry, settings, output, plain_console(sys.stderr))
         _refuse_other(folder, contest.facts())
         _compare(PolicyWork(contest, engines, settings, path), folder, output)
 
@@ -166,10 +166,10 @@ def _with_judge(settings: Settings, console: Console) -> Settings:
 
 
 def _prepared(
-    asked: PolicyInquiry, settings: Settings, output: Output, console: Console
+    inquiry: PolicyInquiry, settings: Settings, output: Output, console: Console
 ) -> tuple[Contest, EngineTurns]:
     """What is compared, and the models; whatever would end the run later ends it here."""
-    contest = asked.contest(settings)
+    contest = inquiry.contest(settings)
     for each in output.require:
         requirement_of(each, measure_names([policy.name for policy in contest.policies]))
     if output.plot:
@@ -183,10 +183,10 @@ def _prepared(
 
 
 def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    begun: Mapping[str, Any] = folder.facts[COMPARED]
-    if other := [name for name in facts if begun.get(name) != facts[name]]:
+    before: Mapping[str, Any] = folder.facts[COMPARED]
+    if other := [name for name in facts if before.get(name) != facts[name]]:
         raise ConfigError(
-            f"the run in {folder.path} was begun with {other[0]} {begun.get(other[0])!r}, now it "
+            f"the run in {folder.path} was begun with {other[0]} {before.get(other[0])!r}, now it "
             f"is {facts[other[0]]!r}; go on as it was begun, or start a new one"
         )
 

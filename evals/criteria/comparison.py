@@ -1,4 +1,4 @@
-"""Criteria of several sources side by side: elicited, matched with people's, and judged with."""
+"""Compares sources of criteria: elicits them, matches them with people's, judges texts by them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
-"""Are automatic criteria as good as people's? The measures of all sources, with intervals.
+"""The report on sources of criteria: every measure of each of them, with intervals.
 
-Measures of criteria that need neither people nor a judge (`ALGORITHM.md` 6.2, step 13).
-
-All of them are of meaning: vectors are unit rows of one embedding model, so a cosine is a product.
+Some measures need people's criteria or a judge; those of `ALGORITHM.md` 6.2, step 13, need neither.
+Measures of meaning take unit rows of one embedding model, so a cosine is a product.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a comparison of criteria has come to so far: criteria, matches with people's, scores."""
+"""Results of a comparison of criteria: the criteria, their matches with people's, the scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Texts that are spoilt on purpose, so that a trained judge learns what is not to be rewarded.
 
 People score real drafts only, so a head that is fitted to them alone says anything at all of a
-keyword list. The wordings here are not those of `evals.probes` and `agents.validating`: what a
+keyword list. The wordings here are not those of `judges.probes` and `agents.criteria`: what a
 scorer is tested with it has not been trained on.
 """
 

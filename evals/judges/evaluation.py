@@ -1,4 +1,4 @@
-"""A judge evaluated: it scores what people have judged, and is probed for known failures."""
+"""Evaluates a judge: has it score what people have judged, and probes it for known failures."""
 
 import asyncio
 import random

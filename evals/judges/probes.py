@@ -1,4 +1,4 @@
-"""Is a judge fooled? Each probe changes one thing that should not count, and sees what it earns.
+"""Probes of a judge: each changes one thing that should not count, and measures what it earns.
 
 A judge is *caught* where the whole 95 % interval of the effect lies beyond a tolerance, so that
 noise alone seldom accuses a clean one. The failures are those of `ALGORITHM.md` 5.

@@ -1,4 +1,4 @@
-"""Learning whether a text keeps to its subject, from criteria with a text that meets each.
+"""Fits the head that says whether a text keeps to its subject.
 
 A text that was written for another request stands for one that does not. Criteria that fit any
 text are met by every real text, whatever it is about; they go in so that the scorer learns not to

@@ -1,4 +1,4 @@
-"""What a judge is worth, measured against people."""
+"""The report on a judge: how far it agrees with people."""
 
 import hashlib
 import operator

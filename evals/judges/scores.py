@@ -1,4 +1,4 @@
-"""Having a judge score the texts that people have judged, each on the same criteria."""
+"""A judge's scores of the texts that people have judged, each by the same criteria."""
 
 import asyncio
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Training a judge on people's scores: read, fit, compare, and put together.
+"""Trains a judge on people's scores: reads them, fits heads, compares these, builds a scorer.
 
 The language model is frozen; its hidden states are read once and kept on the disk. Heads are
 compared by cross-validation on the training files alone, whole families of texts apart, and the

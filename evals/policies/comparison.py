@@ -1,4 +1,4 @@
-"""Policies compared: they write, a judge scores and compares, and each result is kept."""
+"""Compares policies: has them write, has a judge score and compare, and keeps each result."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Policies side by side: what their texts are like, and who wins, prompt by prompt.
+"""The report on policies: measures of their texts, and of their wins, prompt by prompt.
 
-Measures of a policy's texts that need no judge, and of its wins that need one.
+Some measures of texts need no judge; scores and wins need one.
 """
 
 import math

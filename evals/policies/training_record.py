@@ -1,4 +1,4 @@
-"""What a training run's folder says of the policy that came of it: on what, and by whom."""
+"""The record that a training run leaves of its policy: its data, and who rewarded it."""
 
 import json
 from pathlib import Path

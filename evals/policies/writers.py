@@ -1,4 +1,4 @@
-"""Having a policy write: asked by itself, or within a graph."""
+"""Writers: a policy's model asked by itself, or within a graph."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

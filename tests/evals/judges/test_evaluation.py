@@ -60,11 +60,11 @@ def data(tmp_path: Path) -> Loaded:
 async def test_a_judge_is_held_against_people_by_hand(data: Loaded) -> None:
     stages: list[str] = []
     options = JudgeOptions(probes=0)
-    found = await evaluate_judge(
+    results = await evaluate_judge(
         judge(), data, criteria=generic_rubric()[:1], options=options, on_stage=stages.append
     )
-    assert [row.judged for row in found.texts] == pytest.approx([8, 3, 6])
-    report = found.report
+    assert [row.judged for row in results.texts] == pytest.approx([8, 3, 6])
+    report = results.report
     assert report is not None
     # ranks 3, 1, 2 against people's 3, 2, 1: 1 - 6·(0 + 1 + 1)/(3·8)
     assert report.measures["spearman"].value == pytest.approx(0.5)
@@ -72,12 +72,12 @@ async def test_a_judge_is_held_against_people_by_hand(data: Loaded) -> None:
     # people prefer the second text of the pair, the judge scores 8 against 3
     assert report.measures["pair_accuracy"].value == 0.0
     assert (report.data, report.criteria) == ("data.jsonl", "generic rubric")
-    assert (stages, found.probes) == (["score", "probe"], [])
+    assert (stages, results.probes) == (["score", "probe"], [])
 
 
 async def test_a_judge_who_draws_samples_is_put_to_all_probes(data: Loaded) -> None:
-    found = await evaluate_judge(judge(), data, options=JudgeOptions(probes=3))
-    by_name = {probe.probe: probe.effect.value for probe in found.probes}
+    results = await evaluate_judge(judge(), data, options=JudgeOptions(probes=3))
+    by_name = {probe.probe: probe.effect.value for probe in results.probes}
     assert list(by_name) == [
         "length", "format", "injection", "self-praise", "degenerate", "test-retest", "position",
     ]  # fmt: skip
@@ -85,7 +85,7 @@ async def test_a_judge_who_draws_samples_is_put_to_all_probes(data: Loaded) -> N
     assert (by_name["length"], by_name["test-retest"]) == (0.0, 0.0)
     # it prefers what stands first in both orders: a lean of 1
     assert by_name["position"] == 1.0
-    assert found.as_dict()["probes"][0]["verdict"] == "undecided"  # 3 texts say little
+    assert results.as_dict()["probes"][0]["verdict"] == "undecided"  # 3 texts say little
 
 
 class Plain:
@@ -99,9 +99,9 @@ class Plain:
 
 
 async def test_a_judge_without_samples_is_not_probed_for_what_only_they_show(data: Loaded) -> None:
-    found = await evaluate_judge(Plain(), data, options=JudgeOptions(probes=2))
-    assert {probe.probe for probe in found.probes}.isdisjoint({"test-retest", "position"})
-    assert len(found.probes) == 5
+    results = await evaluate_judge(Plain(), data, options=JudgeOptions(probes=2))
+    assert {probe.probe for probe in results.probes}.isdisjoint({"test-retest", "position"})
+    assert len(results.probes) == 5
 
 
 async def test_what_there_is_when_a_budget_ends_the_evaluation_stays(data: Loaded) -> None:
@@ -114,8 +114,8 @@ async def test_what_there_is_when_a_budget_ends_the_evaluation_stays(data: Loade
 
 
 async def test_as_many_texts_and_pairs_are_used_as_the_limit_allows(data: Loaded) -> None:
-    found = await evaluate_judge(judge(), data, options=JudgeOptions(limit=1, probes=0))
-    assert (len(found.texts), len(found.pairs)) == (1, 1)
+    results = await evaluate_judge(judge(), data, options=JudgeOptions(limit=1, probes=0))
+    assert (len(results.texts), len(results.pairs)) == (1, 1)
 
 
 async def test_requests_alone_hold_nobody_to_anything(tmp_path: Path) -> None:

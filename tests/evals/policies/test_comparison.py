@@ -40,13 +40,13 @@ JUDGE = {
 @pytest.fixture
 def specs(tmp_path: Path) -> dict[str, str]:
     """Name to spec of A, B and the judge."""
-    found = {}
+    specs = {}
     for name, rules in (("a", A), ("b", B), ("judge", JUDGE)):
         path = tmp_path / f"{name}.yaml"
         lines = [{"when": when, "reply": reply} for when, reply in rules.items()]
         path.write_text(json.dumps({"rules": lines}), encoding="utf-8")  # JSON is YAML
-        found[name] = f"scripted:{path}"
-    return found
+        specs[name] = f"scripted:{path}"
+    return specs
 
 
 @pytest.fixture
@@ -149,8 +149,8 @@ async def test_what_cannot_be_compared_is_refused_before_the_first_call(
     graph = f"best_of_m@{specs['b']}"
     with pytest.raises(ConfigError, match="best_of_m"):
         await compared({**specs, "b": graph}, data, recorder=recorder)
-    judged = tmp_path / "judged.jsonl"
-    judged.write_text('{"text": "T", "score": 3}', encoding="utf-8")
+    judgements = tmp_path / "judged.jsonl"
+    judgements.write_text('{"text": "T", "score": 3}', encoding="utf-8")
     with pytest.raises(InputError, match="holds judgements of people and no requests"):
-        await compared(specs, load(judged), recorder=recorder)
+        await compared(specs, load(judgements), recorder=recorder)
     assert calls == []
