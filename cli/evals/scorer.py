@@ -42,16 +42,14 @@ def run_train_scorer(
         )
         embeddings = connect_embeddings(EMBEDDER)
     assert isinstance(embeddings, SentenceEmbeddings)
-    models = tuple(
-        ModelName(name=name, sha256=weights_hash(folder))
-        for name, folder in ((READER, reader.folder), (EMBEDDER, embeddings.folder))
-    )
+    reader_name = ModelName(name=READER, sha256=weights_hash(reader.folder))
+    embedder_name = ModelName(name=EMBEDDER, sha256=weights_hash(embeddings.folder))
     try:
         trained = train_scorer(
             material,
             reader,
             embeddings,
-            (models[0], models[1]),
+            (reader_name, embedder_name),
             name=out.resolve().name,
             seed=seed,
             progress=lambda line: console.print(line, style="dim", markup=False),
@@ -60,8 +58,8 @@ def run_train_scorer(
         reader.close()
     scorer = write_scorer(out, trained.config, trained.weights)
     if as_json:
-        result = {"folder": str(out), **trained.as_dict()}
-        result["config"] = scorer.config.model_dump(mode="json")
+        config = scorer.config.model_dump(mode="json")
+        result = {"folder": str(out), **trained.as_dict(), "config": config}
         sys.stdout.write(json.dumps(result) + "\n")
     else:
         Console().print(_heads(trained))

@@ -239,9 +239,9 @@ class PolicyComparison:
                 "data": contest.data,
                 "judge": f"{contest.judge.kind}:{contest.judge.model}",
                 "criteria": contest.criteria,
+                "texts": contest.options.texts,
+                "notes": contest.notes,
             },
-            texts_each=contest.options.texts,
-            notes=contest.notes,
             excluded=contest.excluded,
             seed=contest.options.seed,
         )

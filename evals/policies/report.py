@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -152,7 +152,7 @@ class PolicyReport(Value):
     prompts: int
     texts: int
     """Texts of each policy for each prompt."""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """What has to be known before the numbers are believed."""
     policies: tuple[Entrant, ...]
     excluded: dict[str, int]
@@ -187,9 +187,7 @@ def policy_report(
     scores: Sequence[ScoredText],
     comparisons: Sequence[ComparedTexts],
     *,
-    about: Mapping[str, str],
-    texts_each: int,
-    notes: Sequence[str] = (),
+    about: Mapping[str, Any],
     excluded: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> PolicyReport:
@@ -200,9 +198,8 @@ def policy_report(
         texts: Their texts, those that failed among them.
         scores: What was found of the texts.
         comparisons: Texts of the others against the reference's.
-        about: Names of `data`, `judge` and `criteria`.
-        texts_each: Texts that were asked for of each policy and prompt.
-        notes: What speaks against believing the numbers.
+        about: Fields of the report that say what was compared: `data`, `judge`, `criteria`,
+            `texts`, and `notes` if there are any.
         excluded: What was left out before anything was written.
         seed: Of the bootstrap.
     """
@@ -228,8 +225,6 @@ def policy_report(
         **about,
         reference=names[0],
         prompts=len({each.prompt for each in texts}),
-        texts=texts_each,
-        notes=tuple(notes),
         policies=tuple(policies),
         excluded={**(excluded or {}), **_excluded(texts, scores, comparisons)},
         measures={name: rows for name, rows in measures.items() if rows},

@@ -23,7 +23,7 @@ from quillgraph.graphs.episodes.episode import (
     role_of,
     text_of,
 )
-from quillgraph.graphs.episodes.registry import GRAPHS, build, foreign
+from quillgraph.graphs.episodes.registry import GRAPHS, attribute_at, build, foreign
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import (
     Answer,
@@ -53,6 +53,7 @@ __all__ = [
     "Start",
     "TaskStart",
     "WrittenEpisode",
+    "attribute_at",
     "build",
     "compiled_form",
     "context_for",

@@ -1,7 +1,4 @@
-"""The rollout engine in a role of a graph, sampled as an update can learn from it.
-
-How the policy is sampled from in a step, and from which seeds.
-"""
+"""How the policy is sampled from in a step and from which seeds, in a graph as well."""
 
 import hashlib
 from collections import Counter
@@ -19,6 +16,7 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
 from quillgraph.backends.runtime import Limiter
 from quillgraph.rl.columns import key_of
+from quillgraph.rl.trainers import GroupTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Sampling:
         }
 
 
-def samplings(prompts: Sequence[Any], trainer: Any, step: int) -> list[Sampling]:
+def samplings(prompts: Sequence[Any], trainer: GroupTrainer, step: int) -> list[Sampling]:
     """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy.
 
     Args:
@@ -84,7 +82,7 @@ class Player(ChatBackend):
     engine: ChatBackend
     sampling: Sampling
     is_trained: bool = True
-    _asked: Counter[str] = PrivateAttr(default_factory=Counter)
+    _repeats: Counter[str] = PrivateAttr(default_factory=Counter)
     _death: QuillError | None = PrivateAttr(default=None)
 
     @classmethod
@@ -124,15 +122,16 @@ class Player(ChatBackend):
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
     ) -> ChatRequest:
         """As the engine's, but for how it is sampled."""
-        asked = super().build_request(messages, stop, **options)
-        again, self._asked[asked.sha256] = self._asked[asked.sha256], self._asked[asked.sha256] + 1
-        about = f"{self.sampling.seed}/{asked.sha256}/{again}"
+        request = super().build_request(messages, stop, **options)
+        again = self._repeats[request.sha256]
+        self._repeats[request.sha256] += 1
+        about = f"{self.sampling.seed}/{request.sha256}/{again}"
         seed = int.from_bytes(hashlib.sha256(about.encode()).digest()[:4]) >> 1
         fixed: dict[str, Any] = {"seed": seed}
         if self.is_trained:
             fixed |= self.sampling.options() | {
                 "seed": seed,
-                "max_tokens": min(asked.max_tokens, self.sampling.max_tokens),
+                "max_tokens": min(request.max_tokens, self.sampling.max_tokens),
             }
         return super().build_request(messages, stop, **options | fixed)
 

@@ -52,10 +52,8 @@ def of(
     names: str = "AB",
 ) -> PolicyReport:
     tested = [Entrant(name=name, spec=name, texts=1, tokens=1) for name in names]
-    about = {"data": "d", "judge": "j", "criteria": "c"}
-    return policy_report(
-        tested, texts or [], scores or [], comparisons or [], about=about, texts_each=2
-    )
+    about = {"data": "d", "judge": "j", "criteria": "c", "texts": 2}
+    return policy_report(tested, texts or [], scores or [], comparisons or [], about=about)
 
 
 def value(estimate: Estimate) -> float | None:

@@ -38,9 +38,9 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
     """MRPO with replay on the tiny model: everything that a checkpoint has to hold is used."""
-    said = {**WAYS[way]}
-    if "rollouts" in said:
-        said["rollouts"] += str(tiny_folder)
+    settings = {**WAYS[way]}
+    if "rollouts" in settings:
+        settings["rollouts"] += str(tiny_folder)
     requests = [
         {"request": f"Write a story in exactly {n} words about the {word}.", "split": "train"}
         for n, word in enumerate(["sun", "moon", "rain", "sea", "stone", "bird", "night"], 2)
@@ -54,7 +54,7 @@ def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
                 "data": {"prompts": "prompts.jsonl"},
                 "criteria": {"study": "hard"},
                 "rl": {
-                    **said,
+                    **settings,
                     "options": {
                         "max_steps": STEPS,
                         "learning_rate": 1e-3,
@@ -133,10 +133,10 @@ def test_kills_change_neither_the_curve_nor_what_was_trained_on(
 
     expected = curve(whole)
     assert sorted(expected) == list(range(1, STEPS + 1))
-    found = curve(broken)
-    assert sorted(found) == sorted(expected)
+    resumed = curve(broken)
+    assert sorted(resumed) == sorted(expected)
     for step, values in expected.items():
-        assert found[step] == pytest.approx(values, abs=1e-6), f"step {step}, killed at {steps}"
+        assert resumed[step] == pytest.approx(values, abs=1e-6), f"step {step}, killed at {steps}"
     assert trained(broken) == trained(whole)
     # 8 texts in each of 12 steps
     assert trained(broken).total() == 8 * STEPS
