@@ -110,7 +110,7 @@ class Reward(Value):
     """Length term; None where no length is asked for, and its weight goes to `soft`."""
     repetition: float
     hard: float | None = None
-    """How nearly the hard criteria are kept, from 0 to 1 (`agents.satisfaction`); None where
+    """How nearly the hard criteria are kept, from 0 to 1 (`satisfied_share`); None where
     that is no part of the reward."""
     violations: tuple[str, ...] = ()
     """Ids of the hard criteria that are broken, and `GATE` if the text was turned away. They

@@ -1,12 +1,20 @@
-"""Prompt files: one per role, reviewed as prose, rendered in one pass."""
+"""Prompt files: one per role, reviewed as prose, rendered in one pass.
+
+A file begins with its version, the fields that it takes and where it comes from, between two lines
+of `---`; below stand its turns, each under `[system]`, `[user]` or `[assistant]`. Ours are known by
+their name. A role of yours brings its own file, by its path.
+"""
 
 import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import yaml
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from quillgraph.backends.errors import ConfigError
 
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
 _TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
@@ -28,33 +36,65 @@ class PromptTemplate:
 
 
 @cache
-def load_prompt(name: str) -> PromptTemplate:
-    """Read `prompts/<name>.md`."""
-    text = resources.files("quillgraph.agents").joinpath(f"prompts/{name}.md").read_text("utf-8")
-    _, front, body = text.split("---\n", 2)
-    meta = yaml.safe_load(front)
-    parts = _TURN.split(body)[1:]
-    turns = tuple((role, said.strip()) for role, said in zip(parts[::2], parts[1::2], strict=True))
+def load_prompt(prompt: str | Path) -> PromptTemplate:
+    """Read a prompt file.
+
+    Args:
+        prompt: A name, for `prompts/<name>.md` of this package, or the path of a file.
+
+    Raises:
+        ConfigError: If there is no such file, or it is no prompt.
+    """
+    ours = resources.files("quillgraph.agents").joinpath("prompts", f"{prompt}.md")
+    file, name = (prompt, prompt.stem) if isinstance(prompt, Path) else (ours, prompt)
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no prompt file at {file}; give the name of one of ours, or the path of yours"
+        ) from error
+    return _parsed(name, text, str(file))
+
+
+def _parsed(name: str, text: str, place: str) -> PromptTemplate:
+    head = re.match(r"---\n(.*?)---\n", text, re.DOTALL)
+    meta = yaml.safe_load(head[1]) if head else None
+    if not head or not isinstance(meta, dict) or not {"version", "fields"} <= meta.keys():
+        raise ConfigError(
+            "expected a prompt that begins with its version and its fields between two lines of "
+            f"'---', got something else in {place}"
+        )
+    parts = _TURN.split(text[head.end() :])[1:]
+    turns = tuple((role, turn.strip()) for role, turn in zip(parts[::2], parts[1::2], strict=True))
+    if not turns:
+        raise ConfigError(f"expected a turn under [system] or [user], got none in {place}")
     return PromptTemplate(name, meta["version"], frozenset(meta["fields"] or ()), turns)
 
 
-def render(name: str, **fields: str) -> list[BaseMessage]:
+def render(prompt: str | Path, /, **fields: str) -> list[BaseMessage]:
     """Fill a prompt's fields and return its messages.
 
     Values are inserted in one pass, so a value cannot open a field. Closing tags and the control
     tokens of chat templates are blunted in it, so quoted text cannot close its box, or its turn,
     and speak to the model.
 
+    Args:
+        prompt: Name of one of our prompts, or the path of yours.
+        fields: A value for each field that it declares.
+
     Raises:
         KeyError: If the fields are not exactly those that the prompt declares.
+        ConfigError: If there is no such prompt.
     """
-    prompt = load_prompt(name)
-    if set(fields) != prompt.fields:
-        raise KeyError(f"prompt {name!r} takes {sorted(prompt.fields)}, got {sorted(fields)}")
+    template = load_prompt(prompt)
+    if set(fields) != template.fields:
+        raise KeyError(
+            f"prompt {template.name!r} takes {sorted(template.fields)}, got {sorted(fields)}"
+        )
     values = {field: _blunted(value) for field, value in fields.items()}
     return [
-        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], said))
-        for role, said in prompt.turns
+        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], turn))
+        for role, turn in template.turns
     ]
 
 

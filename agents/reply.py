@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 def form(title: str, /, **fields: Any) -> type[BaseModel]:
     """Make a pydantic model of required fields that refuses any other."""
-    made: dict[str, Any] = {
+    required: dict[str, Any] = {
         field: kind if isinstance(kind, tuple) else (kind, ...) for field, kind in fields.items()
     }
-    return create_model(title, __config__=ConfigDict(extra="forbid"), **made)
+    return create_model(title, __config__=ConfigDict(extra="forbid"), **required)
 
 
 def one_of(choices: Iterable[str]) -> Any:

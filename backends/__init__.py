@@ -1,7 +1,7 @@
 """Where words come from: chat models that say what they sampled, and the record of it."""
 
 from quillgraph.backends.calls.budget import Allowance, Budget
-from quillgraph.backends.calls.record import CallRecord, Recorder, peak_in_flight, read_records
+from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
 from quillgraph.backends.capabilities import Capabilities, capabilities_of, require
 from quillgraph.backends.cassette.chat import Cassette, CassetteChat, CassetteEmbeddings
 from quillgraph.backends.cassette.recorder import CassetteRecorder
@@ -28,7 +28,7 @@ from quillgraph.backends.messages.turn import ToolCall
 from quillgraph.backends.runtime.gc import collecting_seldom
 from quillgraph.backends.runtime.hardware import default_backend
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.backends.spec import BackendSpec, connect
+from quillgraph.backends.spec import BackendSpec, backend_class, backend_kinds, connect
 
 __all__ = [
     "Allowance",
@@ -58,13 +58,14 @@ __all__ = [
     "TokenTrace",
     "ToolCall",
     "alternatives_of",
+    "backend_class",
+    "backend_kinds",
     "capabilities_of",
     "collecting_seldom",
     "connect",
     "connect_embeddings",
     "default_backend",
     "nearest",
-    "peak_in_flight",
     "read_records",
     "require",
     "trace_of",

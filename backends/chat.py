@@ -3,10 +3,10 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -42,6 +42,10 @@ CompletionFn = Callable[[ChatRequest], Awaitable[Completion]]
 Tap = Callable[[ChatRequest, Place, CompletionFn], Awaitable[Completion]]
 """Stands between a backend and its callers: hears each call, and has it answered."""
 
+_NOT_OPTIONS = frozenset({*BaseChatModel.model_fields, "model", "base_url", "api_key"})
+"""Fields that a spec does not set: LangChain's own, those it has a place for, and the key, which
+stays in the environment (`api_key_env`)."""
+
 
 class ChatBackend(BaseChatModel, ABC):
     """What the native backends share: request building, limiter, trace on the message.
@@ -65,7 +69,38 @@ class ChatBackend(BaseChatModel, ABC):
     timeout_s: float = Field(default=3600.0, gt=0)
     """Longest time of one call with all its tries, seconds. Waiting for its turn, and for an
     engine to start, is no part of it. What is over its time is called off, where it runs too."""
+    takes_address: ClassVar[bool] = False
+    """Whether a spec has a place for an address: `KIND:MODEL@URL`, which becomes `base_url`."""
+    takes_adapters: ClassVar[bool] = False
+    """Whether a policy may name an adapter beside the model: `KIND:MODEL+FOLDER`."""
+    rank_option: ClassVar[str | None] = None
+    """The option by which an engine is started for adapters up to a rank; None if it needs none."""
     _tap: Tap | None = PrivateAttr(default=None)
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """Names of the options that a spec may set; None if only `from_spec` can tell."""
+        return frozenset(cls.model_fields) - _NOT_OPTIONS
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Make the backend that `KIND:MODEL[@URL][?option=value&…]` names.
+
+        Args:
+            model: What stands for the model.
+            base_url: The address; None if there is none, or the class takes none.
+            options: Options, with names out of `spec_options`; values from a string are strings.
+
+        Raises:
+            ConfigError: If these do not fit.
+        """
+        address: dict[str, Any] = {"base_url": base_url} if cls.takes_address else {}
+        return cls(model=model, **address, **options)
+
+    @classmethod
+    def spec_identity(cls, model: str, options: Mapping[str, Any]) -> str:
+        """What a spec calls the model, whatever its other options are."""
+        return model
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -91,11 +126,11 @@ class ChatBackend(BaseChatModel, ABC):
         Raises:
             TimedOut: If that could not be done. It was cancelled then.
         """
-        told = (
+        message = (
             f"model {self.model!r} gave no whole reply within {self.timeout_s:g} s (timeout_s), "
             "over all tries; raise it, or lower max_tokens"
         )
-        async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, told):
+        async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, message):
             return await self._complete_at(request, place)
 
     async def _ready(self, request: ChatRequest) -> None:
@@ -214,7 +249,7 @@ class ChatBackend(BaseChatModel, ABC):
         if (run := direct_run(self, config)) is None:
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         for name in ("ls_structured_output_format", "structured_output_format"):
-            kwargs.pop(name, None)  # told to tracers only
+            kwargs.pop(name, None)  # for tracers only
         messages = self._convert_input(input).to_messages()
         options = {**self._identifying_params, "stop": stop, **kwargs}
         with announced(run, messages, options) as replies:
@@ -245,12 +280,12 @@ class ChatBackend(BaseChatModel, ABC):
         budgets = budgets_of(run_manager.handlers if run_manager else [])
         started = latency = 0.0
 
-        async def answer(asked: ChatRequest) -> Completion:
+        async def answer(sent: ChatRequest) -> Completion:
             nonlocal started, latency
             async with within(budgets, place.nodes), self.limiter.slot():
-                await self._ready(asked)
+                await self._ready(sent)
                 started, clock = time.time(), time.perf_counter()
-                completion = await self._complete_in_time(asked, place)
+                completion = await self._complete_in_time(sent, place)
                 latency = time.perf_counter() - clock
                 return completion
 
@@ -330,5 +365,5 @@ class ChatBackend(BaseChatModel, ABC):
             raise ConfigError(f"expected a pydantic model class as schema, got {schema!r}")
         if kwargs:
             raise ConfigError(f"unknown option {sorted(kwargs)[0]!r} of with_structured_output")
-        asked = self.bind(json_schema=schema.model_json_schema())
-        return asked | RunnableLambda(reply_parser(schema, include_raw=include_raw))
+        bound = self.bind(json_schema=schema.model_json_schema())
+        return bound | RunnableLambda(reply_parser(schema, include_raw=include_raw))

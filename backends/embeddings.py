@@ -78,18 +78,18 @@ class SentenceEmbeddings(Embeddings):
         self.folder = folder
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any, int] | None = None
-        self._known: OrderedDict[str, list[float]] = OrderedDict()
+        self._cache: OrderedDict[str, list[float]] = OrderedDict()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts; equal texts are computed once."""
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._known]
-            found = dict(zip(new, self._encode(new), strict=True)) if new else {}
-            found |= {text: self._known[text] for text in texts if text in self._known}
-            self._known |= found
-            while len(self._known) > CACHED_TEXTS:
-                self._known.popitem(last=False)
-        return [list(found[text]) for text in texts]
+            new = [text for text in dict.fromkeys(texts) if text not in self._cache]
+            vectors = dict(zip(new, self._encode(new), strict=True)) if new else {}
+            vectors |= {text: self._cache[text] for text in texts if text in self._cache}
+            self._cache |= vectors
+            while len(self._cache) > CACHED_TEXTS:
+                self._cache.popitem(last=False)
+        return [list(vectors[text]) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
         """Embed one text; queries and documents are embedded alike."""
@@ -133,9 +133,9 @@ class SentenceEmbeddings(Embeddings):
 
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model = AutoModel.from_pretrained(self.folder, local_files_only=True).float().eval()
-            told = _read_json(self.folder / "sentence_bert_config.json").get("max_seq_length")
+            longest = _read_json(self.folder / "sentence_bert_config.json").get("max_seq_length")
             window = model.config.max_position_embeddings
-            self._loaded = model, tokenizer, min(int(told or window), window)
+            self._loaded = model, tokenizer, min(int(longest or window), window)
         return self._loaded
 
 

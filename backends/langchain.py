@@ -1,6 +1,6 @@
 """Any other LangChain chat model, for the roles that are not trained.
 
-What the errors of other packages mean in our own tree, told without importing those packages.
+Errors of other packages become those of our own tree here, without an import of these packages.
 """
 
 import importlib
@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -32,81 +32,6 @@ from quillgraph.backends.errors import (
 from quillgraph.backends.messages.reply import schema_in_words
 from quillgraph.backends.messages.turn import calls_in, message_of
 from quillgraph.moved import advice
-
-_OVERFLOW = re.compile(
-    r"context[ _](length|size|window)|maximum model length|too (long|many tokens)", re.IGNORECASE
-)
-_UNREAD = ("LengthFinishReason", "OutputParser")
-"""Parts of class names where the model has answered, but not to the end or not in the form."""
-
-_BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
-    ("RateLimit", RateLimited),
-    ("ResourceExhausted", RateLimited),
-    ("Throttl", RateLimited),
-    ("ContextOverflow", ContextOverflow),
-    ("ContextWindow", ContextOverflow),
-    ("Timeout", Unreachable),
-    ("DeadlineExceeded", Unreachable),
-    ("Connect", Unreachable),
-    ("Unavailable", ServerFailed),
-    ("InternalServer", ServerFailed),
-    ("Authentication", Refused),
-    ("PermissionDenied", Refused),
-    ("NotFound", Refused),
-    ("BadRequest", Refused),
-)
-"""Parts of class names, and what they tell of an error that carries no status."""
-
-
-def translated(error: Exception, model: str, shown: Callable[[str], str]) -> QuillError:
-    """Find the error of our tree that says what another package's error says.
-
-    The status decides where the error carries one, else the names of its classes.
-
-    Args:
-        error: What the other package raised.
-        model: Name of the model that was asked.
-        shown: Takes secrets out of a text.
-    """
-    told = shown(" ".join(str(error).split()))[:400]
-    said = f"{model}: {type(error).__name__}: {told}"
-    if any(part in type(error).__name__ for part in _UNREAD):
-        return ReplyError(f"a whole reply in the asked form from {model}", told)
-    status = status_of(error)
-    kind = _by_status(status, told) if status is not None else _by_name(error)
-    return kind(said)
-
-
-def status_of(error: Exception) -> int | None:
-    """The HTTP status that an error carries; None if it carries none."""
-    holders = (error, getattr(error, "response", None))
-    for holder in holders:
-        for name in ("status_code", "status", "http_status", "code"):
-            status = getattr(holder, name, None)
-            if isinstance(status, int) and 400 <= status < 600:
-                return status
-    return None
-
-
-def _by_status(status: int, told: str) -> type[BackendError]:
-    if status == 429:
-        return RateLimited
-    if status in (408, 504):
-        return Unreachable
-    if status >= 500:
-        return ServerFailed
-    return ContextOverflow if _OVERFLOW.search(told) and status in (400, 413) else Refused
-
-
-def _by_name(error: Exception) -> type[BackendError]:
-    if isinstance(error, TimeoutError | ConnectionError):
-        return Unreachable
-    names = [kind.__name__ for kind in type(error).__mro__]
-    for part, kind in _BY_NAME:
-        if any(part in name for name in names):
-            return kind
-    return BackendError
-
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +69,7 @@ class ForeignChat(ChatBackend):
     context_tokens: int | None = Field(default=None, gt=0)
     own_sampling: bool = False
     _redaction: Redaction = PrivateAttr(default_factory=Redaction)
-    _told: set[str] = PrivateAttr(default_factory=set)
+    _warned: set[str] = PrivateAttr(default_factory=set)
 
     def __init__(self, **fields: Any) -> None:
         chat = fields.get("chat")
@@ -152,8 +77,8 @@ class ForeignChat(ChatBackend):
             if (own := getattr(chat, name, None)) is not None:
                 fields.setdefault(name, own)
         super().__init__(**fields)
-        named = getattr(self.chat, "model_name", None) or getattr(self.chat, "model", None)
-        self.model = str(named or type(self.chat).__name__)
+        model_name = getattr(self.chat, "model_name", None) or getattr(self.chat, "model", None)
+        self.model = str(model_name or type(self.chat).__name__)
         self._redaction.learn(self.chat)
         kind = type(self.chat)
         if self.schema_mode == "native" and (
@@ -164,6 +89,23 @@ class ForeignChat(ChatBackend):
                 f"{kind.__name__} has no structured output of its own; expected schema_mode "
                 "'prompt', got 'native'"
             )
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """Ours and those of the class that the spec names, which `foreign_model` checks."""
+        return None
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Make the chat model of `langchain:package.Class?argument=value`."""
+        arguments = {name: each for name, each in options.items() if name not in OWN_OPTIONS}
+        own = {name: each for name, each in options.items() if name in OWN_OPTIONS}
+        return cls(chat=foreign_model(model, arguments), **own)
+
+    @classmethod
+    def spec_identity(cls, model: str, options: Mapping[str, Any]) -> str:
+        """The class, and the model that it is asked for."""
+        return f"{model}:{options.get('model', '')}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -181,7 +123,7 @@ class ForeignChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         try:
-            message, text = await self._asked(request)
+            message, text = await self._ask(request)
         except QuillError:
             raise
         except Exception as error:  # noqa: BLE001  # other packages' errors have no common root
@@ -190,7 +132,7 @@ class ForeignChat(ChatBackend):
         # some classes made for tests answer with messages of other kinds
         meta, usage = message.response_metadata, getattr(message, "usage_metadata", None)
         if usage is None:
-            self._tell("usage", "%s reports no usage: its calls count as 0 tokens", self.model)
+            self._warn_once("usage", "%s reports no usage: its calls count as 0 tokens", self.model)
         reason = str(meta.get("finish_reason") or meta.get("stop_reason") or "unknown")
         return Completion(
             text=text,
@@ -201,16 +143,16 @@ class ForeignChat(ChatBackend):
             tool_calls=calls_in(message) if request.tools else (),
         )
 
-    async def _asked(self, request: ChatRequest) -> tuple[AIMessage, str]:
+    async def _ask(self, request: ChatRequest) -> tuple[AIMessage, str]:
         chat = self.chat.model_copy(update=self._settings(request))
         messages = [message_of(turn) for turn in request.messages]
-        # nobody else is told of the call within: it would be recorded and paid for twice
+        # no handler hears the call within: it would be recorded and paid for twice
         quiet: Any = {"callbacks": []}
         stop = {"stop": list(request.stop)} if request.stop else {}
         if request.tools:
             choice = {"tool_choice": request.tool_choice} if request.tool_choice else {}
-            asked = chat.bind_tools(list(request.tools), **choice)
-            message = await asked.ainvoke(messages, quiet, **stop)
+            bound = chat.bind_tools(list(request.tools), **choice)
+            message = await bound.ainvoke(messages, quiet, **stop)
             return message, str(message.text)
         if request.json_schema is None:
             message = await chat.ainvoke(messages, quiet, **stop)
@@ -232,19 +174,23 @@ class ForeignChat(ChatBackend):
 
     def _settings(self, request: ChatRequest) -> dict[str, Any]:
         """The options of a call that the model takes."""
-        asked = {name: getattr(request, name) for name in SAMPLING}
+        settings = {name: getattr(request, name) for name in SAMPLING}
         if self.own_sampling:
-            del asked["temperature"], asked["top_p"]
-        taken = {name: each for name, each in asked.items() if name in type(self.chat).model_fields}
-        for name in sorted(set(asked) - set(taken)):
-            self._tell(name, "%s takes no %s; it samples as it is set up itself", self.model, name)
-        return taken
+            del settings["temperature"], settings["top_p"]
+        accepted = {
+            name: each for name, each in settings.items() if name in type(self.chat).model_fields
+        }
+        for name in sorted(set(settings) - set(accepted)):
+            self._warn_once(
+                name, "%s takes no %s; it samples as it is set up itself", self.model, name
+            )
+        return accepted
 
-    def _tell(self, subject: str, said: str, *about: str) -> None:
+    def _warn_once(self, subject: str, template: str, *about: str) -> None:
         """Warn of something once."""
-        if subject not in self._told:
-            self._told.add(subject)
-            logger.warning(said, *about)
+        if subject not in self._warned:
+            self._warned.add(subject)
+            logger.warning(template, *about)
 
 
 OWN_OPTIONS = ("schema_mode", "items_per_call", "context_tokens", "own_sampling", "max_concurrency")
@@ -299,11 +245,86 @@ def _class_of(name: str) -> type[BaseChatModel]:
             "langchain:langchain_openai.ChatOpenAI?model=gpt-5-mini"
         )
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
+        loaded = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         package = module.split(".")[0].replace("_", "-")
-        remedy = advice(module) or f"{error}; is it installed? pip install {package}"
-        raise ConfigError(f"cannot import {module}: {remedy}") from error
-    if not (isinstance(found, type) and issubclass(found, BaseChatModel)):
-        raise ConfigError(f"expected a LangChain chat model class at {name}, got {found!r}")
-    return found
+        remedy = advice(module) or f"is it installed? pip install {package}"
+        raise ConfigError(f"cannot import {module} ({error}); {remedy}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, BaseChatModel)):
+        raise ConfigError(f"expected a LangChain chat model class at {name}, got {loaded!r}")
+    return loaded
+
+
+_OVERFLOW = re.compile(
+    r"context[ _](length|size|window)|maximum model length|too (long|many tokens)", re.IGNORECASE
+)
+_UNREAD = ("LengthFinishReason", "OutputParser")
+"""Parts of class names where the model has answered, but not to the end or not in the form."""
+
+_BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
+    ("RateLimit", RateLimited),
+    ("ResourceExhausted", RateLimited),
+    ("Throttl", RateLimited),
+    ("ContextOverflow", ContextOverflow),
+    ("ContextWindow", ContextOverflow),
+    ("Timeout", Unreachable),
+    ("DeadlineExceeded", Unreachable),
+    ("Connect", Unreachable),
+    ("Unavailable", ServerFailed),
+    ("InternalServer", ServerFailed),
+    ("Authentication", Refused),
+    ("PermissionDenied", Refused),
+    ("NotFound", Refused),
+    ("BadRequest", Refused),
+)
+"""Parts of class names, and what they tell of an error that carries no status."""
+
+
+def translated(error: Exception, model: str, redact: Callable[[str], str]) -> QuillError:
+    """Find the error of our tree that says what another package's error says.
+
+    The status decides where the error carries one, else the names of its classes.
+
+    Args:
+        error: What the other package raised.
+        model: Name of the model that was asked.
+        redact: Takes secrets out of a text.
+    """
+    words = redact(" ".join(str(error).split()))[:400]
+    message = f"{model}: {type(error).__name__}: {words}"
+    if any(part in type(error).__name__ for part in _UNREAD):
+        return ReplyError(f"a whole reply in the asked form from {model}", words)
+    status = status_of(error)
+    kind = _by_status(status, words) if status is not None else _by_name(error)
+    return kind(message)
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status that an error carries; None if it carries none."""
+    holders = (error, getattr(error, "response", None))
+    for holder in holders:
+        for name in ("status_code", "status", "http_status", "code"):
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and 400 <= status < 600:
+                return status
+    return None
+
+
+def _by_status(status: int, words: str) -> type[BackendError]:
+    if status == 429:
+        return RateLimited
+    if status in (408, 504):
+        return Unreachable
+    if status >= 500:
+        return ServerFailed
+    return ContextOverflow if _OVERFLOW.search(words) and status in (400, 413) else Refused
+
+
+def _by_name(error: Exception) -> type[BackendError]:
+    if isinstance(error, TimeoutError | ConnectionError):
+        return Unreachable
+    names = [kind.__name__ for kind in type(error).__mro__]
+    for part, kind in _BY_NAME:
+        if any(part in name for name in names):
+            return kind
+    return BackendError

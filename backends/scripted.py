@@ -3,9 +3,9 @@
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -62,7 +62,7 @@ class ScriptedChat(ChatBackend):
     items_per_call: int = 8
     max_concurrency: int = 64
     _script: Script | None = PrivateAttr(default=None)
-    _seen: dict[tuple[int, str], int] = PrivateAttr(default_factory=dict)
+    _answered: dict[tuple[int, str], int] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
@@ -71,6 +71,16 @@ class ScriptedChat(ChatBackend):
             raise ConfigError("expected either reply= or path= for a scripted backend")
         if self.path is not None:
             self._script = read_script(self.path)
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """All but what is scripted, which has a place of its own in a spec or is Python."""
+        return (super().spec_options() or frozenset()) - {"path", "reply"}
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Answer by the rules of a file: `scripted:FILE`."""
+        return cls(path=Path(model), **options)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,7 +100,7 @@ class ScriptedChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         text = self.reply(request) if self.reply else self._by_rule(request)
-        prompt = _tokens("\n".join(_read(request)))
+        prompt = _tokens("\n".join(_prompt_parts(request)))
         full = _tokens(text)
         ids = full[: request.max_tokens]
         reason = "stop" if len(ids) == len(full) else "length"
@@ -110,21 +120,21 @@ class ScriptedChat(ChatBackend):
 
     def _by_rule(self, request: ChatRequest) -> str:
         assert self._script is not None
-        asked = "\n".join(turn.content for turn in request.messages)
+        prompt = "\n".join(turn.content for turn in request.messages)
         for number, rule in enumerate(self._script.rules):
-            if rule.when.search(asked):
+            if rule.when.search(prompt):
                 return self._pick(number, rule, request)
-        raise ReplyError(f"a rule in {self.path} for the request", asked[-160:])
+        raise ReplyError(f"a rule in {self.path} for the request", prompt[-160:])
 
     def _pick(self, number: int, rule: Rule, request: ChatRequest) -> str:
         if isinstance(rule.reply, str):
             return rule.reply
-        earlier = sum(1 for seen in self._seen if seen[0] == number)
-        place = self._seen.setdefault((number, request.sha256), earlier)
+        earlier = sum(1 for key in self._answered if key[0] == number)
+        place = self._answered.setdefault((number, request.sha256), earlier)
         return rule.reply[min(place, len(rule.reply) - 1)]
 
 
-def _read(request: ChatRequest) -> Iterator[str]:
+def _prompt_parts(request: ChatRequest) -> Iterator[str]:
     """What a model would read of a request, tools included."""
     for tool in request.tools:
         yield json.dumps(tool, ensure_ascii=False)

@@ -1,53 +1,79 @@
 """Backends by name: a short string, or its fields, become a chat model."""
 
 import importlib
-from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.backends.langchain import OWN_OPTIONS, foreign_model
-from quillgraph.backends.weights.builtin import resolve
 
-BackendKind = Literal[
-    "vllm", "vllm-server", "transformers", "openai", "scripted", "cassette", "langchain"
-]
-
-CLASSES: dict[str, tuple[str, str]] = {
-    "vllm": ("quillgraph.backends.vllm.chat", "VllmChat"),
-    "vllm-server": ("quillgraph.backends.servers.vllm", "VllmServerChat"),
-    "transformers": ("quillgraph.backends.transformers.chat", "TransformersChat"),
-    "openai": ("quillgraph.backends.servers.openai", "OpenAIChat"),
-    "scripted": ("quillgraph.backends.scripted", "ScriptedChat"),
-    "cassette": ("quillgraph.backends.cassette.chat", "CassetteChat"),
-    "langchain": ("quillgraph.backends.langchain", "ForeignChat"),
+BUILT_IN = {
+    "vllm": "quillgraph.backends.vllm.chat:VllmChat",
+    "vllm-server": "quillgraph.backends.servers.vllm:VllmServerChat",
+    "transformers": "quillgraph.backends.transformers.chat:TransformersChat",
+    "openai": "quillgraph.backends.servers.openai:OpenAIChat",
+    "scripted": "quillgraph.backends.scripted:ScriptedChat",
+    "cassette": "quillgraph.backends.cassette.chat:CassetteChat",
+    "langchain": "quillgraph.backends.langchain:ForeignChat",
 }
+"""Kind to `module:Class`."""
 
-SERVED = ("openai", "vllm-server")
-"""Kinds whose spec has a place for an address: `KIND:MODEL@URL`."""
+GROUP = "quillgraph.backends"
+"""Entry points of this group are backends of other packages, by the kind that they give."""
 
-NOT_OPTIONS = {*BaseChatModel.model_fields, "model", "base_url", "path", "reply", "api_key", "chat"}
-"""Fields that a spec does not set: LangChain's own, those it has a place for, and the key, which
-stays in the environment (`api_key_env`)."""
+
+@cache
+def foreign_kinds() -> Mapping[str, EntryPoint]:
+    """The kinds that other installed packages offer; nothing of them is imported.
+
+    A built-in kind keeps its meaning whatever is installed.
+    """
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
+
+
+def backend_kinds() -> tuple[str, ...]:
+    """All kinds that a spec may name, the built-in ones first."""
+    return (*BUILT_IN, *foreign_kinds())
+
+
+def backend_class(kind: str) -> type[ChatBackend]:
+    """Import the class of a kind; no engine is loaded with it.
+
+    Raises:
+        ConfigError: If there is no such kind, or another package's class cannot be loaded.
+    """
+    if kind in foreign_kinds():
+        return _foreign_class(foreign_kinds()[kind])
+    module, _, name = BUILT_IN[_checked(kind)].partition(":")
+    built_in: type[ChatBackend] = getattr(importlib.import_module(module), name)
+    return built_in
 
 
 class BackendSpec(BaseModel):
     """Which backend: `KIND:MODEL[@URL][?option=value&…]`, taken apart.
 
-    The options are the fields of the backend's class; `connect` refuses any other.
+    What model, address and options mean is for the class of the kind to say
+    (`ChatBackend.from_spec`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: BackendKind
+    kind: str
+    """One of `backend_kinds()`."""
     model: str = Field(min_length=1)
     """Name of the model; the file, for `scripted` and `cassette`."""
     base_url: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("kind")
+    @classmethod
+    def _of_a_known_kind(cls, kind: str) -> str:
+        return _checked(kind)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -62,19 +88,16 @@ class BackendSpec(BaseModel):
                 f"{text!r} gives scores and no words: a trained scorer can be a judge and nothing "
                 "else, for example --judge scorer:FOLDER"
             )
-        if kind not in get_args(BackendKind):
-            raise ConfigError(
-                f"unknown backend kind {kind!r}: {nearest(kind, get_args(BackendKind))}"
-            )
-        named, _, query = rest.partition("?")
-        model, _, url = named.partition("@") if kind in SERVED else (named, "", "")
+        takes_address = backend_class(kind).takes_address
+        place, _, query = rest.partition("?")
+        model, _, url = place.partition("@") if takes_address else (place, "", "")
         if not colon or not model:
             raise ConfigError(f"expected KIND:MODEL, got {text!r}; for example vllm:smollm2-135m")
         try:
             options = dict(parse_qsl(query, True, strict_parsing=True)) if query else {}
         except ValueError as error:
             raise ConfigError(f"expected option=value&option=value, got {query!r}") from error
-        return cls(kind=kind, model=model, base_url=url or None, options=options)  # type: ignore[arg-type]  # checked above
+        return cls(kind=kind, model=model, base_url=url or None, options=options)
 
 
 def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
@@ -91,32 +114,38 @@ def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
         ConfigError: If the kind, the model or an option does not exist, or a package is missing.
     """
     parsed = BackendSpec.parse(spec) if isinstance(spec, str) else spec
-    module, name = CLASSES[parsed.kind]
-    kind: type[ChatBackend] = getattr(importlib.import_module(module), name)
+    backend = backend_class(parsed.kind)
     fields = {**parsed.options, **options}
-    arguments: dict[str, Any] = {}
-    if parsed.kind == "langchain":
-        arguments = {name: each for name, each in fields.items() if name not in OWN_OPTIONS}
-        fields = {name: each for name, each in fields.items() if name in OWN_OPTIONS}
-    known = set(kind.model_fields) - NOT_OPTIONS
-    if unknown := sorted(set(fields) - known):
+    valid = backend.spec_options()
+    if valid is not None and (unknown := sorted(set(fields) - valid)):
         raise ConfigError(
             f"unknown option {unknown[0]!r} of backend {parsed.kind!r}: "
-            f"{nearest(unknown[0], known)}"
+            f"{nearest(unknown[0], valid)}"
         )
     try:
-        return kind(**_place(parsed, arguments), **fields)
+        return backend.from_spec(parsed.model, parsed.base_url, fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or parsed.kind
         raise ConfigError(f"backend {parsed.kind!r}, {where}: {first['msg']}") from error
 
 
-def _place(spec: BackendSpec, arguments: dict[str, Any]) -> dict[str, Any]:
-    if spec.kind == "langchain":
-        return {"chat": foreign_model(spec.model, arguments)}
-    if spec.kind in ("scripted", "cassette"):
-        return {"path": Path(spec.model)}
-    if spec.kind == "openai" or spec.base_url:
-        return {"model": spec.model, "base_url": spec.base_url}
-    return {"model": resolve(spec.model)}
+def _checked(kind: str) -> str:
+    if kind not in backend_kinds():
+        raise ConfigError(f"unknown backend kind {kind!r}: {nearest(kind, backend_kinds())}")
+    return kind
+
+
+def _foreign_class(point: EntryPoint) -> type[ChatBackend]:
+    package = point.dist.name if point.dist else "its package"
+    where = f"backend {point.name!r} of {package}"
+    try:
+        loaded = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{where} cannot be loaded from {point.value}: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, ChatBackend)):
+        raise ConfigError(
+            f"{where}: expected a subclass of quillgraph.backends.ChatBackend at {point.value}, "
+            f"got {loaded!r}"
+        )
+    return loaded

@@ -23,7 +23,7 @@ from quillgraph.agents.grounded_theory import SIMILAR
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import QuillError
-from quillgraph.graphs import Grounding, Study
+from quillgraph.graphs import Grounding, Study, cast
 from quillgraph.graphs.study import workflow as criteria
 
 REQUESTS = Path(__file__).parent.parent / "examples" / "requests" / "writingbench.jsonl"
@@ -87,7 +87,7 @@ async def run(
     backend: ChatBackend, rows: list[dict[str, Any]], at_once: int, finished: Path
 ) -> None:
     """Study all requests, `at_once` of them at a time, and add what was found to a file."""
-    study = Study.of(backend, connect_embeddings("minilm"), seed=7)
+    study = cast(Study, backend, embeddings=connect_embeddings("minilm"), seed=7)
     gate = asyncio.Semaphore(at_once)
 
     async def one(row: dict[str, Any]) -> None:

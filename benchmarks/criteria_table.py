@@ -38,7 +38,7 @@ from quillgraph.evals.criteria import (
     study_source,
 )
 from quillgraph.evals.data import Case, cases_of
-from quillgraph.graphs import Study
+from quillgraph.graphs import Study, cast
 from quillgraph.graphs.study import STAGES
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,7 +53,7 @@ def sources(backend: ChatBackend, given: argparse.Namespace) -> list[CriteriaSou
     """The columns of the table."""
     embeddings = connect_embeddings("minilm")
     seeds = [SEED + run * OTHER_SEED for run in range(given.runs)]
-    studies = [Study.of(backend, embeddings, seed=seed) for seed in seeds]
+    studies = [cast(Study, backend, embeddings=embeddings, seed=seed) for seed in seeds]
     return [
         study_source(studies),
         *(study_source(studies, [stage]) for stage in given.without),

@@ -46,7 +46,7 @@ from quillgraph.agents.grounded_theory import (
 )
 from quillgraph.agents.lenses import IDENTITIES
 from quillgraph.backends import ChatRequest, Recorder, ScriptedChat
-from quillgraph.graphs import Study
+from quillgraph.graphs import Study, cast
 from quillgraph.graphs.study import open_coding, selective_coding
 
 RESULTS = Path(__file__).parent / "results"
@@ -95,7 +95,7 @@ def reply(request: ChatRequest) -> str:
     return json.dumps({"core": "k1", "tiers": tiers})
 
 
-STUDY = Study.of(ScriptedChat(reply=reply, items_per_call=1), Scattered())
+STUDY = cast(Study, ScriptedChat(reply=reply, items_per_call=1), embeddings=Scattered())
 
 
 # A round of open coding: one incident to each coder, a fan-out of 12 calls

@@ -20,6 +20,7 @@ from quillgraph.agents import CriteriaSet, WritingTask, writing_task
 from quillgraph.agents.judgements import checked
 from quillgraph.backends import Budget, ChatBackend, connect
 from quillgraph.backends.errors import QuillError
+from quillgraph.graphs import cast
 from quillgraph.graphs.episodes import WrittenEpisode
 from quillgraph.graphs.prebuilt import Assignment, Workshop, best_of_n, reflection
 from quillgraph.graphs.prebuilt import judge as judging
@@ -58,7 +59,7 @@ async def compare(
 
 
 def _workshop(model: ChatBackend, budget: Budget, text_tokens: int) -> Workshop:
-    return Workshop.of(model, seed=SEED, budget=budget, text_tokens=text_tokens)
+    return cast(Workshop, model, seed=SEED, budget=budget, text_tokens=text_tokens)
 
 
 async def _loop(task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop) -> WrittenEpisode:
@@ -81,7 +82,7 @@ async def _best_of_n(
 async def _scored(
     task: WritingTask, criteria_set: CriteriaSet, text: str, model: ChatBackend
 ) -> dict[str, Any]:
-    workshop = Workshop.of(model, seed=HELD_OUT_SEED, samples=HELD_OUT_VOTES)
+    workshop = cast(Workshop, model, seed=HELD_OUT_SEED, samples=HELD_OUT_VOTES)
     start = judging.Submission(task=task, criteria_set=criteria_set, text=text)
     found = await judging.build().compile().ainvoke(start, context=workshop)
     hard, judgement = checked(criteria_set.criteria), found["judgement"]

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from quillgraph.agents.domain import Value
-from quillgraph.backends.calls import end_last_line, read_lines
-from quillgraph.backends.errors import StorageError
+from quillgraph.backends.calls import JsonLines
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Value)
@@ -29,12 +28,11 @@ class Ledger(Generic[K, T]):
     def __init__(self, path: Path | None, form: type[T], key: Callable[[T], K]) -> None:
         self.path, self._key = path, key
         self.rows: dict[K, T] = {}
-        if path is None:
-            return
-        end_last_line(path)
-        remedy = "delete the line, and it is worked out again"
-        for row in read_lines(path, form, remedy) if path.exists() else []:
-            self.rows[key(row)] = row
+        self._file = path and JsonLines(path, "delete the line, and it is worked out again")
+        if self._file and path:
+            self._file.mend()
+            rows = self._file.read(form) if path.exists() else []
+            self.rows = {key(row): row for row in rows}
 
     @classmethod
     def within(
@@ -49,15 +47,7 @@ class Ledger(Generic[K, T]):
         Raises:
             StorageError: If the file cannot be written.
         """
-        if self.path:
-            self._append(self.path, row)
+        if self._file:
+            self._file.append(row.model_dump_json())
         self.rows[self._key(row)] = row
         return row
-
-    def _append(self, path: Path, row: T) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(row.model_dump_json() + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error

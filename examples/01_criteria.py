@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quillgraph.agents import writing_task
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.graphs import Study
+from quillgraph.graphs import Study, cast
 from quillgraph.graphs.study import provenance
 from quillgraph.graphs.study import workflow as criteria
 
@@ -22,7 +22,7 @@ REQUEST = (HERE / "scripts" / "lighthouse.txt").read_text(encoding="utf-8")
 async def main(backend: str, embeddings: str) -> None:
     """Run the study and walk from each criterion back to the request."""
     model = connect(backend)
-    study = Study.of(model, connect_embeddings(embeddings), seed=7)
+    study = cast(Study, model, embeddings=connect_embeddings(embeddings), seed=7)
     graph = criteria.build().compile()
     result = await graph.ainvoke({"task": writing_task(REQUEST)}, context=study, version="v2")
     await model.aclose()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quillgraph.agents import CriteriaSet, writing_task
 from quillgraph.backends import connect
-from quillgraph.graphs import Assignment, Workshop
+from quillgraph.graphs import Assignment, Workshop, cast
 from quillgraph.graphs.prebuilt import reflection
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -26,7 +26,7 @@ async def main(backend: str) -> None:
     start = Assignment(
         task=writing_task(REQUEST), criteria_set=CriteriaSet.model_validate(CRITERIA)
     )
-    workshop = Workshop.of(model, seed=0, text_tokens=80)
+    workshop = cast(Workshop, model, seed=0, text_tokens=80)
     done = await reflection.build().compile().ainvoke(start, context=workshop)
     await model.aclose()
     episode = done["episode"]

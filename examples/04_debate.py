@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect
-from quillgraph.graphs import Arena, run_graph
+from quillgraph.graphs import Arena, cast, run_graph
 from quillgraph.graphs.prebuilt import debate
 from quillgraph.rl.trajectories import rows_of
 
@@ -24,7 +24,7 @@ async def main(backend: str, frozen: str) -> None:
     """Debate on frozen criteria, with a local writer against all the others."""
     local, api = connect(backend), connect(frozen)
     others = {"rival": api, "critic": api, "judge": api}
-    arena = Arena.of(local, roles=others, rounds=1, text_tokens=80, samples=1)
+    arena = cast(Arena, local, roles=others, rounds=1, text_tokens=80, samples=1)
     episode = await run_graph(
         debate.build(),
         REQUEST,

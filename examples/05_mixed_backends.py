@@ -12,7 +12,7 @@ from pathlib import Path
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect
-from quillgraph.graphs import Workshop, run_graph
+from quillgraph.graphs import Workshop, cast, run_graph
 from quillgraph.graphs.prebuilt import reflection
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -23,8 +23,8 @@ CRITERIA = (SCRIPTS / "ferry.criteria.json").read_text(encoding="utf-8")
 async def main(backend: str, judge: str) -> None:
     """Run the reflection loop with two backends and count per role."""
     small, large = connect(backend), connect(judge)
-    workshop = Workshop.of(
-        small, roles={"judge": large, "reflector": large}, rounds=1, text_tokens=80
+    workshop = cast(
+        Workshop, small, roles={"judge": large, "reflector": large}, rounds=1, text_tokens=80
     )
     episode = await run_graph(
         reflection.build(),

@@ -17,7 +17,7 @@ from langgraph.store.memory import InMemoryStore
 from quillgraph.agents import writing_task
 from quillgraph.backends import connect, connect_embeddings
 from quillgraph.evals.measures import reusability
-from quillgraph.graphs import Study
+from quillgraph.graphs import Study, cast
 from quillgraph.graphs.memory import Library
 from quillgraph.graphs.study import workflow as criteria
 
@@ -30,7 +30,7 @@ async def main(backend: str, embeddings: str) -> None:
     """Study one request after the other; each is compared with what those before it left."""
     model, places = connect(backend), connect_embeddings(embeddings)
     library = Library(InMemoryStore(), places)
-    study = Study.of(model, places, seed=7, library=library)
+    study = cast(Study, model, embeddings=places, seed=7, library=library)
     graph = criteria.build().compile()
     found, known = [], []
     for age in AGES:

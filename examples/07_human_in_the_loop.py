@@ -19,7 +19,7 @@ from langgraph.types import interrupt
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import connect, connect_embeddings
-from quillgraph.graphs import Grounding, Study, run_graph
+from quillgraph.graphs import Grounding, Study, cast, run_graph
 from quillgraph.graphs.study import workflow as criteria
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -65,7 +65,7 @@ async def main(backend: str, embeddings: str, ask: bool) -> None:
     graph.add_node("review", review)
     graph.add_edge(START, "find").add_edge("find", "review").add_edge("review", END)
     model = connect(backend)
-    study = Study.of(model, connect_embeddings(embeddings), seed=7)
+    study = cast(Study, model, embeddings=connect_embeddings(embeddings), seed=7)
     print("Found:")
     episode = await run_graph(graph, REQUEST, context=study, answer=answer_with(ask))
     await model.aclose()

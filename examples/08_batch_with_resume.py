@@ -20,7 +20,7 @@ from langgraph.graph import END, START, StateGraph
 
 from quillgraph.agents import CriteriaSet
 from quillgraph.backends import Budget, ChatBackend, connect
-from quillgraph.graphs import Workshop, durable, run_graph
+from quillgraph.graphs import Workshop, cast, durable, run_graph
 from quillgraph.graphs.prebuilt import Reflecting
 from quillgraph.graphs.prebuilt import nodes as pieces
 
@@ -48,7 +48,7 @@ def written_twice() -> StateGraph[Reflecting, Workshop, Reflecting, Reflecting]:
 async def one_pass(folder: Path, model: ChatBackend, budget: Budget) -> None:
     """Run what the folder has not finished."""
     start = {"criteria_set": CriteriaSet.model_validate_json(CRITERIA)}
-    workshop = Workshop.of(model, samples=3)
+    workshop = cast(Workshop, model, samples=3)
     with durable(written_twice(), folder, budget) as graph:
         for number, line in enumerate(BATCH.read_text(encoding="utf-8").splitlines(), 1):
             request, before = json.loads(line)["request"], budget.calls

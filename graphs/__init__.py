@@ -1,5 +1,6 @@
 """LangGraph state graphs that wire the roles; each module has a `build()`."""
 
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.durability import durable
 from quillgraph.graphs.episodes.episode import Attempt, Episode, Failure, WrittenEpisode
 from quillgraph.graphs.episodes.registry import GRAPHS, build
@@ -34,6 +35,7 @@ __all__ = [
     "Workshop",
     "WrittenEpisode",
     "build",
+    "cast",
     "durable",
     "episode_source",
     "find_criteria",

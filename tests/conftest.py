@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from quillgraph.backends import CallRecord
 from quillgraph.backends.vllm import VllmChat
 from quillgraph.backends.weights import pull
 
@@ -27,11 +28,11 @@ settings.load_profile("untimed")
 
 
 SCOPES = {
-    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py|(test_adapter_swap|test_exact_tokens)(?!.*\[tr)",
+    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py(?!.*\[tr)",
     "vllm-server": r"\[vllm[-_]server|servers/test_vllm\.py|test_cassette_options",
     "fork server": r"rl/.*/test_(resume|distributed|evaluation)\.py|rl/test_processes\.py",
     "transformers": r"\[transformers|transformers/test_chat\.py",
-    "alone": r"servers/test_faults|mrpo/test_memory_helps|session/test_killed_runs",
+    "alone": r"servers/test_fleet|mrpo/test_memory_helps|session/test_killed_runs",
 }
 """What is slow to start, or to run, and the tests that share it: they stay in one process, and
 come first, the longest before all. Other tests stay with those of their file."""
@@ -148,3 +149,21 @@ def adapters(
     folder = tmp_path_factory.mktemp("adapters")
     first = save_adapter(model, folder / "one", seed=1)
     return first, save_adapter(model, folder / "two", seed=2)
+
+
+@pytest.fixture(scope="session")
+def peak_in_flight() -> Callable[[list[CallRecord]], int]:
+    """Counts the most calls that an engine held at one moment."""
+    return _peak_in_flight
+
+
+def _peak_in_flight(records: list[CallRecord]) -> int:
+    moments: list[tuple[float, int]] = []
+    for record in records:
+        start = record.started if record.started is not None else record.requested
+        moments += [(start, 1), (start + record.latency_s, -1)]
+    level = peak = 0
+    for _, change in sorted(moments):
+        level += change
+        peak = max(peak, level)
+    return peak

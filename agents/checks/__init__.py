@@ -1,11 +1,70 @@
-"""What code can decide, and how requests word it, a folder per language."""
+"""What code can decide, and how requests word it, a folder per language.
 
-from quillgraph.agents.checks.check import Language
-from quillgraph.agents.checks.count import WordCount
-from quillgraph.agents.checks.demand import about
+What a package of yours needs for a check or a language of its own: a `Check` is one class, a
+`Language` one value.
+"""
+
+from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.count import (
+    CharCount,
+    CountRange,
+    LineCount,
+    ListCount,
+    ParagraphCount,
+    SectionCount,
+    SentenceCount,
+    StanzaCount,
+    WordCount,
+)
+from quillgraph.agents.checks.demand import (
+    Demand,
+    Rule,
+    about,
+    around,
+    quoted_terms,
+    unquoted,
+)
+from quillgraph.agents.checks.language import Language, language_for
+from quillgraph.agents.checks.manner import (
+    ClassicalVerse,
+    Dialogue,
+    Format,
+    Person,
+    Title,
+    WrittenIn,
+)
+from quillgraph.agents.checks.wording import Ranges, Wording
+from quillgraph.agents.checks.words import Ending, MustInclude, MustNotInclude, Opening
 
 __all__ = [
+    "CharCount",
+    "Check",
+    "ClassicalVerse",
+    "CountRange",
+    "Demand",
+    "Dialogue",
+    "Ending",
+    "Format",
     "Language",
+    "LineCount",
+    "ListCount",
+    "MustInclude",
+    "MustNotInclude",
+    "Opening",
+    "ParagraphCount",
+    "Person",
+    "Ranges",
+    "Rule",
+    "SectionCount",
+    "SentenceCount",
+    "StanzaCount",
+    "Title",
     "WordCount",
+    "Wording",
+    "WrittenIn",
     "about",
+    "around",
+    "language_for",
+    "quoted_terms",
+    "unquoted",
 ]

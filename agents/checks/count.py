@@ -1,27 +1,27 @@
 """Checks of how much there is: words, characters, sentences, lines, paragraphs, sections."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Set
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.wording import Ranges, Wording
 from quillgraph.agents.text import forms, measures
 
 Count = Annotated[int, Field(ge=0)]
 
-
-class CheckValue(BaseModel):
-    """A frozen check that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_EXPECTED = Ranges("at least {low}", "at most {high}", "exactly {low}", "{low} to {high}")
 
 
-class CountRange(CheckValue, ABC):
+class CountRange(Check):
     """How many of something there are; both ends are inclusive.
 
     "Under 400" is read as at most 400, the friendlier way.
     """
+
+    audited_by: ClassVar[Literal["bounds", "terms"] | None] = "bounds"
 
     min: Count | None = None
     max: Count | None = None
@@ -49,16 +49,41 @@ class CountRange(CheckValue, ABC):
         if any(low <= count and (high is None or count <= high) for count in counts):
             return None
         got = " or ".join(map(str, sorted(counts)))
-        return f"expected {span_in_words(self.min, self.max)} {self.noun}, got {got}"
+        expected = _EXPECTED.fill(self.min, self.max, ("", ""))
+        return f"expected {expected} {self.noun}, got {got}"
 
+    def nearness(self, text: str) -> float:
+        """A count of n beyond a bound b is worth min(n, b) / max(n, b).
 
-def span_in_words(low: int | None, high: int | None) -> str:
-    """Word a range: "at least 3", "at most 400", "850 to 1150", "exactly 14"."""
-    if low is None:
-        return f"at most {high}"
-    if high is None:
-        return f"at least {low}"
-    return f"exactly {low}" if low == high else f"{low} to {high}"
+        So it has a slope however far off it is; of several counts the nearest one stands.
+        """
+        return max(map(self._closeness, self.counts(text)))
+
+    def _closeness(self, count: int) -> float:
+        low = self.min or 0
+        bound = low if count < low or self.max is None else self.max
+        return min(count, bound) / max(count, bound)
+
+    def name_in(self, wording: Wording) -> str:
+        """Name the range and its unit."""
+        return wording.named_range.fill(self.min, self.max, self._unit(wording))
+
+    def description_in(self, wording: Wording) -> str:
+        """Describe the text by its range."""
+        count = wording.range_in_sentence.fill(self.min, self.max, self._unit(wording))
+        return wording.describe(self.type, self.name_in(wording), count)
+
+    def _unit(self, wording: Wording) -> tuple[str, str]:
+        return wording.units.get(self.type, (self.noun, self.noun))
+
+    def merge(self, other: Self) -> Self | None:
+        """Intersect the ranges."""
+        lows = [each.min for each in (self, other) if each.min is not None]
+        highs = [each.max for each in (self, other) if each.max is not None]
+        low, high = max(lows, default=None), min(highs, default=None)
+        if low is not None and high is not None and low > high:
+            return None
+        return self.model_copy(update={"min": low, "max": high})
 
 
 class WordCount(CountRange):
@@ -86,6 +111,11 @@ class CharCount(CountRange):
 
     type: Literal["char_count"] = "char_count"
     unit: Literal["zi", "character"] = "zi"
+
+    @property
+    def subject(self) -> str:
+        """The two units are counted apart."""
+        return f"{self.type} {self.unit}"
 
     @property
     def noun(self) -> str:
@@ -177,6 +207,8 @@ class SectionCount(CountRange):
 class ListCount(CountRange):
     """How many items of a list, bulleted or numbered; what is indented below them left out."""
 
+    audited_by: ClassVar[Literal["bounds", "terms"] | None] = None
+
     type: Literal["list_count"] = "list_count"
 
     @property
@@ -187,16 +219,3 @@ class ListCount(CountRange):
     def counts(self, text: str) -> Set[int]:
         """The number of items of each kind of mark."""
         return forms.list_item_counts(text) or {0}
-
-
-CountCheck = (
-    WordCount
-    | CharCount
-    | SentenceCount
-    | LineCount
-    | ParagraphCount
-    | StanzaCount
-    | SectionCount
-    | ListCount
-)
-"""Any check that compares a count with a range."""

@@ -51,7 +51,7 @@ def _criterion(number: int, reply: Any) -> Criterion:
         kind="soft",
         tier="important",
         weight=TIER_WEIGHT["important"],
-        levels={band: said.strip() for band, said in levels.items()},
+        levels={band: level.strip() for band, level in levels.items()},
         category_id=None,
         evidence=WHOLE_REQUEST,
     )

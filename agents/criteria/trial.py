@@ -32,7 +32,7 @@ async def score_trial(task: WritingTask, text: str, criterion: Criterion, role: 
     Raises:
         ReplyError: If the judge gives no score.
     """
-    levels = "\n".join(f"{band}: {said}" for band, said in criterion.levels.items())
+    levels = "\n".join(f"{band}: {level}" for band, level in criterion.levels.items())
     reply: Any = await ask(
         role,
         render(

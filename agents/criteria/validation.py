@@ -1,7 +1,4 @@
-"""The validator: which criteria would mislead whoever relied on them.
-
-Which criteria stay when the repairs are over, and under which names.
-"""
+"""The validator: which criteria would mislead, which stay after repairs, and under which names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

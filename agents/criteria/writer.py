@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from quillgraph.agents.checks.language import language_for
 from quillgraph.agents.domain import (
     TIER_WEIGHT,
     Category,
@@ -181,32 +182,36 @@ async def write_criterion(
 async def _chosen(
     task: WritingTask, slot: Slot, incidents: Sequence[Incident], role: Role
 ) -> Criterion:
-    dimension, is_zh, pitfall = slot.property, task.language == "zh", slot.kind == "pitfall"
+    dimension, pitfall = slot.property, slot.kind == "pitfall"
+    templates = language_for(task.language).templates
     name = dimension.name
     low, high = clauses(dimension, task.language)
-    said = f"文本{high}。" if is_zh else f"The text {high}."
+    description = templates.wish.format(high=high)
     if pitfall:
-        name = f"避免失误：{name}" if is_zh else f"No lapse in {name[0].lower()}{name[1:]}"
-        said = f"文本没有这样的毛病：{low}。" if is_zh else f"The text avoids a fault: it {low}."
+        clause = name[0].lower() + name[1:]
+        name = templates.fault_name.format(name=name, clause=clause)
+        description = templates.fault.format(low=low)
     # what the request itself says is evidence by right; which drafts show it is for the model
-    asked = tuple(incident.id for incident in incidents if incident.source == "request")
+    of_request = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
-    near = () if asked else near_in_request(task, slot.asked, dimension)
-    chosen = await choose_evidence(task, said, [*near, *notes], slot.id, role) if notes else ()
-    if not asked:
-        cited = [incident.id for incident in near if incident.id in chosen]
-        asked = tuple(cited or [incident.id for incident in near[:1]])
-        chosen = tuple(each for each in chosen if each not in asked)
+    near = () if of_request else near_in_request(task, slot.asked, dimension)
+    of_drafts = (
+        await choose_evidence(task, description, [*near, *notes], slot.id, role) if notes else ()
+    )
+    if not of_request:
+        cited = [incident.id for incident in near if incident.id in of_drafts]
+        of_request = tuple(cited or [incident.id for incident in near[:1]])
+        of_drafts = tuple(each for each in of_drafts if each not in of_request)
     return Criterion(
         id=slot.id,
         name=name,
-        description=said,
+        description=description,
         kind=slot.kind,
         tier=slot.tier,
         weight=TIER_WEIGHT[slot.tier],
         levels=worded_levels(dimension, task.language, pitfall=pitfall),
         category_id=slot.category.id,
-        evidence=(*asked, *chosen),
+        evidence=(*of_request, *of_drafts),
     )
 
 

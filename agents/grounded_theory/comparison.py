@@ -63,18 +63,18 @@ async def compare(
     Returns:
         Items with fields `pair` (id) and `same`; a pair without an answer stays apart.
     """
-    said = {key: (entry.label, entry.gloss) for key, entry in _keyed(codes, codings)}
-    return await ask_sameness(pairs, said, role, "constant comparison")
+    labels = {key: (entry.label, entry.gloss) for key, entry in _keyed(codes, codings)}
+    return await ask_sameness(pairs, labels, role, "constant comparison")
 
 
 async def ask_sameness(
-    pairs: Sequence[Pair], said: Mapping[str, tuple[str, str]], role: Role, stage: str
+    pairs: Sequence[Pair], labels: Mapping[str, tuple[str, str]], role: Role, stage: str
 ) -> Answers[BaseModel]:
     """Ask which of some pairs mean the same, whatever they are pairs of.
 
     Args:
         pairs: Pairs of keys.
-        said: Key to the name of what it stands for, and the sentence that explains it.
+        labels: Key to the name of what it stands for, and the sentence that explains it.
         role: The comparator.
         stage: What lost answers are counted under.
 
@@ -82,12 +82,12 @@ async def ask_sameness(
         Items with fields `pair` (id) and `same`; see `agreed`.
     """
     sameness = form("Sameness", pair=one_of(pair.id for pair in pairs), same=bool)
-    lines = [f"{p.id}: {_quoted(*said[p.left])} / {_quoted(*said[p.right])}" for p in pairs]
+    lines = [f"{p.id}: {_quoted(*labels[p.left])} / {_quoted(*labels[p.right])}" for p in pairs]
     return await ask_each(
         role,
         render("comparing", pairs="\n".join(lines)),
         sameness,
-        item="+".join(f"{said[p.left][0]}/{said[p.right][0]}" for p in pairs),
+        item="+".join(f"{labels[p.left][0]}/{labels[p.right][0]}" for p in pairs),
         stage=stage,
         at_least=len(pairs),
         at_most=len(pairs),
@@ -101,9 +101,9 @@ def agreed(answers: Answers[BaseModel]) -> tuple[str, ...]:
 
     Who says both of a pair, or nothing, is in doubt, and what is in doubt stays apart.
     """
-    said = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
-    denied = {pair for pair, is_same in said if not is_same}
-    return tuple(p for p, is_same in dict.fromkeys(said) if is_same and p not in denied)
+    answered = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
+    denied = {pair for pair, is_same in answered if not is_same}
+    return tuple(p for p, is_same in dict.fromkeys(answered) if is_same and p not in denied)
 
 
 def merge(

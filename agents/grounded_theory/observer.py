@@ -33,15 +33,15 @@ async def observe(
             return Answers(await choose_notes(task, draft, spans, role, embeddings))
         except ReplyError as error:
             return Answers((), (lost_reply("observation", role, error),))
-    shown = {f"s{number}": span for number, span in enumerate(spans, 1)}
+    by_key = {f"s{number}": span for number, span in enumerate(spans, 1)}
     answers = await ask_each(
         role,
         render(
             "observing",
             request=role.brief(task),
-            sentences="\n".join(f"{key}: {draft.text[a:b]}" for key, (a, b) in shown.items()),
+            sentences="\n".join(f"{key}: {draft.text[a:b]}" for key, (a, b) in by_key.items()),
         ),
-        form("Note", sentence=one_of(shown), note=text(8, 160)),
+        form("Note", sentence=one_of(by_key), note=text(8, 160)),
         item=draft.id,
         stage="observation",
         at_least=min(3, len(spans)),
@@ -55,8 +55,8 @@ async def observe(
             id=f"{draft.id}.n{number}",
             source="draft",
             doc_id=draft.id,
-            span=shown[note.sentence],
-            text=draft.text[slice(*shown[note.sentence])],
+            span=by_key[note.sentence],
+            text=draft.text[slice(*by_key[note.sentence])],
             note=note.note,
         )
         for number, note in enumerate(notes, 1)

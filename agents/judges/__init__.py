@@ -1,7 +1,7 @@
 """From a text to verdicts and one reward."""
 
 from quillgraph.agents.judges.gate import refusal
-from quillgraph.agents.judges.markup import plain, shown_to_judge
+from quillgraph.agents.judges.markup import plain, text_for_judge
 from quillgraph.agents.judges.pairwise import (
     PairComparison,
     PairJudge,
@@ -67,9 +67,9 @@ __all__ = [
     "repetition_term",
     "reward",
     "shipped",
-    "shown_to_judge",
     "subject",
     "tally",
+    "text_for_judge",
     "trained_judge",
     "votes_of",
     "weighted_score",

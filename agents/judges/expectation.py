@@ -33,12 +33,12 @@ def expected_scores(positions: Sequence[Position]) -> list[float | None]:
     for place, position in enumerate(positions):
         starts[len(reply)] = place
         reply += position.text
-    found = []
+    scores = []
     for match in _SCORE.finditer(reply):
         # blanks before the digit may be part of its token
         at = next((at for at in range(match.end(), match.start(), -1) if at in starts), None)
-        found.append(None if at is None else _expectation(positions, starts[at]))
-    return found
+        scores.append(None if at is None else _expectation(positions, starts[at]))
+    return scores
 
 
 def _expectation(positions: Sequence[Position], place: int) -> float | None:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from quillgraph.agents.checks.check import Format, Language
 from quillgraph.agents.checks.count import CharCount, WordCount
-from quillgraph.agents.checks.wording import LANGUAGE_CODES
+from quillgraph.agents.checks.language import is_known
+from quillgraph.agents.checks.manner import Format, WrittenIn
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.text.language import CJK, LETTERS_PER_CHARACTER, language_of, letter_count
 from quillgraph.agents.text.measures import ngrams, tokens
@@ -118,15 +118,15 @@ def _repeated(parts: Sequence[str]) -> float:
 
 
 def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:
-    asked = {c.check.language for c in criteria_set.criteria if isinstance(c.check, Language)}
-    found = language_of(text)
+    demanded = {c.check.language for c in criteria_set.criteria if isinstance(c.check, WrittenIn)}
+    language = language_of(text)
     # repetitive English may look like Volapük; a language that nobody asks for is a misreading
-    if found not in LANGUAGE_CODES.values() or _letters(text) < CLEAR_LETTERS:
+    if not is_known(language) or _letters(text) < CLEAR_LETTERS:
         return None
-    if found in {criteria_set.language, *asked}:
+    if language in {criteria_set.language, *demanded}:
         return None
-    expected = " or ".join(map(repr, sorted(asked or {criteria_set.language})))
-    return f"in {found!r}, while {expected} is asked for"
+    expected = " or ".join(map(repr, sorted(demanded or {criteria_set.language})))
+    return f"in {language!r}, while {expected} is asked for"
 
 
 def _is_keyword_list(text: str) -> bool:

@@ -7,7 +7,7 @@ from functools import cache
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from quillgraph.agents.checks.check import Format
+from quillgraph.agents.checks.manner import Format
 from quillgraph.agents.domain import Criterion
 
 MARKED = {"list", "numbered_list", "headings", "table"}
@@ -33,7 +33,7 @@ def plain(text: str) -> str:
     return whole
 
 
-def shown_to_judge(text: str, criteria: Sequence[Criterion]) -> str:
+def text_for_judge(text: str, criteria: Sequence[Criterion]) -> str:
     """The text as it is judged: plain, unless a demand of the request lives by its marks."""
     checks = (criterion.check for criterion in criteria)
     wanted = any(isinstance(check, Format) and check.form in MARKED for check in checks)
@@ -73,20 +73,20 @@ def _is_list(node: SyntaxTreeNode | None) -> bool:
 def _blocks(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[tuple[tuple[int, int], str]]:
     """The blocks of words, each with the lines of the source that it stands on."""
     if node.type == "inline":
-        found = _said(node).strip("\n")
+        words = _plain_words(node).strip("\n")
     elif node.type == "fence":
         # "~~~ The End ~~~" parts scenes; behind backticks alone a word names a language
         heading = node.info.strip("~ ") if node.markup.startswith("~") else ""
-        found = f"{heading}\n{node.content}".strip("\n")
+        words = f"{heading}\n{node.content}".strip("\n")
     elif node.type == "tr":
-        shown = [words for child in node.children for _, words in _blocks(child, lines)]
-        found = " ".join([*shown, *_further_cells(node, lines)])
+        cells = [words for child in node.children for _, words in _blocks(child, lines)]
+        words = " ".join([*cells, *_further_cells(node, lines)])
     else:
         for child in node.children:
             yield from _blocks(child, lines)
         return
-    if found.strip() and node.map:
-        yield node.map, _indentation(node, lines[node.map[0]]) + found.rstrip()
+    if words.strip() and node.map:
+        yield node.map, _indentation(node, lines[node.map[0]]) + words.rstrip()
 
 
 def _further_cells(row: SyntaxTreeNode, lines: Sequence[str]) -> list[str]:
@@ -105,9 +105,9 @@ def _indentation(node: SyntaxTreeNode, line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _said(node: SyntaxTreeNode) -> str:
+def _plain_words(node: SyntaxTreeNode) -> str:
     if node.type in ("softbreak", "hardbreak"):
         return "\n"
     if node.children:
-        return "".join(map(_said, node.children))
+        return "".join(map(_plain_words, node.children))
     return "" if node.type in ("html_inline", "inline", "image") else node.content

@@ -206,7 +206,7 @@ class JudgeReply:
 class Paper:
     """What came of one call: the votes in it, and what of it was lost."""
 
-    asked: frozenset[str]
+    criterion_ids: frozenset[str]
     """Ids of the criteria that it was about."""
     votes: tuple[JudgeReply, ...]
     dropped: tuple[Dropped, ...]
@@ -245,7 +245,7 @@ async def _vote(
         for entry, mean in zip(map(dict, answers.items), means, strict=True)
     }
     return Paper(
-        asked=frozenset(criterion.id for criterion in criteria),
+        criterion_ids=frozenset(criterion.id for criterion in criteria),
         votes=tuple(_cast(ids[key], entry, mean, exhibit) for key, (entry, mean) in last.items()),
         dropped=answers.dropped,
     )
@@ -306,7 +306,7 @@ def _cast(
 def _counted(criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[Paper]) -> Ballot:
     verdicts, missing = [], []
     for criterion in criteria:
-        about = [paper for paper in papers if criterion.id in paper.asked]
+        about = [paper for paper in papers if criterion.id in paper.criterion_ids]
         votes = [v for paper in about for v in paper.votes if v.criterion_id == criterion.id]
         if votes:
             verdicts.append(_verdict(votes, exhibit))

@@ -1,10 +1,8 @@
 """One number for a text: its verdicts, its length and its repetitions (`ALGORITHM.md` 6.3).
 
-How nearly a text keeps what code can check, where yes or no would teach a beginner nothing.
-
-A model that breaks a demand in nearly every text gets the same reward for all of them, and learns
-from none. So training may ask how far off a text is. The degrees are ours; `Check.violation` alone
-decides whether a demand is kept.
+Demands that code checks count too. A model that breaks one in nearly every text would get the same
+reward for all of them and learn from none, so training may ask how far off a text is. The degrees
+are ours; `Check.violation` alone decides whether a demand is kept.
 """
 
 import math
@@ -13,8 +11,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-from quillgraph.agents.checks.check import Check, MustInclude, MustNotInclude
-from quillgraph.agents.checks.count import CharCount, CountRange, WordCount
+from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.count import CharCount, WordCount
 from quillgraph.agents.domain import CriteriaSet, Criterion
 from quillgraph.agents.judgements import (
     CODE,
@@ -36,13 +34,12 @@ EXACT_SHARE = 0.5
 def satisfaction(check: Check, text: str) -> float:
     """Rate from 0 to 1 how nearly a text keeps a demand; 1 just where it keeps it.
 
-    `EXACT_SHARE` is for keeping it. The rest is for coming near: a count of n beyond a bound b is
-    worth min(n, b) / max(n, b), so that it has a slope however far off it is; words that must
-    stand in the text are worth the share that stand there. Other demands have no degrees.
+    `EXACT_SHARE` is for keeping it, the rest for coming near, by `Check.nearness`: a count has a
+    slope however far off it is, words count each, and other demands have no degrees.
     """
     if check.violation(text) is None:
         return 1.0
-    return (1 - EXACT_SHARE) * _nearness(check, text)
+    return (1 - EXACT_SHARE) * check.nearness(text)
 
 
 def satisfied_share(criteria: Sequence[Criterion], text: str) -> float | None:
@@ -52,35 +49,6 @@ def satisfied_share(criteria: Sequence[Criterion], text: str) -> float | None:
     if not total:
         return None
     return sum(each.weight * satisfaction(each.check, text) for each in hard if each.check) / total
-
-
-def _nearness(check: Check, text: str) -> float:
-    match check:
-        case CountRange():
-            return max(_closeness(count, check) for count in check.counts(text))
-        case MustInclude() | MustNotInclude():
-            return _kept_terms(check, text)
-    return 0.0
-
-
-def _closeness(count: int, asked: CountRange) -> float:
-    low, high = asked.min or 0, asked.max
-    bound = low if count < low or high is None else high
-    return min(count, bound) / max(count, bound)
-
-
-def _kept_terms(check: MustInclude | MustNotInclude, text: str) -> float:
-    """Share of the terms that alone would be no complaint; a choice of terms counts as one."""
-    parts: list[Check] = [
-        check.model_copy(update={"terms": (term,), **_no_choice(check)}) for term in check.terms
-    ]
-    if isinstance(check, MustInclude) and check.any_of:
-        parts.append(check.model_copy(update={"terms": ()}))
-    return sum(part.violation(text) is None for part in parts) / len(parts)
-
-
-def _no_choice(check: MustInclude | MustNotInclude) -> dict[str, tuple[str, ...]]:
-    return {"any_of": ()} if isinstance(check, MustInclude) else {}
 
 
 SOFT_SHARE, LENGTH_SHARE, REPETITION_SHARE = 0.85, 0.10, 0.05
@@ -117,7 +85,7 @@ def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
         The range of their `WordCount` or `CharCount`, 0 for a lower end that is open; None where
         no criterion has such a check.
     """
-    ranges = [found for each in checked(tuple(criteria)) if (found := _range_of(each))]
+    ranges = [length for each in checked(tuple(criteria)) if (length := _range_of(each))]
     if not ranges:
         return None
     first = ranges[0]
@@ -127,20 +95,20 @@ def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
     return first if hi is not None and hi < lo else LengthRange(lo, hi, first.counted)
 
 
-def length_term(text: str, asked: LengthRange) -> float:
+def length_term(text: str, wanted: LengthRange) -> float:
     """Rate the length of a text from 0 to 1 (`ALGORITHM.md` 6.3.6).
 
     1 within the range, L/lo below it, and above it a line that falls to 0 at `LONGEST` times hi.
     Where the upper end is 0 that line has no room, so any word at all is 0.
     """
     counts = {"words": measures.word_count, "characters": measures.character_count}
-    length = counts[asked.counted](text)
-    if length < asked.lo:
-        return length / asked.lo
-    if asked.hi is None or length <= asked.hi:
+    length = counts[wanted.counted](text)
+    if length < wanted.lo:
+        return length / wanted.lo
+    if wanted.hi is None or length <= wanted.hi:
         return 1.0
-    most = LONGEST * asked.hi
-    return max(0.0, (most - length) / (most - asked.hi)) if asked.hi else 0.0
+    most = LONGEST * wanted.hi
+    return max(0.0, (most - length) / (most - wanted.hi)) if wanted.hi else 0.0
 
 
 def repetition_term(text: str) -> float:
@@ -211,15 +179,15 @@ def reward(
             is not one of the set's. It is a ValueError.
     """
     _check_that_they_belong(judgement, criteria_set, text)
-    was_asked = judgement.judge != CODE or judgement.verdicts
-    if not was_asked or not judged(criteria_set.criteria):
+    has_judge = judgement.judge != CODE or judgement.verdicts
+    if not has_judge or not judged(criteria_set.criteria):
         return _by_code(judgement, criteria_set, text)
     kept, dropped = _divided(criteria_set, active)
     scores = judgement.scores
     missing = () if judgement.gate else tuple(each for each in kept if each.id not in scores)
     soft = 0.0 if judgement.gate else _soft(scores, kept, missing, most_missing)
-    asked = length_range(criteria_set.criteria)
-    length = length_term(text, asked) if asked else None
+    wanted = length_range(criteria_set.criteria)
+    length = length_term(text, wanted) if wanted else None
     repetition = repetition_term(text)
     hard = satisfied_share(criteria_set.criteria, text) if hard_share else None
     whole = soft

@@ -1,12 +1,12 @@
-"""A trained scorer as a folder: what it is in JSON, its numbers in safetensors, and no code.
+"""A trained scorer as a folder, and what it measures: whether a text keeps to its subject.
 
-Is a text about what a criterion, and the request, are about?
+What the scorer is stands in JSON, its numbers in safetensors; there is no code in it.
 
-Nobody has scored texts criterion by criterion in the data that a scorer is trained on, but
-BiGGen-Bench gives for each criterion a text that meets it: a text written for another request is
-then one that does not. What can be learned of that is whether a text keeps to its subject. A
-criterion that names no subject, such as "Language", must not be held against a text: whether one
-does is told by how near it stands to criteria that fit any text (the anchors).
+The data that a scorer is trained on hold no scores of single criteria. But BiGGen-Bench gives for
+each criterion a text that meets it, so a text written for another request is one that does not.
+That teaches whether a text keeps to its subject. A criterion that names no subject, such as
+"Language", must not be held against a text: it stands near to criteria that fit any text, the
+anchors.
 """
 
 import hashlib
@@ -43,17 +43,17 @@ def relevance_measures(
         one; of text and criterion; of the criterion and its nearest anchor; and the products of
         the first with the third, and of the fourth with the second and the third.
     """
-    asked = float(request_D is not None)
+    has_request = float(request_D is not None)
     to_request = 0.0 if request_D is None else float(text_D @ request_D)
     to_criterion_K = criteria_KD @ text_D
     general_K = (criteria_KD @ anchors_AD.T).max(1)
     return np.stack(
         [
-            np.full_like(general_K, asked),
+            np.full_like(general_K, has_request),
             np.full_like(general_K, to_request),
             to_criterion_K,
             general_K,
-            asked * to_criterion_K,
+            has_request * to_criterion_K,
             general_K * to_request,
             general_K * to_criterion_K,
         ],
@@ -159,7 +159,7 @@ def read_scorer(name: str) -> ScorerFolder:
         ConfigError: If there is none.
         PolicyError: If it is of another version, is damaged, or was changed after it was made.
     """
-    folder = _found(name)
+    folder = _folder_of(name)
     config, packed = _config(folder), _packed(folder)
     if (digest := hashlib.sha256(packed).hexdigest()) != config.weights_sha256:
         raise PolicyError(
@@ -178,7 +178,7 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(each.name for each in home.iterdir())) if home.is_dir() else ()
 
 
-def _found(name: str) -> Path:
+def _folder_of(name: str) -> Path:
     if name in shipped():
         return Path(str(files("quillgraph.agents").joinpath(SHIPPED, name)))
     folder = Path(name).expanduser()
@@ -192,17 +192,17 @@ def _found(name: str) -> Path:
 
 def _config(folder: Path) -> ScorerConfig:
     try:
-        told: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        data: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"expected a scorer in {folder}, but {CONFIG} is not there") from error
-    version = told.get("version") if isinstance(told, dict) else None
+    version = data.get("version") if isinstance(data, dict) else None
     if version != FORMAT:
         raise PolicyError(
             f"expected a scorer of version {FORMAT} in {folder}, got version {version!r}; train "
             "it again with this version of quillgraph"
         )
     try:
-        return ScorerConfig.model_validate(told)
+        return ScorerConfig.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

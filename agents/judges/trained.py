@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.checks.wording import LANGUAGE_CODES
+from quillgraph.agents.checks.language import is_known
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import BEST_SCORE, Missing, Verdict, judged
 from quillgraph.agents.judges.gate import CLEAR_LETTERS, refusal
@@ -70,18 +70,18 @@ class TrainedJudge:
         Raises:
             InputError: If the text is longer than any judge should be shown at once.
         """
-        asked = judged(tuple(criteria))
+        soft = judged(tuple(criteria))
         if len(text) > MOST_TEXT_CHARS:
             raise InputError(
                 f"expected a text of at most {MOST_TEXT_CHARS:,} characters to judge, got "
                 f"{len(text):,}; judge its chapters one by one"
             )
         if strange := self._foreign(text):
-            return Ballot((), tuple(Missing(criterion_id=c.id, reason=strange) for c in asked))
-        if refused := refusal(text, task.request, self._as_set(task, asked)):
-            return Ballot(tuple(_verdict(c, WORST_SCORE, f"no text: {refused}") for c in asked))
-        scores, told = await asyncio.to_thread(self._scores, task, text, asked)
-        return Ballot(tuple(map(_verdict, asked, scores, told)))
+            return Ballot((), tuple(Missing(criterion_id=c.id, reason=strange) for c in soft))
+        if refused := refusal(text, task.request, self._as_set(task, soft)):
+            return Ballot(tuple(_verdict(c, WORST_SCORE, f"no text: {refused}") for c in soft))
+        scores, reasons = await asyncio.to_thread(self._scores, task, text, soft)
+        return Ballot(tuple(map(_verdict, soft, scores, reasons)))
 
     def _foreign(self, text: str) -> str | None:
         """Why a text cannot be scored for its language; None if it can."""
@@ -92,11 +92,11 @@ class TrainedJudge:
             return f"this scorer was trained on {known!r} alone, and the text is in another script"
         if letter_count(text) < CLEAR_LETTERS:
             return None
-        found = language_of(text)
+        language = language_of(text)
         # a language that nobody asks for is a misreading, as in the gate
-        if found == known or found not in LANGUAGE_CODES.values():
+        if language == known or not is_known(language):
             return None
-        return f"this scorer was trained on {known!r} alone, and the text is in {found!r}"
+        return f"this scorer was trained on {known!r} alone, and the text is in {language!r}"
 
     def _as_set(self, task: WritingTask, criteria: tuple[Criterion, ...]) -> CriteriaSet:
         """The criteria as the gate takes them; the language has been looked at already."""
@@ -125,12 +125,12 @@ class TrainedJudge:
         scores = [
             WORST_SCORE + (quality - WORST_SCORE) * min(1.0, 2 * float(kept)) for kept in kept_K
         ]
-        told = [
+        reasons = [
             f"trained scorer, no sentence cited: quality {quality:.1f}, on its subject "
             f"{kept:.0%}{beyond}"
             for kept in kept_K
         ]
-        return scores, told
+        return scores, reasons
 
     def _quality(self, text: str) -> float:
         """Points from 1 to 10, whatever the criterion."""
@@ -199,10 +199,10 @@ def _folder(embeddings: Embeddings) -> Path:
 
 
 def _check_model(spec: str, model: ModelName, folder: Path) -> None:
-    if (found := weights_hash(folder)) != model.sha256:
+    if (digest := weights_hash(folder)) != model.sha256:
         raise PolicyError(
             f"{spec} was fitted to {model.name} with weights {model.sha256[:12]}…, but "
-            f"{folder} has {found[:12]}…; its numbers mean nothing on another model: train it "
+            f"{folder} has {digest[:12]}…; its numbers mean nothing on another model: train it "
             "again, or bring that model back"
         )
 

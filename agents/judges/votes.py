@@ -67,9 +67,9 @@ def votes_of(judgements: Sequence[Mapping[int, Judgement]], criteria: CriteriaSe
         criteria: The criteria that were judged by; their weights are those of the votes.
     """
     votes = []
-    for found in judgements:
+    for by_text in judgements:
         for criterion in judged(criteria.criteria):
-            scores = {n: each.scores[criterion.id] for n, each in found.items()
+            scores = {n: each.scores[criterion.id] for n, each in by_text.items()
                       if criterion.id in each.scores}  # fmt: skip
             if len(scores) > 1:
                 votes.append(Vote(criterion.weight, scores))
@@ -83,14 +83,14 @@ def pooled(judgements: Sequence[Judgement]) -> Judgement:
     for each in judgements:
         for verdict in each.verdicts:
             by_criterion.setdefault(verdict.criterion_id, []).append(verdict)
-    missing = {gone.criterion_id: gone for each in judgements for gone in each.missing}
+    missing = {lost.criterion_id: lost for each in judgements for lost in each.missing}
     return first.model_copy(
         update={
             "judge": " and ".join(dict.fromkeys(each.judge for each in judgements)),
             "verdicts": tuple(_median(verdicts) for verdicts in by_criterion.values()),
             "missing": tuple(
-                Missing(criterion_id=key, reason=gone.reason)
-                for key, gone in missing.items()
+                Missing(criterion_id=key, reason=lost.reason)
+                for key, lost in missing.items()
                 if key not in by_criterion
             ),
         }

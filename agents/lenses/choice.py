@@ -3,7 +3,7 @@
 SmolLM2-135M, asked to name a quality, tells a story (measured, LOG.md 2026-11-23). So each call
 offers it readings that all make sense, as enums of a JSON schema: the sensitizing concepts near
 a passage, phrases of the passage itself, ids of codes. What it chooses decides the study; the
-wording around the choice is that of `lenses.yaml`.
+wording around the choice is that of the language (`templates.yaml`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.checks.language import language_for
 from quillgraph.agents.domain import (
     PARADIGM,
     Category,
@@ -104,9 +105,9 @@ async def choose_notes(
     Raises:
         ReplyError: If the model chooses nothing that was offered.
     """
-    found = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    every = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
     # a prohibition is read alike by all three
-    demands = list({reading.dimension.name: reading for reading in found}.values())
+    demands = list({reading.dimension.name: reading for reading in every}.values())
     offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
     for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
         offered[part] = {}
@@ -236,8 +237,8 @@ def near_in_request(
     They are those of its category, and those in which the phrase of its dimension stands.
     """
     words = dimension.name.partition(": ")[2]
-    found = [i for i in segment(task) if i.id in cited or (words and words in i.text)]
-    return tuple(sorted(found, key=lambda incident: words not in incident.text))
+    incidents = [i for i in segment(task) if i.id in cited or (words and words in i.text)]
+    return tuple(sorted(incidents, key=lambda incident: words not in incident.text))
 
 
 def _thirds(count: int) -> list[range]:
@@ -261,5 +262,5 @@ def _incident(
         doc_id=draft.id,
         span=span,
         text=draft.text[slice(*span)],
-        note=f"这里{pole}。" if task.language == "zh" else f"Here the text {pole}.",
+        note=language_for(task.language).templates.note.format(pole=pole),
     )

@@ -9,14 +9,16 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.checks.language import PhraseKind, language_for
+from quillgraph.agents.checks.templates import Grading
 from quillgraph.agents.domain import Property, Value
-from quillgraph.agents.requests.kinds import Circumstance, DemandKind
+from quillgraph.agents.requests.kinds import Circumstance
 from quillgraph.backends.embeddings import vectors
 
 IDENTITIES = {
@@ -43,9 +45,9 @@ class Lens(Value):
     """What a poor text does."""
     cues: str
     """Regular expression of words that call for this lens."""
-    fits: tuple[DemandKind, ...]
+    fits: tuple[PhraseKind, ...]
     """Kinds of phrases that it may be turned on."""
-    levels: Literal["spread", "degree", "rule"]
+    levels: Grading
     """How what lies between its poles is worded."""
     only_cued: bool = False
     """Whether it is offered only where a passage calls for it."""
@@ -64,14 +66,13 @@ class Lens(Value):
 
 @cache
 def lenses(language: str) -> tuple[Lens, ...]:
-    """All lenses, worded in Chinese for Chinese requests and in English for all others."""
-    tongue = "zh" if language == "zh" else "en"
+    """All lenses in the words of a language; in English where it has none."""
+    words = language_for(language).templates.lenses
     text = resources.files("quillgraph.agents").joinpath("lenses.yaml").read_text("utf-8")
     table: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return tuple(
         Lens.model_validate(
-            {"id": lens_id, "identity": identity, **entry[tongue]}
-            | {key: value for key, value in entry.items() if key not in ("en", "zh")}
+            {"id": lens_id, "identity": identity, **entry, **words[lens_id].model_dump()}
         )
         for identity, entries in table.items()
         for lens_id, entry in entries.items()

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.checks.language import DEFAULT, phrasing_of
 from quillgraph.agents.domain import Incident, Property, Value, WritingTask
 from quillgraph.agents.lenses.lens import Lens, lenses, near
 from quillgraph.agents.requests.constraints import find_constraints, is_said_in_full
@@ -41,21 +42,24 @@ class Reading(Value):
         return self.lens.of(self.words)
 
 
-def readings(passage: str, found: Sequence[Lens], phrases: Sequence[str]) -> tuple[Reading, ...]:
+def readings(
+    passage: str, offers: Sequence[Lens], phrases: Sequence[str], language: str = DEFAULT
+) -> tuple[Reading, ...]:
     """Turn lenses on the phrases that they fit, first on those that stand where their cues are.
 
     Args:
         passage: The words under study.
-        found: Lenses that lie near it.
+        offers: Lenses that lie near it.
         phrases: What they may be turned on; parts of the passage where cues are to count.
+        language: Of the request.
     """
     offered: dict[str, Reading] = {}
-    for lens in found:
+    for lens in offers:
         at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
-        fitting = [phrase for phrase in phrases if kind_of(phrase) in lens.fits]
-        called = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
-        for phrase in called or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
-            reading = Reading(lens=lens, words=phrase, cued=bool(called))
+        fitting = [phrase for phrase in phrases if kind_of(phrase, language) in lens.fits]
+        cued = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
+        for phrase in cued or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
+            reading = Reading(lens=lens, words=phrase, cued=bool(cued))
             offered[reading.dimension.name] = reading
     return tuple(offered.values())[:MOST_READINGS]
 
@@ -72,10 +76,12 @@ def _is_called(passage: str, phrase: str, cues: Sequence[tuple[int, int]]) -> bo
 async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> tuple[Reading, ...]:
     """What the request asks for in an identity's eyes, as far as code cannot check it."""
     incidents = segment(task)
-    constraints = find_constraints(incidents)
-    open_ones = [i for i in incidents if not is_said_in_full(i, constraints)] or list(incidents)
-    found = [await readings_of(task, i, identity, embeddings) for i in open_ones]
-    every = [reading for few in found for reading in few]
+    constraints = find_constraints(incidents, task.language)
+    open_ones = [
+        i for i in incidents if not is_said_in_full(i, constraints, task.language)
+    ] or list(incidents)
+    rounds = [await readings_of(task, i, identity, embeddings) for i in open_ones]
+    every = [reading for few in rounds for reading in few]
     return tuple([reading for reading in every if reading.cued] or every)
 
 
@@ -88,21 +94,21 @@ async def readings_of(
     auditor reads that and nothing else where it stands, the others only where nothing else does.
     """
     offered = open_phrases(task, incident)
-    rules = [phrase for phrase in offered if kind_of(phrase) in RULES]
-    free = [phrase for phrase in offered if kind_of(phrase) not in RULES]
+    rules = [phrase for phrase in offered if kind_of(phrase, task.language) in RULES]
+    free = [phrase for phrase in offered if kind_of(phrase, task.language) not in RULES]
     if rules and (identity == "auditor" or not free):
         return tuple(
             Reading(lens=lens, words=phrase, cued=True)
             for phrase in rules
             for lens in lenses(task.language)
-            if kind_of(phrase) in lens.fits
+            if kind_of(phrase, task.language) in lens.fits
         )
     apt = _apt(task, identity, free, incident.text)
-    found = await near(incident.text, identity, task.language, embeddings, among=apt)
+    nearest = await near(incident.text, identity, task.language, embeddings, among=apt)
     # a cue may call for a lens that is for no phrase near it
     return (
-        readings(incident.text, found, free)
-        or readings(incident.text, apt, free)
+        readings(incident.text, nearest, free, task.language)
+        or readings(incident.text, apt, free, task.language)
         or _at_a_loss(task, identity, free)
     )
 
@@ -113,30 +119,35 @@ RULES = ("ban", "edge")
 
 def open_phrases(task: WritingTask, incident: Incident) -> list[str]:
     """The phrases of an incident that no constraint covers; all, if all are covered."""
-    every = phrases(with_its_place(task.request, incident.span, incident.text), task.language)
-    quotes = [constraint.quote for constraint in find_constraints([incident])]
+    passage = with_its_place(task.request, incident.span, incident.text)
+    every = phrases(passage, phrasing_of(task.language))
+    quotes = [constraint.quote for constraint in find_constraints([incident], task.language)]
     # a kind of text is more than the lines or the greeting that code can check
-    left = [p for p in every if kind_of(p) == "form" or not any(p in quote for quote in quotes)]
+    left = [
+        p
+        for p in every
+        if kind_of(p, task.language) == "form" or not any(p in quote for quote in quotes)
+    ]
     return left or list(every)
 
 
 def _apt(task: WritingTask, identity: str, words: Sequence[str], cueing: str = "") -> list[Lens]:
     """The lenses of an identity that fit a phrase and are not ruled out by the request."""
-    kinds = {kind_of(phrase) for phrase in words}
-    given = _circumstances(task)
+    kinds = {kind_of(phrase, task.language) for phrase in words}
+    setting = _circumstances(task)
     return [
         lens
         for lens in lenses(task.language)
         if lens.identity == identity
         and not kinds.isdisjoint(lens.fits)
-        and given.isdisjoint(lens.unless)
+        and setting.isdisjoint(lens.unless)
         and (not lens.only_cued or re.search(lens.cues, cueing, re.IGNORECASE))
     ]
 
 
 @lru_cache(maxsize=64)
 def _circumstances(task: WritingTask) -> frozenset[Circumstance]:
-    return circumstances(task.request, find_constraints(segment(task)))
+    return circumstances(task.request, find_constraints(segment(task), task.language))
 
 
 def _at_a_loss(task: WritingTask, identity: str, words: Sequence[str]) -> tuple[Reading, ...]:
@@ -155,14 +166,14 @@ async def known_and_new(
     inventions are no demand of it.
     """
     demands = await demanded(task, identity, embeddings)
-    seen = f"{incident.text} {incident.note}"
-    known = (await closest(seen, demands, embeddings))[:KNOWN_READINGS]
+    passage = f"{incident.text} {incident.note}"
+    known = (await closest(passage, demands, embeddings))[:KNOWN_READINGS]
     words = known[0].words
     apt = _apt(task, identity, [words])
-    found = await near(
+    nearest = await near(
         incident.text, identity, task.language, embeddings, count=NEW_READINGS, among=apt
     )
-    new = [Reading(lens=lens, words=words, cued=False) for lens in found]
+    new = [Reading(lens=lens, words=words, cued=False) for lens in nearest]
     return (*known, *new)
 
 

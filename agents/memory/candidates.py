@@ -1,8 +1,9 @@
 """Lessons worded by code, for a small model to choose among: which criterion moved, and how."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from quillgraph.agents.checks.language import language_for
+from quillgraph.agents.checks.templates import Move
 from quillgraph.agents.memory.hygiene import fault_of
 from quillgraph.agents.memory.lesson import Contrast, Fate, Operation
 
@@ -12,42 +13,12 @@ MOST_CANDIDATES = 6
 MIDDLE = 2
 """Index of the band 5-6: a criterion that stays there, or lower, is still worth a revision."""
 
-_WORDS = {
-    "en": {
-        "raised": (
-            "When “{name}” is still weak",
-            "revise for it alone, which raised it before",
-        ),
-        "lowered": (
-            "When “{name}” has to be kept",
-            "changing what carries it, which lowered it before",
-        ),
-        "stuck": (
-            "When a revision has not helped “{name}”",
-            "the same kind of change again, which did not help it before",
-        ),
-        "reached": (
-            "When “{name}” is still weak",
-            "start over in another way, which raised it before",
-        ),
-    },
-    "zh": {
-        "raised": ("当“{name}”还不够好时", "单独为它修改一遍，这样做曾使它变好"),
-        "lowered": ("当“{name}”需要保住时", "改动支撑它的地方，这样做曾使它变差"),
-        "stuck": ("当修改没有帮到“{name}”时", "再做同类改动，这样做曾经没有用"),
-        "reached": ("当“{name}”还不够好时", "换一种写法重来，这样做曾使它变好"),
-    },
-}
-"""Condition and strategy, for a writer, who never sees levels."""
-
-_Kind = Literal["raised", "lowered", "stuck", "reached"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Move:
     """A criterion that went from one band to another; bands count from 0."""
 
-    kind: _Kind
+    kind: Move
     name: str
     before: int
     after: int
@@ -62,7 +33,7 @@ def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
 
     Args:
         contrast: Scores of its texts and fates of its revisions.
-        language: Of the request; Chinese is worded in Chinese, all else in English.
+        language: Of the request; lessons are worded in it.
 
     Returns:
         At most six lessons, those of the widest moves first.
@@ -72,9 +43,9 @@ def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
     moves += [move for move in _contrasts(contrast) if move.name not in raised]
     moves.sort(key=lambda move: -abs(move.after - move.before))
     # the same move from another level has the same words
-    worded = dict.fromkeys(_operation(move, language) for move in moves)
+    lessons = dict.fromkeys(_operation(move, language) for move in moves)
     # a name that reads like an address to a judge would be refused later
-    sound = [each for each in worded if not fault_of(each.condition, each.strategy, ())]
+    sound = [each for each in lessons if not fault_of(each.condition, each.strategy, ())]
     return tuple(sound[:MOST_CANDIDATES])
 
 
@@ -105,11 +76,11 @@ def _band(score: float) -> int:
 
 
 def _operation(move: _Move, language: str) -> Operation:
-    condition, strategy = _WORDS["zh" if language == "zh" else "en"][move.kind]
+    words = language_for(language).templates.lessons[move.kind]
     return Operation(
         operation="ADD",
-        condition=condition.format(name=move.name),
-        strategy=strategy,
+        condition=words.condition.format(name=move.name),
+        strategy=words.strategy,
         polarity="do" if move.kind in ("raised", "reached") else "avoid",
         criteria=(move.name,),
     )

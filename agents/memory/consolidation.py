@@ -30,7 +30,7 @@ from quillgraph.backends.errors import ReplyError
 MOST_OPERATIONS = 3
 """`ALGORITHM.md` 6.4: at most three lessons of an episode."""
 
-MOST_SHOWN = 16
+MOST_LISTED = 16
 """Lessons of the pool that a consolidator reads; a full pool would drown the episode."""
 
 NEW = "new"
@@ -62,7 +62,7 @@ async def consolidate(
     """
     if role.chooses:
         return await _chosen(task, contrast, role)
-    shown = _closest(pool, contrast.criteria)
+    closest = _closest(pool, contrast.criteria)
     answers: Answers[BaseModel] = await ask_each(
         role,
         render(
@@ -70,9 +70,9 @@ async def consolidate(
             request=task.request,
             scores="\n".join(_score_line(contrast, name) for name in contrast.criteria),
             revisions="\n".join(map(_revision_line, contrast.revisions)) or "none",
-            lessons="\n".join(map(_lesson_line, shown)) or "none",
+            lessons="\n".join(map(_lesson_line, closest)) or "none",
         ),
-        _operation_form([lesson.id for lesson in shown], contrast.criteria),
+        _operation_form([lesson.id for lesson in closest], contrast.criteria),
         item=task.request_hash,
         stage="consolidation",
         at_most=MOST_OPERATIONS,
@@ -134,8 +134,8 @@ def apply(
 
 
 async def _chosen(task: WritingTask, contrast: Contrast, role: Role) -> Answers[Operation]:
-    found = candidates(contrast, task.language)
-    offered = {f"n{number}": each for number, each in enumerate(found, 1)}
+    lessons = candidates(contrast, task.language)
+    offered = {f"n{number}": each for number, each in enumerate(lessons, 1)}
     if not offered:
         return Answers(())
     lines = [f"{key}: {each.text}" for key, each in offered.items()]
@@ -181,13 +181,13 @@ def _operation(answer: Any) -> Operation:
 
 def _closest(pool: Sequence[Lesson], names: Iterable[str]) -> list[Lesson]:
     """The lessons about these criteria first, then those with the most support."""
-    asked = {name.casefold() for name in names}
+    wanted = {name.casefold() for name in names}
 
     def order(lesson: Lesson) -> tuple[bool, int, str]:
         about = {name.casefold() for name in lesson.criteria}
-        return not about & asked, -lesson.support, lesson.id
+        return not about & wanted, -lesson.support, lesson.id
 
-    return sorted(pool, key=order)[:MOST_SHOWN]
+    return sorted(pool, key=order)[:MOST_LISTED]
 
 
 def _score_line(contrast: Contrast, name: str) -> str:
@@ -201,8 +201,8 @@ def _score(scores: Mapping[str, float], name: str) -> str:
 
 def _revision_line(fate: Fate) -> str:
     change = "" if fate.delta is None else f" ({fate.delta:+.2f})"
-    parts = [f"critique: {said}" for said in fate.critique]
-    parts += [f"plan: {said}" for said in fate.plan]
+    parts = [f"critique: {line}" for line in fate.critique]
+    parts += [f"plan: {line}" for line in fate.plan]
     return f"{'kept' if fate.accepted else 'taken back'}{change}: {'; '.join(parts) or '-'}"
 
 
@@ -275,8 +275,8 @@ def _id(genre: str, words: str, taken: Mapping[str, Lesson]) -> str:
     salt = ""
     while True:
         digest = hashlib.sha256(f"{genre}\n{_normal(words)}{salt}".encode()).hexdigest()
-        if (found := f"l-{digest[:10]}") not in taken:
-            return found
+        if (lesson_id := f"l-{digest[:10]}") not in taken:
+            return lesson_id
         salt += "\n"
 
 

@@ -27,9 +27,9 @@ def scores_of(
 
     Hard criteria are left out: code decides them.
     """
-    given = [judgement.scores for judgement in group]
+    by_text = [judgement.scores for judgement in group]
     return {
-        each.id: tuple(scores[each.id] for scores in given if each.id in scores)
+        each.id: tuple(scores[each.id] for scores in by_text if each.id in scores)
         for each in judged(tuple(criteria))
     }
 
@@ -69,15 +69,15 @@ def contrasted(
     """
     if wrong := {at: d for at, d in discrimination.items() if not d >= 0 or math.isinf(d)}:
         raise ValueError(f"expected spreads of 0 or more, got {wrong}")
-    told = [each for each in judged(tuple(criteria)) if each.id in discrimination]
-    most = max((discrimination[each.id] for each in told), default=0.0)
+    measured = [each for each in judged(tuple(criteria)) if each.id in discrimination]
+    most = max((discrimination[each.id] for each in measured), default=0.0)
     if not most:
         return tuple(criteria)
     scaled = {
         each.id: each.weight * (FLOOR + (1 - FLOOR) * (discrimination[each.id] / most))
-        for each in told
+        for each in measured
     }
-    whole, now = math.fsum(each.weight for each in told), math.fsum(scaled.values())
+    whole, now = math.fsum(each.weight for each in measured), math.fsum(scaled.values())
     if not now:
         return tuple(criteria)
     return tuple(

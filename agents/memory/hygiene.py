@@ -66,8 +66,8 @@ def fault_of(condition: str, strategy: str, judged_texts: Iterable[str]) -> str 
 
 def _plain(text: str) -> str:
     """The text without what hides words from a search: width, case, unseen characters."""
-    seen = (each for each in text if unicodedata.category(each) != "Cf")
-    return unicodedata.normalize("NFKC", "".join(seen)).casefold()
+    visible = (each for each in text if unicodedata.category(each) != "Cf")
+    return unicodedata.normalize("NFKC", "".join(visible)).casefold()
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:
@@ -76,13 +76,13 @@ def _runs(text: str) -> set[tuple[str, ...]]:
     Two texts that share any longer run share the shortest one at its beginning.
     """
     words = TOKEN.findall(text.replace("'", "").replace("’", ""))
-    found, end, held = set(), 0, 0
+    runs, end, held = set(), 0, 0
     for start, word in enumerate(words):
         while end < len(words) and held < LONGEST_SHARED_WORDS * WORD_CHARS:
             held += weight(words[end])
             end += 1
         if held < LONGEST_SHARED_WORDS * WORD_CHARS:
             break
-        found.add(tuple(words[start:end]))
+        runs.add(tuple(words[start:end]))
         held -= weight(word)
-    return found
+    return runs

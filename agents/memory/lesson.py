@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from quillgraph.agents.checks.language import DEFAULT, language_in_script
 from quillgraph.agents.domain import Value
 from quillgraph.agents.text.language import CJK, is_cjk
 
@@ -49,7 +50,7 @@ class Lesson(Value):
     @property
     def text(self) -> str:
         """The lesson as a prompt shows it."""
-        return _worded(self.condition, self.polarity, self.strategy)
+        return _as_text(self.condition, self.polarity, self.strategy)
 
 
 class MemoryEntry(Value):
@@ -100,7 +101,7 @@ class Operation(Value):
     @property
     def text(self) -> str:
         """The lesson that it would leave, as a prompt shows it."""
-        return _worded(self.condition, self.polarity, self.strategy)
+        return _as_text(self.condition, self.polarity, self.strategy)
 
 
 class Fate(Value):
@@ -145,6 +146,6 @@ def weight(token: str) -> int:
     return 1 if CJK.match(token) else WORD_CHARS
 
 
-def _worded(condition: str, polarity: str, strategy: str) -> str:
-    avoid, colon = ("避免：", "：") if is_cjk(strategy) else ("Avoid: ", ": ")
-    return f"{condition}{colon}{'' if polarity == 'do' else avoid}{strategy}"
+def _as_text(condition: str, polarity: str, strategy: str) -> str:
+    turns = language_in_script(DEFAULT, by_characters=is_cjk(strategy)).templates.lesson_turns
+    return f"{condition}{turns.colon}{'' if polarity == 'do' else turns.avoid}{strategy}"

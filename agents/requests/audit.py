@@ -1,41 +1,27 @@
 """The brief auditor: literal demands of the request that the rules have missed."""
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
-from quillgraph.agents.checks.check import Check
-from quillgraph.agents.checks.wording import description_of, name_of
+from quillgraph.agents.checks.check import CHECKS
+from quillgraph.agents.checks.language import language_for, languages_in
 from quillgraph.agents.domain import Dropped, Incident, WritingTask
 from quillgraph.agents.prompt import render
 from quillgraph.agents.reply import form, one_of, text
 from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import Answers, Role, ask_each
-from quillgraph.agents.text.numerals import NUMBER_EN, NUMBER_ZH, read_number
 
-COUNTS = (
-    "word_count",
-    "char_count",
-    "sentence_count",
-    "line_count",
-    "paragraph_count",
-    "stanza_count",
-    "section_count",
-)
-WORDS = ("must_include", "must_not_include")
 MOST_DEMANDS = 8
 MOST_COUNTED = 100_000
 
 STEM = 4
 """Letters of a term that its quote must hold: "fairies" may be asked for as "fairy"."""
 
-_CHECK: TypeAdapter[Check] = TypeAdapter(Check)
-
 
 async def audit_request(
-    task: WritingTask, incidents: Sequence[Incident], found: Sequence[Constraint], role: Role
+    task: WritingTask, incidents: Sequence[Incident], known: Sequence[Constraint], role: Role
 ) -> Answers[Constraint]:
     """Ask for the demands that code can check and that no rule has found.
 
@@ -45,7 +31,7 @@ async def audit_request(
     Args:
         task: The request.
         incidents: Its incidents.
-        found: What the rules have found.
+        known: What the rules have read already.
         role: The coder who plays the auditor.
     """
     term: Any = text(1, 60)
@@ -53,7 +39,7 @@ async def audit_request(
         "Demand",
         incident=one_of(incident.id for incident in incidents),
         quote=text(3, 200),
-        kind=one_of([*COUNTS, *WORDS]),
+        kind=one_of(_kinds()),
         least=Annotated[int, Field(ge=0, le=MOST_COUNTED)],
         most=Annotated[int, Field(ge=0, le=MOST_COUNTED)],
         terms=Annotated[list[term], Field(max_length=12)],
@@ -63,7 +49,7 @@ async def audit_request(
         render(
             "auditing",
             incidents="\n".join(f"{incident.id}: {incident.text}" for incident in incidents),
-            found="; ".join(constraint.name for constraint in found) or "none",
+            found="; ".join(constraint.name for constraint in known) or "none",
         ),
         demand,
         item="audit",
@@ -74,51 +60,59 @@ async def audit_request(
         max_tokens=800,
     )
     words = {incident.id: incident.text for incident in incidents}
-    known = {constraint.check.type for constraint in found}
+    kinds = {constraint.check.type for constraint in known}
     kept: list[Constraint] = []
     dropped = list(answers.dropped)
     for entry in answers.items:
-        made = _constraint(entry, words, task)
-        if isinstance(made, Constraint) and made.check.type not in known:
-            known.add(made.check.type)
-            kept.append(made)
+        constraint = _constraint(entry, words, task)
+        if isinstance(constraint, Constraint) and constraint.check.type not in kinds:
+            kinds.add(constraint.check.type)
+            kept.append(constraint)
         else:
-            reason = made if isinstance(made, str) else "a demand of this kind is known"
+            reason = constraint if isinstance(constraint, str) else "a demand of this kind is known"
             dropped.append(
                 Dropped(stage="audit", agent=role.name, reason=reason, text=str(entry)[:200])
             )
     return Answers(tuple(kept), tuple(dropped))
 
 
+def _kinds() -> list[str]:
+    """Kinds of checks that the auditor can make, those of terms behind those of bounds."""
+    kinds = {kind: CHECKS.load(kind).audited_by for kind in CHECKS}
+    return [kind for by in ("bounds", "terms") for kind in kinds if kinds[kind] == by]
+
+
 def _constraint(entry: Any, words: dict[str, str], task: WritingTask) -> Constraint | str:
     """Make a constraint of an answer, or say why it cannot be one."""
     if entry.quote not in words[entry.incident]:
         return "the quote is not in the incident"
-    if not _is_said(entry):
+    kind = CHECKS.load(entry.kind)
+    terms = tuple(entry.terms) if kind.audited_by == "terms" else ()
+    bounds = (entry.least or None, entry.most or None) if kind.audited_by == "bounds" else ()
+    if not _is_in_quote(entry.quote.casefold(), terms, bounds, task):
         return "the quote does not say the words or the number"
-    bounds = {"min": entry.least or None, "max": entry.most or None}
-    fields = bounds if entry.kind in COUNTS else {"terms": tuple(entry.terms)}
+    fields = dict(zip(("min", "max"), bounds, strict=True)) if bounds else {"terms": terms}
     try:
-        check = _CHECK.validate_python({"type": entry.kind, **fields})
+        check = kind.model_validate(fields)
     except ValidationError as error:
         return str(error.errors(include_url=False)[0]["msg"])
-    is_chinese = task.language == "zh"
-    name = name_of(check, chinese=is_chinese)
+    wording = language_for(task.language).wording
     return Constraint(
-        name=name,
-        description=description_of(check, chinese=is_chinese),
+        name=check.name_in(wording),
+        description=check.description_in(wording),
         check=check,
         incident_id=entry.incident,
         quote=entry.quote,
     )
 
 
-def _is_said(entry: Any) -> bool:
-    """Whether the quote holds the beginning of every term, or every number, in some form."""
-    quote = entry.quote.casefold()
-    if entry.kind in WORDS:
-        return all(term.casefold()[:STEM] in quote for term in entry.terms)
-    said = {
-        read_number(found) for form in (NUMBER_EN, NUMBER_ZH) for found in re.findall(form, quote)
-    }
-    return all(bound in said for bound in (entry.least, entry.most) if bound)
+def _is_in_quote(
+    quote: str, terms: Sequence[str], bounds: Sequence[int | None], task: WritingTask
+) -> bool:
+    """Whether a quote holds the beginning of every term, and every number in some form."""
+    numbers: set[int | None] = set()
+    for language in languages_in(task.request, task.language):
+        numbers |= language.numerals.numbers_in(quote)
+    return all(term.casefold()[:STEM] in quote for term in terms) and all(
+        bound in numbers for bound in bounds if bound
+    )

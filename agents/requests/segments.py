@@ -1,10 +1,11 @@
 """Cut a request into incidents: the clauses that coding works on (`ALGORITHM.md` 6.2, step 2)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from quillgraph.agents.checks.language import ClauseBreak, Language, languages_in
 from quillgraph.agents.domain import Incident, WritingTask
 from quillgraph.agents.text.language import CJK
 from quillgraph.agents.text.sentences import quotations, sentence_ends
@@ -18,32 +19,12 @@ _SHORTEST = 12
 """Shorter pieces are glued to a neighbour; a Chinese or Japanese character counts for three."""
 _FULL = 40
 """A piece of this length takes no more fragments."""
-_CLAUSE_ZH = 10
-"""Characters that must stand on both sides of a Chinese comma that is cut at."""
-
 _CLAUSE, _SENTENCE, _LINE, _PARAGRAPH = range(4)
 
 _BREAK = re.compile(r"\n\s*")
 _ITEM = re.compile(
     r"(?<=[\s:：;；。，,.])(?=(?:\d{1,2}[)）、．]|[（(]\d{1,2}[)）]|[①-⑳]|[•●▪]))"
     r"|(?:(?<=[:：;；.。]\s)|(?<=[：；。]))(?=\d{1,2}\.(?!\d))"
-)
-_CLAUSE_EN = re.compile(
-    r",\s+(?=(?:and\s+|but\s+|or\s+)?(?:with|without|in|using|use|written|including|includes?|"
-    r"make|makes|keep|set|told|ending|ends?|avoid|do not|don't|never|no|not|under|at least|at most|"
-    r"about|around|approximately|featuring|each|between|must|should|start|starting|begin|focus|"
-    r"focusing|highlight|highlighting|ensure|mention|write|add|give|from the|divided|targeting|"
-    r"aimed|incorporating|exploring|describing|describe|explain|discuss|provide)\b)"
-    r"|\s(?=and\s+(?:must|should|include|end with|do not|don't|make sure|avoid|without|keep|"
-    r"mention)\b)",
-    re.IGNORECASE,
-)
-_COMMA_ZH = re.compile("，")
-_DEMAND = re.compile(
-    r"\b(?:write|compose|create|draft|generate|must|should|shall|please|include|avoid|don't|do not|"
-    r"at least|at most|words?|paragraphs?|lines|style|tone|format|ensure|need|want|help me)\b"
-    r"|请|要求|须|需要|不要|不得|不少于|不超过|字|风格|语言|语气|文风|格式|结构|创作|撰写|写一|帮我|避免|包含|包括",
-    re.IGNORECASE,
 )
 
 
@@ -69,7 +50,8 @@ def segment(task: WritingTask) -> tuple[Incident, ...]:
         a blank request.
     """
     text = task.request
-    pieces = _glued(text, _pieces(text))
+    languages = languages_in(text, task.language)
+    pieces = _glued(text, _pieces(text, languages))
     limit = USUAL_INCIDENTS if len(text) <= USUAL_CHARS else MOST_INCIDENTS
     return tuple(
         Incident(
@@ -83,10 +65,10 @@ def segment(task: WritingTask) -> tuple[Incident, ...]:
     )
 
 
-def _pieces(text: str) -> list[_Piece]:
+def _pieces(text: str, languages: Sequence[Language]) -> list[_Piece]:
     """Cut at every boundary; the pieces are stripped and not blank."""
     boundaries = {0: _PARAGRAPH}
-    for position, strength in _boundaries(text):
+    for position, strength in _boundaries(text, languages):
         boundaries[position] = max(strength, boundaries.get(position, _CLAUSE))
     places = sorted(boundaries)
     pieces = []
@@ -97,12 +79,13 @@ def _pieces(text: str) -> list[_Piece]:
         if not words.strip():
             continue
         start, end = start + len(words) - len(words.lstrip()), start + len(words.rstrip())
-        pieces.append(_Piece(start, end, strength, bool(_DEMAND.search(words))))
+        asks = any(language.demands.search(words) for language in languages)
+        pieces.append(_Piece(start, end, strength, asks))
         strength = _CLAUSE
     return pieces
 
 
-def _boundaries(text: str) -> Iterator[tuple[int, int]]:
+def _boundaries(text: str, languages: Sequence[Language]) -> Iterator[tuple[int, int]]:
     for match in _BREAK.finditer(text):
         yield match.end(), _PARAGRAPH if match[0].count("\n") > 1 else _LINE
     ends = list(sentence_ends(text))
@@ -111,10 +94,8 @@ def _boundaries(text: str) -> Iterator[tuple[int, int]]:
     for match in _ITEM.finditer(text):
         if not quoted[match.start()]:
             yield match.start(), _SENTENCE
-    for match in _CLAUSE_EN.finditer(text):
-        if not quoted[match.start()]:
-            yield match.end(), _CLAUSE
-    yield from ((cut, _CLAUSE) for cut in _chinese_commas(text, ends, quoted))
+    for clause in dict.fromkeys(language.clauses for language in languages):
+        yield from ((cut, _CLAUSE) for cut in _clause_cuts(text, clause, ends, quoted))
 
 
 def _inside(text: str) -> bytearray:
@@ -125,15 +106,20 @@ def _inside(text: str) -> bytearray:
     return inside
 
 
-def _chinese_commas(text: str, ends: list[int], quoted: bytearray) -> Iterator[int]:
-    """Yield the commas of long Chinese sentences that part long clauses."""
+def _clause_cuts(
+    text: str, clause: ClauseBreak, ends: list[int], quoted: bytearray
+) -> Iterator[int]:
+    """Yield where a language cuts its clauses, those of a sentence that parts long ones."""
+    if not clause.fewest:  # a match may reach over the end of a sentence
+        yield from (m.end() for m in clause.pattern.finditer(text) if not quoted[m.start()])
+        return
     breaks = [match.end() for match in re.finditer("\n", text)]
     stops = sorted({0, len(text), *ends, *breaks})
     for start, end in pairwise(stops):
         last = start
-        for match in _COMMA_ZH.finditer(text, start, end):
+        for match in clause.pattern.finditer(text, start, end):
             cut = match.end()
-            if cut - last >= _CLAUSE_ZH and end - cut >= _CLAUSE_ZH and not quoted[match.start()]:
+            if min(cut - last, end - cut) >= clause.fewest and not quoted[match.start()]:
                 yield cut
                 last = cut
 

@@ -46,10 +46,10 @@ def writing_task(request: str) -> WritingTask:
 
 def genre_of(text: str) -> str:
     """Name the genre that a request asks for; `writing` if it names none."""
-    found = []
+    genres = []
     for genre, words in GENRES.items():
         # not \b, which Chinese characters know nothing of: no letter may go on on either side
         pattern = rf"(?<![a-z](?=[a-z]))(?:{words})s?(?!(?<=[a-z])[a-z])"
         if match := re.search(pattern, text, re.IGNORECASE):
-            found.append((match.start(), genre))
-    return min(found)[1] if found else "writing"
+            genres.append((match.start(), genre))
+    return min(genres)[1] if genres else "writing"

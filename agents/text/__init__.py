@@ -10,12 +10,14 @@ from quillgraph.agents.text.language import (
 )
 from quillgraph.agents.text.measures import ngrams, tokens, word_count
 from quillgraph.agents.text.meta_talk import is_meta
+from quillgraph.agents.text.numerals import Numerals
 from quillgraph.agents.text.sentences import sentence_spans
 
 __all__ = [
     "CJK",
     "LETTERS_PER_CHARACTER",
     "UNDETERMINED",
+    "Numerals",
     "is_meta",
     "language_of",
     "letter_count",

@@ -1,6 +1,7 @@
-"""Which language a text is written in.
+"""Which language a text is written in, and in which script.
 
-Which scripts a text is written in: the letters that need no spaces between words.
+Chinese, Japanese and Korean are told by their scripts alone, so their codes stand here and not with
+the rules of a language.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""What can be counted in a text, the same way on every machine.
-
-Runs of neighbouring words: what repeats in a text, and what two texts share.
-"""
+"""What can be counted in a text, the same way on every machine: words, lines, parts, n-grams."""
 
 import re
 import unicodedata

@@ -1,6 +1,8 @@
 """Who tells a text and whether somebody speaks in it, read off its marks and pronouns."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 Person = Literal["first", "second", "third"]
@@ -18,13 +20,6 @@ _SCRIPT_LINE = re.compile(
 _SPEECH_BEFORE = re.compile(r"(?:[,:，：]|道|说|問|问|喊|叫|答|\bsaid|\bsays|\basked)\s*$")
 _STOP = re.compile(r"[.!?。！？…—~～]['’*_]*$")
 _OPENING = re.compile(r"[.!?。！？…\"”」\n][\"”」]?\s*$")
-_PRONOUN = re.compile(
-    r"\b(?P<first>i|i'(?:m|ve|d|ll)|me|my|mine|myself|we|us|our|ours|ourselves)\b(?!\.)"
-    r"|\b(?P<second>you|your|yours|yourself|yourselves)\b"
-    r"|\b(?P<third>he|him|his|himself|she|her|hers|herself|they|them|their|theirs|themselves)\b"
-    r"|(?P<zh1>我|咱|俺)|(?P<zh2>[你您妳])|(?P<zh3>(?<!其)他|她|牠)",
-    re.IGNORECASE,
-)
 _FIRST_SHARE = 0.15
 _SECOND_SHARE = 0.3
 
@@ -60,33 +55,27 @@ def _is_script(text: str) -> bool:
     return cues >= 2 and cues * 3 >= lines
 
 
-def narrator(text: str) -> Person | None:
-    """Tell the grammatical person of the narration, from its pronouns outside of speech.
+def narrator(text: str, pronouns: Iterable[re.Pattern[str]]) -> Person | None:
+    """Name the grammatical person of the narration, from its pronouns outside of speech.
 
     A narrator who says "I" also speaks of others, so the first person needs only a share of
-    0.15 of the pronouns, and the second 0.3 (measured, see LOG.md). English and Chinese.
+    0.15 of the pronouns, and the second 0.3 (measured, see LOG.md).
+
+    Args:
+        text: The text.
+        pronouns: Personal pronouns of each language that counts, as groups named by person.
 
     Returns:
-        None where no personal pronoun of these languages is found.
+        None where no personal pronoun of these languages stands in it.
     """
     spoken = _DASH_LINE.sub("\0", _QUOTED.sub(" ", text))
     narrated = "\n".join(line for line in spoken.splitlines() if "\0" not in line)
-    counts = {"first": 0, "second": 0, "third": 0}
-    for match in _PRONOUN.finditer(narrated):
-        counts[_PERSONS[match.lastgroup or ""]] += 1
-    total = sum(counts.values())
+    counts = Counter(
+        match.lastgroup for pattern in pronouns for match in pattern.finditer(narrated)
+    )
+    total = counts.total()
     if total == 0:
         return None
     if counts["second"] >= _SECOND_SHARE * total and counts["second"] > counts["first"]:
         return "second"
     return "first" if counts["first"] >= _FIRST_SHARE * total else "third"
-
-
-_PERSONS: dict[str, Person] = {
-    "first": "first",
-    "zh1": "first",
-    "second": "second",
-    "zh2": "second",
-    "third": "third",
-    "zh3": "third",
-}

@@ -1,25 +1,43 @@
 """Phrases of a passage, verbatim: what a criterion can be about."""
 
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 
-LONGEST_EN, LONGEST_ZH = 5, 14
-"""Words, or characters, of a phrase."""
 
-LONGEST_RULE_EN, LONGEST_RULE_ZH = 12, 24
-"""Words, or characters, of a clause that is kept whole: one that says what must not be, or what
-must be at the beginning or the end."""
+@dataclass(frozen=True, slots=True)
+class Phrasing:
+    """How passages of one language are cut; lengths are in words, or in characters."""
 
-_BREAKS = re.compile(
-    r"[.,;:!?()\[\]{}\"“”<>/\n…—–]+|\s-\s"
-    r"|\b(?:and|or|but|that|which|who|whom|whose|when|where|while|if|because|so|than|then|as|for"
-    r"|in|into|about|with|to|from|by|at|on|onto|over|through|during|between|among|towards?"
-    r"|is|are|was|were|be|been|being|am|has|have|had|do|does|did|should|must|can|could|will"
-    r"|would|may|might|shall|it|its|they|them|he|she|you|i|me|we|us|this|these|those|there"
-    r"|please|write|compose|create|make|give|tell|set|use|keep|generate|provide|need|want|like"
-    r"|help|let|under|below|above|within|using|based|per|not|no|don't|each|every|very)\b",
-    re.IGNORECASE,
-)
+    breaks: re.Pattern[str]
+    """What stands between phrases: marks and function words."""
+    edges: tuple[re.Pattern[str], ...]
+    """What a phrase does not need, taken off in this order: articles, a verb before its object."""
+    fewest_characters: int
+    """Characters of the shortest phrase."""
+    longest: int
+    """Length of the longest phrase."""
+    longest_rule: int
+    """Length of the longest clause that is kept whole: one that says what must not be, or what must
+    be at the beginning or the end."""
+    longest_rest: int
+    """Length of what is kept of a passage without a phrase."""
+    by_characters: bool = False
+    """Whether length is counted in characters, since no blanks part the words."""
+    also: tuple[str, ...] = ()
+    """Codes of languages without rules that are cut like this one."""
+
+    def length(self, text: str) -> int:
+        """Count the words, or the characters."""
+        return len(text) if self.by_characters else len(text.split())
+
+    def head(self, text: str, most: int) -> str:
+        """Take the first words, or characters."""
+        return text[:most] if self.by_characters else " ".join(text.split()[:most])
+
+
+# Negations and places are read in both languages of ours at once: requests mix them, and a rule
+# that is missed here would be turned into its opposite.
 _NEGATION = re.compile(
     r"\b(?:not(?! (?:only|just|merely|simply)\b)|no|never|without|avoid\w*|\w+n['’]t|cannot|nor)\b"
     r"|不要|不得|不能|切勿|避免|禁止|没有",
@@ -51,19 +69,7 @@ _ADVERBIAL = re.compile(
     re.IGNORECASE,
 )
 """A clause that says no more than where: "in the last line", 结尾部分."""
-_EDGES = re.compile(
-    r"^[a-z]{3,}s\s+(?=(?:a|an|the|my|our|your|his|her|their)\s)"
-    r"|^(?:(?:a|an|the|my|our|your|his|her|their|some|any|of)\s+)+|\s+of$",
-    re.I,
-)
-"""What a phrase does not need: a verb before its object ("announces a drill"), articles."""
-_EDGES_ZH = re.compile(r"^(?:描写|讲述|写|讲|表现|体现)(?=..)")
 _TITLES = re.compile(r"《[^《》]{1,20}》|“[^“”]{1,20}”|\"[^\"]{1,40}\"|「[^「」]{1,20}」")
-_ZH_BREAKS = re.compile(
-    r"[，。、；：！？（）()\[\]【】《》“”\"‘’\s…—·,.;:!?]+"
-    r"|请|写一[篇个首封份]|帮我|我(?:们)?|一[篇个首封份段种]|的|地|得|了|着|和|与|及|以及|并且?|或者?|在|以|把|将|对|向|从|为|是"
-    r"|要求|需要|必须|要|须|应|能|可以|不少于|不超过|左右|进行|作为|关于|根据|通过|使用|用|让|使"
-)
 
 
 def is_negated(text: str) -> bool:
@@ -76,7 +82,7 @@ def is_placed(text: str) -> bool:
     return _PLACED.search(text) is not None
 
 
-def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
+def phrases(text: str, phrasing: Phrasing, most: int = 6) -> tuple[str, ...]:
     """Cut a passage into the phrases that carry its content.
 
     Function words are the borders, as in RAKE (Rose et al. 2010). Each phrase is a verbatim
@@ -86,17 +92,16 @@ def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
     Returns:
         At most `most` phrases, longest first; the passage itself, shortened, if it has none.
     """
-    is_zh = language in ("zh", "ja")
-    ranked = sorted(telling(text, is_zh=is_zh), key=lambda phrase: -len(phrase))[:most]
-    return tuple(ranked) or (_shortened(text, is_zh=is_zh),)
+    ranked = sorted(content_phrases(text, phrasing), key=lambda phrase: -len(phrase))[:most]
+    return tuple(ranked) or (phrasing.head(_bare(text), phrasing.longest_rest),)
 
 
-def telling(text: str, *, is_zh: bool) -> tuple[str, ...]:
-    """The phrases of a passage in its order; none where no part of it carries content."""
-    found: list[str] = []
+def content_phrases(text: str, phrasing: Phrasing) -> tuple[str, ...]:
+    """List the phrases of a passage in its order; none where no part of it carries content."""
+    pieces: list[str] = []
     for clause, is_rule in _parted(text):
-        found += [_whole(clause, is_zh=is_zh)] if is_rule else _cut(clause, is_zh=is_zh)
-    return tuple(dict.fromkeys(phrase for phrase in found if phrase))
+        pieces += [_whole(clause, phrasing)] if is_rule else _cut(clause, phrasing)
+    return tuple(dict.fromkeys(phrase for phrase in pieces if phrase))
 
 
 def _parted(text: str) -> list[tuple[str, bool]]:
@@ -149,42 +154,33 @@ def _clause_start(sentence: str, at: int) -> int:
     return stops[-1]
 
 
-def _cut(text: str, *, is_zh: bool) -> list[str]:
+def _cut(text: str, phrasing: Phrasing) -> list[str]:
     titles = [match[0].strip('“”"「」,.') for match in _TITLES.finditer(text)]
-    found = [title for title in titles if title]
-    for piece in (_ZH_BREAKS if is_zh else _BREAKS).split(text):
+    kept = [title for title in titles if title]
+    for piece in phrasing.breaks.split(text):
         phrase = (piece or "").strip(" '’-*#&")
-        if is_zh:
-            phrase = _EDGES_ZH.sub("", phrase)
-        else:
-            # twice: an article may stand behind the verb
-            phrase = _EDGES.sub("", _EDGES.sub("", phrase)).strip()
-        if _is_telling(phrase, is_zh=is_zh) and not any(phrase in title for title in titles):
-            found.append(phrase)
-    return found
+        for edge in phrasing.edges:
+            phrase = edge.sub("", phrase)
+        phrase = phrase.strip()
+        if _carries(phrase, phrasing) and not any(phrase in title for title in titles):
+            kept.append(phrase)
+    return kept
 
 
-def _is_telling(phrase: str, *, is_zh: bool) -> bool:
-    if _EMPTY.search(phrase):
+def _carries(phrase: str, phrasing: Phrasing) -> bool:
+    """Whether a phrase carries content and is of a usual length."""
+    if _EMPTY.search(phrase) or len(phrase) < phrasing.fewest_characters:
         return False
-    if is_zh:
-        return 2 <= len(phrase) <= LONGEST_ZH
-    return len(phrase) >= 4 and 1 <= len(phrase.split()) <= LONGEST_EN
+    return 1 <= phrasing.length(phrase) <= phrasing.longest
 
 
-def _whole(clause: str, *, is_zh: bool) -> str:
-    """A rule, from the word that says where or not if it would be too long."""
-    longest = LONGEST_RULE_ZH if is_zh else LONGEST_RULE_EN
-    said = _bare(clause)
-    if (len(said) if is_zh else len(said.split())) > longest:
-        starts = [match.start() for p in (_NEGATION, _PLACED) if (match := p.search(said))]
-        said = said[min(starts, default=0) :]
-    return said[:longest] if is_zh else " ".join(said.split()[:longest])
-
-
-def _shortened(text: str, *, is_zh: bool) -> str:
-    whole = _bare(text)
-    return whole[:LONGEST_ZH] if is_zh else " ".join(whole.split()[: LONGEST_EN + 2])
+def _whole(clause: str, phrasing: Phrasing) -> str:
+    """Keep a rule, from the word that says where or not if it would be too long."""
+    rule = _bare(clause)
+    if phrasing.length(rule) > phrasing.longest_rule:
+        starts = [match.start() for p in (_NEGATION, _PLACED) if (match := p.search(rule))]
+        rule = rule[min(starts, default=0) :]
+    return phrasing.head(rule, phrasing.longest_rule)
 
 
 def _bare(text: str) -> str:

@@ -112,8 +112,8 @@ async def _reflect(
         max_tokens=(40 if role.chooses else 220) * len(ids),
     )
     last = {entry["criterion"]: entry for entry in map(dict, answers.items)}
-    found = (_reflection(ids[key], entry, exhibit, verdicts) for key, entry in last.items())
-    return Answers(tuple(found), answers.dropped)
+    reflections = (_reflection(ids[key], entry, exhibit, verdicts) for key, entry in last.items())
+    return Answers(tuple(reflections), answers.dropped)
 
 
 def reflecting_prompt(
@@ -181,8 +181,8 @@ def listed(lines: Sequence[str]) -> str:
 
 
 def _posed(key: str, criterion: Criterion, verdict: Verdict) -> str:
-    said = f"The judge gave {verdict.score:g}: {verdict.reason}"
-    return f"{key}: {posed(criterion)}\n{said}"
+    verdict_line = f"The judge gave {verdict.score:g}: {verdict.reason}"
+    return f"{key}: {posed(criterion)}\n{verdict_line}"
 
 
 def _reflection(

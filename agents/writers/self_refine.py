@@ -33,6 +33,6 @@ async def refine(
     reply = await say(
         role, messages, item=f"refine/{number}", temperature=0.8, max_tokens=max_tokens
     )
-    said = str(reply.content)
+    text = str(reply.content)
     cut = reply.response_metadata.get("finish_reason") == "length"
-    return without_frame(up_to_last_sentence(said) if cut else said) or draft
+    return without_frame(up_to_last_sentence(text) if cut else text) or draft

@@ -66,8 +66,8 @@ async def _sentences(
         temperature=0.8,
         max_tokens=SPLICE_TOKENS,
     )
-    said = without_meta(without_frame(str(reply.content)))
-    sentences = [said[slice(*span)] for span in sentence_spans(said)]
+    text = without_meta(without_frame(str(reply.content)))
+    sentences = [text[slice(*span)] for span in sentence_spans(text)]
     if reply.response_metadata.get("finish_reason") == "length":
         sentences = sentences[:-1]
-    return ("" if is_cjk(said) else " ").join(sentences[:MOST_SENTENCES])
+    return ("" if is_cjk(text) else " ").join(sentences[:MOST_SENTENCES])

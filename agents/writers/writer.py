@@ -117,7 +117,7 @@ def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict
     """What the prompt `revising` says of a draft and its plan, beside the request."""
     return {
         "draft": draft,
-        "edits": "\n".join(f"{n}. {_told(edit)}" for n, edit in enumerate(plan.edits, 1)),
+        "edits": "\n".join(f"{n}. {_edit_line(edit)}" for n, edit in enumerate(plan.edits, 1)),
         "keep": ", ".join(plan.keep) or "its length and its language",
         "lessons": listed(lessons),
     }
@@ -147,22 +147,22 @@ async def _write(
 
 
 def _read(reply: AIMessage) -> Written:
-    said = str(reply.content)
+    whole = str(reply.content)
     cut = reply.response_metadata.get("finish_reason") == "length"
-    text = without_frame(up_to_last_sentence(said) if cut else said)
+    text = without_frame(up_to_last_sentence(whole) if cut else whole)
     # what was taken off has tokens too, and they earned nothing of what the text is worth
-    return Written(text, trace_of(reply) if text == said.strip() else None)
+    return Written(text, trace_of(reply) if text == whole.strip() else None)
 
 
 def _excerpts(precedents: Precedents) -> list[str]:
-    shown = []
+    excerpts = []
     if precedents.success:
-        shown.append(f"This stood up to a similar request:\n{precedents.success}")
+        excerpts.append(f"This stood up to a similar request:\n{precedents.success}")
     if precedents.error:
-        shown.append(f"This was tried and given up:\n{precedents.error}")
-    return shown
+        excerpts.append(f"This was tried and given up:\n{precedents.error}")
+    return excerpts
 
 
-def _told(edit: Reflection) -> str:
+def _edit_line(edit: Reflection) -> str:
     where = f' Begin at: "{edit.quote}"' if edit.quote else ""
     return f"{edit.criterion}: {edit.cause} Make it so: {edit.fix}{where}"

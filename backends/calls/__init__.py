@@ -2,7 +2,7 @@
 
 from quillgraph.backends.calls.budget import Budget, budgets_of, within
 from quillgraph.backends.calls.journal import Journal
-from quillgraph.backends.calls.jsonl import end_last_line, is_json, read_lines
+from quillgraph.backends.calls.jsonl import JsonLines, is_json
 from quillgraph.backends.calls.lineage import continuity, is_exact, used_calls
 from quillgraph.backends.calls.listener import Listener
 from quillgraph.backends.calls.place import Place
@@ -17,15 +17,14 @@ __all__ = [
     "Budget",
     "CallRecord",
     "Journal",
+    "JsonLines",
     "Listener",
     "Place",
     "Recorder",
     "budgets_of",
     "continuity",
-    "end_last_line",
     "is_exact",
     "is_json",
-    "read_lines",
     "read_records",
     "recorder_of",
     "used_calls",

@@ -35,20 +35,20 @@ class Allowance:
         Raises:
             ConfigError: If one is no amount, is not more than 0, or comes twice.
         """
-        found: dict[str, str] = {}
+        amounts: dict[str, str] = {}
         for part in text.split(","):
             match = _AMOUNT.fullmatch(part.strip())
             name = _UNITS[match[2]] if match else ""
-            if match is None or name in found or float(match[1]) == 0:
+            if match is None or name in amounts or float(match[1]) == 0:
                 raise ConfigError(
                     f"expected amounts like 20calls,5000tokens,30s, each at most once and more "
                     f"than 0, got {text!r}"
                 )
-            found[name] = match[1]
+            amounts[name] = match[1]
         return cls(
-            calls=int(found["calls"]) if "calls" in found else None,
-            tokens=int(found["tokens"]) if "tokens" in found else None,
-            seconds=float(found["seconds"]) if "seconds" in found else None,
+            calls=int(amounts["calls"]) if "calls" in amounts else None,
+            tokens=int(amounts["tokens"]) if "tokens" in amounts else None,
+            seconds=float(amounts["seconds"]) if "seconds" in amounts else None,
         )
 
 
@@ -109,9 +109,9 @@ class Account:
 
     def _reached(self, amount: str, option: str, used: int | None = None) -> BudgetReached:
         whose = f" of node {self.node!r}" if self.node else ""
-        told = f" ({used} used)" if used is not None else ""
+        usage = f" ({used} used)" if used is not None else ""
         option = "node-budget" if self.node else option
-        return BudgetReached(f"the budget{whose} of {amount} is spent{told}; raise --{option}")
+        return BudgetReached(f"the budget{whose} of {amount} is spent{usage}; raise --{option}")
 
 
 class Budget(Listener):
@@ -229,8 +229,8 @@ class Budget(Listener):
 
 def budgets_of(handlers: Iterable[BaseCallbackHandler]) -> list[Budget]:
     """The budgets of the call that is being made, each once: handlers, or held by handlers."""
-    held = [getattr(each, "budget", each) for each in handlers]
-    return list(dict.fromkeys(each for each in held if isinstance(each, Budget)))
+    budgets = [getattr(each, "budget", each) for each in handlers]
+    return list(dict.fromkeys(each for each in budgets if isinstance(each, Budget)))
 
 
 def was_stopped(error: BudgetReached) -> bool:

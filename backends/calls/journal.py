@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS replies (
 ) WITHOUT ROWID
 """
 
-_SEEN = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls", "tool_call_id")
+_VISIBLE = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls", "tool_call_id")
 """Of a message, what reaches a model."""
 
 
@@ -71,9 +71,9 @@ class Journal(Listener):
     def __init__(self, path: Path, budget: Budget | None = None) -> None:
         super().__init__()
         self.path, self.budget = path, budget or Budget()
-        self._asked: Counter[tuple[str, str, str]] = Counter()
+        self._occurrences: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.Lock()
-        with _told(path):
+        with _storage_errors(path):
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
@@ -87,7 +87,7 @@ class Journal(Listener):
                 "of its replies would be found again; go on with the release that began the run, "
                 "or begin it anew in another folder"
             )
-        with _told(path):
+        with _storage_errors(path):
             self._file.execute(f"PRAGMA user_version = {VERSION}")
 
     def __enter__(self) -> Self:
@@ -106,13 +106,13 @@ class Journal(Listener):
     def rewind(self, thread: str) -> None:
         """Begin to answer a thread again: its unfinished tasks are about to run anew."""
         with self._lock:
-            for key in [key for key in self._asked if key[0] == thread]:
-                del self._asked[key]
+            for key in [key for key in self._occurrences if key[0] == thread]:
+                del self._occurrences[key]
 
     def forget(self, thread: str) -> None:
         """Drop what is kept of a thread that is over."""
         self.rewind(thread)
-        with _told(self.path):
+        with _storage_errors(self.path):
             self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
@@ -123,16 +123,16 @@ class Journal(Listener):
         """
         if (key := _key(prompt, llm_string)) is None:
             return None
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             row = self._file.execute(
                 "SELECT messages FROM replies WHERE thread=? AND place=? AND request=? "
                 "AND occurrence=?",
-                (*key, self._asked[key]),
+                (*key, self._occurrences[key]),
             ).fetchone()
             if row is None:
                 self.budget.admit(_nodes())
                 return None
-            self._asked[key] += 1
+            self._occurrences[key] += 1
         messages = messages_from_dict(json.loads(row[0]))
         for message in messages:
             message.response_metadata[REPLAYED] = True
@@ -143,17 +143,18 @@ class Journal(Listener):
         messages = [each.message for each in return_val if isinstance(each, ChatGeneration)]
         if (key := _key(prompt, llm_string)) is None or not messages:
             return
-        with self._lock, _told(self.path):
+        with self._lock, _storage_errors(self.path):
             for message in messages:
                 if isinstance(message, AIMessage):
                     self.budget.count(message, _nodes())
                 # the recorder reads it off the reply that is on its way to the graph
-                message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._asked[key]}"
-            kept = json.dumps([message_to_dict(each) for each in messages], default=str)
+                message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._occurrences[key]}"
+            replies = json.dumps([message_to_dict(each) for each in messages], default=str)
             self._file.execute(
-                "INSERT INTO replies VALUES (?, ?, ?, ?, ?)", (*key, self._asked[key], kept)
+                "INSERT INTO replies VALUES (?, ?, ?, ?, ?)",
+                (*key, self._occurrences[key], replies),
             )
-            self._asked[key] += 1
+            self._occurrences[key] += 1
 
 
 class _Seam(BaseCache):
@@ -229,11 +230,11 @@ def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
     thread, namespace = place.get("thread_id"), place.get("checkpoint_ns")
     if thread is None or not namespace:
         return None
-    asked = hashlib.sha256(f"{_shown(prompt)}\x00{llm_string}".encode()).hexdigest()
-    return str(thread), str(namespace), asked
+    request = hashlib.sha256(f"{_visible(prompt)}\x00{llm_string}".encode()).hexdigest()
+    return str(thread), str(namespace), request
 
 
-def _shown(prompt: str) -> str:
+def _visible(prompt: str) -> str:
     """What a model is shown of LangChain's dump of the messages.
 
     A dump holds replies with their metadata, and a reply out of the journal has other metadata
@@ -242,14 +243,14 @@ def _shown(prompt: str) -> str:
     """
     try:
         dumped = json.loads(prompt)
-        shown = [{k: v for k, v in each["kwargs"].items() if k in _SEEN} for each in dumped]
+        visible = [{k: v for k, v in each["kwargs"].items() if k in _VISIBLE} for each in dumped]
     except (ValueError, TypeError, LookupError):
         return prompt  # text for a model that is no chat model, or messages that cannot be dumped
-    return json.dumps(shown, sort_keys=True)
+    return json.dumps(visible, sort_keys=True)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

@@ -2,63 +2,182 @@
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TextIO, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from quillgraph.backends.errors import InputError, StorageError
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T")
 
 
-def end_last_line(path: Path) -> None:
-    """Make a file that is to be added to end with a whole line; what was cut short is taken off.
+class JsonLines:
+    """A file of JSON lines: written line by line, read with the number of a bad one.
 
-    Raises:
-        StorageError: If it cannot be read or written.
-    """
-    if not path.is_file():  # nothing yet, or a device
-        return
-    try:
-        with path.open("rb+") as file:
-            start = _start_of_last(file)
-            file.seek(start)
-            if is_json(last := file.read()):
-                file.write(b"\n")
-            elif last:
-                file.truncate(start)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def read_lines(path: Path, form: type[T], remedy: str) -> list[T]:
-    """Read a file of JSON lines; a last line that was cut short is left out.
+    What `append` has written is in the system's hands when it returns. A kill may cut the last line
+    short; reading leaves that line out, and `mend` takes it off before more is added.
 
     Args:
-        path: The file.
-        form: What a line holds.
-        remedy: What to do about a line that holds something else.
-
-    Raises:
-        InputError: Naming the line that cannot be read.
-        StorageError: If the file cannot be read.
+        path: The file; it need not exist.
+        remedy: What to do about a line that cannot be read, for its error.
     """
-    try:
-        # not splitlines(): a text may hold line separators other than \n
-        *lines, last = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    rows = []
-    for number, line in enumerate([*lines, last] if is_json(last) else lines, 1):
+
+    def __init__(self, path: Path, remedy: str = "delete the line to read the others") -> None:
+        self.path, self._remedy = path, remedy
+        self._file: TextIO | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is held open; a write that fails closes it."""
+        return self._file is not None
+
+    def open(self, *, new: bool = False) -> Self:
+        """Hold the file open until `close`, for a writer of many lines.
+
+        Args:
+            new: Begin a file; else add to one, which is mended first.
+
+        Raises:
+            StorageError: If it cannot be written, or is there already where it is to be new.
+        """
+        if not new:
+            self.mend()
         try:
-            rows.append(form.model_validate_json(line))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise InputError(
-                f"{path}, line {number}: expected a {form.__name__}, {first['msg']}; {remedy}"
-            ) from error
-    return rows
+            self._file = self.path.open("x" if new else "a", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def close(self) -> None:
+        """Let go of the file."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def __enter__(self) -> Self:
+        return self if self.is_open else self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def append(self, *lines: str) -> None:
+        """Write lines behind the others.
+
+        A file that is not held open is opened for this once, and its folder made.
+
+        Args:
+            lines: JSON without line breaks.
+
+        Raises:
+            StorageError: If the file cannot be written. It is not held open then.
+        """
+        text = "".join(f"{line}\n" for line in lines)
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8", newline="\n") as file:
+                    file.write(text)
+            else:
+                self._file.write(text)
+                self._file.flush()
+        except OSError as error:
+            with suppress(OSError):  # closing tries to write once more
+                self.close()
+            raise self._unwritable(error) from error
+
+    def mend(self) -> None:
+        """Make the file end with a whole line; what was cut short is taken off.
+
+        Raises:
+            StorageError: If it cannot be read or written.
+        """
+        if not self.path.is_file():  # nothing yet, or a device
+            return
+        try:
+            with self.path.open("rb+") as file:
+                start = _start_of_last(file)
+                file.seek(start)
+                if is_json(last := file.read()):
+                    file.write(b"\n")
+                elif last:
+                    file.truncate(start)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def read(self, form: type[T]) -> list[T]:
+        """Read the lines; a last one that was cut short is left out.
+
+        Args:
+            form: What a line holds.
+
+        Raises:
+            InputError: Naming the line that holds something else.
+            StorageError: If the file cannot be read.
+        """
+        adapter, rows = TypeAdapter(form), []
+        for number, line in enumerate(self._whole(), 1):
+            try:
+                rows.append(adapter.validate_json(line))
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                raise InputError(
+                    f"{self.path}, line {number}: expected a {form.__name__}, {first['msg']}; "
+                    f"{self._remedy}"
+                ) from error
+        return rows
+
+    def rewind(self, keep: Callable[[dict[str, Any]], bool]) -> None:
+        """Take out the lines that are about to be written again, and half a last one.
+
+        Args:
+            keep: Whether a line, a JSON object, stays.
+
+        Raises:
+            InputError: Naming a line that holds no object.
+            StorageError: If the file cannot be read or written.
+        """
+        if not self.path.exists():
+            return
+        lines, rows = self._whole(), self.read(dict[str, Any])
+        remaining = [line for line, row in zip(lines, rows, strict=True) if keep(row)]
+        if len(remaining) == len(lines):
+            self.mend()
+            return
+        part = self.path.with_name(f"{self.path.name}.part")
+        try:
+            part.write_bytes(b"".join(line + b"\n" for line in remaining))
+            part.replace(self.path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _whole(self) -> list[bytes]:
+        try:
+            # not splitlines(): a text may hold line separators other than \n
+            *lines, last = self.path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
+        return [*lines, last] if is_json(last) else lines
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return StorageError(f"cannot write {self.path}: {error.strerror}")
+
+
+def is_json(line: bytes) -> bool:
+    """Whether a line is whole JSON, and not cut short."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _start_of_last(file: BinaryIO) -> int:
@@ -72,12 +191,3 @@ def _start_of_last(file: BinaryIO) -> int:
             return start + newline + 1
         end = start
     return 0
-
-
-def is_json(line: bytes) -> bool:
-    """Whether a line is whole JSON, and not cut short."""
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True

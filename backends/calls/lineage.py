@@ -28,7 +28,7 @@ class Continuity:
     fork: int = 0
     """Calls that carry on a conversation in words, with other tokens."""
     missing: int = 0
-    """Answered calls without exact tokens: of them nothing can be said, or learned."""
+    """Answered calls without exact tokens: they show nothing, and nothing is learned from them."""
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
@@ -47,10 +47,10 @@ def used_calls(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
     asking came to. The second reply is one also where little of it could be read: the graph had to
     go on from that.
     """
-    known = tuple(records)
-    superseded = {(each.run, each.supersedes) for each in known if each.supersedes is not None}
+    calls = tuple(records)
+    superseded = {(each.run, each.supersedes) for each in calls if each.supersedes is not None}
     return tuple(
-        each for each in known if each.reply is not None and (each.run, each.call) not in superseded
+        each for each in calls if each.reply is not None and (each.run, each.call) not in superseded
     )
 
 
@@ -65,35 +65,37 @@ def continuity(records: Iterable[CallRecord]) -> Continuity:
     A call carries on a conversation if its messages begin with those of an earlier call of the run
     and that call's reply; of several the longest counts.
     """
-    held: defaultdict[tuple[object, ...], list[CallRecord]] = defaultdict(list)
+    replies: defaultdict[tuple[object, ...], list[CallRecord]] = defaultdict(list)
     clean = fork = missing = 0
     for record in sorted(records, key=lambda each: each.call):
         if record.reply is None:
             continue
         turns = [_turn(each["content"], each, each["role"]) for each in record.messages]
-        before = _before(held, record.run, turns)
+        before = _before(replies, record.run, turns)
         if not is_exact(record):
             missing += 1
         elif exact := [each for each in before if is_exact(each)]:
             is_clean = any(goes_on(_trace(each), _trace(record)) for each in exact)
             clean, fork = clean + is_clean, fork + (not is_clean)
-        held[record.run, *turns, _turn(record.reply, vars(record))].append(record)
+        replies[record.run, *turns, _turn(record.reply, vars(record))].append(record)
     return Continuity(clean, fork, missing)
 
 
-def _turn(said: object, calls: Mapping[str, Any], role: str = "assistant") -> tuple[str, str, str]:
-    """Who said and called what."""
+def _turn(
+    content: object, calls: Mapping[str, Any], role: str = "assistant"
+) -> tuple[str, str, str]:
+    """Role, content and calls of a message, as a key."""
     called = [calls.get(name) or [] for name in ("tool_calls", "invalid_tool_calls")]
-    return role, str(said or ""), json.dumps(called, default=str) if any(called) else ""
+    return role, str(content or ""), json.dumps(called, default=str) if any(called) else ""
 
 
 def _before(
-    held: defaultdict[tuple[object, ...], list[CallRecord]],
+    replies: defaultdict[tuple[object, ...], list[CallRecord]],
     run: str,
     turns: list[tuple[str, str, str]],
 ) -> list[CallRecord]:
     ends = (end for end in range(len(turns), 0, -1) if turns[end - 1][0] == "assistant")
-    return next((held[key] for end in ends if (key := (run, *turns[:end])) in held), [])
+    return next((replies[key] for end in ends if (key := (run, *turns[:end])) in replies), [])
 
 
 def _exact(trace: TokenTrace | None) -> bool:

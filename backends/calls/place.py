@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Place(BaseModel):
-    """The asker of a call, as LangGraph and the roles tell it in a call's metadata.
+    """The asker of a call, as LangGraph and the roles name it in a call's metadata.
 
-    LangGraph's own name of a task (`langgraph_checkpoint_ns`) holds ids that are drawn anew in
+    LangGraph's own name of a task (`langgraph_checkpoint_ns`) holds ids that are new in
     each run. Of it, only the names of the nodes are kept.
     """
 
@@ -25,12 +25,12 @@ class Place(BaseModel):
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> Self:
         """Read the place off a call's metadata."""
-        told = metadata or {}
-        spaces = str(told.get("langgraph_checkpoint_ns") or "").split("|")
-        path = told.get("langgraph_path") or ()
+        fields = metadata or {}
+        spaces = str(fields.get("langgraph_checkpoint_ns") or "").split("|")
+        path = fields.get("langgraph_path") or ()
         sent = path and path[0] == "__pregel_push"
         return cls(
-            role=told.get("role"),
+            role=fields.get("role"),
             nodes=tuple(name for space in spaces if (name := space.split(":")[0])),
             branch="/".join(_flat(path[1:])) if sent else "",
         )

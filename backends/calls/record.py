@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from quillgraph.backends.calls.budget import Budget, was_stopped
 from quillgraph.backends.calls.journal import JOURNAL, REPLAYED
-from quillgraph.backends.calls.jsonl import end_last_line, read_lines
+from quillgraph.backends.calls.jsonl import JsonLines
 from quillgraph.backends.calls.listener import Listener
-from quillgraph.backends.errors import BudgetReached, StorageError
+from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.messages.trace import TokenTrace, trace_of
 from quillgraph.backends.messages.turn import as_openai_dict, called
 
@@ -106,23 +106,17 @@ class Recorder(Listener):
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self._numbers: dict[str, int] = {}
         self._journalled: dict[tuple[str | None, str], int] = {}
-        self._asked: dict[int, int] = {}
+        self._last_asked: dict[int, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
         for record in earlier:
             self._place(record.namespace, record.step)
             self.calls = max(self.calls, record.call + 1)
-            self._asked[record.call] = -1
+            self._last_asked[record.call] = -1
             if record.journal:
                 self._journalled[record.namespace, record.journal] = record.call
-        self._path = path
-        if path:
-            end_last_line(path)
-        try:
-            self._file = path.open("a", encoding="utf-8") if path else None
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        self._file = JsonLines(path).open() if path else None
 
     @property
     def ignore_chain(self) -> bool:
@@ -214,13 +208,13 @@ class Recorder(Listener):
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
 
-    def asked(self, call: int) -> int:
+    def last_asked(self, call: int) -> int:
         """When a call was last asked for, counted in calls of this run.
 
         It is the call's own number, a later one where it has been replayed, and -1 if only an
         earlier process has asked for it.
         """
-        return self._asked.get(call, call)
+        return self._last_asked.get(call, call)
 
     def add(self, record: CallRecord) -> None:
         """Count and write a call that another recorder has heard."""
@@ -232,13 +226,13 @@ class Recorder(Listener):
     def _recognise(self, run_id: UUID, journal: str | None) -> None:
         """Give a replayed call the number that it had when it was made."""
         with self._lock:
-            if journal is None or (begun := self._open.get(run_id)) is None:
+            if journal is None or (call := self._open.get(run_id)) is None:
                 return
-            asked = begun["call"]
-            known = self._journalled.setdefault((begun["namespace"], journal), asked)
-            if known != asked:
-                self._asked[known] = asked
-                begun["call"] = known
+            number = call["call"]
+            first = self._journalled.setdefault((call["namespace"], journal), number)
+            if first != number:
+                self._last_asked[first] = number
+                call["call"] = first
 
     def _place(self, namespace: str | None, step: int | None) -> dict[str, Any]:
         path = [part.split(":")[0] for part in (namespace or "").split("|")]
@@ -253,36 +247,25 @@ class Recorder(Listener):
 
     def _write(self, run_id: UUID, **outcome: Any) -> None:
         with self._lock:
-            if (begun := self._open.pop(run_id, None)) is None:
+            if (call := self._open.pop(run_id, None)) is None:
                 return  # refused before it began, by another handler
             empty = {
                 "request_sha256": None, "reply": None, "error": None, "model": None,
                 "trace": None, "prompt_tokens": 0, "completion_tokens": 0, "started": None,
             }  # fmt: skip
             if outcome.get("latency_s") is None:
-                outcome["latency_s"] = time.time() - begun["requested"]
-            self._keep(CallRecord(**{**empty, **begun, **outcome}))
+                outcome["latency_s"] = time.time() - call["requested"]
+            self._keep(CallRecord(**{**empty, **call, **outcome}))
 
     def _keep(self, record: CallRecord) -> None:
         if not record.replayed:
             self.prompt_tokens += record.prompt_tokens
             self.cached_tokens += record.cached_tokens or 0
             self.completion_tokens += record.completion_tokens
-        if self._file:
-            self._append(record)
+        if self._file and self._file.is_open:
+            self._file.append(record.model_dump_json())
         if self._sink:
             self._sink(record)
-
-    def _append(self, record: CallRecord) -> None:
-        assert self._file is not None
-        try:
-            self._file.write(record.model_dump_json() + "\n")
-            self._file.flush()
-        except OSError as error:
-            file, self._file = self._file, None
-            with suppress(OSError):  # closing tries to write once more
-                file.close()
-            raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
 
 
 def recorder_of(
@@ -307,17 +290,4 @@ def read_records(path: Path) -> list[CallRecord]:
         InputError: Naming another line that holds no record.
         StorageError: If the file cannot be read.
     """
-    return read_lines(path, CallRecord, "delete the line to read the others")
-
-
-def peak_in_flight(records: list[CallRecord]) -> int:
-    """Count the most calls that an engine held at one moment."""
-    moments: list[tuple[float, int]] = []
-    for record in records:
-        start = record.started if record.started is not None else record.requested
-        moments += [(start, 1), (start + record.latency_s, -1)]
-    level = peak = 0
-    for _, change in sorted(moments):
-        level += change
-        peak = max(peak, level)
-    return peak
+    return JsonLines(path).read(CallRecord)

@@ -7,10 +7,10 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -90,9 +90,9 @@ class Cassette:
         for voice in self.voices:
             if voice.name == COMMON if role is None else role in voice.name.split(","):
                 return voice
-        wanted = "a model for all roles" if role is None else f"a model for role {role!r}"
-        held = ", ".join(voice.name for voice in self.voices)
-        raise ConfigError(f"expected {wanted} in the cassette {self.path}, which holds: {held}")
+        what = "a model for all roles" if role is None else f"a model for role {role!r}"
+        names = ", ".join(voice.name for voice in self.voices)
+        raise ConfigError(f"expected {what} in the cassette {self.path}, which holds: {names}")
 
     def outcome(
         self, voice: str, request: ChatRequest, place: Place, index: int
@@ -120,23 +120,25 @@ class Cassette:
                 f"{self.path} holds this request, but asked by {equal[0].place}, and now it came "
                 f"from {place}; record the run anew"
             )
-        said = f"{self.path} holds no such call of {place}"
+        problem = f"{self.path} holds no such call of {place}"
         if (near := self._nearest(voice, request, place)) is None:
-            return CassetteMiss(f"{said}: nothing was recorded of this model; record the run anew")
+            return CassetteMiss(
+                f"{problem}: nothing was recorded of this model; record the run anew"
+            )
         advice = "run with the same options as the recording, or record the run anew"
-        return CassetteMiss("\n".join([f"{said}; {advice}", *_diff(near, request, place)]))
+        return CassetteMiss("\n".join([f"{problem}; {advice}", *_diff(near, request, place)]))
 
     def _nearest(self, voice: str, request: ChatRequest, place: Place) -> TapedCall | None:
         """The recorded call that is most like a request, of the same asker if there is one."""
-        known = [call for call in self.calls if call.voice == voice]
-        same = [c for c in known if (c.place.role, c.place.nodes) == (place.role, place.nodes)]
-        matcher = difflib.SequenceMatcher(b=_told(request), autojunk=False)
+        candidates = [call for call in self.calls if call.voice == voice]
+        same = [c for c in candidates if (c.place.role, c.place.nodes) == (place.role, place.nodes)]
+        matcher = difflib.SequenceMatcher(b=_request_lines(request), autojunk=False)
 
         def likeness(call: TapedCall) -> float:
-            matcher.set_seq1(_told(call.request))
+            matcher.set_seq1(_request_lines(call.request))
             return matcher.ratio()
 
-        return max(same or known, key=likeness, default=None)
+        return max(same or candidates, key=likeness, default=None)
 
 
 class CassetteChat(ChatBackend):
@@ -161,7 +163,7 @@ class CassetteChat(ChatBackend):
     partial: bool = False
     _cassette: Cassette = PrivateAttr()
     _voice: Voice = PrivateAttr()
-    _asked: Counter[tuple[str, Place]] = PrivateAttr(default_factory=Counter)
+    _occurrences: Counter[tuple[str, Place]] = PrivateAttr(default_factory=Counter)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, cassette: Cassette | None = None, **fields: Any) -> None:
@@ -170,10 +172,20 @@ class CassetteChat(ChatBackend):
         self._cassette = cassette or Cassette(self.path, partial=self.partial)
         self._voice = voice = self._cassette.voice(self.role)
         recorded = voice.model_dump(exclude={"kind", "name", "capabilities"})
-        if given := sorted(set(fields) & set(recorded)):
-            raise ConfigError(f"option {given[0]!r}: a cassette keeps what was recorded")
+        if overridden := sorted(set(fields) & set(recorded)):
+            raise ConfigError(f"option {overridden[0]!r}: a cassette keeps what was recorded")
         for name, value in recorded.items():
             setattr(self, name, value)
+
+    @classmethod
+    def spec_options(cls) -> frozenset[str] | None:
+        """All but the file, which has a place of its own in a spec."""
+        return (super().spec_options() or frozenset()) - {"path"}
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Play a file back: `cassette:FILE`."""
+        return cls(path=Path(model), **options)
 
     @property
     def cassette(self) -> Cassette:
@@ -195,8 +207,8 @@ class CassetteChat(ChatBackend):
     async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
         with self._lock:
             key = request.sha256, place
-            index = self._asked[key]
-            self._asked[key] += 1
+            index = self._occurrences[key]
+            self._occurrences[key] += 1
         outcome = self._cassette.outcome(self._voice.name, request, place, index)
         if isinstance(outcome, Failed):
             if outcome.error == CANCELLED:
@@ -263,20 +275,20 @@ def _raised(outcome: Failed, place: Place) -> QuillError:
     return error
 
 
-def _told(request: ChatRequest) -> list[str]:
+def _request_lines(request: ChatRequest) -> list[str]:
     """A request in lines."""
     options = request.model_dump(exclude={"messages"}, exclude_none=True)
-    told = [f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in options.items()]
+    lines = [f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in options.items()]
     for turn in request.messages:
-        told += [f"[{turn.role}]", *turn.content.split("\n")]
-        told += [f"calls {call.name}: {call.arguments}" for call in turn.tool_calls]
-    return told
+        lines += [f"[{turn.role}]", *turn.content.split("\n")]
+        lines += [f"calls {call.name}: {call.arguments}" for call in turn.tool_calls]
+    return lines
 
 
 def _diff(recorded: TapedCall, request: ChatRequest, place: Place) -> Iterator[str]:
     lines = difflib.unified_diff(
-        _told(recorded.request),
-        _told(request),
+        _request_lines(recorded.request),
+        _request_lines(request),
         f"recorded: {recorded.place}",
         f"asked: {place}",
         lineterm="",

@@ -5,7 +5,6 @@ import base64
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +13,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel
 
+from quillgraph.backends.calls.jsonl import JsonLines
 from quillgraph.backends.calls.place import Place
 from quillgraph.backends.calls.redaction import Redaction
 from quillgraph.backends.cassette.tape import (
@@ -29,7 +29,7 @@ from quillgraph.backends.cassette.tape import (
     sha256_of,
 )
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion, CompletionFn
-from quillgraph.backends.errors import ConfigError, QuillError, StorageError
+from quillgraph.backends.errors import ConfigError, QuillError
 
 
 def refuse_existing(path: Path) -> None:
@@ -53,7 +53,7 @@ class CassetteRecorder:
 
     Args:
         path: The file; it must not exist.
-        facts: What the run was told that decides its calls, such as its seed. They are written
+        facts: Settings of the run that decide its calls, such as its seed. They are written
             before any model is heard, so a key that only a model holds is not yet known in them.
 
     Raises:
@@ -65,16 +65,13 @@ class CassetteRecorder:
         self.path = path
         self._redaction = Redaction()
         self._listened: list[ChatBackend] = []
-        self._asked: Counter[tuple[str, str, Place]] = Counter()
+        self._occurrences: Counter[tuple[str, str, Place]] = Counter()
         self._lock = threading.Lock()
         self._digest = ""
         refuse_existing(path)
-        try:
-            self._file = path.open("x", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
-        told = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
-        self._write(Header(facts=self._redaction.throughout(told)))
+        self._file = JsonLines(path).open(new=True)
+        dumped = Header(facts=dict(facts or {})).model_dump(mode="json")["facts"]
+        self._write(Header(facts=self._redaction.throughout(dumped)))
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +84,7 @@ class CassetteRecorder:
     ) -> None:
         for chat in self._listened:
             chat.listen(None)
-        if not self._file.closed:
+        if self._file.is_open:
             self._write(End())
             self._file.close()
 
@@ -126,8 +123,8 @@ class CassetteRecorder:
         # counted when it is asked: replies come in an order that no replay repeats
         with self._lock:
             key = voice, request.sha256, place
-            index = self._asked[key]
-            self._asked[key] += 1
+            index = self._occurrences[key]
+            self._occurrences[key] += 1
         try:
             completion = await answer(request)
         except QuillError as error:
@@ -148,11 +145,11 @@ class CassetteRecorder:
         outcome: Completion | Failed,
     ) -> None:
         voice, sha256, place = key
-        asked = request.model_dump(mode="json")
-        shown = self._redaction.throughout(asked)  # the schema, too, may quote the messages
+        dumped = request.model_dump(mode="json")
+        redacted = self._redaction.throughout(dumped)  # the schema, too, may quote the messages
         if isinstance(outcome, Completion):
-            outcome = self._said(outcome)
-            if shown != asked:  # the ids of the prompt spell what was taken out
+            outcome = self._redacted(outcome)
+            if redacted != dumped:  # the ids of the prompt spell what was taken out
                 outcome = outcome.model_copy(update={"trace": None})
         self._write(
             TapedCall(
@@ -160,13 +157,13 @@ class CassetteRecorder:
                 sha256=sha256,
                 place=place,
                 index=index,
-                request=ChatRequest.model_validate(shown),
+                request=ChatRequest.model_validate(redacted),
                 outcome=outcome,
             )
         )
 
-    def _said(self, completion: Completion) -> Completion:
-        """A reply is kept as it was said, unless it repeats a key."""
+    def _redacted(self, completion: Completion) -> Completion:
+        """Keep a reply as it is, unless it repeats a key."""
         text = self._redaction.of_known(completion.text)
         calls = tuple(
             call.model_copy(update={"arguments": self._redaction.of_known(call.arguments)})
@@ -175,8 +172,8 @@ class CassetteRecorder:
         if (text, calls) == (completion.text, completion.tool_calls):
             return completion
         # the tokens spell the key, too
-        said = {"text": text, "tool_calls": calls, "trace": None, "alternatives": None}
-        return completion.model_copy(update=said)
+        redacted = {"text": text, "tool_calls": calls, "trace": None, "alternatives": None}
+        return completion.model_copy(update=redacted)
 
     def embeddings(self, inner: Embeddings) -> Embeddings:
         """Record the vectors that these embeddings give, each text's once."""
@@ -197,37 +194,31 @@ class CassetteRecorder:
 
     def _write(self, line: BaseModel) -> None:
         with self._lock:
-            if self._file.closed:
+            if not self._file.is_open:
                 return  # a call that was given up, and ended after the run
             text, self._digest = format_line(line, self._digest)
-            try:
-                self._file.write(text)
-                self._file.flush()
-            except OSError as error:
-                with suppress(OSError):  # closing tries to write once more
-                    self._file.close()
-                raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+            self._file.append(text)
 
 
 class _RecordedEmbeddings(Embeddings):
     """Hands on the vectors of others, and tells of those that are new."""
 
     def __init__(
-        self, inner: Embeddings, tell: Callable[[Sequence[str], Sequence[Sequence[float]]], None]
+        self, inner: Embeddings, on_new: Callable[[Sequence[str], Sequence[Sequence[float]]], None]
     ) -> None:
-        self._inner, self._tell = inner, tell
-        self._known: dict[str, list[float]] = {}
+        self._inner, self._on_new = inner, on_new
+        self._vectors: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         # the first vector of a text stays its vector, as it will be in replay
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
             if new:
                 vectors = self._inner.embed_documents(new)
-                self._tell(new, vectors)
-                self._known.update(zip(new, vectors, strict=True))
-            return [list(self._known[text]) for text in texts]
+                self._on_new(new, vectors)
+                self._vectors.update(zip(new, vectors, strict=True))
+            return [list(self._vectors[text]) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
         return self.embed_documents([text])[0]

@@ -32,7 +32,7 @@ class Header(_TapeLine):
     kind: Literal["cassette"] = "cassette"
     version: int = VERSION
     facts: dict[str, Any] = {}
-    """What the run was told that decides its calls, such as its seed."""
+    """Settings of the run that decide its calls, such as its seed."""
 
 
 class Voice(_TapeLine):
@@ -108,11 +108,11 @@ def format_line(line: BaseModel, before: str) -> tuple[str, str]:
         before: Digest of the line before; empty for the first.
 
     Returns:
-        The line with its end, and its digest.
+        The line without its end, and its digest.
     """
     rest = json.dumps(line.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))[1:]
     digest = _digest(before, rest)
-    return f"{_BEFORE}{digest}{_AFTER}{rest}\n", digest
+    return f"{_BEFORE}{digest}{_AFTER}{rest}", digest
 
 
 def lines_of(path: Path, *, partial: bool = False) -> list[Line]:
@@ -149,11 +149,11 @@ def _checked(path: Path, whole: list[str], *, is_cut: bool) -> Iterator[Line]:
     digest = ""
     for number, raw in enumerate(whole, 1):
         start = len(_BEFORE) + _DIGEST
-        said, rest = raw[len(_BEFORE) : start], raw[start + len(_AFTER) :]
+        claimed, rest = raw[len(_BEFORE) : start], raw[start + len(_AFTER) :]
         if number == 1:
             _check_header(path, raw)
         digest = _digest(digest, rest)
-        if f"{_BEFORE}{said}{_AFTER}{rest}" != raw or said != digest:
+        if f"{_BEFORE}{claimed}{_AFTER}{rest}" != raw or claimed != digest:
             raise InputError(
                 f"line {number} of the cassette {path} does not have the digest it carries: it, "
                 "or a line before it, was edited, moved or lost. Record it anew"

@@ -32,7 +32,7 @@ CLOSING = f"}}\n{END}"
 
 
 def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
-    """Tell what was said from what was called.
+    """Separate the text of a reply from its calls.
 
     Returns:
         The text without its calls, and of each call the name and the arguments as JSON text. A
@@ -41,13 +41,13 @@ def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
     if BEGIN not in text:
         return text, ()
     parts = list(_parts(text))
-    said = (part.strip("\n") for part, is_call in parts if not is_call)
+    texts = (part.strip("\n") for part, is_call in parts if not is_call)
     calls = tuple(_call(part) for part, is_call in parts if is_call)
-    return "\n".join(part for part in said if part), calls
+    return "\n".join(part for part in texts if part), calls
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in order: what is said, and the bodies of calls, which are told by True."""
+    """The parts of a text in order, each with whether it is the body of a call."""
     place = 0
     while (start := text.find(BEGIN, place)) >= 0:
         yield text[place:start], False
@@ -70,8 +70,8 @@ def _after_json(text: str, start: int) -> int:
 
 def _call(body: str) -> tuple[str | None, str]:
     try:
-        told = json.loads(body)
-        name, arguments = told["name"], told.get("arguments", {})
+        call = json.loads(body)
+        name, arguments = call["name"], call.get("arguments", {})
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments, ensure_ascii=False)
         f"{name}{arguments}".encode()  # half a character is no text

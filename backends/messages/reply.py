@@ -1,7 +1,4 @@
-"""From what an engine answered to the LangChain message that carries it.
-
-Replies that follow a JSON schema: asked for in words, and read into a pydantic model.
-"""
+"""The LangChain message that carries an engine's reply, and replies that follow a JSON schema."""
 
 import json
 from collections.abc import Callable

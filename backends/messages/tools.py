@@ -31,7 +31,7 @@ def offer(tools: Sequence[Any], tool_choice: Any = None) -> dict[str, Any]:
     Raises:
         ConfigError: If something is no tool, two have one name, or the one chosen is not there.
     """
-    offered = [_told(tool) for tool in tools]
+    offered = [_description(tool) for tool in tools]
     names = [str(tool["function"]["name"]) for tool in offered]
     if twice := sorted({name for name in names if names.count(name) > 1 or name in _MEANINGS}):
         raise ConfigError(
@@ -41,17 +41,17 @@ def offer(tools: Sequence[Any], tool_choice: Any = None) -> dict[str, Any]:
     return {"tools": offered, "tool_choice": _choice(tool_choice, names)}
 
 
-def _told(tool: Any) -> dict[str, Any]:
+def _description(tool: Any) -> dict[str, Any]:
     try:
-        told = convert_to_openai_tool(tool)
-        if not isinstance(told["function"]["name"], str):
-            raise TypeError(told["function"]["name"])
+        description = convert_to_openai_tool(tool)
+        if not isinstance(description["function"]["name"], str):
+            raise TypeError(description["function"]["name"])
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ConfigError(
             "expected as a tool a function with types and docstring, a BaseTool, a pydantic model "
             f"or a JSON schema with a title, got {tool!r}: {error}"
         ) from error
-    return told
+    return description
 
 
 def _choice(tool_choice: Any, names: Sequence[str]) -> str | None:
@@ -105,8 +105,8 @@ def split_calls(text: str, request_sha256: str) -> tuple[str, tuple[ToolCall, ..
 
     Ids of calls come from request and reply, so that equal runs go on with equal requests.
     """
-    said, calls = hermes.parse_calls(text)
-    return said, tuple(
+    rest, calls = hermes.parse_calls(text)
+    return rest, tuple(
         ToolCall(id=f"call_{_digest(request_sha256, text, number)}", name=name, arguments=arguments)
         for number, (name, arguments) in enumerate(calls)
     )

@@ -1,4 +1,4 @@
-"""What the engine saw and said, token by token."""
+"""What an engine read and wrote, token by token."""
 
 import math
 from collections.abc import Iterable
@@ -102,14 +102,14 @@ def sampled_logprobs(reported: Iterable[float], where: str) -> tuple[float, ...]
     Raises:
         ServerFailed: If one is no log-probability of a token that was sampled.
     """
-    told = tuple(reported)
-    for place, each in enumerate(told):
+    logprobs = tuple(reported)
+    for place, each in enumerate(logprobs):
         if not -math.inf < each <= ROUNDING:
             raise ServerFailed(
                 f"{where}: the log-prob of token {place} is {each}; expected a finite number of "
                 "0 or less: look into its log for overflows"
             )
-    return tuple([min(0.0, each) for each in told])
+    return tuple([min(0.0, each) for each in logprobs])
 
 
 class Alternative(BaseModel):

@@ -126,9 +126,9 @@ def _valid_calls(message: AIMessage) -> tuple[ToolCall, ...]:
 
 def openai_form(turn: ChatTurn) -> dict[str, Any]:
     """A turn as servers and chat templates know it; arguments are JSON text."""
-    told: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    form: dict[str, Any] = {"role": turn.role, "content": turn.content}
     if turn.tool_calls:
-        told["tool_calls"] = [
+        form["tool_calls"] = [
             {
                 "id": call.id,
                 "type": "function",
@@ -137,24 +137,24 @@ def openai_form(turn: ChatTurn) -> dict[str, Any]:
             for call in turn.tool_calls
         ]
     if turn.tool_call_id is not None:
-        told["tool_call_id"] = turn.tool_call_id
-    return told
+        form["tool_call_id"] = turn.tool_call_id
+    return form
 
 
 def as_openai_dict(message: BaseMessage) -> dict[str, Any]:
     """Any message as OpenAI writes it, with the calls in it that could not be read."""
-    said: dict[str, Any] = convert_to_openai_messages(message)
+    form: dict[str, Any] = convert_to_openai_messages(message)
     if isinstance(message, AIMessage) and message.invalid_tool_calls:
-        said["invalid_tool_calls"] = [dict(each) for each in message.invalid_tool_calls]
-    return said
+        form["invalid_tool_calls"] = [dict(each) for each in message.invalid_tool_calls]
+    return form
 
 
 def called(message: BaseMessage) -> dict[str, Any]:
     """What a reply called, in the words of `as_openai_dict`; empty if nothing."""
     if not isinstance(message, AIMessage) or not (message.tool_calls or message.invalid_tool_calls):
         return {}
-    said = as_openai_dict(message)
-    return {name: said.get(name, []) for name in ("tool_calls", "invalid_tool_calls")}
+    form = as_openai_dict(message)
+    return {name: form.get(name, []) for name in ("tool_calls", "invalid_tool_calls")}
 
 
 def message_calls(
@@ -168,10 +168,10 @@ def message_calls(
         if call.name and arguments is not None:
             valid.append(tool_call(name=call.name, args=arguments, id=call.id))
         else:
-            wanted = "the name of a tool and" if not call.name else f"for tool {call.name!r}"
-            said = f"expected {wanted} a JSON object as arguments, got {call.arguments[:200]!r}"
+            what = "the name of a tool and" if not call.name else f"for tool {call.name!r}"
+            problem = f"expected {what} a JSON object as arguments, got {call.arguments[:200]!r}"
             invalid.append(
-                invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=said)
+                invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=problem)
             )
     return valid, invalid
 
@@ -179,8 +179,10 @@ def message_calls(
 def _object(text: str) -> dict[str, Any] | None:
     """The JSON object of a text; None if it holds none, or one that JSON cannot say again."""
     try:
-        read = json.loads(text or "{}")
-        json.dumps(read, ensure_ascii=False, allow_nan=False).encode()  # no NaN, no half characters
+        value = json.loads(text or "{}")
+        json.dumps(
+            value, ensure_ascii=False, allow_nan=False
+        ).encode()  # no NaN, no half characters
     except (ValueError, RecursionError):
         return None
-    return read if isinstance(read, dict) else None
+    return value if isinstance(value, dict) else None

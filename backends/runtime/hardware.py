@@ -69,10 +69,10 @@ def gpu_name() -> str | None:
         return None
     command = [program, "--query-gpu=name", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        query = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None  # a driver that does not answer serves no engine either
-    names = done.stdout.strip().splitlines()
+    names = query.stdout.strip().splitlines()
     return names[0].strip() if names else None
 
 

@@ -1,7 +1,4 @@
-"""The limiter that all graphs of one backend share.
-
-The time that a call may take.
-"""
+"""How many calls a backend takes at a time, and how long one may take."""
 
 import asyncio
 import threading
@@ -59,16 +56,16 @@ class Deadline:
 
     Args:
         when: Time of the running loop, seconds.
-        told: What to say then.
+        message: What to say then.
 
     Raises:
         TimedOut: When it is so.
     """
 
-    __slots__ = ("_limit", "_told")
+    __slots__ = ("_limit", "_message")
 
-    def __init__(self, when: float, told: str) -> None:
-        self._limit, self._told = asyncio.timeout_at(when), told
+    def __init__(self, when: float, message: str) -> None:
+        self._limit, self._message = asyncio.timeout_at(when), message
 
     async def __aenter__(self) -> None:
         await self._limit.__aenter__()
@@ -82,4 +79,4 @@ class Deadline:
         try:
             await self._limit.__aexit__(kind, error, trace)
         except TimeoutError:
-            raise TimedOut(self._told) from None
+            raise TimedOut(self._message) from None

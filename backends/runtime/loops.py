@@ -61,8 +61,8 @@ class PerLoop(Generic[T]):
     def put(self, value: T) -> None:
         """Give the running loop its value."""
         with self._lock:  # each loop may run on a thread of its own
-            kept = {loop: each for loop, each in self._values.items() if not loop.is_closed()}
-            self._values = {**kept, asyncio.get_running_loop(): value}
+            live = {loop: each for loop, each in self._values.items() if not loop.is_closed()}
+            self._values = {**live, asyncio.get_running_loop(): value}
 
     def clear(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
         """Let all values go, and say which they were."""

@@ -88,7 +88,7 @@ class ServedAdapters:
     ) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                done = await asyncio.gather(
+                outcomes = await asyncio.gather(
                     *(self._load_on(endpoint, path, version) for endpoint in endpoints),
                     return_exceptions=True,
                 )
@@ -98,7 +98,7 @@ class ServedAdapters:
                 f"adapter {version!r} was not up on all {len(endpoints)} servers after "
                 f"{self._timeout_s:g} s; raise adapter_timeout_s, or look into their logs"
             ) from None
-        if failures := [each for each in done if isinstance(each, BaseException)]:
+        if failures := [each for each in outcomes if isinstance(each, BaseException)]:
             await self._unload(version, endpoints)
             raise failures[0]
 
@@ -109,11 +109,11 @@ class ServedAdapters:
             await self._post(endpoint, "unload_lora_adapter", {"lora_name": version})
         body = {"lora_name": version, "lora_path": str(path)}
         await self._post(endpoint, "load_lora_adapter", body)
-        found = await self._listed(endpoint)
-        if version not in found or found[version] not in (None, str(path)):
+        loaded = await self._listed(endpoint)
+        if version not in loaded or loaded[version] not in (None, str(path)):
             raise ServerFailed(
                 f"{endpoint.address} took adapter {version!r} from {path} and lists "
-                f"{found.get(version)!r} under this name"
+                f"{loaded.get(version)!r} under this name"
             )
 
     async def _listed(self, endpoint: Endpoint) -> dict[str, str | None]:
@@ -147,9 +147,9 @@ class ServedAdapters:
         url = f"{endpoint.address}/{action}"
         reply = await self._lane.send(endpoint, url, json.dumps(body).encode())
         if reply.status == 404 and action == "load_lora_adapter":
-            said = endpoint.shown(reply.body.decode(errors="replace"))
+            words = endpoint.redacted(reply.body.decode(errors="replace"))
             raise ConfigError(
-                f"{endpoint.address} loads no adapter from {body['lora_path']}: {said}; does the "
+                f"{endpoint.address} loads no adapter from {body['lora_path']}: {words}; does the "
                 "server see this path, and was it started with --enable-lora and "
                 "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1?"
             )

@@ -1,6 +1,6 @@
-"""A chat completion as servers send it becomes a `Completion`, or an error that says why not.
+"""Chat completions of OpenAI-compatible servers: read, checked, made a `Completion` or an error.
 
-What is read of a chat completion as OpenAI-compatible servers send it; all else is passed by.
+Fields that nothing here needs are passed by.
 """
 
 import logging
@@ -24,6 +24,8 @@ from quillgraph.backends.messages.trace import (
 )
 from quillgraph.backends.messages.turn import ToolCall
 from quillgraph.backends.servers.endpoint import Endpoint
+
+logger = logging.getLogger(__name__)
 
 
 class Function(BaseModel):
@@ -103,8 +105,8 @@ class Usage(BaseModel):
     @property
     def cached_tokens(self) -> int | None:
         """Tokens of the prompt that the server had in its cache; None if it does not say."""
-        told = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return None if told is None or told < 0 else told
+        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        return None if cached is None or cached < 0 else cached
 
 
 class ServerAnswer(BaseModel):
@@ -130,11 +132,11 @@ def alternatives_in(choice: Choice, address: str) -> tuple[Position, ...] | None
     return whole if len(whole) == len(positions) else None
 
 
-def _position(told: TokenLogprob, where: str) -> Position | None:
-    token, likely = told.get("token"), told.get("top_logprobs")
+def _position(entry: TokenLogprob, where: str) -> Position | None:
+    token, likely = entry.get("token"), entry.get("top_logprobs")
     if token is None or not likely:
         return None
-    sampled, others = LikelyToken(token=token, logprob=told["logprob"]), [*likely]
+    sampled, others = LikelyToken(token=token, logprob=entry["logprob"]), [*likely]
     if sampled in others:  # by text alone it could be another: servers show split characters alike
         others.remove(sampled)
     sampled_first = [
@@ -142,9 +144,6 @@ def _position(told: TokenLogprob, where: str) -> Position | None:
         for each in (sampled, *others)
     ]
     return position(sampled_first[0], sampled_first[1:])
-
-
-logger = logging.getLogger(__name__)
 
 
 def completion_of(
@@ -171,26 +170,26 @@ def completion_of(
         Refused: If the model or a filter declined, or what was asked for is not given.
         ServerFailed: If this is no completion, or it contradicts itself.
     """
-    read = _parsed(answer, endpoint)
-    if model is not None and read.model not in (None, model):
+    reply = _parsed(answer, endpoint)
+    if model is not None and reply.model not in (None, model):
         raise Refused(
             f"{endpoint.address} was asked for model {model!r} and answered as "
-            f"{endpoint.shown(read.model or '')!r}; is the right server at this address?"
+            f"{endpoint.redacted(reply.model or '')!r}; is the right server at this address?"
         )
-    choice = read.choices[0]
+    choice = reply.choices[0]
     if choice.finish_reason in ("abort", "error"):
         raise ServerFailed(f"{endpoint.address} gave up in the middle of a reply")
     if choice.message.refusal:
-        said = endpoint.shown(choice.message.refusal)
-        raise Refused(f"model {endpoint.model!r} will not answer: {said}")
+        refusal = endpoint.redacted(choice.message.refusal)
+        raise Refused(f"model {endpoint.model!r} will not answer: {refusal}")
     if choice.finish_reason == "content_filter":
         raise Refused(
             f"the content filter of {endpoint.address} cut the reply of {endpoint.model!r}; "
             "change the request or the model"
         )
-    trace = _trace(read, endpoint, weights_version) if token_ids else None
-    is_told = read.usage is not None and read.usage.is_a_count
-    usage = read.usage if read.usage and is_told else _own_count(trace, endpoint)
+    trace = _trace(reply, endpoint, weights_version) if token_ids else None
+    is_told = reply.usage is not None and reply.usage.is_a_count
+    usage = reply.usage if reply.usage and is_told else _own_count(trace, endpoint)
     return Completion(
         text=choice.message.content or "",
         finish_reason=choice.finish_reason,
@@ -198,7 +197,7 @@ def completion_of(
         completion_tokens=usage.completion_tokens,
         cached_tokens=usage.cached_tokens,
         trace=trace,
-        alternatives=_alternatives(read, endpoint) if request.top_logprobs else None,
+        alternatives=_alternatives(reply, endpoint) if request.top_logprobs else None,
         tool_calls=_calls(choice, request),
     ).with_calls_read(request)
 
@@ -206,8 +205,8 @@ def completion_of(
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
     """How a request asks for a reply that is decoded under a JSON schema."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64]
-    asked = {"name": name, "schema": schema, "strict": True}
-    return {"type": "json_schema", "json_schema": asked}
+    form = {"name": name, "schema": schema, "strict": True}
+    return {"type": "json_schema", "json_schema": form}
 
 
 def tools_form(request: ChatRequest, *, strict: bool = False) -> dict[str, Any]:
@@ -254,14 +253,14 @@ def _parsed(answer: object, endpoint: Endpoint) -> ServerAnswer:
             return ServerAnswer.model_validate_json(answer)
         return ServerAnswer.model_validate(answer)
     except ValidationError:
-        shown = answer.decode(errors="replace") if isinstance(answer, bytes) else repr(answer)
-        raise endpoint.unreadable(shown) from None
+        text = answer.decode(errors="replace") if isinstance(answer, bytes) else repr(answer)
+        raise endpoint.unreadable(text) from None
 
 
-def _trace(read: ServerAnswer, endpoint: Endpoint, weights_version: str) -> TokenTrace:
-    choice = read.choices[0]
+def _trace(reply: ServerAnswer, endpoint: Endpoint, weights_version: str) -> TokenTrace:
+    choice = reply.choices[0]
     tokens = choice.logprobs.content if choice.logprobs else None
-    if read.prompt_token_ids is None or choice.token_ids is None or tokens is None:
+    if reply.prompt_token_ids is None or choice.token_ids is None or tokens is None:
         raise Refused(
             f"token_ids is on, but {endpoint.address} answered without token ids or "
             "log-probs; vLLM gives both, for other servers turn token_ids off"
@@ -270,7 +269,7 @@ def _trace(read: ServerAnswer, endpoint: Endpoint, weights_version: str) -> Toke
     logprobs = sampled_logprobs([token["logprob"] for token in tokens], where)
     try:
         trace = TokenTrace(
-            prompt_ids=read.prompt_token_ids,
+            prompt_ids=reply.prompt_token_ids,
             completion_ids=choice.token_ids,
             logprobs=logprobs,
             finish_reason=choice.finish_reason,
@@ -283,8 +282,8 @@ def _trace(read: ServerAnswer, endpoint: Endpoint, weights_version: str) -> Toke
     text = choice.message.content or ""
     if not _spells(spelled, text):
         raise ServerFailed(
-            f"{where}: its tokens spell {endpoint.shown(spelled)!r}, its text "
-            f"is {endpoint.shown(text)!r}; ids and text must be of one reply"
+            f"{where}: its tokens spell {endpoint.redacted(spelled)!r}, its text "
+            f"is {endpoint.redacted(text)!r}; ids and text must be of one reply"
         )
     return trace
 
@@ -298,14 +297,14 @@ def _spells(spelled: str, text: str) -> bool:
     return text.strip() in spelled or "\ufffd" in spelled or spelled.startswith("token_id:")
 
 
-def _alternatives(read: ServerAnswer, endpoint: Endpoint) -> tuple[Position, ...]:
-    if (found := alternatives_in(read.choices[0], endpoint.address)) is None:
+def _alternatives(reply: ServerAnswer, endpoint: Endpoint) -> tuple[Position, ...]:
+    if (alternatives := alternatives_in(reply.choices[0], endpoint.address)) is None:
         raise Refused(
             f"top_logprobs was asked for, but {endpoint.address} answered without the "
             "alternatives to each token; OpenAI's models that do not reason and vLLM give "
             "them, for others leave the option top_logprobs out"
         )
-    return found
+    return alternatives
 
 
 def _own_count(trace: TokenTrace | None, endpoint: Endpoint) -> Usage:

@@ -64,7 +64,7 @@ class Endpoint:
         """Whether this is OpenAI's own API, which differs from the servers made after it."""
         return urlsplit(self.address).hostname == "api.openai.com"
 
-    def shown(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
         """A server's words, short, and without the key should they repeat it."""
         return (text.replace(self.key, "***") if self.key else text)[:400]
 
@@ -89,7 +89,7 @@ class Endpoint:
     def unreachable(self, reason: str) -> Unreachable:
         """Say that there is no connection, or that it broke."""
         return Unreachable(
-            f"cannot reach {self.address}: {self.shown(reason)}{self._tried}; "
+            f"cannot reach {self.address}: {self.redacted(reason)}{self._tried}; "
             "is the server up, and is the address right?"
         )
 
@@ -98,38 +98,38 @@ class Endpoint:
     ) -> BackendError:
         """Say what a status of 400 or above means, in the server's words and ours."""
         body = error.body
-        told = body.get("message") if isinstance(body, dict) else body
+        message = body.get("message") if isinstance(body, dict) else body
         listed = await self._listed(client) if error.status_code == 404 else None
         kind = f"{error.code} {error.type} {error.param}"
         tried = self.at_try(_tries(error))
-        return tried.status_meaning(error.status_code, str(told or body or error), kind, listed)
+        return tried.status_meaning(error.status_code, str(message or body or error), kind, listed)
 
     def status_meaning(
-        self, status: int, told: str, kind: str = "", listed: object = None
+        self, status: int, words: str, kind: str = "", listed: object = None
     ) -> BackendError:
         """Say what a status of 400 or above means.
 
         Args:
             status: HTTP status.
-            told: The server's words.
+            words: The server's.
             kind: Its code, type and parameter of the error, in one string.
             listed: Its list of models, should it be asked for one that it does not have.
         """
-        said = f"{self.address} answered {status}: {self.shown(told)}"
+        message = f"{self.address} answered {status}: {self.redacted(words)}"
         if status in (401, 403):
             sent = "the key in" if self.key else "no key, for there is none in"
             check = f"check it, and that it may use model {self.model!r}"
-            return Refused(f"{said}; sent was {sent} {self.key_place}: {check}")
+            return Refused(f"{message}; sent was {sent} {self.key_place}: {check}")
         if status == 404:
-            return Refused(f"{said}; {self._models_instead(listed)}")
+            return Refused(f"{message}; {self._models_instead(listed)}")
         if status == 429:
             advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
-            return RateLimited(f"{said}{self._tried}; {advice}")
+            return RateLimited(f"{message}{self._tried}; {advice}")
         if status >= 500 or status == 408:  # 408: it tired of waiting for the request
-            return ServerFailed(f"{said}{self._tried}; look into the server's log")
-        if status in (400, 413) and _OVERFLOW.search(f"{kind} {said}"):
-            return ContextOverflow(f"{said}; shorten the prompt or lower max_tokens")
-        return Refused(said + _advice(f"{kind} {said}"))
+            return ServerFailed(f"{message}{self._tried}; look into the server's log")
+        if status in (400, 413) and _OVERFLOW.search(f"{kind} {message}"):
+            return ContextOverflow(f"{message}; shorten the prompt or lower max_tokens")
+        return Refused(message + _advice(f"{kind} {message}"))
 
     def check_offers(self, listed: bytes, model: str) -> None:
         """Make sure that a model is among those that the server lists.
@@ -148,7 +148,7 @@ class Endpoint:
     def unreadable(self, got: str) -> ServerFailed:
         """Say that an answer is no chat completion."""
         return ServerFailed(
-            f"expected a chat completion from {self.address}, got {self.shown(got)}; "
+            f"expected a chat completion from {self.address}, got {self.redacted(got)}; "
             "is there an OpenAI-compatible API at this base_url?"
         )
 
@@ -174,9 +174,9 @@ class Endpoint:
         return f"model {self.model!r}: {nearest(self.model, names)}"
 
 
-def find_key(given: str | None, variable: str) -> str:
+def find_key(key: str | None, variable: str) -> str:
     """Take the key given, else the one in the environment; empty if there is neither."""
-    return (given or os.environ.get(variable, "")).strip()
+    return (key or os.environ.get(variable, "")).strip()
 
 
 def _tries(error: "openai.APIConnectionError | openai.APIStatusError") -> int:
@@ -204,12 +204,12 @@ def _check_address(address: str) -> None:
         raise ConfigError("base_url holds a password, which would be recorded; use api_key_env")
 
 
-def _advice(said: str) -> str:
-    if re.search(r"temperature|top_p", said):
+def _advice(message: str) -> str:
+    if re.search(r"temperature|top_p", message):
         return "; if the model samples its own way, set own_sampling"
-    if re.search(r"response_format|schema", said):
+    if re.search(r"response_format|schema", message):
         return "; if it cannot decode under this JSON schema, set schema_mode to 'prompt'"
-    if "logprobs" in said:
+    if "logprobs" in message:
         return "; if it reports no log-probs, leave the options top_logprobs and token_ids out"
     return ""
 

@@ -1,7 +1,4 @@
-"""Calls to the servers of one model: which server, how often, how long.
-
-How long to wait before a server is asked again.
-"""
+"""Calls to the servers of one model: which server, how often, how long, the wait between tries."""
 
 import asyncio
 import json
@@ -18,6 +15,8 @@ from quillgraph.backends.runtime.limits import Deadline
 from quillgraph.backends.servers.endpoint import Endpoint
 from quillgraph.backends.servers.http import Lane, Reply
 from quillgraph.backends.servers.replicas import Replica, Replicas
+
+logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -43,8 +42,6 @@ T = TypeVar("T")
 
 PROBE_S = 5.0
 """How long a server may take to say whether it is well, seconds."""
-
-logger = logging.getLogger(__name__)
 
 
 class Fleet:
@@ -98,12 +95,12 @@ class Fleet:
         """
         loop = asyncio.get_running_loop()
         time = _Time(timeout_s, loop.time() + timeout_s, self._shares)
-        asked: Replica | None = None
+        replica: Replica | None = None
         for attempt in range(self._max_retries + 1):
             try:
                 async with Deadline(time.deadline, time.over("the servers")):
-                    asked = await self._replicas.choose(rollout, avoid=asked)
-                return await self._attempt(asked, attempt, body, read, time)
+                    replica = await self._replicas.choose(rollout, avoid=replica)
+                return await self._attempt(replica, attempt, body, read, time)
             except BackendError as error:
                 pause = pause_s(attempt, error.retry_after_s)
                 if error.retry_after_s is None and len(self.endpoints) > 1:
@@ -202,19 +199,19 @@ def accepted(reply: Reply, endpoint: Endpoint) -> bytes:
     """
     if reply.status < 400:
         return reply.body
-    told, kind = _told(reply.body)
-    error = endpoint.status_meaning(reply.status, told, kind)
+    message, kind = _error_of(reply.body)
+    error = endpoint.status_meaning(reply.status, message, kind)
     error.retry_after_s = reply.retry_after_s
     raise error
 
 
-def _told(body: bytes) -> tuple[str, str]:
+def _error_of(body: bytes) -> tuple[str, str]:
     """A server's words about its refusal, and the code, type and parameter that it names."""
     text = body.decode(errors="replace")
     try:
-        said = json.loads(text)
-        said = said.get("error", said)
-        kind = f"{said.get('code')} {said.get('type')} {said.get('param')}"
-        return str(said.get("message") or text), kind
+        error = json.loads(text)
+        error = error.get("error", error)
+        kind = f"{error.get('code')} {error.get('type')} {error.get('param')}"
+        return str(error.get("message") or text), kind
     except (ValueError, AttributeError):  # no JSON, or none of this form
         return text or "nothing", ""

@@ -140,14 +140,14 @@ class _Pool:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    if (told := headers.get("retry-after")) is None:
+    if (value := headers.get("retry-after")) is None:
         return None
     try:
-        return max(0.0, float(told))
+        return max(0.0, float(value))
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     except ValueError:
         return None
 
@@ -156,8 +156,8 @@ def _meaning(error: Exception, endpoint: Endpoint, idle_timeout_s: float) -> Bac
     reason = str(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientSSLError):
         return Refused(
-            f"no secure connection to {endpoint.address}: {endpoint.shown(reason)}; is it http:// "
-            "there, or a certificate that this machine does not trust (SSL_CERT_FILE)?"
+            f"no secure connection to {endpoint.address}: {endpoint.redacted(reason)}; is it "
+            "http:// there, or a certificate that this machine does not trust (SSL_CERT_FILE)?"
         )
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return endpoint.unreachable(f"the proxy failed: {reason}; see HTTP_PROXY and NO_PROXY")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, SecretStr
 
@@ -34,6 +34,8 @@ class OpenAIChat(ChatBackend):
     Raises:
         ConfigError: If the address cannot be one, or a key is needed and there is none.
     """
+
+    takes_address: ClassVar[bool] = True
 
     base_url: str | None = None
     """Address up to and with `/v1`; None for OpenAI's own."""

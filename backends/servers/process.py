@@ -1,7 +1,4 @@
-"""The vLLM server behind a backend that names none: started with the first call, and stopped.
-
-A vLLM server that we start ourselves, and always stop.
-"""
+"""The vLLM server of a backend without an address: started with the first call, always stopped."""
 
 import asyncio
 import importlib.util
@@ -107,7 +104,7 @@ class ServerProcess:
             ServerFailed: If it ends before.
             Unreachable: If it is not up in time.
         """
-        began = said = time.monotonic()
+        began = reported = time.monotonic()
         while True:
             self.check()
             if await is_up():
@@ -119,8 +116,8 @@ class ServerProcess:
                     f"the vLLM server was not up after {timeout_s:g} s; raise start_timeout_s, or "
                     f"see its last words:\n{self.last_words}"
                 )
-            if now - said > SAID_EVERY_S:
-                said = now
+            if now - reported > SAID_EVERY_S:
+                reported = now
                 logger.info("waiting for the vLLM server since %.0f s", now - began)
             await asyncio.sleep(POLL_S)
 

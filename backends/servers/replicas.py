@@ -123,9 +123,9 @@ class Replicas:
 
     def _home(self, rollout: str | None, well: list[Replica]) -> Replica:
         with self._lock:
-            known = self._homes.get(rollout) if rollout else None
-            if known in well:
-                return known
+            home = self._homes.get(rollout) if rollout else None
+            if home in well:
+                return home
             least = min(well, key=lambda replica: replica.in_flight)
             if rollout:
                 self._homes[rollout] = least

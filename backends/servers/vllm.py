@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
@@ -25,6 +25,7 @@ from quillgraph.backends.servers.fleet import Fleet, accepted
 from quillgraph.backends.servers.http import Lane, Reply
 from quillgraph.backends.servers.process import OwnServer, vllm_environment, vllm_program
 from quillgraph.backends.weights.adapter import LoraRank, check_adapter
+from quillgraph.backends.weights.builtin import resolve
 from quillgraph.backends.weights.pretrained import (
     ITEMS_PER_CALL,
     NumberFormat,
@@ -55,6 +56,10 @@ class VllmServerChat(ChatBackend):
     The calls of one rollout go to one server. A call's rollout is `rollout`, else `thread_id`, in
     the metadata of its config, which graphs hand down.
     """
+
+    takes_address: ClassVar[bool] = True
+    takes_adapters: ClassVar[bool] = True
+    rank_option: ClassVar[str | None] = "max_lora_rank"
 
     max_concurrency: int = Field(default=256, gt=0)
     base_url: str | None = None
@@ -124,6 +129,11 @@ class VllmServerChat(ChatBackend):
             )
         else:
             self._fleet = self._fleet_at(self.base_url.split(","))
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Use the servers at the address, which know the model; without one, start a server."""
+        return cls(model=model if base_url else resolve(model), base_url=base_url, **options)
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -298,5 +308,5 @@ _rollout: ContextVar[str | None] = ContextVar("rollout", default=None)
 
 
 def _rollout_in(metadata: Mapping[str, Any]) -> str | None:
-    found = metadata.get("rollout") or metadata.get("thread_id")
-    return None if found is None else str(found)
+    rollout = metadata.get("rollout") or metadata.get("thread_id")
+    return None if rollout is None else str(rollout)

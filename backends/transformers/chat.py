@@ -5,10 +5,11 @@ import gc
 import importlib.util
 import queue
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
@@ -16,6 +17,7 @@ from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
 from quillgraph.backends.weights.adapter import check_adapter
+from quillgraph.backends.weights.builtin import resolve
 from quillgraph.backends.weights.pretrained import (
     NumberFormat,
     from_pretrained,
@@ -48,6 +50,8 @@ class TransformersChat(ChatBackend):
             faster on a CPU that knows it, and does not hold this: LOG.md 2026-11-23).
     """
 
+    takes_adapters: ClassVar[bool] = True
+
     device: str | None = None
     dtype: NumberFormat | None = None
     _worker: ThreadPoolExecutor | None = PrivateAttr(default=None)
@@ -63,6 +67,11 @@ class TransformersChat(ChatBackend):
                     f"{package} is not installed, so transformers:{self.model} cannot run; "
                     "pip install 'quillgraph[local]'"
                 )
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Run a built-in model by its name, or one of a folder or the hub."""
+        return cls(model=resolve(model), **options)
 
     @cached_property
     def capabilities(self) -> Capabilities:

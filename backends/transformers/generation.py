@@ -149,7 +149,7 @@ class Decoder:
         return Grammars(self.model, self.tokenizer, self.end_ids)
 
     def completion(self, row: DecodingRow, text: str, reason: str) -> Completion:
-        """Put together what a row has said."""
+        """Make the completion of a row."""
         return Completion(
             text=text,
             finish_reason=reason,
@@ -166,13 +166,13 @@ class Decoder:
         ).with_calls_read(row.call.request)
 
     def _alternatives(self, row: DecodingRow) -> tuple[Position, ...]:
-        def said(place: int, token: int, logprob: float) -> Alternative:
+        def alternative(place: int, token: int, logprob: float) -> Alternative:
             return Alternative(text=self._added(row.ids[:place], token), logprob=logprob)
 
         return tuple(
             position(
-                said(place, token, logprob),
-                [said(place, other, likely[other]) for other in likely if other != token],
+                alternative(place, token, logprob),
+                [alternative(place, other, likely[other]) for other in likely if other != token],
             )
             for place, (token, logprob, likely) in enumerate(
                 zip(row.ids, row.logprobs, row.likeliest, strict=True)
@@ -182,9 +182,9 @@ class Decoder:
     def _added(self, before: list[int], token: int) -> str:
         """What a token adds to the text; the last token of a split character adds all of it."""
         nearby = before[-4:]  # no character has more bytes
-        held = self.tokenizer.decode(nearby, clean_up_tokenization_spaces=False)
+        decoded = self.tokenizer.decode(nearby, clean_up_tokenization_spaces=False)
         whole = self.tokenizer.decode([*nearby, token], clean_up_tokenization_spaces=False)
-        return "" if whole.endswith(SPLIT) else whole[len(held.rstrip(SPLIT)) :]
+        return "" if whole.endswith(SPLIT) else whole[len(decoded.rstrip(SPLIT)) :]
 
     def text(self, row: DecodingRow) -> str:
         """Decode a row's tokens, without the special ones and without any tidying up."""
@@ -208,14 +208,14 @@ class StepSampler:
         live = [number for number, row in enumerate(self.rows) if not row.ended]
         if live:
             rows = [self.rows[number] for number in live]
-            drawn = sample_tokens(
+            draws = sample_tokens(
                 masked(scores_BV[live], rows),
                 [row.call.request for row in rows],
                 [row.generator for row in rows],
             )
-            for number, taken in zip(live, drawn, strict=True):
-                tokens[number] = taken.token
-                self._take(self.rows[number], taken)
+            for number, draw in zip(live, draws, strict=True):
+                tokens[number] = draw.token
+                self._take(self.rows[number], draw)
         forced_BV = torch.full_like(scores_BV, float("-inf"))
         chosen_B1 = torch.tensor(tokens, device=scores_BV.device).unsqueeze(1)
         return forced_BV.scatter_(1, chosen_B1, 0.0)
@@ -224,11 +224,11 @@ class StepSampler:
         """Say for each row whether it has ended; the batch stops when all have."""
         return torch.tensor([row.ended for row in self.rows], device=ids_BT.device)
 
-    def _take(self, row: DecodingRow, taken: Draw) -> None:
-        token = taken.token
+    def _take(self, row: DecodingRow, draw: Draw) -> None:
+        token = draw.token
         row.ids.append(token)
-        row.logprobs.append(taken.logprob)
-        row.likeliest.append(taken.likeliest)
+        row.logprobs.append(draw.logprob)
+        row.likeliest.append(draw.likeliest)
         if row.matcher is not None and not row.matcher.consume_token(token):
             row.call.fail(Refused(f"the JSON grammar broke off: {row.matcher.get_error()}"))
         elif (end := self._end(row, token)) is not None:

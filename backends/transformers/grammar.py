@@ -1,4 +1,4 @@
-"""What a reply decoded by `decoding` is held to: a JSON schema, or a call of a tool."""
+"""The form that a reply of `generation` must have: a JSON schema, or a call of a tool."""
 
 import json
 
@@ -37,11 +37,11 @@ class Grammars:
             tokenizer, n_vocab=size, eos_token=list(end_ids)
         )
         ids = tokenizer.encode(PROBE, add_special_tokens=False)
-        if (read := self._tokenizer.decode_bytes(ids)) != PROBE.encode():
+        if (decoded := self._tokenizer.decode_bytes(ids)) != PROBE.encode():
             raise Refused(
-                f"llguidance reads {PROBE!r} as {read!r} through this model's tokenizer, so a JSON "
-                "schema cannot hold; give a tokenizer.json whose decoder undoes its pre-tokenizer "
-                "(one converted from GGUF often has another)"
+                f"llguidance reads {PROBE!r} as {decoded!r} through this model's tokenizer, so a "
+                "JSON schema cannot hold; give a tokenizer.json whose decoder undoes its "
+                "pre-tokenizer (one converted from GGUF often has another)"
             )
 
     def matcher(self, request: ChatRequest) -> LLMatcher:

@@ -1,13 +1,11 @@
-"""What a language model makes of a text on its way through the layers, as one vector.
+"""What a language model makes of a text on its way through the layers, as one vector a layer.
 
-The model is frozen and only reads: a light head on these vectors scores texts better than the
-same small model does when it is asked (LOG.md, benchmarks/scorer.py).
+The model is frozen and only reads: a light head on these vectors scores texts better than the same
+small model does when it is asked (LOG.md, benchmarks/scorer.py).
 
-Vectors of texts kept on disk: reading a few thousand texts takes a CPU half an hour.
-
-A store belongs to one way of reading, named by what decides the numbers. Vectors are kept under
-the hash of their text, in files that are written whole: a process that is killed loses the last
-few at most, and no file that is there is ever changed.
+Reading a few thousand texts takes a CPU half an hour, so the vectors are stored on disk, each under
+the hash of its text. A store belongs to one way of reading, named by what decides the numbers. Its
+files are written whole and never changed: a process that is killed loses the last few at most.
 """
 
 import hashlib
@@ -49,21 +47,21 @@ class FeatureStore:
     """
 
     def __init__(self, folder: Path, recipe: dict[str, Any]) -> None:
-        told = json.dumps(recipe, sort_keys=True)
-        self.path = folder / hashlib.sha256(told.encode()).hexdigest()[:16]
+        recipe_json = json.dumps(recipe, sort_keys=True)
+        self.path = folder / hashlib.sha256(recipe_json.encode()).hexdigest()[:16]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / "recipe.json").write_text(told, encoding="utf-8")
+            (self.path / "recipe.json").write_text(recipe_json, encoding="utf-8")
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
         self._new: dict[str, Vectors] = {}
-        self._kept: dict[str, Vectors] | None = None
+        self._stored: dict[str, Vectors] | None = None
 
     def get(self, key: str) -> Vectors | None:
         """The vector of a text; None if it was never kept."""
-        if self._kept is None:
-            self._kept = self._read()
-        return self._kept.get(key, self._new.get(key))
+        if self._stored is None:
+            self._stored = self._read()
+        return self._stored.get(key, self._new.get(key))
 
     def put(self, key: str, vector: Vectors) -> None:
         """Keep a vector; it reaches the disk with the next full chunk, or `flush`."""
@@ -88,21 +86,21 @@ class FeatureStore:
             os.replace(file.name, self.path / f"{name}.safetensors")
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
-        self._kept = {**(self._kept or {}), **self._new}
+        self._stored = {**(self._stored or {}), **self._new}
         self._new = {}
 
     def _read(self) -> dict[str, Vectors]:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        found: dict[str, Vectors] = {}
+        vectors: dict[str, Vectors] = {}
         for file in sorted(self.path.glob("*.safetensors")):
             try:
-                found |= load_file(file)
+                vectors |= load_file(file)
             except (OSError, SafetensorError):
                 # a damaged file costs its texts another reading, and nothing else
                 continue
-        return found
+        return vectors
 
 
 WINDOW = 1024
@@ -154,7 +152,7 @@ class HiddenStates:
         self._store = FeatureStore(kept_in, self._recipe()) if kept_in else None
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
-        self._known: OrderedDict[str, Vectors] = OrderedDict()
+        self._cache: OrderedDict[str, Vectors] = OrderedDict()
 
     def of(self, texts: Sequence[str]) -> Vectors:
         """Read texts.
@@ -189,16 +187,16 @@ class HiddenStates:
 
     def _one(self, text: str) -> Vectors:
         key = text_key(text)
-        if key not in self._known:
-            kept = self._store.get(key) if self._store else None
-            if kept is None:
-                kept = self._read(text)
+        if key not in self._cache:
+            vectors = self._store.get(key) if self._store else None
+            if vectors is None:
+                vectors = self._read(text)
                 if self._store:
-                    self._store.put(key, kept)
-            self._known[key] = kept
-            while len(self._known) > KEPT:
-                self._known.popitem(last=False)
-        return self._known[key]
+                    self._store.put(key, vectors)
+            self._cache[key] = vectors
+            while len(self._cache) > KEPT:
+                self._cache.popitem(last=False)
+        return self._cache[key]
 
     def _read(self, text: str) -> Vectors:
         import torch

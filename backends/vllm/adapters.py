@@ -68,11 +68,11 @@ class EngineAdapters:
         # vLLM keys its prefix cache by name and path: other weights that come in the same folder
         # under the same version must have another name
         request = LoRARequest(f"{version}#{number}", number, str(path))
-        with _told(f"take adapter {version!r} from {path}"):
+        with _engine_errors(f"take adapter {version!r} from {path}"):
             async with asyncio.timeout(TIMEOUT_S):
                 await engine.add_lora(request)
-                held = await engine.list_loras()
-        if number not in held:
+                loaded = await engine.list_loras()
+        if number not in loaded:
             raise ServerFailed(f"vLLM took adapter {version!r} from {path} and does not list it")
         return request
 
@@ -82,7 +82,7 @@ async def _was_given_up(engine: Any, weights: WeightsInUse) -> bool:
     if weights.request is None:
         return True
     try:
-        with _told(f"give up adapter {weights.version!r}"):
+        with _engine_errors(f"give up adapter {weights.version!r}"):
             await engine.remove_lora(weights.request.lora_int_id)
     except BackendError as error:
         logger.warning("%s; it keeps its memory, and is tried again at the next swap", error)
@@ -91,7 +91,7 @@ async def _was_given_up(engine: Any, weights: WeightsInUse) -> bool:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _engine_errors(what: str) -> Iterator[None]:
     from vllm.v1.engine.exceptions import EngineDeadError
 
     try:

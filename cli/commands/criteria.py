@@ -21,6 +21,7 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
+from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.memory import Library
 from quillgraph.graphs.study import (
     ROLES,
@@ -79,9 +80,10 @@ class StudyWork:
     ) -> None:
         """Run the workflow with a library that is open."""
         settings = self.settings
-        study = Study.of(
+        study = cast(
+            Study,
             engines.common,
-            engines.embeddings,
+            embeddings=engines.embeddings,
             seed=settings.seed,
             budget=self.budget,
             roles=dict(engines.cast(ROLES)),

@@ -22,6 +22,7 @@ from quillgraph.cli.session.inputs import read_request
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
+from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.prebuilt import (
     WRITING_ROLES,
     Assessed,
@@ -53,7 +54,8 @@ class SubmissionWork:
         Raises:
             ReplyError: If the judge was not understood on any criterion.
         """
-        workshop = Workshop.of(
+        workshop = cast(
+            Workshop,
             engines.common,
             seed=self.settings.seed,
             budget=self.budget,

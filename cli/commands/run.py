@@ -142,6 +142,15 @@ def _run(
     finally:
         _show(work, folder, as_json=as_json)
         folder.announce(console)
+    _refuse_losses(work, folder)
+
+
+def _refuse_losses(work: BatchWork, folder: RunFolder) -> None:
+    """End with an error where a request has given no episode.
+
+    Raises:
+        QuillError: Naming the first, and the file with all of them.
+    """
     if work.excluded:
         first, many = work.excluded[0], amount(len(work.excluded), "request")
         raise QuillError(

@@ -22,7 +22,7 @@ from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.episodes import Graph, WrittenEpisode, compiled_form
+from quillgraph.graphs.episodes import Graph, WrittenEpisode, cast, compiled_form
 from quillgraph.graphs.memory import MEMORY
 from quillgraph.graphs.prebuilt import (
     WRITING_ROLES,
@@ -91,7 +91,8 @@ class WritingWork:
                 await self.study.find(engines, recorder, watch, library)
                 self.criteria_set = self.study.state["criteria_set"]
             assert self.criteria_set is not None
-            workshop = Workshop.of(
+            workshop = cast(
+                Workshop,
                 engines.common,
                 seed=settings.seed,
                 budget=self.budget,

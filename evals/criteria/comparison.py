@@ -33,6 +33,7 @@ from quillgraph.evals.criteria.sources import (
 from quillgraph.evals.data.cases import Case, Cases, cases_of
 from quillgraph.evals.data.loader import Loaded
 from quillgraph.evals.measures.matching import Confirm, confirmed_by, matched_overlap, wordings
+from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.study import ROLES, Study
 
 AT_ONCE = 8
@@ -203,9 +204,10 @@ class _Players:
             if not isinstance(player, BaseChatModel):
                 raise ConfigError(f"expected a chat model for role {name!r}, got {player!r}")
             roles[name] = player
-        return Study.of(
+        return cast(
+            Study,
             self.model,
-            self.embeddings,
+            embeddings=self.embeddings,
             seed=seed,
             budget=self.budget,
             roles=roles,

@@ -69,7 +69,8 @@ def prompts_of(
 def _prompt(request: RubricRequest, criteria: tuple[Criterion, ...] | None) -> Prompt:
     task = writing_task(request.request)
     soft = criteria or as_criteria(request.criteria) or generic_rubric()
-    hard = _with_length(hard_criteria(find_constraints(segment(task))), request.words)
+    constraints = find_constraints(segment(task), task.language)
+    hard = _with_length(hard_criteria(constraints), request.words)
     criteria_set = CriteriaSet(
         request_hash=task.request_hash,
         language=task.language,

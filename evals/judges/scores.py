@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import Verdict
-from quillgraph.agents.judges import Judge, shown_to_judge, weighted_score
+from quillgraph.agents.judges import Judge, text_for_judge, weighted_score
 from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
@@ -112,7 +112,7 @@ async def verdicts_on(
         has one.
     """
     try:
-        ballot = await judge.judge(task, shown_to_judge(text, criteria), criteria)
+        ballot = await judge.judge(task, text_for_judge(text, criteria), criteria)
     except (BackendError, ReplyError, InputError) as error:
         return (), f"{type(error).__name__}: {error}"
     answered = {verdict.criterion_id for verdict in ballot.verdicts}

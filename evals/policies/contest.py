@@ -18,7 +18,7 @@ from quillgraph.evals.policies.kinship import (
     reservations,
     seen_in_training,
 )
-from quillgraph.evals.policies.policy import RANKED, Policy, read_policies
+from quillgraph.evals.policies.policy import Policy, rank_option, read_policies
 from quillgraph.evals.policies.records import TextKey
 from quillgraph.evals.policies.training_record import trained_requests
 from quillgraph.evals.policies.writers import Reading, policy_graph
@@ -233,8 +233,9 @@ def sharing(judge: BackendSpec, policies: Sequence[Policy]) -> BackendSpec:
     """
     for each in policies:
         options = dict(each.model.options)
-        if each.model.kind in RANKED and "max_lora_rank" not in judge.options:
-            options.pop("max_lora_rank", None)
+        option = rank_option(each.model)
+        if option is not None and option not in judge.options:
+            options.pop(option, None)
         if each.model.model_copy(update={"options": options}) == judge:
             return each.model
     return judge

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.backends.errors import ConfigError
-from quillgraph.backends.spec import BackendSpec
+from quillgraph.backends.spec import BackendSpec, backend_class
 from quillgraph.backends.weights import installed
 from quillgraph.evals.policies.policy import Policy
 
@@ -21,8 +21,7 @@ def identity(spec: str | BackendSpec) -> str:
         return str(spec)  # a judge that is no backend
     built_in = {each.name: str(each.path) for each in installed()}
     model = built_in.get(parsed.model, parsed.model)
-    if parsed.kind == "langchain":
-        return f"{model}:{parsed.options.get('model', '')}"
+    model = backend_class(parsed.kind).spec_identity(model, parsed.options)
     folder = Path(model).expanduser()
     return str(folder.resolve()) if folder.exists() else model
 

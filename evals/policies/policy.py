@@ -4,7 +4,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import Field
@@ -12,7 +12,7 @@ from pydantic import Field
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.runtime import default_backend
-from quillgraph.backends.spec import BackendKind, BackendSpec
+from quillgraph.backends.spec import BackendSpec, backend_class, backend_kinds
 from quillgraph.backends.weights import rank_for
 from quillgraph.evals.policies.training_record import (
     ADAPTER,
@@ -21,12 +21,6 @@ from quillgraph.evals.policies.training_record import (
     read_training,
     training_above,
 )
-
-ADAPTABLE = ("vllm", "vllm-server", "transformers")
-"""Kinds whose model may carry an adapter: `KIND:MODEL+FOLDER`."""
-
-RANKED = ("vllm", "vllm-server")
-"""Kinds of which an engine is started for adapters up to a rank."""
 
 BASELINES = ("best_of_n", "self_refine")
 """Graphs that spend a number of tokens: the baselines at equal tokens."""
@@ -124,7 +118,7 @@ def _parted(spec: str) -> tuple[str, str]:
 
 def _is_model(spec: str) -> bool:
     kind, colon, _ = spec.partition(":")
-    return bool(colon) and kind in get_args(BackendKind)
+    return bool(colon) and kind in backend_kinds()
 
 
 def _options(query: str, spec: str) -> dict[str, int | str]:
@@ -140,7 +134,7 @@ def _weights(spec: str) -> dict[str, Any]:
     if not _is_model(spec):
         return _of_run(Path(spec).expanduser(), spec)
     base, plus, adapter = spec.partition("+")
-    if not plus or BackendSpec.parse(base).kind not in ADAPTABLE:
+    if not plus or not backend_class(base.partition(":")[0]).takes_adapters:
         return {"model": BackendSpec.parse(spec)}
     folder = policy_folder(Path(adapter).expanduser())
     if not (folder / ADAPTER).is_file():
@@ -158,7 +152,7 @@ def _weights(spec: str) -> dict[str, Any]:
 def _of_run(folder: Path, spec: str) -> dict[str, Any]:
     if not folder.is_dir():
         kind = spec.partition(":")[0]
-        guess = f": {nearest(kind, get_args(BackendKind))}" if ":" in spec else ""
+        guess = f": {nearest(kind, backend_kinds())}" if ":" in spec else ""
         raise ConfigError(f"{_WANTED}, got {spec!r}{guess}")
     training = read_training(folder)
     if training is None:
@@ -168,23 +162,29 @@ def _of_run(folder: Path, spec: str) -> dict[str, Any]:
         )
     found, kind = policy_folder(folder), default_backend()[0].partition(":")[0]
     if (found / ADAPTER).is_file():
-        model = BackendSpec(kind=kind, model=training.base)  # type: ignore[arg-type]  # one of them
+        model = BackendSpec(kind=kind, model=training.base)
         return {"model": model, "adapter": found, "training": training}
-    return {"model": BackendSpec(kind=kind, model=str(found)), "training": training}  # type: ignore[arg-type]  # as above
+    return {"model": BackendSpec(kind=kind, model=str(found)), "training": training}
 
 
 def _with_ranks(found: Sequence[Policy]) -> list[Policy]:
     """Let policies on one model share an engine that takes the adapters of all of them."""
     ranks: dict[str, int] = {}
     for each in found:
-        if each.adapter and each.model.kind in RANKED and not each.model.base_url:
+        if each.adapter and rank_option(each.model) and not each.model.base_url:
             key = each.model.model_dump_json()
             ranks[key] = max(ranks.get(key, 1), rank_for(each.adapter))
     return [_ranked(each, ranks.get(each.model.model_dump_json())) for each in found]
 
 
+def rank_option(spec: BackendSpec) -> str | None:
+    """The option by which a model's engine is started for adapters up to a rank."""
+    return backend_class(spec.kind).rank_option
+
+
 def _ranked(policy: Policy, rank: int | None) -> Policy:
-    if rank is None or "max_lora_rank" in policy.model.options:
+    option = rank_option(policy.model)
+    if rank is None or option is None or option in policy.model.options:
         return policy
-    options = {**policy.model.options, "max_lora_rank": str(rank)}
+    options = {**policy.model.options, option: str(rank)}
     return policy.model_copy(update={"model": policy.model.model_copy(update={"options": options})})

@@ -25,11 +25,11 @@ from quillgraph.evals.policies.policy import Policy
 from quillgraph.evals.policies.records import WrittenText
 from quillgraph.graphs.episodes import (
     WAYS,
-    Ensemble,
     Episode,
     Graph,
-    context_for,
+    cast,
     episode_source,
+    fitting,
     parts_of,
     registry,
     run_graph,
@@ -126,16 +126,16 @@ class GraphWriter:
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
         seed = self.seed + NEXT_SEED * number
-        # a budget of its own for each text: some graphs ask theirs what a text has cost
-        ensemble = Ensemble(
-            model=self.model,
+        name = f"{self.name}/{prompt.id}/{number}"
+        schema = schema_of(self.graph, "context_schema")
+        context: Any = cast(
+            schema,
+            self.model,
             embeddings=LexicalEmbeddings(),
             seed=seed,
-            budget=Budget(),
-            measures=self.measures,
+            budget=Budget(),  # of its own: some graphs ask theirs what a text has cost
+            **fitting(schema, self.measures),
         )
-        name = f"{self.name}/{prompt.id}/{number}"
-        context = context_for(schema_of(self.graph, "context_schema"), ensemble)
         source = episode_source(self.graph, context=context, budget=self.budget)
         with recorded_as(self.recorder, name):
             start = self._start(prompt, tokens)

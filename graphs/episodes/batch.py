@@ -3,19 +3,17 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quillgraph.backends.calls import Budget, Recorder, end_last_line
+from quillgraph.backends.calls import Budget, JsonLines, Recorder
 from quillgraph.backends.errors import (
     BackendError,
     BudgetReached,
     InputError,
     QuillError,
-    StorageError,
 )
-from quillgraph.graphs.episodes.cast import Ensemble, context_for
 from quillgraph.graphs.episodes.durability import EPISODES, Resuming, durable
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
@@ -24,6 +22,9 @@ from quillgraph.graphs.episodes.start import TaskStart, schema_of, start_of
 
 AT_ONCE = 16
 """Entries that are run side by side; how many calls an engine takes at a time is its own matter."""
+
+ContextFn = Callable[[Any], Any]
+"""Makes a context of a schema, a new one each time: some graphs ask its budget for their costs."""
 
 ERRORS: Mapping[str, type[QuillError]] = {"budget": BudgetReached, "backend": BackendError}
 """By the kind of failure: as what error it ends a batch that has come to nothing."""
@@ -121,12 +122,12 @@ class Batch:
         return [entry for entry in self.entries if entry.number not in self.episodes]
 
     async def run(
-        self, ensemble: Ensemble, recorder: Recorder, notice: Callable[[], object]
+        self, context: ContextFn, recorder: Recorder, notice: Callable[[], object]
     ) -> None:
         """Run what has no episode yet, so many at once; one that fails does not stop the others.
 
         Args:
-            ensemble: Who plays, and the measures.
+            context: Makes the run-time context of an entry, of the schema that the graph declares.
             recorder: Writes down the calls.
             notice: Is called after each entry.
 
@@ -136,10 +137,10 @@ class Batch:
             StorageError: If an episode cannot be written.
         """
         waiting = iter(self.waiting)
-        end_last_line(self.folder / EPISODES)
+        JsonLines(self.folder / EPISODES).mend()
         with durable(self.graph, self.folder, self.budget) as graph:
             workers = [
-                asyncio.ensure_future(self._work(waiting, graph, ensemble, recorder, notice))
+                asyncio.ensure_future(self._work(waiting, graph, context, recorder, notice))
                 for _ in range(AT_ONCE)
             ]
             try:
@@ -154,12 +155,12 @@ class Batch:
         self,
         waiting: Iterator[BatchEntry],
         graph: Resuming,
-        ensemble: Ensemble,
+        context: ContextFn,
         recorder: Recorder,
         notice: Callable[[], object],
     ) -> None:
         for entry in waiting:
-            episode = await self._one(entry, graph, ensemble, recorder)
+            episode = await self._one(entry, graph, context, recorder)
             if (failure := episode.failure) is None:
                 self._add(entry.number, episode)
                 graph.forget(str(entry.number))
@@ -172,24 +173,17 @@ class Batch:
                 return
 
     async def _one(
-        self, entry: BatchEntry, graph: Resuming, ensemble: Ensemble, recorder: Recorder
+        self, entry: BatchEntry, graph: Resuming, context: ContextFn, recorder: Recorder
     ) -> Episode:
         name, schema = str(entry.number), schema_of(graph, "context_schema")
-        # a budget of its own for each entry: some graphs ask theirs what a text has cost
-        context = context_for(schema, replace(ensemble, budget=Budget()))
-        source = episode_source(graph, context=context, answer=self.answer)
+        source = episode_source(graph, context=context(schema), answer=self.answer)
         task, rest = entry.start.task, entry.start.rest
         return await run_graph(source, task, start=rest, episode_id=name, record=recorder)
 
     def _add(self, number: int, episode: Episode) -> None:
         """Keep an episode; its calls are in calls.jsonl, under its id."""
         self.episodes[number] = episode.model_copy(update={"calls": ()})
-        file = self.folder / EPISODES
-        try:
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(self.episodes[number].model_dump_json() + "\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {file}: {error.strerror}") from error
+        JsonLines(self.folder / EPISODES).append(self.episodes[number].model_dump_json())
 
     def _judge_the_end(self) -> None:
         for each in self.excluded:

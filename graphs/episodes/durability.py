@@ -12,7 +12,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from quillgraph.backends.calls import Budget, CallRecord, Journal, read_lines, read_records
+from quillgraph.backends.calls import Budget, CallRecord, Journal, JsonLines, read_records
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.kept_calls import KeptCall, KeptCalls
@@ -127,8 +127,7 @@ def read_episodes(folder: Path) -> dict[int, Episode]:
     for call in read_calls(folder):
         calls[call.run].append(call)
     file = folder / EPISODES
-    remedy = "delete the line to read the others"
-    found = read_lines(file, Episode, remedy) if file.exists() else []
+    found = JsonLines(file).read(Episode) if file.exists() else []
     return {
         int(str(each.id)): each.model_copy(update={"calls": _once(calls[str(each.id)])})
         for each in sorted(found, key=lambda each: int(str(each.id)))

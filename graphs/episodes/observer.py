@@ -131,7 +131,7 @@ class Writes(Listener):
 
         After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
         """
-        place, asked = call.namespace or "", self._recorder.asked(call.call)
+        place, asked = call.namespace or "", self._recorder.last_asked(call.call)
         return any(
             asked < upto and (place == node or (with_inner and place.startswith(f"{node}|")))
             for node, with_inner, upto in self._given_up
@@ -249,7 +249,7 @@ class Hearing:
         return tuple(call.call for call in self.calls if self._was_given_up(call))
 
     def _was_given_up(self, call: CallRecord) -> bool:
-        was_asked = self._recorder.asked(call.call) >= 0
+        was_asked = self._recorder.last_asked(call.call) >= 0
         return self.writes.was_given_up(call) or (not was_asked and call.call in self._given_up)
 
     def _hear(self, record: CallRecord) -> None:

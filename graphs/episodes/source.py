@@ -13,7 +13,7 @@ from langgraph.pregel import Pregel
 from quillgraph.agents.domain import WritingTask
 from quillgraph.backends.calls import Budget
 from quillgraph.backends.errors import ConfigError
-from quillgraph.graphs.episodes.cast import check_trainable, context_of, names_in
+from quillgraph.graphs.episodes.context import check_trainable, names_in, with_roles
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def episode_source(
     """
     compiled = compiled_form(graph)
     cast = dict(roles or {})
-    played = context_of(compiled, cast, context)
+    played = with_roles(compiled, cast, context)
     trained = tuple(sorted({trainable} if isinstance(trainable, str) else set(trainable)))
     check_trainable(trained, played)
     if most_steps < 1:

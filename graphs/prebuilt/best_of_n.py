@@ -15,7 +15,7 @@ from langgraph.types import Send
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
-from quillgraph.agents.judges import PromptedJudge, reward, shown_to_judge
+from quillgraph.agents.judges import PromptedJudge, reward, text_for_judge
 from quillgraph.agents.writers import Written, write_one_of
 from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode, best_of
@@ -207,7 +207,7 @@ def _least(state: DrawInput, text: str, studio: Workshop) -> int:
     if not isinstance(studio.judge, PromptedJudge):
         return 0
     criteria = state["criteria_set"].criteria
-    return studio.judge.least_tokens(state["task"], shown_to_judge(text, criteria), criteria)
+    return studio.judge.least_tokens(state["task"], text_for_judge(text, criteria), criteria)
 
 
 def _submission(state: DrawInput, text: str) -> judging.Submission:

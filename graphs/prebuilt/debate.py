@@ -11,18 +11,15 @@ Who takes part in a debate between two writers, and what passes through it.
 """
 
 import operator
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypedDict
+from typing import Annotated, Literal, TypedDict
 
-from langchain_core.language_models import BaseChatModel
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import BEST_SCORE
-from quillgraph.agents.judges import SAMPLES, Judge, PromptedJudge
 from quillgraph.agents.role import Role, lost_reply
 from quillgraph.agents.writers import (
     Plan,
@@ -35,15 +32,12 @@ from quillgraph.agents.writers import (
     weakest,
     write_draft,
 )
-from quillgraph.backends.calls import Budget
-from quillgraph.backends.capabilities import require
 from quillgraph.backends.errors import (
     BudgetReached,
-    ConfigError,
     ContextOverflow,
     ReplyError,
-    nearest,
 )
+from quillgraph.graphs.episodes.context import StructuredJudge, StructuredRole
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode, best_of
 from quillgraph.graphs.prebuilt import judge as judging
 
@@ -56,55 +50,18 @@ DEBATING_ROLES = (*SIDES, "critic", "judge")
 class Arena:
     """The run-time context of the debate.
 
-    Build it with `Arena.of`, or directly where a trained scorer shall stand for the judge.
+    Make it with `cast(Arena, …)`.
     """
 
     writer: Role
     rival: Role
-    critic: Role
+    critic: StructuredRole
     """Speaks for each text before the writer of the other."""
-    judge: Judge
+    judge: StructuredJudge
     rounds: int = 2
     """Most times that each side answers."""
     text_tokens: int = 512
     """Longest text."""
-
-    @classmethod
-    def of(
-        cls,
-        model: BaseChatModel,
-        *,
-        seed: int = 0,
-        budget: Budget | None = None,
-        roles: Mapping[str, BaseChatModel] | None = None,
-        judges: Mapping[str, Judge] | None = None,
-        rounds: int = 2,
-        text_tokens: int = 512,
-        samples: int = SAMPLES,
-    ) -> Self:
-        """Give every role the same model, but for those named in `roles`.
-
-        A trained scorer, given as `judges={"judge": …}`, stands where a model would be asked.
-
-        Raises:
-            ConfigError: On an unknown role, or a model that lacks what its role needs.
-        """
-        others = roles or {}
-        if unknown := sorted(set(others) - set(DEBATING_ROLES)):
-            raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], DEBATING_ROLES)}")
-        shared = budget or Budget()
-        parts = {name: Role(name, others.get(name, model), seed, shared) for name in DEBATING_ROLES}
-        for name in ("critic", "judge"):
-            if name not in (judges or {}):
-                require(parts[name].model, name, "json_schema")
-        return cls(
-            writer=parts["writer"],
-            rival=parts["rival"],
-            critic=parts["critic"],
-            judge=(judges or {}).get("judge") or PromptedJudge((parts["judge"],), samples),
-            rounds=rounds,
-            text_tokens=text_tokens,
-        )
 
     def side(self, name: str) -> Role:
         """One of the two writers."""

@@ -29,11 +29,12 @@ from quillgraph.agents.judges import (
     plain,
     refusal,
     reward,
-    shown_to_judge,
+    text_for_judge,
 )
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Budget, Recorder, recorder_of
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError, ReplyError
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
 
@@ -152,7 +153,7 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
 async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
     asked = judged(criteria)
-    shown = shown_to_judge(submission["text"], criteria)
+    shown = text_for_judge(submission["text"], criteria)
     try:
         ballot = await judge.judge(submission["task"], shown, asked)
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
@@ -229,7 +230,7 @@ async def assess(submission: Submission, bench: Bench) -> Assessed:
 
 
 class JudgeMeasures(TypedDict, total=False):
-    """What judging may be given besides; what is left out is as in `Workshop.of`."""
+    """What judging may be given besides; what is left out is as in a `Workshop`."""
 
     samples: int
     """Votes on each criterion."""
@@ -271,7 +272,7 @@ async def judge(
     refuse_unjudgeable(submission)
     measures: dict[str, Any] = {k: v for k, v in options.items() if k != "record"}
     bench: Bench = (
-        Workshop.of(model, **measures) if isinstance(model, BaseChatModel) else SoleJudge(model)
+        cast(Workshop, model, **measures) if isinstance(model, BaseChatModel) else SoleJudge(model)
     )
     with recorder_of(options.get("record"), "judge", options.get("budget")) as recorder:
         assessed = await judge_alone(submission, bench, recorder)

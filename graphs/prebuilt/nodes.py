@@ -27,7 +27,7 @@ from quillgraph.agents.role import Role
 from quillgraph.agents.writers import reflection as reflecting
 from quillgraph.agents.writers import writer as writing
 from quillgraph.backends.errors import BudgetReached, ConfigError, nearest
-from quillgraph.graphs.episodes.cast import CastModel
+from quillgraph.graphs.episodes.context import CastModel, cast
 from quillgraph.graphs.episodes.source import Graph, compiled_form
 from quillgraph.graphs.episodes.start import parts_of
 from quillgraph.graphs.prebuilt import judge as judging
@@ -197,9 +197,10 @@ def criteria(by: str = "coder", *, embeddings: str = "embeddings", drafts: int =
 
     def study(context: Any) -> Study:
         coder = role(context, by)
-        return Study.of(
+        return cast(
+            Study,
             coder.model,
-            field(context, embeddings),
+            embeddings=field(context, embeddings),
             seed=coder.seed,
             budget=coder.budget,
             drafts=drafts,

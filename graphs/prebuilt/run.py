@@ -16,6 +16,7 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Recorder, recorder_of
 from quillgraph.backends.embeddings import connect_embeddings
 from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory.memory import Memory
 from quillgraph.graphs.prebuilt import reflection
@@ -34,7 +35,7 @@ JUDGE = "judge"
 
 
 class WritingOptions(StudyMeasures, total=False):
-    """What writing may be given besides; what is left out is as in `Workshop.of`."""
+    """What writing may be given besides; what is left out is as in a `Workshop`."""
 
     criteria: CriteriaSet | None
     """What the text is judged by; None finds them first."""
@@ -136,7 +137,8 @@ async def write(
         opened_memory(options.get("memory"), embeddings) as memory,
         opened_library(options.get("library"), embeddings) as library,
     ):
-        workshop = Workshop.of(
+        workshop = cast(
+            Workshop,
             model,
             roles=_of(WRITING_ROLES, players),
             judges=judges,
@@ -144,9 +146,10 @@ async def write(
             library=library,
             **_of(("seed", "budget", "rounds", "text_tokens", "samples"), options),
         )
-        study = criteria or Study.of(
+        study = criteria or cast(
+            Study,
             model,
-            embeddings,
+            embeddings=embeddings,
             roles=_of(ROLES, players),
             library=library,
             **_of(("seed", "budget", "contrast", "drafts", "draft_tokens"), options),

@@ -8,11 +8,10 @@ Who takes part in a vote on drafts, and what passes through it.
 """
 
 import operator
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Self, TypedDict
+from typing import Annotated, TypedDict
 
-from langchain_core.language_models import BaseChatModel
+from annotated_types import Ge
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Send
@@ -20,9 +19,7 @@ from langgraph.types import Send
 from quillgraph.agents.domain import CriteriaSet, Dropped, Value, WritingTask
 from quillgraph.agents.judgements import Judgement
 from quillgraph.agents.judges import (
-    SAMPLES,
     Judge,
-    PromptedJudge,
     Standing,
     pooled,
     reward,
@@ -31,10 +28,8 @@ from quillgraph.agents.judges import (
 )
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import write_one_of
-from quillgraph.backends.calls import Budget
-from quillgraph.backends.capabilities import require
-from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.messages import TokenTrace
+from quillgraph.graphs.episodes.context import StructuredJudge
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.prebuilt import judge as judging
 
@@ -47,61 +42,18 @@ VOTING_ROLES = ("writer", *JUDGES)
 class Panel:
     """The run-time context of the vote.
 
-    Build it with `Panel.of`, or directly where trained scorers shall judge. Judges are worth most
-    where they are models of different families.
+    Make it with `cast(Panel, …)`. Judges are worth most where they are models of different
+    families.
     """
 
     writer: Role
-    first_judge: Judge
-    second_judge: Judge
-    third_judge: Judge
-    drafts: int = 4
+    first_judge: StructuredJudge
+    second_judge: StructuredJudge
+    third_judge: StructuredJudge
+    drafts: Annotated[int, Ge(2)] = 4
     """Texts to choose from."""
     text_tokens: int = 512
     """Longest text."""
-
-    @classmethod
-    def of(
-        cls,
-        model: BaseChatModel,
-        *,
-        seed: int = 0,
-        budget: Budget | None = None,
-        roles: Mapping[str, BaseChatModel] | None = None,
-        judges: Mapping[str, Judge] | None = None,
-        drafts: int = 4,
-        text_tokens: int = 512,
-        samples: int = SAMPLES,
-    ) -> Self:
-        """Give every role the same model, but for those named in `roles`.
-
-        Trained scorers, given as `judges`, stand where a model would be asked.
-
-        Raises:
-            ConfigError: On an unknown role, fewer than two drafts, or a model that lacks what its
-                role needs.
-        """
-        others = roles or {}
-        if unknown := sorted(set(others) - set(VOTING_ROLES)):
-            raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], VOTING_ROLES)}")
-        if drafts < 2:
-            raise ConfigError(f"expected drafts of 2 or more to vote on, got {drafts}")
-        shared = budget or Budget()
-        parts = {name: Role(name, others.get(name, model), seed, shared) for name in VOTING_ROLES}
-        trained = judges or {}
-        for name in set(JUDGES) - set(trained):
-            require(parts[name].model, name, "json_schema")
-        first, second, third = (
-            trained.get(name) or PromptedJudge((parts[name],), samples) for name in JUDGES
-        )
-        return cls(
-            writer=parts["writer"],
-            first_judge=first,
-            second_judge=second,
-            third_judge=third,
-            drafts=drafts,
-            text_tokens=text_tokens,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,18 @@
 """Who takes part in writing a text and judging it, and what passes through the loop."""
 
 import operator
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Self, TypedDict
+from typing import Annotated, TypedDict
 
-from langchain_core.language_models import BaseChatModel
+from annotated_types import Ge
 
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
-from quillgraph.agents.judges import SAMPLES, Judge, PromptedJudge
 from quillgraph.agents.memory import Lesson
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import Plan, Precedents, Reflection
-from quillgraph.backends.calls import Budget
-from quillgraph.backends.capabilities import require
-from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.messages import TokenTrace
+from quillgraph.graphs.episodes.context import StructuredJudge, StructuredRole
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.memory.library import Library
 from quillgraph.graphs.memory.memory import Memory
@@ -32,70 +28,20 @@ ROUNDS = 3
 class Workshop:
     """The run-time context of the graphs that write and judge.
 
-    Build it with `Workshop.of`, or directly where a trained scorer shall stand for the judge.
+    Make it with `cast(Workshop, …)`.
     """
 
     writer: Role
-    judge: Judge
-    reflector: Role
-    consolidator: Role
+    judge: StructuredJudge
+    reflector: StructuredRole
+    consolidator: StructuredRole
     memory: Memory | None = None
     """None: nothing is recalled and nothing is remembered."""
     library: Library | None = None
     """Gets to know how texts were scored; None: nobody does."""
-    rounds: int = ROUNDS
-    text_tokens: int = 512
+    rounds: Annotated[int, Ge(0)] = ROUNDS
+    text_tokens: Annotated[int, Ge(1)] = 512
     """Longest text."""
-
-    @classmethod
-    def of(
-        cls,
-        model: BaseChatModel,
-        *,
-        seed: int = 0,
-        budget: Budget | None = None,
-        roles: Mapping[str, BaseChatModel] | None = None,
-        judges: Mapping[str, Judge] | None = None,
-        memory: Memory | None = None,
-        library: Library | None = None,
-        rounds: int = ROUNDS,
-        text_tokens: int = 512,
-        samples: int = SAMPLES,
-    ) -> Self:
-        """Give every role the same model, but for those named in `roles`.
-
-        A trained scorer, given as `judges={"judge": …}`, stands where a model would be asked.
-
-        Raises:
-            ConfigError: On an unknown role, a measure out of range, or a model that lacks what
-                its role needs.
-        """
-        others = roles or {}
-        if unknown := sorted(set(others) - set(WRITING_ROLES)):
-            guess = nearest(unknown[0], WRITING_ROLES)
-            raise ConfigError(f"unknown role {unknown[0]!r}: {guess}")
-        for measure, value, least in (
-            ("rounds", rounds, 0),
-            ("text_tokens", text_tokens, 1),
-            ("samples", samples, 1),
-        ):
-            if value < least:
-                raise ConfigError(f"expected {measure} of {least} or more, got {value}")
-        shared = budget or Budget()
-        parts = {name: Role(name, others.get(name, model), seed, shared) for name in WRITING_ROLES}
-        for name, role in parts.items():
-            if name != "writer" and name not in (judges or {}):
-                require(role.model, name, "json_schema")
-        return cls(
-            writer=parts["writer"],
-            judge=(judges or {}).get("judge") or PromptedJudge((parts["judge"],), samples),
-            reflector=parts["reflector"],
-            consolidator=parts["consolidator"],
-            memory=memory,
-            library=library,
-            rounds=rounds,
-            text_tokens=text_tokens,
-        )
 
 
 class Assignment(TypedDict):

@@ -140,7 +140,9 @@ def waiting(state: Data) -> list[Incident]:
     coded = set(state.get("coded", ()))
     left = [incident for incident in state["incidents"] if incident.id not in coded]
     open_ones = [
-        incident for incident in left if not is_said_in_full(incident, state["constraints"])
+        incident
+        for incident in left
+        if not is_said_in_full(incident, state["constraints"], state["task"].language)
     ]
     return open_ones if open_ones or coded else left
 

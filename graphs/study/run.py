@@ -1,10 +1,11 @@
 """A study from its request to its criteria, whole or as far as it came."""
 
+import typing
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, TypedDict, Unpack
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -13,6 +14,7 @@ from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Budget, Recorder, recorder_of
 from quillgraph.backends.embeddings import connect_embeddings
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.memory.library import Library
 from quillgraph.graphs.study import workflow
 from quillgraph.graphs.study.state import Grounding, Study
@@ -33,7 +35,7 @@ Notice = Callable[[str], object]
 
 
 class StudyMeasures(TypedDict, total=False):
-    """What a study may be given beside its models; what is left out is as in `Study.of`."""
+    """What a study may be given beside its models; what is left out is as in a `Study`."""
 
     embeddings: Embeddings | None
     """Compare codes; None takes the built-in MiniLM."""
@@ -97,7 +99,7 @@ class StudyRun:
 
     def _take(self, update: dict[str, Any]) -> None:
         """Keep what a node wrote; its stage may not live to hand it over."""
-        state = cast("dict[str, Any]", self.state)  # the keys come from the tuples above
+        state = typing.cast("dict[str, Any]", self.state)  # the keys come from the tuples above
         state.update({key: update[key] for key in REPLACED if key in update})
         for key in GROWING:
             known = {entry.id for entry in state.get(key, [])}
@@ -147,7 +149,7 @@ async def ground_criteria(
     embeddings = options.get("embeddings") or connect_embeddings(EMBEDDINGS)
     measures: dict[str, Any] = {k: v for k, v in options.items() if k not in _BESIDE}
     async with opened_library(options.get("library"), embeddings) as library:
-        study = Study.of(model, embeddings, library=library, **measures)
+        study = cast(Study, model, embeddings=embeddings, library=library, **measures)
         with recorder_of(options.get("record"), "study", options.get("budget")) as recorder:
             await run.run(study, recorder)
     return run.state

@@ -3,10 +3,10 @@
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypedDict
+from typing import Annotated, Any, TypedDict
 
+from annotated_types import Ge
 from langchain_core.embeddings import Embeddings
-from langchain_core.language_models import BaseChatModel
 
 from quillgraph.agents.criteria import CriterionRefusal, Slot, Trial
 from quillgraph.agents.domain import (
@@ -27,9 +27,7 @@ from quillgraph.agents.domain import (
 from quillgraph.agents.memory import Consulted, LibraryUpdate, Suggestion
 from quillgraph.agents.requests import Constraint
 from quillgraph.agents.role import Role
-from quillgraph.backends.calls import Budget
-from quillgraph.backends.capabilities import require
-from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.episodes.context import StructuredRole
 from quillgraph.graphs.memory.library import Library
 
 ROLES = (
@@ -44,25 +42,22 @@ ROLES = (
 )
 """The parts of the Grounded-Theory workflow that a model plays."""
 
-FREE_TEXT = {"sampler"}
-"""Roles that write prose; all others answer under a JSON schema."""
-
 
 @dataclass(frozen=True, slots=True)
 class Study:
     """The run-time context of the graphs: one role per part, and the measures of the study.
 
-    Build it with `Study.of`; pass it as `context=` when a graph is invoked.
+    Make it with `cast(Study, …)`; pass it as `context=` when a graph is invoked.
     """
 
     sampler: Role
-    observer: Role
-    coder: Role
-    comparator: Role
-    axial_coder: Role
-    selective_coder: Role
-    criteria_writer: Role
-    validator: Role
+    observer: StructuredRole
+    coder: StructuredRole
+    comparator: StructuredRole
+    axial_coder: StructuredRole
+    selective_coder: StructuredRole
+    criteria_writer: StructuredRole
+    validator: StructuredRole
     embeddings: Embeddings
     """Serves constant comparison."""
     library: Library | None = None
@@ -70,48 +65,10 @@ class Study:
     contrast: bool = False
     """Whether weights follow what the criteria have told apart: the drafts of this study, and in
     the library those of others."""
-    drafts: int = 4
+    drafts: Annotated[int, Ge(0)] = 4
     """Drafts to sample and read; 0 studies the request alone."""
     draft_tokens: int = 160
     """Longest draft; a beginning shows how a text goes about it."""
-
-    @classmethod
-    def of(
-        cls,
-        model: BaseChatModel,
-        embeddings: Embeddings,
-        *,
-        seed: int = 0,
-        budget: Budget | None = None,
-        roles: Mapping[str, BaseChatModel] | None = None,
-        library: Library | None = None,
-        contrast: bool = False,
-        drafts: int = 4,
-        draft_tokens: int = 160,
-    ) -> Self:
-        """Give every role the same model, but for those named in `roles`.
-
-        Raises:
-            ConfigError: On an unknown role, or a model that lacks what its role needs.
-        """
-        others = roles or {}
-        if unknown := sorted(set(others) - set(ROLES)):
-            raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], ROLES)}")
-        if drafts < 0:
-            raise ConfigError(f"expected 0 or more drafts, got {drafts}")
-        shared = budget or Budget()
-        parts = {name: Role(name, others.get(name, model), seed, shared) for name in ROLES}
-        for name, role in parts.items():
-            if name not in FREE_TEXT:
-                require(role.model, name, "json_schema")
-        return cls(
-            **parts,
-            embeddings=embeddings,
-            library=library,
-            contrast=contrast,
-            drafts=drafts,
-            draft_tokens=draft_tokens,
-        )
 
 
 class CodingRound(Value):

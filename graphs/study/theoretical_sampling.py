@@ -7,7 +7,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
-from quillgraph.agents.checks import Language
+from quillgraph.agents.checks import WrittenIn
 from quillgraph.agents.domain import Draft, Dropped, Incident, WritingTask
 from quillgraph.agents.grounded_theory import draft_sample, observe
 from quillgraph.agents.requests import find_constraints, segment
@@ -106,8 +106,8 @@ async def read(state: OneReading, runtime: Runtime[Study]) -> NewNotes:
 
 def _foreign_language(drawn: Draft, task: WritingTask) -> str | None:
     """Name the language of a draft in which nobody asked for it, if it is long enough to tell."""
-    constraints = find_constraints(segment(task))
-    asked = {c.check.language for c in constraints if isinstance(c.check, Language)}
+    constraints = find_constraints(segment(task), task.language)
+    asked = {c.check.language for c in constraints if isinstance(c.check, WrittenIn)}
     asked = asked or {task.language}
     cjk = len(CJK.findall(drawn.text))
     letters = letter_count(drawn.text) + cjk * (LETTERS_PER_CHARACTER - 1)

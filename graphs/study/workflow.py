@@ -57,8 +57,10 @@ class Frozen(TypedDict):
 
 def split(state: WorkflowInput) -> Segments:
     """Cut the request into incidents and find the constraints that code can check."""
-    incidents = segment(state["task"])
-    return {"incidents": list(incidents), "constraints": find_constraints(incidents)}
+    task = state["task"]
+    incidents = segment(task)
+    constraints = find_constraints(incidents, task.language)
+    return {"incidents": list(incidents), "constraints": constraints}
 
 
 def first_steps(state: Grounding, runtime: Runtime[Study]) -> list[str]:

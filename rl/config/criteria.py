@@ -29,7 +29,7 @@ def hard_set(task: WritingTask) -> CriteriaSet:
         language=task.language,
         genre=task.genre,
         core=NO_CORE,
-        criteria=hard_criteria(find_constraints(segment(task))),
+        criteria=hard_criteria(find_constraints(segment(task), task.language)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from quillgraph.backends.errors import StorageError
+from quillgraph.backends.calls import JsonLines
 from quillgraph.rl.mrpo.plan import NO_SPREAD
 from quillgraph.rl.processes import Notify
 from quillgraph.rl.rewards.rules import RewardedText
@@ -25,6 +25,7 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = JsonLines(path, "delete the line to go on with the others")
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write rows behind the others.
@@ -32,44 +33,19 @@ class Lines:
         Raises:
             StorageError: If the file cannot be written.
         """
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        self._file.append(*(json.dumps(row, ensure_ascii=False) for row in rows))
 
     def read(self) -> list[dict[str, Any]]:
-        """The rows; the last one may have been cut by a kill, and is then left out."""
-        try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        rows = []
-        for number, line in enumerate(lines, 1):
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                if number < len(lines):
-                    raise
-        return rows
+        """The rows; the last one may have been cut by a kill, and is then left out.
+
+        Raises:
+            InputError: Naming another line that cannot be read.
+        """
+        return self._file.read(dict[str, Any]) if self.path.exists() else []
 
     def rewind(self, stage: str, step: int) -> None:
         """Forget a stage's rows of later steps: they are about to be written again."""
-        rows = self.read()
-        kept = [row for row in rows if row["stage"] != stage or row["step"] <= step]
-        if len(kept) == len(rows):
-            return
-        part = self.path.with_name(f"{self.path.name}.part")
-        try:
-            part.write_text(
-                "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept),
-                encoding="utf-8",
-            )
-            part.replace(self.path)
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        self._file.rewind(lambda row: row["stage"] != stage or row["step"] <= step)
 
 
 class PromptCounts(TrainerCallback):  # type: ignore[misc]

@@ -1,7 +1,6 @@
 """The graph that a configuration names for rollouts, and who plays in it."""
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -18,13 +17,14 @@ from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs.episodes import (
-    Ensemble,
     EpisodeSource,
     build,
+    cast,
     compiled_form,
-    context_for,
     entry_of,
     episode_source,
+    fitting,
+    measures_of,
     parts_of,
     roles_of,
     schema_of,
@@ -107,20 +107,21 @@ class RolloutGraph:
     def source(self, policy: Player, frozen: Player) -> EpisodeSource:
         """Cast the graph for an episode; budgets and seeds are the episode's own."""
         schema = schema_of(self.graph, "context_schema")
-        ensemble = Ensemble(
-            model=frozen,
-            embeddings=self.embeddings,  # type: ignore[arg-type]  # None where none is asked for
-            roles={**self.others, **dict.fromkeys(self.trainable, policy)},
-            seed=policy.sampling.seed,
-            budget=Budget(),
-            measures=self.measures,
-        )
         judges = [
             name
             for name, kind in get_type_hints(schema).items()
             if kind is Judge and name not in self.others
         ]
-        context = _replaced(context_for(schema, ensemble), dict.fromkeys(judges, self.judge))
+        context: Any = cast(
+            schema,
+            frozen,
+            roles={**self.others, **dict.fromkeys(self.trainable, policy)},
+            embeddings=self.embeddings,
+            seed=policy.sampling.seed,
+            budget=Budget(),
+            **fitting(schema, self.measures),
+        )
+        context = _replaced(context, dict.fromkeys(judges, self.judge))
         return episode_source(self.graph, context=context, trainable=self.trainable)
 
     def start(self, sets: Mapping[str, CriteriaSet]) -> Callable[[WritingTask], dict[str, Any]]:
@@ -172,8 +173,7 @@ def _trainable(config: RlConfig, roles: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _refuse_unknown_measures(measures: Mapping[str, int], schema: Any) -> None:
-    maker = getattr(schema, "of", None)
-    known = list(inspect.signature(maker).parameters) if maker else list(get_type_hints(schema))
+    known = measures_of(schema)
     for name in measures:
         if name not in known:
             raise ConfigError(f"rl.measures: no {name!r} in the context: {nearest(name, known)}")

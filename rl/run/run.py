@@ -14,6 +14,7 @@ from quillgraph.agents.judgements import checked, judged
 from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs import cast
 from quillgraph.graphs.episodes import attribute_at
 from quillgraph.graphs.study import Study
 from quillgraph.rl.columns import key_of
@@ -235,7 +236,7 @@ async def _find(
     if options.study == "full":
         model = connect(options.backend or default_backend()[0])
         embeddings = connect_embeddings(options.embeddings)
-        study = Study.of(model, embeddings, seed=config.seed, drafts=options.drafts)
+        study = cast(Study, model, embeddings=embeddings, seed=config.seed, drafts=options.drafts)
     try:
         return await find_sets(
             requests.all, study=study, folder=folder / "criteria", cache=options.cache, tell=tell

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from quillgraph.agents.checks.check import MustInclude
 from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks.words import MustInclude
 from quillgraph.agents.domain import (
     LEVELS,
     TIER_WEIGHT,
@@ -49,13 +50,13 @@ def criteria_set(criterion: Callable[..., Criterion]) -> Callable[..., CriteriaS
 
 
 def test_the_hash_is_that_of_the_canonical_json(criteria_set: Callable[..., CriteriaSet]) -> None:
-    made = criteria_set(criteria=(), core=Core(category_id="k1", storyline="海"))
+    criteria = criteria_set(criteria=(), core=Core(category_id="k1", storyline="海"))
     # keys in order, no blanks, no escapes, neither `stats` nor the hash itself
     canonical = (
         '{"core":{"category_id":"k1","storyline":"海"},"criteria":[],"genre":"story",'
         '"language":"en","request_hash":"ab12","version":1}'
     )
-    assert made.sha256 == hashlib.sha256(canonical.encode()).hexdigest()
+    assert criteria.sha256 == hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def test_equal_criteria_have_equal_hashes_and_others_do_not(
@@ -77,8 +78,8 @@ def test_equal_criteria_have_equal_hashes_and_others_do_not(
 def test_the_order_of_the_criteria_is_part_of_the_hash(
     criteria_set: Callable[..., CriteriaSet],
 ) -> None:
-    made = criteria_set()
-    assert criteria_set(criteria=made.criteria[::-1]).sha256 != made.sha256
+    criteria = criteria_set()
+    assert criteria_set(criteria=criteria.criteria[::-1]).sha256 != criteria.sha256
 
 
 def test_what_a_run_measured_is_no_part_of_the_hash(
@@ -90,9 +91,9 @@ def test_what_a_run_measured_is_no_part_of_the_hash(
 
 
 def test_a_set_survives_json(criteria_set: Callable[..., CriteriaSet]) -> None:
-    made = criteria_set(stats={"calls": 12})
-    again = CriteriaSet.model_validate_json(made.model_dump_json())
-    assert again == made
+    criteria = criteria_set(stats={"calls": 12})
+    again = CriteriaSet.model_validate_json(criteria.model_dump_json())
+    assert again == criteria
     assert isinstance(again.criteria[2].check, WordCount)
     assert again.criteria[3].check == MustInclude(terms=("海",))
 
@@ -100,9 +101,9 @@ def test_a_set_survives_json(criteria_set: Callable[..., CriteriaSet]) -> None:
 def test_a_set_survives_json_that_was_laid_out_anew(
     criteria_set: Callable[..., CriteriaSet],
 ) -> None:
-    made = criteria_set()
-    laid_out = json.dumps(json.loads(made.model_dump_json()), indent=2, sort_keys=True)
-    assert CriteriaSet.model_validate_json(laid_out) == made
+    criteria = criteria_set()
+    laid_out = json.dumps(json.loads(criteria.model_dump_json()), indent=2, sort_keys=True)
+    assert CriteriaSet.model_validate_json(laid_out) == criteria
 
 
 @pytest.mark.parametrize(
@@ -195,3 +196,53 @@ def test_the_weights_are_those_of_the_source_and_the_levels_cover_the_scale() ->
     assert list(TIER_WEIGHT.values()) == [1.0, 0.7, 0.3, 0.9]
     bands = [band.split("-") for band in LEVELS]
     assert [int(end) for band in bands for end in band] == list(range(1, 11))
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every JSON object inside a value, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            yield from objects(inner)
+
+
+@pytest.fixture(scope="module")
+def stored() -> list[dict[str, Any]]:
+    """Every object of the JSON files that are kept in the repository."""
+    every: list[dict[str, Any]] = []
+    for folder in ("examples", "benchmarks/results"):
+        for file in (ROOT / folder).rglob("*.json"):
+            every += objects(json.loads(file.read_text("utf-8")))
+        for file in (ROOT / folder).rglob("*.jsonl"):
+            for line in filter(None, file.read_text("utf-8").split("\n")):
+                every += objects(json.loads(line))
+    return every
+
+
+def test_stored_criteria_sets_load_and_keep_their_hash(stored: list[dict[str, Any]]) -> None:
+    sets = [each for each in stored if {"criteria", "sha256", "request_hash"} <= each.keys()]
+    # 76 of the training example, 1 of the scripts, and those of the benchmark of criteria
+    assert len(sets) >= 77
+    for each in sets:
+        assert CriteriaSet.model_validate(each).model_dump(mode="json") == each
+
+
+def test_stored_checks_are_written_as_they_were_read(stored: list[dict[str, Any]]) -> None:
+    hard = [each for each in stored if each.get("kind") == "hard" and each.get("check")]
+    assert len({each["check"]["type"] for each in hard}) > 4
+    for each in hard:
+        written = Criterion.model_validate(each).model_dump_json()
+        # the order of the fields too, which files show
+        assert json.loads(written)["check"] == each["check"]
+        assert list(json.loads(written)["check"]) == list(each["check"])
+
+
+def test_the_hash_of_a_set_with_checks_is_pinned(criteria_set: Callable[..., CriteriaSet]) -> None:
+    # of the JSON as it stood before checks became classes that others may add to
+    assert (
+        criteria_set().sha256 == "ed6c7082913ab94dbc8204bb21d2be96e74081387faced07158e5cd96fba19f0"
+    )

@@ -76,5 +76,5 @@ def test_code_checks_hard_criteria_and_a_judge_scores_the_others(
 
 
 def test_a_judgement_goes_to_json_and_back() -> None:
-    found = judgement(verdicts=(READ,), violations=(BROKEN,))
-    assert Judgement.model_validate_json(found.model_dump_json()) == found
+    ballot = judgement(verdicts=(READ,), violations=(BROKEN,))
+    assert Judgement.model_validate_json(ballot.model_dump_json()) == ballot

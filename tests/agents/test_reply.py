@@ -28,31 +28,31 @@ def test_every_field_is_required_and_no_other_is_taken() -> None:
 
 
 def test_a_choice_is_an_enum_of_what_was_offered_in_order() -> None:
-    made = form("Choice", id=one_of(["c2", "c1"]))
-    assert made.model_json_schema()["properties"]["id"]["enum"] == ["c2", "c1"]
-    assert fits(made, id="c1")
-    assert not fits(made, id="c3")
+    schema = form("Choice", id=one_of(["c2", "c1"]))
+    assert schema.model_json_schema()["properties"]["id"]["enum"] == ["c2", "c1"]
+    assert fits(schema, id="c1")
+    assert not fits(schema, id="c3")
 
 
 def test_a_choice_may_hold_any_words() -> None:
-    made = form("Choice", reading=one_of(['Voice: "old" {sea}', "语气：海"]))
-    assert fits(made, reading='Voice: "old" {sea}')
-    assert fits(made, reading="语气：海")
+    schema = form("Choice", reading=one_of(['Voice: "old" {sea}', "语气：海"]))
+    assert fits(schema, reading='Voice: "old" {sea}')
+    assert fits(schema, reading="语气：海")
 
 
 def test_fields_may_be_named_by_ids() -> None:
-    made = form("Slots", **dict.fromkeys(["c1", "c2"], one_of(["causal", "none"])))
-    assert fits(made, c1="causal", c2="none")
-    assert not fits(made, c1="causal")
+    schema = form("Slots", **dict.fromkeys(["c1", "c2"], one_of(["causal", "none"])))
+    assert fits(schema, c1="causal", c2="none")
+    assert not fits(schema, c1="causal")
 
 
 def test_several_may_be_chosen_but_not_none_and_not_more_than_the_most() -> None:
-    made = form("Some", ids=some_of(["a", "b", "c"], most=2))
-    assert fits(made, ids=["a"])
-    assert fits(made, ids=["c", "a"])
-    assert not fits(made, ids=[])
-    assert not fits(made, ids=["a", "b", "c"])
-    assert not fits(made, ids=["d"])
+    schema = form("Some", ids=some_of(["a", "b", "c"], most=2))
+    assert fits(schema, ids=["a"])
+    assert fits(schema, ids=["c", "a"])
+    assert not fits(schema, ids=[])
+    assert not fits(schema, ids=["a", "b", "c"])
+    assert not fits(schema, ids=["d"])
 
 
 @pytest.mark.parametrize(("most", "longest"), [(None, 2), (1, 1), (2, 2), (9, 2)])

@@ -408,8 +408,10 @@ async def test_the_last_item_of_a_reply_that_was_cut_twice_is_dropped() -> None:
 
 async def test_the_reply_that_was_asked_for_again_is_told_from_the_one_that_was_used() -> None:
     def reply(request: ChatRequest) -> str:
-        said = request.messages[-1].content
-        return '{"name": "blue"}' if "Answer again" in said or said == "fine" else '{"name": "o"}'
+        prompt = request.messages[-1].content
+        return (
+            '{"name": "blue"}' if "Answer again" in prompt or prompt == "fine" else '{"name": "o"}'
+        )
 
     records: list[CallRecord] = []
     with Recorder(None, "r", records.append) as recorder:

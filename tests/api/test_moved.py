@@ -89,7 +89,7 @@ def test_an_import_by_an_old_name_says_the_new_one(line: str, told: str) -> None
     [
         "from quillgraph.graphs.memory import Memory",
         "from quillgraph.graphs.study import Study",
-        "from quillgraph.rl.rewards import RewardRules",
+        "from quillgraph.graphs.memory import Library",
         "from quillgraph.agents.lenses import lens",
     ],
 )
@@ -135,8 +135,8 @@ def test_a_judge_and_a_reward_of_an_old_name_are_answered_with_the_new_one() -> 
 
     new = "quillgraph.rl.rewards.functions"
     with pytest.raises(ConfigError, match=f"is {new} now"):
-        function_of("quillgraph.rl.reward_functions:criteria_reward")
+        function_of("quillgraph.rl.reward_functions:criteria_reward", "rewards.functions")
     with pytest.raises(ConfigError, match=r"'RewardedText' in quillgraph\.rl\.rewards\.rules"):
-        function_of("quillgraph.rl.rewards:Scored")
+        function_of("quillgraph.rl.rewards:Scored", "rewards.functions")
     with pytest.raises(ConfigError, match=r"is quillgraph\.backends\.servers\.openai now"):
         connect("langchain:quillgraph.backends.openai_chat.OpenAIChat")

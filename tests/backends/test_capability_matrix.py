@@ -9,17 +9,17 @@ ROOT = Path(__file__).parents[2]
 MAKER = Path(__file__).with_name("capability_matrix.py")
 
 
-def made() -> str:
+def matrix() -> str:
     command = [sys.executable, "-P", str(MAKER)]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    return done.stdout
+    return process.stdout
 
 
 def test_the_table_of_backends_is_up_to_date() -> None:
-    text = made()
+    text = matrix()
     assert (ROOT / "docs" / "backends.md").read_text(encoding="utf-8") == text, (
         f"run: .venv/bin/python {MAKER.relative_to(ROOT)} > docs/backends.md"
     )

@@ -25,7 +25,7 @@ class Echo(ChatBackend):
     """Says back the last message, and keeps what it was asked."""
 
     model: str = "echo"
-    asked: list[ChatRequest] = Field(default_factory=list)
+    requests: list[ChatRequest] = Field(default_factory=list)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -36,7 +36,7 @@ class Echo(ChatBackend):
         return "echo"
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        self.asked.append(request)
+        self.requests.append(request)
         await asyncio.sleep(0)
         text = request.messages[-1].content
         if text == "break":
@@ -60,7 +60,7 @@ async def test_the_fields_are_the_defaults_that_call_options_override() -> None:
     await model.ainvoke("hi")
     await model.ainvoke("hi", temperature=0.0, max_tokens=3, seed=7, stop=["."])
     turns = (ChatTurn(role="user", content="hi"),)
-    assert model.asked == [
+    assert model.requests == [
         ChatRequest(messages=turns, temperature=0.5, top_p=0.9, max_tokens=10),
         ChatRequest(messages=turns, temperature=0.0, top_p=0.9, max_tokens=3, seed=7, stop=(".",)),
     ]
@@ -69,7 +69,7 @@ async def test_the_fields_are_the_defaults_that_call_options_override() -> None:
 async def test_each_kind_of_message_keeps_its_role() -> None:
     model = Echo()
     await model.ainvoke([SystemMessage("a"), HumanMessage("b"), AIMessage("c")])
-    assert [turn.role for turn in model.asked[0].messages] == ["system", "user", "assistant"]
+    assert [turn.role for turn in model.requests[0].messages] == ["system", "user", "assistant"]
 
 
 async def test_the_message_carries_trace_usage_and_the_hash_of_its_request() -> None:
@@ -79,7 +79,7 @@ async def test_the_message_carries_trace_usage_and_the_hash_of_its_request() -> 
     assert trace is not None
     assert trace.completion_ids == (3,)
     assert message.usage_metadata == {"input_tokens": 2, "output_tokens": 1, "total_tokens": 3}
-    assert message.response_metadata["request_sha256"] == model.asked[0].sha256
+    assert message.response_metadata["request_sha256"] == model.requests[0].sha256
     assert message.response_metadata["model_name"] == "echo"
 
 
@@ -110,7 +110,7 @@ async def test_alternatives_are_refused_before_the_call_by_a_backend_without_the
     model = Echo()
     with pytest.raises(ConfigError, match=r"top_logprobs.*Echo reports no alternatives"):
         await model.ainvoke("hi", top_logprobs=5)
-    assert model.asked == []
+    assert model.requests == []
 
 
 @pytest.mark.parametrize("number", [-1, 21])
@@ -152,7 +152,7 @@ async def test_an_error_of_the_engine_reaches_the_caller_as_it_is() -> None:
 async def test_callers_share_the_slots_of_the_backend() -> None:
     model = Echo(max_concurrency=2)
     await asyncio.gather(model.abatch(["a"] * 5), model.abatch(["b"] * 5))
-    assert len(model.asked) == 10
+    assert len(model.requests) == 10
     assert model.limiter.peak == 2
 
 
@@ -195,12 +195,12 @@ async def test_a_schema_parses_the_reply_into_its_model() -> None:
     model = Echo()
     parsed = await model.with_structured_output(Colour).ainvoke('{"colour": "green"}')
     assert parsed == Colour(colour="green")
-    assert model.asked[0].json_schema == Colour.model_json_schema()
+    assert model.requests[0].json_schema == Colour.model_json_schema()
 
 
 async def test_the_raw_message_keeps_its_trace_beside_the_parsed_value() -> None:
-    asked = Echo().with_structured_output(Colour, include_raw=True)
-    result = await asked.ainvoke('{"colour": "green"}')
+    bound = Echo().with_structured_output(Colour, include_raw=True)
+    result = await bound.ainvoke('{"colour": "green"}')
     trace = trace_of(result["raw"])
     assert trace is not None
     assert trace.completion_ids == (3,)

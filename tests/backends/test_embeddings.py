@@ -130,8 +130,8 @@ async def test_many_callers_share_one_model(minilm: SentenceEmbeddings) -> None:
 @pytest.mark.model
 def test_only_the_last_texts_are_kept(minilm: SentenceEmbeddings) -> None:
     fresh = SentenceEmbeddings(minilm.folder)
-    fresh._known.update({f"old {n}": [0.0] for n in range(CACHED_TEXTS)})
+    fresh._cache.update({f"old {n}": [0.0] for n in range(CACHED_TEXTS)})
     fresh.embed_query("new")
-    assert len(fresh._known) == CACHED_TEXTS
-    assert "new" in fresh._known
-    assert "old 0" not in fresh._known
+    assert len(fresh._cache) == CACHED_TEXTS
+    assert "new" in fresh._cache
+    assert "old 0" not in fresh._cache

@@ -1,4 +1,4 @@
-"""Chat models of other packages behind the seam, for roles that are not trained."""
+"""LangChain chat models of other packages behind the seam, and their errors in our tree."""
 
 import asyncio
 import json
@@ -19,15 +19,17 @@ from werkzeug import Request, Response
 from quillgraph.backends import Budget, Recorder, connect, read_records
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import (
+    BackendError,
     ConfigError,
+    ContextOverflow,
     RateLimited,
     Refused,
     ReplyError,
     ServerFailed,
     Unreachable,
 )
-from quillgraph.backends.langchain import ForeignChat
-from quillgraph.graphs import Study, Workshop
+from quillgraph.backends.langchain import ForeignChat, status_of, translated
+from quillgraph.graphs import Study, Workshop, cast
 
 KEY = "sk-not-to-be-shown-anywhere"
 
@@ -44,7 +46,7 @@ class Elsewhere(FakeListChatModel):
     temperature: float | None = None
     max_tokens: int | None = None
     api_key: SecretStr = SecretStr(KEY)
-    heard: list[Any] = Field(default_factory=list)
+    calls: list[Any] = Field(default_factory=list)
     fault: Exception | None = None
     by_tool: bool = False
 
@@ -55,7 +57,7 @@ class Elsewhere(FakeListChatModel):
         run_manager: Any = None,
         **kwargs: Any,
     ) -> ChatResult:
-        self.heard.append((messages, stop, self.temperature, self.max_tokens))
+        self.calls.append((messages, stop, self.temperature, self.max_tokens))
         if self.fault:
             raise self.fault
         call = {"name": "Colour", "args": {"colour": "red"}, "id": "1"}
@@ -79,8 +81,8 @@ class Tooled(Elsewhere):
         return self
 
 
-def elsewhere(said: str = "so", **fields: Any) -> Elsewhere:
-    return Elsewhere(responses=[said], heard=[], **fields)
+def elsewhere(reply: str = "so", **fields: Any) -> Elsewhere:
+    return Elsewhere(responses=[reply], calls=[], **fields)
 
 
 async def test_a_reply_comes_with_usage_and_why_it_ended() -> None:
@@ -102,10 +104,10 @@ async def test_options_of_a_call_reach_a_model_that_takes_them(
     chat = ForeignChat(chat=model)
     for _ in range(2):
         await chat.ainvoke("so?", temperature=0.9, max_tokens=7, seed=3, stop=["."])
-    assert model.heard[0][1:] == (["."], 0.9, 7)
+    assert model.calls[0][1:] == (["."], 0.9, 7)
     assert (model.temperature, model.max_tokens) == (0.2, None)  # its own are left alone
     await chat.ainvoke("so?")
-    assert model.heard[-1][1:] == (None, 0.2, 512)
+    assert model.calls[-1][1:] == (None, 0.2, 512)
     # what it does not take is told once
     assert [record.getMessage() for record in caplog.records] == [
         "Elsewhere takes no seed; it samples as it is set up itself",
@@ -116,39 +118,48 @@ async def test_options_of_a_call_reach_a_model_that_takes_them(
 async def test_a_model_with_sampling_of_its_own_keeps_it() -> None:
     model = elsewhere(temperature=0.2)
     await ForeignChat(chat=model, own_sampling=True).ainvoke("so?", temperature=0.9)
-    assert model.heard[0][2] == 0.2
+    assert model.calls[0][2] == 0.2
 
 
 def test_nothing_is_declared_that_was_not_asked_for() -> None:
     assert not ForeignChat(chat=elsewhere()).capabilities.json_schema
-    asked = ForeignChat(chat=elsewhere(), schema_mode="prompt", items_per_call=8).capabilities
-    assert (asked.json_schema, asked.items_per_call, asked.token_ids) == (True, 8, False)
+    capabilities = ForeignChat(
+        chat=elsewhere(), schema_mode="prompt", items_per_call=8
+    ).capabilities
+    assert (capabilities.json_schema, capabilities.items_per_call, capabilities.token_ids) == (
+        True,
+        8,
+        False,
+    )
 
 
 def test_a_role_that_needs_json_is_refused_when_it_is_cast() -> None:
-    plain, asked = (
+    plain, capable = (
         ForeignChat(chat=elsewhere()),
         ForeignChat(chat=elsewhere(), schema_mode="prompt"),
     )
     with pytest.raises(ConfigError, match=r"role 'judge' needs json_schema.*ForeignChat does not"):
-        Workshop.of(asked, roles={"judge": plain})
+        cast(Workshop, capable, roles={"judge": plain})
     with pytest.raises(ConfigError, match="role 'coder' needs json_schema"):
-        Study.of(asked, LexicalEmbeddings(), roles={"coder": plain})
-    assert Workshop.of(asked, roles={"writer": plain}).writer.model is plain
-    assert Study.of(asked, LexicalEmbeddings(), roles={"sampler": plain}).sampler.model is plain
+        cast(Study, capable, embeddings=LexicalEmbeddings(), roles={"coder": plain})
+    assert cast(Workshop, capable, roles={"writer": plain}).writer.model is plain
+    assert (
+        cast(Study, capable, embeddings=LexicalEmbeddings(), roles={"sampler": plain}).sampler.model
+        is plain
+    )
 
 
 async def test_a_model_without_structured_output_is_asked_in_words() -> None:
     model = elsewhere('{"colour": "green"}')
     chat = ForeignChat(chat=model, schema_mode="prompt")
     assert await chat.with_structured_output(Colour).ainvoke("A colour?") == Colour(colour="green")
-    (asked,) = model.heard[0][0]
-    assert str(asked.content).startswith("A colour?\n\nAnswer with one JSON object")
-    assert json.loads(str(asked.content).splitlines()[-1]) == Colour.model_json_schema()
+    (prompt,) = model.calls[0][0]
+    assert str(prompt.content).startswith("A colour?\n\nAnswer with one JSON object")
+    assert json.loads(str(prompt.content).splitlines()[-1]) == Colour.model_json_schema()
 
 
 async def test_structured_output_of_its_own_is_used_where_there_is_one() -> None:
-    chat = ForeignChat(chat=Tooled(responses=["so"], heard=[]), schema_mode="native")
+    chat = ForeignChat(chat=Tooled(responses=["so"], calls=[]), schema_mode="native")
     assert await chat.with_structured_output(Colour).ainvoke("A colour?") == Colour(colour="red")
 
 
@@ -190,7 +201,7 @@ def test_a_spec_names_a_class_with_its_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         ("ChatX", r"expected langchain:package.Class, got 'ChatX'; for example"),
         ("no_such_package.ChatX", r"cannot import no_such_package .*pip install no-such-package"),
@@ -206,8 +217,8 @@ def test_a_spec_names_a_class_with_its_arguments() -> None:
         ),
     ],
 )
-def test_a_spec_that_cannot_be_met_says_why(spec: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_spec_that_cannot_be_met_says_why(spec: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         connect(f"langchain:{spec}")
 
 
@@ -246,8 +257,8 @@ class Loopback:
     def _answer(self, request: Request) -> Response:
         self.bodies.append(request.get_json())
         if self.status != 200:
-            told = {"error": {"message": f"not with {KEY}", "code": "x"}}
-            return Response(json.dumps(told), self.status, content_type="application/json")
+            body = {"error": {"message": f"not with {KEY}", "code": "x"}}
+            return Response(json.dumps(body), self.status, content_type="application/json")
         message = {"role": "assistant", "content": '{"colour": "green"}'}
         answer = {
             "id": "1", "object": "chat.completion", "created": 1, "model": "m",
@@ -285,8 +296,8 @@ def test_chat_openai_answers_behind_the_seam(loopback: Loopback) -> None:
 @chat_openai
 @pytest.mark.parametrize("mode", ["native", "prompt"])
 def test_chat_openai_gives_json_in_either_way(loopback: Loopback, mode: str) -> None:
-    asked = loopback.chat(f"&schema_mode={mode}").with_structured_output(Colour)
-    assert asyncio.run(asked.ainvoke("A colour?")) == Colour(colour="green")
+    bound = loopback.chat(f"&schema_mode={mode}").with_structured_output(Colour)
+    assert asyncio.run(bound.ainvoke("A colour?")) == Colour(colour="green")
     (body,) = loopback.bodies
     assert ("response_format" in body) == (mode == "native")
     assert ("JSON schema" in body["messages"][0]["content"]) == (mode == "prompt")
@@ -294,10 +305,10 @@ def test_chat_openai_gives_json_in_either_way(loopback: Loopback, mode: str) -> 
 
 @chat_openai
 def test_a_reply_that_chat_openai_will_not_read_is_a_reply_error(loopback: Loopback) -> None:
-    asked = loopback.chat("&schema_mode=native").with_structured_output(Colour)
+    bound = loopback.chat("&schema_mode=native").with_structured_output(Colour)
     loopback.reason = "length"
     with pytest.raises(ReplyError, match="a whole reply in the asked form from m"):
-        asyncio.run(asked.ainvoke("A colour?"))
+        asyncio.run(bound.ainvoke("A colour?"))
 
 
 @chat_openai
@@ -327,7 +338,7 @@ def look(place: str) -> str:
 
 
 async def test_tools_are_handed_on_to_a_model_that_takes_them() -> None:
-    model = Tooled(responses=["so"], heard=[], offered=[])
+    model = Tooled(responses=["so"], calls=[], offered=[])
     bound = ForeignChat(chat=model).bind_tools([look], tool_choice="look")
     reply = await bound.ainvoke([HumanMessage("hi")])
     assert [(each["name"], each["args"]) for each in reply.tool_calls] == [
@@ -336,8 +347,8 @@ async def test_tools_are_handed_on_to_a_model_that_takes_them() -> None:
     ((tools, options),) = model.offered
     assert (tools[0]["function"]["name"], options) == ("look", {"tool_choice": "look"})
     await bound.ainvoke([HumanMessage("hi"), reply, ToolMessage("calm", tool_call_id="1")])
-    assert [type(each) for each in model.heard[-1][0]] == [HumanMessage, AIMessage, ToolMessage]
-    assert model.heard[-1][0][1].tool_calls == reply.tool_calls
+    assert [type(each) for each in model.calls[-1][0]] == [HumanMessage, AIMessage, ToolMessage]
+    assert model.calls[-1][0][1].tool_calls == reply.tool_calls
 
 
 def test_tools_are_refused_where_the_class_takes_none() -> None:
@@ -347,3 +358,67 @@ def test_tools_are_refused_where_the_class_takes_none() -> None:
         chat.bind_tools([look])
     with pytest.raises(ConfigError, match="ForeignChat calls no tools"):
         chat.invoke([HumanMessage("hi"), ToolMessage("calm", tool_call_id="1")])
+
+
+def error(name: str, message: str = "no", **fields: Any) -> Exception:
+    """An error of another package, of a class of this name."""
+    exception: Exception = type(name, (Exception,), fields)(message)
+    return exception
+
+
+class _Answer:
+    status_code = 503
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (error("APIError", status_code=429), RateLimited),
+        (error("APIError", status=401), Refused),
+        (error("HTTPError", response=_Answer()), ServerFailed),
+        (error("ApiError", code=408), Unreachable),
+        (error("APIError", status_code=504), Unreachable),
+        (error("APIError", "the model's context length is 9", status_code=400), ContextOverflow),
+        (error("APIError", "prompt is too long: 9 tokens", status_code=413), ContextOverflow),
+        (error("APIError", "the text is too long", status_code=422), Refused),
+        # the status says more than the name
+        (error("RateLimitError", status_code=500), ServerFailed),
+        (error("RateLimitError"), RateLimited),
+        (error("ReadTimeout"), Unreachable),
+        (error("APIConnectionError"), Unreachable),
+        (error("ConnectError"), Unreachable),
+        (error("AuthenticationError"), Refused),
+        (error("ServiceUnavailable"), ServerFailed),
+        (TimeoutError("no"), Unreachable),
+        (ConnectionRefusedError("no"), Unreachable),
+        # a status that is none, and a name that says nothing
+        (error("APIError", code="invalid_request", status_code=200), BackendError),
+        (ValueError("no"), BackendError),
+    ],
+    ids=repr,
+)
+def test_an_error_is_told_by_its_status_or_else_by_its_names(
+    raised: Exception, kind: type[BackendError]
+) -> None:
+    translation = translated(raised, "m", str)
+    assert type(translation) is kind
+    assert str(translation) == f"m: {type(raised).__name__}: {raised}"
+
+
+def test_names_of_base_classes_count_too() -> None:
+    base = type("RateLimitError", (Exception,), {})
+    assert type(translated(type("Quota", (base,), {})("no"), "m", str)) is RateLimited
+
+
+def test_only_whole_numbers_from_400_to_599_are_statuses() -> None:
+    assert [status_of(error("E", code=each)) for each in (399, 400, 599, 600, "429")] == [
+        None, 400, 599, None, None,
+    ]  # fmt: skip
+
+
+def test_long_words_are_cut_after_the_secret_is_gone() -> None:
+    translation = translated(
+        error("E", "x" * 398 + " key"), "m", lambda text: text.replace("key", "***")
+    )
+    # 400 characters: 398, a space, and one star
+    assert str(translation) == f"m: E: {'x' * 398} *"

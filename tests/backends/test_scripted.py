@@ -16,7 +16,7 @@ def script(folder: Path, text: str) -> Path:
     return path
 
 
-async def said(chat: ScriptedChat, *questions: str) -> list[str]:
+async def replies(chat: ScriptedChat, *questions: str) -> list[str]:
     return [str((await chat.ainvoke(question)).content) for question in questions]
 
 
@@ -30,7 +30,7 @@ async def test_the_first_rule_that_fits_answers(tmp_path: Path) -> None:
           - {when: "", reply: "anything"}
         """,
     )
-    assert await said(ScriptedChat(path=path), "the sea", "a hill") == ["salt", "anything"]
+    assert await replies(ScriptedChat(path=path), "the sea", "a hill") == ["salt", "anything"]
 
 
 async def test_a_rule_sees_all_messages_of_a_request(tmp_path: Path) -> None:
@@ -45,9 +45,9 @@ async def test_several_replies_go_to_different_requests_and_the_last_stays(
     chat = ScriptedChat(
         path=script(tmp_path, 'rules: [{when: "line", reply: [first, second]}]'),
     )
-    asked = ["line a", "line b", "line c", "line a", "line b"]
+    prompts = ["line a", "line b", "line c", "line a", "line b"]
     # a and b are the 1st and 2nd different requests; c is beyond the list; a and b come again
-    assert await said(chat, *asked) == ["first", "second", "second", "first", "second"]
+    assert await replies(chat, *prompts) == ["first", "second", "second", "first", "second"]
 
 
 async def test_a_request_that_no_rule_fits_is_said_with_its_end(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ async def test_a_request_that_no_rule_fits_is_said_with_its_end(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "error"),
     [
         ("rules: []", "rules"),
         ("rules: [{when: sea}]", "reply"),
@@ -67,11 +67,11 @@ async def test_a_request_that_no_rule_fits_is_said_with_its_end(tmp_path: Path) 
         ("", "script.yaml"),
     ],
 )
-def test_a_file_without_rules_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+def test_a_file_without_rules_is_refused_by_name(tmp_path: Path, text: str, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ScriptedChat(path=script(tmp_path, text))
     assert "script.yaml" in str(caught.value)
-    assert named in str(caught.value)
+    assert error in str(caught.value)
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused_before_the_first_call(
@@ -125,11 +125,15 @@ async def test_a_reply_longer_than_allowed_is_cut_and_says_so() -> None:
 
 
 async def test_a_function_is_given_the_whole_request() -> None:
-    asked: list[ChatRequest] = []
+    requests: list[ChatRequest] = []
 
     def reply(request: ChatRequest) -> str:
-        asked.append(request)
+        requests.append(request)
         return "so"
 
     await ScriptedChat(reply=reply).ainvoke("hi", temperature=0.0, seed=4)
-    assert (asked[0].messages[0].content, asked[0].temperature, asked[0].seed) == ("hi", 0.0, 4)
+    assert (requests[0].messages[0].content, requests[0].temperature, requests[0].seed) == (
+        "hi",
+        0.0,
+        4,
+    )

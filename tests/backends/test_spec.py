@@ -1,16 +1,27 @@
 """Backends by name."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.backends.servers.openai import OpenAIChat
-from quillgraph.backends.spec import BackendSpec, connect
+from quillgraph.backends.spec import (
+    BUILT_IN,
+    BackendSpec,
+    backend_class,
+    backend_kinds,
+    connect,
+    foreign_kinds,
+)
 
 LOCAL = "http://127.0.0.1:8000/v1"
 
@@ -49,7 +60,7 @@ def test_a_spec_is_taken_apart(text: str, expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("vlm:smollm2-135m", "unknown backend kind 'vlm': did you mean 'vllm'?"),
         ("smollm2-135m", "unknown backend kind 'smollm2-135m'"),
@@ -62,10 +73,10 @@ def test_a_spec_is_taken_apart(text: str, expected: dict[str, Any]) -> None:
         ("vllm:m?sede=3", "unknown option 'sede'"),
     ],
 )
-def test_a_broken_spec_is_refused_with_what_was_expected(text: str, told: str) -> None:
+def test_a_broken_spec_is_refused_with_what_was_expected(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         connect(text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_options_become_the_fields_of_the_backend() -> None:
@@ -145,3 +156,92 @@ def test_the_rank_of_adapters_can_be_written_in_a_spec(kind: str, tmp_path: Path
     assert chat.max_lora_rank == 16
     with pytest.raises(ConfigError, match="max_lora_rank"):
         connect(f"{kind}:{tmp_path}?max_lora_rank=17")
+
+
+PACKAGE = """
+from quillgraph.backends import ScriptedChat
+
+class Echo(ScriptedChat):
+    takes_address = True
+    base_url: str | None = None
+
+    @classmethod
+    def from_spec(cls, model, base_url, options):
+        return cls(reply=lambda _: model, base_url=base_url, **options)
+
+NO_BACKEND = 3
+"""
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with backends of its own."""
+    (tmp_path / "echo_backend.py").write_text(PACKAGE)
+    info = tmp_path / "echo_backend-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: echo-backend\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[quillgraph.backends]\n"
+        "echo = echo_backend:Echo\n"
+        "echo-of-old = echo_backend_of_old:Echo\n"
+        "echo-misspelt = echo_backend:Ecco\n"
+        "echo-number = echo_backend:NO_BACKEND\n"
+        "scripted = echo_backend:Echo\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    foreign_kinds.cache_clear()
+    yield
+    foreign_kinds.cache_clear()
+    sys.modules.pop("echo_backend", None)
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_kind_of_another_package_is_connected_by_its_name() -> None:
+    assert "echo" in backend_kinds()
+    assert "echo_backend" not in sys.modules  # nothing is imported until it is used
+    chat: Any = connect(f"echo:sea@{LOCAL}?max_tokens=3")
+    assert (chat.base_url, chat.max_tokens) == (LOCAL, 3)
+    assert chat.invoke("hi").content == "sea"
+    with pytest.raises(ConfigError, match=r"unknown option 'max_token' of backend 'echo': did you"):
+        connect("echo:sea?max_token=3")
+
+
+@pytest.mark.usefixtures("other_package")
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (
+            "echo-of-old",
+            "of echo-backend cannot be loaded from echo_backend_of_old:Echo: No module",
+        ),
+        ("echo-misspelt", "of echo-backend cannot be loaded from echo_backend:Ecco: "),
+        ("echo-number", "of echo-backend: expected a subclass of quillgraph.backends.ChatBackend"),
+    ],
+)
+def test_a_kind_that_cannot_be_loaded_is_named_with_its_package(kind: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"backend '{kind}' {message}"):
+        connect(f"{kind}:sea")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_built_in_kind_keeps_its_meaning() -> None:
+    assert backend_class("scripted") is ScriptedChat
+    assert backend_kinds().count("scripted") == 1
+
+
+@pytest.mark.usefixtures("other_package")
+def test_an_unknown_kind_is_refused_with_the_nearest_one_whoever_offers_it() -> None:
+    with pytest.raises(ConfigError, match=r"unknown backend kind 'ecko': did you mean 'echo'"):
+        connect("ecko:sea")
+    with pytest.raises(ValidationError, match="did you mean 'echo'"):
+        BackendSpec(kind="ecko", model="sea")
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_every_built_in_kind_is_a_backend(kind: str) -> None:
+    backend = backend_class(kind)
+    assert issubclass(backend, ChatBackend)
+    # an engine is started for adapters only where there are some
+    assert backend.rank_option is None or backend.takes_adapters
+    assert backend.rank_option is None or backend.rank_option in (backend.spec_options() or ())
+    assert backend.takes_address == ("base_url" in backend.model_fields)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from quillgraph.agents.checks.count import (
     CharCount,
-    CountCheck,
+    CountRange,
     LineCount,
     ListCount,
     ParagraphCount,
@@ -15,8 +15,8 @@ from quillgraph.agents.checks.count import (
     WordCount,
 )
 from quillgraph.agents.checks.demand import Demand, about, around, unquoted
-from quillgraph.agents.checks.wording import about_name, name_of
-from quillgraph.agents.text.numerals import NUMBER_EN, read_number
+from quillgraph.agents.checks.en.numerals import NUMBER, read_number
+from quillgraph.agents.checks.en.wording import WORDING
 
 _AT_MOST = (
     r"(?:no|not) (?:more|longer|greater) than|(?:do |must |should |may "
@@ -43,13 +43,13 @@ _UNIT = (
 _COUNT = re.compile(
     rf"(?<![\w.,$£€#%-])(?:(?:(?P<most>{_AT_MOST})|(?P<least>{_AT_LEAST})|(?P<about>{_ABOUT})"
     rf"|(?P<exact>{_EXACTLY})|(?P<between>between))\s*)?"
-    rf"(?P<n>{NUMBER_EN})(?P<plus>\+)?(?:\s*(?:-|–|—|~|to|and)\s*(?P<m>{NUMBER_EN}))?"
+    rf"(?P<n>{NUMBER})(?P<plus>\+)?(?:\s*(?:-|–|—|~|to|and)\s*(?P<m>{NUMBER}))?"
     rf"(?P<hyphen>\s*-\s*|\s+)(?:(?:short|long|full|complete|brief|distinct|separate|different|main|key|clear|crisp|concise"
     rf"|English|rhyming)\s+)?(?:{_UNIT})\b"
     rf"(?P<suffix>\s*\(?(?:(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST})))?",
     re.IGNORECASE,
 )
-_CHECKS: dict[str, type[CountCheck]] = {
+_CHECKS: dict[str, type[CountRange]] = {
     "word": WordCount,
     "character": CharCount,
     "line": LineCount,
@@ -146,9 +146,9 @@ def lengths(text: str) -> Iterator[Demand]:
         before, after = around(spoken, match.start(), match.end())
         if not _is_demanded(match, before, after):
             continue
-        found = _demand(match)
-        if found:
-            yield found
+        demand = _demand(match)
+        if demand:
+            yield demand
 
 
 def _unit(match: re.Match[str]) -> str:
@@ -178,13 +178,13 @@ def _is_demanded(match: re.Match[str], before: str, after: str) -> bool:
     if unit == "character":
         return bool(match["smost"] or match["most"]) and (read_number(match["n"]) or 0) >= 50
     if "-" in match["hyphen"] or (re.match(r"\s+[a-z]", after) and unit == "word"):
-        return _is_made(before, after, attributive="-" in match["hyphen"])
+        return _is_wanted(before, after, attributive="-" in match["hyphen"])
     if unit == "word":
         return _is_qualified(match) or bool(_LEAD.search(before) or _MODAL.search(before))
-    return bool(_LEAD.search(before) or _MODAL.search(before)) and _is_made(before, after)
+    return bool(_LEAD.search(before) or _MODAL.search(before)) and _is_wanted(before, after)
 
 
-def _is_made(before: str, after: str, *, attributive: bool = False) -> bool:
+def _is_wanted(before: str, after: str, *, attributive: bool = False) -> bool:
     """Whether the thing so long is what the request asks for, rather than its topic."""
     verbs = list(_MAKING.finditer(before))
     if verbs:
@@ -208,20 +208,14 @@ def _demand(match: re.Match[str]) -> Demand | None:
     unit, low, high = _unit(match), read_number(match["n"]), read_number(match["m"] or "")
     if not low or (match["m"] and (not high or high < low)):
         return None
-    check = _CHECKS[unit]
-    fields: dict[str, int | str | None] = {}
+    is_about = not high and _is_about(match, unit)
+    least, most = (low, high) if high else _bounds(match, low, is_about=is_about)
+    fields: dict[str, int | str | None] = {"min": least, "max": most}
     if unit == "character":
         fields["unit"] = "character"
-    is_about = not high and _is_about(match, unit)
-    fields["min"], fields["max"] = (low, high) if high else _bounds(match, low, is_about=is_about)
-    made = check.model_validate(fields)
-    name = about_name(low, f"{unit}_count" if unit != "character" else "char_count", chinese=False)
-    return Demand(
-        check=made,
-        name=name if is_about else name_of(made, chinese=False),
-        start=match.start(),
-        end=match.end(),
-    )
+    check = _CHECKS[unit].model_validate(fields)
+    name = WORDING.about_name(check.type, low) if is_about else check.name_in(WORDING)
+    return Demand(check=check, name=name, start=match.start(), end=match.end())
 
 
 def _is_about(match: re.Match[str], unit: str) -> bool:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from quillgraph.agents.checks.check import Check, ClassicalVerse, Dialogue, Format, Language, Person
+from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import LineCount
 from quillgraph.agents.checks.demand import Demand, around, unquoted
 from quillgraph.agents.checks.en.lengths import MAKING
-from quillgraph.agents.checks.wording import LANGUAGE_CODES, name_of
+from quillgraph.agents.checks.en.wording import LANGUAGE_CODES, WORDING
+from quillgraph.agents.checks.manner import ClassicalVerse, Dialogue, Format, Person, WrittenIn
 
 _FLAGS = re.IGNORECASE
 _NEGATED = re.compile(r"\b(?:not|n't|without|avoid\w*|never|no)\b[^.,;]{0,20}$", _FLAGS)
@@ -110,19 +111,19 @@ _ONE_POEM = re.compile(
 )
 
 
-def _found(check: Check, start: int, end: int) -> Demand:
-    return Demand(check=check, name=name_of(check, chinese=False), start=start, end=end)
+def _demand(check: Check, start: int, end: int) -> Demand:
+    return Demand(check=check, name=check.name_in(WORDING), start=start, end=end)
 
 
 def dialogue(text: str) -> Iterator[Demand]:
     """Find whether people are to speak in the text."""
     spoken = unquoted(text)
     for match in _NO_DIALOGUE.finditer(spoken):
-        yield _found(Dialogue(present=False), match.start(), match.end())
+        yield _demand(Dialogue(present=False), match.start(), match.end())
     for match in _DIALOGUE.finditer(spoken):
         before, _ = around(spoken, match.start(), match.end())
         if not _NEGATED.search(before):
-            yield _found(Dialogue(present=True), match.start(), match.end())
+            yield _demand(Dialogue(present=True), match.start(), match.end())
 
 
 def person(text: str) -> Iterator[Demand]:
@@ -131,11 +132,11 @@ def person(text: str) -> Iterator[Demand]:
     for match in _PERSON.finditer(spoken):
         before, _ = around(spoken, match.start(), match.end())
         # a heading of pasted material names a person without asking for it
-        asked = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
-        if asked and not _NEGATED.search(before):
+        is_demanded = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
+        if is_demanded and not _NEGATED.search(before):
             ordinal = _ORDINALS[(match["a"] or match["b"]).casefold()]
             check = Person.model_validate({"person": ordinal})
-            yield _found(check, match.start(), match.end())
+            yield _demand(check, match.start(), match.end())
 
 
 def language(text: str) -> Iterator[Demand]:
@@ -146,12 +147,12 @@ def language(text: str) -> Iterator[Demand]:
         verbs = list(re.finditer(MAKING + r"|\b(?:translate|introduce|speak)\b", before, _FLAGS))
         far = len(before) - verbs[-1].end() if verbs else 0
         short = not verbs and len(before.split()) <= 2
-        told = re.search(
+        is_reported = re.search(
             r"\b(?:who|that|which|movie|film|speaking|reading|habits?|class)\b", before, _FLAGS
         )
-        if (verbs or short) and far < 120 and not told and not _NEGATED.search(before):
-            check = Language(language=LANGUAGE_CODES[match["language"].casefold()])
-            yield _found(check, match.start(), match.end())
+        if (verbs or short) and far < 120 and not is_reported and not _NEGATED.search(before):
+            check = WrittenIn(language=LANGUAGE_CODES[match["language"].casefold()])
+            yield _demand(check, match.start(), match.end())
 
 
 def forms(text: str) -> Iterator[Demand]:
@@ -163,7 +164,7 @@ def forms(text: str) -> Iterator[Demand]:
             if not (
                 _NEGATED.search(before) or re.search(r"\b(?:who|that|he|she)\b", before, _FLAGS)
             ):
-                yield _found(check, match.start(), match.end())
+                yield _demand(check, match.start(), match.end())
 
 
 def poems(text: str) -> Iterator[Demand]:
@@ -173,4 +174,4 @@ def poems(text: str) -> Iterator[Demand]:
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
         if re.search(r"\b(?:that|which|who|about|where|with|includ\w+)\b", match[0], _FLAGS):
             continue  # a sonnet in the story is not the whole text
-        yield _found(_POEMS[at][1], match.start(), match.end())
+        yield _demand(_POEMS[at][1], match.start(), match.end())

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from quillgraph.agents.checks.check import Check, Ending, MustInclude, MustNotInclude, Opening
+from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.demand import Demand, around, quoted_terms, unquoted
-from quillgraph.agents.checks.wording import name_of
+from quillgraph.agents.checks.en.wording import WORDING
+from quillgraph.agents.checks.words import Ending, MustInclude, MustNotInclude, Opening
 
 _FLAGS = re.IGNORECASE
 _JOINER = re.compile(r"\s*(?:,|;|/|&)?\s*(?:and|or|&)?\s*(?=[“\"‘'«])")
@@ -75,8 +76,8 @@ _STARTS = re.compile(
 _STARTING_VERB = re.compile(r"\b(?:begin|start|open|end|conclud|finish|clos)", _FLAGS)
 
 
-def _found(check: Check, start: int, end: int) -> Demand:
-    return Demand(check=check, name=name_of(check, chinese=False), start=start, end=end)
+def _demand(check: Check, start: int, end: int) -> Demand:
+    return Demand(check=check, name=check.name_in(WORDING), start=start, end=end)
 
 
 def included_words(text: str) -> Iterator[Demand]:
@@ -88,13 +89,13 @@ def included_words(text: str) -> Iterator[Demand]:
         named = re.search(_NOUN, match[0], _FLAGS) or match[0].lower().startswith("mention")
         terms, end = quoted_terms(text, match.end(), _JOINER)
         if terms and named:
-            yield _found(_included(terms, text[match.end() : end]), match.start(), end)
+            yield _demand(_included(terms, text[match.end() : end]), match.start(), end)
     for match in _USING_LIST.finditer(text):
         words = [word.strip(" -•*\t") for word in re.split(r"[,\n、]|\band\b", match["list"])]
         words = [word for word in words if word]
         if len(words) > 1 and all(len(word.split()) <= 3 for word in words):
             end = match.start() + len(match[0].rstrip())
-            yield _found(MustInclude(terms=tuple(words)), match.start(), end)
+            yield _demand(MustInclude(terms=tuple(words)), match.start(), end)
     yield from _mentioned(text)
 
 
@@ -117,7 +118,7 @@ def _mentioned(text: str) -> Iterator[Demand]:
             continue
         term = re.sub(r"^(?:the|an?)\s+", "", match["term"], flags=_FLAGS)
         check = MustNotInclude(terms=(term,)) if negated else MustInclude(terms=(term,))
-        yield _found(check, match.start(), match.end())
+        yield _demand(check, match.start(), match.end())
 
 
 def excluded_words(text: str) -> Iterator[Demand]:
@@ -134,10 +135,10 @@ def excluded_words(text: str) -> Iterator[Demand]:
         if not terms or not verb_or_noun or (match["bare"] and len(match["bare"]) in (2, 3)):
             continue
         letters = all(len(term) == 1 and term.isalpha() for term in terms)
-        yield _found(MustNotInclude(terms=tuple(terms), anywhere=letters), match.start(), end)
+        yield _demand(MustNotInclude(terms=tuple(terms), anywhere=letters), match.start(), end)
     for match in _NAMES.finditer(text):
         names = tuple(re.split(r",\s*(?:and\s+|or\s+)?", match["list"]))
-        yield _found(MustNotInclude(terms=names), match.start(), match.end())
+        yield _demand(MustNotInclude(terms=names), match.start(), match.end())
 
 
 def edges(text: str) -> Iterator[Demand]:
@@ -149,4 +150,4 @@ def edges(text: str) -> Iterator[Demand]:
         terms, end = quoted_terms(text, match.end(), re.compile("(?!)"))
         if terms:
             check = Ending(text=terms[0]) if match["end"] else Opening(text=terms[0])
-            yield _found(check, match.start(), end)
+            yield _demand(check, match.start(), end)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from quillgraph.agents.checks.count import (
     CharCount,
-    CountCheck,
+    CountRange,
     LineCount,
     ListCount,
     ParagraphCount,
@@ -15,8 +15,8 @@ from quillgraph.agents.checks.count import (
     WordCount,
 )
 from quillgraph.agents.checks.demand import Demand, about, unquoted
-from quillgraph.agents.checks.wording import about_name, name_of
-from quillgraph.agents.text.numerals import NUMBER_ZH, read_number
+from quillgraph.agents.checks.zh.numerals import NUMBER, read_number
+from quillgraph.agents.checks.zh.wording import WORDING
 
 _AT_MOST = (
     r"不超过|不得超过|不要超过|不能超过|不多于|不得多于|不高于|不大于|不超出|最多|至多"
@@ -38,18 +38,18 @@ _UNIT = (
 )
 _COUNT = re.compile(
     rf"(?:(?P<least>{_AT_LEAST})|(?P<most>{_AT_MOST})|(?P<about>{_ABOUT}))?(?:为|要|在)?\s*"
-    rf"(?<![第\d.])(?P<n>{NUMBER_ZH})\s*(?:字?\s*(?:-|–|—|－|~|～|至|到)+\s*(?P<m>{NUMBER_ZH}))?"
+    rf"(?<![第\d.])(?P<n>{NUMBER})\s*(?:字?\s*(?:-|–|—|－|~|～|至|到)+\s*(?P<m>{NUMBER}))?"
     rf"\s*(?P<more>[多余来])?\s*(?:{_UNIT})(?P<plus>\+)?"
     rf"\s*(?P<suffix>(?P<sabout>左右|上下)|(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST}))?"
 )
 _LENGTH_OF = re.compile(
     r"(?:字数|篇幅)(?:要求|控制|限制|范围|大约|大概|应|需)?(?:在|为|是)?[:：]?\s*"
     rf"(?:(?P<least>{_AT_LEAST})|(?P<most>{_AT_MOST})|(?P<about>{_ABOUT}))?\s*"
-    rf"(?P<n>{NUMBER_ZH})\s*(?:(?:-|–|—|~|至|到)\s*(?P<m>{NUMBER_ZH}))?"
+    rf"(?P<n>{NUMBER})\s*(?:(?:-|–|—|~|至|到)\s*(?P<m>{NUMBER}))?"
     rf"(?P<suffix>(?P<sabout>左右|上下)|(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST}))?"
     r"(?=\s*(?:[，。；,;、！）)\n]|$))"
 )
-_CHECKS: dict[str, type[CountCheck]] = {
+_CHECKS: dict[str, type[CountRange]] = {
     "char": CharCount,
     "word": WordCount,
     "character": CharCount,
@@ -121,9 +121,9 @@ def _is_demanded(match: re.Match[str], unit: str, text: str) -> bool:
         return False
     after = text[match.end() : match.end() + 8]
     # in 把这段500字的文字缩写成100字 the second number is asked for
-    told = re.split("字(?!数)", clause)[-1]
-    is_told = _REPORTED.search(told) and not re.search(r"字数|篇幅", clause)
-    if is_told or _NOT_A_LENGTH.match(after):
+    near = re.split("字(?!数)", clause)[-1]
+    is_reported = _REPORTED.search(near) and not re.search(r"字数|篇幅", clause)
+    if is_reported or _NOT_A_LENGTH.match(after):
         return False
     if unit in ("char", "word", "character"):
         least = _FEWEST if _is_qualified(match) else _FEWEST_BARE
@@ -174,14 +174,9 @@ def _demand(match: re.Match[str], unit: str) -> Demand | None:
     fields: dict[str, int | str | None] = {"min": low_high[0], "max": low_high[1]}
     if unit == "character":
         fields["unit"] = "character"
-    made = _CHECKS[unit].model_validate(fields)
-    kind = "char_count" if unit == "character" else f"{unit}_count"
-    return Demand(
-        check=made,
-        name=about_name(low, kind, chinese=True) if is_about else name_of(made, chinese=True),
-        start=match.start(),
-        end=match.end(),
-    )
+    check = _CHECKS[unit].model_validate(fields)
+    name = WORDING.about_name(check.type, low) if is_about else check.name_in(WORDING)
+    return Demand(check=check, name=name, start=match.start(), end=match.end())
 
 
 def _is_about(match: re.Match[str], unit: str) -> bool:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from quillgraph.agents.checks.check import Check, ClassicalVerse, Dialogue, Format, Language, Person
+from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import LineCount
 from quillgraph.agents.checks.demand import Demand, unquoted
-from quillgraph.agents.checks.wording import name_of
+from quillgraph.agents.checks.manner import ClassicalVerse, Dialogue, Format, Person, WrittenIn
+from quillgraph.agents.checks.zh.wording import WORDING
 from quillgraph.agents.checks.zh.words import NEGATED, NOT, clause_before
 
 _NO_DIALOGUE = re.compile(
@@ -82,8 +83,8 @@ _ONE_POEM = re.compile(
 )
 
 
-def _found(check: Check, start: int, end: int) -> Demand:
-    return Demand(check=check, name=name_of(check, chinese=True), start=start, end=end)
+def _demand(check: Check, start: int, end: int) -> Demand:
+    return Demand(check=check, name=check.name_in(WORDING), start=start, end=end)
 
 
 def dialogue(text: str) -> Iterator[Demand]:
@@ -92,11 +93,11 @@ def dialogue(text: str) -> Iterator[Demand]:
     taken: list[tuple[int, int]] = []
     for match in _NO_DIALOGUE.finditer(spoken):
         taken.append(match.span())
-        yield _found(Dialogue(present=False), match.start(), match.end())
+        yield _demand(Dialogue(present=False), match.start(), match.end())
     for match in _DIALOGUE.finditer(spoken):
         inside = any(match.start() < end and start < match.end() for start, end in taken)
         if not inside and not NEGATED.search(clause_before(spoken, match.start())):
-            yield _found(Dialogue(present=True), match.start(), match.end())
+            yield _demand(Dialogue(present=True), match.start(), match.end())
 
 
 def person(text: str) -> Iterator[Demand]:
@@ -105,7 +106,7 @@ def person(text: str) -> Iterator[Demand]:
     for match in _PERSON.finditer(spoken):
         before = clause_before(spoken, match.start())
         if not re.search(rf"(?:{NOT})[^，。]{{0,4}}$", before):
-            yield _found(Person(person=_PERSONS[match[1]]), match.start(), match.end())
+            yield _demand(Person(person=_PERSONS[match[1]]), match.start(), match.end())
 
 
 def language(text: str) -> Iterator[Demand]:
@@ -114,7 +115,7 @@ def language(text: str) -> Iterator[Demand]:
     for match in _LANGUAGE.finditer(spoken):
         if not NEGATED.search(clause_before(spoken, match.start())):
             code = _CODES[match["name"] or match["essay"]]
-            yield _found(Language(language=code), match.start(), match.end())
+            yield _demand(WrittenIn(language=code), match.start(), match.end())
 
 
 def forms(text: str) -> Iterator[Demand]:
@@ -123,10 +124,10 @@ def forms(text: str) -> Iterator[Demand]:
     for pattern, check in _FORMS:
         for match in re.finditer(pattern, spoken, re.IGNORECASE):
             if not re.search(r"关于[^，。]*$|讲述", clause_before(spoken, match.start())):
-                yield _found(check, match.start(), match.end())
+                yield _demand(check, match.start(), match.end())
     for match in _ONE_POEM.finditer(spoken):
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
         if re.search("[ぁ-ん]", match[0] + spoken[match.end() : match.end() + 1]):
             continue  # a Japanese haiku may stand on one line
         if not re.search(r"[两二三四五六七八九十几多组系\d]{1,3}首|组诗", match[0]):
-            yield _found(_POEMS[at][1], match.start(), match.end())
+            yield _demand(_POEMS[at][1], match.start(), match.end())

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from quillgraph.agents.checks.check import Check, Ending, MustInclude, MustNotInclude, Opening
+from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.demand import Demand, quoted_terms
-from quillgraph.agents.checks.wording import name_of
+from quillgraph.agents.checks.words import Ending, MustInclude, MustNotInclude, Opening
+from quillgraph.agents.checks.zh.wording import WORDING
 
 _OPEN = "“\"「『‘'"
 _JOINER = re.compile(rf"\s*[、，,和及与或]?\s*(?=[{_OPEN}])")
@@ -33,8 +34,8 @@ _PLACE = re.compile(
 )
 
 
-def _found(check: Check, start: int, end: int) -> Demand:
-    return Demand(check=check, name=name_of(check, chinese=True), start=start, end=end)
+def _demand(check: Check, start: int, end: int) -> Demand:
+    return Demand(check=check, name=check.name_in(WORDING), start=start, end=end)
 
 
 def clause_before(text: str, at: int) -> str:
@@ -51,7 +52,7 @@ def words(text: str) -> Iterator[Demand]:
         if not terms or not literal or _PER_PART.search(before):
             continue
         if NEGATED.search(before):
-            yield _found(MustNotInclude(terms=tuple(terms)), match.start(), end)
+            yield _demand(MustNotInclude(terms=tuple(terms)), match.start(), end)
         elif re.search(r"必须|须|需|要|请|应|得|中|里|^$", before):
             alternatives = "或" in text[match.end() : end]
             check = (
@@ -59,7 +60,7 @@ def words(text: str) -> Iterator[Demand]:
                 if alternatives
                 else MustInclude(terms=tuple(terms))
             )
-            yield _found(check, match.start(), end)
+            yield _demand(check, match.start(), end)
 
 
 def listed_words(text: str) -> Iterator[Demand]:
@@ -67,7 +68,7 @@ def listed_words(text: str) -> Iterator[Demand]:
     for match in _LISTED.finditer(text):
         terms = tuple(filter(None, re.split(r"[、，,\s]+", match["list"])))
         if len(terms) > 1 and not NEGATED.search(clause_before(text, match.start())):
-            yield _found(MustInclude(terms=terms), match.start(), match.end())
+            yield _demand(MustInclude(terms=terms), match.start(), match.end())
 
 
 def edges(text: str) -> Iterator[Demand]:
@@ -80,4 +81,4 @@ def edges(text: str) -> Iterator[Demand]:
         if match["by_place"] or place:
             is_end = "结尾" in (match["by_place"] or "") or bool(place and place["end"])
             check = Ending(text=terms[0]) if is_end else Opening(text=terms[0])
-            yield _found(check, match.start(), place.end() if place else end)
+            yield _demand(check, match.start(), place.end() if place else end)

@@ -184,8 +184,8 @@ def test_no_text_violates_what_demands_that_something_be_there(
 
 @pytest.mark.parametrize("spec", [spec for spec, _ in HOLDS])
 def test_a_check_survives_json(spec: dict[str, object]) -> None:
-    made = check(**spec)
-    assert _CHECKS.validate_json(_CHECKS.dump_json(made)) == made
+    demand = check(**spec)
+    assert _CHECKS.validate_json(_CHECKS.dump_json(demand)) == demand
 
 
 @pytest.mark.parametrize("spec", DEMANDS_PRESENCE)
@@ -194,8 +194,8 @@ def test_a_check_survives_json(spec: dict[str, object]) -> None:
 )
 def test_strange_texts_are_judged_too(spec: dict[str, object], unit: str) -> None:
     # ten thousand units show a quadratic pattern as a hanging test
-    made = check(**spec)
-    verdict = made.violation(unit * 10_000)
+    demand = check(**spec)
+    verdict = demand.violation(unit * 10_000)
     assert verdict is None or verdict.startswith("expected")
 
 

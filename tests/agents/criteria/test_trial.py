@@ -21,10 +21,10 @@ async def test_the_judge_reads_the_text_before_the_criterion_and_its_levels(
     assert (
         await score_trial(task, "The lamp turned.", criterion("k1.0"), role_of({"score": 7})) == 7
     )
-    said = asked[0].messages[-1].content
+    prompt = asked[0].messages[-1].content
     # engines keep the beginning of a prompt: it must be the same for all criteria
-    assert said.index("The lamp turned.") < said.index("Criterion: Name of k1.0.")
-    assert "The text shows the keeper at work.\n1-2: What level 1-2 does.\n3-4: " in said
+    assert prompt.index("The lamp turned.") < prompt.index("Criterion: Name of k1.0.")
+    assert "The text shows the keeper at work.\n1-2: What level 1-2 does.\n3-4: " in prompt
     assert asked[0].temperature == 0.0
 
 

@@ -11,12 +11,16 @@ from quillgraph.agents.criteria.validation import (
     LOWEST,
     PROBES,
     SOUND,
+    CriterionRefusal,
+    Fault,
     Trial,
     duplicates,
     is_sound,
+    keep_valid,
     probes_for,
     strength_share,
     ungrounded,
+    uniquely_named,
     weaknesses,
 )
 from quillgraph.agents.domain import Criterion, Draft, Incident, WritingTask
@@ -47,10 +51,10 @@ def test_the_later_of_two_criteria_that_lie_close_is_a_duplicate(
     faults: list[str],
 ) -> None:
     rows = np.array([(1.0, 0.0), turned(cosine)])
-    found = duplicates([criterion("a"), criterion("b")], rows)
-    assert [finding.criterion_id for finding in found] == faults
-    assert all(finding.fault == "duplicate" for finding in found)
-    assert all("'Name of a'" in finding.reason for finding in found)
+    repeats = duplicates([criterion("a"), criterion("b")], rows)
+    assert [finding.criterion_id for finding in repeats] == faults
+    assert all(finding.fault == "duplicate" for finding in repeats)
+    assert all("'Name of a'" in finding.reason for finding in repeats)
 
 
 def test_equal_names_are_duplicates_however_far_apart(criterion: MakeCriterion) -> None:
@@ -71,8 +75,8 @@ def test_a_fault_to_avoid_is_no_duplicate_of_the_quality_that_it_spoils(
 
 def test_a_criterion_is_refused_once_however_many_it_repeats(criterion: MakeCriterion) -> None:
     three = [criterion(name) for name in "abc"]
-    found = duplicates(three, np.ones((3, 1)))
-    assert [finding.criterion_id for finding in found] == ["b", "c"]
+    repeats = duplicates(three, np.ones((3, 1)))
+    assert [finding.criterion_id for finding in repeats] == ["b", "c"]
 
 
 # --- ungrounded ------------------------------------------------------------------------------
@@ -82,14 +86,14 @@ def test_a_criterion_that_cites_what_is_not_there_is_ungrounded(
     criterion: MakeCriterion, incident: Callable[..., Incident]
 ) -> None:
     there = {"i1": incident("i1"), "d1.n1": incident("d1.n1")}
-    found = ungrounded(
+    unfounded = ungrounded(
         [
             criterion("a", evidence=("i1", "d1.n1")),
             criterion("b", evidence=("i1", "i9", "i8")),
         ],
         there,
     )
-    assert [(f.criterion_id, f.fault, f.reason) for f in found] == [
+    assert [(f.criterion_id, f.fault, f.reason) for f in unfounded] == [
         ("b", "ungrounded", "there is no incident 'i9'")
     ]
 
@@ -128,8 +132,8 @@ def test_a_soft_criterion_must_set_drafts_apart_and_withstand_probes(
     probes: list[int | None],
     fault: str | None,
 ) -> None:
-    found = weaknesses([criterion("k1.0")], trial(drafts, probes))
-    assert [finding.fault for finding in found] == ([fault] if fault else [])
+    weakest = weaknesses([criterion("k1.0")], trial(drafts, probes))
+    assert [finding.fault for finding in weakest] == ([fault] if fault else [])
 
 
 def test_the_writer_is_told_which_texts_fooled_the_criterion(criterion: MakeCriterion) -> None:
@@ -159,8 +163,8 @@ def test_a_pitfall_may_be_absent_from_an_empty_phrase_and_from_every_draft(
 
 def test_a_pitfall_does_not_excuse_the_soft_criterion_beside_it(criterion: MakeCriterion) -> None:
     pair = [criterion("a", kind="pitfall", tier="pitfall"), criterion("b")]
-    found = weaknesses(pair, trial([5, 5], [1], "a") | trial([5, 5], [1], "b"))
-    assert [(each.criterion_id, each.fault) for each in found] == [("b", "flat")]
+    weakest = weaknesses(pair, trial([5, 5], [1], "a") | trial([5, 5], [1], "b"))
+    assert [(each.criterion_id, each.fault) for each in weakest] == [("b", "flat")]
 
 
 def test_a_criterion_that_was_not_tried_has_no_weakness(criterion: MakeCriterion) -> None:
@@ -282,8 +286,8 @@ def test_the_share_of_criteria_on_which_strong_drafts_win(
 def test_the_probes_are_the_usual_ones_the_rubrics_own_text_and_its_keywords(
     task: WritingTask, criterion: MakeCriterion
 ) -> None:
-    made = criterion("k1.0", name="Keeper at work")
-    probes = probes_for(task, made)
+    written = criterion("k1.0", name="Keeper at work")
+    probes = probes_for(task, written)
     assert set(probes) == {*PROBES, "rubric", "keywords"}
     assert probes["rubric"].startswith("Keeper at work The text shows the keeper at work. What")
     assert probes["rubric"].endswith("What level 9-10 does.")
@@ -299,3 +303,56 @@ def test_keywords_come_in_an_order_that_does_not_change(
     words = probes_for(long, criterion())["keywords"].split(", ")
     assert words == sorted(words)
     assert len(words) == 40
+
+
+def criterion(key: str, name: str = "Calm") -> Criterion:
+    return Criterion(
+        id=key,
+        name=name,
+        description="The text is calm.",
+        kind="soft",
+        tier="essential",
+        weight=1.0,
+        levels={},
+        category_id="k1",
+        evidence=("i1",),
+    )
+
+
+def finding(key: str, fault: Fault) -> CriterionRefusal:
+    return CriterionRefusal(criterion_id=key, fault=fault, reason="because")
+
+
+def test_what_is_refused_is_dropped_with_its_fault() -> None:
+    kept = keep_valid(
+        [criterion("a"), criterion("b", "Storm")], {"b": finding("b", "duplicate")}, fewest=1
+    )
+    assert [c.id for c in kept.criteria] == ["a"]
+    assert kept.spared == ()
+    assert [(d.reason, d.text) for d in kept.dropped] == [("duplicate", "Storm")]
+
+
+def test_the_least_harmful_are_spared_when_too_few_would_be_left() -> None:
+    criteria = [criterion(key) for key in "abcd"]
+    refused = {
+        "a": finding("a", "duplicate"),
+        "b": finding("b", "exploitable"),
+        "c": finding("c", "flat"),
+    }
+    # d is good; 3 are wanted, so 2 of the refused stay: flat before exploitable before duplicate
+    kept = keep_valid(criteria, refused, fewest=3)
+    assert [c.id for c in kept.spared] == ["c", "b"]
+    assert [c.id for c in kept.criteria] == ["b", "c", "d"]
+    assert [d.reason for d in kept.dropped] == ["duplicate"]
+
+
+def test_hard_criteria_enough_leave_nothing_to_spare() -> None:
+    kept = keep_valid([criterion("a")], {"a": finding("a", "flat")}, fewest=-1)
+    assert kept.criteria == kept.spared == ()
+
+
+def test_namesakes_are_told_apart_by_their_property_then_by_a_number() -> None:
+    criteria = [criterion("a"), criterion("b", "calm"), criterion("c"), criterion("d", "Storm")]
+    dimensions = {"a": "breath", "b": "pace", "c": "pace", "d": "wind"}
+    names = [c.name for c in uniquely_named(criteria, dimensions)]
+    assert names == ["Calm", "calm (pace)", "Calm (2)", "Storm"]

@@ -256,8 +256,8 @@ def test_constraints_become_hard_criteria_that_cite_where_they_stand(
 
 def test_there_is_room_for_five_hard_criteria(incident: Callable[..., Incident]) -> None:
     [constraint] = find_constraints([incident("i1", "Write at most 300 words.")])
-    made = hard_criteria([constraint] * 8)
-    assert [each.id for each in made] == ["h1", "h2", "h3", "h4", "h5"]
+    hard = hard_criteria([constraint] * 8)
+    assert [each.id for each in hard] == ["h1", "h2", "h3", "h4", "h5"]
     assert MOST_HARD == 5
     assert hard_criteria([]) == ()
 
@@ -321,11 +321,11 @@ async def test_the_writer_is_asked_for_the_bands_by_their_names(
     assert tuple(schema["$defs"]["Levels"]["properties"]) == LEVELS
     assert schema["properties"]["evidence"]["maxItems"] == MOST_EVIDENCE
     assert schema["properties"]["evidence"]["items"]["enum"] == [each.id for each in incidents]
-    said = asked[0].messages[-1].content
-    assert "Storyline: He stays." in said
-    assert 'Property: depth, from "lacks depth" to "is full of depth".' in said
-    assert "Names already taken: none" in said
-    assert "refused" not in said
+    prompt = asked[0].messages[-1].content
+    assert "Storyline: He stays." in prompt
+    assert 'Property: depth, from "lacks depth" to "is full of depth".' in prompt
+    assert "Names already taken: none" in prompt
+    assert "refused" not in prompt
 
 
 async def test_a_refused_criterion_is_written_again_with_the_complaint_and_another_seed(
@@ -346,9 +346,9 @@ async def test_a_refused_criterion_is_written_again_with_the_complaint_and_anoth
             taken=["Salt", "Fog"],
             complaint=complaint,
         )
-    said = asked[1].messages[-1].content
-    assert "Names already taken: Salt, Fog" in said
-    assert said.endswith("Your last version was refused: all drafts get the same score")
+    prompt = asked[1].messages[-1].content
+    assert "Names already taken: Salt, Fog" in prompt
+    assert prompt.endswith("Your last version was refused: all drafts get the same score")
     assert asked[0].seed != asked[1].seed
 
 
@@ -410,9 +410,9 @@ async def test_a_small_writer_words_the_criterion_by_its_poles_and_chooses_the_e
 @pytest.fixture
 def of_a_draft(slot: Callable[..., Slot]) -> Slot:
     """A slot whose own incidents are notes; its category rests on two of the request."""
-    made = slot()
-    prop = made.property.model_copy(update={"name": "Feeling: pale moon"})
-    return made.model_copy(update={"property": prop, "asked": ("i1", "i2")})
+    place = slot()
+    prop = place.property.model_copy(update={"name": "Feeling: pale moon"})
+    return place.model_copy(update={"property": prop, "asked": ("i1", "i2")})
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,9 @@ async def test_a_model_groups_codes_by_id(
     codes = [code(f"c{n}") for n in range(1, 5)]
     answers = await group_codes(task, codes, role_saying({"items": items}))
     assert [dict(item) for item in answers.items] == items
-    said = asked[0].messages[-1].content
-    assert "c1: Quality c1 (It shows Quality c1.)\nc2: " in said
-    assert "Make 4 to 4 categories." in said
+    prompt = asked[0].messages[-1].content
+    assert "c1: Quality c1 (It shows Quality c1.)\nc2: " in prompt
+    assert "Make 4 to 4 categories." in prompt
     schema: Any = asked[0].json_schema
     assert schema["properties"]["items"]["minItems"] == 4
     assert schema["properties"]["items"]["maxItems"] == 4
@@ -154,8 +154,8 @@ async def test_a_category_has_the_words_poles_and_slots_of_the_reply(
     task: WritingTask, code: MakeCode, role_saying: MakeRole, asked: list[ChatRequest]
 ) -> None:
     codes = [code("c1"), code("c2")]
-    made = await describe_category(task, "k3", codes, role_saying(described_as()))
-    assert made == Category(
+    described = await describe_category(task, "k3", codes, role_saying(described_as()))
+    assert described == Category(
         id="k3",
         name="The sea at hand",
         definition="The sea is felt in things.",
@@ -191,8 +191,8 @@ async def test_a_small_coder_chooses_the_category_instead(
     task: WritingTask, code: MakeCode, role_saying: MakeRole
 ) -> None:
     role = role_saying({"leader": "c2", "slots": {"c1": "none", "c2": "causal"}}, chooses=True)
-    made = await describe_category(task, "k1", [code("c1"), code("c2")], role)
-    assert (made.name, made.paradigm) == ("Quality c2", {"causal": ("c2",)})
+    described = await describe_category(task, "k1", [code("c1"), code("c2")], role)
+    assert (described.name, described.paradigm) == ("Quality c2", {"causal": ("c2",)})
 
 
 # --- relations -------------------------------------------------------------------------------
@@ -212,9 +212,9 @@ async def test_relations_are_those_of_the_reply(
         Relation(src="k1", dst="k2", type="causes"),
         Relation(src="k2", dst="k3", type="part_of"),
     )
-    said = asked[0].messages[-1].content
-    assert "k1: Aspect k1: What k1 is about.\nk2: " in said
-    assert said.endswith("Relate k1, k2.")
+    prompt = asked[0].messages[-1].content
+    assert "k1: Aspect k1: What k1 is about.\nk2: " in prompt
+    assert prompt.endswith("Relate k1, k2.")
 
 
 async def test_one_subject_cannot_be_related_to_itself(

@@ -85,8 +85,8 @@ async def test_new_codings_are_compared_with_codes_and_with_each_other_but_codes
 ) -> None:
     codes = [code("c1", "A"), code("c2", "B")]
     table = dict.fromkeys("ABCD", (1.0, 0.0))
-    found = await similar_pairs(codes, [coding("C"), coding("D")], by_label(table))
-    assert found == (
+    pairs = await similar_pairs(codes, [coding("C"), coding("D")], by_label(table))
+    assert pairs == (
         Pair("p1", "c1", "new1"),
         Pair("p2", "c2", "new1"),
         Pair("p3", "c1", "new2"),
@@ -98,10 +98,10 @@ async def test_new_codings_are_compared_with_codes_and_with_each_other_but_codes
 async def test_equal_labels_need_no_comparison(
     code: MakeCode, coding: MakeCoding, by_label: Callable[..., Embeddings]
 ) -> None:
-    found = await similar_pairs(
+    pairs = await similar_pairs(
         [code("c1", "A")], [coding("a")], by_label({"A": (1, 0), "a": (1, 0)})
     )
-    assert found == ()
+    assert pairs == ()
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ async def test_notes_become_incidents_that_quote_their_sentence(
         ("The lamp turned.", "It makes the reader wait."),
         ("It was very nice.", "It makes the reader wait."),
     ]
-    said = asked[0].messages[-1].content
-    assert "s1: The lamp turned.\ns2: “Stay,” said nobody!\ns3: He counted the waves.\ns4" in said
+    prompt = asked[0].messages[-1].content
+    assert "s1: The lamp turned.\ns2: “Stay,” said nobody!\ns3: He counted the waves.\ns4" in prompt
 
 
 async def test_the_observer_does_not_learn_how_able_the_writer_was(
@@ -97,8 +97,8 @@ async def test_a_longer_draft_gets_more_notes_up_to_the_most(
     assert schema["properties"]["items"]["minItems"] == fewest
     assert schema["properties"]["items"]["maxItems"] == most
     assert most <= MOST_NOTES
-    shown = asked[0].messages[-1].content.count("The lamp turned.")
-    assert shown == min(sentences, MOST_SENTENCES)
+    prompt = asked[0].messages[-1].content.count("The lamp turned.")
+    assert prompt == min(sentences, MOST_SENTENCES)
 
 
 async def test_a_draft_without_a_sentence_is_not_asked_about(

@@ -55,11 +55,11 @@ async def test_the_coder_is_shown_passages_notes_known_codes_and_concepts(
     shown = [incident("i1", "a funny thing"), incident("d1.n1", "He waited.", note="It drags.")]
     role = role_saying({"items": [entry()]})
     await open_code(task, shown, [code_of("c3")], "reader", role, EMBEDDINGS)
-    said = asked[0].messages[-1].content
-    assert task.request in said
-    assert 'i1: a funny thing\nd1.n1: "He waited." (a reader notes: It drags.)' in said
-    assert "<codes>\nc3: Slowness\n</codes>" in said
-    assert f"Code it as {IDENTITIES['reader']}. Such a reader often looks at: Humour." in said
+    prompt = asked[0].messages[-1].content
+    assert task.request in prompt
+    assert 'i1: a funny thing\nd1.n1: "He waited." (a reader notes: It drags.)' in prompt
+    assert "<codes>\nc3: Slowness\n</codes>" in prompt
+    assert f"Code it as {IDENTITIES['reader']}. Such a reader often looks at: Humour." in prompt
 
 
 async def test_without_known_codes_the_prompt_says_none(

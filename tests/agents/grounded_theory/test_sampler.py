@@ -29,10 +29,10 @@ async def test_a_draft_is_what_the_sampler_wrote_in_its_persona(
 async def test_a_draft_that_is_too_short_is_drawn_again_with_another_seed(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
-    made = await draft_sample(
+    draft = await draft_sample(
         task, 0, role_saying("x" * (SHORTEST_DRAFT - 1), TEXT), max_tokens=300
     )
-    assert made == Draft(id="d1", text=TEXT, strength="strong")
+    assert draft == Draft(id="d1", text=TEXT, strength="strong")
     assert asked[0].messages == asked[1].messages
     assert asked[0].seed != asked[1].seed
 
@@ -48,8 +48,8 @@ async def test_two_tries_that_give_nothing_give_no_draft(
 async def test_the_shortest_draft_is_long_enough(
     task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
 ) -> None:
-    made = await draft_sample(task, 0, role_saying("x" * SHORTEST_DRAFT), max_tokens=300)
-    assert made is not None
+    draft = await draft_sample(task, 0, role_saying("x" * SHORTEST_DRAFT), max_tokens=300)
+    assert draft is not None
     assert len(asked) == 1
 
 

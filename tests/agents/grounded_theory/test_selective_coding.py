@@ -46,9 +46,9 @@ async def test_core_storyline_and_tiers_are_those_of_the_reply(
     chosen = await select(task, three, related("k1>k2"), role_of(selection()))
     assert (chosen.core.category_id, chosen.core.storyline) == ("k2", STORYLINE)
     assert chosen.tiers == {"k1": "important", "k2": "essential", "k3": "optional"}
-    said = asked[0].messages[-1].content
-    assert "<relations>\nk1 causes k2\n</relations>" in said
-    assert "k3: Aspect k3: What k3 is about." in said
+    prompt = asked[0].messages[-1].content
+    assert "<relations>\nk1 causes k2\n</relations>" in prompt
+    assert "k3: Aspect k3: What k3 is about." in prompt
 
 
 @pytest.mark.parametrize("tier", ["essential", "important", "optional"])

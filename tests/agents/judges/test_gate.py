@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from quillgraph.agents.checks.check import Format, Language
 from quillgraph.agents.checks.count import CharCount, WordCount
+from quillgraph.agents.checks.manner import Format, WrittenIn
 from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion
 from quillgraph.agents.judges.gate import pasted_share, refusal, repeated_share
 from quillgraph.agents.judges.markup import plain
@@ -251,9 +251,9 @@ def test_words_about_the_text_are_none_however_short_it_may_be(text: str, set_of
 
 def test_a_text_may_be_in_the_language_that_is_asked_for(set_of: MakeSet) -> None:
     french = next(case["text"] for case in DEGENERATE if case["name"].startswith("French"))
-    assert reason(french, set_of("en", Language(language="fr"))) is None
-    said = reason(french, set_of("en", Language(language="de")))
-    assert said == "in 'fr', while 'de' is asked for"
+    assert reason(french, set_of("en", WrittenIn(language="fr"))) is None
+    complaint = reason(french, set_of("en", WrittenIn(language="de")))
+    assert complaint == "in 'fr', while 'de' is asked for"
 
 
 def test_a_list_may_be_one_where_it_is_asked_for(set_of: MakeSet) -> None:

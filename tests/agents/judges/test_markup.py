@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from quillgraph.agents.checks.check import Format
+from quillgraph.agents.checks.manner import Format
 from quillgraph.agents.domain import Criterion
-from quillgraph.agents.judges.markup import plain, shown_to_judge
+from quillgraph.agents.judges.markup import plain, text_for_judge
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_marks_stay_where_the_request_lives_by_them(
         ]
 
     for form in ("list", "numbered_list", "headings", "table"):
-        assert shown_to_judge(text, asking(form)) == text
+        assert text_for_judge(text, asking(form)) == text
     for form in ("no_list", "no_markdown", "letter"):
-        assert shown_to_judge(text, asking(form)) == "salt\nrope"
-    assert shown_to_judge(text, [criterion()]) == "salt\nrope"
+        assert text_for_judge(text, asking(form)) == "salt\nrope"
+    assert text_for_judge(text, [criterion()]) == "salt\nrope"

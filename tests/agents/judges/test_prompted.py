@@ -49,8 +49,10 @@ def last_turn(request: ChatRequest) -> str:
 def asked_about(request: ChatRequest) -> list[str]:
     """Names of the criteria of a request, in order."""
     # the fourth turn puts the question; an asking again adds two
-    said = request.messages[3].content
-    return re.findall(r"^q\d+: (Name of \S+)\.", said[said.rindex("<criteria>") :], re.MULTILINE)
+    prompt = request.messages[3].content
+    return re.findall(
+        r"^q\d+: (Name of \S+)\.", prompt[prompt.rindex("<criteria>") :], re.MULTILINE
+    )
 
 
 def scoring(scores: dict[str, int]) -> Callable[[ChatRequest], dict[str, Any]]:

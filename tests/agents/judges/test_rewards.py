@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.checks.count import CharCount, ParagraphCount, WordCount
+from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.count import (
+    CharCount,
+    LineCount,
+    ListCount,
+    ParagraphCount,
+    WordCount,
+)
+from quillgraph.agents.checks.manner import Person
+from quillgraph.agents.checks.words import MustInclude, MustNotInclude
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import Judgement, Missing, Reward, Verdict, Violation, text_hash
 from quillgraph.agents.judges.rewards import (
@@ -18,6 +27,8 @@ from quillgraph.agents.judges.rewards import (
     length_term,
     repetition_term,
     reward,
+    satisfaction,
+    satisfied_share,
     weighted_score,
 )
 
@@ -273,20 +284,20 @@ def test_the_reward_is_a_composite_of_score_length_and_repetition(
     length: float,
     value: float,
 ) -> None:
-    found = rewarded([*three, hard(WordCount(min=400, max=600))], SCORES, words(count))
-    assert found.value == pytest.approx(value)
-    assert found.soft == pytest.approx(0.6555556)
-    assert (found.length, found.repetition) == (length, 1.0)
-    assert (found.excluded, found.inactive, found.violations) == ((), (), ())
+    outcome = rewarded([*three, hard(WordCount(min=400, max=600))], SCORES, words(count))
+    assert outcome.value == pytest.approx(value)
+    assert outcome.soft == pytest.approx(0.6555556)
+    assert (outcome.length, outcome.repetition) == (length, 1.0)
+    assert (outcome.excluded, outcome.inactive, outcome.violations) == ((), (), ())
 
 
 def test_without_an_asked_length_its_weight_goes_to_the_score(
     three: tuple[Criterion, ...],
 ) -> None:
-    found = rewarded(three, SCORES)
+    outcome = rewarded(three, SCORES)
     # .95 * .6555556 + .05
-    assert found.value == pytest.approx(0.6727778)
-    assert found.length is None
+    assert outcome.value == pytest.approx(0.6727778)
+    assert outcome.length is None
     # repetition .8421053 (see above): .95 * .6555556 + .05 * .8421053
     again = rewarded(three, SCORES, "a b c d a b c d")
     assert again.value == pytest.approx(0.6648830)
@@ -301,36 +312,36 @@ def test_the_best_text_has_exactly_1(
 
 
 def test_criteria_that_dropout_hides_count_nowhere(three: tuple[Criterion, ...]) -> None:
-    found = rewarded(three, SCORES, active=frozenset({"k1.0", "k1.2"}))
-    assert found.soft == pytest.approx(1 / 1.3)
-    assert found.inactive == ("k1.1",)
+    outcome = rewarded(three, SCORES, active=frozenset({"k1.0", "k1.2"}))
+    assert outcome.soft == pytest.approx(1 / 1.3)
+    assert outcome.inactive == ("k1.1",)
     # a hidden criterion need not be judged
     unread = rewarded(three, {"k1.0": 10, "k1.2": 1}, active=frozenset({"k1.0", "k1.2"}))
-    assert unread == found
+    assert unread == outcome
 
 
 def test_dropout_does_not_hide_the_length(
     three: tuple[Criterion, ...], hard: Callable[..., Criterion]
 ) -> None:
-    found = rewarded([*three, hard(WordCount(max=9))], SCORES, active=frozenset({"k1.0"}))
-    assert found.length == 1.0
-    assert found.inactive == ("k1.1", "k1.2")
+    outcome = rewarded([*three, hard(WordCount(max=9))], SCORES, active=frozenset({"k1.0"}))
+    assert outcome.length == 1.0
+    assert outcome.inactive == ("k1.1", "k1.2")
 
 
 def test_a_missing_verdict_makes_the_reward_absent_and_says_which(
     three: tuple[Criterion, ...],
 ) -> None:
-    found = rewarded(three, {"k1.0": 10, "k1.1": 5})
-    assert (found.value, found.soft, found.excluded) == (None, None, ("k1.2",))
+    outcome = rewarded(three, {"k1.0": 10, "k1.1": 5})
+    assert (outcome.value, outcome.soft, outcome.excluded) == (None, None, ("k1.2",))
 
 
 def test_training_may_allow_a_share_of_the_weight_to_be_missing(
     three: tuple[Criterion, ...],
 ) -> None:
     # .3 of 2 is missing, a share of .15: (1*1 + .7*4/9) / 1.7 = .7712418
-    found = rewarded(three, {"k1.0": 10, "k1.1": 5}, most_missing=0.3)
-    assert found.soft == pytest.approx(0.7712418)
-    assert found.excluded == ("k1.2",)
+    outcome = rewarded(three, {"k1.0": 10, "k1.1": 5}, most_missing=0.3)
+    assert outcome.soft == pytest.approx(0.7712418)
+    assert outcome.excluded == ("k1.2",)
     # .15 may be missing if .15 is allowed; .7 of 2 is .35, and more than .3
     assert rewarded(three, {"k1.0": 10, "k1.1": 5}, most_missing=0.15).value is not None
     assert rewarded(three, {"k1.0": 10, "k1.2": 5}, most_missing=0.3).value is None
@@ -349,24 +360,24 @@ def test_criteria_that_only_code_can_check_are_rewarded_by_code(
     hard: Callable[..., Criterion],
 ) -> None:
     # four words of at least eight: H = .5·4/8, R = .95·H + .05·1
-    found = rewarded([hard(WordCount(min=8))], {}, text="a b c d")
-    assert found.hard == pytest.approx(0.25)
-    assert found.value == pytest.approx(0.95 * 0.25 + 0.05)
-    assert (found.soft, found.length) == (None, None)
+    outcome = rewarded([hard(WordCount(min=8))], {}, text="a b c d")
+    assert outcome.hard == pytest.approx(0.25)
+    assert outcome.value == pytest.approx(0.95 * 0.25 + 0.05)
+    assert (outcome.soft, outcome.length) == (None, None)
 
 
 def test_a_text_that_was_turned_away_is_worth_nothing(
     three: tuple[Criterion, ...], hard: Callable[..., Criterion]
 ) -> None:
-    made = set_of([*three, hard(WordCount(max=9))])
+    criteria = set_of([*three, hard(WordCount(max=9))])
     broken = (Violation(criterion_id="h1", reason="-"),)
-    gated = judgement_of(made, "", {}, gate="the text is empty", violations=broken)
-    found = reward(gated, made, "")
+    gated = judgement_of(criteria, "", {}, gate="the text is empty", violations=broken)
+    outcome = reward(gated, criteria, "")
     # not even the length and the absence of repetitions pay
-    assert (found.value, found.soft) == (0.0, 0.0)
-    assert found.violations == ("gate", "h1")
+    assert (outcome.value, outcome.soft) == (0.0, 0.0)
+    assert outcome.violations == ("gate", "h1")
     # no judge was asked, so no verdict is missing
-    assert found.excluded == ()
+    assert outcome.excluded == ()
 
 
 def test_a_broken_hard_criterion_is_listed_and_costs_nothing_here(
@@ -374,9 +385,9 @@ def test_a_broken_hard_criterion_is_listed_and_costs_nothing_here(
 ) -> None:
     made, text = set_of([*three, hard(ParagraphCount(min=2))]), words(9)
     broken = (Violation(criterion_id="h1", reason="-"),)
-    found = reward(judgement_of(made, text, SCORES, violations=broken), made, text)
-    assert found.violations == ("h1",)
-    assert found.value == rewarded(three, SCORES).value
+    outcome = reward(judgement_of(made, text, SCORES, violations=broken), made, text)
+    assert outcome.violations == ("h1",)
+    assert outcome.value == rewarded(three, SCORES).value
 
 
 def test_a_judgement_under_other_criteria_is_refused(three: tuple[Criterion, ...]) -> None:
@@ -388,9 +399,9 @@ def test_a_judgement_under_other_criteria_is_refused(three: tuple[Criterion, ...
 
 
 def test_a_judgement_of_another_text_is_refused(three: tuple[Criterion, ...]) -> None:
-    made = set_of(three)
+    criteria = set_of(three)
     with pytest.raises(ValueError, match="of the text with hash") as caught:
-        reward(judgement_of(made, "one", SCORES), made, "two")
+        reward(judgement_of(criteria, "one", SCORES), criteria, "two")
     assert text_hash("one") in str(caught.value)
     assert text_hash("two") in str(caught.value)
 
@@ -435,5 +446,94 @@ def test_saying_why_a_verdict_is_missing_does_not_change_that_it_is(
     three: tuple[Criterion, ...],
 ) -> None:
     made, lost = set_of(three), (Missing(criterion_id="k1.2", reason="no number"),)
-    told = judgement_of(made, "-", {"k1.0": 10, "k1.1": 5}, missing=lost)
-    assert reward(told, made, "-").excluded == ("k1.2",)
+    judged_text = judgement_of(made, "-", {"k1.0": 10, "k1.1": 5}, missing=lost)
+    assert reward(judged_text, made, "-").excluded == ("k1.2",)
+
+
+def hard_criterion(name: str, check: Check, weight: float = 1.0) -> Criterion:
+    return Criterion(
+        id=name, name=name, description=name, kind="hard", tier="essential", weight=weight,
+        levels={}, category_id=None, evidence=("i1",), check=check,
+    )  # fmt: skip
+
+
+SIX = WordCount(min=6, max=6)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("For sale: baby shoes, never worn.", 1.0),
+        ("one two three", 0.5 * 3 / 6),
+        ("one two three four five six seven eight", 0.5 * 6 / 8),
+        ("word " * 60, 0.5 * 6 / 60),
+        ("", 0.0),
+    ],
+)
+def test_a_count_is_worth_its_ratio_to_the_nearest_bound(text: str, expected: float) -> None:
+    assert satisfaction(SIX, text) == pytest.approx(expected)
+
+
+def test_words_are_worth_the_share_that_stands_there() -> None:
+    check = MustInclude(terms=("moon", "salt"), any_of=("sea", "tide"))
+    # salt and one of sea and tide stand there, moon does not: .5 * 2/3
+    assert satisfaction(check, "Salt of the sea") == pytest.approx(0.5 * 2 / 3)
+    assert satisfaction(check, "Salt of the sea under the moon") == 1
+
+
+def test_forbidden_words_are_worth_the_share_that_is_absent() -> None:
+    check = MustNotInclude(terms=("very", "nice", "good", "sad"))
+    # very stands there: .5 * 3/4
+    assert satisfaction(check, "It was very dark") == pytest.approx(0.5 * 3 / 4)
+
+
+def test_what_has_no_degrees_is_all_or_nothing() -> None:
+    assert satisfaction(Person(person="first"), "He walked and she ran.") == 0
+    assert satisfaction(Person(person="first"), "I walked.") == 1
+
+
+def test_a_list_counts_by_the_kind_of_mark_that_comes_nearest() -> None:
+    # two bullets of four: .5 * 2/4
+    assert satisfaction(ListCount(min=4, max=4), "- a\n- b") == pytest.approx(0.25)
+
+
+def test_a_ceiling_of_nothing_has_no_slope_to_divide_by() -> None:
+    assert satisfaction(WordCount(max=0), "one") == 0
+
+
+@given(
+    text=st.text(alphabet="ab \n-.", max_size=60),
+    low=st.integers(0, 5),
+    more=st.one_of(st.none(), st.integers(0, 5)),
+)
+def test_one_is_for_what_keeps_the_demand_and_for_nothing_else(
+    text: str, low: int, more: int | None
+) -> None:
+    for check in (
+        WordCount(min=low, max=None if more is None else low + more),
+        LineCount(min=low, max=None if more is None else low + more),
+        MustInclude(terms=("a b", "b")),
+    ):
+        value = satisfaction(check, text)
+        assert 0 <= value <= 1
+        assert (value == 1) == (check.violation(text) is None)
+
+
+@given(far=st.integers(7, 80), nearer=st.integers(7, 80))
+def test_coming_nearer_is_never_worth_less(far: int, nearer: int) -> None:
+    far, nearer = max(far, nearer), min(far, nearer)
+    assert satisfaction(SIX, "w " * nearer) >= satisfaction(SIX, "w " * far)
+
+
+def test_weights_count() -> None:
+    text = "one two three"
+    criteria = [
+        hard_criterion("h1", SIX, weight=1.0),
+        hard_criterion("h2", MustInclude(terms=("two",)), weight=3.0),
+    ]
+    # (1 * .5 * 3/6 + 3 * 1) / 4 = .8125
+    assert satisfied_share(criteria, text) == pytest.approx(0.8125)
+
+
+def test_without_hard_criteria_there_is_no_share() -> None:
+    assert satisfied_share([], "text") is None

@@ -12,6 +12,7 @@ from quillgraph.agents.judges.scorer_folder import (
     ScorerConfig,
     ScorerWeights,
     read_scorer,
+    relevance_measures,
     shipped,
     write_scorer,
 )
@@ -47,10 +48,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_scorer_is_read_as_it_was_written(folder: Path) -> None:
-    found = read_scorer(str(folder))
-    assert found.config.trained_on == {"rated.jsonl": 3}
-    assert found.weights.quality.tolist() == [0, 1, 2, 3, 4]
-    assert found.id == f"tiny@{found.config.weights_sha256[:12]}"
+    scorer = read_scorer(str(folder))
+    assert scorer.config.trained_on == {"rated.jsonl": 3}
+    assert scorer.weights.quality.tolist() == [0, 1, 2, 3, 4]
+    assert scorer.id == f"tiny@{scorer.config.weights_sha256[:12]}"
     assert {each.name for each in folder.iterdir()} == {CONFIG, WEIGHTS}
 
 
@@ -116,6 +117,23 @@ def test_a_name_that_is_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("name", shipped())
 def test_what_comes_with_the_package_is_whole_and_small(name: str) -> None:
-    found = read_scorer(name)
-    assert found.config.name == name
-    assert found.weights.quality.nbytes + found.weights.anchors.nbytes < 2_000_000
+    scorer = read_scorer(name)
+    assert scorer.config.name == name
+    assert scorer.weights.quality.nbytes + scorer.weights.anchors.nbytes < 2_000_000
+
+
+EAST, NORTH = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+BETWEEN = np.array([0.6, 0.8], np.float32)
+
+
+def test_the_measures_are_cosines_and_their_products() -> None:
+    rows = relevance_measures(BETWEEN, EAST, np.stack([NORTH, EAST]), NORTH[None])
+    # text to request .6; to the first criterion .8, to the second .6; nearest anchor 1 and 0
+    assert rows.shape == (2, MEASURES)
+    assert rows[0] == pytest.approx([1, 0.6, 0.8, 1, 0.8, 0.6, 0.8])
+    assert rows[1] == pytest.approx([1, 0.6, 0.6, 0, 0.6, 0, 0])
+
+
+def test_without_a_request_nothing_is_near_to_it() -> None:
+    (row,) = relevance_measures(BETWEEN, None, NORTH[None], EAST[None])
+    assert row == pytest.approx([0, 0, 0.8, 0, 0, 0, 0])

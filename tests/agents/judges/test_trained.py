@@ -106,14 +106,14 @@ async def test_a_verdict_says_that_it_cites_nothing() -> None:
 
 @pytest.mark.parametrize(("bias", "score"), [(40.0, 10.0), (-40.0, 1.0)])
 async def test_scores_stay_on_the_scale(bias: float, score: float) -> None:
-    found = await judge_of((0.5, -0.25, bias)).judge(TASK, FOG, [criterion("Fog")])
-    assert found.verdicts[0].score == score
+    ballot = await judge_of((0.5, -0.25, bias)).judge(TASK, FOG, [criterion("Fog")])
+    assert ballot.verdicts[0].score == score
 
 
 async def test_hard_criteria_are_left_to_code() -> None:
     asked = [criterion("Fog"), criterion("Words", kind="hard")]
-    found = await judge_of().judge(TASK, FOG, asked)
-    assert [each.criterion_id for each in found.verdicts] == ["fog"]
+    ballot = await judge_of().judge(TASK, FOG, asked)
+    assert [each.criterion_id for each in ballot.verdicts] == ["fog"]
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ async def test_what_is_no_text_gets_the_lowest_score_unread(text: str) -> None:
     ],
 )
 async def test_a_text_that_is_not_english_gets_no_verdict(text: str, where: str) -> None:
-    found = await judge_of().judge(TASK, text, [criterion("Fog")])
-    assert found.verdicts == ()
-    assert found.missing[0].reason.startswith("this scorer was trained on 'en' alone")
-    assert where in found.missing[0].reason
+    ballot = await judge_of().judge(TASK, text, [criterion("Fog")])
+    assert ballot.verdicts == ()
+    assert ballot.missing[0].reason.startswith("this scorer was trained on 'en' alone")
+    assert where in ballot.missing[0].reason
 
 
 async def test_a_length_that_was_not_trained_on_is_told() -> None:

@@ -75,8 +75,8 @@ async def test_a_coding_is_the_reading_that_was_chosen(
     assert (chosen.lens, chosen.words) == ("subject", "lighthouse keeper")
     assert (chosen.evidence, chosen.coder, chosen.confidence) == (("i1",), "auditor", CUED)
     # what may be chosen is what was shown
-    shown = asked[0].messages[-1].content.split("Readings:\n")[1].splitlines()
-    assert shown == offered(asked[0], "reading")
+    prompt = asked[0].messages[-1].content.split("Readings:\n")[1].splitlines()
+    assert prompt == offered(asked[0], "reading")
     assert f"Read it as {IDENTITIES['auditor']}." in asked[0].messages[-1].content
 
 
@@ -269,12 +269,12 @@ async def test_the_chosen_leader_names_the_category_and_the_others_follow_by_con
     ]
     slots = {"c1": "causal", "c2": "none", "c3": "causal"}
     role = role_saying({"leader": "c3", "slots": slots}, chooses=True)
-    made = await choose_category(STORY, "k2", codes, role)
-    assert (made.id, made.name, made.definition) == ("k2", "Foam", "It shows Foam.")
-    assert made.code_ids == ("c1", "c2", "c3")
-    assert [dimension.name for dimension in made.properties] == ["Foam", "Salt", "Fog"]
+    chosen = await choose_category(STORY, "k2", codes, role)
+    assert (chosen.id, chosen.name, chosen.definition) == ("k2", "Foam", "It shows Foam.")
+    assert chosen.code_ids == ("c1", "c2", "c3")
+    assert [dimension.name for dimension in chosen.properties] == ["Foam", "Salt", "Fog"]
     # empty slots are left out, and "none" is no slot
-    assert made.paradigm == {"causal": ("c1", "c3")}
+    assert chosen.paradigm == {"causal": ("c1", "c3")}
     # a guess may not lead where there is a surer code
     assert offered(asked[0], "leader") == ["c1", "c3"]
 
@@ -284,9 +284,9 @@ async def test_codes_of_one_dimension_give_the_category_one_property(
 ) -> None:
     codes = [code("c1", "Salt", lens="mood", words="sea"), code("c2", lens="mood", words="sea")]
     role = role_of({"leader": "c1", "slots": {"c1": "none", "c2": "none"}}, chooses=True)
-    made = await choose_category(STORY, "k1", codes, role)
-    assert [dimension.name for dimension in made.properties] == ["Mood: sea"]
-    assert made.paradigm == {}
+    chosen = await choose_category(STORY, "k1", codes, role)
+    assert [dimension.name for dimension in chosen.properties] == ["Mood: sea"]
+    assert chosen.paradigm == {}
 
 
 # --- the core --------------------------------------------------------------------------------
@@ -357,20 +357,20 @@ async def test_evidence_is_chosen_among_the_incidents_and_cited_once(
     assert offered(asked[0], "evidence") == ["d1.n1", "d1.n2", "d1.n3"]
     schema: Any = asked[0].json_schema
     assert schema["properties"]["evidence"]["maxItems"] == MOST_EVIDENCE
-    said = asked[0].messages[-1].content
-    assert "Criterion: The text is wet." in said
+    prompt = asked[0].messages[-1].content
+    assert "Criterion: The text is wet." in prompt
     # 120 characters of an incident are shown: "sentence 1 " has 11 of them
-    assert f"d1.n1: sentence 1 {'x' * 109}\n" in said
+    assert f"d1.n1: sentence 1 {'x' * 109}\n" in prompt
 
 
 # --- dimensions and levels -------------------------------------------------------------------
 
 
 def test_the_dimension_of_a_code_is_that_of_its_lens(code: Callable[..., Code]) -> None:
-    made = dimension_of(code("c1", lens="humour", words="the sea"), "en")
-    assert made.name == "Humour: the sea"
-    assert made.high_pole == "makes “the sea” funny by surprise and timing"
-    assert made.is_clause
+    dimension = dimension_of(code("c1", lens="humour", words="the sea"), "en")
+    assert dimension.name == "Humour: the sea"
+    assert dimension.high_pole == "makes “the sea” funny by surprise and timing"
+    assert dimension.is_clause
     assert dimension_of(code("c1", lens="humour", words="海"), "zh").name == "幽默: 海"
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
 
+from quillgraph.agents.checks.language import PhraseKind
 from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.lenses.anchors import worded_levels
 from quillgraph.agents.lenses.lens import IDENTITIES, SHORTLIST, Lens, lenses, near
 from quillgraph.agents.lenses.reading import MOST_READINGS, PHRASES_PER_LENS, readings
-from quillgraph.agents.requests.kinds import DemandKind
 from quillgraph.backends.embeddings import LexicalEmbeddings
 
 EVERY = [
@@ -73,9 +73,9 @@ async def test_a_cue_outweighs_any_nearness(placed: Callable[..., Embeddings]) -
             return (-1, 0)
         return (1, 0) if text.startswith(("Meaning:", "a funny")) else (0, 1)
 
-    found = await near("a funny thing", "reader", "en", placed(place))
+    nearest = await near("a funny thing", "reader", "en", placed(place))
     # those without a cue are left out where one has it
-    assert [lens.id for lens in found] == ["humour"]
+    assert [lens.id for lens in nearest] == ["humour"]
 
 
 async def test_two_cues_outweigh_one_and_more_than_two_count_as_two(
@@ -85,10 +85,10 @@ async def test_two_cues_outweigh_one_and_more_than_two_count_as_two(
         return (1, 0) if text.startswith(("Curiosity:", "Humour:", "a sad")) else (0, 1)
 
     # feeling is called for three times, curiosity twice, humour once: 4 + 0, 4 + 1, 2 + 1
-    found = await near(
+    nearest = await near(
         "a sad and lonely love, a secret, a mystery, a joke", "reader", "en", placed(place)
     )
-    assert [lens.id for lens in found] == ["curiosity", "feeling", "humour"]
+    assert [lens.id for lens in nearest] == ["curiosity", "feeling", "humour"]
 
 
 async def test_without_a_cue_the_nearest_lenses_are_offered(
@@ -99,21 +99,21 @@ async def test_without_a_cue_the_nearest_lenses_are_offered(
     def place(text: str) -> tuple[float, float]:
         return (1, 0) if text == "xyz" else turned(nearness.get(text.split(":")[0], 0.1))
 
-    found = await near("xyz", "reader", "en", placed(place), count=3)
-    assert [lens.id for lens in found] == ["mood", "meaning", "humour"]
+    nearest = await near("xyz", "reader", "en", placed(place), count=3)
+    assert [lens.id for lens in nearest] == ["mood", "meaning", "humour"]
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)
 async def test_only_lenses_of_the_identity_are_near(identity: str) -> None:
     for text in ("a poem for my daughter about the sea", "xyz", ""):
-        found = await near(text, identity, "en", LexicalEmbeddings())
-        assert 1 <= len(found) <= SHORTLIST
-        assert {lens.identity for lens in found} == {identity}
+        nearest = await near(text, identity, "en", LexicalEmbeddings())
+        assert 1 <= len(nearest) <= SHORTLIST
+        assert {lens.identity for lens in nearest} == {identity}
 
 
 async def test_chinese_requests_call_for_lenses_too() -> None:
-    found = await near("写得幽默一点", "reader", "zh", LexicalEmbeddings())
-    assert [lens.name for lens in found] == ["幽默"]
+    nearest = await near("写得幽默一点", "reader", "zh", LexicalEmbeddings())
+    assert [lens.name for lens in nearest] == ["幽默"]
 
 
 @pytest.fixture
@@ -123,24 +123,24 @@ def by_id() -> dict[str, Lens]:
 
 def test_a_lens_is_turned_on_the_phrase_behind_its_cue(by_id: dict[str, Lens]) -> None:
     passage = "set it in a lighthouse, told by an old keeper of bees"
-    found = readings(passage, [by_id["setting"]], ["lighthouse", "old keeper of bees"])
-    assert [(r.dimension.name, r.cued) for r in found] == [("Setting: lighthouse", True)]
+    offered = readings(passage, [by_id["setting"]], ["lighthouse", "old keeper of bees"])
+    assert [(r.dimension.name, r.cued) for r in offered] == [("Setting: lighthouse", True)]
 
 
 def test_a_phrase_may_hold_the_cue_itself(by_id: dict[str, Lens]) -> None:
-    found = readings("a walk through the old city", [by_id["setting"]], ["walk", "old city"])
-    assert [(r.words, r.cued) for r in found] == [("old city", True)]
+    offered = readings("a walk through the old city", [by_id["setting"]], ["walk", "old city"])
+    assert [(r.words, r.cued) for r in offered] == [("old city", True)]
 
 
 def test_without_a_cue_a_lens_is_turned_on_the_first_phrases(by_id: dict[str, Lens]) -> None:
-    found = readings("one two three", [by_id["meaning"]], ["one", "two", "three"])
-    assert [(r.words, r.cued) for r in found] == [("one", False), ("two", False)]
-    assert len(found) == PHRASES_PER_LENS
+    offered = readings("one two three", [by_id["meaning"]], ["one", "two", "three"])
+    assert [(r.words, r.cued) for r in offered] == [("one", False), ("two", False)]
+    assert len(offered) == PHRASES_PER_LENS
 
 
 def test_a_phrase_from_elsewhere_is_never_cued(by_id: dict[str, Lens]) -> None:
-    found = readings("a moral thing", [by_id["meaning"]], ["lighthouse"])
-    assert [(r.words, r.cued) for r in found] == [("lighthouse", False)]
+    offered = readings("a moral thing", [by_id["meaning"]], ["lighthouse"])
+    assert [(r.words, r.cued) for r in offered] == [("lighthouse", False)]
 
 
 def test_readings_are_offered_once_and_not_without_end(by_id: dict[str, Lens]) -> None:
@@ -218,12 +218,12 @@ def test_only_a_spread_lens_is_graded_by_places_and_a_rule_by_doubt(lens: Lens) 
 # --- what a lens fits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", get_args(DemandKind))
-def test_something_fits_every_kind_of_phrase(kind: DemandKind) -> None:
+@pytest.mark.parametrize("kind", get_args(PhraseKind))
+def test_something_fits_every_kind_of_phrase(kind: PhraseKind) -> None:
     assert any(kind in lens.fits for lens in lenses("en"))
 
 
 def test_a_lens_is_turned_on_what_it_fits_alone(by_id: dict[str, Lens]) -> None:
-    found = readings("xyz", [by_id["character"]], ["wedding toast", "two rival bakers"])
-    assert [reading.words for reading in found] == ["two rival bakers"]
+    offered = readings("xyz", [by_id["character"]], ["wedding toast", "two rival bakers"])
+    assert [reading.words for reading in offered] == ["two rival bakers"]
     assert readings("xyz", [by_id["character"]], ["wedding toast"]) == ()

@@ -95,11 +95,11 @@ async def test_the_consolidator_reads_scores_critiques_and_lessons(
 ) -> None:
     role = role_of({"items": [answered("NONE")]})
     await consolidate(TASK, contrast, [lesson("l-1")], role)
-    said = str(asked[0].messages[-1].content)
-    assert "Calm rhythm: best 8, worst 3\nPlain words: best 5.5, worst unread" in said
-    assert "kept (+0.12): critique: three verbs a line; plan: halve the verbs" in said
-    assert "taken back (-0.05): plan: add a storm" in said
-    assert "l-1: When l-1 is weak: work on l-1 [Calm rhythm]" in said
+    words = str(asked[0].messages[-1].content)
+    assert "Calm rhythm: best 8, worst 3\nPlain words: best 5.5, worst unread" in words
+    assert "kept (+0.12): critique: three verbs a line; plan: halve the verbs" in words
+    assert "taken back (-0.05): plan: add a storm" in words
+    assert "l-1: When l-1 is weak: work on l-1 [Calm rhythm]" in words
 
 
 async def test_its_answers_become_operations(
@@ -144,8 +144,8 @@ async def test_of_a_large_pool_the_lessons_about_these_criteria_are_read_first(
 
 
 def test_the_worked_example_updates_a_lesson_without_turning_it_round() -> None:
-    said = render("consolidating", request="-", scores="-", revisions="-", lessons="-")
-    shown, answer = (str(message.content) for message in said[1:3])
+    prompt = render("consolidating", request="-", scores="-", revisions="-", lessons="-")
+    shown, answer = (str(message.content) for message in prompt[1:3])
     _, _, words = shown.partition("<lessons>\n")
     known = lesson("l-1a2b3c4d", condition="When a feeling matters", strategy="name it plainly")
     assert words.startswith(f"{known.id}: {known.text} [")
@@ -178,8 +178,8 @@ async def test_a_small_model_chooses_among_worded_lessons(
         "before"
     ]
     assert {each.operation for each in answers.items} == {"ADD"}
-    said = str(asked[0].messages[-1].content)
-    assert "n1: When “Calm rhythm” is still weak: revise for it alone" in said
+    words = str(asked[0].messages[-1].content)
+    assert "n1: When “Calm rhythm” is still weak: revise for it alone" in words
     assert asked[0].json_schema is not None
     assert asked[0].json_schema["properties"]["keep"]["minItems"] == 1
 
@@ -285,9 +285,9 @@ def test_only_a_few_lessons_are_offered_the_widest_moves_first() -> None:
     names = [f"n{number}" for number in range(10)]
     best = dict.fromkeys(names, 10.0)
     worst = {name: 1.0 + number for number, name in enumerate(names)}
-    found = candidates(Contrast(criteria=tuple(names), best=best, worst=worst), "en")
+    lessons = candidates(Contrast(criteria=tuple(names), best=best, worst=worst), "en")
     # worst scores 1, 2, ... 6: bands 0, 0, 1, 1, 2, 2 against band 4
-    assert [each.criteria[0] for each in found] == names[:MOST_CANDIDATES]
+    assert [each.criteria[0] for each in lessons] == names[:MOST_CANDIDATES]
 
 
 def test_a_criterion_named_like_a_word_to_a_judge_is_not_offered() -> None:

@@ -55,8 +55,8 @@ def test_weights_follow_the_spreads_and_keep_their_sum() -> None:
     # a (1.0) has d = .2, b (.7) has d = 0, c (.3) has d = .4 = max d.
     # factors: a .1 + .9/2 = .55, b .1, c 1; scaled: .55, .07, .3, together .92.
     # the sum was 2, so c = 2/.92: a 1.1957, b .1522, c .6522
-    found = weights(contrasted(SET, {"a": 0.2, "b": 0.0, "c": 0.4}))
-    assert found == {
+    measured = weights(contrasted(SET, {"a": 0.2, "b": 0.0, "c": 0.4}))
+    assert measured == {
         "h1": 1.0,
         "a": pytest.approx(1.1 / 0.92),
         "b": pytest.approx(0.14 / 0.92),
@@ -66,9 +66,9 @@ def test_weights_follow_the_spreads_and_keep_their_sum() -> None:
 
 def test_a_criterion_without_evidence_keeps_its_weight() -> None:
     # a: .1 + .9/2 = .55 of 1; c: 1 of .3; together .85 for a sum that was 1.3
-    found = weights(contrasted(SET, {"a": 0.2, "c": 0.4}))
-    assert found["b"] == 0.7
-    assert found["a"] == pytest.approx(0.55 * 1.3 / 0.85)
+    measured = weights(contrasted(SET, {"a": 0.2, "c": 0.4}))
+    assert measured["b"] == 0.7
+    assert measured["a"] == pytest.approx(0.55 * 1.3 / 0.85)
 
 
 @pytest.mark.parametrize("told", [{}, {"a": 0.0, "b": 0.0}, {"unknown": 0.4}, {"h1": 0.4}])
@@ -121,15 +121,15 @@ def test_equal_spreads_change_nothing() -> None:
 
 def test_a_silent_criterion_keeps_no_more_than_the_floor_beside_a_telling_one() -> None:
     pair = (criterion("a"), criterion("b"))
-    found = weights(contrasted(pair, {"a": 0.0, "b": 0.5}))
-    assert found["a"] / found["b"] == pytest.approx(FLOOR)
+    measured = weights(contrasted(pair, {"a": 0.0, "b": 0.5}))
+    assert measured["a"] / measured["b"] == pytest.approx(FLOOR)
 
 
 def test_contrast_widens_the_distance_of_texts_that_one_criterion_tells_apart() -> None:
     pair, texts = (criterion("a"), criterion("b")), ({"a": 10.0, "b": 1.0}, {"a": 10.0, "b": 10.0})
-    told = spreads({"a": (10, 10), "b": (1, 10)})
+    spread = spreads({"a": (10, 10), "b": (1, 10)})
     plain = [weighted_score(text, pair) for text in texts]
-    sharp = [weighted_score(text, contrasted(pair, told)) for text in texts]
+    sharp = [weighted_score(text, contrasted(pair, spread)) for text in texts]
     # equal weights: .5 and 1; with a at a tenth of b: 1/11 and 1
     assert plain == [0.5, 1.0]
     assert sharp == [pytest.approx(1 / 11), 1.0]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from quillgraph.agents.checks.check import MustInclude
 from quillgraph.agents.checks.count import WordCount
+from quillgraph.agents.checks.words import MustInclude
 from quillgraph.agents.requests.audit import audit_request
 from quillgraph.agents.requests.constraints import find_constraints
 from quillgraph.agents.requests.segments import segment
@@ -45,10 +45,10 @@ async def test_a_demand_becomes_a_constraint_with_a_check_and_its_words() -> Non
 
 
 async def test_a_bound_of_zero_is_no_bound() -> None:
-    asked = demand(
+    demands = demand(
         incident="i1", quote="five hundred words at the outside", kind="word_count", most=500
     )
-    answers = await audit_request(TASK, INCIDENTS, (), auditor(asked))
+    answers = await audit_request(TASK, INCIDENTS, (), auditor(demands))
     assert [constraint.check for constraint in answers.items] == [WordCount(max=500)]
 
 
@@ -92,8 +92,8 @@ async def test_a_term_must_stand_in_the_quote(
 ) -> None:
     # that a term stands elsewhere in the passage is not enough
     task = writing_task(f"Write {quote}, not dragon 巨龙.")
-    asked = demand(incident="i1", quote=quote, kind=kind, terms=terms)
-    answers = await audit_request(task, segment(task), (), auditor(asked))
+    demands = demand(incident="i1", quote=quote, kind=kind, terms=terms)
+    answers = await audit_request(task, segment(task), (), auditor(demands))
     assert [constraint.quote for constraint in answers.items] == [quote] * held
     assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
 
@@ -126,8 +126,10 @@ async def test_a_number_must_stand_in_the_quote_in_digits_or_in_words(
     quote: str, least: int, most: int, held: bool
 ) -> None:
     task = writing_task(f"Write {quote}.")
-    asked = demand(incident="i1", quote=quote, kind="word_count", least=least, most=most, terms=[])
-    answers = await audit_request(task, segment(task), (), auditor(asked))
+    demands = demand(
+        incident="i1", quote=quote, kind="word_count", least=least, most=most, terms=[]
+    )
+    answers = await audit_request(task, segment(task), (), auditor(demands))
     expected = WordCount(min=least or None, max=most or None)
     assert [constraint.check for constraint in answers.items] == [expected] * held
     assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
@@ -136,9 +138,9 @@ async def test_a_number_must_stand_in_the_quote_in_digits_or_in_words(
 async def test_what_a_rule_has_found_is_not_overruled() -> None:
     task = writing_task("A fable that must mention the word 'badger'. The otter has to turn up.")
     incidents = segment(task)
-    found = find_constraints(incidents)
-    assert [constraint.check.type for constraint in found] == ["must_include"]
-    answers = await audit_request(task, incidents, found, auditor(demand()))
+    constraints = find_constraints(incidents)
+    assert [constraint.check.type for constraint in constraints] == ["must_include"]
+    answers = await audit_request(task, incidents, constraints, auditor(demand()))
     assert answers.items == ()
     assert [entry.reason for entry in answers.dropped] == ["a demand of this kind is known"]
 

@@ -2,12 +2,13 @@
 
 import pytest
 
+from quillgraph.agents.checks.language import PhraseKind
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.requests.constraints import find_constraints
-from quillgraph.agents.requests.kinds import Circumstance, DemandKind, circumstances, kind_of
+from quillgraph.agents.requests.kinds import Circumstance, circumstances, kind_of
 from quillgraph.agents.requests.segments import segment
 
-KINDS: list[tuple[DemandKind, str]] = [
+KINDS: list[tuple[PhraseKind, str]] = [
     ("ban", "no jokes|结尾不要抒情|do not end with a moral"),
     ("edge", "end with a question|结尾有反转|the last line"),
     ("fact", "Friday|300字|four lines|10 am|three bullet points|三个要点"),
@@ -25,7 +26,7 @@ KINDS: list[tuple[DemandKind, str]] = [
 @pytest.mark.parametrize(
     ("phrase", "kind"), [(phrase, kind) for kind, row in KINDS for phrase in row.split("|")]
 )
-def test_a_phrase_is_of_the_kind_of_its_head(phrase: str, kind: DemandKind) -> None:
+def test_a_phrase_is_of_the_kind_of_its_head(phrase: str, kind: PhraseKind) -> None:
     assert kind_of(phrase) == kind
 
 

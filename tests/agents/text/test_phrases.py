@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quillgraph.agents.text.phrases import (
-    LONGEST_EN,
-    LONGEST_RULE_EN,
-    LONGEST_RULE_ZH,
-    LONGEST_ZH,
-    is_negated,
-    is_placed,
-    phrases,
-)
+from quillgraph.agents.checks.language import phrasing_of
+from quillgraph.agents.text import phrases as module
+from quillgraph.agents.text.phrases import is_negated, is_placed
 
 PIECES = st.lists(
     st.sampled_from(
@@ -47,32 +41,36 @@ PIECES = st.lists(
 LANGUAGES = st.sampled_from(["en", "zh", "ja", "fr", "und"])
 
 
+def phrases(text: str, language: str, most: int = 6) -> tuple[str, ...]:
+    return module.phrases(text, phrasing_of(language), most)
+
+
 def without_blanks(text: str) -> str:
     return "".join(text.split())
 
 
 @given(PIECES | st.text(max_size=80), LANGUAGES, st.integers(1, 8))
 def test_phrases_are_verbatim_parts_of_the_passage(text: str, language: str, most: int) -> None:
-    found = phrases(text, language, most)
+    pieces = phrases(text, language, most)
     # a shortened passage may have its blanks and line breaks evened out
-    assert all(without_blanks(phrase) in without_blanks(text) for phrase in found)
-    assert 1 <= len(found) <= most
-    assert len(set(found)) == len(found)
+    assert all(without_blanks(phrase) in without_blanks(text) for phrase in pieces)
+    assert 1 <= len(pieces) <= most
+    assert len(set(pieces)) == len(pieces)
 
 
 @given(PIECES, LANGUAGES)
 def test_phrases_stay_short_and_the_longest_come_first(text: str, language: str) -> None:
-    found = phrases(text, language)
-    assert sorted(found, key=len, reverse=True) == list(found)
+    pieces = phrases(text, language)
+    assert sorted(pieces, key=len, reverse=True) == list(pieces)
     if language == "zh":
         # a title in quotation marks may be longer
-        rules = [phrase for phrase in found if is_negated(phrase)]
-        assert all(len(phrase) <= LONGEST_RULE_ZH for phrase in rules)
-        assert all(len(p) <= max(LONGEST_ZH, 20) for p in found if p not in rules)
+        rules = [phrase for phrase in pieces if is_negated(phrase)]
+        assert all(len(phrase) <= 24 for phrase in rules)
+        assert all(len(p) <= 20 for p in pieces if p not in rules)
     elif "“" not in text and "《" not in text:
-        rules = [phrase for phrase in found if is_negated(phrase)]
-        assert all(len(phrase.split()) <= LONGEST_RULE_EN for phrase in rules)
-        assert all(len(p.split()) <= LONGEST_EN + 2 for p in found if p not in rules)
+        rules = [phrase for phrase in pieces if is_negated(phrase)]
+        assert all(len(phrase.split()) <= 12 for phrase in rules)
+        assert all(len(p.split()) <= 7 for p in pieces if p not in rules)
 
 
 @given(PIECES, LANGUAGES)

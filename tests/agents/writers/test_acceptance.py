@@ -286,5 +286,5 @@ def test_a_text_that_breaks_a_demand_is_never_good_enough(
 
 
 def test_without_a_reward_there_is_nothing_to_go_by(criteria_set: CriteriaSet, find: Find) -> None:
-    said = stop_reason(criteria_set, find({"k1.1": 7.0, "k1.2": 7.0}), [], 3)
-    assert said == "no reward: no verdict on k1.3, k1.p"
+    reason = stop_reason(criteria_set, find({"k1.1": 7.0, "k1.2": 7.0}), [], 3)
+    assert reason == "no reward: no verdict on k1.3, k1.p"

@@ -98,15 +98,15 @@ def test_calls_never_pass_the_limit_and_tokens_only_by_the_last_reply(
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("20calls", Allowance(calls=20)),
         ("5000tokens,1.5s", Allowance(tokens=5000, seconds=1.5)),
         (" 30s , 1calls,2tokens ", Allowance(1, 2, 30.0)),
     ],
 )
-def test_amounts_are_read(text: str, meant: Allowance) -> None:
-    assert Allowance.parse(text) == meant
+def test_amounts_are_read(text: str, expected: Allowance) -> None:
+    assert Allowance.parse(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_node_within_itself_counts_once() -> None:
 
 
 class _Asked(TypedDict, total=False):
-    said: Annotated[list[str], operator.add]
+    replies: Annotated[list[str], operator.add]
 
 
 def graph_of(model: BaseChatModel, *nodes: str) -> Any:
     """A graph of anyone's: each node asks the model itself, one after another."""
 
     async def ask(state: _Asked) -> _Asked:
-        return {"said": [str((await model.ainvoke("so?")).content)]}
+        return {"replies": [str((await model.ainvoke("so?")).content)]}
 
     graph: Any = StateGraph(_Asked)
     for node in nodes:
@@ -183,7 +183,7 @@ async def test_the_calls_of_any_graph_are_held_and_those_refused_are_not_recorde
 async def test_a_node_of_any_graph_is_held(model: Callable[[], BaseChatModel]) -> None:
     budget = Budget(nodes={"b": Allowance(calls=1)})
     graph = graph_of(model(), "a", "b", "c")
-    assert (await graph.ainvoke({}, {"callbacks": [budget]}))["said"] == ["so"] * 3
+    assert (await graph.ainvoke({}, {"callbacks": [budget]}))["replies"] == ["so"] * 3
     with pytest.raises(BudgetReached, match="node 'b' of 1 calls"):
         await graph.ainvoke({}, {"callbacks": [budget]})
     assert budget.calls == 4  # three, and that of node a once more
@@ -200,7 +200,7 @@ async def test_a_call_of_a_role_is_counted_once_though_the_graph_hears_its_budge
     role = Role("r", ScriptedChat(reply=lambda _: "so"), budget=Budget(max_calls=2))
 
     async def ask(state: _Asked) -> _Asked:
-        return {"said": [str((await say(role, [HumanMessage("so?")], item="x")).content)]}
+        return {"replies": [str((await say(role, [HumanMessage("so?")], item="x")).content)]}
 
     graph: Any = StateGraph(_Asked).add_node("ask", ask).add_edge(START, "ask").compile()
     await graph.ainvoke({}, {"callbacks": [role.budget]})

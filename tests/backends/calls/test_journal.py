@@ -39,7 +39,7 @@ def at(journal: Journal, thread: str, place: str) -> Any:
     return {"configurable": where, "callbacks": [journal]}
 
 
-async def said(
+async def replies_of(
     model: Counting, journal: Journal, thread: str, place: str, *questions: Any
 ) -> list[AIMessage]:
     """Ask from within a task of a graph."""
@@ -60,16 +60,16 @@ def file(tmp_path: Path) -> Path:
 async def test_within_a_process_equal_questions_stay_independent_samples(file: Path) -> None:
     model = Counting()
     with Journal(file) as journal:
-        replies = await said(model, journal, "1", "draft:a", "Why?", "Why?")
+        replies = await replies_of(model, journal, "1", "draft:a", "Why?", "Why?")
     assert [reply.text for reply in replies] == ["answer 1", "answer 2"]
 
 
 async def test_the_next_process_gets_each_reply_once_and_in_order(file: Path) -> None:
     model = Counting()
     with Journal(file) as journal:
-        first = await said(model, journal, "1", "draft:a", "Why?", "Why?", "How?")
+        first = await replies_of(model, journal, "1", "draft:a", "Why?", "Why?", "How?")
     with Journal(file) as journal:
-        again = await said(model, journal, "1", "draft:a", "Why?", "How?", "Why?", "Why?")
+        again = await replies_of(model, journal, "1", "draft:a", "Why?", "How?", "Why?", "Why?")
     assert [reply.text for reply in again] == ["answer 1", "answer 3", "answer 2", "answer 4"]
     marks = [reply.response_metadata.get("replayed", False) for reply in again]
     assert marks == [True, True, True, False]
@@ -86,8 +86,8 @@ async def test_another_thread_or_task_is_not_answered_with_it(
 ) -> None:
     model = Counting()
     with Journal(file) as journal:
-        await said(model, journal, "1", "draft:a", "Why?")
-        (reply,) = await said(model, journal, thread, place, "Why?")
+        await replies_of(model, journal, "1", "draft:a", "Why?")
+        (reply,) = await replies_of(model, journal, thread, place, "Why?")
     assert reply.text == "answer 2"
 
 
@@ -108,27 +108,31 @@ async def test_an_option_of_the_call_is_part_of_the_question(file: Path) -> None
 async def test_a_thread_that_is_forgotten_asks_again(file: Path) -> None:
     model = Counting()
     with Journal(file) as journal:
-        await said(model, journal, "1", "draft:a", "Why?")
-        await said(model, journal, "2", "draft:a", "Why?")
+        await replies_of(model, journal, "1", "draft:a", "Why?")
+        await replies_of(model, journal, "2", "draft:a", "Why?")
         journal.forget("1")
         journal.rewind("2")
-        assert [r.text for r in await said(model, journal, "1", "draft:a", "Why?")] == ["answer 3"]
-        assert [r.text for r in await said(model, journal, "2", "draft:a", "Why?")] == ["answer 2"]
+        assert [r.text for r in await replies_of(model, journal, "1", "draft:a", "Why?")] == [
+            "answer 3"
+        ]
+        assert [r.text for r in await replies_of(model, journal, "2", "draft:a", "Why?")] == [
+            "answer 2"
+        ]
 
 
 async def test_a_budget_is_spent_by_the_model_alone(file: Path) -> None:
     model = Counting()
     with Journal(file) as journal:
-        (first,) = await said(model, journal, "1", "draft:a", "Why?")
+        (first,) = await replies_of(model, journal, "1", "draft:a", "Why?")
     budget = Budget(max_calls=1)
     with Journal(file, budget) as journal:
-        await said(model, journal, "1", "draft:a", "Why?")
+        await replies_of(model, journal, "1", "draft:a", "Why?")
         assert (budget.calls, budget.tokens) == (0, 0)
-        (second,) = await said(model, journal, "1", "draft:a", "How?")
+        (second,) = await replies_of(model, journal, "1", "draft:a", "How?")
         assert second.usage_metadata is not None
         assert (budget.calls, budget.tokens) == (1, second.usage_metadata["total_tokens"])
         with pytest.raises(BudgetReached, match="budget of 1 calls is spent"):
-            await said(model, journal, "1", "draft:a", "When?")
+            await replies_of(model, journal, "1", "draft:a", "When?")
     assert first.text == "answer 1"
     assert len(model.answered) == 2
 
@@ -147,7 +151,7 @@ async def test_the_cache_that_was_set_before_serves_other_calls_and_is_set_again
     set_llm_cache(before)
     try:
         with Journal(file) as journal, Journal(file.with_name("other.sqlite")):
-            await said(model, journal, "1", "draft:a", "Why?")
+            await replies_of(model, journal, "1", "draft:a", "Why?")
             replies = [await model.ainvoke("Why?") for _ in range(2)]
         assert [each.text for each in replies] == ["answer 2", "answer 2"]
         assert get_llm_cache() is before
@@ -161,9 +165,9 @@ async def test_a_reply_from_the_journal_is_shown_to_the_model_as_the_reply_that_
     model = Counting()
     for _ in range(2):
         with Journal(file) as journal:
-            (first,) = await said(model, journal, "1", "draft:a", "Why?")
+            (first,) = await replies_of(model, journal, "1", "draft:a", "Why?")
             # the conversation goes on with a reply that the journal has marked as its own
-            (second,) = await said(model, journal, "1", "draft:a", ["Why?", first, "How?"])
+            (second,) = await replies_of(model, journal, "1", "draft:a", ["Why?", first, "How?"])
     assert (first.text, second.text) == ("answer 1", "answer 2")
     assert len(model.answered) == 2
 
@@ -182,35 +186,35 @@ async def test_who_said_and_called_what_is_part_of_the_question(
 ) -> None:
     model = Counting()
     with Journal(file) as journal:
-        await said(model, journal, "1", "draft:a", [AIMessage("gone on", id="1")])
+        await replies_of(model, journal, "1", "draft:a", [AIMessage("gone on", id="1")])
         journal.rewind("1")
-        (other,) = await said(model, journal, "1", "draft:a", [changed])
-        (same,) = await said(model, journal, "1", "draft:a", [AIMessage("gone on", id="2")])
+        (other,) = await replies_of(model, journal, "1", "draft:a", [changed])
+        (same,) = await replies_of(model, journal, "1", "draft:a", [AIMessage("gone on", id="2")])
     assert (other.text, same.text) == ("answer 2", "answer 1")
 
 
 async def test_runs_side_by_side_have_a_journal_each(file: Path) -> None:
     model, files = Counting(), [file, file.with_name("other.sqlite")]
-    begun = asyncio.Barrier(2)
+    barrier = asyncio.Barrier(2)
 
     async def run(path: Path) -> None:
         with Journal(path) as journal:
-            await begun.wait()
-            await said(model, journal, "1", "draft:a", "Why?", "How?")
-            await begun.wait()
+            await barrier.wait()
+            await replies_of(model, journal, "1", "draft:a", "Why?", "How?")
+            await barrier.wait()
 
     await asyncio.gather(*map(run, files))
     assert len(model.answered) == 4
     for path in files:
-        with closing(sqlite3.connect(path)) as kept:
-            assert kept.execute("SELECT count(*) FROM replies").fetchone() == (2,)
+        with closing(sqlite3.connect(path)) as database:
+            assert database.execute("SELECT count(*) FROM replies").fetchone() == (2,)
 
 
 async def test_replies_under_the_keys_of_an_earlier_version_are_refused(file: Path) -> None:
     with Journal(file) as journal:
-        await said(Counting(), journal, "1", "draft:a", "Why?")
-    with closing(sqlite3.connect(file)) as kept:
-        kept.execute("PRAGMA user_version = 0")
+        await replies_of(Counting(), journal, "1", "draft:a", "Why?")
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA user_version = 0")
     with pytest.raises(StorageError, match=r"expected a journal of version 1, got version 0 in"):
         Journal(file)
 
@@ -225,7 +229,7 @@ async def test_it_survives_a_process_that_never_closed_it(file: Path) -> None:
     model = Counting()
     killed = Journal(file)
     killed.__enter__()
-    await said(model, killed, "1", "draft:a", "Why?")
+    await replies_of(model, killed, "1", "draft:a", "Why?")
     # what is not closed is seen by the next one at once
     with sqlite3.connect(file) as other:
         assert other.execute("SELECT count(*) FROM replies").fetchone() == (1,)

@@ -34,7 +34,7 @@ def record(call: int, turns: Turns | None = None, **fields: Any) -> CallRecord:
         "model": "m", "trace": trace((1, 2), (3,)), "prompt_tokens": 2, "completion_tokens": 1,
         "requested": 0.0, "started": 0.0, "latency_s": 0.0,
     }  # fmt: skip
-    messages = [{"role": role, "content": said} for role, said in turns or [("user", "hi")]]
+    messages = [{"role": role, "content": content} for role, content in turns or [("user", "hi")]]
     return CallRecord(**{**defaults, "messages": messages, **fields})
 
 
@@ -80,7 +80,7 @@ def test_a_superseded_call_is_never_trainable_however_exact_it_is() -> None:
 
 @given(st.lists(st.sampled_from(["exact", "bare", "failed", "again"]), max_size=12))
 def test_what_is_trainable_was_used_and_is_exact(kinds: list[str]) -> None:
-    made: dict[str, dict[str, Any]] = {
+    outcomes: dict[str, dict[str, Any]] = {
         "exact": {},
         "bare": {"trace": None},
         "failed": {"trace": None, "reply": None, "error": "Refused: no"},
@@ -88,19 +88,19 @@ def test_what_is_trainable_was_used_and_is_exact(kinds: list[str]) -> None:
     records = [
         record(place, supersedes=place - 1 if place else None)
         if kind == "again"
-        else record(place, **made[kind])
+        else record(place, **outcomes[kind])
         for place, kind in enumerate(kinds)
     ]
     chosen = trainable(records)
     assert set(numbers(chosen)) <= set(numbers(used_calls(records)))
     assert all(is_exact(each) for each in chosen)
     # a call stays out if the next one asks again, if it has no tokens, or if it failed
-    kept = [
+    expected = [
         place
         for place, kind in enumerate(kinds)
         if kind in ("exact", "again") and kinds[place + 1 : place + 2] != ["again"]
     ]
-    assert numbers(chosen) == kept
+    assert numbers(chosen) == expected
 
 
 def test_a_conversation_that_keeps_its_tokens_is_clean_and_one_that_does_not_is_a_fork() -> None:
@@ -149,10 +149,10 @@ def test_a_conversation_with_tools_goes_on_only_from_the_same_calls() -> None:
         return {"tool_calls": [{"id": "c1", "type": "function", "function": function}]}
 
     def after(call: int, place: str, prompt: tuple[int, ...]) -> CallRecord:
-        asked = {"role": "assistant", "content": "", **called(place)}
+        calling = {"role": "assistant", "content": "", **called(place)}
         result = {"role": "tool", "content": "calm", "tool_call_id": "c1"}
         opening = {"role": "user", "content": "hi"}
-        return record(call, messages=[opening, asked, result], trace=trace(prompt, (9,)))
+        return record(call, messages=[opening, calling, result], trace=trace(prompt, (9,)))
 
     first = record(0, reply="", trace=trace((1,), (2, 3)), **called("sea"))
     clean, fork = after(1, "sea", (1, 2, 3, 4)), after(2, "sea", (1, 7, 4))

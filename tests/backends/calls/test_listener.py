@@ -37,7 +37,7 @@ def breaking(_: Any) -> str:
     raise ServerFailed("the engine broke")
 
 
-async def heard(model: ScriptedChat, others: list[BaseCallbackHandler]) -> CallRecord:
+async def record_of(model: ScriptedChat, others: list[BaseCallbackHandler]) -> CallRecord:
     """The record of one call, without what differs between any two calls."""
     records: list[CallRecord] = []
     with Recorder(None, "run", records.append) as recorder:
@@ -55,8 +55,8 @@ async def heard(model: ScriptedChat, others: list[BaseCallbackHandler]) -> CallR
 @pytest.mark.parametrize("reply", [lambda _: "Fog", breaking])
 async def test_a_record_does_not_depend_on_who_else_listens(reply: Any) -> None:
     model = ScriptedChat(reply=reply)
-    alone = await heard(model, [])
-    assert alone == await heard(model, [Foreign()])
+    alone = await record_of(model, [])
+    assert alone == await record_of(model, [Foreign()])
     assert (alone.role, alone.node, alone.attempt) == ("writer", "draft", 1)
     assert alone.options == {
         "model": model.model, "temperature": 0.7, "top_p": 1.0, "max_tokens": 512, "seed": 3,
@@ -82,10 +82,10 @@ async def test_only_calls_that_listeners_alone_hear_are_told_directly(tmp_path: 
 
 
 async def test_a_listener_that_refuses_a_call_ends_it_before_the_model_is_asked() -> None:
-    asked: list[str] = []
+    hashes: list[str] = []
 
     def reply(request: ChatRequest) -> str:
-        asked.append(request.sha256)
+        hashes.append(request.sha256)
         return "Fog"
 
     model = ScriptedChat(reply=reply)
@@ -95,7 +95,7 @@ async def test_a_listener_that_refuses_a_call_ends_it_before_the_model_is_asked(
         await model.ainvoke("one", {"callbacks": [recorder]})
         with pytest.raises(BudgetReached):
             await model.ainvoke("two", {"callbacks": [recorder]})
-    assert (len(asked), len(records), budget.calls) == (1, 1, 1)
+    assert (len(hashes), len(records), budget.calls) == (1, 1, 1)
 
 
 async def test_a_call_that_one_refuses_is_no_call_to_those_that_heard_of_it_before() -> None:
@@ -121,8 +121,8 @@ async def test_a_call_that_time_stopped_has_been_made() -> None:
         with pytest.raises(BudgetReached):
             await model.ainvoke("one", {"callbacks": [recorder, Budget(max_seconds=0.05)]})
         assert recorder.failed == 1
-    told = "BudgetReached: the 0.05 s of the run are over; raise --timeout"
-    assert [record.error for record in records] == [told]
+    message = "BudgetReached: the 0.05 s of the run are over; raise --timeout"
+    assert [record.error for record in records] == [message]
 
 
 async def test_a_cancelled_call_is_recorded_when_its_run_ends() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import operator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -14,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from quillgraph.backends.calls.record import CallRecord, Recorder, peak_in_flight, read_records
+from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat
@@ -34,12 +35,12 @@ def coding_graph(model: BaseChatModel) -> Any:
     """One round: each passage is coded in a node of its own, then all codes are named once."""
 
     async def code(state: Passage) -> dict[str, Any]:
-        asked = model.with_config(metadata={"role": "coder"})
-        return {"codes": [str((await asked.ainvoke(state["passage"])).content)]}
+        coder = model.with_config(metadata={"role": "coder"})
+        return {"codes": [str((await coder.ainvoke(state["passage"])).content)]}
 
     async def name(state: State) -> dict[str, Any]:
-        asked = model.with_config(metadata={"role": "namer", "attempt": 1})
-        return {"codes": [str((await asked.ainvoke("all")).content)]}
+        namer = model.with_config(metadata={"role": "namer", "attempt": 1})
+        return {"codes": [str((await namer.ainvoke("all")).content)]}
 
     graph = StateGraph(State)
     graph.add_node("code", code, input_schema=Passage)
@@ -88,13 +89,13 @@ async def recorded(graph: Any, path: Path, *passages: str) -> list[CallRecord]:
     return read_records(path)
 
 
-def asked(record: CallRecord) -> str:
+def prompt_of(record: CallRecord) -> str:
     return str(record.messages[-1]["content"])
 
 
 async def test_each_call_of_a_fan_out_is_recorded_in_its_node(tmp_path: Path) -> None:
     records = await recorded(coding_graph(says()), tmp_path / "calls.jsonl", "a", "b", "c")
-    assert sorted((r.graph, r.node, asked(r)) for r in records) == [
+    assert sorted((r.graph, r.node, prompt_of(r)) for r in records) == [
         ("code", "code", "a"),
         ("code", "code", "b"),
         ("code", "code", "c"),
@@ -116,7 +117,7 @@ async def test_role_and_attempt_come_from_the_metadata_of_the_call(tmp_path: Pat
 
 async def test_a_nested_graph_is_named_by_its_path_and_each_visit_counted(tmp_path: Path) -> None:
     records = await recorded(nested_graph(says()), tmp_path / "calls.jsonl", "a", "b")
-    assert sorted((r.visit, r.graph, r.node, asked(r)) for r in records) == [
+    assert sorted((r.visit, r.graph, r.node, prompt_of(r)) for r in records) == [
         (0, "coding/code", "code", "a"),
         (0, "coding/code", "code", "b"),
         (0, "coding/name", "name", "all"),
@@ -180,15 +181,15 @@ async def test_a_call_that_another_handler_refused_is_recorded_as_such(
         with pytest.raises(BudgetReached):
             await says().ainvoke("b", config=under(recorder, Refuser()))
     records = read_records(path)
-    assert [(asked(record), record.reply) for record in records] == [("a", "so"), ("b", None)]
+    assert [(prompt_of(record), record.reply) for record in records] == [("a", "so"), ("b", None)]
 
 
 async def test_a_call_that_was_cancelled_is_recorded_when_the_run_ends(tmp_path: Path) -> None:
-    begun, path = asyncio.Event(), tmp_path / "calls.jsonl"
+    started, path = asyncio.Event(), tmp_path / "calls.jsonl"
 
     class Waiting(ScriptedChat):
         async def _complete(self, request: ChatRequest) -> Completion:
-            begun.set()
+            started.set()
             await asyncio.Event().wait()
             raise AssertionError("never answered")
 
@@ -196,12 +197,12 @@ async def test_a_call_that_was_cancelled_is_recorded_when_the_run_ends(tmp_path:
         call = asyncio.ensure_future(
             Waiting(reply=lambda _: "so").ainvoke("a", config=under(recorder))
         )
-        await begun.wait()
+        await started.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
     (record,) = read_records(path)
-    assert (asked(record), record.reply) == ("a", None)
+    assert (prompt_of(record), record.reply) == ("a", None)
     assert record.error == "the run ended before the reply came"
     assert (recorder.calls, recorder.failed) == (1, 1)
 
@@ -306,7 +307,7 @@ def at(started: float | None, latency_s: float, requested: float = 0.0) -> CallR
     ],
 )
 def test_the_peak_is_the_most_calls_held_at_one_moment(
-    records: list[CallRecord], peak: int
+    records: list[CallRecord], peak: int, peak_in_flight: Callable[[list[CallRecord]], int]
 ) -> None:
     assert peak_in_flight(records) == peak
 
@@ -335,7 +336,7 @@ async def test_the_calls_of_a_reply_and_of_earlier_messages_are_kept(tmp_path: P
     assert first.tool_calls[0]["function"] == {"name": "look", "arguments": '{"place": "sea"}'}
     assert [each["args"] for each in first.invalid_tool_calls] == ["{broken"]
     assert first.options["tools"][0]["function"]["name"] == "look"
-    said, answered = second.messages[1:]
-    assert said["tool_calls"] == first.tool_calls
-    assert said["invalid_tool_calls"] == first.invalid_tool_calls
+    calling, answered = second.messages[1:]
+    assert calling["tool_calls"] == first.tool_calls
+    assert calling["invalid_tool_calls"] == first.invalid_tool_calls
     assert answered["tool_call_id"] == first.tool_calls[0]["id"]

@@ -43,14 +43,14 @@ class Counting(ScriptedChat):
 
     together: int = 1
     answered: int = 0
-    _asked: list[asyncio.Event] = PrivateAttr(default_factory=list)
+    _waiting: list[asyncio.Event] = PrivateAttr(default_factory=list)
     _due: list[asyncio.Event] = PrivateAttr(default_factory=list)
 
     async def _complete(self, request: ChatRequest) -> Completion:
         turn = asyncio.Event()
-        self._asked.append(turn)
-        if len(self._asked) == self.together:
-            self._due, self._asked = self._asked, []
+        self._waiting.append(turn)
+        if len(self._waiting) == self.together:
+            self._due, self._waiting = self._waiting, []
             self._due.pop().set()
         await turn.wait()
         self.answered += 1
@@ -77,14 +77,14 @@ async def test_a_reply_replays_with_all_that_came_with_it(file: Path) -> None:
     chat = ScriptedChat(reply=lambda _: "The lamp; 灯\u2028.", model="lamp", temperature=0.3)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
-        said = await chat.ainvoke("Light?", seed=3, top_logprobs=2)
+        reply = await chat.ainvoke("Light?", seed=3, top_logprobs=2)
     again = await replay(file).ainvoke("Light?", seed=3, top_logprobs=2)
-    assert told(again) == told(said)
-    assert trace_of(again) == trace_of(said) is not None
-    assert alternatives_of(again) == alternatives_of(said) is not None
+    assert contents(again) == contents(reply)
+    assert trace_of(again) == trace_of(reply) is not None
+    assert alternatives_of(again) == alternatives_of(reply) is not None
 
 
-def told(message: BaseMessage) -> tuple[Any, ...]:
+def contents(message: BaseMessage) -> tuple[Any, ...]:
     """All of a message but its times and its id."""
     meta = {k: v for k, v in message.response_metadata.items() if k not in ("started", "latency_s")}
     assert isinstance(message, AIMessage)
@@ -109,24 +109,24 @@ def test_synchronous_calls_are_recorded_and_replay(file: Path) -> None:
     assert replay(file).invoke("a").content == "reply 1"
 
 
-class _Said(TypedDict, total=False):
-    said: Annotated[list[str], operator.add]
+class _Replies(TypedDict, total=False):
+    replies: Annotated[list[str], operator.add]
 
 
 def fan_out(chat: Any, width: int, *, backwards: bool = False) -> list[str]:
     """Ask the same twice in each of `width` visits of one node at a time."""
 
-    async def ask(state: Any) -> _Said:
+    async def ask(state: Any) -> _Replies:
         if backwards:  # the last visit asks first
             for _ in range(50 * (width - state["visit"])):
                 await asyncio.sleep(0)
-        return {"said": [str((await chat.ainvoke("the same")).content) for _ in range(2)]}
+        return {"replies": [str((await chat.ainvoke("the same")).content) for _ in range(2)]}
 
-    graph: Any = StateGraph(_Said)
+    graph: Any = StateGraph(_Replies)
     graph.add_node("ask", ask)
     graph.add_conditional_edges(START, lambda _: [Send("ask", {"visit": n}) for n in range(width)])
-    said: list[str] = asyncio.run(graph.compile().ainvoke({}))["said"]
-    return said
+    replies: list[str] = asyncio.run(graph.compile().ainvoke({}))["replies"]
+    return replies
 
 
 def test_equal_unseeded_calls_of_a_fan_out_go_back_to_the_visits_that_asked_them(
@@ -135,11 +135,11 @@ def test_equal_unseeded_calls_of_a_fan_out_go_back_to_the_visits_that_asked_them
     chat = counting(together=6)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
-        said = fan_out(chat, 6)
-    assert sorted(said) == sorted(f"reply {number}" for number in range(1, 13))
-    assert said != sorted(said)  # they did not answer in the order in which they were asked
+        replies = fan_out(chat, 6)
+    assert sorted(replies) == sorted(f"reply {number}" for number in range(1, 13))
+    assert replies != sorted(replies)  # they did not answer in the order in which they were asked
     for backwards in (False, True):
-        assert fan_out(replay(file), 6, backwards=backwards) == said
+        assert fan_out(replay(file), 6, backwards=backwards) == replies
 
 
 async def test_equal_calls_outside_of_a_graph_are_told_apart_by_the_order_of_asking(
@@ -148,19 +148,19 @@ async def test_equal_calls_outside_of_a_graph_are_told_apart_by_the_order_of_ask
     chat = counting(together=4)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
-        said = await asyncio.gather(*(chat.ainvoke("the same") for _ in range(4)))
+        replies = await asyncio.gather(*(chat.ainvoke("the same") for _ in range(4)))
     # the last to be asked was the first to answer
-    assert [each.content for each in said] == ["reply 4", "reply 3", "reply 2", "reply 1"]
+    assert [each.content for each in replies] == ["reply 4", "reply 3", "reply 2", "reply 1"]
     again = replay(file)
     repeated = await asyncio.gather(*(again.ainvoke("the same") for _ in range(4)))
-    assert [each.content for each in repeated] == [each.content for each in said]
+    assert [each.content for each in repeated] == [each.content for each in replies]
 
 
-async def recorded(file: Path, *asked: str, **options: Any) -> None:
+async def recorded(file: Path, *prompts: str, **options: Any) -> None:
     chat = counting()
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
-        for each in asked:
+        for each in prompts:
             await chat.ainvoke(each, **options)
 
 
@@ -289,10 +289,10 @@ def test_a_fan_out_that_failed_fails_again_in_the_same_way(file: Path) -> None:
 def numbered(chat: Any) -> None:
     """Ask 2, 1 and 0 at the same time, in this order."""
 
-    async def ask(state: Any) -> _Said:
-        return {"said": [str((await chat.ainvoke(str(state["number"]))).content)]}
+    async def ask(state: Any) -> _Replies:
+        return {"replies": [str((await chat.ainvoke(str(state["number"]))).content)]}
 
-    graph: Any = StateGraph(_Said)
+    graph: Any = StateGraph(_Replies)
     graph.add_node("ask", ask)
     numbers = [2, 1, 0]
     graph.add_conditional_edges(START, lambda _: [Send("ask", {"number": n}) for n in numbers])
@@ -326,9 +326,9 @@ async def test_models_of_one_run_keep_their_parts(file: Path) -> None:
 def test_embeddings_replay_bit_for_bit_and_nothing_else_is_known(file: Path) -> None:
     inner = LexicalEmbeddings()
     with CassetteRecorder(file) as recorder:
-        heard = recorder.embeddings(inner)
-        heard.embed_documents(["a lamp", "a bell", "a lamp"])
-        heard.embed_query("a lamp")  # known already: not written again
+        embeddings = recorder.embeddings(inner)
+        embeddings.embed_documents(["a lamp", "a bell", "a lamp"])
+        embeddings.embed_query("a lamp")  # known already: not written again
         recorder.listen(counting())
     again = CassetteEmbeddings(Cassette(file))
     assert again.embed_documents(["a bell", "a lamp"]) == inner.embed_documents(
@@ -381,17 +381,17 @@ async def test_calls_of_tools_replay_with_their_ids_and_what_was_broken(file: Pa
     chat = ScriptedChat(reply=lambda _: CALLED)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
-        said = await chat.bind_tools([look]).ainvoke("hi")
-        result = ToolMessage("calm", tool_call_id=said.tool_calls[0]["id"])
-        then = await chat.bind_tools([look]).ainvoke([HumanMessage("hi"), said, result])
+        calling = await chat.bind_tools([look]).ainvoke("hi")
+        result = ToolMessage("calm", tool_call_id=calling.tool_calls[0]["id"])
+        then = await chat.bind_tools([look]).ainvoke([HumanMessage("hi"), calling, result])
     bound = replay(file).bind_tools([look])
     again = await bound.ainvoke("hi")
-    assert again.tool_calls == said.tool_calls
-    assert again.invalid_tool_calls == said.invalid_tool_calls
-    assert len(said.tool_calls) == len(said.invalid_tool_calls) == 1
-    assert told(again) == told(said)
+    assert again.tool_calls == calling.tool_calls
+    assert again.invalid_tool_calls == calling.invalid_tool_calls
+    assert len(calling.tool_calls) == len(calling.invalid_tool_calls) == 1
+    assert contents(again) == contents(calling)
     # the second request is found by its hash, which the ids of the first reply are part of
-    assert told(await bound.ainvoke([HumanMessage("hi"), again, result])) == told(then)
+    assert contents(await bound.ainvoke([HumanMessage("hi"), again, result])) == contents(then)
 
 
 async def test_a_miss_tells_which_calls_and_tools_differ(file: Path) -> None:
@@ -423,11 +423,11 @@ def test_a_key_in_the_arguments_of_a_call_never_enters_the_file(
 async def test_a_recording_that_knew_no_tools_replays_and_takes_none(file: Path) -> None:
     # as written by the version of 2026-11-24
     capabilities = {"json_schema": True, "token_ids": True, "logprobs": True, "top_logprobs": True}
-    asked = {
+    request = {
         "messages": [{"role": "user", "content": "hi"}], "json_schema": None, "temperature": 0.7,
         "top_p": 1.0, "max_tokens": 512, "seed": None, "stop": [], "top_logprobs": 0,
     }  # fmt: skip
-    said = {
+    completion = {
         "text": "so", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
         "cached_tokens": None, "trace": None, "alternatives": None,
     }  # fmt: skip
@@ -439,16 +439,16 @@ async def test_a_recording_that_knew_no_tools_replays_and_takes_none(file: Path)
          "max_tokens": 512, "max_concurrency": 4},
         {"kind": "call", "voice": "common",
          "sha256": "b3b9d19e2fad659605831ea72a633f02411cdfdbd5205997d00f67897450e4c0",
-         "place": {"role": None, "nodes": [], "branch": ""}, "index": 0, "request": asked,
-         "outcome": said},
+         "place": {"role": None, "nodes": [], "branch": ""}, "index": 0, "request": request,
+         "outcome": completion},
         {"kind": "end"},
     ]  # fmt: skip
     digest = ""
-    with file.open("w", encoding="utf-8") as written:
+    with file.open("w", encoding="utf-8") as tape:
         for line in lines:
             rest = json.dumps(line, separators=(",", ":"))[1:]
             digest = hashlib.sha256(f"{digest}{rest}".encode()).hexdigest()
-            written.write(f'{{"digest":"{digest}",{rest}\n')
+            tape.write(f'{{"digest":"{digest}",{rest}\n')
     model = replay(file)
     assert (await model.ainvoke("hi")).content == "so"
     with pytest.raises(ConfigError, match="CassetteChat calls no tools"):

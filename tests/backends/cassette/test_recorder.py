@@ -86,22 +86,24 @@ def test_keys_and_passwords_never_enter_the_file(
         {"error": {"message": repeated}}, status=401
     )
     chat = OpenAIChat(model="m", base_url=httpserver.url_for("/v1"), api_key=KEY, max_retries=0)
-    asked = f"Fetch https://me:{PASSWORD}@host/x with {KEY} or {KEY[::-1]}"
-    schema = {"enum": [KEY], "title": asked}
+    prompt = f"Fetch https://me:{PASSWORD}@host/x with {KEY} or {KEY[::-1]}"
+    schema = {"enum": [KEY], "title": prompt}
     with CassetteRecorder(file, {"seed": 1}) as recorder:
         recorder.listen(chat)
-        said = chat.invoke(asked, json_schema=schema)
+        reply = chat.invoke(prompt, json_schema=schema)
         with pytest.raises(Refused):
-            chat.invoke(asked)
+            chat.invoke(prompt)
     asyncio.run(chat.aclose())
-    written = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
     for secret in (KEY, KEY[::-1], PASSWORD, "Bearer sk"):
-        assert secret not in written
+        assert secret not in text
     # the request is found by what was asked, not by what is shown of it
     again = connect(f"cassette:{file}")
-    assert again.invoke(asked, json_schema=schema).content == str(said.content).replace(KEY, "***")
+    assert again.invoke(prompt, json_schema=schema).content == str(reply.content).replace(
+        KEY, "***"
+    )
     with pytest.raises(Refused, match="answered 401: your key"):
-        again.invoke(asked)
+        again.invoke(prompt)
 
 
 async def test_no_secret_is_spelled_by_token_ids_or_stands_in_the_facts(
@@ -128,12 +130,12 @@ async def test_no_secret_is_spelled_by_token_ids_or_stands_in_the_facts(
 
 
 async def test_prose_is_kept_as_it_was_said(file: Path) -> None:
-    said = "Authorization: granted by https://a:bcdefghi@sea, Bearer of lamps!"
-    chat = ScriptedChat(reply=lambda _: said)
+    text = "Authorization: granted by https://a:bcdefghi@sea, Bearer of lamps!"
+    chat = ScriptedChat(reply=lambda _: text)
     with CassetteRecorder(file) as recorder:
         recorder.listen(chat)
         await chat.ainvoke("a")
-    assert (await connect(f"cassette:{file}").ainvoke("a")).content == said
+    assert (await connect(f"cassette:{file}").ainvoke("a")).content == text
 
 
 async def test_no_place_in_the_file_depends_on_chance(file: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
     digest, text = "", ""
     for line in LINES:
         added, digest = format_line(line, digest)
-        text += added
+        text += f"{added}\n"
     (tmp_path / "c.jsonl").write_text(text, encoding="utf-8")
     return tmp_path / "c.jsonl"
 
@@ -58,12 +58,12 @@ def test_an_edited_digest_is_no_way_around(file: Path) -> None:
         lines_of(file)
 
 
-@pytest.mark.parametrize("kept", [(0, 2), (0, 1, 1, 2), (1, 0, 2), (0, 2, 1)])
+@pytest.mark.parametrize("order", [(0, 2), (0, 1, 1, 2), (1, 0, 2), (0, 2, 1)])
 def test_a_line_that_is_missing_twice_there_or_moved_is_found_out(
-    file: Path, kept: tuple[int, ...]
+    file: Path, order: tuple[int, ...]
 ) -> None:
     lines = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(lines[number] for number in kept))
+    file.write_text("".join(lines[number] for number in order))
     with pytest.raises(InputError, match=r"digest it carries|made by --record"):
         lines_of(file)
 
@@ -107,7 +107,7 @@ def test_another_file_is_no_cassette(file: Path, text: str) -> None:
 def test_a_line_of_another_form_is_told_where(file: Path) -> None:
     header, digest = format_line(Header(), "")
     bad, _ = format_line(Header(facts={}).model_copy(update={"kind": "voice"}), digest)
-    file.write_text(header + bad)
+    file.write_text(f"{header}\n{bad}\n")
     with pytest.raises(InputError, match=r"line 2 of the cassette .*voice\.name: Field required"):
         lines_of(file)
 

@@ -64,8 +64,8 @@ def test_what_cannot_be_read_is_kept_whole(body: str) -> None:
 
 
 def test_a_broken_call_takes_no_other_with_it() -> None:
-    said, calls = parse_calls(f"{BEGIN}{{broken {BEGIN}{LOOK}{END} end")
-    assert said == " end"
+    rest, calls = parse_calls(f"{BEGIN}{{broken {BEGIN}{LOOK}{END} end")
+    assert rest == " end"
     assert calls == ((None, "{broken"), ("look", '{"place": "sea"}'))
 
 
@@ -83,6 +83,6 @@ PIECES = st.sampled_from([BEGIN, END, "\n", "{", "}", '"', '"name"', ":", "[", L
 
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_no_text_breaks_the_reading_or_loses_a_word(text: str) -> None:
-    said, calls = parse_calls(text)
+    rest, calls = parse_calls(text)
     # each word is said, called, or in what could not be read
-    assert text.count("sea") == said.count("sea") + sum(call[1].count("sea") for call in calls)
+    assert text.count("sea") == rest.count("sea") + sum(call[1].count("sea") for call in calls)

@@ -29,13 +29,17 @@ def test_the_hash_of_a_request_without_tools_is_the_one_that_cassettes_and_seeds
 
 
 def test_tools_and_the_choice_among_them_are_part_of_the_hash() -> None:
-    def asked(choice: str | None) -> ChatRequest:
+    def with_choice(choice: str | None) -> ChatRequest:
         offered = offer([look], choice)
         return ChatRequest(**{**PLAIN.model_dump(), **offered})
 
-    hashes = {each.sha256 for each in (PLAIN, asked(None), asked("none"), asked("look"))}
+    hashes = {
+        each.sha256 for each in (PLAIN, with_choice(None), with_choice("none"), with_choice("look"))
+    }
     assert len(hashes) == 4
-    assert ChatRequest.model_validate_json(asked("look").model_dump_json()) == asked("look")
+    assert ChatRequest.model_validate_json(with_choice("look").model_dump_json()) == with_choice(
+        "look"
+    )
 
 
 def test_calls_are_read_where_there_are_tools_to_call() -> None:
@@ -43,9 +47,9 @@ def test_calls_are_read_where_there_are_tools_to_call() -> None:
     never = free.model_copy(update={"tool_choice": "none"})
     assert reply(CALLED).with_calls_read(PLAIN) == reply(CALLED)
     assert reply(CALLED).with_calls_read(never) == reply(CALLED)
-    read = reply(f"So.\n{CALLED}").with_calls_read(free)
-    assert read.text == "So."
-    assert [(each.name, each.arguments) for each in read.tool_calls] == [
+    answer = reply(f"So.\n{CALLED}").with_calls_read(free)
+    assert answer.text == "So."
+    assert [(each.name, each.arguments) for each in answer.tool_calls] == [
         ("look", '{"place": "sea"}')
     ]
 

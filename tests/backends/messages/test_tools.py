@@ -34,7 +34,7 @@ def test_what_langchain_takes_for_a_tool_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "meant", "must"),
+    ("choice", "expected", "must"),
     [
         (None, None, []),
         ("auto", None, []),
@@ -46,9 +46,11 @@ def test_what_langchain_takes_for_a_tool_is_one() -> None:
         ({"type": "function", "function": {"name": "Wait"}}, "Wait", ["Wait"]),
     ],
 )
-def test_a_choice_says_what_must_be_called(choice: Any, meant: str | None, must: list[str]) -> None:
+def test_a_choice_says_what_must_be_called(
+    choice: Any, expected: str | None, must: list[str]
+) -> None:
     offered = offer([look, Wait], choice)
-    assert offered["tool_choice"] == meant
+    assert offered["tool_choice"] == expected
     assert names(forced(**offered)) == must
 
 
@@ -89,9 +91,9 @@ def test_the_grammar_has_a_rule_for_each_tool_that_may_be_called() -> None:
 
 def test_the_id_of_a_call_follows_from_request_and_reply() -> None:
     text = '<tool_call>{"name": "look", "arguments": {}}</tool_call>'
-    said, calls = split_calls(text * 2, "a" * 64)
-    assert said == ""
+    rest, calls = split_calls(text * 2, "a" * 64)
+    assert rest == ""
     assert [each.name for each in calls] == ["look", "look"]
     assert len({each.id for each in calls}) == 2
-    assert split_calls(text * 2, "a" * 64) == (said, calls)
+    assert split_calls(text * 2, "a" * 64) == (rest, calls)
     assert split_calls(text * 2, "b" * 64)[1][0].id != calls[0].id

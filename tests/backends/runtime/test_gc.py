@@ -24,8 +24,8 @@ def test_thresholds_are_back_after_the_block_and_after_an_error() -> None:
 def test_fewer_collections_for_the_same_objects() -> None:
     def collections_of(count: int) -> int:
         before = sum(each["collections"] for each in gc.get_stats())
-        kept = [[number] for number in range(count)]
-        assert len(kept) == count
+        lists = [[number] for number in range(count)]
+        assert len(lists) == count
         return int(sum(each["collections"] for each in gc.get_stats()) - before)
 
     as_ever = collections_of(20_000)

@@ -102,7 +102,7 @@ def test_the_default_model_is_built_in() -> None:
 
 @pytest.mark.usefixtures("_ask_the_processor_anew")
 @pytest.mark.parametrize(
-    ("told", "multiplies"),
+    ("line", "multiplies"),
     [
         ("flags\t\t: fpu avx2 fma", False),
         ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
@@ -111,10 +111,10 @@ def test_the_default_model_is_built_in() -> None:
     ],
 )
 def test_what_a_cpu_multiplies_is_as_linux_tells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, multiplies: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str | None, multiplies: bool
 ) -> None:
     file = tmp_path / "cpuinfo"
-    if told:
-        file.write_text(f"processor\t: 0\n{told}\n", encoding="utf-8")
+    if line:
+        file.write_text(f"processor\t: 0\n{line}\n", encoding="utf-8")
     monkeypatch.setattr(local, "CPU_INFO", file)
     assert multiplies_bfloat16() is multiplies

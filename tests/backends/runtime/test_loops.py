@@ -34,10 +34,10 @@ def test_synchronous_callers_on_many_threads_share_one_loop(
         return synchronous_calls()
 
     with ThreadPoolExecutor(6) as threads:
-        found = set(threads.map(ask, range(6)))
-    for each in found:
+        distinct = set(threads.map(ask, range(6)))
+    for each in distinct:
         each.close()
-    assert len(found) == 1
+    assert len(distinct) == 1
 
 
 def test_each_loop_has_its_value_and_a_closed_one_is_let_go() -> None:

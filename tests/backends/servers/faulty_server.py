@@ -1,6 +1,6 @@
 """An OpenAI-compatible server that fails on purpose, and keeps a ledger of what it did.
 
-Run: python tests/backends/faulty_server.py [--faulty 0.3] [--seed 7]
+Run: python tests/backends/servers/faulty_server.py [--faulty 0.3] [--seed 7]
 Prints its port, serves until its standard input closes. A share of the chat completions fails in
 one of the ways below, by a seeded draw; a prompt `fault:NAME` fails in that way always. Tokens are
 characters, log-probs are -0.5. `GET /ledger`: how many requests ended how, and how many whole
@@ -21,11 +21,11 @@ from aiohttp import web
 STALL_S = 60.0
 
 
-def completion(asked: dict[str, Any], text: str) -> dict[str, Any]:
+def completion(body: dict[str, Any], text: str) -> dict[str, Any]:
     """A whole and right reply."""
     tokens = [{"token": letter, "logprob": -0.5, "top_logprobs": []} for letter in text]
     return {
-        "model": asked["model"],
+        "model": body["model"],
         "choices": [
             {
                 "index": 0,
@@ -45,8 +45,8 @@ def json_of(body: object) -> web.Response:
 
 
 async def busy(request: web.Request, body: dict[str, Any]) -> web.Response:
-    said = {"error": {"message": "overloaded", "type": "rate_limit", "code": 429}}
-    return web.json_response(said, status=429, headers={"retry-after": "0.05"})
+    error = {"error": {"message": "overloaded", "type": "rate_limit", "code": 429}}
+    return web.json_response(error, status=429, headers={"retry-after": "0.05"})
 
 
 async def broken(request: web.Request, body: dict[str, Any]) -> web.Response:
@@ -149,8 +149,8 @@ NAMED: dict[str, Fault] = DRAWN | {
 
 async def answer(request: web.Request) -> web.StreamResponse:
     """Answer a chat completion, well or badly."""
-    asked = await request.json()
-    prompt = asked["messages"][-1]["content"]
+    body = await request.json()
+    prompt = body["messages"][-1]["content"]
     app, ledger = request.app, request.app["ledger"]
     name = "good"
     if prompt.startswith("fault:"):
@@ -161,7 +161,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
     ledger[name] += 1
     if name in ("good", "slow"):
         app["replies"][prompt] += 1
-    body = completion(asked, f"reply to {prompt}")
+    body = completion(body, f"reply to {prompt}")
     return json_of(body) if name == "good" else await NAMED[name](request, body)
 
 

@@ -27,7 +27,7 @@ class Lora:
 
     def __init__(self) -> None:
         self.adapters: dict[str, str] = {}
-        self.asked: list[str] = []
+        self.names: list[str] = []
         self.fault = ""
         self.hold = asyncio.Event()
         self.hold.set()
@@ -49,13 +49,13 @@ class Lora:
         body = await request.json()
         assert body.get("load_inplace") is None
         if body["lora_name"] in self.adapters:
-            said = "has already been loaded. If you want to, set 'load_inplace'"
-            return web.json_response({"error": {"message": said}}, status=400)
+            message = "has already been loaded. If you want to, set 'load_inplace'"
+            return web.json_response({"error": {"message": message}}, status=400)
         if self.fault == "hang":
             await asyncio.sleep(5)
         if self.fault == "rank":
-            said = "LoRA rank 64 is greater than max_lora_rank 8."
-            return web.json_response({"error": {"message": said}}, status=400)
+            message = "LoRA rank 64 is greater than max_lora_rank 8."
+            return web.json_response({"error": {"message": message}}, status=400)
         if self.fault == "absent":
             return web.json_response({"error": {"message": "not found"}}, status=404)
         if self.fault != "lie":
@@ -75,7 +75,7 @@ class Lora:
 
     async def complete(self, request: web.Request) -> web.Response:
         name = (await request.json())["model"]
-        self.asked.append(name)
+        self.names.append(name)
         await self.hold.wait()
         choice = {
             "message": {"content": name},
@@ -161,10 +161,10 @@ async def test_calls_in_flight_keep_the_weights_that_they_began_with(adapter: Pa
         await model.load_adapter(adapter, "step-1")
         server.hold.clear()
         early = asyncio.create_task(model.ainvoke("hi"))
-        await until(lambda: server.asked == ["step-1"])
+        await until(lambda: server.names == ["step-1"])
         await model.load_adapter(adapter, "step-2")
         late = asyncio.create_task(model.ainvoke("hi"))
-        await until(lambda: server.asked == ["step-1", "step-2"])
+        await until(lambda: server.names == ["step-1", "step-2"])
         assert sorted(server.adapters) == ["step-1", "step-2"]  # one is still in use
         server.hold.set()
         assert [version_of(await call) for call in (early, late)] == ["step-1", "step-2"]
@@ -173,7 +173,7 @@ async def test_calls_in_flight_keep_the_weights_that_they_began_with(adapter: Pa
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "said"),
+    ("fault", "kind", "message"),
     [
         ("rank", BackendError, "rank 64 is greater"),
         ("lie", ServerFailed, "lists None under this name"),
@@ -182,13 +182,13 @@ async def test_calls_in_flight_keep_the_weights_that_they_began_with(adapter: Pa
     ],
 )
 async def test_if_one_server_does_not_take_it_none_has_it(
-    adapter: Path, fault: str, kind: type[Exception], said: str
+    adapter: Path, fault: str, kind: type[Exception], message: str
 ) -> None:
     good, bad = Lora(), Lora()
     async with served(good, bad, adapter_timeout_s=0.5) as model:
         await model.load_adapter(adapter, "step-1")
         bad.fault = fault
-        with pytest.raises(kind, match=said):
+        with pytest.raises(kind, match=message):
             await model.load_adapter(adapter, "step-2")
         assert list(good.adapters) == list(bad.adapters) == ["step-1"]
         assert version_of(await model.ainvoke("hi")) == "step-1"
@@ -218,13 +218,13 @@ async def test_a_server_that_came_back_without_the_adapter_is_not_well(adapter: 
 async def test_what_does_not_fit_together_is_refused(adapter: Path, tmp_path: Path) -> None:
     server = Lora()
     async with served(server) as model:
-        for path, version, said in [
+        for path, version, message in [
             (adapter, "base", "version of its own"),
             (None, "step-1", "version of its own"),
             (adapter, "m", "name of the bare model"),
             (tmp_path, "step-1", r"adapter_config\.json is missing"),
         ]:
-            with pytest.raises(ConfigError, match=said):
+            with pytest.raises(ConfigError, match=message):
                 await model.load_adapter(path, version)
         await model.load_adapter(adapter, "step-1")
         with pytest.raises(ConfigError, match="'step-1' is on the servers already"):

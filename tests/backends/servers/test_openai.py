@@ -354,9 +354,9 @@ async def test_ids_and_logprobs_of_different_number_are_an_error(server: Server)
 
 
 def likely(token: str, logprob: float, *others: tuple[str, float]) -> dict[str, Any]:
-    said = {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+    sampled = {"token": token, "logprob": logprob, "bytes": list(token.encode())}
     tops = [{"token": text, "logprob": each, "bytes": None} for text, each in others]
-    return {**said, "top_logprobs": tops}
+    return {**sampled, "top_logprobs": tops}
 
 
 async def test_alternatives_are_asked_for_and_read(server: Server) -> None:
@@ -642,9 +642,9 @@ async def test_a_connection_cut_in_mid_answer_is_unreachable(server: Server) -> 
 
 
 async def test_an_address_where_nobody_listens_is_unreachable() -> None:
-    with socket.socket() as taken:  # bound but not listening: connections are refused
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    with socket.socket() as bound:  # bound but not listening: connections are refused
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
         error = await error_of(OpenAIChat(model="m", base_url=url, max_retries=0))
     assert isinstance(error, Unreachable)
     assert url in str(error)
@@ -663,10 +663,10 @@ async def test_the_key_is_in_no_repr_record_error_or_traceback(
         await model.ainvoke("hi", config={"callbacks": [recorder]})
     await model.aclose()
     assert server.keys == [f"Bearer {KEY}"] * 2
-    shown = [repr(model), str(model), repr(model.model_dump()), repr(model._identifying_params)]
-    shown += [repr(model._endpoint), path.read_text(encoding="utf-8"), raised.exconly()]
-    shown.append(str(raised.getrepr(style="native", chain=True)))
-    assert [text for text in shown if KEY in text] == []
+    texts = [repr(model), str(model), repr(model.model_dump()), repr(model._identifying_params)]
+    texts += [repr(model._endpoint), path.read_text(encoding="utf-8"), raised.exconly()]
+    texts.append(str(raised.getrepr(style="native", chain=True)))
+    assert [text for text in texts if KEY in text] == []
     assert [record.reply for record in read_records(path)] == [None, "green"]
 
 
@@ -728,8 +728,10 @@ async def test_a_closed_backend_opens_again(server: Server) -> None:
 
 def test_importing_the_module_does_not_import_the_sdk() -> None:
     code = "import sys, quillgraph.backends.servers.openai; print('openai' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "False"
 
 
 def look(place: str) -> str:
@@ -740,22 +742,24 @@ def look(place: str) -> str:
 def called(
     *calls: tuple[str | None, str | None], content: str | None = None, **choice: Any
 ) -> Answer:
-    told = [
+    sent_calls = [
         {"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
         for n, (name, arguments) in enumerate(calls)
     ]
-    message = {"role": "assistant", "content": content, "tool_calls": told}
+    message = {"role": "assistant", "content": content, "tool_calls": sent_calls}
     return reply(content, message=message, **choice)
 
 
-async def test_tools_and_the_choice_among_them_are_sent_and_calls_come_back(server: Server) -> None:
+async def test_tools_and_the_choice_among_them_are_sent_and_calls_come_back(
+    server: Server,
+) -> None:
     server.answers = [called(("look", '{"place": "sea"}'), ("look", None), content="So.")]
     model = chat(server)
     for choice in (None, "any", "none", "look"):
-        said = await model.bind_tools([look], tool_choice=choice).ainvoke("hi")
+        reply = await model.bind_tools([look], tool_choice=choice).ainvoke("hi")
     await model.aclose()
-    assert (said.content, said.invalid_tool_calls) == ("So.", [])
-    assert [(each["args"], each["id"]) for each in said.tool_calls] == [
+    assert (reply.content, reply.invalid_tool_calls) == ("So.", [])
+    assert [(each["args"], each["id"]) for each in reply.tool_calls] == [
         ({"place": "sea"}, "c0"),
         ({}, "c1"),
     ]
@@ -773,8 +777,8 @@ async def test_calls_and_results_are_sent_as_openai_writes_them(server: Server) 
     server.answers = [called(("look", '{"place": "sea"}')), reply("Calm.")]
     model = chat(server)
     bound = model.bind_tools([look])
-    asked = [HumanMessage("hi"), await bound.ainvoke("hi")]
-    await bound.ainvoke([*asked, ToolMessage("calm", tool_call_id="c0")])
+    turns = [HumanMessage("hi"), await bound.ainvoke("hi")]
+    await bound.ainvoke([*turns, ToolMessage("calm", tool_call_id="c0")])
     await model.aclose()
     assert "tools" in server.bodies[1]
     assert server.bodies[1]["messages"] == [
@@ -808,9 +812,9 @@ async def test_a_call_that_a_server_could_not_read_is_an_invalid_one(
     server: Server, answer: Answer, args: str
 ) -> None:
     server.answers = [answer]
-    said = await ask(chat(server), tools=[look])
-    assert said.tool_calls == []
-    assert [each["args"] for each in said.invalid_tool_calls] == [args]
+    reply = await ask(chat(server), tools=[look])
+    assert reply.tool_calls == []
+    assert [each["args"] for each in reply.invalid_tool_calls] == [args]
 
 
 async def test_a_call_that_a_server_dropped_is_told_by_its_tokens(server: Server) -> None:
@@ -820,12 +824,12 @@ async def test_a_call_that_a_server_dropped_is_told_by_its_tokens(server: Server
         content="", finish_reason="length", token_ids=[7, 8], logprobs={"content": tokens}
     )
     server.answers = [dropped]
-    said = await ask(chat(server), tools=[look], tool_choice="required")
-    assert [each["args"] for each in said.invalid_tool_calls] == ['[{"name']
+    reply = await ask(chat(server), tools=[look], tool_choice="required")
+    assert [each["args"] for each in reply.invalid_tool_calls] == ['[{"name']
 
 
 async def test_a_call_keeps_the_tokens_that_the_server_gave(server: Server) -> None:
-    written = '<tool_call>\n{"name": "look", "arguments": {"place": "sea"}}\n</tool_call>'
+    spelled = '<tool_call>\n{"name": "look", "arguments": {"place": "sea"}}\n</tool_call>'
     choice = {
         "index": 0,
         "finish_reason": "tool_calls",
@@ -838,13 +842,21 @@ async def test_a_call_keeps_the_tokens_that_the_server_gave(server: Server) -> N
         },
         "token_ids": [5, 6],
         "logprobs": {
-            "content": [{"token": t, "logprob": -0.5} for t in (written[:9], written[9:])]
+            "content": [{"token": t, "logprob": -0.5} for t in (spelled[:9], spelled[9:])]
         },
     }
     server.answers = [raw(json.dumps({"choices": [choice], "prompt_token_ids": [1, 2]}))]
-    said = await ask(chat(server, token_ids=True), tools=[look])
-    trace = trace_of(said)
+    reply = await ask(chat(server, token_ids=True), tools=[look])
+    trace = trace_of(reply)
     assert trace is not None
     assert (trace.prompt_ids, trace.completion_ids) == ((1, 2), (5, 6))
     assert trace.logprobs == (-0.5, -0.5)
-    assert said.tool_calls[0]["args"] == {"place": "sea"}
+    assert reply.tool_calls[0]["args"] == {"place": "sea"}
+
+
+async def test_alternatives_are_refused_before_the_call_where_they_cannot_be_given() -> None:
+    # nothing listens at port 9: what is refused here is refused before the call
+    chat = OpenAIChat(model="m", base_url="http://127.0.0.1:9/v1", api_key=SecretStr(KEY))
+    assert not chat.capabilities.top_logprobs
+    with pytest.raises(ConfigError, match=r"top_logprobs.*OpenAIChat reports no alternatives"):
+        await chat.ainvoke("Write a long story about the sea.", top_logprobs=3)

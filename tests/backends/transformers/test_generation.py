@@ -29,7 +29,7 @@ def row(seed: int = 0, **options: Any) -> DecodingRow:
     )
 
 
-def drawn(scores_BV: Any, rows: list[DecodingRow]) -> list[Draw]:
+def draw(scores_BV: Any, rows: list[DecodingRow]) -> list[Draw]:
     return sample_tokens(
         scores_BV, [row.call.request for row in rows], [row.generator for row in rows]
     )
@@ -53,7 +53,7 @@ class Ending:
         )
 
 
-def said(row: DecodingRow) -> tuple[str, str]:
+def ending_of(row: DecodingRow) -> tuple[str, str]:
     reply = row.call.future.result(timeout=0)
     return reply.text, reply.finish_reason
 
@@ -82,15 +82,15 @@ def test_top_p_below_the_best_token_still_keeps_that_token() -> None:
 
 
 def test_a_greedy_row_takes_the_best_token_and_reports_its_probability() -> None:
-    (taken,) = drawn(scores(0.2, 0.5, 0.3), [row(temperature=0.0)])
-    assert taken.token == 1
-    assert taken.logprob == pytest.approx(-0.693147)  # ln 0.5
-    assert taken.likeliest == {}
+    (first,) = draw(scores(0.2, 0.5, 0.3), [row(temperature=0.0)])
+    assert first.token == 1
+    assert first.logprob == pytest.approx(-0.693147)  # ln 0.5
+    assert first.likeliest == {}
 
 
 def test_each_row_reports_as_many_of_its_likeliest_tokens_as_it_asked_for() -> None:
     three = scores(0.2, 0.5, 0.3).repeat(3, 1)
-    none, two, all_three = drawn(three, [row(top_logprobs=number) for number in (0, 2, 20)])
+    none, two, all_three = draw(three, [row(top_logprobs=number) for number in (0, 2, 20)])
     assert none.likeliest == {}
     # ln 0.5, ln 0.3 and ln 0.2
     assert two.likeliest == pytest.approx({1: -0.693147, 2: -1.203973})
@@ -104,20 +104,20 @@ def test_scores_that_have_overflowed_are_an_error_and_no_certain_token(
 ) -> None:
     broken = torch.tensor([[0.0, overflown, 1.0]])  # inf - inf is nan, too
     with pytest.raises(ServerFailed, match=r"overflowed: expected log-probs, got nan"):
-        drawn(broken, [row(temperature=temperature)])
+        draw(broken, [row(temperature=temperature)])
 
 
 def test_draws_follow_the_distribution() -> None:
     rows = [row(seed) for seed in range(2000)]
-    tokens = [taken.token for taken in drawn(scores(0.5, 0.3, 0.2).repeat(2000, 1), rows)]
+    tokens = [each.token for each in draw(scores(0.5, 0.3, 0.2).repeat(2000, 1), rows)]
     # 2000 draws of p = 0.3: standard deviation sqrt(2000 * 0.3 * 0.7) = 20.5, so 4 of them are 82
     assert abs(tokens.count(1) - 600) < 82
 
 
 def test_a_row_draws_the_same_whoever_shares_the_batch() -> None:
     flat = torch.zeros(1, 1000)
-    (alone,) = drawn(flat, [row(seed=3)])
-    shared = drawn(flat.repeat(3, 1), [row(seed=1), row(seed=3), row(seed=2)])
+    (alone,) = draw(flat, [row(seed=3)])
+    shared = draw(flat.repeat(3, 1), [row(seed=1), row(seed=3), row(seed=2)])
     assert shared[1].token == alone.token
 
 
@@ -125,7 +125,7 @@ def test_a_row_ends_at_its_end_token_and_keeps_it() -> None:
     ending = row()
     step([ending], 4)
     step([ending], 9)
-    assert said(ending) == ("4", "stop")
+    assert ending_of(ending) == ("4", "stop")
     assert ending.ids == [4, 9]
     assert ending.logprobs == [0.0, 0.0]
 
@@ -135,14 +135,14 @@ def test_a_row_ends_when_its_tokens_are_spent() -> None:
     step([short], 4)
     assert not short.ended
     step([short], 5)
-    assert said(short) == ("45", "length")
+    assert ending_of(short) == ("45", "length")
 
 
 def test_a_stop_string_ends_a_row_and_is_cut_off() -> None:
     stopping = row(stop=("67",))
     for token in (4, 6, 7):
         step([stopping], token)
-    assert said(stopping) == ("4", "stop")
+    assert ending_of(stopping) == ("4", "stop")
     assert stopping.ids == [4, 6, 7]
 
 

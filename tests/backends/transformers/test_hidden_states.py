@@ -1,13 +1,19 @@
-"""A model of three layers, made here, so that its means can be computed by other means."""
+"""Texts as the vectors that a model makes of them, and the store that keeps them on disk."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quillgraph.backends.errors import ConfigError, InputError
+from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.backends.transformers import hidden_states
-from quillgraph.backends.transformers.hidden_states import HiddenStates, weights_hash
+from quillgraph.backends.transformers.hidden_states import (
+    CHUNK,
+    FeatureStore,
+    HiddenStates,
+    text_key,
+    weights_hash,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -46,18 +52,18 @@ def whole(folder: Path, layer: int, words: str = TEXT) -> np.ndarray:
 
 
 def test_layers_are_those_of_the_whole_model_one_after_another(folder: Path) -> None:
-    (found,) = HiddenStates(folder, (1, 2)).of([TEXT])
-    assert found.shape == (16,)
-    assert found[:8] == pytest.approx(whole(folder, 1), rel=1e-2, abs=1e-4)
+    (vector,) = HiddenStates(folder, (1, 2)).of([TEXT])
+    assert vector.shape == (16,)
+    assert vector[:8] == pytest.approx(whole(folder, 1), rel=1e-2, abs=1e-4)
     # the norm after the last layer is no part of the second
-    assert found[8:] == pytest.approx(whole(folder, 2), rel=1e-2, abs=1e-4)
+    assert vector[8:] == pytest.approx(whole(folder, 2), rel=1e-2, abs=1e-4)
 
 
 def test_windows_are_weighed_by_their_tokens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hidden_states, "WINDOW", 4)
-    (found,) = HiddenStates(folder, (1,)).of([TEXT])  # 6 tokens: 4 and 2
+    (vector,) = HiddenStates(folder, (1,)).of([TEXT])  # 6 tokens: 4 and 2
     first, second = whole(folder, 1, "the fog sat on"), whole(folder, 1, "the wheel")
-    assert found == pytest.approx((4 * first + 2 * second) / 6, rel=1e-2, abs=1e-4)
+    assert vector == pytest.approx((4 * first + 2 * second) / 6, rel=1e-2, abs=1e-4)
 
 
 def test_a_vector_does_not_depend_on_what_else_is_asked_for(folder: Path) -> None:
@@ -69,10 +75,10 @@ def test_a_vector_does_not_depend_on_what_else_is_asked_for(folder: Path) -> Non
 
 def test_what_was_kept_is_not_read_again(folder: Path, tmp_path: Path) -> None:
     first = HiddenStates(folder, (1,), kept_in=tmp_path)
-    kept = first.of([TEXT])
+    vectors = first.of([TEXT])
     first.close()
     again = HiddenStates(folder, (1,), kept_in=tmp_path)
-    assert again.of([TEXT]).tolist() == kept.tolist()
+    assert again.of([TEXT]).tolist() == vectors.tolist()
     assert again._loaded is None
 
 
@@ -96,3 +102,56 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 def test_no_texts_give_no_rows(folder: Path) -> None:
     assert HiddenStates(folder, (1, 3)).of([]).shape == (0, 16)
+
+
+pytest.importorskip("safetensors")
+
+RECIPE = {"weights": "abc", "layers": [1]}
+
+
+def vector(number: int) -> np.ndarray:
+    return np.array([number, number + 0.5], np.float32)
+
+
+def test_what_was_put_is_there_in_the_next_process(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, RECIPE)
+    store.put(text_key("fog"), vector(1))
+    assert store.get(text_key("fog")).tolist() == [1.0, 1.5]  # type: ignore[union-attr]
+    store.flush()
+    assert FeatureStore(tmp_path, RECIPE).get(text_key("fog")).tolist() == [1.0, 1.5]  # type: ignore[union-attr]
+    assert FeatureStore(tmp_path, RECIPE).get(text_key("rain")) is None
+
+
+def test_a_process_that_is_killed_loses_the_last_few_alone(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, RECIPE)
+    for number in range(CHUNK + 3):
+        store.put(text_key(str(number)), vector(number))
+    # no flush
+    store = FeatureStore(tmp_path, RECIPE)
+    assert sum(store.get(text_key(str(n))) is not None for n in range(CHUNK + 3)) == CHUNK
+
+
+def test_vectors_of_another_recipe_are_not_found(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, RECIPE)
+    store.put(text_key("fog"), vector(1))
+    store.flush()
+    assert FeatureStore(tmp_path, {**RECIPE, "layers": [2]}).get(text_key("fog")) is None
+
+
+def test_a_damaged_file_costs_its_texts_another_reading(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, RECIPE)
+    store.put(text_key("fog"), vector(1))
+    store.flush()
+    (file,) = store.path.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:20])
+    again = FeatureStore(tmp_path, RECIPE)
+    assert again.get(text_key("fog")) is None
+    again.put(text_key("fog"), vector(2))
+    again.flush()
+    assert FeatureStore(tmp_path, RECIPE).get(text_key("fog")).tolist() == [2.0, 2.5]  # type: ignore[union-attr]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        FeatureStore(tmp_path / "taken", RECIPE)

@@ -135,9 +135,9 @@ if __name__ == "__main__":
 def test_a_script_that_leaves_its_engine_open_ends_without_a_word(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(LEFT_OPEN, encoding="utf-8")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", script], capture_output=True, text=True, timeout=300, check=True
     )
-    assert done.stdout.split()[-1] in ("length", "stop")
-    assert "Traceback" not in done.stderr
-    assert "Exception ignored" not in done.stderr
+    assert process.stdout.split()[-1] in ("length", "stop")
+    assert "Traceback" not in process.stderr
+    assert "Exception ignored" not in process.stderr

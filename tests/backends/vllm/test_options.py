@@ -21,7 +21,7 @@ EXECUTOR = "distributed_executor_backend"
 
 
 @pytest.mark.parametrize(
-    ("cores", "given", "is_alone"),
+    ("cores", "engine_options", "is_alone"),
     [
         (1, {}, True),
         (FEW_CORES, {"max_num_seqs": 4}, True),
@@ -32,11 +32,11 @@ EXECUTOR = "distributed_executor_backend"
     ],
 )
 def test_an_engine_keeps_to_one_process_where_cores_are_few(
-    monkeypatch: pytest.MonkeyPatch, cores: int, given: dict[str, Any], is_alone: bool
+    monkeypatch: pytest.MonkeyPatch, cores: int, engine_options: dict[str, Any], is_alone: bool
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.delenv("VLLM_CPU_OMP_THREADS_BIND", raising=False)
-    assert (EXECUTOR in cpu_options(512, given)) is is_alone
+    assert (EXECUTOR in cpu_options(512, engine_options)) is is_alone
 
 
 def test_whoever_binds_threads_gets_the_process_that_they_are_bound_in(
@@ -49,7 +49,7 @@ def test_whoever_binds_threads_gets_the_process_that_they_are_bound_in(
 
 
 @pytest.mark.parametrize(
-    ("on_cpu", "multiplies", "quantized", "dtype", "found"),
+    ("on_cpu", "multiplies", "quantized", "dtype", "expected"),
     [
         (True, False, False, None, "float32"),
         (True, False, False, "bfloat16", "bfloat16"),
@@ -66,14 +66,14 @@ def test_bfloat16_is_not_emulated_unasked(
     multiplies: bool,
     quantized: bool,
     dtype: NumberFormat | None,
-    found: str | None,
+    expected: str | None,
 ) -> None:
     shape = {"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}
     if not quantized:
         del shape["quantization_config"]
     (tmp_path / "config.json").write_text(json.dumps(shape), encoding="utf-8")
     monkeypatch.setattr(vllm_options, "multiplies_bfloat16", lambda: multiplies)
-    assert number_format(str(tmp_path), dtype, on_cpu=on_cpu).get("dtype") == found
+    assert number_format(str(tmp_path), dtype, on_cpu=on_cpu).get("dtype") == expected
 
 
 def test_what_decides_how_a_server_is_started_is_refused_with_an_address() -> None:

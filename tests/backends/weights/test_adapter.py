@@ -90,7 +90,7 @@ def test_a_rank_above_all_that_an_engine_has_is_refused(adapter: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"peft_type": "IA3"}, "expected a LoRA adapter in .*, got peft_type 'IA3'"),
         ({"use_dora": True}, "use_dora=True"),
@@ -102,10 +102,10 @@ def test_a_rank_above_all_that_an_engine_has_is_refused(adapter: Path) -> None:
     ],
 )
 def test_an_adapter_of_another_kind_or_rank_is_refused(
-    toy: Path, adapter: Path, changes: dict[str, Any], told: str
+    toy: Path, adapter: Path, changes: dict[str, Any], message: str
 ) -> None:
     configure(adapter, **changes)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         check_adapter(adapter, str(toy), 16)
 
 
@@ -115,7 +115,7 @@ def test_a_rank_above_the_engines_is_refused(toy: Path, good: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         # its query projection is 32x32 at width 32 and 48x48 at width 48
         ({"width": 48}, r"as a weight of 48×48, and in .* it has 32×32"),
@@ -123,10 +123,10 @@ def test_a_rank_above_the_engines_is_refused(toy: Path, good: Path) -> None:
     ],
 )
 def test_an_adapter_of_another_base_is_refused(
-    toy: Path, tmp_path: Path, save_adapter: SaveAdapter, other: dict[str, int], told: str
+    toy: Path, tmp_path: Path, save_adapter: SaveAdapter, other: dict[str, int], message: str
 ) -> None:
     save_adapter(llama(**other), tmp_path, seed=1, target_modules=["q_proj"])
-    with pytest.raises(ConfigError, match=f"trained for another base: .*{told}"):
+    with pytest.raises(ConfigError, match=f"trained for another base: .*{message}"):
         check_adapter(tmp_path, str(toy))
 
 
@@ -140,19 +140,19 @@ def resave(adapter: Path, change: Any) -> None:
 def test_integers_are_no_weights(toy: Path, adapter: Path) -> None:
     import torch
 
-    resave(adapter, lambda held: {name: each.to(torch.int8) for name, each in held.items()})
+    resave(adapter, lambda weights: {name: each.to(torch.int8) for name, each in weights.items()})
     with pytest.raises(ConfigError, match=r"expected float32, float16 or bfloat16 in .*, got int8"):
         check_adapter(adapter, str(toy))
 
 
 def test_weights_that_are_no_numbers_are_refused(toy: Path, adapter: Path) -> None:
-    resave(adapter, lambda held: {name: each / 0 for name, each in held.items()})
+    resave(adapter, lambda weights: {name: each / 0 for name, each in weights.items()})
     with pytest.raises(ConfigError, match=r"holds NaN or infinity: the training .* has diverged"):
         check_adapter(adapter, str(toy))
 
 
 def test_an_adapter_that_lacks_half_of_a_pair_is_damaged(toy: Path, adapter: Path) -> None:
-    resave(adapter, lambda held: dict(sorted(held.items())[1:]))
+    resave(adapter, lambda weights: dict(sorted(weights.items())[1:]))
     with pytest.raises(ConfigError, match="lacks the A or the B of some module"):
         check_adapter(adapter, str(toy))
 

@@ -74,16 +74,16 @@ def _left_over() -> list[str]:
 
 
 def test_a_pulled_model_is_complete_and_the_second_pull_has_nothing_to_do(tiny: BuiltIn) -> None:
-    told: list[str] = []
-    folder = pull(TINY, progress=told.append)
-    assert told[0] == "downloading tiny-model 1.0"
+    messages: list[str] = []
+    folder = pull(TINY, progress=messages.append)
+    assert messages[0] == "downloading tiny-model 1.0"
     manifest = json.loads((folder / "quillgraph.json").read_text())
     assert manifest["parameters"] == 6
     assert manifest["weights_sha256"] == hashlib.sha256(_safetensors([2, 3])).hexdigest()
     assert sorted(manifest["files"]) == ["config.json", "model.safetensors", "tokenizer.json"]
-    told.clear()
-    assert pull(TINY, progress=told.append) == folder
-    assert told == []
+    messages.clear()
+    assert pull(TINY, progress=messages.append) == folder
+    assert messages == []
     assert _left_over() == [TINY]
 
 
@@ -137,9 +137,9 @@ def test_a_folder_written_by_an_older_recipe_is_written_anew(
 ) -> None:
     folder = pull(TINY)
     monkeypatch.setattr(models, "RECIPE", models.RECIPE + 1)
-    told: list[str] = []
-    pull(TINY, progress=told.append)
-    assert told[0] == "downloading tiny-model 1.0"
+    messages: list[str] = []
+    pull(TINY, progress=messages.append)
+    assert messages[0] == "downloading tiny-model 1.0"
     assert json.loads((folder / "quillgraph.json").read_text())["recipe"] == models.RECIPE
 
 
@@ -152,16 +152,16 @@ def test_what_a_killed_pull_left_is_cleared_away(tiny: BuiltIn) -> None:
 
 
 def test_of_two_pulls_at_once_one_works_and_the_other_waits(tiny: BuiltIn) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     pulls = [
-        threading.Thread(target=pull, args=[TINY], kwargs={"progress": told.append})
+        threading.Thread(target=pull, args=[TINY], kwargs={"progress": messages.append})
         for _ in range(2)
     ]
     for each in pulls:
         each.start()
     for each in pulls:
         each.join()
-    assert told.count("downloading tiny-model 1.0") == 1
+    assert messages.count("downloading tiny-model 1.0") == 1
     assert _left_over() == [TINY]
 
 
@@ -178,10 +178,10 @@ def test_a_full_disk_is_noticed_before_the_download(
     tiny: BuiltIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BUILT_IN, TINY, replace(tiny, room_mb=10**12))
-    told: list[str] = []
+    messages: list[str] = []
     with pytest.raises(StorageError, match=r"needs 1000000000000 MB, .* MB free"):
-        pull(TINY, progress=told.append)
-    assert told == []
+        pull(TINY, progress=messages.append)
+    assert messages == []
 
 
 def test_an_unknown_built_in_model_is_refused_with_the_nearest() -> None:

@@ -309,7 +309,7 @@ class Slow(ScriptedChat):
         await asyncio.sleep(LINGER)
 
 sys.modules["slow"] = sys.modules["__main__"]
-config.CLASSES["scripted"] = ("slow", "Slow")
+config.BUILT_IN["scripted"] = "slow:Slow"
 main()
 """
 

@@ -23,7 +23,7 @@ class DyingEngine(ScriptedChat):
 def test_an_engine_that_dies_is_told_in_one_line_that_names_the_log(
     quillgraph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(config.CLASSES, "scripted", (__name__, "DyingEngine"))
+    monkeypatch.setitem(config.BUILT_IN, "scripted", f"{__name__}:DyingEngine")
     (tmp_path / "script.yaml").write_text("rules: [{when: '', reply: so}]")
     done = quillgraph("criteria", "a haiku", "--backend", "scripted:script.yaml", "--out", "run")
     assert done.status == 3
@@ -46,7 +46,7 @@ class ChattyEngine(ScriptedChat):
 def test_a_server_that_fails_does_not_point_at_the_words_of_another_engine(
     role: str, quillgraph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(config.CLASSES, "scripted", (__name__, "ChattyEngine"))
+    monkeypatch.setitem(config.BUILT_IN, "scripted", f"{__name__}:ChattyEngine")
     (tmp_path / "script.yaml").write_text("rules: [{when: '', reply: It rained. It rained on.}]")
     nobody = "openai:m@http://127.0.0.1:9/v1?max_retries=0"
     done = quillgraph(
@@ -70,7 +70,7 @@ class FailingEngine(ChattyEngine):
 def test_an_engine_that_dies_beside_a_server_points_at_its_own_words(
     quillgraph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
 ) -> None:
-    monkeypatch.setitem(config.CLASSES, "scripted", (__name__, "FailingEngine"))
+    monkeypatch.setitem(config.BUILT_IN, "scripted", f"{__name__}:FailingEngine")
     (tmp_path / "script.yaml").write_text("rules: [{when: '', reply: so}]")
     done = quillgraph(
         *("criteria", "a haiku", "--backend", spec, "--out", "run"),

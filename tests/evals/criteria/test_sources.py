@@ -21,6 +21,7 @@ from quillgraph.evals.criteria.sources import (
     study_source,
 )
 from quillgraph.evals.data.records import HumanCriterion, RubricRequest
+from quillgraph.graphs import cast
 from quillgraph.graphs.study import Study
 
 ASKED = RubricRequest(id="r", request="A toast for two rival bakers.")
@@ -71,7 +72,9 @@ async def test_a_server_that_broke_is_a_reason_and_a_budget_that_is_spent_ends_t
 
 
 async def test_a_study_tells_what_it_cited_and_what_it_dropped() -> None:
-    study = Study.of(ScriptedChat(reply=lambda _: "No."), LexicalEmbeddings(), drafts=0)
+    study = cast(
+        Study, ScriptedChat(reply=lambda _: "No."), embeddings=LexicalEmbeddings(), drafts=0
+    )
     elicited = await elicit(study_source([study]), ASKED, 0, [])
     assert elicited.reason == "ReplyError: expected at least one code from the open coders"
     # three coders and the auditor, each asked twice

@@ -16,6 +16,7 @@ from quillgraph.backends.calls.budget import Allowance
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, InputError, ServerFailed, StorageError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.durability import durable
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.saver import GraphSaver
@@ -319,7 +320,7 @@ async def test_calls_that_are_under_way_when_the_budget_runs_out_are_kept(tmp_pa
         budget = Budget(max_calls=most)
         with durable(graph, tmp_path, budget) as kept:
             episode = await run_graph(
-                kept, request, start=start, context=Workshop.of(model, samples=3), episode_id="1"
+                kept, request, start=start, context=cast(Workshop, model, samples=3), episode_id="1"
             )
         made.append((budget.calls, len(episode.calls), bool(episode.failure)))
     assert made == [(3, 3, True), (1, 4, False)]

@@ -13,6 +13,7 @@ from quillgraph.agents.judges import plain, refusal, reward
 from quillgraph.agents.requests import writing_task
 from quillgraph.agents.writers import plan_edits, refusals, weakest
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, text_of
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
@@ -29,7 +30,7 @@ def episode() -> WrittenEpisode:
             (SCRIPTS / "ferry.criteria.json").read_text(encoding="utf-8")
         ),
     )
-    workshop = Workshop.of(ScriptedChat(path=SCRIPTS / "ferry.yaml"))
+    workshop = cast(Workshop, ScriptedChat(path=SCRIPTS / "ferry.yaml"))
     done = asyncio.run(reflection.build().compile().ainvoke(start, context=workshop))
     return WrittenEpisode.model_validate_json(done["episode"].model_dump_json())
 

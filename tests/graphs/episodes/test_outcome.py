@@ -9,6 +9,7 @@ from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, role_of
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import judge as judging
@@ -24,7 +25,7 @@ CRITERIA = CriteriaSet.model_validate_json(
 
 
 def workshop() -> Workshop:
-    return Workshop.of(ScriptedChat(path=SCRIPTS / "ferry.yaml"))
+    return cast(Workshop, ScriptedChat(path=SCRIPTS / "ferry.yaml"))
 
 
 async def test_the_loops_own_episode_is_taken_over_with_its_calls() -> None:

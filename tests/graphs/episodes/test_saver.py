@@ -16,6 +16,7 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import workflow as criteria
 from quillgraph.graphs.study.state import Study
 
@@ -39,7 +40,7 @@ async def saver(
 
 def study(model: ScriptedChat | None = None) -> Study:
     chat = model or ScriptedChat(path=SCRIPTS / "lighthouse.yaml")
-    return Study.of(chat, LexicalEmbeddings())
+    return cast(Study, chat, embeddings=LexicalEmbeddings())
 
 
 def start() -> Any:

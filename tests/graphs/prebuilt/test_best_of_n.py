@@ -14,6 +14,7 @@ from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import BudgetReached, ConfigError, ReplyError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import WrittenEpisode
 from quillgraph.graphs.prebuilt import best_of_n
 from quillgraph.graphs.prebuilt.workshop import Workshop
@@ -75,7 +76,7 @@ async def won(
     model: ScriptedChat, *handlers: Any, budget: Budget | None = None, **given: int
 ) -> WrittenEpisode:
     start: Any = {"task": TASK, "criteria_set": CRITERIA, **given}
-    workshop = Workshop.of(model, budget=budget)
+    workshop = cast(Workshop, model, budget=budget)
     config: Any = {"callbacks": list(handlers)}
     done = await best_of_n.build().compile().ainvoke(start, config, context=workshop)
     episode: WrittenEpisode = done["episode"]
@@ -172,11 +173,11 @@ async def test_without_a_judge_or_a_check_there_is_nothing_to_choose_by() -> Non
     budget = Budget()
     # two judged drafts, less the four replies of 2 tokens that nobody can foresee, less one
     start: Any = {"task": TASK, "criteria_set": soft, "tokens": 2 * await price() - 9}
-    workshop = Workshop.of(alike(), budget=budget)
+    workshop = cast(Workshop, alike(), budget=budget)
     done = await best_of_n.build().compile().ainvoke(start, context=workshop)
     assert (len(done["episode"].attempts), budget.calls) == (1, 1)
     start["tokens"] += 1
-    done = await best_of_n.build().compile().ainvoke(start, context=Workshop.of(alike()))
+    done = await best_of_n.build().compile().ainvoke(start, context=cast(Workshop, alike()))
     assert len(done["episode"].attempts[0].judgement.verdicts) == 3
 
 

@@ -13,6 +13,7 @@ from quillgraph.agents.judgements import Judgement, Verdict, judged
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ServerFailed
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.durability import durable
 from quillgraph.graphs.memory import store as store_file
 from quillgraph.graphs.memory.library import Library, Passed
@@ -82,7 +83,7 @@ async def test_every_graph_that_judges_lets_the_library_know(
 ) -> None:
     library = Library(InMemoryStore(), LexicalEmbeddings())
     known = await shelved(library)
-    workshop = Workshop.of(choosing_chat(seed=1), library=library, rounds=2, text_tokens=60)
+    workshop = cast(Workshop, choosing_chat(seed=1), library=library, rounds=2, text_tokens=60)
     start: Any = {"task": TASK, "criteria_set": known}
     if graph is best_of_n:
         start["n"] = 3

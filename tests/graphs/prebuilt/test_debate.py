@@ -12,6 +12,7 @@ from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import debate
@@ -26,7 +27,7 @@ def arena(**measures: Any) -> Arena:
     writer = ScriptedChat(path=SCRIPTS / "debate.writer.yaml")
     frozen = ScriptedChat(path=SCRIPTS / "debate.frozen.yaml")
     others = {"rival": frozen, "critic": frozen, "judge": frozen}
-    return Arena.of(writer, roles=others, samples=1, **measures)
+    return cast(Arena, writer, roles=others, samples=1, **measures)
 
 
 async def debated(context: Arena) -> Episode:
@@ -103,7 +104,7 @@ async def test_a_side_that_the_critic_cannot_be_understood_on_has_no_turn() -> N
     writer = ScriptedChat(path=SCRIPTS / "debate.writer.yaml")
     chat = ScriptedChat(reply=mute)
     roles: Any = {"rival": chat, "critic": chat, "judge": chat}
-    episode = await debated(Arena.of(writer, roles=roles, samples=1, rounds=1))
+    episode = await debated(cast(Arena, writer, roles=roles, samples=1, rounds=1))
     assert [a.decision for a in episode.attempts] == ["drawn", "drawn"]
     assert {d.stage for d in episode.dropped} == {"reflection"}
 
@@ -111,4 +112,4 @@ async def test_a_side_that_the_critic_cannot_be_understood_on_has_no_turn() -> N
 def test_an_unknown_role_is_refused() -> None:
     chat = ScriptedChat(path=SCRIPTS / "debate.writer.yaml")
     with pytest.raises(ConfigError, match="unknown role 'critics': did you mean 'critic'"):
-        Arena.of(chat, roles={"critics": chat})
+        cast(Arena, chat, roles={"critics": chat})

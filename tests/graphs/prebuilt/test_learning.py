@@ -20,6 +20,7 @@ from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import WrittenEpisode
 from quillgraph.graphs.memory.memory import Memory
 from quillgraph.graphs.prebuilt import reflection
@@ -49,10 +50,10 @@ async def lived(
     config: Any = {"callbacks": list(handlers)}
     model = ScriptedChat(path=SCRIPTS / "ferry.yaml")
     if file is None:
-        done = await graph.ainvoke(start, config, context=Workshop.of(model, **options))
+        done = await graph.ainvoke(start, config, context=cast(Workshop, model, **options))
     else:
         async with Memory.open(file, LexicalEmbeddings()) as memory:
-            workshop = Workshop.of(model, memory=memory, **options)
+            workshop = cast(Workshop, model, memory=memory, **options)
             done = await graph.ainvoke(start, config, context=workshop)
     episode: WrittenEpisode = done["episode"]
     return episode
@@ -281,6 +282,7 @@ from quillgraph.agents.requests.task import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs import reflection
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.memory.memory import Memory
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
@@ -301,7 +303,7 @@ async def main():
     request = (SCRIPTS / "ferry.txt").read_text()
     async with Memory.open(FILE, LexicalEmbeddings()) as memory:
         while True:
-            workshop = Workshop.of(model, memory=memory)
+            workshop = cast(Workshop, model, memory=memory)
             start = {"task": writing_task(request), "criteria_set": criteria}
             await reflection.build().compile().ainvoke(start, context=workshop)
 

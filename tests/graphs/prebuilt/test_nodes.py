@@ -16,7 +16,7 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.graphs.episodes.cast import cast
+from quillgraph.graphs.episodes.context import cast, in_role
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import best_of_n
 from quillgraph.graphs.prebuilt import nodes as pieces
@@ -104,7 +104,7 @@ async def test_criteria_are_found_by_the_model_of_one_role() -> None:
 
 async def test_a_graph_of_ours_runs_under_a_context_made_of_ones_own() -> None:
     def workshop(office: Office) -> Workshop:
-        return Workshop.of(office.novelist, roles={"judge": office.judge})
+        return cast(Workshop, office.novelist, roles={"judge": office.judge})
 
     class Contest(Desk, total=False):
         n: int
@@ -169,11 +169,11 @@ def test_a_field_that_a_context_has_from_another_class_is_a_role(kind: type[Any]
     [
         (lambda chat: chat.bind(temperature=0.0, seed=3), "bound to seed, temperature, which"),
         (lambda chat: chat.with_config(tags=["dry"]), "bound to tags, which"),
-        (lambda chat: cast(chat, "writer").bind(top_p=0.5), "bound to top_p, which"),
+        (lambda chat: in_role(chat, "writer").bind(top_p=0.5), "bound to top_p, which"),
     ],
 )
 def test_a_model_whose_options_would_be_lost_is_refused(bound: Any, told: str) -> None:
     chat = ScriptedChat(reply=lambda _: "so")
     with pytest.raises(ConfigError, match=told):
         pieces.role({"writer": bound(chat)}, "writer")
-    assert pieces.role({"writer": cast(chat, "writer")}, "writer").model is chat
+    assert pieces.role({"writer": in_role(chat, "writer")}, "writer").model is chat

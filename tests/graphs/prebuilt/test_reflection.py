@@ -22,6 +22,7 @@ from quillgraph.backends.calls import Budget, CallRecord, Recorder, read_records
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import Attempt, WrittenEpisode
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
@@ -37,7 +38,7 @@ FOG, PILOT, PITFALL = "k1.1", "k2.1", "k1.pitfall1"
 
 
 def ferry(**options: Any) -> Workshop:
-    return Workshop.of(ScriptedChat(path=SCRIPTS / "ferry.yaml"), **options)
+    return cast(Workshop, ScriptedChat(path=SCRIPTS / "ferry.yaml"), **options)
 
 
 def instead(role: str, reply: str) -> ScriptedChat:

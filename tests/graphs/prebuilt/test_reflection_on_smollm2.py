@@ -11,6 +11,7 @@ from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Recorder, read_records
 from quillgraph.backends.vllm import VllmChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
@@ -69,7 +70,7 @@ CRITERIA = CriteriaSet(
 
 @pytest.mark.model
 async def test_the_loop_runs_and_keeps_its_promise(vllm_chat: VllmChat, tmp_path: Path) -> None:
-    workshop = Workshop.of(vllm_chat, seed=7, rounds=2, text_tokens=60)
+    workshop = cast(Workshop, vllm_chat, seed=7, rounds=2, text_tokens=60)
     start = Assignment(task=TASK, criteria_set=CRITERIA)
     with Recorder(tmp_path / "calls.jsonl", run="test") as recorder:
         done = (
@@ -106,7 +107,7 @@ async def test_degenerate_texts_score_below_a_real_draft_of_the_weakest_model(
     vllm_chat: VllmChat,
 ) -> None:
     graph = judging.build().compile()
-    workshop = Workshop.of(vllm_chat, seed=7, samples=1)
+    workshop = cast(Workshop, vllm_chat, seed=7, samples=1)
 
     async def reward_of(text: str) -> float:
         start = judging.Submission(task=TASK, criteria_set=CRITERIA, text=text)

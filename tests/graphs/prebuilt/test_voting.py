@@ -12,6 +12,7 @@ from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.prebuilt import voting
@@ -58,7 +59,7 @@ async def voted(
 ) -> tuple[Episode, list[Any]]:
     names = ("first_judge", "second_judge", "third_judge")
     roles: Any = dict(zip(names, judges, strict=True))
-    panel = Panel.of(writer(), roles=roles, drafts=drafts, budget=budget, samples=1)
+    panel = cast(Panel, writer(), roles=roles, drafts=drafts, budget=budget, samples=1)
     start = {"criteria_set": CRITERIA}
     episode = await run_graph(voting.build(), TASK, start=start, context=panel)
     return episode, (episode.output or {}).get("standings", [])
@@ -108,5 +109,5 @@ async def test_a_budget_leaves_the_votes_that_were_cast(calls: int) -> None:
 
 
 def test_one_draft_is_no_election() -> None:
-    with pytest.raises(ConfigError, match="expected drafts of 2 or more to vote on, got 1"):
-        Panel.of(writer(), drafts=1)
+    with pytest.raises(ConfigError, match="expected drafts of 2 or more, got 1"):
+        cast(Panel, writer(), drafts=1)

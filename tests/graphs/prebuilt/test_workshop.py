@@ -9,6 +9,7 @@ from quillgraph.agents.judges import PromptedJudge
 from quillgraph.backends.calls import Budget
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Workshop
 
 COMMON, OTHER = (ScriptedChat(model=name, reply=lambda _: "") for name in ("common", "other"))
@@ -22,7 +23,7 @@ def roles_of(workshop: Workshop) -> dict[str, Any]:
 
 
 def test_every_role_has_the_common_model_but_for_those_that_are_named() -> None:
-    roles = roles_of(Workshop.of(COMMON, roles={"judge": OTHER}))
+    roles = roles_of(cast(Workshop, COMMON, roles={"judge": OTHER}))
     assert tuple(roles) == WRITING_ROLES
     assert {name: role.model.model for name, role in roles.items()} == {
         "writer": "common", "judge": "other", "reflector": "common", "consolidator": "common",
@@ -31,10 +32,10 @@ def test_every_role_has_the_common_model_but_for_those_that_are_named() -> None:
 
 def test_the_roles_share_one_budget_and_one_seed() -> None:
     budget = Budget(max_calls=3)
-    roles = roles_of(Workshop.of(COMMON, budget=budget, seed=7))
+    roles = roles_of(cast(Workshop, COMMON, budget=budget, seed=7))
     assert all(role.budget is budget and role.seed == 7 for role in roles.values())
     # without one they share one that has no end
-    unbounded = {id(role.budget) for role in roles_of(Workshop.of(COMMON)).values()}
+    unbounded = {id(role.budget) for role in roles_of(cast(Workshop, COMMON)).values()}
     assert len(unbounded) == 1
 
 
@@ -49,12 +50,12 @@ def test_the_roles_share_one_budget_and_one_seed() -> None:
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        Workshop.of(COMMON, **options)
+        cast(Workshop, COMMON, **options)
     assert told in str(refused.value)
 
 
 def test_a_model_without_schemas_may_write_and_do_nothing_else() -> None:
     foreign = FakeListChatModel(responses=["so"])
-    Workshop.of(COMMON, roles={"writer": foreign})
+    cast(Workshop, COMMON, roles={"writer": foreign})
     with pytest.raises(ConfigError, match="role 'judge' needs json_schema"):
-        Workshop.of(COMMON, roles={"judge": foreign})
+        cast(Workshop, COMMON, roles={"judge": foreign})

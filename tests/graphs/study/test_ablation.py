@@ -1,8 +1,9 @@
 """Studies without one of their stages: it is not in the graph, and nobody is asked for it."""
 
+import typing
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from quillgraph.backends.calls import CallRecord, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import open_coding
 from quillgraph.graphs.study import workflow as criteria
 from quillgraph.graphs.study.ablation import STAGES
@@ -44,10 +46,10 @@ async def studied(
 ) -> tuple[Grounding, Counter[str | None]]:
     calls: list[CallRecord] = []
     graph = criteria.build_without([stage] if stage else []).compile()
-    study = Study.of(chat, LexicalEmbeddings(), **options)
+    study = cast(Study, chat, embeddings=LexicalEmbeddings(), **options)
     config: Any = {"callbacks": [Recorder(None, "study", calls.append)], "recursion_limit": 100}
     state = await graph.ainvoke({"task": writing_task(REQUEST)}, config, context=study)
-    return cast("Grounding", state), Counter(call.role for call in calls)
+    return typing.cast("Grounding", state), Counter(call.role for call in calls)
 
 
 def nodes(stage: str | None) -> set[str]:
@@ -132,7 +134,7 @@ async def test_without_comparison_close_codes_stay_apart_and_equal_labels_are_on
         )
 
     task = writing_task("A storm at night.")
-    study = Study.of(ScriptedChat(reply=reply), LexicalEmbeddings())
+    study = cast(Study, ScriptedChat(reply=reply), embeddings=LexicalEmbeddings())
     start: Any = {"task": task, "incidents": list(segment(task)), "constraints": ()}
     state = await graph.ainvoke(start, context=study)
     # the editor and the auditor use one label, the reader another

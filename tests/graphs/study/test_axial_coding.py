@@ -2,7 +2,8 @@
 
 import json
 import re
-from typing import Any, cast
+import typing
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ReplyError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import axial_coding
 from quillgraph.graphs.study.state import Study
 
@@ -77,9 +79,9 @@ class Axial:
 async def related(axial: Any, count: int, items_per_call: int = 8, **labels: str) -> dict[str, Any]:
     chat = ScriptedChat(reply=axial, items_per_call=items_per_call)
     start: Any = {"task": TASK, "codes": codes(count, **labels)}
-    study = Study.of(chat, LexicalEmbeddings())
+    study = cast(Study, chat, embeddings=LexicalEmbeddings())
     graph = axial_coding.build().compile()
-    return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
+    return typing.cast("dict[str, Any]", await graph.ainvoke(start, context=study))
 
 
 def members(state: dict[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from typing import Any, cast
+import typing
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from quillgraph.agents.requests import find_constraints
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import criteria_writing
 from quillgraph.graphs.study.state import Study
 
@@ -109,9 +111,11 @@ async def written(
         "tiers": {"k1": "essential"},
     }
     writer = Writer(scores, names or {}, probe)
-    study = Study.of(ScriptedChat(reply=writer, items_per_call=8), LexicalEmbeddings())
+    study = cast(
+        Study, ScriptedChat(reply=writer, items_per_call=8), embeddings=LexicalEmbeddings()
+    )
     state = await criteria_writing.build().compile().ainvoke(start, context=study)
-    return cast("dict[str, Any]", state), writer
+    return typing.cast("dict[str, Any]", state), writer
 
 
 async def test_the_names_of_hard_criteria_are_taken_before_any_other_is_written() -> None:

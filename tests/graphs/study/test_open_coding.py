@@ -3,9 +3,10 @@
 import json
 import math
 import re
+import typing
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from langchain_core.embeddings import Embeddings
@@ -15,6 +16,7 @@ from quillgraph.agents.requests import find_constraints
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import open_coding
 from quillgraph.graphs.study.state import Study
 
@@ -97,14 +99,16 @@ async def coded(
     **state: Any,
 ) -> dict[str, Any]:
     chat = ScriptedChat(reply=coders, items_per_call=items_per_call)
-    study = Study.of(chat, embeddings or LexicalEmbeddings())
+    study = cast(Study, chat, embeddings=embeddings or LexicalEmbeddings())
     start: Any = {
         "task": TASK,
         "constraints": find_constraints(incidents),
         "incidents": incidents,
         **state,
     }
-    return cast("dict[str, Any]", await open_coding.build().compile().ainvoke(start, context=study))
+    return typing.cast(
+        "dict[str, Any]", await open_coding.build().compile().ainvoke(start, context=study)
+    )
 
 
 def labels(state: dict[str, Any]) -> dict[str, tuple[str, ...]]:

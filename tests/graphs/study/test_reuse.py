@@ -1,9 +1,10 @@
 """Studies that compare with a library, and what they leave there."""
 
 import json
+import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from langgraph.store.memory import InMemoryStore
@@ -17,6 +18,7 @@ from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.memory import store as store_file
 from quillgraph.graphs.memory.library import Library, Passed
 from quillgraph.graphs.memory.store import LIBRARY
@@ -67,9 +69,11 @@ async def kept(library: Library, *names: str) -> None:
 async def studied(
     library: Library | None, model: ScriptedChat | None = None, **options: Any
 ) -> Grounding:
-    study = Study.of(model or heard(), LexicalEmbeddings(), seed=7, library=library, **options)
+    study = cast(
+        Study, model or heard(), embeddings=LexicalEmbeddings(), seed=7, library=library, **options
+    )
     start: Any = {"task": writing_task(LIGHTHOUSE)}
-    return cast("Grounding", await criteria.build().compile().ainvoke(start, context=study))
+    return typing.cast("Grounding", await criteria.build().compile().ainvoke(start, context=study))
 
 
 async def test_suggestions_are_shown_to_coders_and_criteria_writers_and_to_nobody_else() -> None:

@@ -11,6 +11,7 @@ from quillgraph.backends.calls import Budget, Recorder, read_records
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import BudgetReached, ConfigError, InputError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.memory import Library
 from quillgraph.graphs.study import Study, StudyRun, find_criteria, ground_criteria
 
@@ -75,7 +76,7 @@ async def test_a_library_in_a_file_is_opened_and_remembers(tmp_path: Path) -> No
     ("options", "error", "reason"),
     [
         ({"roles": {"codre": ScriptedChat(reply=str)}}, ConfigError, "did you mean 'coder'"),
-        ({"drafts": -1}, ConfigError, "expected 0 or more drafts, got -1"),
+        ({"drafts": -1}, ConfigError, "expected drafts of 0 or more, got -1"),
         ({"budget": Budget(max_calls=2)}, BudgetReached, "2 calls"),
     ],
 )
@@ -95,7 +96,7 @@ def test_a_blank_request_is_refused_before_anything_is_opened(tmp_path: Path) ->
 
 async def test_what_a_study_had_reached_when_its_budget_ended_stays() -> None:
     run, budget = StudyRun.of(writing_task(REQUEST)), Budget(max_calls=6)
-    study = Study.of(lighthouse(), NEAR, budget=budget)
+    study = cast(Study, lighthouse(), embeddings=NEAR, budget=budget)
     with Recorder(None, "study", budget=budget) as recorder, pytest.raises(BudgetReached):
         await run.run(study, recorder)
     assert run.state["drafts"]
@@ -106,7 +107,9 @@ async def test_whoever_waits_hears_of_each_stage_in_turn() -> None:
     stages: list[str] = []
     run = StudyRun.of(writing_task(REQUEST))
     with Recorder(None, "study") as recorder:
-        criteria = await run.run(Study.of(lighthouse(), NEAR), recorder, stages.append)
+        criteria = await run.run(
+            cast(Study, lighthouse(), embeddings=NEAR), recorder, stages.append
+        )
     assert criteria == run.state["criteria_set"]
     outer = [stage for stage in stages if stage]
     assert (outer[0], outer[-1]) == ("split", "freeze")

@@ -1,7 +1,8 @@
 """Selective coding alone: core, storyline, tiers."""
 
 import json
-from typing import Any, cast
+import typing
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from quillgraph.agents.domain import Category, Property, Relation, WritingTask
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ReplyError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import selective_coding
 from quillgraph.graphs.study.state import Study
 
@@ -38,10 +40,10 @@ async def selected(
     asked = {f"k{n}": tier for n, tier in enumerate(tiers.split(), 1)}
     storyline = "The sea takes and the sea gives back."
     reply = json.dumps({"core": core, "storyline": storyline, "tiers": asked})
-    study = Study.of(ScriptedChat(reply=lambda _: reply), LexicalEmbeddings())
+    study = cast(Study, ScriptedChat(reply=lambda _: reply), embeddings=LexicalEmbeddings())
     start: Any = {"task": TASK, "categories": CATEGORIES[: len(asked)], "relations": relations}
     graph = selective_coding.build().compile()
-    return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
+    return typing.cast("dict[str, Any]", await graph.ainvoke(start, context=study))
 
 
 async def test_categories_joined_to_the_core_keep_the_tiers_they_were_given() -> None:

@@ -1,14 +1,16 @@
 """Sampling alone: who writes, who reads, and what the reader is told."""
 
 import json
+import typing
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.grounded_theory.sampler import PERSONAS
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import theoretical_sampling as sampling
 from quillgraph.graphs.study.state import Study
 
@@ -41,10 +43,12 @@ def two_sentences(request: ChatRequest) -> str:
 
 
 async def sampled(house: House, drafts: int, **options: Any) -> dict[str, Any]:
-    study = Study.of(ScriptedChat(reply=house), LexicalEmbeddings(), drafts=drafts, **options)
+    study = cast(
+        Study, ScriptedChat(reply=house), embeddings=LexicalEmbeddings(), drafts=drafts, **options
+    )
     start: Any = {"task": TASK}
     graph = sampling.build().compile()
-    return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
+    return typing.cast("dict[str, Any]", await graph.ainvoke(start, context=study))
 
 
 async def test_no_drafts_need_no_calls() -> None:
@@ -146,10 +150,10 @@ ENGLISH = (
 
 async def sampled_for(request: str, language: str, text: str) -> dict[str, Any]:
     house = House(lambda _: text, NOTES[:1])
-    study = Study.of(ScriptedChat(reply=house), LexicalEmbeddings(), drafts=1)
+    study = cast(Study, ScriptedChat(reply=house), embeddings=LexicalEmbeddings(), drafts=1)
     start: Any = {"task": WritingTask(request=request, language=language)}
     graph = sampling.build().compile()
-    return cast("dict[str, Any]", await graph.ainvoke(start, context=study))
+    return typing.cast("dict[str, Any]", await graph.ainvoke(start, context=study))
 
 
 async def test_a_draft_in_another_language_is_dropped_counted_and_not_read() -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import typing
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.cli.main import app
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import provenance
 from quillgraph.graphs.study import workflow as criteria
 from quillgraph.graphs.study.state import Grounding, Study
@@ -31,13 +33,13 @@ REQUEST = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8")
 
 def lighthouse(model: ScriptedChat | None = None, **options: Any) -> Study:
     chat = model or ScriptedChat(path=SCRIPTS / "lighthouse.yaml")
-    return Study.of(chat, LexicalEmbeddings(), **options)
+    return cast(Study, chat, embeddings=LexicalEmbeddings(), **options)
 
 
 async def studied(request: str, study: Study, *handlers: Any) -> Grounding:
     graph = criteria.build().compile()
     config: Any = {"callbacks": list(handlers)}
-    return cast(
+    return typing.cast(
         "Grounding", await graph.ainvoke({"task": writing_task(request)}, config, context=study)
     )
 

@@ -1,9 +1,10 @@
 """The whole workflow on models that only choose, and on models that do not answer as asked."""
 
 import hashlib
+import typing
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ReplyError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import provenance
 from quillgraph.graphs.study import workflow as criteria
 from quillgraph.graphs.study.state import Grounding, Study
@@ -51,7 +53,7 @@ async def studied(request: str, study: Study, into: Grounding | None = None) -> 
     graph = criteria.build().compile()
     start: Any = {"task": writing_task(request)}
     async for values in graph.astream(start, context=study, stream_mode="values"):
-        state.update(cast("Grounding", values))
+        state.update(typing.cast("Grounding", values))
     return state
 
 
@@ -85,7 +87,9 @@ async def test_a_model_that_only_chooses_gives_five_to_ten_criteria(
 ) -> None:
     # a validator who scores at random refuses some criteria; none that the request needs here
     chat = choosing_chat(seed=SEED)
-    state = await studied(request_text, Study.of(chat, LexicalEmbeddings(), drafts=drafts))
+    state = await studied(
+        request_text, cast(Study, chat, embeddings=LexicalEmbeddings(), drafts=drafts)
+    )
     assert 5 <= len(state["criteria"]) <= 10
     assert state["criteria_set"].stats["coverage"] >= 0.9
     assert state["criteria_set"].language == writing_task(request_text).language
@@ -95,7 +99,7 @@ async def test_a_model_that_only_chooses_gives_five_to_ten_criteria(
 async def test_always_the_first_or_the_last_choice_is_as_good_as_any(
     pick: Callable[[str, int], int], choosing_chat: Callable[..., ScriptedChat]
 ) -> None:
-    state = await studied(REQUEST, Study.of(choosing_chat(pick), LexicalEmbeddings()))
+    state = await studied(REQUEST, cast(Study, choosing_chat(pick), embeddings=LexicalEmbeddings()))
     assert 5 <= len(state["criteria"]) <= 10
     assert state["criteria_set"].stats["coverage"] == 1.0
     assert_it_holds(state)
@@ -109,7 +113,7 @@ async def test_whatever_a_model_chooses_the_study_holds(
     choosing_chat: Callable[..., ScriptedChat], request_text: str, seed: int, drafts: int, run: int
 ) -> None:
     chat = choosing_chat(seed=seed)
-    study = Study.of(chat, LexicalEmbeddings(), seed=run, drafts=drafts)
+    study = cast(Study, chat, embeddings=LexicalEmbeddings(), seed=run, drafts=drafts)
     state = await studied(request_text, study)
     assert 5 <= len(state["criteria"]) <= 10
     # a validator who scores at random may refuse the only criterion on some part of the request
@@ -125,7 +129,9 @@ async def test_whatever_a_writing_model_says_the_study_holds(
     choosing_chat: Callable[..., ScriptedChat], request_text: str, seed: int, drafts: int
 ) -> None:
     chat = choosing_chat(seed=seed, items_per_call=8)
-    state = await studied(request_text, Study.of(chat, LexicalEmbeddings(), drafts=drafts))
+    state = await studied(
+        request_text, cast(Study, chat, embeddings=LexicalEmbeddings(), drafts=drafts)
+    )
     assert 1 <= len(state["criteria"]) <= 10
     assert_it_holds(state)
 
@@ -134,7 +140,9 @@ async def test_two_runs_of_one_seed_agree_and_another_seed_asks_anew(
     choosing_chat: Callable[..., ScriptedChat],
 ) -> None:
     async def digest(seed: int) -> str:
-        study = Study.of(choosing_chat(seed=1), LexicalEmbeddings(), seed=seed, drafts=1)
+        study = cast(
+            Study, choosing_chat(seed=1), embeddings=LexicalEmbeddings(), seed=seed, drafts=1
+        )
         return (await studied(REQUESTS[3], study))["criteria_set"].sha256
 
     # the seed is part of each request, from which this model picks
@@ -155,7 +163,7 @@ def refusing(items_per_call: int = 1) -> ScriptedChat:
 async def test_a_model_that_never_answers_in_the_asked_form_ends_the_study_and_leaves_its_traces(
     items_per_call: int,
 ) -> None:
-    study = Study.of(refusing(items_per_call), LexicalEmbeddings())
+    study = cast(Study, refusing(items_per_call), embeddings=LexicalEmbeddings())
     state = Grounding()
     with pytest.raises(ReplyError, match="no code at all"):
         await studied(REQUEST, study, into=state)
@@ -183,7 +191,9 @@ async def test_a_model_that_never_answers_in_the_asked_form_ends_the_study_and_l
 async def test_a_study_survives_one_role_that_cannot_answer_and_counts_what_was_lost(
     role: str, stage: str, least: int, choosing_chat: Callable[..., ScriptedChat]
 ) -> None:
-    study = Study.of(choosing_chat(seed=3), LexicalEmbeddings(), roles={role: refusing()})
+    study = cast(
+        Study, choosing_chat(seed=3), embeddings=LexicalEmbeddings(), roles={role: refusing()}
+    )
     state = await studied(REQUEST, study)
     assert 5 <= len(state["criteria"]) <= 10
     assert state["criteria_set"].stats["dropped"].get(stage, 0) >= least
@@ -194,7 +204,12 @@ async def test_a_study_survives_one_role_that_cannot_answer_and_counts_what_was_
 async def test_a_validator_that_cannot_answer_refuses_no_criterion(
     choosing_chat: Callable[..., ScriptedChat],
 ) -> None:
-    study = Study.of(choosing_chat(seed=3), LexicalEmbeddings(), roles={"validator": refusing()})
+    study = cast(
+        Study,
+        choosing_chat(seed=3),
+        embeddings=LexicalEmbeddings(),
+        roles={"validator": refusing()},
+    )
     state = await studied(REQUEST, study)
     assert {f.fault for f in state["findings"]} <= {"duplicate"}
     assert "so its scores refused none" in state["memos"][-1].text
@@ -215,7 +230,9 @@ async def test_a_study_cannot_do_without_the_roles_that_carry_it(
 ) -> None:
     # a writer of 8 items a call words its criteria; one that chooses needs no reply for some
     others = {role: refusing(8 if role == "criteria_writer" else 1)}
-    study = Study.of(choosing_chat(seed=3), LexicalEmbeddings(), roles=dict(others), drafts=1)
+    study = cast(
+        Study, choosing_chat(seed=3), embeddings=LexicalEmbeddings(), roles=dict(others), drafts=1
+    )
     with pytest.raises(ReplyError, match=expected):
         await studied(REQUEST, study)
 
@@ -236,7 +253,7 @@ async def test_categories_that_nobody_described_are_counted_and_the_others_go_on
     choosing_chat: Callable[..., ScriptedChat],
 ) -> None:
     chat = half_deaf(choosing_chat(seed=3), "CategoryChoice")
-    state = await studied(REQUEST, Study.of(chat, LexicalEmbeddings()))
+    state = await studied(REQUEST, cast(Study, chat, embeddings=LexicalEmbeddings()))
     lost = [d for d in state["dropped"] if d.stage == "axial coding"]
     assert [(d.agent, d.reason, d.text) for d in lost] == [("axial_coder", "reply", "No.")] * len(
         lost

@@ -1,14 +1,16 @@
 """The whole workflow on the real model: small, but nothing in it is scripted."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from quillgraph.agents import writing_task
-from quillgraph.backends import Recorder, peak_in_flight, read_records
+from quillgraph.backends import CallRecord, Recorder, read_records
 from quillgraph.backends.embeddings import connect_embeddings
 from quillgraph.backends.vllm import VllmChat
 from quillgraph.graphs import Study
+from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.study import provenance
 from quillgraph.graphs.study import workflow as criteria
 
@@ -19,8 +21,12 @@ REQUEST = (
 
 
 @pytest.mark.model
-async def test_a_request_becomes_grounded_criteria(vllm_chat: VllmChat, tmp_path: Path) -> None:
-    study = Study.of(vllm_chat, connect_embeddings("minilm"), seed=7, drafts=2, draft_tokens=40)
+async def test_a_request_becomes_grounded_criteria(
+    vllm_chat: VllmChat, tmp_path: Path, peak_in_flight: Callable[[list[CallRecord]], int]
+) -> None:
+    study = cast(
+        Study, vllm_chat, embeddings=connect_embeddings("minilm"), seed=7, drafts=2, draft_tokens=40
+    )
     with Recorder(tmp_path / "calls.jsonl", run="test") as recorder:
         result = (
             await criteria.build()

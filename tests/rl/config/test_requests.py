@@ -12,6 +12,7 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs import cast
 from quillgraph.graphs.study import Study
 from quillgraph.rl.config.criteria import find_sets, hard_set
 from quillgraph.rl.config.requests import check_lengths, prompt_of, read_requests
@@ -104,7 +105,7 @@ def test_a_whole_study_is_run_for_each_request_and_read_the_next_time(tmp_path: 
     task = writing_task((scripts / "lighthouse.txt").read_text(encoding="utf-8"))
 
     def find(script: ScriptedChat) -> CriteriaSet:
-        study = Study.of(script, LexicalEmbeddings(), seed=7)
+        study = cast(Study, script, embeddings=LexicalEmbeddings(), seed=7)
         return asyncio.run(find_sets([task], study=study, folder=tmp_path))[task.request_hash]
 
     first = find(ScriptedChat(path=scripts / "lighthouse.yaml"))

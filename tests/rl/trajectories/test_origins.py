@@ -24,6 +24,7 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import InputError, StorageError
 from quillgraph.backends.scripted import ScriptedChat
+from quillgraph.graphs import cast
 from quillgraph.graphs.episodes import run_graph
 from quillgraph.graphs.study import Grounding, Study, provenance
 from quillgraph.graphs.study import workflow as criteria
@@ -135,7 +136,7 @@ async def test_the_words_are_found_from_what_a_run_leaves() -> None:
     traced: Any = (
         await criteria.build()
         .compile()
-        .ainvoke({"task": task}, context=Study.of(chat, LexicalEmbeddings(), seed=7))
+        .ainvoke({"task": task}, context=cast(Study, chat, embeddings=LexicalEmbeddings(), seed=7))
     )
     poet = ScriptedChat(reply=lambda _: "Dear sea. I keep the lamp.")
 

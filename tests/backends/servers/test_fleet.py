@@ -131,7 +131,7 @@ async def test_two_thousand_runs_at_a_faulty_server_end_in_replies_or_counted_er
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "said"),
+    ("fault", "kind", "message"),
     [
         ("busy", RateLimited, "answered 429: overloaded"),
         ("broken", ServerFailed, "answered 500: a kernel failed"),
@@ -155,10 +155,10 @@ async def test_two_thousand_runs_at_a_faulty_server_end_in_replies_or_counted_er
     ],
 )
 async def test_a_bad_reply_is_an_error_that_says_what_came(
-    server: Stub, fault: str, kind: type[BackendError], said: str
+    server: Stub, fault: str, kind: type[BackendError], message: str
 ) -> None:
     model = chat(server.url)
-    with pytest.raises(kind, match=said) as caught:
+    with pytest.raises(kind, match=message) as caught:
         await model.ainvoke(f"fault:{fault}")
     assert type(caught.value) is kind
     assert f":{server.port}" in str(caught.value)
@@ -378,7 +378,9 @@ async def test_the_calls_of_a_graphs_thread_stay_on_one_of_several_servers() -> 
         threads = [
             Counter(prompt[:-2] for prompt in server.ledger["replies"]) for server in (one, other)
         ]
-    assert all(Counter(held.values()) == {3: 5} for held in threads)  # five whole threads each
+    assert all(
+        Counter(answers.values()) == {3: 5} for answers in threads
+    )  # five whole threads each
 
 
 class Foreign(AsyncCallbackHandler):

@@ -1,4 +1,4 @@
-"""Runs of neighbouring words."""
+"""What can be counted in a text: runs of neighbouring words. Counts are tested as checks."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,0 +1,87 @@
+"""What the suite asks: requests, a schema, tools, and a graph to ask in."""
+
+import pickle
+from typing import Any, Literal
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langgraph.graph import MessagesState, StateGraph
+from pydantic import BaseModel, ConfigDict
+
+from quillgraph.backends.chat import ChatBackend
+from quillgraph.backends.errors import QuillError
+
+ASK = "Write a long story about the sea."
+SLOWLY = "Write a long story about the sea, and take your time."
+"""A request whose reply takes longer than a tenth of a second, where a backend takes time."""
+ASK_AS_JSON = "Name a colour as JSON."
+BRIEF = [SystemMessage("Be brief."), HumanMessage(ASK)]
+TALK = [HumanMessage(ASK), AIMessage("Aye."), HumanMessage("Go on.")]
+
+
+class Colour(BaseModel):
+    """What a reply to `ASK_AS_JSON` holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    colour: Literal["green", "red"]
+
+
+SCORE = {
+    "type": "object",
+    "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
+
+
+def look(place: Literal["sea", "hill"]) -> str:
+    """Look at a place."""
+    return f"The {place} is calm."
+
+
+def wait(hours: int) -> str:
+    """Let hours pass."""
+    return f"{hours} hours later."
+
+
+CALL = '<tool_call>\n{"name": "look", "arguments": {"place": "sea"}}\n</tool_call>'
+"""A call of `look`, as small models write it."""
+LOOK: dict[str, Any] = {"tools": [look], "tool_choice": "look"}
+LOOKED = [
+    HumanMessage(ASK),
+    AIMessage("", tool_calls=[{"name": "look", "args": {"place": "sea"}, "id": "c1"}]),
+    ToolMessage("The sea is calm.", tool_call_id="c1"),
+]
+"""A talk in which the tool was called and has answered."""
+
+
+async def in_a_graph(
+    chat: ChatBackend,
+    *heard_by: BaseCallbackHandler,
+    saver: Any = None,
+    most: int = 4,
+    **options: Any,
+) -> Any:
+    """Ask within a node of a graph; gives the graph."""
+
+    async def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        return {"messages": [await chat.ainvoke(state["messages"], max_tokens=most, **options)]}
+
+    graph = StateGraph(MessagesState).add_node("ask", ask).add_edge("__start__", "ask")
+    compiled = graph.compile(checkpointer=saver)
+    thread: Any = {"configurable": {"thread_id": "t"}, "callbacks": list(heard_by)}
+    await compiled.ainvoke({"messages": [HumanMessage(ASK)]}, thread)
+    return compiled
+
+
+def assert_pickles(error: QuillError) -> None:
+    """A worker process must be able to hand an error on."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (type(error), str(error))

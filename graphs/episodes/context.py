@@ -1,0 +1,352 @@
+"""Who plays in a graph: its run-time context, made of chat models and measures by its schema."""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableBinding, RunnableConfig
+from langgraph.pregel import Pregel
+from pydantic import BaseModel
+
+from quillgraph.agents.judges import SAMPLES, Judge, PromptedJudge
+from quillgraph.agents.role import Role
+from quillgraph.backends.calls import Budget
+from quillgraph.backends.capabilities import require
+from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.graphs.memory.memory import Memory
+
+C = TypeVar("C")
+
+TRAINS = ("token_ids", "logprobs")
+"""What a backend must give for its calls to become rows."""
+
+
+class CastModel(RunnableBinding[Any, Any]):
+    """A chat model in a role: every call that is made through it carries the role's name.
+
+    It is a binding and no copy, so the model's engine and limiter stay the ones that all share.
+    """
+
+    @property
+    def role(self) -> str:
+        """Name of the role."""
+        return str((self.config.get("metadata") or {})["role"])
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        # these two make a new runnable of the bare model, which would know nothing of the role
+        if name not in ("bind_tools", "with_structured_output"):
+            return found
+        return lambda *args, **options: found(*args, **options).with_config(self.config)
+
+
+def in_role(model: BaseChatModel, role: str) -> CastModel:
+    """Put a model into a role."""
+    return CastModel(bound=model, config=RunnableConfig(metadata={"role": role}))
+
+
+def with_roles(
+    graph: Pregel[Any, Any, Any, Any],
+    roles: Mapping[str, BaseChatModel],
+    context: Any,
+) -> Any:
+    """Hand each role's model to the graph, in the field of its run-time context of that name.
+
+    A field of type `Role` gets a `Role`, any other a `CastModel`.
+
+    Args:
+        graph: The compiled graph.
+        roles: Role to model.
+        context: The other fields of the context, as a dict or as the graph's context class.
+
+    Raises:
+        ConfigError: If the graph's context has no such field.
+    """
+    schema, fields = graph.context_schema, _fields(graph.context_schema)
+    if roles and schema is None:
+        raise ConfigError(
+            f"the graph takes no context, so nothing can play {', '.join(sorted(roles))}: give it "
+            "a context_schema with a field for each role, or leave `roles` out and name the nodes "
+            "that are to be trained"
+        )
+    if fields and (unknown := sorted(set(roles) - set(fields))):
+        raise ConfigError(
+            f"unknown role {unknown[0]!r}: {nearest(unknown[0], fields)}. A role is a field of the "
+            f"graph's context, {getattr(schema, '__name__', schema)}"
+        )
+    for name, model in roles.items():
+        if not isinstance(model, BaseChatModel):
+            hint = f"; connect({model!r}) makes one" if isinstance(model, str) else ""
+            raise ConfigError(
+                f"expected a chat model for role {name!r}, got {type(model).__name__}{hint}"
+            )
+    parts = {
+        name: Role(name, model) if fields.get(name) is Role else in_role(model, name)
+        for name, model in roles.items()
+    }
+    if context is not None and not isinstance(context, Mapping):
+        return dataclasses.replace(context, **parts) if parts else context
+    if missing := sorted(_required(schema) - {*(context or {}), *parts}):
+        raise ConfigError(
+            f"the graph's context, {getattr(schema, '__name__', schema)}, needs "
+            f"{', '.join(missing)}: give them in roles= or context="
+        )
+    return {**(context or {}), **parts} if context or parts else None
+
+
+def check_trainable(trainable: Iterable[str], context: Any) -> None:
+    """Refuse to train a role whose backend is known to give no token ids or log-probs.
+
+    Raises:
+        ConfigError: Naming the role, the backend and what it lacks.
+    """
+    models = dict(_players(context))
+    for name in trainable:
+        if name in models:
+            require(models[name], name, *TRAINS)
+
+
+def names_in(graph: Pregel[Any, Any, Any, Any], context: Any) -> frozenset[str]:
+    """The names that a role can be known by before the graph has run: roles and nodes."""
+    graphs = [graph, *(inner for _, inner in graph.get_subgraphs(recurse=True))]
+    nodes = {
+        name for each in graphs for name in getattr(each, "nodes", ()) if not name.startswith("__")
+    }
+    return frozenset(nodes | {name for name, _ in _players(context)})
+
+
+def _players(context: Any) -> Iterator[tuple[str, BaseChatModel]]:
+    """The models that a context is seen to hold, with the roles that they play."""
+    if isinstance(context, Role):
+        yield context.name, context.model
+    elif isinstance(context, Mapping):
+        for value in context.values():
+            yield from _players(value)
+    elif isinstance(context, list | tuple):
+        for value in context:
+            yield from _players(value)
+    elif isinstance(context, CastModel):
+        yield context.role, typing.cast(BaseChatModel, context.bound)
+    elif dataclasses.is_dataclass(context) and not isinstance(context, type):
+        for field in dataclasses.fields(context):
+            yield from _players(getattr(context, field.name))
+
+
+def _fields(schema: Any) -> dict[str, Any]:
+    """Name to type of the fields of a context class."""
+    return {} if schema in (None, dict) else typing.get_type_hints(schema)
+
+
+def _required(schema: Any) -> set[str]:
+    """The fields of a context class that have no default."""
+    if typing.is_typeddict(schema):
+        return set(schema.__required_keys__)
+    if dataclasses.is_dataclass(schema):
+        return {
+            each.name
+            for each in dataclasses.fields(schema)
+            if each.default is each.default_factory is dataclasses.MISSING
+        }
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return {name for name, each in schema.model_fields.items() if each.is_required()}
+    return set()
+
+
+def roles_of(schema: Any) -> tuple[str, ...]:
+    """Names of the parts of a context that a chat model plays."""
+    return tuple(name for name, kind in _hints(schema).items() if _is_played(kind))
+
+
+def judges_of(schema: Any) -> tuple[str, ...]:
+    """Names of those parts that a trained scorer can stand for."""
+    return tuple(name for name, kind in _hints(schema).items() if kind is Judge)
+
+
+def measures_of(schema: Any) -> tuple[str, ...]:
+    """Names of what else a context takes: numbers such as `rounds`, and a judge's `samples`."""
+    if maker := _maker(schema):
+        return tuple(name for name in inspect.signature(maker).parameters if name not in _PLAYERS)
+    fields = _hints(schema).items()
+    own = [n for n, kind in fields if not _is_played(kind) and kind not in (Embeddings, Memory)]
+    return (*own, "samples") if judges_of(schema) else tuple(own)
+
+
+def fitting(schema: Any, measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some measures that a context takes: a command has them for all graphs."""
+    known = measures_of(schema)
+    return {name: value for name, value in measures.items() if name in known}
+
+
+def cast(
+    schema: Callable[..., C] | None,
+    model: BaseChatModel,
+    *,
+    roles: Mapping[str, BaseChatModel] | None = None,
+    judges: Mapping[str, Judge] | None = None,
+    embeddings: Embeddings | None = None,
+    memory: Memory | None = None,
+    seed: int = 0,
+    budget: Budget | None = None,
+    **measures: Any,
+) -> C:
+    """Make the context that a graph declares, such as a `Study` or a `Workshop`.
+
+    Each field of type `Role`, `Judge`, `BaseChatModel`, `Embeddings` or `Memory` gets what it asks
+    for, under its own name; any other gets the measure of that name. What `Annotated` says of a
+    field is seen to: `Ge(2)` of a number, `Needs("json_schema")` of whoever plays a role. A class
+    that says how it is made, by a class method `of`, is made so.
+
+    Args:
+        schema: The graph's `context_schema`: a dataclass, a pydantic model or a TypedDict; None
+            for a graph that takes no context.
+        model: Plays every role that is not named in `roles`.
+        roles: Role to another model.
+        judges: Role to a trained scorer that stands where a model would be asked.
+        embeddings: For the field of that type.
+        memory: For the field of that type.
+        seed: Of all roles, which derive their own from it.
+        budget: What all roles may spend together; None sets no end.
+        measures: The other fields, by name, and `samples`, the votes of a judge that is a model.
+
+    Returns:
+        A value of the schema, or None where there is none.
+
+    Raises:
+        ConfigError: On a role or measure that the context does not have, a measure out of range, a
+            field that nothing fits, or a model that lacks what its role needs.
+    """
+    _refuse_unknown("role", roles or {}, roles_of(schema))
+    _refuse_unknown("measure", measures, measures_of(schema))
+    if schema is None:
+        return None  # type: ignore[return-value]  # a graph without a context is run with none
+    offers = {
+        "model": model, "roles": roles or {}, "judges": judges or {}, "embeddings": embeddings,
+        "memory": memory, "seed": seed, "budget": budget or Budget(),
+    }  # fmt: skip
+    if maker := _maker(schema):
+        takes = inspect.signature(maker).parameters
+        made: C = maker(
+            **{name: value for name, value in offers.items() if name in takes}, **measures
+        )
+        return made
+    ensemble = _Ensemble(**offers, measures=measures)  # type: ignore[arg-type]
+    return schema(**_parts(schema, ensemble))
+
+
+_PLAYERS = ("model", "roles", "judges", "embeddings", "memory", "seed", "budget")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a model must offer to play a role, as a note on its field."""
+
+    capability: str
+
+
+StructuredRole = Annotated[Role, Needs("json_schema")]
+"""A role whose replies are read under a schema."""
+
+StructuredJudge = Annotated[Judge, Needs("json_schema")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ensemble:
+    """What a context can be made of."""
+
+    model: BaseChatModel
+    roles: Mapping[str, BaseChatModel]
+    judges: Mapping[str, Judge]
+    embeddings: Embeddings | None
+    memory: Memory | None
+    seed: int
+    budget: Budget
+    measures: Mapping[str, Any]
+
+    def part(self, kind: Any, name: str, notes: tuple[Any, ...]) -> Any:
+        """What a field of this type and name gets; None if the ensemble has nothing like it."""
+        if kind is Judge and name in self.judges:
+            return self.judges[name]
+        if _is_played(kind):
+            return self._player(kind, name, notes)
+        if kind is Embeddings:
+            return self.embeddings
+        if kind is Memory:
+            return self.memory
+        value = self.measures.get(name)
+        _check_least(name, value, *(note.ge for note in notes if isinstance(note, Ge)))
+        return value
+
+    def _player(self, kind: Any, name: str, notes: tuple[Any, ...]) -> Any:
+        model = self.roles.get(name, self.model)
+        for note in notes:
+            if isinstance(note, Needs):
+                require(model, name, note.capability)
+        if kind is Role:
+            return Role(name, model, self.seed, self.budget)
+        if kind is Judge:
+            samples = self.measures.get("samples", SAMPLES)
+            _check_least("samples", samples, 1)
+            return PromptedJudge((Role(name, model, self.seed, self.budget),), samples)
+        return in_role(model, name)
+
+
+def _parts(schema: Any, ensemble: _Ensemble) -> dict[str, Any]:
+    parts = {}
+    for name, annotated in get_type_hints(schema, include_extras=True).items():
+        kind, notes = _bare(annotated)
+        if (part := ensemble.part(kind, name, notes)) is not None:
+            parts[name] = part
+        elif name in _required(schema):
+            raise ConfigError(
+                f"the graph's context {schema.__name__} needs {name!r} of type {kind}, which a "
+                "run cannot give; give it a default, or a type among Role, Judge, BaseChatModel, "
+                "Embeddings and Memory"
+            )
+    return parts
+
+
+def _maker(schema: Any) -> Callable[..., Any] | None:
+    maker = getattr(schema, "of", None)
+    return maker if callable(maker) else None
+
+
+def _bare(annotated: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A field's type, without `Annotated` and `| None`, and the notes on it."""
+    kind, *notes = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
+    if get_origin(kind) in (typing.Union, UnionType):
+        kinds = [each for each in get_args(kind) if each is not type(None)]
+        kind = kinds[0] if len(kinds) == 1 else kind
+    return kind, tuple(notes)
+
+
+def _hints(schema: Any) -> dict[str, Any]:
+    hints = {} if schema is None else get_type_hints(schema, include_extras=True)
+    return {name: _bare(each)[0] for name, each in hints.items()}
+
+
+def _is_chat(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseChatModel)
+
+
+def _is_played(kind: Any) -> bool:
+    return kind in (Role, Judge) or _is_chat(kind)
+
+
+def _check_least(name: str, value: Any, *least: Any) -> None:
+    for bound in least:
+        if value is not None and value < bound:
+            raise ConfigError(f"expected {name} of {bound} or more, got {value}")
+
+
+def _refuse_unknown(what: str, named: Iterable[str], known: tuple[str, ...]) -> None:
+    for name in sorted(set(named) - set(known)):
+        if not known:
+            raise ConfigError(f"unknown {what} {name!r}: the graph's context has no {what}s")
+        raise ConfigError(f"unknown {what} {name!r}: {nearest(name, known)}")
