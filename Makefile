@@ -15,7 +15,7 @@ REQUEST ?= examples/requests/bedtime.txt
 SEED ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sync demo test check lint browser experiments clean
+.PHONY: help setup sync demo docs test check lint browser experiments clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -37,10 +37,13 @@ sync: .venv/.set-up ## link modules that were added or removed
 demo: setup ## write a real request with a real model: criteria, draft, judgements, revisions (REQUEST=file)
 	HF_HUB_OFFLINE=1 $(BIN)/quillgraph write --file "$(REQUEST)" --seed $(SEED) --text-tokens 200
 
+docs: setup ## build the documentation site into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --strict
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(PACKAGES) tests benchmarks
+	$(BIN)/mypy $(PACKAGES) docs tests benchmarks
 	$(BIN)/lint-imports
 
 test: lint browser ## set up, check and test everything, as CI does

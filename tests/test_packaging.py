@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
     "setuptools"
 ]
-NOT_OURS = {"tests", "benchmarks", "examples", "build", "dist", "runs"}
+NOT_OURS = {"tests", "benchmarks", "docs", "examples", "build", "dist", "runs"}
 TOPS = sorted(
     folder.name
     for folder in ROOT.iterdir()

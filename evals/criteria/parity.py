@@ -1,4 +1,4 @@
-"""Decision parity: one judge, one set of texts, criteria of several sources (`ALGORITHM.md` 7.2).
+"""Decision parity: one judge, one set of texts, criteria of several sources.
 
 Criteria are as good as others if a judge who uses them agrees with people as well. Only what a
 judge scores counts here; hard criteria are decided by code, and no source but the study has any.

@@ -1,4 +1,4 @@
-"""The report on a judge: how far it agrees with people (`ALGORITHM.md` 7.2)."""
+"""The report on a judge: how far it agrees with people."""
 
 import hashlib
 import operator

@@ -39,7 +39,7 @@ def cluster_bootstrap(
     """Estimate a measure with a percentile interval over clusters drawn with replacement.
 
     Ratings of one prompt are not independent: drawing single ratings would make the interval too
-    narrow (`ALGORITHM.md` 7.2, power). A single cluster has no interval.
+    narrow. A single cluster has no interval.
 
     Args:
         rows: The data.

@@ -1,4 +1,4 @@
-"""Matches automatic criteria with people's (`ALGORITHM.md` 7.2, matched recall).
+"""Matches automatic criteria with people's: matched recall.
 
 Candidates are near in embedding; each criterion is matched to at most one of the other side, so
 that one broad criterion cannot pass for all; where a judge is given, it has to confirm a match.

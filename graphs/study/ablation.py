@@ -1,7 +1,7 @@
 """Stages of the study that can be left out, to see what each of them is worth.
 
 A stage that is left out is no part of the graph. What later stages need of it is made here, by
-the plainest rule that decides nothing (`ALGORITHM.md` 7.2: the workflow must earn its cost).
+the plainest rule that decides nothing: the workflow must earn its cost.
 Open coding and the writing of criteria cannot be left out: nothing would be left to compare.
 The graphs without a stage come from a `build_without`: LangGraph's server takes a factory with an
 argument for one that wants its configuration, so `build` has none.

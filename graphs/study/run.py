@@ -111,7 +111,7 @@ class StudyRun:
 async def find_criteria(
     request: WritingTask | str, model: BaseChatModel, **options: Unpack[StudyOptions]
 ) -> CriteriaSet:
-    """Find the criteria of a writing request by Grounded Theory (`ALGORITHM.md` 1 to 5).
+    """Find the criteria of a writing request by Grounded Theory (`ALGORITHM.md` 6.2).
 
     Args:
         request: What is to be written.

@@ -1,4 +1,4 @@
-"""Is memory worth its cost? A sequence task with an exact judge (`ALGORITHM.md` 7.1, test 13)."""
+"""Is memory worth its cost? A sequence task with an exact judge."""
 
 import statistics
 from collections.abc import Callable
