@@ -1,6 +1,7 @@
 """Prompt files: one per role, reviewed as prose, rendered in one pass."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -8,6 +9,7 @@ from importlib import resources
 import yaml
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+_SECTION = re.compile(r"\n?<(\w+)>\n\{\{(\w+)\}\}\n</\1>")
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
 _TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
 _MESSAGE: dict[str, type[BaseMessage]] = {
@@ -41,6 +43,7 @@ def load_prompt(name: str) -> PromptTemplate:
 def render(name: str, **fields: str) -> list[BaseMessage]:
     """Fill a prompt's fields and return its messages.
 
+    A section, `<name>` to `</name>` around one field, is left out where the field's value is empty.
     Values are inserted in one pass, so a value cannot open a field. Closing tags and the control
     tokens of chat templates are blunted in it, so quoted text cannot close its box, or its turn,
     and speak to the model.
@@ -53,9 +56,14 @@ def render(name: str, **fields: str) -> list[BaseMessage]:
         raise KeyError(f"prompt {name!r} takes {sorted(prompt.fields)}, got {sorted(fields)}")
     values = {field: _blunted(value) for field, value in fields.items()}
     return [
-        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], said))
+        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], _filled_sections(said, values)))
         for role, said in prompt.turns
     ]
+
+
+def _filled_sections(said: str, values: Mapping[str, str]) -> str:
+    """A turn without the sections that would stand empty."""
+    return _SECTION.sub(lambda match: match[0] if values[match[2]] else "", said).strip()
 
 
 def _blunted(value: str) -> str:

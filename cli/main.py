@@ -139,6 +139,7 @@ def write(
     timeout: options.Timeout = None,
     node_budget: options.NodeBudget = None,
     config: options.Config = None,
+    verbose: options.Verbose = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -176,7 +177,9 @@ def write(
             node_budgets=parse_node_budgets(node_budget or []),
         )
         given = read_criteria(criteria_file) if criteria_file else None
-        run_write(read_request(request, file), settings, given=given, as_json=as_json)
+        run_write(
+            read_request(request, file), settings, given=given, as_json=as_json, verbose=verbose
+        )
 
 
 @app.command(epilog=EXIT_STATUSES)

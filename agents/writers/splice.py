@@ -14,6 +14,7 @@ from quillgraph.agents.text.language import is_cjk
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
 from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.agents.writers.reflection import Reflection
+from quillgraph.agents.writers.sampling import writing_options
 
 MOST_SENTENCES = 2
 """Sentences that come into the place of one."""
@@ -63,8 +64,8 @@ async def _sentences(
             aim=edit.fix,
         ),
         item=item,
-        temperature=0.8,
         max_tokens=SPLICE_TOKENS,
+        **writing_options(role),
     )
     said = without_meta(without_frame(str(reply.content)))
     sentences = [said[slice(*span)] for span in sentence_spans(said)]

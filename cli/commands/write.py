@@ -17,7 +17,7 @@ from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.commands.criteria import STAGES as STUDY_STAGES
 from quillgraph.cli.commands.criteria import Studying
 from quillgraph.cli.commands.library import library_of
-from quillgraph.cli.display.episode import attempts_told, outcome, recalled_told
+from quillgraph.cli.display.episode import attempts_told, outcome, overview, recalled_told
 from quillgraph.cli.display.study import counted, criteria_tree
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
@@ -165,9 +165,14 @@ class Writing:
 
 
 def run_write(
-    request: str, settings: Settings, *, given: CriteriaSet | None, as_json: bool
+    request: str,
+    settings: Settings,
+    *,
+    given: CriteriaSet | None,
+    as_json: bool,
+    verbose: bool = False,
 ) -> None:
-    """Write a text for a request and show how it came about.
+    """Write a text for a request and show it, and how it came about as far as is asked.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
@@ -190,17 +195,21 @@ def run_write(
             supervise(work, engines, folder, budget, timeout=settings.timeout)
     finally:
         if work.so_far:
-            _show(work, folder, as_json=as_json)
+            _show(work, folder, as_json=as_json, verbose=verbose)
         said.print(f"run folder: {folder.path}", style="dim")
 
 
-def _show(work: Writing, folder: RunFolder, *, as_json: bool) -> None:
+def _show(work: Writing, folder: RunFolder, *, as_json: bool, verbose: bool) -> None:
     assert work.so_far is not None
     if as_json:
         shown = {"run": str(folder.path), "episode": work.so_far.model_dump(mode="json")}
         sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
         return
     console = Console()
+    if not verbose:
+        console.print(overview(work.so_far))
+        console.print(f"in full: --verbose, or quillgraph report {folder.path}", style="dim")
+        return
     if work.study:
         console.print(criteria_tree(work.study.state))
     console.print(recalled_told(work.so_far), attempts_told(work.so_far), sep="\n")

@@ -17,6 +17,10 @@ def _number(said: str) -> int | float | str:
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Show criteria, verdicts, plans and lessons with their words."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 
 Request = Annotated[

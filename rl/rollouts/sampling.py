@@ -40,6 +40,10 @@ class Sampling:
         }
 
 
+UNBENT = {"min_p": 0.0, "repetition_penalty": 1.0}
+"""Options that leave the distribution of a temperature as it is."""
+
+
 def samplings(prompts: Sequence[Any], trainer: Any, step: int) -> list[Sampling]:
     """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy.
 
@@ -75,10 +79,10 @@ class Player(ChatBackend):
 
     Each call gets a seed of its own, made of the episode's and of what is asked: copies of a prompt
     differ whatever seeds a graph sets, and a run that resumes asks with the same ones. A part that
-    is trained is sampled at the trainer's temperature and top-p and no longer than the trainer's
-    completions, whatever the graph asks for: the ratio of an update is between distributions of
-    one temperature. A reply under a JSON schema has the log-probs of its grammar, which are not
-    the policy's, so it gives them up and never becomes a row.
+    is trained is sampled at the trainer's temperature and top-p, without min-p or a penalty, and no
+    longer than the trainer's completions, whatever the graph asks for: the ratio of an update is
+    between distributions of one temperature. A reply under a JSON schema has the log-probs of its
+    grammar, which are not the policy's, so it gives them up and never becomes a row.
     """
 
     engine: ChatBackend
@@ -130,10 +134,14 @@ class Player(ChatBackend):
         seed = int.from_bytes(hashlib.sha256(about.encode()).digest()[:4]) >> 1
         fixed: dict[str, Any] = {"seed": seed}
         if self.is_trained:
-            fixed |= self.sampling.options() | {
-                "seed": seed,
-                "max_tokens": min(asked.max_tokens, self.sampling.max_tokens),
-            }
+            fixed |= (
+                self.sampling.options()
+                | UNBENT
+                | {
+                    "seed": seed,
+                    "max_tokens": min(asked.max_tokens, self.sampling.max_tokens),
+                }
+            )
         return super().build_request(messages, stop, **options | fixed)
 
     async def _complete(self, request: ChatRequest) -> Completion:

@@ -64,7 +64,8 @@ class RowCount(Value):
     """Calls that came after a row of their node and did not go on from it: their prompt was
     written anew, so they are rows of their own. Not told apart where nothing is merged."""
     missing: int = 0
-    """Answered calls without token ids or log-probs."""
+    """Answered calls without token ids or log-probs of the model's own: also those that were drawn
+    under min-p or a penalty, for a reader."""
     given_up: int = 0
     """Calls whose reply the graph did not go on from: it could not be read and was asked for again,
     or its node was tried again."""
@@ -172,9 +173,13 @@ def trajectory(
 
 
 def row_of(record: CallRecord) -> Row | None:
-    """Read a call as a row; None where the backend gave no ids or no log-probs."""
+    """Read a call as a row.
+
+    None where the backend gave no ids or no log-probs, and where these are not of the model's own
+    distribution at some temperature and top-p, as of a text that a small model wrote for a reader.
+    """
     trace = record.trace
-    if trace is None or trace.logprobs is None or not is_exact(record):
+    if trace is None or trace.logprobs is None or trace.is_bent or not is_exact(record):
         return None
     return Row(
         prompt_ids=trace.prompt_ids,
@@ -255,7 +260,8 @@ def _exclusion(episode: Episode, reward: Reward | None, count: RowCount) -> str 
         return f"{episode.failure.kind}: {episode.failure.reason}"
     if not count.rows:
         return (
-            f"tokens: none of {count.missing} calls in a trainable role has token ids and log-probs"
+            f"tokens: none of {count.missing} calls in a trainable role has token ids and "
+            "log-probs of the model's own distribution"
             if count.missing
             else "role: no answered call in a trainable role"
         )

@@ -394,6 +394,61 @@ def _over_scores(reply: BaseMessage) -> dict[str, float]:
     return {each.text: math.exp(each.logprob) for each in place.alternatives}
 
 
+async def test_a_trace_says_whether_its_distribution_was_bent(real_model: ChatBackend) -> None:
+    options = {"max_tokens": 4, "temperature": 1.0, "seed": 3}
+    plain, bent, lowered = await asyncio.gather(
+        real_model.ainvoke(ASK, **options),
+        real_model.ainvoke(ASK, **options, min_p=0.1),
+        real_model.ainvoke(ASK, **options, repetition_penalty=1.1),
+    )
+    traces = [trace_of(each) for each in (plain, bent, lowered)]
+    assert [trace and trace.is_bent for trace in traces] == [False, True, True]
+
+
+async def test_the_log_probs_are_those_of_the_distribution_that_min_p_leaves(
+    real_model: ChatBackend,
+) -> None:
+    whole = await real_model.ainvoke(ASK, max_tokens=12, temperature=0.0)
+    # of a token as likely as the likeliest there is one, which is certain then
+    best = await real_model.ainvoke(ASK, max_tokens=12, temperature=1.0, seed=3, min_p=1.0)
+    assert best.content == whole.content
+    trace = trace_of(best)
+    assert trace is not None
+    assert trace.logprobs == pytest.approx([0.0] * len(trace.completion_ids), abs=1e-3)
+
+
+async def test_a_repetition_penalty_makes_what_was_read_less_likely(
+    real_model: ChatBackend,
+) -> None:
+    ask = "Say blue blue blue blue blue and nothing else."
+    options = {"max_tokens": 8, "temperature": 1.0, "seed": 3, "top_logprobs": 20}
+    plain, bent = await asyncio.gather(
+        real_model.ainvoke(ask, **options),
+        real_model.ainvoke(ask, **options, repetition_penalty=1.5),
+    )
+
+    def blue(reply: BaseMessage) -> float:
+        positions = alternatives_of(reply)
+        assert positions is not None
+        first = positions[0].alternatives
+        return sum(math.exp(one.logprob) for one in first if "blue" in one.text.lower())
+
+    assert blue(plain) > 0
+    assert blue(bent) < blue(plain) / 2
+
+
+async def test_what_bends_the_sampling_is_refused_where_only_temperature_and_top_p_are_taken(
+    plain_openai_chat: OpenAIChat,
+) -> None:
+    assert not plain_openai_chat.capabilities.min_p
+    with pytest.raises(ConfigError, match=r"'min_p': backend OpenAIChat samples by temperature"):
+        await plain_openai_chat.ainvoke(ASK, min_p=0.1)
+    with pytest.raises(ConfigError, match=r"'repetition_penalty': backend OpenAIChat"):
+        await plain_openai_chat.ainvoke(ASK, repetition_penalty=1.1)
+    # what changes nothing is nothing to refuse
+    assert await plain_openai_chat.ainvoke(ASK, min_p=0.0, repetition_penalty=1.0)
+
+
 async def test_max_tokens_cuts_the_reply(backend: ChatBackend) -> None:
     reply = await backend.ainvoke(ASK, max_tokens=3)
     assert reply.usage_metadata is not None
@@ -546,7 +601,16 @@ async def test_tools_and_a_schema_at_once_are_refused(backend: ChatBackend) -> N
         await backend.bind_tools([look]).ainvoke(ASK, json_schema=SCORE)
 
 
-@pytest.mark.parametrize("option", [{"max_tokens": 0}, {"temperature": -1.0}, {"top_p": 2.0}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"max_tokens": 0},
+        {"temperature": -1.0},
+        {"top_p": 2.0},
+        {"min_p": -0.1},
+        {"repetition_penalty": 0.0},
+    ],
+)
 async def test_a_value_out_of_range_is_refused_with_its_name(
     backend: ChatBackend, option: dict[str, Any]
 ) -> None:

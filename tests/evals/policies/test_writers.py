@@ -108,6 +108,14 @@ async def test_the_writers_prompt_is_that_of_the_command_write(calls: list[CallR
     assert "Write of the sea." in calls[0].messages[1]["content"]
 
 
+async def test_the_writers_prompt_of_a_small_policy_is_the_bare_request(
+    calls: list[CallRecord],
+) -> None:
+    small = writer("scripted:f?items_per_call=1", calls, reading="writer")
+    await small.write(PROMPT, 0, None)
+    assert calls[0].messages == [{"role": "user", "content": "Write of the sea."}]
+
+
 async def test_texts_of_one_prompt_have_seeds_of_their_own(calls: list[CallRecord]) -> None:
     seeds = []
 

@@ -69,6 +69,19 @@ def test_each_call_is_a_row_by_default() -> None:
     assert {row.role for row in found.rows} == {"write"}
 
 
+def test_a_text_that_was_drawn_for_a_reader_is_no_row() -> None:
+    plain, other = TALK[:2]
+    assert other.trace is not None
+    bent = other.model_copy(update={"trace": other.trace.model_copy(update={"is_bent": True})})
+    found = trajectory(episode(plain, bent), WORTH)
+    assert [row.calls for row in found.rows] == [(0,)]
+    assert found.count == RowCount(rows=1, missing=1)
+    alone = trajectory(episode(bent), WORTH)
+    assert alone.rows == ()
+    assert alone.excluded is not None
+    assert alone.excluded.endswith("token ids and log-probs of the model's own distribution")
+
+
 def test_calls_that_go_on_from_exact_tokens_are_one_row_with_the_words_between_masked() -> None:
     (row,) = trajectory(episode(*TALK), WORTH, merge=True).rows
     assert row.prompt_ids == (1, 2)
