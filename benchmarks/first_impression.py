@@ -4,10 +4,10 @@
     python -P benchmarks/first_impression.py write      every draft and revision, about 20 minutes
     python -P benchmarks/first_impression.py measure    about 10 minutes
 
-Drafts: English requests of WritingBench under 200 words and four of ours (examples/requests), texts
-of at most 160 tokens, one condition each: the prompt, temperature, min-p, top-p, top-k, repetition penalty.
-Revisions: of a draft for each request two sentences are replaced, or the whole is written again,
-under two edits that name criteria of the study of that request. Neighbours in the grid share seeds.
+Drafts: English requests of WritingBench under 200 words and four of ours (examples/requests), of at
+most 160 tokens; a condition is the prompt, temperature, min-p, top-p, top-k and repetition penalty.
+Revisions: in a draft for each request two sentences are replaced, or the whole is written again,
+under two edits that name criteria of a study of the request. All conditions share seeds.
 
 parses       share of sentences that Link Grammar parses whole, with no word left over
 lints        grammar, agreement and word-choice complaints of Harper, for 100 words
@@ -139,17 +139,16 @@ PROPOSED = Condition("bare", 0.7, 0.1, 1.1)
 def draft_conditions() -> list[Condition]:
     """Every prompt as it is sampled now and as proposed; then one number changed at a time."""
     found = [Condition(prompt) for prompt in PROMPTS]
-    found += [replace(PROPOSED, prompt=prompt) for prompt in PROMPTS]
-    found += [replace(PROPOSED, prompt="bare, lessons")]
-    found += [replace(PROPOSED, temperature=t) for t in (0.3, 0.5, 1.0)]
-    found += [replace(PROPOSED, min_p=p) for p in (0.0, 0.05, 0.2)]
-    found += [replace(PROPOSED, repetition_penalty=p) for p in (1.0, 1.05, 1.2)]
-    found += [replace(PROPOSED, min_p=0.0, top_p=0.9), replace(PROPOSED, min_p=0.0, top_k=50)]
-    found += [replace(PROPOSED, temperature=0.5, repetition_penalty=1.05)]
+    found += [PROPOSED, replace(PROPOSED, prompt="present")]
+    found += [replace(PROPOSED, repetition_penalty=1.0), replace(PROPOSED, min_p=0.0)]
+    found += [replace(PROPOSED, temperature=0.5), replace(PROPOSED, repetition_penalty=1.2)]
     # what a server of OpenAI's API takes: temperature and top-p alone
     plain = Condition("bare", 0.7)
-    found += [plain, replace(plain, temperature=0.5), replace(plain, temperature=0.3)]
-    found += [replace(plain, top_p=0.8), Condition("bare", 1.0)]
+    found += [replace(plain, top_p=0.8), replace(plain, temperature=0.4)]
+    found += [replace(PROPOSED, prompt=each) for each in ("bare, lessons", "system, bare")]
+    found += [replace(PROPOSED, temperature=t) for t in (0.3, 1.0)]
+    found += [replace(PROPOSED, min_p=0.0, top_k=50), replace(PROPOSED, repetition_penalty=1.05)]
+    found += [replace(PROPOSED, min_p=0.05), Condition("bare", 1.0)]
     return list(dict.fromkeys(found))
 
 
@@ -210,14 +209,10 @@ def draft_before(draft: str, edit: Edit) -> str:
 
 def revision_conditions() -> list[Condition]:
     """Every form as it is sampled now and as proposed; then the present form at other numbers."""
-    forms = (*SPLICES, *WHOLES)
-    found = [Condition(form) for form in forms]
-    found += [replace(PROPOSED, prompt=form) for form in forms]
-    for form in ("splice", "splice, no system"):
-        base = replace(PROPOSED, prompt=form)
-        found += [replace(base, repetition_penalty=p) for p in (1.0, 1.05)]
-        found += [replace(base, temperature=0.5)]
-        found += [replace(base, min_p=0.0, repetition_penalty=1.0, top_p=0.8)]
+    found = [Condition("splice"), replace(PROPOSED, prompt="splice")]
+    found += [replace(PROPOSED, prompt=form) for form in (*SPLICES, *WHOLES)]
+    found += [replace(PROPOSED, prompt="splice", repetition_penalty=1.0), Condition("whole")]
+    found += [replace(PROPOSED, prompt="splice, no system", temperature=0.5)]
     return list(dict.fromkeys(found))
 
 

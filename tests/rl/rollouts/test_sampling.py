@@ -29,9 +29,7 @@ def test_a_trained_part_is_sampled_as_the_trainer_says_whatever_the_graph_asks_f
     assert asked_of(player, max_tokens=3).max_tokens == 3
 
 
-def test_what_a_small_writer_asks_for_a_readers_sake_reaches_no_engine_in_training() -> (
-    None
-):
+def test_what_a_small_writer_asks_for_a_readers_sake_reaches_no_engine_in_training() -> None:
     asked: list[ChatRequest] = []
 
     def reply(request: ChatRequest) -> str:
