@@ -5,7 +5,7 @@ export PYTHONSAFEPATH := 1
 export PYTHON
 
 BIN := .venv/bin
-PACKAGES := backends agents graphs rl evals cli
+PACKAGES := api backends agents graphs rl evals cli
 # A folder's time changes when a module is added or removed, which is when links must be made anew.
 FOLDERS := $(shell find $(PACKAGES) -type d -not -name __pycache__)
 REQUEST ?= examples/requests/bedtime.txt

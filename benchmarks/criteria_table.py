@@ -29,8 +29,8 @@ from quillgraph.evals import load
 from quillgraph.evals.criteria import (
     CriteriaComparison,
     CriteriaReport,
+    CriteriaResults,
     CriteriaSource,
-    Results,
     criteria_report,
     generic_source,
     human_source,
@@ -78,7 +78,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
     backend = connect(given.backend, max_concurrency=32)
     embeddings, columns = connect_embeddings("minilm"), sources(backend, given)
     recorder, begun = Recorder(None, "table"), time.perf_counter()
-    done = {name: Results.within(given.work / name) for name in files}
+    done = {name: CriteriaResults.within(given.work / name) for name in files}
     before = sum(len(results.elicited.rows) for results in done.values())
     await backend.start()
     try:

@@ -25,7 +25,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from quillgraph.agents.domain import Criterion, WritingTask
 from quillgraph.agents.judges import KIND, Judge, PromptedJudge, trained_judge
 from quillgraph.agents.role import Role
 from quillgraph.backends import connect
@@ -54,11 +53,6 @@ CLUSTERS = 24
 """Clusters of each file that a model is asked about: five calls a text."""
 
 
-async def generic(task: WritingTask) -> tuple[Criterion, ...]:
-    """The same five criteria for every text."""
-    return generic_rubric()
-
-
 def grouped(data: Loaded) -> tuple[list[RatedText], list[Preference], dict[str, str]]:
     """The records, and for each the cluster that it belongs to."""
     texts, pairs = list(data.rated), list(data.preferences)
@@ -74,7 +68,7 @@ async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> J
     """Score a file, or the first clusters of it, and put the scores beside people's."""
     texts, pairs, cluster = grouped(data)
     kept = set(list(dict.fromkeys(cluster.values()))[:limit])
-    scorer = HumanDataScorer(judge, generic)
+    scorer = HumanDataScorer(judge, generic_rubric())
     scored = await scorer.texts(each for each in texts if cluster[each.id] in kept)
     compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
 
@@ -119,7 +113,7 @@ def _hit(agreement: int) -> float:
 
 async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
     """What the probes find, and the best score of a degenerate text beside the least real one."""
-    scorer = HumanDataScorer(judge, generic)
+    scorer = HumanDataScorer(judge, generic_rubric())
 
     async def score(text: str) -> float | None:
         return (await scorer.score("", text))[0]

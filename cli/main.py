@@ -1,6 +1,6 @@
 """The command `quillgraph`. Everything heavy is imported inside the commands."""
 
-import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,15 +9,22 @@ from typing import Annotated
 
 import typer
 
-from quillgraph.cli.commands.library_app import library_app
-from quillgraph.cli.commands.memory_app import memory_app
-from quillgraph.cli.commands.models import models_app
-from quillgraph.cli.commands.report import report
-from quillgraph.cli.commands.run_app import run
 from quillgraph.cli.evals.app import eval_app
 from quillgraph.cli.evals.scorer_app import scorer_app
-from quillgraph.cli.session import options
-from quillgraph.cli.session.errors import reporting
+from quillgraph.cli.groups import library_app, memory_app, models_app
+from quillgraph.cli.session.options import (
+    ENDS,
+    LIBRARY,
+    STUDY,
+    AsJson,
+    Choices,
+    CriteriaFile,
+    Request,
+    RequestFile,
+    RunOrder,
+    Verbose,
+    takes,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,135 +64,59 @@ def quillgraph(
 
 
 @app.command(epilog=EXIT_STATUSES)
+@takes("backend", "roles", *STUDY, *LIBRARY, *ENDS, example="coder=openai:gpt-5-mini")
 def criteria(
-    request: options.Request = None,
+    request: Request = None,
     *,
-    file: options.RequestFile = None,
-    backend: options.Backend = None,
-    role: Annotated[list[str] | None, options.role_option("coder=openai:gpt-5-mini")] = None,
-    embeddings: options.Embeddings = None,
-    drafts: options.Drafts = None,
-    draft_tokens: options.DraftTokens = None,
-    library: options.LibraryFile = None,
-    no_library: options.NoLibrary = False,
-    contrast: options.Contrast = False,
-    seed: options.Seed = None,
-    out: options.Out = None,
-    record: options.Record = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    node_budget: options.NodeBudget = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    file: RequestFile = None,
+    choices: Choices,
+    as_json: AsJson = False,
 ) -> None:
     """Find the criteria of a writing request.
 
     They are shown as a tree, each with the words of the request and the drafts that it rests
     on, and kept in a run folder with all that led to them.
     """
-    with reporting(debug=debug):
-        from quillgraph.cli.commands.criteria import run_criteria
-        from quillgraph.cli.session.inputs import read_request
-        from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
+    from quillgraph.cli.commands.criteria import run_criteria
+    from quillgraph.cli.session.inputs import read_request
 
-        settings = load_settings(
-            config,
-            backend=backend,
-            roles=parse_roles(role or []),
-            embeddings=embeddings,
-            drafts=drafts,
-            draft_tokens=draft_tokens,
-            library=library,
-            no_library=no_library or None,
-            contrast=contrast or None,
-            seed=seed,
-            out=out,
-            record=record,
-            max_calls=max_calls,
-            max_tokens_total=max_tokens_total,
-            timeout=timeout,
-            node_budgets=parse_node_budgets(node_budget or []),
-        )
-        run_criteria(read_request(request, file), settings, as_json=as_json)
+    settings = choices.settings()
+    run_criteria(read_request(request, file), settings, as_json=as_json)
 
 
 @app.command(epilog=EXIT_STATUSES)
+@takes(
+    *("backend", "roles", "judge", *STUDY, "rounds", "text_tokens", "samples"),
+    *("memory", "no_memory", *LIBRARY, *ENDS),
+    example="judge=openai:gpt-5-mini",
+)
 def write(
-    request: options.Request = None,
+    request: Request = None,
     *,
-    file: options.RequestFile = None,
-    criteria_file: options.CriteriaFile = None,
-    backend: options.Backend = None,
-    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
-    judge: options.Judge = None,
-    embeddings: options.Embeddings = None,
-    drafts: options.Drafts = None,
-    draft_tokens: options.DraftTokens = None,
-    rounds: options.Rounds = None,
-    text_tokens: options.TextTokens = None,
-    samples: options.Samples = None,
-    memory: options.MemoryFile = None,
-    no_memory: options.NoMemory = False,
-    library: options.LibraryFile = None,
-    no_library: options.NoLibrary = False,
-    contrast: options.Contrast = False,
-    seed: options.Seed = None,
-    out: options.Out = None,
-    record: options.Record = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    node_budget: options.NodeBudget = None,
-    config: options.Config = None,
-    verbose: options.Verbose = False,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    file: RequestFile = None,
+    criteria_file: CriteriaFile = None,
+    choices: Choices,
+    verbose: Verbose = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a text: find criteria, draft, judge, reflect, revise.
 
     A revision is accepted only if it raises the reward, adds no violation and costs no
     essential criterion; else it is rolled back. What worked is remembered for later requests.
     """
-    with reporting(debug=debug):
-        from quillgraph.cli.commands.write import run_write
-        from quillgraph.cli.session.inputs import read_criteria, read_request
-        from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
+    from quillgraph.cli.commands.write import run_write
+    from quillgraph.cli.session.inputs import read_criteria, read_request
 
-        settings = load_settings(
-            config,
-            backend=backend,
-            roles=parse_roles(role or [], judge),
-            embeddings=embeddings,
-            drafts=drafts,
-            draft_tokens=draft_tokens,
-            rounds=rounds,
-            text_tokens=text_tokens,
-            samples=samples,
-            memory=memory,
-            no_memory=no_memory or None,
-            library=library,
-            no_library=no_library or None,
-            contrast=contrast or None,
-            seed=seed,
-            out=out,
-            record=record,
-            max_calls=max_calls,
-            max_tokens_total=max_tokens_total,
-            timeout=timeout,
-            node_budgets=parse_node_budgets(node_budget or []),
-        )
-        given = read_criteria(criteria_file) if criteria_file else None
-        run_write(
-            read_request(request, file), settings, given=given, as_json=as_json, verbose=verbose
-        )
+    settings = choices.settings()
+    criteria_set = read_criteria(criteria_file) if criteria_file else None
+    run_write(read_request(request, file), settings, criteria_set, as_json=as_json, verbose=verbose)
 
 
 @app.command(epilog=EXIT_STATUSES)
+@takes("backend", "roles", "judge", "samples", *ENDS, example="judge=openai:gpt-5-mini")
 def judge(
     *,
-    criteria_file: options.CriteriaFile = None,
+    criteria_file: CriteriaFile = None,
     text: Annotated[
         Path | None, typer.Option(help="File with the text to judge.", metavar="FILE")
     ] = None,
@@ -196,54 +127,70 @@ def judge(
             metavar="REQUEST",
         ),
     ] = None,
-    file: options.RequestFile = None,
-    backend: options.Backend = None,
-    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
-    by: options.Judge = None,
-    samples: options.Samples = None,
-    seed: options.Seed = None,
-    out: options.Out = None,
-    record: options.Record = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    node_budget: options.NodeBudget = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    file: RequestFile = None,
+    choices: Choices,
+    as_json: AsJson = False,
 ) -> None:
     """Judge a text by given criteria: scores with evidence, reward."""
-    with reporting(debug=debug):
-        from quillgraph.cli.commands.judge import read_exhibit, run_judge
-        from quillgraph.cli.session.settings import load_settings, parse_node_budgets, parse_roles
+    from quillgraph.cli.commands.judge import read_submission, run_judge
 
-        settings = load_settings(
-            config,
-            backend=backend,
-            roles=parse_roles(role or [], by),
-            samples=samples,
-            seed=seed,
-            out=out,
-            record=record,
-            max_calls=max_calls,
-            max_tokens_total=max_tokens_total,
-            timeout=timeout,
-            node_budgets=parse_node_budgets(node_budget or []),
-        )
-        run_judge(read_exhibit(criteria_file, text, request, file), settings, as_json=as_json)
-
-
-app.command(epilog=EXIT_STATUSES)(run)
-app.command()(report)
+    settings = choices.settings()
+    run_judge(read_submission(criteria_file, text, request, file), settings, as_json=as_json)
 
 
 @app.command(epilog=EXIT_STATUSES)
+@takes(
+    *("backend", "roles", *STUDY, "rounds", "text_tokens", "samples", *ENDS),
+    example="writer=openai:gpt-5-mini",
+)
+def run(*, order: RunOrder, choices: Choices, as_json: AsJson = False) -> None:
+    """Run any graph, yours or ours, on one request or many.
+
+    What it has done is on disk: a run that was stopped, by a budget, a fault or kill -9, goes on
+    with --resume.
+    """
+    # read when LangGraph is imported: a checkpoint then holds only what the graph's state declares
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+    from quillgraph.cli.commands.run import begin_run, resume_run
+
+    if order.resume is None:
+        begin_run(order, choices.settings(), as_json=as_json)
+    else:
+        resume_run(order, choices, as_json=as_json)
+
+
+@app.command()
+@takes()
+def report(
+    run_dir: Annotated[
+        Path | None, typer.Argument(help="Folder of a run, finished or not.", metavar="RUN_DIR")
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page; default: RUN_DIR/report.html.", metavar="FILE"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run as one HTML page.
+
+    Criteria and the words they rest on, texts and what changed in them, scores, rewards, lessons,
+    calls; curves and sample texts of a training run; tables and plots of an evaluation. The page
+    needs no network and no other file, so it can be sent to somebody as it is.
+    """
+    from quillgraph.cli.commands.report import run_report
+
+    run_report(run_dir, out, as_json=as_json)
+
+
+@app.command(epilog=EXIT_STATUSES)
+@takes("out", "resume", "dry_run", "seed")
 def train(
     config: Annotated[
         Path, typer.Argument(help="What is trained, on what, and how.", metavar="CONFIG.yaml")
     ],
     *,
-    out: options.Out = None,
+    choices: Choices,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the last checkpoint in the run's folder."),
@@ -251,21 +198,19 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and train nothing.")
     ] = False,
-    seed: options.Seed = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model by criteria: SFT on the best texts, MRPO, or both.
 
     The run's folder keeps criteria, metrics, texts, checkpoints and, at the end, the adapter.
     """
-    with reporting(debug=debug):
-        from quillgraph.cli.commands.train import run_train
+    from quillgraph.cli.commands.train import run_train
 
-        run_train(config, out=out, seed=seed, resume=resume, dry_run=dry_run, as_json=as_json)
+    run_train(config, choices.values, resume=resume, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
+@takes()
 def graphs(
     draw: Annotated[
         str | None, typer.Option(help="Draw one graph, as Mermaid.", metavar="NAME")
@@ -273,37 +218,27 @@ def graphs(
     png: Annotated[
         Path | None, typer.Option(help="Draw it as a picture instead.", metavar="FILE")
     ] = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the graphs, or draw one."""
-    with reporting(debug=debug):
-        from quillgraph.backends.errors import ConfigError
-        from quillgraph.cli.commands.graphs import draw_graph, list_graphs
+    from quillgraph.backends.errors import ConfigError
+    from quillgraph.cli.commands.graphs import draw_graph, list_graphs
 
-        if draw is not None:
-            draw_graph(draw, png)
-        elif png is not None:
-            raise ConfigError("expected --draw NAME with --png; `quillgraph graphs` lists names")
-        else:
-            list_graphs(as_json=as_json)
+    if draw is not None:
+        draw_graph(draw, png)
+    elif png is not None:
+        raise ConfigError("expected --draw NAME with --png; `quillgraph graphs` lists names")
+    else:
+        list_graphs(as_json=as_json)
 
 
 @app.command()
-def doctor(*, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+@takes()
+def doctor(*, as_json: AsJson = False) -> None:
     """Say what works here, and what to do about the rest."""
-    with reporting(debug=debug):
-        from dataclasses import asdict
+    from quillgraph.cli.commands.doctor import run_doctor
 
-        from quillgraph.cli.commands.doctor import examine, show_findings
-
-        findings = examine()
-        if as_json:
-            sys.stdout.write(json.dumps([asdict(finding) for finding in findings]) + "\n")
-        else:
-            show_findings(findings)
-        if any(finding.state == "trouble" for finding in findings):
-            raise typer.Exit(1)
+    run_doctor(as_json=as_json)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 HEAVY = ["torch", "vllm", "transformers", "openai"]
+LIBRARIES = [*HEAVY, "langchain_core", "langchain_openai", "langgraph", "numpy", "pydantic"]
 PROGRAM = """
 import importlib, json, sys
 importlib.import_module(sys.argv[1])
@@ -17,6 +18,7 @@ print(json.dumps(sorted(set(sys.argv[2:]) & set(sys.modules))))
 @pytest.mark.parametrize(
     "module",
     [
+        "quillgraph",
         "quillgraph.backends",
         "quillgraph.agents",
         "quillgraph.graphs",
@@ -25,8 +27,18 @@ print(json.dumps(sorted(set(sys.argv[2:]) & set(sys.modules))))
     ],
 )
 def test_importing_the_package_loads_no_engine(module: str) -> None:
-    # a process of its own: here other tests may have loaded them
-    command = [sys.executable, "-P", "-c", PROGRAM, module, *HEAVY]
+    assert _loaded_by(module, HEAVY) == []
+
+
+@pytest.mark.parametrize("module", ["quillgraph", "quillgraph.cli.main"])
+def test_the_front_door_and_the_command_load_no_library_that_is_slow_to_load(module: str) -> None:
+    assert _loaded_by(module, LIBRARIES) == []
+
+
+def _loaded_by(module: str, heavy: list[str]) -> list[str]:
+    """Which of these an import loads, in a process of its own: here others may have done so."""
+    command = [sys.executable, "-P", "-c", PROGRAM, module, *heavy]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == []
+    loaded: list[str] = json.loads(done.stdout)
+    return loaded

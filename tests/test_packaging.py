@@ -2,9 +2,13 @@
 
 import importlib
 import importlib.util
+import shutil
+import subprocess
+import sys
 import tomllib
 import warnings
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -21,11 +25,14 @@ TOPS = sorted(
     and not folder.name.startswith((".", "_"))
     and any(folder.rglob("*.py"))
 )
+FRONT = "api"
+"""The folder that `import quillgraph` itself loads; the others are the packages below."""
 FILES = sorted(file for top in TOPS for file in (ROOT / top).rglob("*.py"))
 
 
 def _dotted(path: Path) -> str:
-    return ".".join(("quillgraph", *path.relative_to(ROOT).with_suffix("").parts))
+    top, *rest = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("quillgraph", *([] if top == FRONT else [top]), *rest))
 
 
 MODULES = [_dotted(file).removesuffix(".__init__") for file in FILES]
@@ -37,8 +44,33 @@ def test_every_folder_with_modules_is_listed_as_a_package() -> None:
 
 
 def test_every_top_folder_has_its_place_and_its_type_marker() -> None:
-    assert SETTINGS["package-dir"] == {f"quillgraph.{top}": top for top in TOPS}
+    assert SETTINGS["package-dir"] == {_dotted(ROOT / top): top for top in TOPS}
     assert [top for top in TOPS if not (ROOT / top / "py.typed").is_file()] == []
+
+
+def test_a_wheel_holds_every_module_and_every_file_that_is_read_at_run_time(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "source"  # a copy: what an earlier build left beside it would go in, too
+    for top in TOPS:
+        shutil.copytree(ROOT / top, source / top, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", ".", "."]
+    done = subprocess.run(
+        [sys.executable, *build], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with ZipFile(next(source.glob("*.whl"))) as wheel:
+        packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    on_disk = {
+        "/".join(("quillgraph", *(path.parts[1:] if path.parts[0] == FRONT else path.parts)))
+        for top in TOPS
+        for file in (source / top).rglob("*")
+        if file.is_file()
+        for path in [file.relative_to(source)]
+    }
+    assert packed == on_disk
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -5,10 +5,11 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -22,6 +23,7 @@ from quillgraph.backends.runtime import (
     vllm_obstacle,
 )
 from quillgraph.backends.weights import cache_folder, installed
+from quillgraph.cli.display.items import write_json
 
 ROOM_MB = 1000
 """Free space under which pulling models and keeping runs becomes tight."""
@@ -148,6 +150,21 @@ def _choice() -> Diagnosis:
     except ConfigError as error:
         return Diagnosis("backend", "trouble", "none would be picked", str(error))
     return Diagnosis("backend", "ok", f"{spec}: {reason}")
+
+
+def run_doctor(*, as_json: bool) -> None:
+    """Look, and show what there is.
+
+    Raises:
+        Exit: With status 1 if something will break.
+    """
+    findings = examine()
+    if as_json:
+        write_json([asdict(finding) for finding in findings])
+    else:
+        show_findings(findings)
+    if any(finding.state == "trouble" for finding in findings):
+        raise typer.Exit(1)
 
 
 def show_findings(findings: Sequence[Diagnosis]) -> None:

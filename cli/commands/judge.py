@@ -95,7 +95,7 @@ class Assessing:
         return {"judgement": self.judgement, "reward": self.reward}
 
 
-def read_exhibit(
+def read_submission(
     criteria: Path | None, text: Path | None, request: str | None, file: Path | None
 ) -> Case:
     """Read the criteria, the text and the request that they are about.

@@ -32,7 +32,7 @@ async def library_of(settings: Settings, engines: Engines) -> AsyncIterator[Libr
         yield library
 
 
-def list_library(path: Path | None, *, genre: str | None, as_json: bool) -> None:
+def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     """List the criteria, a line each; what is retired says why.
 
     Raises:
@@ -58,13 +58,13 @@ def list_library(path: Path | None, *, genre: str | None, as_json: bool) -> None
         )
 
 
-def show_criterion(path: Path | None, criterion_id: str, *, as_json: bool) -> None:
+def show_item(path: Path | None, item_id: str, *, as_json: bool) -> None:
     """Show a criterion with all that is known of it.
 
     Raises:
         ConfigError: If there is none of this id.
     """
-    known = _with_library(path, lambda library: library.find(criterion_id))
+    known = _with_library(path, lambda library: library.find(item_id))
     fields = known.model_dump(mode="json")
     if as_json:
         write_json(fields)
@@ -77,17 +77,17 @@ def show_criterion(path: Path | None, criterion_id: str, *, as_json: bool) -> No
     show_fields({**fields, **measures})
 
 
-def forget_criterion(path: Path | None, criterion_id: str) -> None:
+def forget_item(path: Path | None, item_id: str) -> None:
     """Forget a criterion.
 
     Raises:
         ConfigError: If there is none of this id.
     """
-    _with_library(path, lambda library: library.forget(criterion_id))
-    sys.stdout.write(f"forgot {visible(criterion_id)}\n")
+    _with_library(path, lambda library: library.forget(item_id))
+    sys.stdout.write(f"forgot {visible(item_id)}\n")
 
 
-def export_library(path: Path | None, file: Path | None, *, genre: str | None) -> None:
+def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> None:
     """Write the criteria as JSON, to a file or to stdout.
 
     Raises:

@@ -19,7 +19,7 @@ FIRST_WORDS = 12
 """Of a request, in the list of entries."""
 
 
-def list_memory(path: Path | None, *, genre: str | None, as_json: bool) -> None:
+def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
     """List lessons and entries, a line each; `as_json` leaves the texts of entries out."""
     if path is None and not _file(path).exists():
         if as_json:
@@ -72,7 +72,7 @@ def forget_item(path: Path | None, item_id: str) -> None:
     sys.stdout.write(f"forgot {visible(item_id)}\n")
 
 
-def export_memory(path: Path | None, file: Path | None, *, genre: str | None) -> None:
+def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> None:
     """Write all that is remembered as JSON, to a file or to stdout.
 
     Raises:

@@ -2,10 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from contextlib import chdir
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +17,7 @@ from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_criteria, read_inputs
+from quillgraph.cli.session.options import Choices, RunOrder
 from quillgraph.cli.session.progress import plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
@@ -36,57 +35,40 @@ from quillgraph.graphs.episodes import (
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command line says is to be run, and on what."""
-
-    graph: str | None
-    request: str | None
-    file: Path | None
-    criteria: Path | None
-    answer: str | None
-    """To what the graph asks; None leaves its questions open."""
-
-
-def begin_run(wanted: Wanted, settings: Settings, *, as_json: bool) -> None:
+def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
     """Run a graph in a new folder.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    assert wanted.graph is not None
-    graph = registry.build(wanted.graph)
+    if order.graph is None:
+        raise ConfigError(
+            "expected a GRAPH or --resume RUN_DIR, got neither; `quillgraph graphs` lists them"
+        )
+    graph = registry.build(order.graph)
     drawn, said = _drawn(graph), plain_console(sys.stderr)
-    criteria = read_criteria(wanted.criteria) if wanted.criteria else None
+    criteria = read_criteria(order.criteria_file) if order.criteria_file else None
     inputs = read_inputs(
-        graph, wanted.request, wanted.file, {"criteria_set": criteria} if criteria else {}
+        graph, order.request, order.input_file, {"criteria_set": criteria} if criteria else {}
     )
     settings = with_backend(settings, said)
-    folder = RunFolder(settings.out, wanted.graph, settings.model_dump(mode="json"))
-    folder.note(graph=registry.lasting(wanted.graph))
+    folder = RunFolder(settings.out, order.graph, settings.model_dump(mode="json"))
+    folder.note(graph=registry.lasting(order.graph))
     folder.write_text(KEPT[inputs.kind], inputs.text)
     folder.write_text(DRAWING, drawn)
     if criteria:
         folder.write_json(CRITERIA, criteria)
     with alone_in(folder.path):
-        _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
+        _run(graph, inputs, settings, folder, answer=order.answer, as_json=as_json)
 
 
-def resume_run(
-    path: Path,
-    wanted: Wanted,
-    given: Mapping[str, Any],
-    limits: Mapping[str, Any],
-    *,
-    as_json: bool,
-) -> None:
+def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
     """Go on with a run: what has an episode stays, the rest goes on from where it was.
 
     Args:
-        path: The run's folder.
-        wanted: Must be empty: a run goes on with the graph and the input that it began with.
-        given: Settings from the command line; none may be given, for the same reason.
-        limits: Budgets and time that may be given anew.
+        order: Folder of the run, and an answer if one is given. All else must be absent: a run
+            goes on with the graph and the input that it began with.
+        choices: Budgets and time that may be given anew, and nothing else.
         as_json: Show the result for machines.
 
     Raises:
@@ -94,7 +76,9 @@ def resume_run(
             another one now.
         QuillError: After what was finished has been written to the run folder.
     """
-    goes_on_as_begun({**asdict(wanted), **given, "answer": None})
+    path = order.resume
+    assert path is not None
+    goes_on_as_begun({**asdict(order), **choices.others, "answer": None, "resume": None})
     with alone_in(path):
         folder = RunFolder.reopened(path.absolute())
         if not (spec := folder.facts.get("graph")):
@@ -105,7 +89,7 @@ def resume_run(
         kept = {
             **folder.facts["settings"],
             "record": None,
-            **{k: v for k, v in limits.items() if v is not None},
+            **choices.limits,
         }
         with chdir(folder.began_in):
             graph = registry.build(spec)
@@ -116,7 +100,7 @@ def resume_run(
             criteria = folder.path / CRITERIA
             extra = {"criteria_set": read_criteria(criteria)} if criteria.exists() else {}
             inputs, settings = kept_inputs(graph, folder.path, extra), load_settings(None, **kept)
-            _run(graph, inputs, settings, folder, answer=wanted.answer, as_json=as_json)
+            _run(graph, inputs, settings, folder, answer=order.answer, as_json=as_json)
 
 
 def _run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ TRL_MINOR = "1.16"
 
 def run_train(
     config_file: Path,
+    changes: Mapping[str, Any],
     *,
-    out: Path | None,
-    seed: int | None,
     resume: bool,
     dry_run: bool,
     as_json: bool,
@@ -35,7 +35,8 @@ def run_train(
     Raises:
         QuillError: Whatever ends the run early, after its folder has been told.
     """
-    config = load_config(config_file, out=str(out) if out else None, seed=seed)
+    out = changes.get("out")
+    config = load_config(config_file, out=str(out) if out else None, seed=changes.get("seed"))
     _require_packages()
     if are_several():
         return _run_among_others(config, config_file, resume=resume, dry_run=dry_run)

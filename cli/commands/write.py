@@ -167,8 +167,8 @@ class Writing:
 def run_write(
     request: str,
     settings: Settings,
+    criteria_set: CriteriaSet | None,
     *,
-    given: CriteriaSet | None,
     as_json: bool,
     verbose: bool = False,
 ) -> None:
@@ -179,7 +179,7 @@ def run_write(
     """
     task, said = writing_task(request), plain_console(sys.stderr)
     budget = budget_of(settings, [criteria.build(), reflection.build(), judging.build()])
-    if given and given.request_hash != task.request_hash:
+    if criteria_set and criteria_set.request_hash != task.request_hash:
         said.print("note: these criteria were made for another request", style="yellow")
     settings = with_backend(settings, said)
     engines = connected(settings, (*ROLES, *WRITING_ROLES), said)
@@ -189,7 +189,7 @@ def run_write(
     if settings.memory is None and (settings.record or engines.is_replay):
         # what earlier runs have left would make each repetition another run
         settings = settings.model_copy(update={"memory": folder.path / "memory.sqlite"})
-    work = Writing.of(task, settings, budget, given)
+    work = Writing.of(task, settings, budget, criteria_set)
     try:
         with recorded(engines, settings) as engines:
             supervise(work, engines, folder, budget, timeout=settings.timeout)

@@ -1,25 +1,17 @@
 """`quillgraph eval`: what can be believed. What is heavy is imported inside the commands."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from quillgraph.cli.session import options
-from quillgraph.cli.session.errors import reporting
+from quillgraph.cli.session.options import STUDY, AsJson, Choices, takes
 
 eval_app = typer.Typer(
     help="Measure judges against people, and policies against one another.", no_args_is_help=True
 )
 
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        help="File of human judgements: WQRM, LAMP, or JSONL with `text` and `score`, or `left`, "
-        "`right` and `preferred`.",
-        metavar="FILE",
-    ),
-]
 Format = Annotated[
     str | None,
     typer.Option("--format", help="Format of the file; default: told by its fields.", metavar="F"),
@@ -27,19 +19,6 @@ Format = Annotated[
 Limit = Annotated[
     int | None, typer.Option(help="Use only so many records, drawn by the seed.", metavar="N")
 ]
-Probes = Annotated[
-    int, typer.Option(help="Texts to probe the judge with; 0 for no probes.", metavar="N")
-]
-Require = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Exit with 1 unless this holds, such as pair_accuracy>=0.6; may be repeated.",
-        metavar="EXPR",
-    ),
-]
-Plot = Annotated[Path | None, typer.Option(help="Draw the calibration curve.", metavar="PNG")]
-
-
 Resume = Annotated[
     Path | None,
     typer.Option(
@@ -47,11 +26,13 @@ Resume = Annotated[
         metavar="RUN_DIR",
     ),
 ]
+LIMITS = ("max_calls", "max_tokens_total", "timeout", "config")
 
 
-@eval_app.command("criteria")
-def eval_criteria(
-    *,
+@dataclass(frozen=True, slots=True)
+class CriteriaQuestion:
+    """What `eval criteria` is to find out."""
+
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -59,8 +40,8 @@ def eval_criteria(
             "`request` and `criteria`), or of texts that people have judged; may be repeated.",
             metavar="FILE",
         ),
-    ] = None,
-    data_format: Format = None,
+    ] = None
+    data_format: Format = None
     without: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,83 +49,72 @@ def eval_criteria(
             "axial, selective or validation; may be repeated.",
             metavar="STAGE",
         ),
-    ] = None,
+    ] = None
     runs: Annotated[
         int,
         typer.Option(help="Independent runs; two or more tell how far criteria come again."),
-    ] = 1,
+    ] = 1
     limit: Annotated[
         int | None, typer.Option(help="Use only so many requests, drawn by the seed.", metavar="N")
-    ] = None,
+    ] = None
+
+
+@eval_app.command("criteria")
+@takes(
+    *("backend", "roles", *STUDY, "samples", "contrast", "seed", "out", *LIMITS),
+    example="judge=openai:gpt-5-mini",
+)
+def eval_criteria(
+    *,
+    question: CriteriaQuestion,
     resume: Resume = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the measures of all sources.", metavar="PNG")
     ] = None,
-    backend: options.Backend = None,
-    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
-    embeddings: options.Embeddings = None,
-    drafts: options.Drafts = None,
-    draft_tokens: options.DraftTokens = None,
-    samples: options.Samples = None,
-    contrast: options.Contrast = False,
-    seed: options.Seed = None,
-    out: options.Out = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    choices: Choices,
+    as_json: AsJson = False,
 ) -> None:
     """Hold automatic criteria against people's, a fixed rubric, and criteria from one prompt.
 
     Where there are texts that people have judged, one judge scores them by the criteria of each
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
     """
-    with reporting(debug=debug):
-        from quillgraph.cli.evals.criteria import begin_eval_criteria, resume_eval_criteria
-        from quillgraph.cli.evals.criteria_work import Asked
-        from quillgraph.cli.session.settings import load_settings, parse_roles
+    from quillgraph.cli.evals.criteria import Asked, begin_eval_criteria, resume_eval_criteria
 
-        limits = {
-            "max_calls": max_calls,
-            "max_tokens_total": max_tokens_total,
-            "timeout": timeout,
+    if resume:
+        other = {
+            **choices.others,
+            "data": question.data,
+            "format": question.data_format,
+            "without": question.without,
+            "limit": question.limit,
+            "runs": question.runs if question.runs != 1 else None,
         }
-        given = {
-            "backend": backend,
-            "roles": parse_roles(role or []),
-            "embeddings": embeddings,
-            "drafts": drafts,
-            "draft_tokens": draft_tokens,
-            "samples": samples,
-            "contrast": contrast or None,
-            "seed": seed,
-            "out": out,
-        }
-        if resume:
-            other = {
-                **given, "data": data, "format": data_format, "without": without, "limit": limit,
-                "config": config, "runs": runs if runs != 1 else None,
-            }  # fmt: skip
-            resume_eval_criteria(resume, other, limits, plot=plot, as_json=as_json)
-            return
-        asked = Asked(
-            data=tuple(data or ()),
-            data_format=data_format,
-            without=tuple(without or ()),
-            runs=runs,
-            limit=limit,
-        )
-        settings = load_settings(config, **given, **limits)
-        begin_eval_criteria(asked, settings, plot=plot, as_json=as_json)
+        resume_eval_criteria(resume, other, choices.limits, plot=plot, as_json=as_json)
+        return
+    asked = Asked(
+        data=tuple(question.data or ()),
+        data_format=question.data_format,
+        without=tuple(question.without or ()),
+        runs=question.runs,
+        limit=question.limit,
+    )
+    begin_eval_criteria(asked, choices.settings(), plot=plot, as_json=as_json)
 
 
-@eval_app.command("judge")
-def eval_judge(
-    *,
-    data: Data = None,
-    data_format: Format = None,
+@dataclass(frozen=True, slots=True)
+class JudgeQuestion:
+    """What `eval judge` holds the judge against."""
+
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of human judgements: WQRM, LAMP, or JSONL with `text` and `score`, or "
+            "`left`, `right` and `preferred`.",
+            metavar="FILE",
+        ),
+    ] = None
+    data_format: Format = None
     criteria_file: Annotated[
         Path | None,
         typer.Option(
@@ -152,58 +122,55 @@ def eval_judge(
             help="criteria.json to judge by; default: a fixed rubric that fits any text.",
             metavar="FILE",
         ),
-    ] = None,
-    limit: Limit = None,
-    probes: Probes = 12,
-    require: Require = None,
-    plot: Plot = None,
-    backend: options.Backend = None,
-    role: Annotated[list[str] | None, options.role_option("judge=openai:gpt-5-mini")] = None,
-    judge: options.Judge = None,
-    samples: options.Samples = None,
-    seed: options.Seed = None,
-    out: options.Out = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
+    ] = None
+    limit: Limit = None
+    probes: Annotated[
+        int, typer.Option(help="Texts to probe the judge with; 0 for no probes.", metavar="N")
+    ] = 12
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Exit with 1 unless this holds, such as pair_accuracy>=0.6; may be repeated.",
+            metavar="EXPR",
+        ),
+    ] = None
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the calibration curve.", metavar="PNG")
+    ] = None
+
+
+@eval_app.command("judge")
+@takes(
+    *("backend", "roles", "judge", "samples", "seed", "out", *LIMITS),
+    example="judge=openai:gpt-5-mini",
+)
+def eval_judge(*, question: JudgeQuestion, choices: Choices, as_json: AsJson = False) -> None:
     """Hold a judge against human scores or preferences, and probe it for known failures."""
-    with reporting(debug=debug):
-        from quillgraph.cli.evals.judge import Question, run_eval_judge
-        from quillgraph.cli.session.settings import load_settings, parse_roles
+    from quillgraph.cli.evals.judge import Question, run_eval_judge
 
-        settings = load_settings(
-            config,
-            backend=backend,
-            roles=parse_roles(role or [], judge),
-            samples=samples,
-            seed=seed,
-            out=out,
-            max_calls=max_calls,
-            max_tokens_total=max_tokens_total,
-            timeout=timeout,
-        )
-        question = Question.of(data, data_format, criteria_file, limit=limit, probes=probes)
-        run_eval_judge(question, settings, require or [], plot=plot, as_json=as_json)
+    settings = choices.settings()
+    evidence = Question.of(
+        question.data,
+        question.data_format,
+        question.criteria_file,
+        limit=question.limit,
+        probes=question.probes,
+    )
+    run_eval_judge(evidence, settings, question.require or [], plot=question.plot, as_json=as_json)
 
 
-Policies = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="[NAME=][GRAPH[?option=value]@]MODEL, the first of which the others are compared "
-        "with. MODEL is KIND:MODEL, KIND:MODEL+ADAPTER, or the folder of a training run.",
-        metavar="POLICY...",
-    ),
-]
+@dataclass(frozen=True, slots=True)
+class PolicyQuestion:
+    """What `eval policy` compares, on what."""
 
-
-@eval_app.command("policy")
-def eval_policy(
-    policies: Policies = None,
-    *,
+    policies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="[NAME=][GRAPH[?option=value]@]MODEL, the first of which the others are compared "
+            "with. MODEL is KIND:MODEL, KIND:MODEL+ADAPTER, or the folder of a training run.",
+            metavar="POLICY...",
+        ),
+    ] = None
     data: Annotated[
         Path | None,
         typer.Option(
@@ -211,8 +178,8 @@ def eval_policy(
             "with `request`, and `criteria` if there are any.",
             metavar="FILE",
         ),
-    ] = None,
-    data_format: Format = None,
+    ] = None
+    data_format: Format = None
     criteria_file: Annotated[
         Path | None,
         typer.Option(
@@ -221,18 +188,18 @@ def eval_policy(
             "rubric that fits any text.",
             metavar="FILE",
         ),
-    ] = None,
-    limit: Limit = None,
+    ] = None
+    limit: Limit = None
     texts: Annotated[
         int, typer.Option(help="Texts of each policy for each request.", metavar="N")
-    ] = 2,
+    ] = 2
     prompt: Annotated[
         str,
         typer.Option(
             help="What a model is asked: the bare `request`, or the prompt of the `writer`.",
             metavar="KIND",
         ),
-    ] = "request",
+    ] = "request"
     baselines: Annotated[
         bool,
         typer.Option(
@@ -240,15 +207,25 @@ def eval_policy(
             help="Add best-of-N and Self-Refine on the first one's model, at the tokens of the "
             "dearest of the others.",
         ),
-    ] = False,
+    ] = False
     judge: Annotated[
         str | None,
         typer.Option(help="Model that scores and compares the texts.", metavar="SPEC"),
-    ] = None,
+    ] = None
     allow_same_judge: Annotated[
         bool,
         typer.Option("--allow-same-judge", help="Take a judge that has trained a policy."),
-    ] = False,
+    ] = False
+
+
+@eval_app.command("policy")
+@takes(
+    *("samples", "rounds", "text_tokens", "seed", "out", "resume"),
+    *LIMITS,
+)
+def eval_policy(
+    *,
+    question: PolicyQuestion,
     require: Annotated[
         list[str] | None,
         typer.Option(
@@ -260,57 +237,45 @@ def eval_policy(
     plot: Annotated[
         Path | None, typer.Option(help="Draw the measures and the wins.", metavar="PNG")
     ] = None,
-    samples: options.Samples = None,
-    rounds: options.Rounds = None,
-    text_tokens: options.TextTokens = None,
-    seed: options.Seed = None,
-    out: options.Out = None,
+    choices: Choices,
     resume: Resume = None,
-    max_calls: options.MaxCalls = None,
-    max_tokens_total: options.MaxTokensTotal = None,
-    timeout: options.Timeout = None,
-    config: options.Config = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare models, adapters and graphs on the same requests."""
-    with reporting(debug=debug):
-        from quillgraph.cli.evals.policy import (
-            Asked,
-            Shown,
-            begin_eval_policy,
-            resume_eval_policy,
-        )
-        from quillgraph.cli.session.settings import load_settings
+    from quillgraph.cli.evals.policy import (
+        Asked,
+        Shown,
+        begin_eval_policy,
+        resume_eval_policy,
+    )
 
-        given = {
-            "roles": {"judge": judge} if judge else {},
-            "samples": samples,
-            "rounds": rounds,
-            "text_tokens": text_tokens,
-            "seed": seed,
-            "out": out,
+    if question.judge:
+        choices = replace(choices, values={**choices.values, "roles": {"judge": question.judge}})
+    shown = Shown(require=require or [], plot=plot, as_json=as_json)
+    if resume:
+        other = {
+            **choices.others,
+            "policies": question.policies,
+            "data": question.data,
+            "format": question.data_format,
+            "criteria": question.criteria_file,
+            "limit": question.limit,
+            "texts": question.texts if question.texts != 2 else None,
+            "prompt": question.prompt if question.prompt != "request" else None,
+            "baselines": question.baselines or None,
+            "allow_same_judge": question.allow_same_judge or None,
         }
-        limits = {"max_calls": max_calls, "max_tokens_total": max_tokens_total, "timeout": timeout}
-        shown = Shown(require=require or [], plot=plot, as_json=as_json)
-        if resume:
-            other = {
-                **given, "policies": policies, "data": data, "format": data_format,
-                "criteria": criteria_file, "limit": limit, "texts": texts if texts != 2 else None,
-                "prompt": prompt if prompt != "request" else None, "baselines": baselines or None,
-                "allow_same_judge": allow_same_judge or None, "config": config,
-            }  # fmt: skip
-            resume_eval_policy(resume, other, limits, shown)
-            return
-        asked = Asked(
-            policies=tuple(policies or ()),
-            data=data,
-            data_format=data_format,
-            criteria=criteria_file,
-            limit=limit,
-            texts=texts,
-            reading=prompt,
-            baselines=baselines,
-            allow_same_judge=allow_same_judge,
-        )
-        begin_eval_policy(asked, load_settings(config, **given, **limits), shown)
+        resume_eval_policy(resume, other, choices.limits, shown)
+        return
+    asked = Asked(
+        policies=tuple(question.policies or ()),
+        data=question.data,
+        data_format=question.data_format,
+        criteria=question.criteria_file,
+        limit=question.limit,
+        texts=question.texts,
+        reading=question.prompt,
+        baselines=question.baselines,
+        allow_same_judge=question.allow_same_judge,
+    )
+    begin_eval_policy(asked, choices.settings(), shown)

@@ -1,55 +1,110 @@
 """`quillgraph eval criteria`: automatic criteria held against people's and against baselines."""
 
-import json
+import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
 
+from quillgraph.agents.domain import Value
+from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.criteria import (
     caveat,
     comparison_table,
     differences_table,
     exclusions,
+    markdown,
     write_plot,
 )
-from quillgraph.cli.evals.criteria_work import Asked, Comparing
+from quillgraph.cli.display.study import counted
+from quillgraph.cli.evals.outcome import at_least, write_result, write_rows
 from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import Engines, connected, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
-from quillgraph.cli.session.progress import plain_console
+from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.study import ROLES
+from quillgraph.evals import load
+from quillgraph.evals.criteria import (
+    CriteriaOptions,
+    CriteriaReport,
+    CriteriaResults,
+    Observer,
+    compare_criteria,
+)
+from quillgraph.evals.data import Cases, cases_of
+from quillgraph.graphs.study import ROLES, stages_left_out
+
+PLAYERS = (*ROLES, "judge")
+"""The roles that the command line may give another model."""
+
+
+class Asked(Value):
+    """What the command line wants to know; kept with the run, so that it can go on."""
+
+    data: tuple[Path, ...]
+    data_format: str | None
+    without: tuple[str, ...]
+    runs: int
+    limit: int | None
+    data_sha: tuple[str, ...] = ()
+    """Of the files as they were when the run began."""
+
+    def checked(self) -> "Asked":
+        """The same with the hashes of its files.
+
+        Raises:
+            InputError: If there is no file or a number makes no sense.
+            ConfigError: If a study cannot do without a stage.
+        """
+        if not self.data:
+            raise InputError("expected --data FILE with requests or judged texts, got none")
+        at_least(1, runs=self.runs, limit=self.limit)
+        stages_left_out(self.without)
+        files = tuple(path.resolve() for path in self.data)
+        return self.model_copy(update={"data": files, "data_sha": tuple(map(_sha, files))})
+
+    def read(self, seed: int) -> Cases:
+        """The requests that are used: all, or as many as the limit allows, drawn by the seed.
+
+        Raises:
+            InputError: If a file cannot be read, or is another than when the run began.
+        """
+        for path, sha in zip(self.data, self.data_sha, strict=True):
+            if _sha(path) != sha:
+                raise InputError(f"{path} has changed since the run began; start a new one")
+        files = [load(path, format=self.data_format) for path in self.data]
+        return cases_of(files, limit=self.limit, seed=seed)
 
 
 def begin_eval_criteria(
     asked: Asked, settings: Settings, *, plot: Path | None, as_json: bool
 ) -> None:
-    """Compare criteria in a new folder, and show what was found.
+    """Compare criteria in a new folder, and show how they compare.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    asked = asked.checked()
-    cases, said = asked.read(settings.seed), plain_console(sys.stderr)
-    settings = with_backend(settings, said)
-    engines = connected(settings, (*ROLES, "judge"), said)
+    asked, console = asked.checked(), plain_console(sys.stderr)
+    cases = asked.read(settings.seed)
+    settings = with_backend(settings, console)
+    engines = connected(settings, PLAYERS, console)
     title = f"eval criteria {asked.data[0].name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
     folder.note(asked=asked.model_dump(mode="json"))
     with alone_in(folder.path):
-        work = Comparing(asked, settings, cases, folder.path, budget_of(settings, []))
+        work = CriteriaWork(asked, settings, cases, folder.path, budget_of(settings, []))
         _compare(work, engines, folder, plot=plot, as_json=as_json)
 
 
 def resume_eval_criteria(
     path: Path,
-    given: Mapping[str, Any],
+    others: Mapping[str, Any],
     limits: Mapping[str, Any],
     *,
     plot: Path | None,
@@ -59,7 +114,7 @@ def resume_eval_criteria(
 
     Args:
         path: The run's folder.
-        given: What else the command line says; nothing may, a run goes on as it was begun.
+        others: What else the command line says; nothing may, a run goes on as it was begun.
         limits: Budgets and time that may be given anew.
         plot: Where to draw the result.
         as_json: Show the result for machines.
@@ -68,7 +123,7 @@ def resume_eval_criteria(
         ConfigError: If something is given that the run has begun without.
         InputError: If no such run is kept there, or its data have changed.
     """
-    goes_on_as_begun(given)
+    goes_on_as_begun(others)
     with alone_in(path):
         folder = RunFolder.reopened(path)
         try:
@@ -79,25 +134,91 @@ def resume_eval_criteria(
         settings = load_settings(None, **{**folder.facts["settings"], **changed})
         budget = budget_of(settings, [])
         charge_earlier(budget, path)
-        work = Comparing(asked, settings, asked.read(settings.seed), path, budget)
-        engines = connected(settings, (*ROLES, "judge"), plain_console(sys.stderr))
+        work = CriteriaWork(asked, settings, asked.read(settings.seed), path, budget)
+        engines = connected(settings, PLAYERS, plain_console(sys.stderr))
         _compare(work, engines, folder, plot=plot, as_json=as_json)
 
 
+@dataclass(slots=True)
+class CriteriaWork:
+    """The work of comparing sources of criteria; results are kept as they come."""
+
+    asked: Asked
+    settings: Settings
+    cases: Cases
+    folder: Path
+    budget: Budget
+    results: CriteriaResults = field(init=False)
+    report: CriteriaReport | None = None
+
+    def __post_init__(self) -> None:
+        """Take up what earlier processes have left."""
+        self.results = CriteriaResults.within(self.folder)
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """All sources of a request are worked on together."""
+        return {
+            "start": "starting the model",
+            "compare": f"comparing criteria for {counted(len(self.cases.cases), 'request')}",
+            "measure": "measuring",
+        }
+
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+        """Find, match and judge, then measure."""
+        measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
+        options = CriteriaOptions(without=self.asked.without, runs=self.asked.runs, **measures)
+        report = await compare_criteria(
+            self.cases,
+            engines.common,
+            engines.embeddings,
+            roles={**engines.cast(PLAYERS), **engines.judges},
+            options=options,
+            results=self.results,
+            budget=self.budget,
+            observer=Observer((recorder,), watch.finished),
+        )
+        self.report = report.model_copy(update={"placed_by": self.settings.embeddings})
+
+    def keep(self, folder: RunFolder) -> None:
+        """Write the report, if it came to one."""
+        if self.report is None:
+            return
+        folder.write_json("report.json", self.report)
+        folder.write_text("report.md", markdown(self.report))
+        write_rows(folder, self.results.writingbench_files(self.cases, list(self.report.sources)))
+
+    def reached(self) -> str:
+        """Say how many results there are."""
+        elicited, scored = len(self.results.elicited.rows), len(self.results.scored.rows)
+        return f"reached: {elicited} sets of criteria and {scored} scores"
+
+
 def _compare(
-    work: Comparing, engines: Engines, folder: RunFolder, *, plot: Path | None, as_json: bool
+    work: CriteriaWork, engines: Engines, folder: RunFolder, *, plot: Path | None, as_json: bool
 ) -> None:
     supervise(work, engines, folder, work.budget, timeout=work.settings.timeout)
     assert work.report is not None
     if plot:
         write_plot(work.report, plot)
     if as_json:
-        shown = {"run": str(folder.path), "report": work.report.model_dump(mode="json")}
-        sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+        write_result(folder, {"report": work.report.model_dump(mode="json")})
     else:
-        Console().print(comparison_table(work.report))
-        if work.report.differences:
-            Console().print(differences_table(work.report))
-        for told in filter(None, (exclusions(work.report), caveat(work.report))):
-            Console().print(told, markup=False)
+        _print(work.report)
     plain_console(sys.stderr).print(f"run folder: {folder.path}", style="dim")
+
+
+def _print(report: CriteriaReport) -> None:
+    console = Console()
+    console.print(comparison_table(report))
+    if report.differences:
+        console.print(differences_table(report))
+    for line in filter(None, (exclusions(report), caveat(report))):
+        console.print(line, markup=False)
+
+
+def _sha(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error

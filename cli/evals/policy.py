@@ -1,63 +1,64 @@
 """`quillgraph eval policy`: models, adapters and graphs compared on the same prompts."""
 
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from quillgraph.agents.domain import Value, WritingTask
+from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
-from quillgraph.backends import require
+from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError, nearest
-from quillgraph.backends.spec import BackendSpec
-from quillgraph.backends.weights import check_adapter
 from quillgraph.cli.display.evals import picture
 from quillgraph.cli.display.policies import (
     against_table,
     exclusions,
     legend,
+    markdown,
     policies_table,
     write_plot,
 )
 from quillgraph.cli.display.terminal import visible
-from quillgraph.cli.evals.policy_work import Comparing
+from quillgraph.cli.evals.outcome import at_least, refuse_unmet, write_result, write_rows
+from quillgraph.cli.session.budget import charge_earlier
 from quillgraph.cli.session.engines import Engines, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.session.inputs import read_criteria
-from quillgraph.cli.session.progress import log_shown, plain_console
+from quillgraph.cli.session.progress import ProgressWatch, log_shown, plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.cli.session.turns import Turns
-from quillgraph.evals import RubricRequest, load
-from quillgraph.evals.data import prompts_of
-from quillgraph.evals.judges import requirement_of, unmet
+from quillgraph.evals import load
+from quillgraph.evals.judges import requirement_of
 from quillgraph.evals.policies import (
     Contest,
-    Policy,
+    ContestOptions,
+    EngineTurns,
+    PolicyComparison,
     PolicyReport,
+    PolicyResults,
     Reading,
     measure_names,
-    policy_graph,
-    read_policies,
-    refuse_training_judge,
-    reservations,
-    seen_in_training,
-    sharing,
+    read_contest,
+    refuse_unfit,
 )
-from quillgraph.graphs.episodes import parts_of
 
 COMPARED = "compared"
 """Where `run.json` says what a comparison is of."""
 
 ASKED = "asked"
 """Where it says what the command line asked for."""
+
+STAGES = {
+    "write": "having the policies write",
+    "score": "scoring the texts",
+    "compare": "comparing the texts",
+    "measure": "measuring",
+}
 
 
 class Asked(Value):
@@ -73,10 +74,36 @@ class Asked(Value):
     baselines: bool
     allow_same_judge: bool
 
-    def found_anywhere(self) -> "Asked":
-        """The same with files that are found from any working directory."""
+    def resolved(self) -> "Asked":
+        """The same with files that any working directory can name."""
         files = {"data": self.data, "criteria": self.criteria}
         return self.model_copy(update={k: v.resolve() for k, v in files.items() if v})
+
+    def contest(self, settings: Settings) -> Contest:
+        """Read the files and the policies.
+
+        Raises:
+            QuillError: If something of it makes no sense.
+        """
+        if self.data is None:
+            raise InputError("expected --data FILE with requests, got none")
+        at_least(1, limit=self.limit, texts=self.texts)
+        if self.reading not in get_args(Reading):
+            raise ConfigError(f"expected --prompt request or writer, got {self.reading!r}")
+        own = {name: getattr(self, name) for name in ContestOptions.model_fields if name in _OWN}
+        measures = settings.model_dump(include=set(ContestOptions.model_fields) - _OWN)
+        return read_contest(
+            self.policies,
+            load(self.data, format=self.data_format),
+            str(settings.backend),
+            criteria=read_criteria(self.criteria).criteria if self.criteria else None,
+            criteria_name=self.criteria.name if self.criteria else "",
+            options=ContestOptions(**own, **measures),
+        )
+
+
+_OWN = {"texts", "limit", "reading", "baselines", "allow_same_judge"}
+"""Options of a contest that are no settings of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +116,31 @@ class Shown:
 
 
 def begin_eval_policy(asked: Asked, settings: Settings, shown: Shown) -> None:
-    """Compare policies and show what was found.
+    """Compare policies and show how they compare.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
         Exit: With status 1 if a requirement is not met.
     """
-    said = plain_console(sys.stderr)
-    settings = _with_judge(settings, said)
-    contest, turns = _prepared(asked, settings, shown, said)
+    console = plain_console(sys.stderr)
+    settings = _with_judge(settings, console)
+    contest, engines = _prepared(asked, settings, shown, console)
     title = f"eval policy {contest.data}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    kept = asked.found_anywhere().model_dump(mode="json")
-    folder.note(**{COMPARED: _facts(contest, settings), ASKED: kept})
+    folder.note(**{COMPARED: contest.facts(), ASKED: asked.resolved().model_dump(mode="json")})
     folder.write_lines("prompts.jsonl", contest.prompts)
     with alone_in(folder.path):
-        _compare(contest, settings, turns, folder, shown)
+        _compare(PolicyWork(contest, engines, settings, folder.path), folder, shown)
 
 
 def resume_eval_policy(
-    path: Path, given: Mapping[str, Any], limits: Mapping[str, Any], shown: Shown
+    path: Path, others: Mapping[str, Any], limits: Mapping[str, Any], shown: Shown
 ) -> None:
     """Go on with a comparison that ended early; texts and scores that are there stay.
 
     Args:
         path: The run's folder.
-        given: What else the command line says; nothing may, a run goes on as it was begun.
+        others: What else the command line says; nothing may, a run goes on as it was begun.
         limits: Budgets and time that may be given anew.
         shown: What to make of the result.
 
@@ -123,8 +149,8 @@ def resume_eval_policy(
         InputError: If no such run is kept there.
         Exit: With status 1 if a requirement is not met.
     """
-    goes_on_as_begun(given)
-    said = plain_console(sys.stderr)
+    goes_on_as_begun(others)
+    console = plain_console(sys.stderr)
     with alone_in(path):
         folder = RunFolder.reopened(path)
         try:
@@ -133,12 +159,12 @@ def resume_eval_policy(
             raise InputError(f"expected a run of `quillgraph eval policy` in {path}") from error
         changed = {name: value for name, value in limits.items() if value is not None}
         settings = load_settings(None, **{**folder.facts["settings"], **changed})
-        contest, turns = _prepared(asked, settings, shown, said)
-        _refuse_other(folder, _facts(contest, settings))
-        _compare(contest, settings, turns, folder, shown)
+        contest, engines = _prepared(asked, settings, shown, console)
+        _refuse_other(folder, contest.facts())
+        _compare(PolicyWork(contest, engines, settings, path), folder, shown)
 
 
-def _with_judge(settings: Settings, said: Console) -> Settings:
+def _with_judge(settings: Settings, console: Console) -> Settings:
     """Name the judge as the backend: the model of a comparison that is not a policy."""
     if others := sorted(set(settings.roles) - {"judge"}):
         raise ConfigError(f"unknown role {others[0]!r}: {nearest(others[0], ['judge'])}")
@@ -149,137 +175,24 @@ def _with_judge(settings: Settings, said: Console) -> Settings:
                 "gives scores alone; name a model, for example --judge openai:MODEL"
             )
         return settings.model_copy(update={"backend": judge, "roles": {}})
-    return with_backend(settings, said)
-
-
-def _contest(asked: Asked, settings: Settings) -> Contest:
-    if asked.data is None:
-        raise InputError("expected --data FILE with requests, got none")
-    for name, number in (("limit", asked.limit), ("texts", asked.texts)):
-        if number is not None and number < 1:
-            raise InputError(f"expected --{name} of 1 or more, got {number}")
-    reading = _reading(asked.reading)
-    entrants, judge = (
-        read_policies(asked.policies, baselines=asked.baselines),
-        str(settings.backend),
-    )
-    if not asked.allow_same_judge:
-        refuse_training_judge(entrants, judge)
-    loaded = load(asked.data, format=asked.data_format)
-    if not loaded.requests:
-        raise InputError(
-            f"{asked.data} ({loaded.format}) holds judgements of people and no requests to write to"
-        )
-    chosen = read_criteria(asked.criteria).criteria if asked.criteria else None
-    prompts, excluded = prompts_of(loaded.requests, chosen, limit=asked.limit, seed=settings.seed)
-    if loaded.skipped:
-        excluded["records that could not be read"] = len(loaded.skipped)
-    tasks = [prompt.task for prompt in prompts]
-    given = [each for each in entrants if not each.at_equal_tokens]
-    return Contest(
-        data=asked.data.name,
-        data_format=loaded.format,
-        prompts=prompts,
-        criteria=_criteria_told(asked.criteria, loaded.requests),
-        policies=entrants,
-        judge=sharing(BackendSpec.parse(judge), entrants),
-        texts=asked.texts,
-        reading=reading,
-        notes=(*reservations(given, judge), *_caveats(entrants, tasks, reading)),
-        excluded=excluded,
-    )
-
-
-def _criteria_told(file: Path | None, requests: Sequence[RubricRequest]) -> str:
-    own = [bool(request.criteria) for request in requests]
-    if file or not any(own):
-        return file.name if file else "the generic rubric"
-    return "the requests' own criteria" + ("" if all(own) else ", else the generic rubric")
-
-
-def _reading(said: str) -> Reading:
-    for reading in get_args(Reading):
-        if said == reading:
-            known: Reading = reading
-            return known
-    raise ConfigError(f"expected --prompt request or writer, got {said!r}")
-
-
-def _caveats(
-    entrants: Sequence[Policy], tasks: Sequence[WritingTask], reading: Reading
-) -> Iterator[str]:
-    """What is unequal between the policies, judge aside."""
-    graphs = [each for each in entrants if each.graph]
-    if graphs and len(graphs) < len(entrants) and reading == "request":
-        yield "Models read the bare request, and graphs prompts of their own; see --prompt writer."
-    if taking := [each.name for each in graphs if _takes_criteria(each)]:
-        yield f"{', '.join(taking)} wrote under the criteria that texts are scored by."
-    if equal := [each.name for each in entrants if each.at_equal_tokens]:
-        yield (
-            f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it, "
-            "and write one draft at least."
-        )
-    for each in (e for e in entrants if e.training and not e.at_equal_tokens):
-        assert each.training is not None
-        if each.training.prompt != reading and not each.graph:
-            yield (
-                f"Policy {each.name} was trained on the prompt {each.training.prompt!r}, and reads "
-                f"{reading!r} here."
-            )
-        if seen := seen_in_training(each, tasks, _trained_on(each)):
-            yield seen
-
-
-def _takes_criteria(policy: Policy) -> bool:
-    return "criteria_set" in parts_of(policy_graph(policy), "input_schema")
-
-
-def _trained_on(policy: Policy) -> list[str] | None:
-    """Hashes of the requests that a policy was trained on; None where the file is gone."""
-    from quillgraph.rl.config import read_requests
-
-    assert policy.training is not None
-    try:
-        return [task.request_hash for task in read_requests(policy.training.prompts).train]
-    except InputError:
-        return None
-
-
-def _check(contest: Contest, turns: Turns) -> None:
-    """Find out before the first call what would end the run later."""
-    require(turns.idle(contest.judge), "judge", "json_schema")
-    for policy in contest.policies:
-        if policy.adapter:
-            model = turns.idle(policy.model)
-            require(model, policy.name, "adapters")
-            if not policy.model.base_url:  # at an address, only the servers know the model
-                check_adapter(policy.adapter, model.model)
-        if policy.graph:
-            policy_graph(policy)
+    return with_backend(settings, console)
 
 
 def _prepared(
-    asked: Asked, settings: Settings, shown: Shown, said: Console
-) -> tuple[Contest, Turns]:
+    asked: Asked, settings: Settings, shown: Shown, console: Console
+) -> tuple[Contest, EngineTurns]:
     """What is compared, and the models; whatever would end the run later ends it here."""
-    contest = _contest(asked, settings)
+    contest = asked.contest(settings)
     for each in shown.require:
         requirement_of(each, measure_names([policy.name for policy in contest.policies]))
     if shown.plot:
         picture()
-    with log_shown(said):
-        turns = Turns([*(policy.model for policy in contest.policies), contest.judge])
-    _check(contest, turns)
+    with log_shown(console):
+        engines = EngineTurns(contest.models)
+    refuse_unfit(contest, engines)
     for note in contest.notes:
-        said.print(f"note: {note}")
-    return contest, turns
-
-
-def _facts(contest: Contest, settings: Settings) -> dict[str, Any]:
-    deciding = settings.model_dump(
-        mode="json", include={"seed", "text_tokens", "samples", "rounds"}
-    )
-    return {**contest.facts(), **deciding}
+        console.print(f"note: {note}")
+    return contest, engines
 
 
 def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
@@ -291,33 +204,79 @@ def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
         )
 
 
-def _compare(
-    contest: Contest, settings: Settings, turns: Turns, folder: RunFolder, shown: Shown
-) -> None:
-    work = Comparing(contest, settings, folder.path, turns)
-    chats = {f"policy {n}": chat for n, chat in enumerate(turns.chats)}
-    engines = Engines(turns.idle(contest.judge), chats, LexicalEmbeddings(), at_once=False)
-    supervise(work, engines, folder, timeout=settings.timeout)
+@dataclass(slots=True)
+class PolicyWork:
+    """The work of a comparison; texts, scores and comparisons are kept as they come."""
+
+    contest: Contest
+    models: EngineTurns
+    settings: Settings
+    folder: Path
+    results: PolicyResults = field(init=False)
+    report: PolicyReport | None = None
+
+    def __post_init__(self) -> None:
+        """Take up what earlier processes have left."""
+        self.results = PolicyResults.within(self.folder)
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """Writing takes longest."""
+        return STAGES
+
+    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+        """Do what has not been done yet."""
+        budget = Budget(self.settings.max_calls, self.settings.max_tokens_total)
+        charge_earlier(budget, self.folder)
+        comparison = PolicyComparison(
+            self.contest, self.models, self.results, budget, recorder, watch.finished
+        )
+        self.report = await comparison.run()
+
+    def keep(self, folder: RunFolder) -> None:
+        """Write the report, if the run has come so far."""
+        if self.report is None:
+            return
+        folder.write_json("report.json", self.result())
+        folder.write_text("report.md", markdown(self.report))
+        if self.contest.data_format == "writingbench":
+            write_rows(folder, self.results.writingbench_files(self.contest.all_places))
+
+    def reached(self) -> str:
+        """Say how far it has come."""
+        return (
+            f"reached: {self.results.written} of {self.contest.wanted} texts, "
+            f"{len(self.results.scores.rows)} scores, "
+            f"{len(self.results.comparisons.rows)} comparisons"
+        )
+
+    def result(self) -> dict[str, Any]:
+        """The report, for machines."""
+        assert self.report is not None
+        return {"report": self.report.model_dump(mode="json")}
+
+
+def _compare(work: PolicyWork, folder: RunFolder, shown: Shown) -> None:
+    models = work.models
+    chats = {f"policy {n}": chat for n, chat in enumerate(models.chats)}
+    common = models.idle(work.contest.judge)
+    engines = Engines(common, chats, LexicalEmbeddings(), at_once=False)
+    supervise(work, engines, folder, timeout=work.settings.timeout)
     assert work.report is not None
-    _show(work, work.report, folder, shown)
-    missed = [told for each in shown.require if (told := unmet(each, work.report.flat))]
-    for told in missed:
-        plain_console(sys.stderr).print(f"not met: {told}")
-    if missed:
-        raise typer.Exit(1)
-
-
-def _show(work: Comparing, report: PolicyReport, folder: RunFolder, shown: Shown) -> None:
     if shown.plot:
-        write_plot(report, shown.plot)
+        write_plot(work.report, shown.plot)
     if shown.as_json:
-        told = {"run": str(folder.path), **work.result()}
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        write_result(folder, work.result())
     else:
-        sys.stdout.write(legend(report) + "\n")
-        console = Console()
-        console.print(policies_table(report))
-        if len(report.policies) > 1:
-            console.print(against_table(report))
-        sys.stdout.write(exclusions(report) + "\n")
+        _print(work.report)
     plain_console(sys.stderr).print(visible(f"run folder: {folder.path}"), style="dim")
+    refuse_unmet(shown.require, work.report.flat)
+
+
+def _print(report: PolicyReport) -> None:
+    sys.stdout.write(legend(report) + "\n")
+    console = Console()
+    console.print(policies_table(report))
+    if len(report.policies) > 1:
+        console.print(against_table(report))
+    sys.stdout.write(exclusions(report) + "\n")

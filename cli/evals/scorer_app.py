@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quillgraph.cli.session import options
-from quillgraph.cli.session.errors import reporting
+from quillgraph.cli.session.options import AsJson, Choices, takes
 
 scorer_app = typer.Typer(help="Judges that are trained on people's scores.", no_args_is_help=True)
 
@@ -29,6 +28,7 @@ Features = Annotated[
 
 
 @scorer_app.command("train")
+@takes("seed")
 def train_scorer(
     *,
     data: Data = None,
@@ -36,24 +36,23 @@ def train_scorer(
         Path | None, typer.Option(help="New folder for the scorer.", metavar="DIR")
     ] = None,
     features: Features = None,
-    seed: options.Seed = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    choices: Choices,
+    as_json: AsJson = False,
 ) -> None:
     """Train a scorer on what people have said; `--judge scorer:DIR` then judges by it.
 
     A frozen SmolLM2 reads each text once, which takes a CPU about half a second each.
     """
-    with reporting(debug=debug):
-        from quillgraph.cli.evals.scorer import run_train_scorer
+    from quillgraph.cli.evals.scorer import run_train_scorer
 
-        run_train_scorer(data or [], out, features, seed=int(seed or 0), as_json=as_json)
+    seed = int(choices.values.get("seed", 0))
+    run_train_scorer(data or [], out, features, seed=seed, as_json=as_json)
 
 
 @scorer_app.command("list")
-def list_scorers(*, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+@takes()
+def list_scorers(*, as_json: AsJson = False) -> None:
     """List the scorers that come with the package."""
-    with reporting(debug=debug):
-        from quillgraph.cli.evals.scorer import show_scorers
+    from quillgraph.cli.evals.scorer import show_scorers
 
-        show_scorers(as_json=as_json)
+    show_scorers(as_json=as_json)

@@ -2,14 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.cli.session.options import SettingFields
 
 OTHER_VARIABLES = ("QUILLGRAPH_CACHE",)
 """Variables of the package that are no setting of a run."""
@@ -35,49 +36,18 @@ _PHRASES = {
 """How the kinds of pydantic's complaints begin, and what is said instead."""
 
 
-def _own_path(path: Any) -> Any:
-    """An empty path is none, and `~` is the user's home wherever it was written."""
-    if isinstance(path, str) and not path.strip():
-        return None
-    return Path(path).expanduser() if isinstance(path, str | Path) else path
-
-
-OwnPath = Annotated[Path | None, BeforeValidator(_own_path)]
-
-
-class Settings(BaseSettings):
+class Settings(SettingFields, BaseSettings):
     """What a run may be told; each field is also an option and a `QUILLGRAPH_…` variable."""
 
     model_config = SettingsConfigDict(env_prefix="QUILLGRAPH_", extra="forbid", frozen=True)
 
-    backend: str | None = None
-    """Spec of the backend for all roles; None chooses what this machine can run."""
-    roles: dict[str, str] = Field(default_factory=dict)
-    """Role to spec, for roles that shall not have the common backend."""
-    embeddings: str = "minilm"
-    drafts: int = Field(default=4, ge=0, le=16)
-    draft_tokens: int = Field(default=160, ge=20)
-    rounds: int = Field(default=3, ge=0, le=20)
-    text_tokens: int = Field(default=512, ge=20)
-    samples: int = Field(default=2, ge=1, le=9)
-    memory: OwnPath = None
-    """Memory file; None is the user's own."""
-    no_memory: bool = False
-    library: OwnPath = None
-    """Library file, `own` for the user's own; None uses none."""
-    no_library: bool = False
-    contrast: bool = False
-    """Whether weights follow what the criteria have told apart."""
-    seed: int = 0
-    out: OwnPath = None
-    record: OwnPath = None
-    """New file to record the run's calls in; None records nothing."""
-    max_calls: int | None = Field(default=None, ge=1)
-    max_tokens_total: int | None = Field(default=None, ge=1)
-    timeout: float | None = Field(default=None, gt=0)
-    """Seconds that the run may take once its backends are up."""
-    node_budgets: dict[str, str] = Field(default_factory=dict)
-    """Node to what the calls in it may spend in all, such as `20calls,5000tokens,30s`."""
+    @field_validator("memory", "library", "out", "record", mode="before")
+    @classmethod
+    def _path(cls, path: Any) -> Any:
+        """An empty path is none, and `~` is the user's home wherever it was written."""
+        if isinstance(path, str) and not path.strip():
+            return None
+        return Path(path).expanduser() if isinstance(path, str | Path) else path
 
 
 def load_settings(config: Path | None, **given: Any) -> Settings:

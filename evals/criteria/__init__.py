@@ -1,11 +1,14 @@
 """Automatic criteria against people's."""
 
-from quillgraph.evals.criteria.checklists import files_for
-from quillgraph.evals.criteria.comparison import CriteriaComparison, Results
+from quillgraph.evals.criteria.comparison import (
+    CriteriaComparison,
+    CriteriaOptions,
+    Observer,
+    compare_criteria,
+)
 from quillgraph.evals.criteria.report import MEASURES, CriteriaReport, criteria_report
+from quillgraph.evals.criteria.results import CriteriaResults
 from quillgraph.evals.criteria.sources import (
-    ONE_SHOT,
-    OURS,
     CriteriaSource,
     generic_source,
     human_source,
@@ -15,14 +18,14 @@ from quillgraph.evals.criteria.sources import (
 
 __all__ = [
     "MEASURES",
-    "ONE_SHOT",
-    "OURS",
     "CriteriaComparison",
+    "CriteriaOptions",
     "CriteriaReport",
+    "CriteriaResults",
     "CriteriaSource",
-    "Results",
+    "Observer",
+    "compare_criteria",
     "criteria_report",
-    "files_for",
     "generic_source",
     "human_source",
     "one_shot_source",

@@ -1,69 +1,229 @@
-"""Criteria of several sources side by side: found, matched with people's, and judged with."""
+"""Criteria of several sources side by side: elicited, matched with people's, and judged with."""
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables.config import var_child_runnable_config
+from pydantic import Field
 
-from quillgraph.agents.domain import Criterion, Value
+from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import text_hash
-from quillgraph.agents.judges import Judge
-from quillgraph.evals.criteria.parity import TextScores, score_case_text
-from quillgraph.evals.criteria.sources import HUMAN, CriteriaSource, Elicited, elicit
-from quillgraph.evals.data.cases import Case
-from quillgraph.evals.ledger import Ledger
-from quillgraph.evals.measures.matching import Confirm, Overlap, Wording, matched_overlap
+from quillgraph.agents.judges import Judge, PromptedJudge
+from quillgraph.agents.role import Role
+from quillgraph.backends import Budget
+from quillgraph.backends.errors import BackendError, ConfigError, nearest
+from quillgraph.evals.concurrency import for_each
+from quillgraph.evals.criteria.parity import score_case_text
+from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
+from quillgraph.evals.criteria.results import CriteriaResults, Matched
+from quillgraph.evals.criteria.sources import (
+    HUMAN,
+    ONE_SHOT,
+    OURS,
+    CriteriaSource,
+    elicit,
+    generic_source,
+    human_source,
+    one_shot_source,
+    study_source,
+)
+from quillgraph.evals.data.cases import Case, Cases, cases_of
+from quillgraph.evals.data.loader import Loaded
+from quillgraph.evals.measures.matching import Confirm, confirmed_by, matched_overlap, wordings
+from quillgraph.graphs.study import ROLES, Study
 
 AT_ONCE = 8
 """Requests that are worked on side by side; how many calls an engine takes is its own matter."""
 
-ELICITED, MATCHED, SCORED = "criteria.jsonl", "overlaps.jsonl", "scores.jsonl"
-"""Files of results, one line each, from which work that was cut short goes on."""
+JUDGE = "judge"
+"""The role that scores texts, and confirms which criteria are the same."""
+
+NEXT_SEED = 1_000_003
+"""Added to the seed for each further run."""
 
 
-class Matched(Value):
-    """How far the criteria of a source and those of people say the same of a request."""
+class CriteriaOptions(Value):
+    """How sources of criteria are compared."""
 
-    request: str
-    source: str
-    overlap: Overlap
+    without: tuple[str, ...] = ()
+    """Stages of the study; for each of them there is a source that leaves it out."""
+    runs: int = Field(default=1, ge=1)
+    """Times that each source whose criteria vary is asked. The first run is what is measured, the
+    others only say how far it comes again."""
+    seed: int = 0
+    samples: int = Field(default=2, ge=1)
+    """Votes of the judge on each criterion."""
+    contrast: bool = False
+    """Whether the study's weights follow what its criteria have told apart."""
+    drafts: int = Field(default=4, ge=0)
+    draft_tokens: int = Field(default=160, ge=1)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each run."""
+        return [self.seed + run * NEXT_SEED for run in range(self.runs)]
+
+
+def _ignored(stage: str) -> None:
+    """Nobody waits to hear of a stage."""
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
-    """What has been found so far, on disk and here."""
+class Observer:
+    """Who follows a comparison of criteria."""
 
-    elicited: Ledger[tuple[str, str, int], Elicited]
-    """By request, source and run."""
-    matched: Ledger[tuple[str, str], Matched]
-    """By request and source."""
-    scored: Ledger[tuple[str, str, str], TextScores]
-    """By request, hash of the text and source."""
+    listeners: Sequence[BaseCallbackHandler] = ()
+    """Hear every call."""
+    on_stage: Callable[[str], None] = _ignored
+    """Hears of `compare` and `measure` as each of them ends."""
 
-    @classmethod
-    def within(cls, folder: Path) -> "Results":
-        """Open the results in a folder, or begin them there."""
-        return cls(
-            Ledger(folder / ELICITED, Elicited, lambda row: (row.request, row.source, row.run)),
-            Ledger(folder / MATCHED, Matched, lambda row: (row.request, row.source)),
-            Ledger(folder / SCORED, TextScores, lambda row: row.key),
+
+async def compare_criteria(
+    data: Loaded | Cases,
+    model: BaseChatModel,
+    embeddings: Embeddings,
+    *,
+    roles: Mapping[str, BaseChatModel | Judge] | None = None,
+    options: CriteriaOptions | None = None,
+    results: CriteriaResults | None = None,
+    budget: Budget | None = None,
+    observer: Observer | None = None,
+) -> CriteriaReport:
+    """Hold automatic criteria against people's, a fixed rubric, and criteria from one prompt.
+
+    Where there are texts that people have judged, one judge scores them by the criteria of each
+    source.
+
+    Args:
+        data: Requests with people's criteria, texts that people have judged, or both.
+        model: Plays every role that is not named in `roles`.
+        embeddings: Tell what lies near.
+        roles: Role of the study, or `judge`, to who plays it. A chat model as the judge also
+            confirms which criteria are the same; a `Judge`, or no judge, leaves it to nearness.
+        options: How they are compared.
+        results: What is there already stays, and what comes is added; None begins anew, in memory.
+        budget: What the calls may spend; None sets no limit.
+        observer: Hears the calls and the stages.
+
+    Returns:
+        The measures of each source, and how much better a judge agrees with people on our criteria.
+
+    Raises:
+        ConfigError: On an unknown role or stage, or a model that lacks what it needs.
+        InputError: If there are no requests.
+        BudgetReached: If the budget is spent; what is in `results` stays.
+        BackendError: If the model gave no criteria for any request.
+    """
+    cases = cases_of([data]) if isinstance(data, Loaded) else data
+    options, observer = options or CriteriaOptions(), observer or Observer()
+    results = results or CriteriaResults.within()
+    players = _Players(model, embeddings, roles or {}, options, budget or Budget())
+    judge = players.judge if any(case.texts for case in cases.cases) else None
+    sources = players.sources(cases)
+    await CriteriaComparison(
+        sources,
+        embeddings,
+        results,
+        judge=judge,
+        confirm=players.confirm,
+        runs=options.runs,
+        listeners=observer.listeners,
+    ).run(cases.cases)
+    _refuse_silence(results)
+    observer.on_stage("compare")
+    report = await criteria_report(
+        cases.cases,
+        [source.name for source in sources],
+        results,
+        embeddings,
+        runs=options.runs,
+        seed=options.seed,
+        excluded=cases.excluded,
+        data=cases.data,
+        model=str(getattr(model, "model", type(model).__name__)),
+        judge=judge.name if judge else None,
+        confirmed=players.confirm is not None,
+        placed_by=type(embeddings).__name__,
+    )
+    observer.on_stage("measure")
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Players:
+    """Who finds criteria, and who judges by them."""
+
+    model: BaseChatModel
+    embeddings: Embeddings
+    roles: Mapping[str, BaseChatModel | Judge]
+    options: CriteriaOptions
+    budget: Budget
+
+    @property
+    def judge(self) -> Judge:
+        """Scores texts."""
+        player = self.roles.get(JUDGE, self.model)
+        if not isinstance(player, BaseChatModel):
+            return player
+        role = Role(JUDGE, player, self.options.seed, self.budget)
+        return PromptedJudge((role,), self.options.samples)
+
+    @property
+    def confirm(self) -> Confirm | None:
+        """Says which criteria are the same; None where no chat model was named as the judge."""
+        player = self.roles.get(JUDGE)
+        if not isinstance(player, BaseChatModel):
+            return None
+        return confirmed_by(Role(JUDGE, player, self.options.seed, self.budget))
+
+    def sources(self, cases: Cases) -> list[CriteriaSource]:
+        """The columns of the table: ours, ours without each stage, the baselines, people."""
+        seeds, stages = self.options.seeds, dict.fromkeys(self.options.without)
+        studies = [self._study(seed) for seed in seeds]
+        prompts = [Role("one_shot", self.model, seed, self.budget) for seed in seeds]
+        people = [human_source()] if any(case.request.criteria for case in cases.cases) else []
+        return [
+            study_source(studies),
+            *(study_source(studies, [stage]) for stage in stages),
+            one_shot_source(prompts),
+            generic_source(),
+            *people,
+        ]
+
+    def _study(self, seed: int) -> Study:
+        roles: dict[str, BaseChatModel] = {}
+        for name, player in self.roles.items():
+            if name == JUDGE:
+                continue
+            if name not in ROLES:
+                raise ConfigError(f"unknown role {name!r}: {nearest(name, [*ROLES, JUDGE])}")
+            if not isinstance(player, BaseChatModel):
+                raise ConfigError(f"expected a chat model for role {name!r}, got {player!r}")
+            roles[name] = player
+        return Study.of(
+            self.model,
+            self.embeddings,
+            seed=seed,
+            budget=self.budget,
+            roles=roles,
+            contrast=self.options.contrast,
+            drafts=self.options.drafts,
+            draft_tokens=self.options.draft_tokens,
         )
 
-    def scores(self, case: Case, source: str) -> list[TextScores]:
-        """What the judge said of the texts of a request, as far as it has been asked."""
-        keys = ((case.request.id, text_hash(text), source) for text in case.texts)
-        rows = map(self.scored.rows.get, keys)
-        return [row for row in rows if row]
 
-    def criteria(self, request: str, source: str, run: int = 0) -> tuple[Criterion, ...]:
-        """The criteria of a source; empty where it gave none."""
-        row = self.elicited.rows.get((request, source, run))
-        return row.found.criteria if row and row.found else ()
+def _refuse_silence(results: CriteriaResults) -> None:
+    """A model that answered for no request at all has not been measured.
+
+    Raises:
+        BackendError: With what went wrong first.
+    """
+    rows = [row for row in results.elicited.rows.values() if row.source in (OURS, ONE_SHOT)]
+    if not any(row.found for row in rows):
+        raise BackendError(f"there are no criteria for any request; first: {rows[0].reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +232,7 @@ class CriteriaComparison:
 
     sources: Sequence[CriteriaSource]
     embeddings: Embeddings
-    results: Results
+    results: CriteriaResults
     judge: Judge | None
     """Scores the texts; None if there are none."""
     confirm: Confirm | None = None
@@ -93,13 +253,7 @@ class CriteriaComparison:
         Raises:
             BudgetReached: If no more may be spent.
         """
-        gate = asyncio.Semaphore(self.at_once)
-
-        async def one(case: Case) -> None:
-            async with gate:
-                await self._one(case)
-
-        await together([one(case) for case in cases])
+        await for_each(cases, self._one, self.at_once)
 
     async def _one(self, case: Case) -> None:
         for source in self.sources:
@@ -137,21 +291,4 @@ class CriteriaComparison:
         async def one(text: str) -> None:
             self.results.scored.add(await score_case_text(judge, case, text, source, own))
 
-        await together([one(text) for text in case.texts if text_hash(text) not in done])
-
-
-def wordings(criteria: Sequence[Criterion]) -> list[Wording]:
-    """Criteria in the words by which they are compared."""
-    return [Wording(name=each.name, description=each.description) for each in criteria]
-
-
-async def together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Do all of it side by side; if something fails, end the rest before that is told."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
+        await for_each([text for text in case.texts if text_hash(text) not in done], one)

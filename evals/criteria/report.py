@@ -23,14 +23,14 @@ from quillgraph.agents.requests import segment, writing_task
 from quillgraph.agents.text import language_of
 from quillgraph.backends.embeddings import Vectors, vectors
 from quillgraph.backends.errors import InputError
-from quillgraph.evals.criteria.comparison import Results, wordings
 from quillgraph.evals.criteria.parity import agreement_differences, scored_texts
+from quillgraph.evals.criteria.results import CriteriaResults
 from quillgraph.evals.criteria.sources import OURS
 from quillgraph.evals.data.cases import Case
 from quillgraph.evals.judges.report import judge_report
 from quillgraph.evals.judges.scores import JudgedText, ScoredPair
 from quillgraph.evals.measures.intervals import Estimate, ratio_bootstrap
-from quillgraph.evals.measures.matching import NEAR
+from quillgraph.evals.measures.matching import NEAR, wordings
 from quillgraph.evals.measures.repeatability import ALIKE, consistency
 
 
@@ -128,7 +128,7 @@ class CriteriaReport(Value):
 
 
 async def profiles(
-    cases: Sequence[Case], source: str, runs: int, results: Results, embeddings: Embeddings
+    cases: Sequence[Case], source: str, runs: int, results: CriteriaResults, embeddings: Embeddings
 ) -> list[Profile]:
     """Measure the criteria of one source for each request that it gave some for."""
     found = [case for case in cases if results.criteria(case.request.id, source)]
@@ -152,7 +152,7 @@ async def profiles(
 async def criteria_report(
     cases: Sequence[Case],
     sources: Sequence[str],
-    results: Results,
+    results: CriteriaResults,
     embeddings: Embeddings,
     *,
     runs: int,
@@ -215,7 +215,7 @@ def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Esti
 UNREAD = "near pairs on which the judge could not be understood"
 
 
-def _lost(cases: Sequence[Case], source: str, runs: int, results: Results) -> Counter[str]:
+def _lost(cases: Sequence[Case], source: str, runs: int, results: CriteriaResults) -> Counter[str]:
     """Why the source gave nothing, once for each run in which it did not; unread answers."""
     lost: Counter[str] = Counter()
     for case in cases:
@@ -230,7 +230,7 @@ def _lost(cases: Sequence[Case], source: str, runs: int, results: Results) -> Co
 
 
 async def _placed(
-    case: Case, source: str, run: int, results: Results, embeddings: Embeddings
+    case: Case, source: str, run: int, results: CriteriaResults, embeddings: Embeddings
 ) -> Vectors:
     criteria = results.criteria(case.request.id, source, run)
     return await vectors([each.shown for each in wordings(criteria)], embeddings)
@@ -241,7 +241,7 @@ async def _profile(
     source: str,
     own: Sequence[Vectors],
     others: Sequence[Vectors],
-    results: Results,
+    results: CriteriaResults,
     embeddings: Embeddings,
 ) -> Profile:
     row = results.elicited.rows.get((case.request.id, source, 0))
@@ -276,7 +276,7 @@ def _clauses(case: Case) -> list[str]:
         return []
 
 
-def _told_apart(case: Case, source: str, results: Results) -> dict[str, tuple[float, ...]]:
+def _told_apart(case: Case, source: str, results: CriteriaResults) -> dict[str, tuple[float, ...]]:
     """Criterion id to the scores of the request's texts on it."""
     rows = results.scores(case, source)
     given = [{v.criterion_id: v.score for v in row.verdicts} for row in rows]

@@ -1,5 +1,6 @@
 """Requests with the criteria and the judged texts that people have left for each of them."""
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -31,9 +32,11 @@ class Cases(Value):
     """Reason to count of records."""
     formats: tuple[str, ...]
     """Of the files."""
+    data: str = ""
+    """Names of the files."""
 
 
-def cases_of(files: Sequence[Loaded]) -> Cases:
+def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0) -> Cases:
     """Join requests with the texts that were written for them, by the words of the request.
 
     A request that comes with texts alone has no criteria of people; a text whose request nobody
@@ -41,6 +44,8 @@ def cases_of(files: Sequence[Loaded]) -> Cases:
 
     Args:
         files: What was read, such as a file of criteria and one of judged texts.
+        limit: Most requests, drawn by the seed; None takes all.
+        seed: Of the drawing.
 
     Raises:
         InputError: If an id comes in two of the files, or no request is left.
@@ -66,10 +71,15 @@ def cases_of(files: Sequence[Loaded]) -> Cases:
         raise InputError(
             "expected requests, or texts with the request that each was written for; found none"
         )
+    if limit is not None:
+        drawn = list(cases)
+        random.Random(seed).shuffle(drawn)
+        cases = tuple(drawn[:limit])
     return Cases(
         cases=cases,
         excluded={why: n for why, n in excluded.items() if n},
         formats=tuple(file.format for file in files),
+        data=", ".join(file.name for file in files),
     )
 
 

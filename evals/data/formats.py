@@ -1,7 +1,7 @@
 """Formats of published files of requests, rubrics and human judgements.
 
 A reader turns one record of a file into records of ours. It raises on what it cannot use
-(`KeyError`, `ValueError`); `loading.load` says where and goes on.
+(`KeyError`, `ValueError`); `loader.load` says where and goes on.
 """
 
 import json
@@ -17,6 +17,7 @@ from quillgraph.evals.data.records import (
     RubricRequest,
     Side,
 )
+from quillgraph.evals.data.writingbench import WRITINGBENCH, read_writingbench
 
 
 def _plain(row: dict[str, Any], place: str) -> Iterator[Record]:
@@ -39,26 +40,6 @@ def _plain(row: dict[str, Any], place: str) -> Iterator[Record]:
     else:
         criteria = tuple(HumanCriterion.model_validate(each) for each in row.get("criteria", ()))
         yield RubricRequest(id=name, request=row["request"], criteria=criteria)
-
-
-def _writingbench(row: dict[str, Any], place: str) -> Iterator[Record]:
-    yield RubricRequest(
-        # the published files give some indices twice, in different domains
-        id=f"{row['index']} {row['domain2']}",
-        request=row["query"],
-        criteria=tuple(
-            HumanCriterion(
-                name=each["name"],
-                description=each["criteria_description"],
-                levels={
-                    band: each[band]
-                    for band in ("1-2", "3-4", "5-6", "7-8", "9-10")
-                    if band in each
-                },
-            )
-            for each in row.get("checklist") or row["criteria"]
-        ),
-    )
 
 
 def _biggen(row: dict[str, Any], place: str) -> Iterator[Record]:
@@ -143,7 +124,7 @@ def _lamp(row: dict[str, Any], place: str) -> Iterator[Record]:
 
 FORMATS: dict[str, Callable[[dict[str, Any], str], Iterator[Record]]] = {
     "plain": _plain,
-    "writingbench": _writingbench,
+    WRITINGBENCH: read_writingbench,
     "biggen": _biggen,
     "arena_hard": _arena_hard,
     "longbench_write": _longbench_write,

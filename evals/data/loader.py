@@ -19,10 +19,17 @@ from quillgraph.evals.data.records import Preference, RatedText, Record, RubricR
 class Loaded(Value):
     """What a file holds."""
 
+    path: Path | None = None
+    """The file."""
     format: str
     records: tuple[Record, ...]
     skipped: tuple[str, ...] = ()
     """Records that could not be used, each with its place and the reason."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.path.name if self.path else ""
 
     @property
     def rated(self) -> tuple[RatedText, ...]:
@@ -40,7 +47,7 @@ class Loaded(Value):
         return tuple(record for record in self.records if isinstance(record, RubricRequest))
 
 
-def load(path: Path, *, format: str | None = None) -> Loaded:
+def load(path: str | Path, *, format: str | None = None) -> Loaded:
     """Read a file of human judgements, requests or rubrics.
 
     Args:
@@ -51,6 +58,7 @@ def load(path: Path, *, format: str | None = None) -> Loaded:
         InputError: If the file cannot be read, its format is unknown, ids come twice, or no record
             of it can be used.
     """
+    path = Path(path)
     rows = _rows(path)
     name = format or _format_of(rows[0][1], path)
     if name not in FORMATS:
@@ -65,7 +73,7 @@ def load(path: Path, *, format: str | None = None) -> Loaded:
     if not records:
         raise InputError(f"no record of {path} can be used as {name!r}; the first: {skipped[0]}")
     _refuse_duplicates(records, path)
-    return Loaded(format=name, records=tuple(records), skipped=tuple(skipped))
+    return Loaded(path=path, format=name, records=tuple(records), skipped=tuple(skipped))
 
 
 def _format_of(row: dict[str, Any], path: Path) -> str:

@@ -1,5 +1,11 @@
 """Is a judge any good, and how is one trained."""
 
+from quillgraph.evals.judges.evaluation import (
+    JudgeOptions,
+    JudgeResults,
+    evaluate_judge,
+    refuse_unjudged,
+)
 from quillgraph.evals.judges.probes import (
     CHANGES,
     DEGENERATE,
@@ -28,17 +34,21 @@ __all__ = [
     "LAYERS",
     "READER",
     "HumanDataScorer",
+    "JudgeOptions",
     "JudgeReport",
+    "JudgeResults",
     "JudgedText",
     "Material",
     "ProbeResult",
     "ScoredPair",
     "Trained",
+    "evaluate_judge",
     "judge_report",
     "probe_change",
     "probe_degenerate",
     "probe_position",
     "probe_retest",
+    "refuse_unjudged",
     "requirement_of",
     "texts_for_probes",
     "train_scorer",

@@ -8,9 +8,13 @@ from pydantic import Field
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import InputError
+from quillgraph.evals.extra import from_extra
 from quillgraph.evals.measures.agreement import Numbers
 
 Method = Literal["isotonic", "linear"]
+
+BANDS = 10
+"""Most bands of a calibration curve."""
 
 
 class Calibration(Value):
@@ -67,10 +71,10 @@ def leniency(judged: Sequence[float], human: Sequence[float]) -> float | None:
     return float(np.mean(differences)) if differences else None
 
 
-def curve(judged: Sequence[float], human: Sequence[float], bands: int = 10) -> tuple[Band, ...]:
+def curve(judged: Sequence[float], human: Sequence[float]) -> tuple[Band, ...]:
     """Mean scores of people over bands of the judge's, each of about as many texts."""
     pairs = sorted(zip(judged, human, strict=True))
-    parts = np.array_split(np.asarray(pairs, float).reshape(-1, 2), min(bands, max(len(pairs), 1)))
+    parts = np.array_split(np.asarray(pairs, float).reshape(-1, 2), min(BANDS, max(len(pairs), 1)))
     return tuple(
         Band(judged=float(part[:, 0].mean()), human=float(part[:, 1].mean()), count=len(part))
         for part in parts
@@ -82,9 +86,8 @@ Knots = tuple[tuple[float, float], ...]
 
 
 def _isotonic(places: Numbers, means: Numbers, counts: Numbers) -> Knots:
-    from scipy.optimize import isotonic_regression
-
-    risen = isotonic_regression(means, weights=counts).x
+    optimize = from_extra("scipy.optimize", "calibrations")
+    risen = optimize.isotonic_regression(means, weights=counts).x
     return tuple(zip(map(float, places), map(float, risen), strict=True))
 
 

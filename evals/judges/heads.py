@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quillgraph.agents.domain import Value
+from quillgraph.evals.extra import from_extra
 from quillgraph.evals.measures.agreement import Numbers, pair_accuracy, spearman
 
 FOLDS = 5
@@ -76,10 +77,8 @@ class Ridge:
 
     def fit(self, scores: ScoredVectors) -> LinearHead:
         """Fit the line."""
-        from sklearn.linear_model import Ridge as Regression
-        from sklearn.preprocessing import StandardScaler
-
-        scaler = StandardScaler().fit(scores.states)
+        linear = from_extra("sklearn.linear_model", "heads")
+        scaler = from_extra("sklearn.preprocessing", "heads").StandardScaler().fit(scores.states)
         rows, points, weights = [scaler.transform(scores.states)], [scores.points], []
         weights.append(np.ones(len(scores.points)))
         middle = float(scores.points.mean())
@@ -92,7 +91,7 @@ class Ridge:
             rows.append(inner[0])
             points.append(inner[1] + middle)
             weights.append(np.full(len(inner[1]), self.versions))
-        found = Regression(alpha=self.penalty, fit_intercept=False).fit(
+        found = linear.Ridge(alpha=self.penalty, fit_intercept=False).fit(
             np.concatenate(rows), np.concatenate(points) - middle, np.concatenate(weights)
         )
         line = found.coef_ / scaler.scale_
@@ -107,13 +106,12 @@ class LeastSquares:
 
     def fit(self, scores: ScoredVectors) -> LinearHead:
         """Fit the line."""
-        from sklearn.cross_decomposition import PLSRegression
-
         states, points = scores.states, scores.points
         if scores.spoilt:
             states = np.concatenate([states, scores.spoilt.states])
             points = np.concatenate([points, scores.spoilt.points])
-        found = PLSRegression(self.directions).fit(states, points)
+        regression = from_extra("sklearn.cross_decomposition", "heads").PLSRegression
+        found = regression(self.directions).fit(states, points)
         bias = float(np.ravel(found.predict(np.zeros((1, states.shape[1]))))[0])
         return LinearHead(np.asarray(found.coef_, float).ravel(), bias)
 

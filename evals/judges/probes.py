@@ -14,14 +14,13 @@ import numpy as np
 from quillgraph.agents.criteria import PROBES
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import PairComparison
-from quillgraph.evals.data.records import Side
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
 
 POINTS = 0.5
 """Points that a change may earn before it counts as a bias."""
 
 SHARE = 0.1
-"""Share of comparisons that a place, or a family, may win beyond its due."""
+"""Share of comparisons that a place may win beyond its due."""
 
 RETEST = 1.0
 """Points by which two scores of one text may differ, on average."""
@@ -134,29 +133,6 @@ def probe_position(comparisons: Sequence[PairComparison], *, seed: int = 0) -> P
     ]
     side = np.sign(sum(leans)) or 1.0
     return _finding("position", [side * lean for lean in leans], SHARE, len(comparisons), seed)
-
-
-def probe_self_preference(
-    rows: Sequence[tuple[Side | None, Side]], own: Sequence[Side], *, seed: int = 0
-) -> ProbeResult:
-    """Measure how much more often a judge's own family wins with the judge than with people.
-
-    Args:
-        rows: What the judge and what people prefer in each pair; None where the judge is missing.
-        own: Which side of each pair is by the judge's own family; `tie` where both or neither.
-        seed: Of the bootstrap.
-    """
-
-    def won(said: Side, side: Side) -> float:
-        return 0.5 if said == "tie" else float(said == side)
-
-    known = [
-        (judge, people, side)
-        for (judge, people), side in zip(rows, own, strict=True)
-        if side != "tie"
-    ]
-    surplus = [won(j, side) - won(p, side) for j, p, side in known if j is not None]
-    return _finding("self-preference", surplus, SHARE, len(known), seed)
 
 
 def texts_for_probes(texts: Sequence[str], most: int, seed: int = 0) -> list[str]:

@@ -16,6 +16,7 @@ from quillgraph.agents.judges import relevance_measures, subject
 from quillgraph.backends.embeddings import Vectors
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.data.rubrics import as_criteria, generic_rubric
+from quillgraph.evals.extra import from_extra
 
 OTHERS = 6
 """Requests whose texts each criterion is tried on, drawn by the seed."""
@@ -127,9 +128,9 @@ class _Cases:
 
 
 def _fitted(rows: Vectors, meets: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    from sklearn.linear_model import LogisticRegression
-
-    found = LogisticRegression(C=100.0, max_iter=2000, class_weight="balanced").fit(rows, meets)
+    linear = from_extra("sklearn.linear_model", "heads")
+    head = linear.LogisticRegression(C=100.0, max_iter=2000, class_weight="balanced")
+    found = head.fit(rows, meets)
     return np.append(found.coef_[0], found.intercept_[0])
 
 

@@ -1,7 +1,7 @@
 """Having a judge score the texts that people have judged, each on the same criteria."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import Verdict
@@ -10,8 +10,8 @@ from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
 
-CriteriaFn = Callable[[WritingTask], Awaitable[tuple[Criterion, ...]]]
-"""Where the criteria for a request come from."""
+AT_ONCE = 8
+"""Texts that are judged side by side; how many calls an engine takes is its own matter."""
 
 
 class JudgedText(Value):
@@ -54,11 +54,11 @@ class ScoredPair(Value):
 
 
 class HumanDataScorer:
-    """Scores texts with one judge, each text under each request once."""
+    """Scores texts with one judge by the same criteria, each text under each request once."""
 
-    def __init__(self, judge: Judge, criteria_for: CriteriaFn, at_once: int = 8) -> None:
-        self.judge, self._criteria_for = judge, criteria_for
-        self._gate = asyncio.Semaphore(at_once)
+    def __init__(self, judge: Judge, criteria: tuple[Criterion, ...]) -> None:
+        self.judge, self.criteria = judge, criteria
+        self._gate = asyncio.Semaphore(AT_ONCE)
         self._scores: dict[tuple[str, str], asyncio.Task[tuple[float | None, str]]] = {}
 
     async def texts(self, records: Iterable[RatedText]) -> list[JudgedText]:
@@ -98,9 +98,8 @@ class HumanDataScorer:
     async def _score(self, request: str, text: str) -> tuple[float | None, str]:
         async with self._gate:
             task = writing_task(request or NO_REQUEST)
-            criteria = await self._criteria_for(task)
-            verdicts, reason = await verdicts_on(self.judge, task, text, criteria)
-        return (None, reason) if reason else (points(verdicts, criteria), "")
+            verdicts, reason = await verdicts_on(self.judge, task, text, self.criteria)
+        return (None, reason) if reason else (points(verdicts, self.criteria), "")
 
 
 async def verdicts_on(

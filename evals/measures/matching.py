@@ -10,8 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.agents.domain import Value
+from quillgraph.agents.domain import Criterion, Value
+from quillgraph.agents.grounded_theory import Pair, agreed, ask_sameness
+from quillgraph.agents.role import Role
 from quillgraph.backends.embeddings import vectors
+from quillgraph.backends.errors import BackendError
+from quillgraph.evals.extra import from_extra
 
 NEAR = 0.5
 """Cosine from which two criteria may be the same: with MiniLM, unrelated English sentences lie
@@ -32,8 +36,30 @@ class Wording(Value):
         return f"{self.name}. {self.description}"
 
 
+def wordings(criteria: Sequence[Criterion]) -> list[Wording]:
+    """Criteria in the words by which they are compared."""
+    return [Wording(name=each.name, description=each.description) for each in criteria]
+
+
 Confirm = Callable[[Wording, Wording], Awaitable[bool | None]]
 """Says whether two criteria ask for the same; None where it could not be understood."""
+
+
+def confirmed_by(role: Role) -> Confirm:
+    """Have a judge say whether two criteria are the same."""
+
+    async def confirm(automatic: Wording, human: Wording) -> bool | None:
+        wordings = {
+            "a": (automatic.name, automatic.description),
+            "h": (human.name, human.description),
+        }
+        try:
+            answers = await ask_sameness([Pair("p1", "a", "h")], wordings, role, "matching")
+        except BackendError:
+            return None
+        return bool(agreed(answers)) if answers.items else None
+
+    return confirm
 
 
 class Match(Value):
@@ -72,8 +98,6 @@ async def matched_overlap(
     human: Sequence[Wording],
     embeddings: Embeddings,
     confirm: Confirm | None = None,
-    *,
-    near: float = NEAR,
 ) -> Overlap:
     """Match two lists one to one, such that the sum of cosines is the highest.
 
@@ -82,11 +106,10 @@ async def matched_overlap(
         human: Criteria that people made.
         embeddings: Places both.
         confirm: A judge of sameness; near pairs that it refuses are no candidates.
-        near: Least cosine of a candidate.
     """
     placed = await vectors([each.shown for each in (*automatic, *human)], embeddings)
     cosine = placed[: len(automatic)] @ placed[len(automatic) :].T
-    candidates = [(int(a), int(h)) for a, h in np.argwhere(cosine >= near) if automatic and human]
+    candidates = [(int(a), int(h)) for a, h in np.argwhere(cosine >= NEAR) if automatic and human]
     said = await _said(candidates, automatic, human, confirm)
     allowed = [pair for pair, answer in zip(candidates, said, strict=True) if answer]
     return Overlap(
@@ -110,14 +133,13 @@ async def _said(
 
 
 def _assigned(allowed: Sequence[tuple[int, int]], cosine: "np.ndarray") -> tuple[Match, ...]:
-    from scipy.optimize import linear_sum_assignment
-
     if not allowed:
         return ()
     worth = np.zeros_like(cosine)
     for a, h in allowed:
         worth[a, h] = cosine[a, h]
-    rows, columns = linear_sum_assignment(worth, maximize=True)
+    optimize = from_extra("scipy.optimize", "matches of criteria")
+    rows, columns = optimize.linear_sum_assignment(worth, maximize=True)
     chosen = set(allowed)
     return tuple(
         Match(automatic=int(a), human=int(h), cosine=float(cosine[a, h]))

@@ -1,9 +1,14 @@
 """Models, adapters and graphs against each other."""
 
-from quillgraph.evals.policies.contest import Contest, sharing
-from quillgraph.evals.policies.kinship import refuse_training_judge, reservations, seen_in_training
+from quillgraph.evals.policies.comparison import (
+    PolicyComparison,
+    compare_policies,
+    refuse_unfit,
+)
+from quillgraph.evals.policies.contest import Contest, ContestOptions, read_contest
+from quillgraph.evals.policies.engines import EngineTurns
 from quillgraph.evals.policies.policy import Policy, read_policies
-from quillgraph.evals.policies.records import ComparedTexts, ScoredText, TextKey, WrittenText
+from quillgraph.evals.policies.records import ComparedTexts, ScoredText, WrittenText
 from quillgraph.evals.policies.report import (
     OF_TEXTS,
     OF_WINS,
@@ -12,43 +17,28 @@ from quillgraph.evals.policies.report import (
     measure_names,
     policy_report,
 )
-from quillgraph.evals.policies.scores import compare_texts, score_text
-from quillgraph.evals.policies.writers import (
-    MEASURES,
-    Reading,
-    Writer,
-    heard,
-    policy_graph,
-    writer_for,
-)
-from quillgraph.evals.policies.writingbench import response_scores, responses
+from quillgraph.evals.policies.results import PolicyResults
+from quillgraph.evals.policies.writers import Reading
 
 __all__ = [
-    "MEASURES",
     "OF_TEXTS",
     "OF_WINS",
     "ComparedTexts",
     "Contest",
+    "ContestOptions",
+    "EngineTurns",
     "Entrant",
     "Policy",
+    "PolicyComparison",
     "PolicyReport",
+    "PolicyResults",
     "Reading",
     "ScoredText",
-    "TextKey",
-    "Writer",
     "WrittenText",
-    "compare_texts",
-    "heard",
+    "compare_policies",
     "measure_names",
-    "policy_graph",
     "policy_report",
+    "read_contest",
     "read_policies",
-    "refuse_training_judge",
-    "reservations",
-    "response_scores",
-    "responses",
-    "score_text",
-    "seen_in_training",
-    "sharing",
-    "writer_for",
+    "refuse_unfit",
 ]

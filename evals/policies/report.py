@@ -187,7 +187,7 @@ def policy_report(
     scores: Sequence[ScoredText],
     comparisons: Sequence[ComparedTexts],
     *,
-    told: Mapping[str, str],
+    about: Mapping[str, str],
     texts_each: int,
     notes: Sequence[str] = (),
     excluded: Mapping[str, int] | None = None,
@@ -200,7 +200,7 @@ def policy_report(
         texts: Their texts, those that failed among them.
         scores: What was found of the texts.
         comparisons: Texts of the others against the reference's.
-        told: Names of `data`, `judge` and `criteria`.
+        about: Names of `data`, `judge` and `criteria`.
         texts_each: Texts that were asked for of each policy and prompt.
         notes: What speaks against believing the numbers.
         excluded: What was left out before anything was written.
@@ -225,7 +225,7 @@ def policy_report(
     }
     measures |= _of_wins(names[1:], comparisons, seed)
     return PolicyReport(
-        **told,
+        **about,
         reference=names[0],
         prompts=len({each.prompt for each in texts}),
         texts=texts_each,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, InputError
 
 RUN = "run.json"
@@ -69,6 +70,17 @@ def training_above(adapter: Path) -> TrainingRecord | None:
         if (found := read_training(folder)) is not None:
             return found
     return None
+
+
+def trained_requests(training: TrainingRecord) -> list[str] | None:
+    """Hashes of the requests that a policy was trained on; None where they cannot be read."""
+    try:
+        lines = training.prompts.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        used = [row for row in rows if row.get("split", "train") == "train"]
+        return [writing_task(row["request"]).request_hash for row in used]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):
+        return None
 
 
 def policy_folder(folder: Path) -> Path:

@@ -73,8 +73,8 @@ class ModelWriter:
     seed: int
     text_tokens: int
     reading: Reading
-    recorder: Recorder
-    """Is told of the calls."""
+    recorder: Recorder | None
+    """Hears the calls; None for nobody."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; `tokens` does not bear on a single call."""
@@ -82,7 +82,7 @@ class ModelWriter:
         text = WrittenText(policy=self.name, prompt=prompt.id, number=number)
         item = f"{prompt.task.request_hash}/{number}"
         try:
-            with heard(self.recorder, f"{self.name}/{prompt.id}/{number}"):
+            with recorded_as(self.recorder, f"{self.name}/{prompt.id}/{number}"):
                 reply = await say(
                     role, self._messages(prompt, role), item=item, max_tokens=self.text_tokens
                 )
@@ -120,8 +120,8 @@ class GraphWriter:
     budget: Budget
     seed: int
     measures: Mapping[str, int]
-    recorder: Recorder
-    """Is told of the calls."""
+    recorder: Recorder | None
+    """Hears the calls; None for nobody."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
         """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
@@ -137,10 +137,10 @@ class GraphWriter:
         name = f"{self.name}/{prompt.id}/{number}"
         context = context_for(schema_of(self.graph, "context_schema"), ensemble)
         source = episode_source(self.graph, context=context, budget=self.budget)
-        with heard(self.recorder, name):
+        with recorded_as(self.recorder, name):
             start = self._start(prompt, tokens)
             episode = await run_graph(source, prompt.task, start=start, episode_id=name)
-        return self._told(prompt, number, episode)
+        return self._written(prompt, number, episode)
 
     def _start(self, prompt: Prompt, tokens: int | None) -> dict[str, Any]:
         given = {**start_options(self.graph, self.options), "criteria_set": prompt.criteria_set}
@@ -149,7 +149,7 @@ class GraphWriter:
         takes = set(parts_of(self.graph, "input_schema")) - set(WAYS)
         return {name: value for name, value in given.items() if name in takes}
 
-    def _told(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
+    def _written(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
         failed = episode.failure
         # some graphs make do with what a spent budget has left them: no text of a fair comparison
         if failed.kind == "budget" if failed else not episode.is_complete:
@@ -170,11 +170,16 @@ class GraphWriter:
 
 
 @contextmanager
-def heard(recorder: Recorder, name: str) -> Iterator[None]:
-    """Have calls told to a recorder under a name of their own, in graphs as well as outside."""
+def recorded_as(recorder: Recorder | None, name: str) -> Iterator[None]:
+    """Record calls under a name of their own, in graphs as well as outside.
+
+    Args:
+        recorder: Is handed each record; None for nobody.
+        name: Name of the run in the records.
+    """
     from langchain_core.runnables.config import var_child_runnable_config
 
-    with Recorder(None, name, recorder.add) as own:
+    with Recorder(None, name, recorder.add if recorder else None) as own:
         before = var_child_runnable_config.set({"callbacks": [own]})
         try:
             yield
@@ -230,7 +235,7 @@ def writer_for(
     model: BaseChatModel,
     *,
     budget: Budget,
-    recorder: Recorder,
+    recorder: Recorder | None,
     seed: int,
     measures: Mapping[str, int],
     reading: Reading,
@@ -241,7 +246,7 @@ def writer_for(
         policy: The policy.
         model: Its model, connected and with its adapter.
         budget: What the run may spend.
-        recorder: Is told of all calls.
+        recorder: Hears all calls; None for nobody.
         seed: Of the run.
         measures: `MEASURES` by name; a policy's own options win over them.
         reading: What a model without a graph is asked.

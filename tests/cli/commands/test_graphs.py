@@ -31,7 +31,7 @@ def test_a_graph_of_another_package_is_listed_without_being_imported(
 
 def test_a_graph_of_ones_own_can_be_drawn(quillgraph: Any) -> None:
     Path("own_poem.py").write_text(
-        "from quillgraph.graphs import debate\nbuild = debate.build\n", encoding="utf-8"
+        "from quillgraph.graphs.prebuilt import debate\nbuild = debate.build\n", encoding="utf-8"
     )
     done = quillgraph("graphs", "--draw", "own_poem.py:build")
     assert done.status == 0, done.stderr

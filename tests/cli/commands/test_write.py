@@ -331,7 +331,7 @@ def test_roles_may_have_models_of_their_own(quillgraph: Any) -> None:
 SLOW = """
 import asyncio, sys
 from pathlib import Path
-from quillgraph.backends import config
+from quillgraph.backends import spec as config
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.cli.main import main
 

@@ -95,7 +95,9 @@ def test_variables_that_are_no_setting_are_known(monkeypatch: pytest.MonkeyPatch
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.touch()
-    assert load_settings(path, embeddings="minilm") == Settings(embeddings="minilm")
+    assert load_settings(path, embeddings="minilm") == Settings.model_validate(
+        {"embeddings": "minilm"}
+    )
 
 
 def test_what_is_wrong_is_said_of_the_place_that_said_it(

@@ -16,8 +16,9 @@ from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatRequest
 from quillgraph.backends.errors import BudgetReached, ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.evals.criteria.comparison import ELICITED, CriteriaComparison, Results
+from quillgraph.evals.criteria.comparison import CriteriaComparison
 from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
+from quillgraph.evals.criteria.results import ELICITED, CriteriaResults
 from quillgraph.evals.criteria.sources import CriteriaSource, Found
 from quillgraph.evals.data.cases import Case
 from quillgraph.evals.data.records import Preference, RatedText, RubricRequest
@@ -109,7 +110,7 @@ async def compared(
     cases: Sequence[Case] = CASES,
     **more: Any,
 ) -> CriteriaReport:
-    results = Results.within(folder)
+    results = CriteriaResults.within(folder)
     await CriteriaComparison(sources, Angles(), results, judge=judge, runs=runs, **more).run(cases)
     return await criteria_report(
         cases, [each.name for each in sources], results, Angles(), runs=runs, seed=0, excluded={},
@@ -258,5 +259,7 @@ async def test_a_judge_may_refuse_what_lies_near(tmp_path: Path) -> None:
     sources = [source("ours", OURS), source("human", HUMAN, varies=False)]
     found = await compared(tmp_path, sources, confirm=confirm)
     assert values(found)["recall"] == pytest.approx(3 / 5)
-    refused = [row.overlap.refused for row in Results.within(tmp_path).matched.rows.values()]
+    refused = [
+        row.overlap.refused for row in CriteriaResults.within(tmp_path).matched.rows.values()
+    ]
     assert sum(refused) == 1

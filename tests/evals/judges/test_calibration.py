@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quillgraph.backends.errors import InputError
-from quillgraph.evals import curve, fit, leniency
+from quillgraph.evals.judges.calibration import curve, fit, leniency
 
 points = st.lists(
     st.tuples(st.integers(1, 10), st.floats(1, 10, allow_nan=False)), min_size=2, max_size=30
@@ -62,8 +62,14 @@ def test_leniency_is_the_mean_surplus() -> None:
 
 
 def test_the_curve_shares_texts_out_evenly() -> None:
-    found = curve([1, 2, 8, 9], [2, 4, 6, 8], bands=2)
-    assert [(band.judged, band.human, band.count) for band in found] == [(1.5, 3, 2), (8.5, 7, 2)]
+    # 20 texts in 10 bands: 0 and 1, 2 and 3, … with people's scores one higher
+    found = curve(list(range(20)), list(range(1, 21)))
+    assert [(band.judged, band.human, band.count) for band in found] == [
+        (2 * n + 0.5, 2 * n + 1.5, 2) for n in range(10)
+    ]
+    # fewer texts than bands: one each
+    few = curve([8, 2], [6, 4])
+    assert [(band.judged, band.human, band.count) for band in few] == [(2, 4, 1), (8, 6, 1)]
     assert curve([], []) == ()
 
 

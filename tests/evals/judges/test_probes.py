@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from quillgraph.agents.judges import PairComparison
-from quillgraph.evals.data.records import Side
 from quillgraph.evals.judges.probes import (
     CHANGES,
     DEGENERATE,
@@ -18,7 +17,6 @@ from quillgraph.evals.judges.probes import (
     probe_degenerate,
     probe_position,
     probe_retest,
-    probe_self_preference,
 )
 
 SEEDS = range(20)
@@ -116,34 +114,6 @@ def test_a_judge_that_favours_a_place_is_caught_whichever_place_it_is(lean: floa
     for seed in SEEDS:
         assert probe_position(comparisons(seed, lean), seed=seed).verdict == "caught"
         assert probe_position(comparisons(seed, 0.0), seed=seed).verdict == "clean"
-
-
-def pairs(seed: int, surplus: float) -> tuple[list[tuple[Side | None, Side]], list[Side]]:
-    """80 pairs of texts by the judge's family and by another, of equal quality."""
-    draw = random.Random(seed)
-    rows: list[tuple[Side | None, Side]] = []
-    own: list[Side] = []
-    for _ in range(80):
-        sides: list[Side] = ["left", "right"]
-        mine = draw.choice(sides)
-        people = draw.choice(sides)
-        judged = mine if draw.random() < surplus else people if draw.random() < 0.8 else mine
-        if surplus == 0.0 and draw.random() < 0.2:
-            judged = draw.choice(sides)
-        rows.append((judged if surplus else people, people))
-        own.append(mine)
-    return rows, own
-
-
-def test_a_judge_that_favours_its_own_family_is_caught() -> None:
-    for seed in SEEDS:
-        assert probe_self_preference(*pairs(seed, 0.6), seed=seed).verdict == "caught"
-        assert probe_self_preference(*pairs(seed, 0.0), seed=seed).verdict == "clean"
-
-
-def test_pairs_of_one_family_are_no_evidence_of_self_preference() -> None:
-    found = probe_self_preference([("left", "right")] * 20, ["tie"] * 20)
-    assert (found.verdict, found.effect.value) == ("undecided", None)
 
 
 async def test_answers_that_are_missing_are_counted_and_not_taken_for_zero() -> None:

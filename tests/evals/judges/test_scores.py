@@ -33,13 +33,9 @@ class Counting:
         )
 
 
-async def generic(task: WritingTask) -> tuple[Criterion, ...]:
-    return generic_rubric()
-
-
 async def test_a_text_is_scored_on_the_scale_of_people_and_only_once() -> None:
     judge = Counting()
-    scorer = HumanDataScorer(judge, generic)
+    scorer = HumanDataScorer(judge, generic_rubric())
     rated = [
         RatedText(id=name, request="", text="one two three four", scores=(6.0, 8.0))
         for name in "ab"
@@ -55,7 +51,7 @@ async def test_a_pair_is_decided_by_the_scores_of_its_texts() -> None:
     pair = Preference(
         id="p", group="g", request="A line.", left="one two", right="one", votes=("left",)
     )
-    (found,) = await HumanDataScorer(Counting(), generic).pairs([pair])
+    (found,) = await HumanDataScorer(Counting(), generic_rubric()).pairs([pair])
     assert (found.choice, found.group) == ("left", "g")
 
 
@@ -64,7 +60,7 @@ async def test_a_pair_is_decided_by_the_scores_of_its_texts() -> None:
 )
 async def test_a_score_that_cannot_be_had_is_absent_with_its_reason(text: str, reason: str) -> None:
     pair = Preference(id="p", group="g", request="R", left=text, right="one", votes=("left",))
-    (found,) = await HumanDataScorer(Counting(), generic).pairs([pair])
+    (found,) = await HumanDataScorer(Counting(), generic_rubric()).pairs([pair])
     assert (found.left.judged, found.left.reason, found.choice) == (None, reason, None)
 
 

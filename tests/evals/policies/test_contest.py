@@ -6,7 +6,7 @@ from pathlib import Path
 from quillgraph.backends.spec import BackendSpec
 from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
-from quillgraph.evals.policies.contest import Contest, sharing
+from quillgraph.evals.policies.contest import Contest, ContestOptions, sharing
 from quillgraph.evals.policies.policy import read_policies
 
 REQUESTS = [RubricRequest(id="r", request="Write of the sea.")]
@@ -21,8 +21,7 @@ def contest(specs: list[str], judge: str, *, baselines: bool = False) -> Contest
         criteria="c",
         policies=found,
         judge=sharing(BackendSpec.parse(judge), found),
-        texts=2,
-        reading="request",
+        options=ContestOptions(texts=2, reading="request"),
     )
 
 

@@ -40,9 +40,9 @@ def of(
     names: str = "AB",
 ) -> PolicyReport:
     tested = [Entrant(name=name, spec=name, texts=1, tokens=1) for name in names]
-    told = {"data": "d", "judge": "j", "criteria": "c"}
+    about = {"data": "d", "judge": "j", "criteria": "c"}
     return policy_report(
-        tested, texts or [], scores or [], comparisons or [], told=told, texts_each=2
+        tested, texts or [], scores or [], comparisons or [], about=about, texts_each=2
     )
 
 

@@ -9,7 +9,7 @@ from quillgraph.backends.messages import BASE
 from quillgraph.backends.spec import BackendSpec
 
 
-class Turns:
+class EngineTurns:
     """Hands out models, each connected when it is first named and started when its turn comes.
 
     Whoever has the turn keeps it until another model is asked for; then it is closed. A model is
@@ -38,6 +38,11 @@ class Turns:
     def idle(self, spec: BackendSpec) -> ChatBackend:
         """The model of a spec, whether it is up or not."""
         return self._connected[spec.model_dump_json()]
+
+    async def aclose(self) -> None:
+        """Close whatever is open."""
+        for chat in self.chats:
+            await chat.aclose()
 
     async def take(
         self, spec: BackendSpec, adapter: Path | None = None, version: str = BASE

@@ -12,9 +12,8 @@ from typing import Any
 from quillgraph.agents.domain import LEVELS
 from quillgraph.agents.judgements import Verdict, text_hash
 from quillgraph.evals import load
-from quillgraph.evals.criteria.checklists import files_for
-from quillgraph.evals.criteria.comparison import Results
 from quillgraph.evals.criteria.parity import TextScores
+from quillgraph.evals.criteria.results import CriteriaResults
 from quillgraph.evals.criteria.sources import Elicited, Found
 from quillgraph.evals.data.cases import Cases, cases_of
 from quillgraph.evals.data.rubrics import as_criteria
@@ -39,8 +38,8 @@ def read(tmp_path: Path, rows: list[dict[str, Any]] = TEXTS) -> Cases:
     return cases_of([load(tmp_path / "bench.jsonl"), load(tmp_path / "texts.jsonl")])
 
 
-def results(cases: Cases, folder: Path, *verdicts: Verdict) -> Results:
-    kept = Results.within(folder)
+def results(cases: Cases, folder: Path, *verdicts: Verdict) -> CriteriaResults:
+    kept = CriteriaResults.within(folder)
     request = cases.cases[0].request
     criteria = as_criteria(request.criteria)
     kept.elicited.add(
@@ -61,7 +60,7 @@ def verdict(criterion: str, *votes: float) -> Verdict:
 
 def test_criteria_come_back_as_the_checklist_that_they_were(tmp_path: Path) -> None:
     cases = read(tmp_path)
-    files = files_for(cases, ["ours", "human"], results(cases, tmp_path))
+    files = results(cases, tmp_path).writingbench_files(cases, ["ours", "human"])
     (row,) = files["writingbench-human.jsonl"]
     assert row == {key: ROW[key] for key in ("index", "query", "checklist")}
     # a source that gave nothing has no file, and a text without all verdicts no line
@@ -71,7 +70,7 @@ def test_criteria_come_back_as_the_checklist_that_they_were(tmp_path: Path) -> N
 def test_the_mean_of_a_line_is_what_their_tool_makes_of_it(tmp_path: Path) -> None:
     cases = read(tmp_path)
     kept = results(cases, tmp_path, verdict("p1", 7, 8), verdict("p2", 3, 4))
-    (row,) = files_for(cases, ["human"], kept)["writingbench_scores/text-1.jsonl"]
+    (row,) = kept.writingbench_files(cases, ["human"])["writingbench_scores/text-1.jsonl"]
     assert row["index"] == 193
     assert set(row["scores"]) == {"Tone", "Form"}
     scores = [one["score"] for entries in row["scores"].values() for one in entries]
@@ -82,14 +81,16 @@ def test_the_mean_of_a_line_is_what_their_tool_makes_of_it(tmp_path: Path) -> No
 def test_a_missing_verdict_leaves_the_line_out(tmp_path: Path) -> None:
     cases = read(tmp_path)
     kept = results(cases, tmp_path, verdict("p1", 7))
-    assert set(files_for(cases, ["human"], kept)) == {"writingbench-human.jsonl"}
+    assert set(kept.writingbench_files(cases, ["human"])) == {"writingbench-human.jsonl"}
 
 
 def test_requests_of_other_files_have_no_place_there(tmp_path: Path) -> None:
     rows = [*TEXTS, {"id": "u", "request": "7 songs.", "text": "La.", "score": 3}]
     cases = read(tmp_path, rows)
     assert len(cases.cases) == 2
-    (row,) = files_for(cases, ["human"], results(cases, tmp_path))["writingbench-human.jsonl"]
+    (row,) = results(cases, tmp_path).writingbench_files(cases, ["human"])[
+        "writingbench-human.jsonl"
+    ]
     assert row["index"] == 193
     plain = cases.model_copy(update={"formats": ("plain",)})
-    assert files_for(plain, ["human"], results(cases, tmp_path)) == {}
+    assert results(cases, tmp_path).writingbench_files(plain, ["human"]) == {}

@@ -7,7 +7,7 @@ import pytest
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.spec import BackendSpec
-from quillgraph.cli.session.turns import Turns
+from quillgraph.evals.policies.engines import EngineTurns
 
 SCRIPT = "rules: [{when: '.', reply: hm}]"
 
@@ -40,7 +40,7 @@ async def test_one_engine_is_up_at_a_time_and_stays_while_it_is_asked_for(
     specs: list[BackendSpec], log: list[str]
 ) -> None:
     one, two = specs
-    turns = Turns([one, two, one])
+    turns = EngineTurns([one, two, one])
     assert len(turns.chats) == 2
     assert log == []  # nothing starts by being named
     first = await turns.take(one)
@@ -52,7 +52,7 @@ async def test_one_engine_is_up_at_a_time_and_stays_while_it_is_asked_for(
 async def test_weights_are_swapped_only_where_they_differ(
     specs: list[BackendSpec], log: list[str]
 ) -> None:
-    turns, folder = Turns(specs), Path("adapter")
+    turns, folder = EngineTurns(specs), Path("adapter")
     for adapter, version in ((folder, "policy-B"), (folder, "policy-B"), (None, "base")):
         await turns.take(specs[0], adapter, version)
     await turns.take(specs[0], folder, "policy-B")
@@ -69,4 +69,4 @@ def test_a_model_that_cannot_be_connected_is_refused_before_any_work(
     specs: list[BackendSpec],
 ) -> None:
     with pytest.raises(ConfigError, match="cannot read the script"):
-        Turns([*specs, BackendSpec.parse("scripted:nowhere.yaml")])
+        EngineTurns([*specs, BackendSpec.parse("scripted:nowhere.yaml")])
