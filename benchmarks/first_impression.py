@@ -41,7 +41,13 @@ AT_ONCE = 4
 """Conditions that are written at a time."""
 SAMPLES = 1
 KEPT_SAMPLES = 2
-KEPT = ("present", "bare T.7 minp.1 rep1.1")
+KEPT = (
+    "present",
+    "present T.7 minp.1 rep1.1",
+    "system, bare T.7 minp.1 rep1.1",
+    "bare T.7 minp.1 rep1.1",
+    "bare T.5 minp.1 rep1.1",
+)
 """Conditions whose texts are stored beside the numbers, to be read."""
 
 Turns = list[dict[str, str]]
@@ -75,11 +81,14 @@ LESSONS = (
     "- When “Setting” has to be kept: avoid changing what carries it, which lowered it before."
 )
 PROMPTS = ("present", "no scaffolding", "system, bare", "bare")
+FURTHER = ("bare, lessons", "system, bare", "bare, then asked", "asked, then bare")
 DRAFT_PROMPTS: dict[str, Callable[[str], Turns]] = {
     "present": lambda r: _said(f"{EMPTY}<request>\n{r}\n</request>", SYSTEM),
     "no scaffolding": lambda r: _said(f"<request>\n{r}\n</request>", SHORT_SYSTEM),
     "system, bare": lambda r: _said(r, SHORT_SYSTEM),
     "bare": _said,
+    "bare, then asked": lambda r: _said(f"{r}\n\nWrite the piece itself, and nothing about it."),
+    "asked, then bare": lambda r: _said(f"Write the piece that is asked for here:\n\n{r}"),
     "bare, lessons": lambda r: _said(f"{r}\n<lessons>\n{LESSONS}\n</lessons>"),
 }
 """Without a system turn SmolLM2's chat template puts one of its own before the request."""
@@ -121,8 +130,9 @@ def draft_conditions() -> list[Condition]:
     # what a server of OpenAI's API takes: temperature and top-p alone
     plain = Condition("bare", 0.7)
     found += [replace(plain, top_p=0.8), replace(plain, temperature=0.4)]
-    found += [replace(PROPOSED, prompt=each) for each in ("bare, lessons", "system, bare")]
+    found += [replace(PROPOSED, prompt=each) for each in FURTHER]
     found += [replace(PROPOSED, temperature=t) for t in (0.3, 1.0)]
+    found += [replace(PROPOSED, prompt=p, temperature=0.5) for p in ("present", "system, bare")]
     found += [replace(PROPOSED, min_p=0.0, top_k=50), replace(PROPOSED, repetition_penalty=1.05)]
     found += [replace(PROPOSED, min_p=0.05), Condition("bare", 1.0)]
     return list(dict.fromkeys(found))
@@ -156,6 +166,7 @@ SPLICES: dict[str, Callable[[str, str, Edit], Turns]] = {
     "splice": lambda r, d, e: _splice(r, d, e, AUTHOR, e.fix),
     "splice, no system": lambda r, d, e: _splice(r, d, e, None, e.fix),
     "splice, no aim": lambda r, d, e: _splice(r, d, e, None, ""),
+    "splice, aim first": lambda r, d, e: _splice(f"{r}\n\n{e.fix}", d, e, None, ""),
     "splice, rest asked": lambda r, d, e: [
         *_said(f"{r}\n\n{e.fix}"),
         {"role": "assistant", "content": draft_before(d, e), "prefix": "yes"},

@@ -7,7 +7,7 @@ parses       share of sentences that Link Grammar parses whole, with no word lef
 lints        grammar, agreement and word-choice complaints of Harper, for 100 words
 distinct_n   different runs of n words among all runs of a text
 repeated_4   share of runs of four words that have come before in the text
-perplexity   of a word under the trigrams of CMU Sphinx (pocketsphinx), of the words that it knows
+surprise     nats a word under the trigrams of CMU Sphinx (pocketsphinx), of the words that it knows
 neighbours   cosine of MiniLM between sentences that follow one another
 on_request   cosine of MiniLM between text and request
 hard         share of the demands kept that code can check (`find_constraints`)
@@ -81,8 +81,11 @@ class Instruments:
         found = [each for each in self._linter.lint(text) if each.lint_kind in LINTS]
         return 100 * len(found) / words if words else None
 
-    def perplexity(self, text: str) -> float | None:
-        """Of a word after the two before it in its sentence."""
+    def surprise(self, text: str) -> float | None:
+        """Mean negative log-probability of a word after the two before it in its sentence.
+
+        Its exponential is a perplexity.
+        """
         found = []
         for span in sentence_spans(text):
             words = ["<s>", *tokens(text[slice(*span)])]
@@ -91,7 +94,7 @@ class Instruments:
                 logprob = self._log.log_to_ln(self._trigrams.prob(history[::-1]))
                 if logprob > -100:
                     found.append(logprob)
-        return float(np.exp(-np.mean(found))) if found else None
+        return -float(np.mean(found)) if found else None
 
     def vectors(self, texts: Sequence[str]) -> Any:
         """One of length 1 for each text."""
@@ -109,7 +112,7 @@ class Instruments:
 
 
 SHOWN = (
-    "words", "parses", "lints", "distinct_2", "repeated_4", "perplexity", "neighbours",
+    "words", "parses", "lints", "distinct_2", "repeated_4", "surprise", "neighbours",
     "on_request", "hard", "scorer", "toward_fix", "untouched_stay", "edits_made", "copies",
 )  # fmt: skip
 LINTS = {"Agreement", "Grammar", "WordChoice", "Repetition", "Nonstandard", "Usage", "Eggcorn"}
@@ -150,7 +153,7 @@ def measures(
         "lints": tools.lints(text),
         **distinct,
         "repeated_4": 1 - len(set(fours)) / len(fours) if fours else None,
-        "perplexity": tools.perplexity(text),
+        "surprise": tools.surprise(text),
         "neighbours": float(np.mean(near)) if near else None,
         "on_request": float(placed[0] @ placed[1]),
         "hard": float(np.mean([c.violation(text) is None for c in checks])) if checks else None,

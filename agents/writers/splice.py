@@ -2,7 +2,8 @@
 
 Asked for the whole text again under a plan, a model of 135M parameters writes about the text
 (LOG.md 2026-11-23). It can go on from what stands, so each edit replaces one sentence, and all
-others stay as they are.
+others stay as they are. What an edit is for is said beside the request: told after the text, the
+model goes on with words about it (benchmarks/first_impression.py).
 """
 
 from collections.abc import Sequence
