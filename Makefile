@@ -8,6 +8,9 @@ BIN := .venv/bin
 PACKAGES := api backends agents graphs rl evals cli
 # A folder's time changes when a module is added or removed, which is when links must be made anew.
 FOLDERS := $(shell find $(PACKAGES) -type d -not -name __pycache__)
+# One process of tests per core; `make test WORKERS=0` runs all in one.
+WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --no-loadscope-reorder
 REQUEST ?= examples/requests/bedtime.txt
 SEED ?= 9
 
@@ -41,7 +44,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint browser ## set up, check and test everything, as CI does
-	HF_HUB_OFFLINE=1 $(BIN)/pytest
+	HF_HUB_OFFLINE=1 $(BIN)/pytest $(PARALLEL)
 
 browser: # for the tests of the report; where none can be had they are skipped and say so
 	@./set-up browser
@@ -50,7 +53,7 @@ experiments: setup ## does memory save samples? (GRPO, replay and MRPO on a hidd
 	$(BIN)/python -P benchmarks/hidden_rubric.py --results runs/experiments
 
 check: lint ## the same without the tests that run a model
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -m "not model"
+	HF_HUB_OFFLINE=1 $(BIN)/pytest $(PARALLEL) -m "not model"
 
 clean: ## remove what was built; the links of the editable install stay
 	rm -rf dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

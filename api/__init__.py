@@ -15,12 +15,25 @@ if TYPE_CHECKING:
     from quillgraph.agents.judgements import Judgement, Reward
     from quillgraph.backends import connect, connect_embeddings
     from quillgraph.backends.errors import ConfigError, QuillError
+    from quillgraph.evals import compare_criteria as acompare_criteria
+    from quillgraph.evals import compare_policies as acompare_policies
     from quillgraph.graphs import Episode
+    from quillgraph.graphs import find_criteria as afind_criteria
+    from quillgraph.graphs import judge as ajudge
     from quillgraph.graphs import run_graph as arun_graph
     from quillgraph.graphs import run_graphs as arun_graphs
+    from quillgraph.graphs import write as awrite
     from quillgraph.rl import Trajectory
     from quillgraph.rl.stages import train
-    from quillgraph.verbs import run_graph, run_graphs
+    from quillgraph.verbs import (
+        compare_criteria,
+        compare_policies,
+        find_criteria,
+        judge,
+        run_graph,
+        run_graphs,
+        write,
+    )
 
     __version__: str
 
@@ -34,13 +47,23 @@ __all__ = [
     "Reward",
     "Trajectory",
     "__version__",
+    "acompare_criteria",
+    "acompare_policies",
+    "afind_criteria",
+    "ajudge",
     "arun_graph",
     "arun_graphs",
+    "awrite",
+    "compare_criteria",
+    "compare_policies",
     "connect",
     "connect_embeddings",
+    "find_criteria",
+    "judge",
     "run_graph",
     "run_graphs",
     "train",
+    "write",
     "writing_task",
 ]
 
@@ -53,13 +76,23 @@ _PLACES = {
     "QuillError": "backends.errors:QuillError",
     "Reward": "agents.judgements:Reward",
     "Trajectory": "rl:Trajectory",
+    "acompare_criteria": "evals:compare_criteria",
+    "acompare_policies": "evals:compare_policies",
+    "afind_criteria": "graphs:find_criteria",
+    "ajudge": "graphs:judge",
     "arun_graph": "graphs:run_graph",
     "arun_graphs": "graphs:run_graphs",
+    "awrite": "graphs:write",
+    "compare_criteria": "verbs:compare_criteria",
+    "compare_policies": "verbs:compare_policies",
     "connect": "backends:connect",
     "connect_embeddings": "backends:connect_embeddings",
+    "find_criteria": "verbs:find_criteria",
+    "judge": "verbs:judge",
     "run_graph": "verbs:run_graph",
     "run_graphs": "verbs:run_graphs",
     "train": "rl.stages:train",
+    "write": "verbs:write",
     "writing_task": "agents:writing_task",
 }
 

@@ -9,11 +9,19 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from quillgraph import graphs
+from quillgraph import evals, graphs
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.runtime import BackgroundLoop
 
-__all__ = ["run_graph", "run_graphs"]
+__all__ = [
+    "compare_criteria",
+    "compare_policies",
+    "find_criteria",
+    "judge",
+    "run_graph",
+    "run_graphs",
+    "write",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,8 +61,13 @@ def _each(verb: Callable[P, AsyncGenerator[T, None]]) -> Callable[P, Iterator[T]
     return call
 
 
+compare_criteria = _plain(evals.compare_criteria)
+compare_policies = _plain(evals.compare_policies)
+find_criteria = _plain(graphs.find_criteria)
+judge = _plain(graphs.judge)
 run_graph = _plain(graphs.run_graph)
 run_graphs = _each(graphs.run_graphs)
+write = _plain(graphs.write)
 
 
 def _outcome(coroutine: Coroutine[Any, Any, T], verb: str) -> T:

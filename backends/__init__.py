@@ -7,6 +7,16 @@ from quillgraph.backends.cassette.chat import Cassette, CassetteChat, CassetteEm
 from quillgraph.backends.cassette.recorder import CassetteRecorder
 from quillgraph.backends.chat import ChatBackend, ChatRequest, ChatTurn, Completion
 from quillgraph.backends.embeddings import connect_embeddings
+from quillgraph.backends.errors import (
+    BackendError,
+    BudgetReached,
+    ConfigError,
+    InputError,
+    QuillError,
+    ReplyError,
+    StorageError,
+    nearest,
+)
 from quillgraph.backends.messages.trace import (
     Alternative,
     Position,
@@ -23,8 +33,10 @@ from quillgraph.backends.spec import BackendSpec, connect
 __all__ = [
     "Allowance",
     "Alternative",
+    "BackendError",
     "BackendSpec",
     "Budget",
+    "BudgetReached",
     "CallRecord",
     "Capabilities",
     "Cassette",
@@ -35,9 +47,14 @@ __all__ = [
     "ChatRequest",
     "ChatTurn",
     "Completion",
+    "ConfigError",
+    "InputError",
     "Position",
+    "QuillError",
     "Recorder",
+    "ReplyError",
     "ScriptedChat",
+    "StorageError",
     "TokenTrace",
     "ToolCall",
     "alternatives_of",
@@ -46,6 +63,7 @@ __all__ = [
     "connect",
     "connect_embeddings",
     "default_backend",
+    "nearest",
     "peak_in_flight",
     "read_records",
     "require",

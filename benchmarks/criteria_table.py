@@ -24,7 +24,7 @@ from typing import Any
 from quillgraph.agents.role import Role
 from quillgraph.agents.text import language_of
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
-from quillgraph.cli.display.criteria import markdown
+from quillgraph.cli.display.criteria import sources_markdown
 from quillgraph.evals import load
 from quillgraph.evals.criteria import (
     CriteriaComparison,
@@ -130,7 +130,7 @@ def store(given: argparse.Namespace, found: dict[str, Any]) -> None:
     name = given.backend.replace(":", "-").replace("/", "-")
     stored = RESULTS / f"criteria_table-{name}.json"
     stored.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    told = "\n".join(markdown(table) for table in tables.values())
+    told = "\n".join(sources_markdown(table) for table in tables.values())
     stored.with_suffix(".md").write_text(told, encoding="utf-8")
     print(told)
     print(json.dumps(found["this_time"]))

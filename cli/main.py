@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from quillgraph.cli.evals.app import eval_app
-from quillgraph.cli.evals.scorer_app import scorer_app
+from quillgraph.cli.evals.app import eval_app, scorer_app
 from quillgraph.cli.groups import library_app, memory_app, models_app
 from quillgraph.cli.session.options import (
     ENDS,
@@ -104,8 +103,9 @@ def write(
     A revision is accepted only if it raises the reward, adds no violation and costs no
     essential criterion; else it is rolled back. What worked is remembered for later requests.
     """
+    from quillgraph.agents.criteria import read_criteria
     from quillgraph.cli.commands.write import run_write
-    from quillgraph.cli.session.inputs import read_criteria, read_request
+    from quillgraph.cli.session.inputs import read_request
 
     settings = choices.settings()
     criteria_set = read_criteria(criteria_file) if criteria_file else None

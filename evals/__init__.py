@@ -1,4 +1,4 @@
-"""Are the criteria, the judge and the policy any good?"""
+"""Measures criteria, judges and policies against people and against one another."""
 
 from quillgraph.evals.criteria import compare_criteria, criteria_report
 from quillgraph.evals.data.loader import Loaded, load

@@ -1,51 +1,87 @@
-"""Learning from criteria: what a group of texts for one prompt teaches."""
+"""Learning from criteria: rewards of a group, credit of a node, and trainings with MRPO.
 
-from quillgraph.rl.rewards.functions import criteria_reward
-from quillgraph.rl.rewards.group import (
-    absent,
-    active_criteria,
-    advantages,
-    combine_advantages,
-    diversity,
-    hard_gate,
-    pairwise_bonus,
-    with_diversity,
-)
-from quillgraph.rl.rewards.rules import RewardRules, episode_reward
-from quillgraph.rl.rewards.scorer import JudgementCache, JudgeQueue
-from quillgraph.rl.trajectories.credit import (
-    by_evidence,
-    by_service,
-    criterion_parts,
-    group_credit,
-    node_credit,
-)
-from quillgraph.rl.trajectories.origins import origins, row_origins, trace_rows
-from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory
+Names are looked up when they are asked for (PEP 562): some of the modules behind them load torch.
+"""
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from quillgraph.rl.config.run import TrainConfig, load_config
+    from quillgraph.rl.mrpo.config import MRPOConfig
+    from quillgraph.rl.mrpo.losses import Rows, Term
+    from quillgraph.rl.mrpo.trainer import MRPOTrainer
+    from quillgraph.rl.rewards.functions import criteria_reward
+    from quillgraph.rl.rewards.group import active_criteria, advantages, hard_gate
+    from quillgraph.rl.rewards.rules import RewardRules
+    from quillgraph.rl.rewards.scorer import JudgeQueue
+    from quillgraph.rl.stages.pipeline import check, train
+    from quillgraph.rl.trajectories.credit import (
+        by_evidence,
+        by_service,
+        criterion_parts,
+        group_credit,
+        node_credit,
+    )
+    from quillgraph.rl.trajectories.origins import row_origins, trace_rows
+    from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory
 
 __all__ = [
     "JudgeQueue",
-    "JudgementCache",
+    "MRPOConfig",
+    "MRPOTrainer",
     "RewardRules",
     "Row",
+    "Rows",
+    "Term",
+    "TrainConfig",
     "Trajectory",
-    "absent",
     "active_criteria",
     "advantages",
     "by_evidence",
     "by_service",
-    "combine_advantages",
+    "check",
     "criteria_reward",
     "criterion_parts",
-    "diversity",
-    "episode_reward",
     "group_credit",
     "hard_gate",
+    "load_config",
     "node_credit",
-    "origins",
-    "pairwise_bonus",
     "row_origins",
     "trace_rows",
+    "train",
     "trajectory",
-    "with_diversity",
 ]
+
+_PLACES = {
+    "JudgeQueue": "rewards.scorer",
+    "MRPOConfig": "mrpo.config",
+    "MRPOTrainer": "mrpo.trainer",
+    "RewardRules": "rewards.rules",
+    "Row": "trajectories.rows",
+    "Rows": "mrpo.losses",
+    "Term": "mrpo.losses",
+    "TrainConfig": "config.run",
+    "Trajectory": "trajectories.rows",
+    "active_criteria": "rewards.group",
+    "advantages": "rewards.group",
+    "by_evidence": "trajectories.credit",
+    "by_service": "trajectories.credit",
+    "check": "stages.pipeline",
+    "criteria_reward": "rewards.functions",
+    "criterion_parts": "trajectories.credit",
+    "group_credit": "trajectories.credit",
+    "hard_gate": "rewards.group",
+    "load_config": "config.run",
+    "node_credit": "trajectories.credit",
+    "row_origins": "trajectories.origins",
+    "trace_rows": "trajectories.origins",
+    "train": "stages.pipeline",
+    "trajectory": "trajectories.rows",
+}
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

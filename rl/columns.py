@@ -39,10 +39,10 @@ def completion_text(completion: Any) -> str:
 
 def rewarded_texts(completions: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
     """The texts that rewards are of: what a graph gave, else the completion."""
-    given = columns.get(TEXT) or [None] * len(completions)
+    texts = columns.get(TEXT) or [None] * len(completions)
     return [
         completion_text(completion) if text is None else text
-        for completion, text in zip(completions, given, strict=True)
+        for completion, text in zip(completions, texts, strict=True)
     ]
 
 

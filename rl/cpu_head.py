@@ -1,15 +1,17 @@
-"""Log-probabilities of written tokens, read off the head of a model on a CPU.
+"""Log-probabilities of written tokens on a CPU: each position scored once, each prompt read once.
+
+Experimental: it stands on private names of TRL 1.16 (`FusedCausalLMOutput`, the `fused_lm_head` of
+a patched forward pass, `_entropy_bonus_enabled`) and of Transformers 5.16 to 5.19 (`DynamicLayer`,
+`_is_stateful`). Where a model, a device or an option is none of those that it knows, TRL's own head
+scores, so that a run is slower and not another.
 
 TRL's head scores every position of a batch where there is no Triton, prompts and padding among
 them, and works the probabilities of all tokens out twice, once in each direction. That was two
 thirds of an update in bfloat16. Here only the positions that are learned from are scored, and once:
 what the backward pass needs is known when the probabilities are.
 
-Prompts that several texts of a batch answer, read once.
-
-The texts of a group answer the same prompt, and a model that is asked for each text by itself
-reads it once for each. Here it is read once, and the texts go on from its keys and values, through
-which their gradients run back into it.
+The texts of a group answer the same prompt, and TRL reads it once for each. Here it is read once,
+and the texts go on from its keys and values, through which their gradients run back into it.
 """
 
 import functools
@@ -22,6 +24,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from quillgraph.rl.trainers import Trainer
 
 
 def last_states(model: Any, labels_BL: Tensor, inputs: dict[str, Any]) -> Tensor:
@@ -166,7 +170,7 @@ class HeadScores(torch.autograd.Function):  # type: ignore[misc]
         return (gradients[0][:, None] * pulls_NH).to(ctx.dtype), None, None, None
 
 
-def score_on_cpu(trainer: Any) -> None:
+def score_on_cpu(trainer: Trainer) -> None:
     """Have a trainer of TRL's whose model is on a CPU score by `HeadScores`.
 
     Other devices keep TRL's head, and so do a bonus for entropy, a head in float32, heads with a

@@ -1,4 +1,4 @@
-"""The processes of a run: which one this is, waiting for the others, and telling the user."""
+"""The processes of a run: which one this is, and how it waits for the others."""
 
 import os
 from collections.abc import Callable

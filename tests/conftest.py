@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from quillgraph.backends.vllm import VllmChat
 from quillgraph.backends.weights import pull
@@ -14,9 +16,54 @@ from quillgraph.backends.weights import pull
 # read when LangGraph is imported: checkpoints then hold only what the graphs' states declare
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # of several processes each has one core: more threads only wait for each other, spinning
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # the time that an example takes says more about the machine than about the code
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+SCOPES = {
+    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py|(test_adapter_swap|test_exact_tokens)(?!.*\[tr)",
+    "vllm-server": r"\[vllm[-_]server|servers/test_vllm\.py|test_cassette_options",
+    "fork server": r"rl/.*/test_(resume|distributed|evaluation)\.py|rl/test_processes\.py",
+    "transformers": r"\[transformers|transformers/test_chat\.py",
+    "alone": r"servers/test_faults|mrpo/test_memory_helps|session/test_killed_runs",
+}
+"""What is slow to start, or to run, and the tests that share it: they stay in one process, and
+come first, the longest before all. Other tests stay with those of their file."""
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
+    """Hands tests that share an engine to one process of xdist.
+
+    Its own `loadgroup` does so by markers, but has no effect with pytest 9 (xdist 3.8.0).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        found = (scope for scope, form in SCOPES.items() if re.search(form, nodeid))
+        return next(found, nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Take the scheduler above, whatever `--dist` says."""
+    return Together(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among several processes, begin with what takes longest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        places = list(SCOPES.values())
+
+        def place(item: pytest.Item) -> int:
+            forms = (n for n, form in enumerate(places) if re.search(form, item.nodeid))
+            return next(forms, len(places))
+
+        items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

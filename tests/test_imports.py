@@ -27,7 +27,14 @@ print(json.dumps(sorted(set(sys.argv[2:]) & set(sys.modules))))
     ],
 )
 def test_importing_the_package_loads_no_engine(module: str) -> None:
+    # a process of its own: here other tests may have loaded them
     assert _loaded_by(module, HEAVY) == []
+
+
+def test_what_learns_without_a_model_is_had_without_an_engine() -> None:
+    names = "check, criteria_reward, group_credit, load_config, train, trajectory"
+    program = f"from quillgraph.rl import {names}\n{PROGRAM}"
+    assert _loaded_by("quillgraph.rl", HEAVY, program=program) == []
 
 
 @pytest.mark.parametrize("module", ["quillgraph", "quillgraph.cli.main"])
@@ -35,9 +42,9 @@ def test_the_front_door_and_the_command_load_no_library_that_is_slow_to_load(mod
     assert _loaded_by(module, LIBRARIES) == []
 
 
-def _loaded_by(module: str, heavy: list[str]) -> list[str]:
+def _loaded_by(module: str, heavy: list[str], *, program: str = PROGRAM) -> list[str]:
     """Which of these an import loads, in a process of its own: here others may have done so."""
-    command = [sys.executable, "-P", "-c", PROGRAM, module, *heavy]
+    command = [sys.executable, "-P", "-c", program, module, *heavy]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded: list[str] = json.loads(done.stdout)

@@ -1,5 +1,6 @@
 """Criteria written, tried, kept or refused."""
 
+from quillgraph.agents.criteria.file import read_criteria
 from quillgraph.agents.criteria.one_shot import one_shot_criteria
 from quillgraph.agents.criteria.trial import try_out
 from quillgraph.agents.criteria.validation import (
@@ -39,6 +40,7 @@ __all__ = [
     "keep_valid",
     "one_shot_criteria",
     "plan_criteria",
+    "read_criteria",
     "strength_share",
     "trusted_scores",
     "try_out",

@@ -1,5 +1,6 @@
 """What can be measured of a text, whatever it is for."""
 
+from quillgraph.agents.text.file import read_text
 from quillgraph.agents.text.language import (
     CJK,
     LETTERS_PER_CHARACTER,
@@ -19,6 +20,7 @@ __all__ = [
     "language_of",
     "letter_count",
     "ngrams",
+    "read_text",
     "sentence_spans",
     "tokens",
     "word_count",

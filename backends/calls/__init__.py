@@ -6,7 +6,12 @@ from quillgraph.backends.calls.jsonl import end_last_line, is_json, read_lines
 from quillgraph.backends.calls.lineage import continuity, is_exact, used_calls
 from quillgraph.backends.calls.listener import Listener
 from quillgraph.backends.calls.place import Place
-from quillgraph.backends.calls.record import CallRecord, Recorder, read_records
+from quillgraph.backends.calls.record import (
+    CallRecord,
+    Recorder,
+    read_records,
+    recorder_of,
+)
 
 __all__ = [
     "Budget",
@@ -22,6 +27,7 @@ __all__ = [
     "is_json",
     "read_lines",
     "read_records",
+    "recorder_of",
     "used_calls",
     "within",
 ]

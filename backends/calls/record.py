@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -283,6 +283,21 @@ class Recorder(Listener):
             with suppress(OSError):  # closing tries to write once more
                 file.close()
             raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def recorder_of(
+    record: Path | Recorder | None, run: str, budget: Budget | None = None
+) -> AbstractContextManager[Recorder]:
+    """Who writes down the calls of a run; a recorder that is given stays open.
+
+    Args:
+        record: File that each call is added to as it ends, or a recorder; None for no file.
+        run: Name of the run, for a recorder that is made here.
+        budget: What its calls may spend.
+    """
+    if isinstance(record, Recorder):
+        return nullcontext(record)
+    return Recorder(record, run, budget=budget)
 
 
 def read_records(path: Path) -> list[CallRecord]:

@@ -10,6 +10,7 @@ from quillgraph.backends.runtime.hardware import (
 )
 from quillgraph.backends.runtime.limits import Limiter
 from quillgraph.backends.runtime.loops import BackgroundLoop
+from quillgraph.backends.runtime.output import output_to
 
 __all__ = [
     "BackgroundLoop",
@@ -18,6 +19,7 @@ __all__ = [
     "gpu_name",
     "installed_version",
     "multiplies_bfloat16",
+    "output_to",
     "vllm_build",
     "vllm_obstacle",
 ]

@@ -1,6 +1,5 @@
 """`quillgraph judge`: scores of one text with their evidence, and the reward with its parts."""
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,52 +7,52 @@ from pathlib import Path
 
 from rich.console import Console
 
-from quillgraph.agents.domain import CriteriaSet, WritingTask
-from quillgraph.agents.judgements import Judgement, Reward
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.judges import MOST_TEXT_CHARS
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text import read_text
 from quillgraph.backends import Budget, Recorder
-from quillgraph.backends.errors import InputError, ReplyError
-from quillgraph.cli.display.episode import judgement_told
+from quillgraph.backends.errors import InputError
+from quillgraph.cli.display.episode import judgement_lines
+from quillgraph.cli.display.items import write_json
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import read_criteria, read_request, read_text
+from quillgraph.cli.session.inputs import read_request
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.prebuilt import WRITING_ROLES, Workshop
+from quillgraph.graphs.prebuilt import (
+    WRITING_ROLES,
+    Assessed,
+    Submission,
+    Workshop,
+    judge_alone,
+    refuse_silence,
+)
 from quillgraph.graphs.prebuilt import judge as judging
-
-STAGES = {"start": "starting the model", "settle": "judging"}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is to be judged, by what, and what was asked for."""
-
-    task: WritingTask
-    criteria_set: CriteriaSet
-    text: str
 
 
 @dataclass(slots=True)
-class Assessing:
+class SubmissionWork:
     """The work of judging a text."""
 
-    case: Case
+    submission: Submission
     settings: Settings
     budget: Budget
-    judgement: Judgement | None = None
-    reward: Reward | None = None
+    assessed: Assessed | None = None
 
     @property
     def stages(self) -> Mapping[str, str]:
         """There is not much to wait for."""
-        return STAGES
+        return {"start": "starting the model", "settle": "judging"}
 
     async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
-        """Run the graph."""
+        """Run the graph.
+
+        Raises:
+            ReplyError: If the judge was not understood on any criterion.
+        """
         workshop = Workshop.of(
             engines.common,
             seed=self.settings.seed,
@@ -62,42 +61,30 @@ class Assessing:
             judges=engines.judges,
             samples=self.settings.samples,
         )
-        found = (
-            await judging.build()
-            .compile()
-            .ainvoke(
-                judging.Submission(
-                    task=self.case.task,
-                    criteria_set=self.case.criteria_set,
-                    text=self.case.text,
-                ),
-                {"callbacks": [recorder]},
-                context=workshop,
-            )
-        )
+        self.assessed = await judge_alone(self.submission, workshop, recorder)
         watch.finished("settle")
-        self.judgement, self.reward = found["judgement"], found["reward"]
-        if self.judgement.missing and not self.judgement.verdicts:
-            lost = found["dropped"][0].text if found["dropped"] else ""
-            raise ReplyError("a verdict on any criterion from the judge", lost)
+        refuse_silence(self.assessed)
 
     def keep(self, folder: RunFolder) -> None:
         """Write the judgement and the reward."""
-        if self.judgement:
-            folder.write_json("judgement.json", self.result())
+        if self.assessed:
+            folder.write_json("judgement.json", self.result(self.assessed))
 
     def reached(self) -> str:
         """One text has a judgement or it has none."""
-        return "reached: the judgement" if self.judgement else "reached: nothing yet"
+        return "reached: the judgement" if self.assessed else "reached: nothing yet"
 
-    def result(self) -> dict[str, object]:
+    def result(self, assessed: Assessed) -> dict[str, object]:
         """Judgement and reward, for machines."""
-        return {"judgement": self.judgement, "reward": self.reward}
+        return {
+            "judgement": assessed.judgement.model_dump(mode="json"),
+            "reward": assessed.reward.model_dump(mode="json"),
+        }
 
 
 def read_submission(
     criteria: Path | None, text: Path | None, request: str | None, file: Path | None
-) -> Case:
+) -> Submission:
     """Read the criteria, the text and the request that they are about.
 
     Raises:
@@ -125,36 +112,31 @@ def read_submission(
             f"the criteria in {criteria} were made for another request than the one given; "
             "give the request that they were made for"
         )
-    return Case(task, criteria_set, words)
+    return Submission(task=task, criteria_set=criteria_set, text=words)
 
 
-def run_judge(case: Case, settings: Settings, *, as_json: bool) -> None:
-    """Judge a text and show what was found.
+def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> None:
+    """Judge a text and show how it was judged.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    said = plain_console(sys.stderr)
+    console, request = plain_console(sys.stderr), submission["task"].request
     budget = budget_of(settings, [judging.build()])
-    settings = with_backend(settings, said, playing=JUDGES)
+    settings = with_backend(settings, console, playing=JUDGES)
     settings = settings.model_copy(update={"embeddings": "lexical"})
-    engines = connected(settings, WRITING_ROLES, said, playing=JUDGES)
-    folder = RunFolder(settings.out, case.task.request, settings.model_dump(mode="json"))
-    folder.write_text("request.txt", case.task.request)
-    folder.write_text("text.txt", case.text)
-    folder.write_json("criteria.json", case.criteria_set)
-    work = Assessing(case, settings, budget)
+    engines = connected(settings, WRITING_ROLES, console, playing=JUDGES)
+    folder = RunFolder(settings.out, request, settings.model_dump(mode="json"))
+    folder.write_text("request.txt", request)
+    folder.write_text("text.txt", submission["text"])
+    folder.write_json("criteria.json", submission["criteria_set"])
+    work = SubmissionWork(submission, settings, budget)
     with recorded(engines, settings) as engines:
         supervise(work, engines, folder, budget, timeout=settings.timeout)
-    assert work.judgement is not None
-    assert work.reward is not None
+    assert work.assessed is not None
     if as_json:
-        dumped = {
-            "run": str(folder.path),
-            "judgement": work.judgement.model_dump(mode="json"),
-            "reward": work.reward.model_dump(mode="json"),
-        }
-        sys.stdout.write(json.dumps(dumped, ensure_ascii=False) + "\n")
+        write_json({"run": str(folder.path), **work.result(work.assessed)})
     else:
-        Console().print(judgement_told(work.judgement, work.reward, case.criteria_set))
-    said.print(f"run folder: {folder.path}", style="dim")
+        judgement, reward = work.assessed.judgement, work.assessed.reward
+        Console().print(judgement_lines(judgement, reward, submission["criteria_set"]))
+    folder.announce(console)

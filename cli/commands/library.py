@@ -1,8 +1,7 @@
 """What `quillgraph library` does: show, forget and export the criteria that are kept."""
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,9 +9,8 @@ from rich.text import Text
 
 from quillgraph.agents.memory import KnownCriterion
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
-from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.graphs.memory import LIBRARY, OWN, Library
 
@@ -21,15 +19,11 @@ T = TypeVar("T")
 NOTHING = "no criteria are kept yet\n"
 
 
-@asynccontextmanager
-async def library_of(settings: Settings, engines: Engines) -> AsyncIterator[Library | None]:
-    """Open the library that a run is told to use; None if it is told of none, or to use none."""
+def library_file(settings: Settings) -> Path | None:
+    """The library that a run shares; None if it uses none."""
     if settings.library is None or settings.no_library:
-        yield None
-        return
-    async with Library.open(_named(settings.library), engines.embeddings) as library:
-        await library.ready()  # what is wrong with it must not cost the study
-        yield library
+        return None
+    return _named(settings.library) or LIBRARY.default_path()
 
 
 def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
@@ -94,7 +88,7 @@ def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> 
         StorageError: If the file cannot be written.
     """
     everything = _with_library(path, lambda library: library.export(genre))
-    export(everything, file, counted(len(everything["criteria"]), "criterion", "criteria"))
+    export(everything, file, amount(len(everything["criteria"]), "criterion", "criteria"))
 
 
 def used(known: KnownCriterion) -> str:
@@ -103,7 +97,7 @@ def used(known: KnownCriterion) -> str:
     if known.discrimination is None or known.saturation is None:
         return f"{uses}; not judged yet"
     return (
-        f"{uses}; {counted(known.groups, 'group')}: spread {known.discrimination:.3f}, "
+        f"{uses}; {amount(known.groups, 'group')}: spread {known.discrimination:.3f}, "
         f"saturated {known.saturation:.0%}"
     )
 

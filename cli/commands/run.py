@@ -8,21 +8,24 @@ from typing import Any
 
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.backends.errors import ConfigError, InputError, QuillError
-from quillgraph.cli.commands.batch import FAILURES, Running
+from quillgraph.cli.commands.batch import FAILURES, BatchWork
 from quillgraph.cli.display.episode import in_a_line, whole
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.items import write_json
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
-from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_criteria, read_inputs
+from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_inputs
 from quillgraph.cli.session.options import Choices, RunOrder
 from quillgraph.cli.session.progress import plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes import (
     Answer,
+    Batch,
     Graph,
     compiled_form,
     judges_of,
@@ -46,12 +49,12 @@ def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
             "expected a GRAPH or --resume RUN_DIR, got neither; `quillgraph graphs` lists them"
         )
     graph = registry.build(order.graph)
-    drawn, said = _drawn(graph), plain_console(sys.stderr)
+    drawn = _drawn(graph)
     criteria = read_criteria(order.criteria_file) if order.criteria_file else None
     inputs = read_inputs(
         graph, order.request, order.input_file, {"criteria_set": criteria} if criteria else {}
     )
-    settings = with_backend(settings, said)
+    settings = with_backend(settings, plain_console(sys.stderr))
     folder = RunFolder(settings.out, order.graph, settings.model_dump(mode="json"))
     folder.note(graph=registry.lasting(order.graph))
     folder.write_text(KEPT[inputs.kind], inputs.text)
@@ -112,18 +115,25 @@ def _run(
     answer: str | None,
     as_json: bool,
 ) -> None:
-    said = plain_console(sys.stderr)
+    console = plain_console(sys.stderr)
     if inputs.unreadable:
-        line, lines = inputs.unreadable[0], counted(len(inputs.unreadable), "line")
-        said.print(f"{lines} left out; the first is line {line.number}: {line.reason}")
+        line, lines = inputs.unreadable[0], amount(len(inputs.unreadable), "line")
+        console.print(f"{lines} left out; the first is line {line.number}: {line.reason}")
     budget = budget_of(settings, [graph])
-    episodes = read_episodes(folder.path)
     charge_earlier(budget, folder.path)
-    work = Running(graph, inputs, settings, folder.path, budget, episodes, _answering(answer))
-    context = schema_of(graph, "context_schema")
-    engines = connected(settings, roles_of(context), said, judges=judges_of(context))
+    batch = Batch(
+        graph,
+        inputs.entries,
+        folder.path,
+        budget,
+        read_episodes(folder.path),
+        answer=_answering(answer),
+        by_line=inputs.is_batch,
+    )
+    work, context = BatchWork(batch, inputs, settings), schema_of(graph, "context_schema")
+    engines = connected(settings, roles_of(context), console, judges=judges_of(context))
     try:
-        if work.waiting:
+        if batch.waiting:
             with recorded(engines, settings) as engines:
                 supervise(work, engines, folder, timeout=settings.timeout)
         else:  # no model need be started for it
@@ -131,23 +141,23 @@ def _run(
             folder.finish("done")
     finally:
         _show(work, folder, as_json=as_json)
-        said.print(f"run folder: {folder.path}", style="dim")
+        folder.announce(console)
     if work.excluded:
-        first, many = work.excluded[0], counted(len(work.excluded), "request")
+        first, many = work.excluded[0], amount(len(work.excluded), "request")
         raise QuillError(
             f"{many} gave no episode; the first is line {first.number}: {first.reason} "
             f"(all of them: {folder.path / FAILURES})"
         )
 
 
-def _answering(said: str | None) -> Answer | None:
+def _answering(reply: str | None) -> Answer | None:
     """An answer from the command line, to every question."""
-    if said is None:
+    if reply is None:
         return None
     try:
-        value: Any = json.loads(said)
+        value: Any = json.loads(reply)
     except ValueError:
-        value = said
+        value = reply
 
     async def answer(question: Any) -> Any:
         return value
@@ -155,15 +165,16 @@ def _answering(said: str | None) -> Answer | None:
     return answer
 
 
-def _show(work: Running, folder: RunFolder, *, as_json: bool) -> None:
-    episodes = [work.episodes[number] for number in sorted(work.episodes)]
+def _show(work: BatchWork, folder: RunFolder, *, as_json: bool) -> None:
+    episodes = [episode for _, episode in sorted(work.batch.episodes.items())]
     if as_json:
-        shown = {
-            "run": str(folder.path),
-            "episodes": [each.model_dump(mode="json", exclude={"calls"}) for each in episodes],
-            "excluded": [asdict(each) for each in work.excluded],
-        }
-        sys.stdout.write(json.dumps(shown, ensure_ascii=False) + "\n")
+        write_json(
+            {
+                "run": str(folder.path),
+                "episodes": [each.model_dump(mode="json", exclude={"calls"}) for each in episodes],
+                "excluded": [asdict(each) for each in work.excluded],
+            }
+        )
     elif work.inputs.is_batch:
         for each in episodes:
             sys.stdout.write(visible(f"{each.id}: {in_a_line(each)}") + "\n")

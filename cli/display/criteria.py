@@ -49,7 +49,7 @@ def differences_table(report: CriteriaReport) -> Table:
     return table
 
 
-def exclusions(report: CriteriaReport) -> str:
+def criteria_exclusions(report: CriteriaReport) -> str:
     """What is in no measure, and how often."""
     told = [f"{reason} ({count})" for reason, count in report.excluded.items()]
     told += [
@@ -70,16 +70,16 @@ def caveat(report: CriteriaReport) -> str:
     )
 
 
-def markdown(report: CriteriaReport) -> str:
+def sources_markdown(report: CriteriaReport) -> str:
     """All of it as Markdown, for papers and READMEs."""
     parts = [_title(report), _table(_rows(report))]
     if report.differences:
         parts.append(_table(_difference_rows(report)))
-    parts += [f"{told}." for told in (exclusions(report), caveat(report)) if told]
+    parts += [f"{told}." for told in (criteria_exclusions(report), caveat(report)) if told]
     return "\n\n".join(parts) + "\n"
 
 
-def write_plot(report: CriteriaReport, file: Path) -> None:
+def plot_criteria(report: CriteriaReport, file: Path) -> None:
     """Draw the shares and the agreement of each source with their intervals.
 
     Raises:

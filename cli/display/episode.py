@@ -9,7 +9,7 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
-from quillgraph.cli.display.study import counted
+from quillgraph.cli.display.study import amount
 from quillgraph.cli.display.terminal import visible
 from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode
 
@@ -19,7 +19,7 @@ LONGEST_QUOTE = 72
 def overview(episode: WrittenEpisode) -> Group:
     """The text, how it meets each criterion, and what the loop did, a line for each."""
     counts = (
-        f"{counted(len(episode.lessons), 'lesson')} recalled, {len(episode.learned)} learned"
+        f"{amount(len(episode.lessons), 'lesson')} recalled, {len(episode.learned)} learned"
         if episode.lessons or episode.learned
         else ""
     )
@@ -74,7 +74,7 @@ def _fitted(line: Text) -> Text:
     return line
 
 
-def recalled_told(episode: WrittenEpisode) -> Text:
+def recalled_lessons(episode: WrittenEpisode) -> Text:
     """Which lessons of earlier episodes were shown."""
     if not episode.lessons:
         return Text("No lessons from earlier episodes.", style="dim")
@@ -82,7 +82,7 @@ def recalled_told(episode: WrittenEpisode) -> Text:
     return Text(visible("Lessons recalled:\n" + "\n".join(lines)), style="magenta")
 
 
-def attempts_told(episode: WrittenEpisode) -> Tree:
+def attempts_tree(episode: WrittenEpisode) -> Tree:
     """Every text in order, with its scores and what became of it."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
@@ -94,11 +94,11 @@ def attempts_told(episode: WrittenEpisode) -> Tree:
             plan = branch.add(Text("plan", style="dim"))
             for edit in attempt.plan.edits:
                 plan.add(Text(visible(f"{edit.criterion}: {edit.fix}")))
-        branch.add(judgement_told(attempt.judgement, attempt.reward, episode.criteria_set))
+        branch.add(judgement_lines(attempt.judgement, attempt.reward, episode.criteria_set))
     return tree
 
 
-def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
+def judgement_lines(judgement: Judgement, reward: Reward, criteria_set: CriteriaSet) -> Group:
     """Scores with their evidence, broken demands, and what is missing."""
     names = {criterion.id: criterion.name for criterion in criteria_set.criteria}
     lines: list[RenderableType] = []
@@ -119,12 +119,12 @@ def judgement_told(judgement: Judgement, reward: Reward, criteria_set: CriteriaS
 def parts(reward: Reward) -> str:
     """The reward with what it is made of."""
     if reward.value is None:
-        return f"no reward: no verdict on {counted(len(reward.excluded), 'criterion', 'criteria')}"
+        return f"no reward: no verdict on {amount(len(reward.excluded), 'criterion', 'criteria')}"
     length = "" if reward.length is None else f", length {reward.length:.2f}"
     return (
         f"reward {reward.value:.3f} = criteria {reward.soft:.3f}{length}, "
         f"repetition {reward.repetition:.2f}; "
-        f"{counted(len(set(reward.violations) - {GATE}), 'demand')} broken"
+        f"{amount(len(set(reward.violations) - {GATE}), 'demand')} broken"
     )
 
 
@@ -144,7 +144,7 @@ def _panel(episode: WrittenEpisode) -> Panel:
 def _lost(episode: WrittenEpisode) -> list[Text]:
     if not episode.dropped:
         return []
-    lost = counted(len(episode.dropped), "reply or item", "replies or items")
+    lost = amount(len(episode.dropped), "reply or item", "replies or items")
     return [Text(f"{lost} dropped", style="yellow")]
 
 
@@ -154,7 +154,7 @@ def _summary(episode: WrittenEpisode) -> str:
     refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
     gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
     return (
-        f"{counted(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
+        f"{amount(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
         f"ended because {episode.stopped}"
     )
 
@@ -173,7 +173,7 @@ def whole(episode: Episode) -> RenderableType:
     """What came of a graph's run: the texts and their fates, the criteria, or what it gave."""
     if episode.attempts:
         written = WrittenEpisode.model_validate(episode.model_dump())
-        return Group(attempts_told(written), outcome(written))
+        return Group(attempts_tree(written), outcome(written))
     if episode.criteria_set:
         lines = (f"{each.name}: {each.description}" for each in episode.criteria_set.criteria)
         return Text(visible("\n".join([episode.criteria_set.core.storyline, *lines])))

@@ -29,7 +29,7 @@ def measures_table(report: JudgeReport) -> Table:
     return table
 
 
-def exclusions(report: JudgeReport) -> str:
+def judge_exclusions(report: JudgeReport) -> str:
     """What is in no measure, and how often."""
     counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
     return f"excluded: {counts}" if counts else "nothing excluded"
@@ -52,7 +52,7 @@ def findings_table(findings: Sequence[ProbeResult]) -> Table:
     return table
 
 
-def markdown(report: JudgeReport) -> str:
+def judge_markdown(report: JudgeReport) -> str:
     """The measures as a Markdown table, for papers and READMEs."""
     lines = ["| measure | value | 95 % interval | prompts |", "|---|---|---|---|"]
     lines += [
@@ -62,7 +62,7 @@ def markdown(report: JudgeReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_curve(report: JudgeReport, file: Path) -> None:
+def plot_curve(report: JudgeReport, file: Path) -> None:
     """Draw people's scores over the judge's.
 
     Raises:

@@ -46,7 +46,7 @@ def against_table(report: PolicyReport) -> Table:
     return table
 
 
-def markdown(report: PolicyReport) -> str:
+def policies_markdown(report: PolicyReport) -> str:
     """The comparison as a Markdown table, for papers and READMEs."""
     names = [each.name for each in report.policies]
     columns = [*names, *(f"{name}-{report.reference}" for name in names[1:])]
@@ -64,16 +64,16 @@ def markdown(report: PolicyReport) -> str:
         cells = (_cell(rows[column]) if column in rows else "" for column in columns)
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     lines += ["", *(f"- {note}" for note in report.notes)] if report.notes else []
-    return "\n".join([*lines, "", exclusions(report)]) + "\n"
+    return "\n".join([*lines, "", policy_exclusions(report)]) + "\n"
 
 
-def exclusions(report: PolicyReport) -> str:
+def policy_exclusions(report: PolicyReport) -> str:
     """What is in no measure, and how often."""
     counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
     return visible(f"Excluded: {counts}" if counts else "Nothing excluded.")
 
 
-def write_plot(report: PolicyReport, file: Path) -> None:
+def plot_policies(report: PolicyReport, file: Path) -> None:
     """Draw the measures, policies one below the other, and the wins.
 
     Raises:

@@ -64,12 +64,12 @@ def summary(state: Grounding) -> str:
     ended = "saturated" if stats["saturated"] else "not saturated"
     dropped = sum(stats["dropped"].values())
     return (
-        f"{counted(len(state['criteria']), 'criterion', 'criteria')} from "
-        f"{counted(stats['codes'], 'code')} in "
-        f"{counted(stats['categories'], 'category', 'categories')}; "
+        f"{amount(len(state['criteria']), 'criterion', 'criteria')} from "
+        f"{amount(stats['codes'], 'code')} in "
+        f"{amount(stats['categories'], 'category', 'categories')}; "
         f"{_covered(state)}; "
-        f"{ended} after {counted(rounds, 'round')} of coding"
-        + (f"; {counted(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
+        f"{ended} after {amount(rounds, 'round')} of coding"
+        + (f"; {amount(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
         + _reuse(stats)
         + _distrust(state)
     )
@@ -81,16 +81,16 @@ def _covered(state: Grounding) -> str:
     if covered == clauses:
         return "every clause of the request has a criterion"
     has = "has" if covered == 1 else "have"
-    return f"{covered} of {counted(clauses, 'clause')} of the request {has} a criterion"
+    return f"{covered} of {amount(clauses, 'clause')} of the request {has} a criterion"
 
 
 def _reuse(stats: dict[str, Any]) -> str:
     """What the library had to say, if there was one."""
     if (library := stats.get("library")) is None:
         return ""
-    judged = counted(len(library["ids"]), "criterion", "criteria")
+    judged = amount(len(library["ids"]), "criterion", "criteria")
     return (
-        f"\nlibrary {library['version']}: {counted(len(library['suggested']), 'suggestion')} to "
+        f"\nlibrary {library['version']}: {amount(len(library['suggested']), 'suggestion')} to "
         f"compare with; {len(library['reused'])} of {judged} known from other requests"
         + (f"; {len(library['retired'])} retired" if library["retired"] else "")
     )
@@ -101,7 +101,7 @@ def _distrust(state: Grounding) -> str:
     if not any(memo.text.startswith(UNTRUSTED) for memo in state["memos"]):
         return ""
     return (
-        f"\ntried on {counted(len(state['drafts']), 'draft')}: the model could not tell them from "
+        f"\ntried on {amount(len(state['drafts']), 'draft')}: the model could not tell them from "
         "degenerate texts, so its scores refused nothing"
     )
 
@@ -109,10 +109,10 @@ def _distrust(state: Grounding) -> str:
 def reached(state: Grounding) -> str:
     """Say what a study that ended early has reached."""
     counts = [
-        counted(len(state["incidents"]), "incident") if state.get("incidents") else "",
-        counted(len(state["drafts"]), "draft") if state.get("drafts") else "",
-        counted(len(state["codes"]), "code") if state.get("codes") else "",
-        counted(len(state["categories"]), "category", "categories")
+        amount(len(state["incidents"]), "incident") if state.get("incidents") else "",
+        amount(len(state["drafts"]), "draft") if state.get("drafts") else "",
+        amount(len(state["codes"]), "code") if state.get("codes") else "",
+        amount(len(state["categories"]), "category", "categories")
         if state.get("categories")
         else "",
     ]
@@ -134,6 +134,6 @@ def _quote(incident: Incident) -> str:
     return f"“{short}” [{incident.id}]"
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
+def amount(number: int, one: str, many: str | None = None) -> str:
     """A number with its noun: `1 code`, `2 codes`."""
     return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,4 +1,4 @@
-"""`quillgraph eval`: what can be believed. What is heavy is imported inside the commands."""
+"""`quillgraph eval` and `scorer`. What is heavy is imported inside the commands."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,27 +79,18 @@ def eval_criteria(
     Where there are texts that people have judged, one judge scores them by the criteria of each
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
     """
-    from quillgraph.cli.evals.criteria import Asked, begin_eval_criteria, resume_eval_criteria
-
-    if resume:
-        other = {
-            **choices.others,
-            "data": question.data,
-            "format": question.data_format,
-            "without": question.without,
-            "limit": question.limit,
-            "runs": question.runs if question.runs != 1 else None,
-        }
-        resume_eval_criteria(resume, other, choices.limits, plot=plot, as_json=as_json)
-        return
-    asked = Asked(
-        data=tuple(question.data or ()),
-        data_format=question.data_format,
-        without=tuple(question.without or ()),
-        runs=question.runs,
-        limit=question.limit,
+    from quillgraph.cli.evals.criteria import (
+        CriteriaInquiry,
+        begin_eval_criteria,
+        resume_eval_criteria,
     )
-    begin_eval_criteria(asked, choices.settings(), plot=plot, as_json=as_json)
+    from quillgraph.cli.evals.evaluation import Output, non_defaults
+
+    output, options = Output(plot, as_json), non_defaults(question)
+    if resume:
+        resume_eval_criteria(resume, {**choices.others, **options}, choices.limits, output)
+    else:
+        begin_eval_criteria(CriteriaInquiry(**options), choices.settings(), output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +106,7 @@ class JudgeQuestion:
         ),
     ] = None
     data_format: Format = None
-    criteria_file: Annotated[
+    criteria: Annotated[
         Path | None,
         typer.Option(
             "--criteria",
@@ -146,17 +137,18 @@ class JudgeQuestion:
 )
 def eval_judge(*, question: JudgeQuestion, choices: Choices, as_json: AsJson = False) -> None:
     """Hold a judge against human scores or preferences, and probe it for known failures."""
-    from quillgraph.cli.evals.judge import Question, run_eval_judge
+    from quillgraph.cli.evals.evaluation import Output
+    from quillgraph.cli.evals.judge import read_evidence, run_eval_judge
 
     settings = choices.settings()
-    evidence = Question.of(
+    evidence = read_evidence(
         question.data,
         question.data_format,
-        question.criteria_file,
+        question.criteria,
         limit=question.limit,
         probes=question.probes,
     )
-    run_eval_judge(evidence, settings, question.require or [], plot=question.plot, as_json=as_json)
+    run_eval_judge(evidence, settings, Output(question.plot, as_json, question.require or ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +172,7 @@ class PolicyQuestion:
         ),
     ] = None
     data_format: Format = None
-    criteria_file: Annotated[
+    criteria: Annotated[
         Path | None,
         typer.Option(
             "--criteria",
@@ -193,9 +185,10 @@ class PolicyQuestion:
     texts: Annotated[
         int, typer.Option(help="Texts of each policy for each request.", metavar="N")
     ] = 2
-    prompt: Annotated[
+    reading: Annotated[
         str,
         typer.Option(
+            "--prompt",
             help="What a model is asked: the bare `request`, or the prompt of the `writer`.",
             metavar="KIND",
         ),
@@ -242,40 +235,61 @@ def eval_policy(
     as_json: AsJson = False,
 ) -> None:
     """Compare models, adapters and graphs on the same requests."""
-    from quillgraph.cli.evals.policy import (
-        Asked,
-        Shown,
-        begin_eval_policy,
-        resume_eval_policy,
-    )
+    from quillgraph.cli.evals.evaluation import Output, non_defaults
+    from quillgraph.cli.evals.policy import PolicyInquiry, begin_eval_policy, resume_eval_policy
 
-    if question.judge:
-        choices = replace(choices, values={**choices.values, "roles": {"judge": question.judge}})
-    shown = Shown(require=require or [], plot=plot, as_json=as_json)
+    output, options = Output(plot, as_json, require or ()), non_defaults(question)
+    if judge := options.pop("judge", None):
+        choices = replace(choices, values={**choices.values, "roles": {"judge": judge}})
     if resume:
-        other = {
-            **choices.others,
-            "policies": question.policies,
-            "data": question.data,
-            "format": question.data_format,
-            "criteria": question.criteria_file,
-            "limit": question.limit,
-            "texts": question.texts if question.texts != 2 else None,
-            "prompt": question.prompt if question.prompt != "request" else None,
-            "baselines": question.baselines or None,
-            "allow_same_judge": question.allow_same_judge or None,
-        }
-        resume_eval_policy(resume, other, choices.limits, shown)
-        return
-    asked = Asked(
-        policies=tuple(question.policies or ()),
-        data=question.data,
-        data_format=question.data_format,
-        criteria=question.criteria_file,
-        limit=question.limit,
-        texts=question.texts,
-        reading=question.prompt,
-        baselines=question.baselines,
-        allow_same_judge=question.allow_same_judge,
-    )
-    begin_eval_policy(asked, choices.settings(), shown)
+        resume_eval_policy(resume, {**choices.others, **options}, choices.limits, output)
+    else:
+        begin_eval_policy(PolicyInquiry(**options), choices.settings(), output)
+
+
+scorer_app = typer.Typer(help="Judges that are trained on people's scores.", no_args_is_help=True)
+
+
+@scorer_app.command("train")
+@takes("seed")
+def train_scorer(
+    *,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File of texts that people have scored, or of requests with criteria and a text "
+            "that meets them (BiGGen-Bench); both are needed, so give the option twice or more.",
+            metavar="FILE",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the scorer.", metavar="DIR")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to keep in what the model makes of each text, so that it is read once; "
+            "default: one in the user's cache.",
+            metavar="DIR",
+        ),
+    ] = None,
+    choices: Choices,
+    as_json: AsJson = False,
+) -> None:
+    """Train a scorer on what people have said; `--judge scorer:DIR` then judges by it.
+
+    A frozen SmolLM2 reads each text once, which takes a CPU about half a second each.
+    """
+    from quillgraph.cli.evals.scorer import run_train_scorer
+
+    seed = int(choices.values.get("seed", 0))
+    run_train_scorer(data or [], out, features, seed=seed, as_json=as_json)
+
+
+@scorer_app.command("list")
+@takes()
+def list_scorers(*, as_json: AsJson = False) -> None:
+    """List the scorers that come with the package."""
+    from quillgraph.cli.evals.scorer import show_scorers
+
+    show_scorers(as_json=as_json)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from quillgraph.agents.domain import Value
@@ -16,18 +15,25 @@ from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.criteria import (
     caveat,
     comparison_table,
+    criteria_exclusions,
     differences_table,
-    exclusions,
-    markdown,
-    write_plot,
+    plot_criteria,
+    sources_markdown,
 )
-from quillgraph.cli.display.study import counted
-from quillgraph.cli.evals.outcome import at_least, write_result, write_rows
+from quillgraph.cli.display.study import amount
+from quillgraph.cli.evals.evaluation import (
+    INQUIRY,
+    Output,
+    at_least,
+    reopened,
+    write_result,
+    write_rows,
+)
 from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import Engines, connected, with_backend
-from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
+from quillgraph.cli.session.folder import RunFolder, alone_in
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
-from quillgraph.cli.session.settings import Settings, load_settings
+from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import load
 from quillgraph.evals.criteria import (
@@ -44,18 +50,18 @@ PLAYERS = (*ROLES, "judge")
 """The roles that the command line may give another model."""
 
 
-class Asked(Value):
-    """What the command line wants to know; kept with the run, so that it can go on."""
+class CriteriaInquiry(Value):
+    """What is to be compared; kept with the run, so that it can go on."""
 
-    data: tuple[Path, ...]
-    data_format: str | None
-    without: tuple[str, ...]
-    runs: int
-    limit: int | None
+    data: tuple[Path, ...] = ()
+    data_format: str | None = None
+    without: tuple[str, ...] = ()
+    runs: int = 1
+    limit: int | None = None
     data_sha: tuple[str, ...] = ()
     """Of the files as they were when the run began."""
 
-    def checked(self) -> "Asked":
+    def checked(self) -> "CriteriaInquiry":
         """The same with the hashes of its files.
 
         Raises:
@@ -82,33 +88,26 @@ class Asked(Value):
         return cases_of(files, limit=self.limit, seed=seed)
 
 
-def begin_eval_criteria(
-    asked: Asked, settings: Settings, *, plot: Path | None, as_json: bool
-) -> None:
+def begin_eval_criteria(inquiry: CriteriaInquiry, settings: Settings, output: Output) -> None:
     """Compare criteria in a new folder, and show how they compare.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
-    asked, console = asked.checked(), plain_console(sys.stderr)
-    cases = asked.read(settings.seed)
+    inquiry, console = inquiry.checked(), plain_console(sys.stderr)
+    cases = inquiry.read(settings.seed)
     settings = with_backend(settings, console)
     engines = connected(settings, PLAYERS, console)
-    title = f"eval criteria {asked.data[0].name}"
+    title = f"eval criteria {inquiry.data[0].name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(asked=asked.model_dump(mode="json"))
+    folder.note(**{INQUIRY: inquiry.model_dump(mode="json")})
     with alone_in(folder.path):
-        work = CriteriaWork(asked, settings, cases, folder.path, budget_of(settings, []))
-        _compare(work, engines, folder, plot=plot, as_json=as_json)
+        work = CriteriaWork(inquiry, settings, cases, folder.path, budget_of(settings, []))
+        _compare(work, engines, folder, output)
 
 
 def resume_eval_criteria(
-    path: Path,
-    others: Mapping[str, Any],
-    limits: Mapping[str, Any],
-    *,
-    plot: Path | None,
-    as_json: bool,
+    path: Path, others: Mapping[str, Any], limits: Mapping[str, Any], output: Output
 ) -> None:
     """Go on with a comparison that ended early; no result that is there is worked out again.
 
@@ -116,34 +115,26 @@ def resume_eval_criteria(
         path: The run's folder.
         others: What else the command line says; nothing may, a run goes on as it was begun.
         limits: Budgets and time that may be given anew.
-        plot: Where to draw the result.
-        as_json: Show the result for machines.
+        output: What to make of the result.
 
     Raises:
         ConfigError: If something is given that the run has begun without.
         InputError: If no such run is kept there, or its data have changed.
     """
-    goes_on_as_begun(others)
-    with alone_in(path):
-        folder = RunFolder.reopened(path)
-        try:
-            asked = Asked.model_validate(folder.facts.get("asked"))
-        except ValidationError as error:
-            raise InputError(f"expected a run of `quillgraph eval criteria` in {path}") from error
-        changed = {name: value for name, value in limits.items() if value is not None}
-        settings = load_settings(None, **{**folder.facts["settings"], **changed})
+    run = reopened(path, CriteriaInquiry, "eval criteria", others=others, limits=limits)
+    with run as (folder, inquiry, settings):
         budget = budget_of(settings, [])
         charge_earlier(budget, path)
-        work = CriteriaWork(asked, settings, asked.read(settings.seed), path, budget)
+        work = CriteriaWork(inquiry, settings, inquiry.read(settings.seed), path, budget)
         engines = connected(settings, PLAYERS, plain_console(sys.stderr))
-        _compare(work, engines, folder, plot=plot, as_json=as_json)
+        _compare(work, engines, folder, output)
 
 
 @dataclass(slots=True)
 class CriteriaWork:
     """The work of comparing sources of criteria; results are kept as they come."""
 
-    asked: Asked
+    inquiry: CriteriaInquiry
     settings: Settings
     cases: Cases
     folder: Path
@@ -160,14 +151,14 @@ class CriteriaWork:
         """All sources of a request are worked on together."""
         return {
             "start": "starting the model",
-            "compare": f"comparing criteria for {counted(len(self.cases.cases), 'request')}",
+            "compare": f"comparing criteria for {amount(len(self.cases.cases), 'request')}",
             "measure": "measuring",
         }
 
     async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
         """Find, match and judge, then measure."""
         measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
-        options = CriteriaOptions(without=self.asked.without, runs=self.asked.runs, **measures)
+        options = CriteriaOptions(without=self.inquiry.without, runs=self.inquiry.runs, **measures)
         report = await compare_criteria(
             self.cases,
             engines.common,
@@ -185,7 +176,7 @@ class CriteriaWork:
         if self.report is None:
             return
         folder.write_json("report.json", self.report)
-        folder.write_text("report.md", markdown(self.report))
+        folder.write_text("report.md", sources_markdown(self.report))
         write_rows(folder, self.results.writingbench_files(self.cases, list(self.report.sources)))
 
     def reached(self) -> str:
@@ -194,14 +185,12 @@ class CriteriaWork:
         return f"reached: {elicited} sets of criteria and {scored} scores"
 
 
-def _compare(
-    work: CriteriaWork, engines: Engines, folder: RunFolder, *, plot: Path | None, as_json: bool
-) -> None:
+def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Output) -> None:
     supervise(work, engines, folder, work.budget, timeout=work.settings.timeout)
     assert work.report is not None
-    if plot:
-        write_plot(work.report, plot)
-    if as_json:
+    if output.plot:
+        plot_criteria(work.report, output.plot)
+    if output.as_json:
         write_result(folder, {"report": work.report.model_dump(mode="json")})
     else:
         _print(work.report)
@@ -213,7 +202,7 @@ def _print(report: CriteriaReport) -> None:
     console.print(comparison_table(report))
     if report.differences:
         console.print(differences_table(report))
-    for line in filter(None, (exclusions(report), caveat(report))):
+    for line in filter(None, (criteria_exclusions(report), caveat(report))):
         console.print(line, markup=False)
 
 

@@ -1,29 +1,29 @@
 """`quillgraph eval judge`: a judge held against people, and probed."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 
-from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.criteria import read_criteria
+from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judges import Judge, PromptedJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.evals import (
-    exclusions,
     findings_table,
-    markdown,
+    judge_exclusions,
+    judge_markdown,
     measures_table,
-    write_curve,
+    plot_curve,
 )
-from quillgraph.cli.evals.outcome import at_least, refuse_unmet, write_result
+from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
 from quillgraph.cli.session.engines import JUDGES, Engines, connected, with_backend
 from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import read_criteria
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
@@ -38,46 +38,45 @@ STAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Evidence:
     """What a judge is to be held against."""
 
     data: Loaded
-    criteria: CriteriaSet | None
+    criteria: tuple[Criterion, ...] | None
     options: JudgeOptions
 
-    @classmethod
-    def of(
-        cls,
-        data: Path | None,
-        data_format: str | None,
-        criteria: Path | None,
-        *,
-        limit: int | None,
-        probes: int,
-    ) -> Self:
-        """Read the files.
 
-        Raises:
-            InputError: If there are no human judgements in them.
-        """
-        if data is None:
-            raise InputError("expected --data FILE with human scores or preferences, got none")
-        at_least(1, limit=limit)
-        at_least(0, probes=probes)
-        loaded = load(data, format=data_format)
-        refuse_unjudged(loaded)
-        options = JudgeOptions(limit=limit, probes=probes)
-        if criteria is None:
-            return cls(loaded, None, options)
-        options = options.model_copy(update={"criteria_name": criteria.name})
-        return cls(loaded, read_criteria(criteria), options)
+def read_evidence(
+    data: Path | None,
+    data_format: str | None,
+    criteria: Path | None,
+    *,
+    limit: int | None,
+    probes: int,
+) -> Evidence:
+    """Read the files that the command line names.
+
+    Raises:
+        InputError: If there are no human judgements in them.
+    """
+    if data is None:
+        raise InputError("expected --data FILE with human scores or preferences, got none")
+    at_least(1, limit=limit)
+    at_least(0, probes=probes)
+    loaded = load(data, format=data_format)
+    refuse_unjudged(loaded)
+    options = JudgeOptions(limit=limit, probes=probes)
+    if criteria is None:
+        return Evidence(loaded, None, options)
+    options = options.model_copy(update={"criteria_name": criteria.name})
+    return Evidence(loaded, read_criteria(criteria).criteria, options)
 
 
 @dataclass(slots=True)
 class JudgeWork:
     """The work of holding a judge against people."""
 
-    question: Question
+    evidence: Evidence
     settings: Settings
     results: JudgeResults = field(default_factory=JudgeResults)
 
@@ -90,14 +89,14 @@ class JudgeWork:
         """Score, then probe."""
         from langchain_core.runnables.config import var_child_runnable_config
 
-        question, seed = self.question, self.settings.seed
+        evidence, seed = self.evidence, self.settings.seed
         before = var_child_runnable_config.set({"callbacks": [recorder]})
         try:
             await evaluate_judge(
                 self._judge(engines),
-                question.data,
-                criteria=question.criteria.criteria if question.criteria else None,
-                options=question.options.model_copy(update={"seed": seed}),
+                evidence.data,
+                criteria=evidence.criteria,
+                options=evidence.options.model_copy(update={"seed": seed}),
                 results=self.results,
                 on_stage=watch.finished,
             )
@@ -118,7 +117,7 @@ class JudgeWork:
         folder.write_lines("pairs.jsonl", self.results.pairs)
         if self.results.report:
             folder.write_json("report.json", self.result())
-            folder.write_text("report.md", markdown(self.results.report))
+            folder.write_text("report.md", judge_markdown(self.results.report))
 
     def reached(self) -> str:
         """Say how many judgements there are."""
@@ -129,14 +128,7 @@ class JudgeWork:
         return self.results.as_dict()
 
 
-def run_eval_judge(
-    question: Question,
-    settings: Settings,
-    require: Sequence[str],
-    *,
-    plot: Path | None,
-    as_json: bool,
-) -> None:
+def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> None:
     """Hold a judge against people and show how far they agree.
 
     Raises:
@@ -147,18 +139,18 @@ def run_eval_judge(
     settings = with_backend(settings, console, playing=JUDGES)
     settings = settings.model_copy(update={"embeddings": "lexical"})
     engines = connected(settings, JUDGES, console, playing=JUDGES)
-    title = f"eval judge {question.data.name}"
+    title = f"eval judge {evidence.data.name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    work = JudgeWork(question, settings)
+    work = JudgeWork(evidence, settings)
     supervise(work, engines, folder, timeout=settings.timeout)
     report = work.results.report
     assert report is not None
-    if plot:
-        write_curve(report, plot)
-    if as_json:
+    if output.plot:
+        plot_curve(report, output.plot)
+    if output.as_json:
         write_result(folder, work.result())
     else:
-        Console().print(measures_table(report), exclusions(report), sep="\n")
+        Console().print(measures_table(report), judge_exclusions(report), sep="\n")
         Console().print(findings_table(work.results.probes))
     console.print(f"run folder: {folder.path}", style="dim")
-    refuse_unmet(require, report.measures)
+    refuse_unmet(output.require, report.measures)

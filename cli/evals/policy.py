@@ -1,14 +1,14 @@
 """`quillgraph eval policy`: models, adapters and graphs compared on the same prompts."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
 from rich.console import Console
 
+from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
 from quillgraph.backends import Budget, Recorder
@@ -17,20 +17,27 @@ from quillgraph.backends.errors import ConfigError, InputError, nearest
 from quillgraph.cli.display.evals import picture
 from quillgraph.cli.display.policies import (
     against_table,
-    exclusions,
     legend,
-    markdown,
+    plot_policies,
+    policies_markdown,
     policies_table,
-    write_plot,
+    policy_exclusions,
 )
 from quillgraph.cli.display.terminal import visible
-from quillgraph.cli.evals.outcome import at_least, refuse_unmet, write_result, write_rows
+from quillgraph.cli.evals.evaluation import (
+    INQUIRY,
+    Output,
+    at_least,
+    refuse_unmet,
+    reopened,
+    write_result,
+    write_rows,
+)
 from quillgraph.cli.session.budget import charge_earlier
 from quillgraph.cli.session.engines import Engines, with_backend
-from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
-from quillgraph.cli.session.inputs import read_criteria
+from quillgraph.cli.session.folder import RunFolder, alone_in
 from quillgraph.cli.session.progress import ProgressWatch, log_shown, plain_console
-from quillgraph.cli.session.settings import Settings, load_settings
+from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import load
 from quillgraph.evals.judges import requirement_of
@@ -50,9 +57,6 @@ from quillgraph.evals.policies import (
 COMPARED = "compared"
 """Where `run.json` says what a comparison is of."""
 
-ASKED = "asked"
-"""Where it says what the command line asked for."""
-
 STAGES = {
     "write": "having the policies write",
     "score": "scoring the texts",
@@ -61,20 +65,20 @@ STAGES = {
 }
 
 
-class Asked(Value):
-    """What the command line wants compared; kept with the run, so that it can go on."""
+class PolicyInquiry(Value):
+    """What is to be compared; kept with the run, so that it can go on."""
 
-    policies: tuple[str, ...]
-    data: Path | None
-    data_format: str | None
-    criteria: Path | None
-    limit: int | None
-    texts: int
-    reading: str
-    baselines: bool
-    allow_same_judge: bool
+    policies: tuple[str, ...] = ()
+    data: Path | None = None
+    data_format: str | None = None
+    criteria: Path | None = None
+    limit: int | None = None
+    texts: int = 2
+    reading: str = "request"
+    baselines: bool = False
+    allow_same_judge: bool = False
 
-    def resolved(self) -> "Asked":
+    def resolved(self) -> "PolicyInquiry":
         """The same with files that any working directory can name."""
         files = {"data": self.data, "criteria": self.criteria}
         return self.model_copy(update={k: v.resolve() for k, v in files.items() if v})
@@ -106,16 +110,7 @@ _OWN = {"texts", "limit", "reading", "baselines", "allow_same_judge"}
 """Options of a contest that are no settings of a run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What is made of a comparison once it is there."""
-
-    require: Sequence[str]
-    plot: Path | None
-    as_json: bool
-
-
-def begin_eval_policy(asked: Asked, settings: Settings, shown: Shown) -> None:
+def begin_eval_policy(inquiry: PolicyInquiry, settings: Settings, output: Output) -> None:
     """Compare policies and show how they compare.
 
     Raises:
@@ -124,17 +119,17 @@ def begin_eval_policy(asked: Asked, settings: Settings, shown: Shown) -> None:
     """
     console = plain_console(sys.stderr)
     settings = _with_judge(settings, console)
-    contest, engines = _prepared(asked, settings, shown, console)
+    contest, engines = _prepared(inquiry, settings, output, console)
     title = f"eval policy {contest.data}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
-    folder.note(**{COMPARED: contest.facts(), ASKED: asked.resolved().model_dump(mode="json")})
+    folder.note(**{COMPARED: contest.facts(), INQUIRY: inquiry.resolved().model_dump(mode="json")})
     folder.write_lines("prompts.jsonl", contest.prompts)
     with alone_in(folder.path):
-        _compare(PolicyWork(contest, engines, settings, folder.path), folder, shown)
+        _compare(PolicyWork(contest, engines, settings, folder.path), folder, output)
 
 
 def resume_eval_policy(
-    path: Path, others: Mapping[str, Any], limits: Mapping[str, Any], shown: Shown
+    path: Path, others: Mapping[str, Any], limits: Mapping[str, Any], output: Output
 ) -> None:
     """Go on with a comparison that ended early; texts and scores that are there stay.
 
@@ -142,26 +137,18 @@ def resume_eval_policy(
         path: The run's folder.
         others: What else the command line says; nothing may, a run goes on as it was begun.
         limits: Budgets and time that may be given anew.
-        shown: What to make of the result.
+        output: What to make of the result.
 
     Raises:
         ConfigError: If something is given that the run has begun without, or its data changed.
         InputError: If no such run is kept there.
         Exit: With status 1 if a requirement is not met.
     """
-    goes_on_as_begun(others)
-    console = plain_console(sys.stderr)
-    with alone_in(path):
-        folder = RunFolder.reopened(path)
-        try:
-            asked = Asked.model_validate(folder.facts.get(ASKED))
-        except ValidationError as error:
-            raise InputError(f"expected a run of `quillgraph eval policy` in {path}") from error
-        changed = {name: value for name, value in limits.items() if value is not None}
-        settings = load_settings(None, **{**folder.facts["settings"], **changed})
-        contest, engines = _prepared(asked, settings, shown, console)
+    run = reopened(path, PolicyInquiry, "eval policy", others=others, limits=limits)
+    with run as (folder, inquiry, settings):
+        contest, engines = _prepared(inquiry, settings, output, plain_console(sys.stderr))
         _refuse_other(folder, contest.facts())
-        _compare(PolicyWork(contest, engines, settings, path), folder, shown)
+        _compare(PolicyWork(contest, engines, settings, path), folder, output)
 
 
 def _with_judge(settings: Settings, console: Console) -> Settings:
@@ -179,13 +166,13 @@ def _with_judge(settings: Settings, console: Console) -> Settings:
 
 
 def _prepared(
-    asked: Asked, settings: Settings, shown: Shown, console: Console
+    inquiry: PolicyInquiry, settings: Settings, output: Output, console: Console
 ) -> tuple[Contest, EngineTurns]:
     """What is compared, and the models; whatever would end the run later ends it here."""
-    contest = asked.contest(settings)
-    for each in shown.require:
+    contest = inquiry.contest(settings)
+    for each in output.require:
         requirement_of(each, measure_names([policy.name for policy in contest.policies]))
-    if shown.plot:
+    if output.plot:
         picture()
     with log_shown(console):
         engines = EngineTurns(contest.models)
@@ -196,10 +183,10 @@ def _prepared(
 
 
 def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    begun: Mapping[str, Any] = folder.facts[COMPARED]
-    if other := [name for name in facts if begun.get(name) != facts[name]]:
+    before: Mapping[str, Any] = folder.facts[COMPARED]
+    if other := [name for name in facts if before.get(name) != facts[name]]:
         raise ConfigError(
-            f"the run in {folder.path} was begun with {other[0]} {begun.get(other[0])!r}, now it "
+            f"the run in {folder.path} was begun with {other[0]} {before.get(other[0])!r}, now it "
             f"is {facts[other[0]]!r}; go on as it was begun, or start a new one"
         )
 
@@ -238,7 +225,7 @@ class PolicyWork:
         if self.report is None:
             return
         folder.write_json("report.json", self.result())
-        folder.write_text("report.md", markdown(self.report))
+        folder.write_text("report.md", policies_markdown(self.report))
         if self.contest.data_format == "writingbench":
             write_rows(folder, self.results.writingbench_files(self.contest.all_places))
 
@@ -256,21 +243,21 @@ class PolicyWork:
         return {"report": self.report.model_dump(mode="json")}
 
 
-def _compare(work: PolicyWork, folder: RunFolder, shown: Shown) -> None:
+def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
     models = work.models
     chats = {f"policy {n}": chat for n, chat in enumerate(models.chats)}
     common = models.idle(work.contest.judge)
     engines = Engines(common, chats, LexicalEmbeddings(), at_once=False)
     supervise(work, engines, folder, timeout=work.settings.timeout)
     assert work.report is not None
-    if shown.plot:
-        write_plot(work.report, shown.plot)
-    if shown.as_json:
+    if output.plot:
+        plot_policies(work.report, output.plot)
+    if output.as_json:
         write_result(folder, work.result())
     else:
         _print(work.report)
     plain_console(sys.stderr).print(visible(f"run folder: {folder.path}"), style="dim")
-    refuse_unmet(shown.require, work.report.flat)
+    refuse_unmet(output.require, work.report.flat)
 
 
 def _print(report: PolicyReport) -> None:
@@ -279,4 +266,4 @@ def _print(report: PolicyReport) -> None:
     console.print(policies_table(report))
     if len(report.policies) > 1:
         console.print(against_table(report))
-    sys.stdout.write(exclusions(report) + "\n")
+    sys.stdout.write(policy_exclusions(report) + "\n")

@@ -1,4 +1,4 @@
-"""`quillgraph scorer train`: a judge is made of what people have said."""
+"""`quillgraph scorer`: trains a judge on people's scores, and lists those that are there."""
 
 import json
 import sys
@@ -32,40 +32,40 @@ def run_train_scorer(
         raise ConfigError("expected --out DIR, a new folder for the scorer, got none")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"expected a new folder with --out, but {out} holds something already")
-    said = plain_console(sys.stderr)
+    console = plain_console(sys.stderr)
     material = Material.read(data)
     for line in material.skipped:
-        said.print(f"left out: {line}", style="yellow", markup=False)
-    with log_shown(said):
+        console.print(f"left out: {line}", style="yellow", markup=False)
+    with log_shown(console):
         reader = HiddenStates(
             Path(resolve(READER)), LAYERS, kept_in=features or cache_folder() / "features"
         )
         embeddings = connect_embeddings(EMBEDDER)
     assert isinstance(embeddings, SentenceEmbeddings)
-    models = tuple(
-        ModelName(name=name, sha256=weights_hash(folder))
-        for name, folder in ((READER, reader.folder), (EMBEDDER, embeddings.folder))
-    )
+    reader_name = ModelName(name=READER, sha256=weights_hash(reader.folder))
+    embedder_name = ModelName(name=EMBEDDER, sha256=weights_hash(embeddings.folder))
     try:
-        found = train_scorer(
+        trained = train_scorer(
             material,
             reader,
             embeddings,
-            (models[0], models[1]),
+            (reader_name, embedder_name),
             name=out.resolve().name,
             seed=seed,
-            tell=lambda line: said.print(line, style="dim", markup=False),
+            progress=lambda line: console.print(line, style="dim", markup=False),
         )
     finally:
         reader.close()
-    written = write_scorer(out, found.config, found.weights)
+    scorer = write_scorer(out, trained.config, trained.weights)
     if as_json:
-        told = {"folder": str(out), **found.as_dict()}
-        told["config"] = written.config.model_dump(mode="json")
-        sys.stdout.write(json.dumps(told) + "\n")
+        config = scorer.config.model_dump(mode="json")
+        result = {"folder": str(out), **trained.as_dict(), "config": config}
+        sys.stdout.write(json.dumps(result) + "\n")
     else:
-        Console().print(_heads(found))
-    said.print(f"scorer: {out}; judge by it with --judge scorer:{out}", style="dim", markup=False)
+        Console().print(_heads(trained))
+    console.print(
+        f"scorer: {out}; judge by it with --judge scorer:{out}", style="dim", markup=False
+    )
 
 
 def show_scorers(*, as_json: bool) -> None:
@@ -86,11 +86,11 @@ def show_scorers(*, as_json: bool) -> None:
     Console().print(table)
 
 
-def _heads(found: Trained) -> Table:
+def _heads(trained: Trained) -> Table:
     """How the heads did on families of texts that they were not fitted to."""
     table = Table("head", "Spearman", "pairs of versions", title="Cross-validated, best first")
-    for each in found.validations:
+    for each in trained.validations:
         table.add_row(each.head, f"{each.spearman:.3f}", f"{each.pair_accuracy:.3f}")
-    subject = found.relevance
+    subject = trained.relevance
     table.add_row("subject", "", f"{subject.pair_accuracy:.3f}", style="dim")
     return table

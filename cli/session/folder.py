@@ -13,6 +13,7 @@ from typing import Any
 
 import filelock
 from pydantic import BaseModel
+from rich.console import Console
 
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 
@@ -87,6 +88,10 @@ class RunFolder:
             )
         return began
 
+    def announce(self, console: Console) -> None:
+        """Say where the run is kept."""
+        console.print(f"run folder: {self.path}", style="dim")
+
     def note(self, **facts: Any) -> None:
         """Add to `run.json` what is needed to go on with the run."""
         self._run |= facts
@@ -98,6 +103,28 @@ class RunFolder:
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._run |= {"status": status, "finished": finished, **facts}
         self.write_json("run.json", self._run)
+
+    def end_early(
+        self, error: BaseException, statuses: Mapping[type[BaseException], str], **facts: Any
+    ) -> None:
+        """Note what ended the run; a disk that is full hides no other error.
+
+        Args:
+            error: What ended it.
+            statuses: What the run is called for some errors; `failed` for all others.
+            facts: What else is known of it.
+
+        Raises:
+            StorageError: If the folder cannot be written, and nothing else has ended the run.
+        """
+        names: dict[type[BaseException], str] = {KeyboardInterrupt: "interrupted", **statuses}
+        status = names.get(type(error), "failed")
+        message = f"{type(error).__name__}: {error}".removesuffix(": ")
+        try:
+            self.finish(status, error=message, **facts)
+        except StorageError:
+            if not isinstance(error, StorageError):
+                raise
 
     def write(self, name: str, write: Callable[[Path], object]) -> None:
         """Have a file written whole: one that was there stays until the new one is complete."""

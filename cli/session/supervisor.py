@@ -1,71 +1,18 @@
-"""How a run is watched over: its models start, its graphs run, and what is done is kept.
-
-Keeps what engines print off the terminal.
-"""
+"""How a run is watched over: its models start, its graphs run, and what is done is kept."""
 
 import asyncio
-import os
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
-from typing import Any, Protocol, TextIO
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Protocol
 
 from quillgraph.backends import Budget, Recorder, collecting_seldom, read_records
 from quillgraph.backends.calls import continuity
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
+from quillgraph.backends.runtime import output_to
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
-
-
-@contextmanager
-def engines_print_to(log: Path) -> Iterator[TextIO]:
-    """Send standard output and standard error to a file, that of child processes for ever.
-
-    In-process engines warn, and report their own end, from C++ and from processes of their own,
-    so only the file descriptors will do. A log that stays empty is removed.
-
-    Yields:
-        The standard error of before, for what the user shall see.
-
-    Raises:
-        StorageError: If the log cannot be written.
-    """
-    try:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    except OSError as error:
-        raise StorageError(f"cannot write {log}: {error.strerror}") from error
-    own = _is_on_descriptor(sys.stderr, 2)
-    saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
-    terminal = open(saved[2], "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # closed below
-    _point({1: file, 2: file})
-    try:
-        # a stream that somebody put in the place of standard error stays what is written to
-        yield terminal if own else sys.stderr
-    finally:
-        terminal.close()
-        _point(saved)
-        for descriptor in (file, *saved.values()):
-            os.close(descriptor)
-        if log.stat().st_size == 0:
-            log.unlink()
-
-
-def _point(descriptors: dict[int, int]) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    for descriptor, target in descriptors.items():
-        os.dup2(target, descriptor)
-
-
-def _is_on_descriptor(stream: TextIO, descriptor: int) -> bool:
-    try:
-        return stream.fileno() == descriptor
-    except OSError:  # a stream in memory
-        return False
-
 
 GRACE_S = 5.0
 """Seconds that a graph has to come to its end once its time is over."""
@@ -111,7 +58,7 @@ def supervise(
     log, before = folder.path / "engine.log", _made_before(folder)
     with (
         Recorder(folder.path / "calls.jsonl", run=folder.path.name, budget=budget) as recorder,
-        engines_print_to(log) as terminal,
+        output_to(log) as terminal,
     ):
         said = plain_console(terminal)
         watch = ProgressWatch(said, recorder, work.stages)
@@ -128,11 +75,6 @@ def supervise(
         usage = _usage(recorder, folder, before)
         folder.finish("done", **usage)
         said.print(_told(usage), style="dim")
-
-
-def tell_user(line: str) -> None:
-    """Tell the user something beside the result."""
-    plain_console(sys.stderr).print(line, style="dim")
 
 
 async def _run(
@@ -173,15 +115,14 @@ def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -
 
 def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str, Any]) -> None:
     """Write down that a run ended early, and what it had reached."""
-    status = {KeyboardInterrupt: "interrupted", BudgetReached: "budget reached"}
-    told = f"{type(error).__name__}: {error}".removesuffix(": ")
     try:
         work.keep(folder)
-        folder.finish(status.get(type(error), "failed"), error=told, **usage)
     except StorageError:
         # a disk that is full has ended the run already; another end is told for what it was
         if not isinstance(error, StorageError):
             raise
+    else:
+        folder.end_early(error, {BudgetReached: "budget reached"}, **usage)
 
 
 def _made_before(folder: RunFolder) -> Counter[str]:

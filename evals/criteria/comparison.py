@@ -1,4 +1,4 @@
-"""Criteria of several sources side by side: elicited, matched with people's, and judged with."""
+"""Compares sources of criteria: elicits them, matches them with people's, judges texts by them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -260,35 +260,35 @@ class CriteriaComparison:
             for run in range(self.runs if source.varies else 1):
                 before = self.results.elicited.rows.get((case.request.id, source.name, run))
                 if before is None or before.found is None:
-                    found = await elicit(source, case.request, run, self.listeners)
-                    self.results.elicited.add(found)
-        heard = var_child_runnable_config.set({"callbacks": list(self.listeners)})
+                    elicited = await elicit(source, case.request, run, self.listeners)
+                    self.results.elicited.add(elicited)
+        token = var_child_runnable_config.set({"callbacks": list(self.listeners)})
         try:
             for source in self.sources:
                 await self._match(case, source.name)
                 await self._score(case, source.name)
         finally:
-            var_child_runnable_config.reset(heard)
+            var_child_runnable_config.reset(token)
 
     async def _match(self, case: Case, source: str) -> None:
         own, people = (self.results.criteria(case.request.id, name) for name in (source, HUMAN))
-        done = self.results.matched.rows.get((case.request.id, source))
-        is_done = done is not None and not done.overlap.unread
+        earlier = self.results.matched.rows.get((case.request.id, source))
+        is_done = earlier is not None and not earlier.overlap.unread
         if is_done or source == HUMAN or not own or not people:
             return
-        found = await matched_overlap(
+        overlap = await matched_overlap(
             wordings(own), wordings(people), self.embeddings, self.confirm
         )
-        self.results.matched.add(Matched(request=case.request.id, source=source, overlap=found))
+        self.results.matched.add(Matched(request=case.request.id, source=source, overlap=overlap))
 
     async def _score(self, case: Case, source: str) -> None:
         own = self.results.criteria(case.request.id, source)
         if self.judge is None or not own:
             return
         scores = self.results.scores(case, source)
-        done, judge = {row.text_sha for row in scores if row.judged is not None}, self.judge
+        scored, judge = {row.text_sha for row in scores if row.judged is not None}, self.judge
 
         async def one(text: str) -> None:
             self.results.scored.add(await score_case_text(judge, case, text, source, own))
 
-        await for_each([text for text in case.texts if text_hash(text) not in done], one)
+        await for_each([text for text in case.texts if text_hash(text) not in scored], one)

@@ -88,13 +88,13 @@ def agreement_differences(
     """
     texts = _common(left[0], right[0], lambda row: row.judged is not None)
     pairs = _common(left[1], right[1], lambda row: row.choice is not None)
-    found = {}
+    differences = {}
     if texts:
-        found["spearman"] = _difference(texts, rank_agreement, seed)
-        found["spearman_within"] = _difference(texts, rank_agreement_within, seed)
+        differences["spearman"] = _difference(texts, rank_agreement, seed)
+        differences["spearman_within"] = _difference(texts, rank_agreement_within, seed)
     if pairs:
-        found["pair_accuracy"] = _difference(pairs, preference_accuracy, seed)
-    return found
+        differences["pair_accuracy"] = _difference(pairs, preference_accuracy, seed)
+    return differences
 
 
 def _common(
@@ -107,8 +107,8 @@ def _common(
 def _difference(
     rows: Sequence[tuple[Row, Row]], measure: Callable[[Sequence[Row]], float | None], seed: int
 ) -> Estimate:
-    def gained(drawn: Sequence[tuple[Row, Row]]) -> float | None:
-        one, other = (measure([row[side] for row in drawn]) for side in (0, 1))
+    def gained(sample: Sequence[tuple[Row, Row]]) -> float | None:
+        one, other = (measure([row[side] for row in sample]) for side in (0, 1))
         return None if one is None or other is None else one - other
 
     return cluster_bootstrap(rows, lambda row: row[0].group, gained, seed=seed)
@@ -129,12 +129,12 @@ def _paired(case: Case, pair: Preference, scores: Scores, source: str) -> Scored
 
 
 def _scored(case: Case, name: str, text: str, scores: Scores, source: str) -> JudgedText:
-    found = scores.get((case.request.id, text_hash(text), source))
-    reason = found.reason if found else f"no criteria ({source})"
+    row = scores.get((case.request.id, text_hash(text), source))
+    reason = row.reason if row else f"no criteria ({source})"
     return JudgedText(
         id=name,
         group=case.request.id,
         text=text,
-        judged=found.judged if found else None,
+        judged=row.judged if row else None,
         reason=reason,
     )

@@ -1,8 +1,7 @@
-"""Are automatic criteria as good as people's? The measures of all sources, with intervals.
+"""The report on sources of criteria: every measure of each of them, with intervals.
 
-Measures of criteria that need neither people nor a judge (`ALGORITHM.md` 6.2, step 13).
-
-All of them are of meaning: vectors are unit rows of one embedding model, so a cosine is a product.
+Some measures need people's criteria or a judge; those of `ALGORITHM.md` 6.2, step 13, need neither.
+Measures of meaning take unit rows of one embedding model, so a cosine is a product.
 """
 
 from collections import Counter
@@ -59,8 +58,8 @@ def run_to_run(runs: Sequence[Vectors]) -> float | None:
     Returns:
         From 0 to 1; None for fewer than two runs with criteria.
     """
-    found = [run for run in runs if len(run)]
-    pairs = [consistency(one, other) for one, other in combinations(found, 2)]
+    filled = [run for run in runs if len(run)]
+    pairs = [consistency(one, other) for one, other in combinations(filled, 2)]
     return fmean(pairs) if pairs else None
 
 
@@ -131,21 +130,21 @@ async def profiles(
     cases: Sequence[Case], source: str, runs: int, results: CriteriaResults, embeddings: Embeddings
 ) -> list[Profile]:
     """Measure the criteria of one source for each request that it gave some for."""
-    found = [case for case in cases if results.criteria(case.request.id, source)]
-    placed = [
-        [await _placed(case, source, run, results, embeddings) for run in range(runs)]
-        for case in found
+    answered = [case for case in cases if results.criteria(case.request.id, source)]
+    placements = [
+        [await _places(case, source, run, results, embeddings) for run in range(runs)]
+        for case in answered
     ]
     return [
         await _profile(
             case,
             source,
             own,
-            [other[0] for place, other in enumerate(placed) if place != number],
+            [other[0] for place, other in enumerate(placements) if place != number],
             results,
             embeddings,
         )
-        for number, (case, own) in enumerate(zip(found, placed, strict=True))
+        for number, (case, own) in enumerate(zip(answered, placements, strict=True))
     ]
 
 
@@ -177,16 +176,16 @@ async def criteria_report(
     is_judged = about["judge"] is not None
     columns = {}
     for name in sources:
-        measured = await profiles(cases, name, runs, results, embeddings)
-        measures = {at: _estimate(measured, how, seed) for at, how in MEASURES.items()}
-        lost = _lost(cases, name, runs, results)
+        rows = await profiles(cases, name, runs, results, embeddings)
+        measures = {at: _estimate(rows, how, seed) for at, how in MEASURES.items()}
+        reasons = _reasons(cases, name, runs, results)
         if is_judged:
             of_judge = {"judge": about["judge"], "criteria": name, "data": about["data"]}
             agreed = judge_report(*scored[name], seed=seed, **of_judge)
             measures |= agreed.measures
-            lost += Counter(agreed.excluded)
-        known = {at: one for at, one in measures.items() if one.value is not None}
-        columns[name] = SourceReport(requests=len(measured), measures=known, excluded=dict(lost))
+            reasons += Counter(agreed.excluded)
+        defined = {at: one for at, one in measures.items() if one.value is not None}
+        columns[name] = SourceReport(requests=len(rows), measures=defined, excluded=dict(reasons))
     return CriteriaReport(
         requests=len(cases),
         not_english=sum(language_of(case.request.request) != "en" for case in cases),
@@ -215,25 +214,27 @@ def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Esti
 UNREAD = "near pairs on which the judge could not be understood"
 
 
-def _lost(cases: Sequence[Case], source: str, runs: int, results: CriteriaResults) -> Counter[str]:
+def _reasons(
+    cases: Sequence[Case], source: str, runs: int, results: CriteriaResults
+) -> Counter[str]:
     """Why the source gave nothing, once for each run in which it did not; unread answers."""
-    lost: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     for case in cases:
         for run in range(runs):
             row = results.elicited.rows.get((case.request.id, source, run))
             if row and not row.found:
-                lost[row.reason if run == 0 else f"run {run + 1}: {row.reason}"] += 1
+                reasons[row.reason if run == 0 else f"run {run + 1}: {row.reason}"] += 1
         matched = results.matched.rows.get((case.request.id, source))
         if matched and matched.overlap.unread:
-            lost[UNREAD] += matched.overlap.unread
-    return lost
+            reasons[UNREAD] += matched.overlap.unread
+    return reasons
 
 
-async def _placed(
+async def _places(
     case: Case, source: str, run: int, results: CriteriaResults, embeddings: Embeddings
 ) -> Vectors:
     criteria = results.criteria(case.request.id, source, run)
-    return await vectors([each.shown for each in wordings(criteria)], embeddings)
+    return await vectors([each.as_text for each in wordings(criteria)], embeddings)
 
 
 async def _profile(
@@ -249,7 +250,7 @@ async def _profile(
     assert row.found is not None
     matched = results.matched.rows.get((case.request.id, source))
     clauses = await vectors(_clauses(case), embeddings)
-    told = _told_apart(case, source, results)
+    scores = _scores_by_criterion(case, source, results)
     return Profile(
         request=case.request.id,
         criteria=len(row.found.criteria),
@@ -264,8 +265,8 @@ async def _profile(
         codes=row.found.codes,
         reused=reused(own[0], np.concatenate(others)) if others else None,
         consistency=run_to_run(own),
-        spreads=tuple(spreads(told).values()),
-        silences=tuple(silent(told).values()),
+        spreads=tuple(spreads(scores).values()),
+        silences=tuple(silent(scores).values()),
     )
 
 
@@ -276,13 +277,15 @@ def _clauses(case: Case) -> list[str]:
         return []
 
 
-def _told_apart(case: Case, source: str, results: CriteriaResults) -> dict[str, tuple[float, ...]]:
+def _scores_by_criterion(
+    case: Case, source: str, results: CriteriaResults
+) -> dict[str, tuple[float, ...]]:
     """Criterion id to the scores of the request's texts on it."""
     rows = results.scores(case, source)
-    given = [{v.criterion_id: v.score for v in row.verdicts} for row in rows]
+    by_text = [{v.criterion_id: v.score for v in row.verdicts} for row in rows]
     criteria = judged(results.criteria(case.request.id, source))
     return {
-        each.id: tuple(scores[each.id] for scores in given if each.id in scores)
+        each.id: tuple(scores[each.id] for scores in by_text if each.id in scores)
         for each in criteria
     }
 
@@ -320,7 +323,7 @@ MEASURES: dict[str, Callable[[Profile], RatioParts]] = {
 
 
 def _estimate(
-    measured: Sequence[Profile], parts_of: Callable[[Profile], RatioParts], seed: int
+    rows: Sequence[Profile], parts_of: Callable[[Profile], RatioParts], seed: int
 ) -> Estimate:
-    parts = [parts for row in measured if (parts := parts_of(row)) is not None]
+    parts = [parts for row in rows if (parts := parts_of(row)) is not None]
     return ratio_bootstrap(parts, seed=seed)

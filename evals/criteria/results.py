@@ -1,4 +1,4 @@
-"""What a comparison of criteria has come to so far: criteria, matches with people's, scores."""
+"""Results of a comparison of criteria: the criteria, their matches with people's, the scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,14 +97,14 @@ def _scores_of(case: Case, number: int, results: CriteriaResults) -> dict[str, A
 
     None where a verdict is missing: the benchmark takes the mean of what there is.
     """
-    wanted = judged(results.criteria(case.request.id, HUMAN))
-    if number >= len(case.texts) or not wanted:
+    criteria = judged(results.criteria(case.request.id, HUMAN))
+    if number >= len(case.texts) or not criteria:
         return None
     row = results.scored.rows.get((case.request.id, text_hash(case.texts[number]), HUMAN))
     verdicts = {each.criterion_id: each for each in row.verdicts} if row else {}
-    if any(each.id not in verdicts for each in wanted):
+    if any(each.id not in verdicts for each in criteria):
         return None
-    scores = {each.name: _votes(verdicts[each.id]) for each in wanted}
+    scores = {each.name: _votes(verdicts[each.id]) for each in criteria}
     return scores_row(case.request.id, scores)
 
 

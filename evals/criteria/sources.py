@@ -84,11 +84,11 @@ def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Cri
             {"recursion_limit": MOST_STEPS},
             context=studies[run],
         )
-        done = state["criteria_set"]
+        criteria_set = state["criteria_set"]
         return Found(
-            criteria=done.criteria,
-            cited=done.stats["coverage"],
-            codes=done.stats["codes"],
+            criteria=criteria_set.criteria,
+            cited=criteria_set.stats["coverage"],
+            codes=criteria_set.stats["codes"],
             dropped=len(state.get("dropped", [])),
         )
 
@@ -155,22 +155,22 @@ async def elicit(
     """
     counter = Recorder(None, f"{request.id}/{source.name}/{run}")
     # a recorder that refuses calls stands last, so that the others hear of what was made alone
-    heard = var_child_runnable_config.set({"callbacks": [counter, *listeners]})
-    found, reason = None, ""
+    token = var_child_runnable_config.set({"callbacks": [counter, *listeners]})
+    answer, reason = None, ""
     try:
-        found = await source.find(request, run)
+        answer = await source.find(request, run)
     except ReplyError as error:
         # without the reply, which is in the record of calls: equal failures are counted as one
         reason = f"ReplyError: expected {error.expected}"
     except (BackendError, InputError) as error:
         reason = f"{type(error).__name__}: {error}"
     finally:
-        var_child_runnable_config.reset(heard)
+        var_child_runnable_config.reset(token)
     return Elicited(
         request=request.id,
         source=source.name,
         run=run,
-        found=found,
+        found=answer,
         reason=reason,
         calls=counter.calls,
         tokens=counter.prompt_tokens + counter.completion_tokens,

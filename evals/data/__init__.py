@@ -1,4 +1,4 @@
-"""What people said, in which files."""
+"""People's judgements, and the files that hold them."""
 
 from quillgraph.evals.data.cases import Case, Cases, cases_of
 from quillgraph.evals.data.prompts import prompts_of

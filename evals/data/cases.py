@@ -52,7 +52,7 @@ def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0
     """
     excluded = Counter({"records that could not be read": sum(len(file.skipped) for file in files)})
     _refuse_duplicates([record for file in files for record in file.records])
-    found: dict[str, list[Record]] = {}
+    texts_for: dict[str, list[Record]] = {}
     requests = [request for file in files for request in file.requests]
     first = {each.request.strip(): each.id for each in reversed(requests)}
     for file in files:
@@ -61,10 +61,12 @@ def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0
             if not (words := text.request.strip()):
                 excluded["texts without their request"] += 1
                 continue
-            found.setdefault(words, []).append(text)
-    bare = [RubricRequest(id=words[:60], request=words) for words in found if words not in first]
+            texts_for.setdefault(words, []).append(text)
+    bare = [
+        RubricRequest(id=words[:60], request=words) for words in texts_for if words not in first
+    ]
     cases = tuple(
-        _case(each, found.get(each.request.strip(), ()) if _is_first(each, first) else ())
+        _case(each, texts_for.get(each.request.strip(), ()) if _is_first(each, first) else ())
         for each in (*requests, *_numbered(bare))
     )
     if not cases:
@@ -72,9 +74,9 @@ def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0
             "expected requests, or texts with the request that each was written for; found none"
         )
     if limit is not None:
-        drawn = list(cases)
-        random.Random(seed).shuffle(drawn)
-        cases = tuple(drawn[:limit])
+        sample = list(cases)
+        random.Random(seed).shuffle(sample)
+        cases = tuple(sample[:limit])
     return Cases(
         cases=cases,
         excluded={why: n for why, n in excluded.items() if n},

@@ -49,11 +49,11 @@ def _biggen(row: dict[str, Any], place: str) -> Iterator[Record]:
         for score in range(1, 6)
         if f"score{score}_description" in rubric
     }
-    asked = rubric["criteria"]
+    criterion = rubric["criteria"]
     yield RubricRequest(
         id=row["id"],
         request=f"{row.get('system_prompt', '')}\n\n{row['input']}".strip(),
-        criteria=(HumanCriterion(name=asked, description=asked, levels=levels),),
+        criteria=(HumanCriterion(name=criterion, description=criterion, levels=levels),),
         reference=row.get("reference_answer"),
     )
 
@@ -77,7 +77,7 @@ _WQRM_DRAFTS = ("first_draft", "random_cot", "best_cot")
 def _wqrm(row: dict[str, Any], place: str) -> Iterator[Record]:
     """Three drafts, ranked by two or three writers: three pairs, with a vote of each writer."""
     request = _wqrm_request(row["instruction"])
-    ranks = [{draft: _RANKS[said] for draft, said in each.items()} for each in row["annotations"]]
+    ranks = [{draft: _RANKS[rank] for draft, rank in each.items()} for each in row["annotations"]]
     for one, other in combinations(_WQRM_DRAFTS, 2):
         votes = [_vote(each[one], each[other]) for each in ranks if one in each and other in each]
         yield Preference(
@@ -90,15 +90,15 @@ def _wqrm(row: dict[str, Any], place: str) -> Iterator[Record]:
         )
 
 
-def _wqrm_request(told: dict[str, Any]) -> str:
-    asked = [told["plot"]]
-    if " " not in told["plot"]:
+def _wqrm_request(instruction: dict[str, Any]) -> str:
+    sentences = [instruction["plot"]]
+    if " " not in instruction["plot"]:
         return ""  # marketing copy has the name of its product there, and no request
-    if voice := told.get("voice"):
-        asked.append(f"Write it in the {voice}.")
-    if words := told.get("word_count"):
-        asked.append(f"About {words} words.")
-    return "\n".join(asked)
+    if voice := instruction.get("voice"):
+        sentences.append(f"Write it in the {voice}.")
+    if words := instruction.get("word_count"):
+        sentences.append(f"About {words} words.")
+    return "\n".join(sentences)
 
 
 def _vote(left: float, right: float) -> Side:
@@ -107,18 +107,18 @@ def _vote(left: float, right: float) -> Side:
 
 def _lamp(row: dict[str, Any], place: str) -> Iterator[Record]:
     """A chat whose question holds one paragraph or two, and whose answer is the experts'."""
-    asked = row["messages"][-2]["content"]
-    said = json.loads(row["messages"][-1]["content"])
-    shown = asked.rpartition("\n\nYou must produce your answer")[0]
-    if "score" in said:
-        text = shown.partition("Paragraph:\n")[2].strip()
-        yield RatedText(id=place, request="", text=text, scores=(float(said["score"]),))
+    question = row["messages"][-2]["content"]
+    answer = json.loads(row["messages"][-1]["content"])
+    paragraphs = question.rpartition("\n\nYou must produce your answer")[0]
+    if "score" in answer:
+        text = paragraphs.partition("Paragraph:\n")[2].strip()
+        yield RatedText(id=place, request="", text=text, scores=(float(answer["score"]),))
         return
-    left, _, right = shown.partition("Paragraph 1:\n")[2].partition("\n\nParagraph 2:\n")
+    left, _, right = paragraphs.partition("Paragraph 1:\n")[2].partition("\n\nParagraph 2:\n")
     sides: dict[str, Side] = {"1": "left", "2": "right"}
     yield Preference(
         id=place, group=place, request="", left=left.strip(), right=right.strip(),
-        votes=(sides[str(said["preference"])],),
+        votes=(sides[str(answer["preference"])],),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Reading files of human judgements, whichever format they are in.
+"""Reads files of human judgements, whichever format they are in.
 
-Formats are told apart by their fields. What a record lacks is said with its place, and one that
-cannot be used is counted, never made up.
+The fields of a record tell its format. A record that cannot be used is skipped with its place and
+the reason; nothing is made up for it.
 """
 
 import json

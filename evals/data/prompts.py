@@ -28,7 +28,7 @@ class Prompt(Value):
 
 def prompts_of(
     requests: Sequence[RubricRequest],
-    chosen: tuple[Criterion, ...] | None,
+    criteria: tuple[Criterion, ...] | None,
     *,
     limit: int | None = None,
     seed: int = 0,
@@ -37,7 +37,7 @@ def prompts_of(
 
     Args:
         requests: The requests. Criteria that came with one are its soft criteria.
-        chosen: Criteria to use instead; hard ones among them belong to another request and are
+        criteria: Criteria to use instead; hard ones among them belong to another request and are
             passed over.
         limit: Most prompts, drawn by the seed; the order is the file's.
         seed: Of the drawing.
@@ -53,7 +53,7 @@ def prompts_of(
     first = ""
     for request in requests:
         try:
-            usable.append(_prompt(request, chosen))
+            usable.append(_prompt(request, criteria))
         except InputError as error:
             first = first or f"{request.id}: {error}"
             reason = "requests that no task can be made of"
@@ -61,14 +61,14 @@ def prompts_of(
     if not usable:
         raise InputError(f"no request can be written to; the first is {first}")
     if limit is not None and limit < len(usable):
-        drawn = sorted(random.Random(seed).sample(range(len(usable)), limit))
-        usable = [usable[number] for number in drawn]
+        numbers = sorted(random.Random(seed).sample(range(len(usable)), limit))
+        usable = [usable[number] for number in numbers]
     return tuple(usable), excluded
 
 
-def _prompt(request: RubricRequest, chosen: tuple[Criterion, ...] | None) -> Prompt:
+def _prompt(request: RubricRequest, criteria: tuple[Criterion, ...] | None) -> Prompt:
     task = writing_task(request.request)
-    soft = chosen or as_criteria(request.criteria) or generic_rubric()
+    soft = criteria or as_criteria(request.criteria) or generic_rubric()
     hard = _with_length(hard_criteria(find_constraints(segment(task))), request.words)
     criteria_set = CriteriaSet(
         request_hash=task.request_hash,
@@ -85,7 +85,7 @@ def _with_length(hard: tuple[Criterion, ...], words: int | None) -> tuple[Criter
     if words is None or length_range(hard) is not None:
         return hard
     low, high = about(words)
-    asked = Criterion(
+    criterion = Criterion(
         id=f"h{len(hard) + 1}",
         name=f"About {words} words",
         description=f"Has {low} to {high} words.",
@@ -97,4 +97,4 @@ def _with_length(hard: tuple[Criterion, ...], words: int | None) -> tuple[Criter
         evidence=EVIDENCE,
         check=WordCount(min=low, max=high),
     )
-    return (*hard, asked)
+    return (*hard, criterion)

@@ -1,4 +1,4 @@
-"""What people have said of texts and requests: scores, preferences and rubrics."""
+"""People's judgements of texts and requests: scores, preferences and rubrics."""
 
 from collections.abc import Sequence
 from typing import Literal

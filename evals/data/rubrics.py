@@ -24,7 +24,7 @@ def generic_rubric() -> tuple[Criterion, ...]:
     )
 
 
-def as_criteria(written: tuple[HumanCriterion, ...]) -> tuple[Criterion, ...]:
+def as_criteria(criteria: tuple[HumanCriterion, ...]) -> tuple[Criterion, ...]:
     """Take criteria that people wrote for criteria of ours, so that one judge can use both.
 
     Levels on a scale of five are spread over our five bands. A level that is missing is told by its
@@ -32,7 +32,7 @@ def as_criteria(written: tuple[HumanCriterion, ...]) -> tuple[Criterion, ...]:
     """
     return tuple(
         _criterion(f"p{number}", each.name, each.description, _bands(each))
-        for number, each in enumerate(written, 1)
+        for number, each in enumerate(criteria, 1)
     )
 
 
@@ -50,11 +50,13 @@ def _criterion(name: str, title: str, description: str, levels: dict[str, str]) 
     )
 
 
-def _bands(written: HumanCriterion) -> dict[str, str]:
-    told = {band: written.levels.get(band) or written.levels.get(str(n)) for n, band in _NUMBERED}
+def _bands(criterion: HumanCriterion) -> dict[str, str]:
+    levels = {
+        band: criterion.levels.get(band) or criterion.levels.get(str(n)) for n, band in _NUMBERED
+    }
     share = ("not at all", "a little", "in part", "for the most part", "wholly")
     return {
-        band: told[band] or f"meets it {how_far}"
+        band: levels[band] or f"meets it {how_far}"
         for band, how_far in zip(LEVELS, share, strict=True)
     }
 

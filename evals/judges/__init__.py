@@ -1,4 +1,4 @@
-"""Is a judge any good, and how is one trained."""
+"""Judges: how well they agree with people, what fools them, and how one is trained."""
 
 from quillgraph.evals.judges.evaluation import (
     JudgeOptions,

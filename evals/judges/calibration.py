@@ -1,4 +1,4 @@
-"""Bringing a judge's scores onto the scale of people's, and seeing how far off they were."""
+"""Maps from a judge's scores to the scale of people's, and how far off the scores were."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -1,7 +1,7 @@
 """Texts that are spoilt on purpose, so that a trained judge learns what is not to be rewarded.
 
 People score real drafts only, so a head that is fitted to them alone says anything at all of a
-keyword list. The wordings here are not those of `evals.probes` and `agents.validating`: what a
+keyword list. The wordings here are not those of `judges.probes` and `agents.criteria`: what a
 scorer is tested with it has not been trained on.
 """
 
@@ -75,19 +75,19 @@ def worthless(
         Text, and id of the record that it comes of.
     """
     draw = random.Random(seed)
-    made = [
+    spoilt = [
         (change(each.text, draw), each.id)
         for change in (_shuffled, _keywords, _stuck, _listed)
         for each in draw.sample(list(rated), min(count, len(rated)))
     ]
     pasted = draw.sample(list(rubrics), min(count, len(rubrics)))
-    made += [(_rubric(each), each.id) for each in pasted]
-    made += [
+    spoilt += [(_rubric(each), each.id) for each in pasted]
+    spoilt += [
         (" ".join(draw.sample(kind, draw.randint(1, len(kind)))), f"{number}")
         for kind in (_ASSURANCES, _DEMANDS)
         for number in range(count // 4)
     ]
-    return [(text, source) for text, source in made if text.strip()]
+    return [(text, source) for text, source in spoilt if text.strip()]
 
 
 def worsened(
@@ -132,9 +132,11 @@ def _stuck(text: str, draw: random.Random) -> str:
     return " ".join([phrase] * max(3, len(text) // max(1, len(phrase))))
 
 
-def _rubric(asked: RubricRequest) -> str:
+def _rubric(request: RubricRequest) -> str:
     """The criteria themselves, in place of a text that keeps them."""
-    return " ".join(" ".join([each.description, *each.levels.values()]) for each in asked.criteria)
+    return " ".join(
+        " ".join([each.description, *each.levels.values()]) for each in request.criteria
+    )
 
 
 def _padded(text: str, draw: random.Random) -> str:

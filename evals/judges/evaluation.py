@@ -1,4 +1,4 @@
-"""A judge evaluated: it scores what people have judged, and is probed for known failures."""
+"""Evaluates a judge: has it score what people have judged, and probes it for known failures."""
 
 import asyncio
 import random
@@ -115,12 +115,12 @@ async def evaluate_judge(
     )
     on_stage("score")
     words = [*(each.text for each in texts), *(t for p in pairs for t in (p.left, p.right))]
-    chosen = texts_for_probes(words, options.probes, options.seed)
-    if chosen:
-        await _probe(scorer, chosen, results)
+    sample = texts_for_probes(words, options.probes, options.seed)
+    if sample:
+        await _probe(scorer, sample, results)
         if isinstance(judge, PromptedJudge):
             again = HumanDataScorer(_reseeded(judge), rubric)
-            await _probe_samples(scorer, again, judge.roles[0], chosen, results)
+            await _probe_samples(scorer, again, judge.roles[0], sample, results)
     on_stage("probe")
     return results
 
@@ -183,8 +183,8 @@ async def _probe_samples(
     """
     results.probes.append(await probe_retest(texts, _score(scorer), _score(again)))
     task, judge = writing_task(NO_REQUEST), PromptedPairJudge(role)
-    compared = await asyncio.gather(*(judge.compare(task, a, b) for a, b in pairwise(texts)))
-    results.probes.append(probe_position(compared))
+    comparisons = await asyncio.gather(*(judge.compare(task, a, b) for a, b in pairwise(texts)))
+    results.probes.append(probe_position(comparisons))
 
 
 def _score(scorer: HumanDataScorer) -> Score:

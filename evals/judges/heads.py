@@ -32,21 +32,21 @@ class ScoredVectors:
     """Texts spoilt on purpose, of the families that they were made of; nobody is measured on
     them."""
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "ScoredVectors":
+    def where(self, mask: npt.NDArray[np.bool_]) -> "ScoredVectors":
         """Some of the texts, and what was made of no text that is left out."""
-        rest = {family for family, is_in in zip(self.families, chosen, strict=True) if not is_in}
+        rest = {family for family, is_in in zip(self.families, mask, strict=True) if not is_in}
         spoilt = self.spoilt and self.spoilt._of(
             np.asarray([family not in rest for family in self.spoilt.families])
         )
-        return ScoredVectors(*self._of(chosen)._rows, spoilt)
+        return ScoredVectors(*self._of(mask)._rows, spoilt)
 
     @property
     def _rows(self) -> tuple[Numbers, Numbers, tuple[int, ...]]:
         return self.states, self.points, self.families
 
-    def _of(self, chosen: npt.NDArray[np.bool_]) -> "ScoredVectors":
-        families = tuple(f for f, is_in in zip(self.families, chosen, strict=True) if is_in)
-        return ScoredVectors(self.states[chosen], self.points[chosen], families)
+    def _of(self, mask: npt.NDArray[np.bool_]) -> "ScoredVectors":
+        families = tuple(f for f, is_in in zip(self.families, mask, strict=True) if is_in)
+        return ScoredVectors(self.states[mask], self.points[mask], families)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,10 @@ class Ridge:
             rows.append(inner[0])
             points.append(inner[1] + middle)
             weights.append(np.full(len(inner[1]), self.versions))
-        found = linear.Ridge(alpha=self.penalty, fit_intercept=False).fit(
+        fitted = linear.Ridge(alpha=self.penalty, fit_intercept=False).fit(
             np.concatenate(rows), np.concatenate(points) - middle, np.concatenate(weights)
         )
-        line = found.coef_ / scaler.scale_
+        line = fitted.coef_ / scaler.scale_
         return LinearHead(line, middle - float(scaler.mean_ @ line))
 
 
@@ -111,9 +111,9 @@ class LeastSquares:
             states = np.concatenate([states, scores.spoilt.states])
             points = np.concatenate([points, scores.spoilt.points])
         regression = from_extra("sklearn.cross_decomposition", "heads").PLSRegression
-        found = regression(self.directions).fit(states, points)
-        bias = float(np.ravel(found.predict(np.zeros((1, states.shape[1]))))[0])
-        return LinearHead(np.asarray(found.coef_, float).ravel(), bias)
+        fitted = regression(self.directions).fit(states, points)
+        bias = float(np.ravel(fitted.predict(np.zeros((1, states.shape[1]))))[0])
+        return LinearHead(np.asarray(fitted.coef_, float).ravel(), bias)
 
 
 Head = Ridge | LeastSquares

@@ -1,4 +1,4 @@
-"""Is a judge fooled? Each probe changes one thing that should not count, and sees what it earns.
+"""Probes of a judge: each changes one thing that should not count, and measures what it earns.
 
 A judge is *caught* where the whole 95 % interval of the effect lies beyond a tolerance, so that
 noise alone seldom accuses a clean one. The failures are those of `ALGORITHM.md` 5.
@@ -148,7 +148,7 @@ async def _both(score: Score, one: str, other: str) -> tuple[float | None, float
 
 
 def _finding(
-    probe: str, effects: Sequence[float], tolerance: float, asked: int, seed: int
+    probe: str, effects: Sequence[float], tolerance: float, items: int, seed: int
 ) -> ProbeResult:
     numbered = list(enumerate(effects))
     effect = cluster_bootstrap(
@@ -157,4 +157,4 @@ def _finding(
         lambda rows: float(np.mean([value for _, value in rows])) if rows else None,
         seed=seed,
     )
-    return ProbeResult(probe=probe, effect=effect, tolerance=tolerance, unread=asked - len(effects))
+    return ProbeResult(probe=probe, effect=effect, tolerance=tolerance, unread=items - len(effects))

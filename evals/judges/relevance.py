@@ -1,4 +1,4 @@
-"""Learning whether a text keeps to its subject, from criteria with a text that meets each.
+"""Fits the head that says whether a text keeps to its subject.
 
 A text that was written for another request stands for one that does not. Criteria that fit any
 text are met by every real text, whatever it is about; they go in so that the scorer learns not to
@@ -40,7 +40,7 @@ class Relevance(Value):
 
 
 def fit_relevance(
-    asked: Sequence[RubricRequest],
+    rubrics: Sequence[RubricRequest],
     texts: Sequence[str],
     embeddings: Embeddings,
     *,
@@ -49,7 +49,7 @@ def fit_relevance(
     """Fit a logistic regression on the measures of `agents.relevance`.
 
     Args:
-        asked: Requests with criteria, and a reference text that meets them.
+        rubrics: Requests with criteria, and a reference text that meets them.
         texts: Real texts of no known request, which meet criteria that fit any text.
         embeddings: Of length 1.
         seed: Of the drawing of other requests.
@@ -57,7 +57,7 @@ def fit_relevance(
     Returns:
         The regression, and the anchors that it was fitted with.
     """
-    cases = _Cases(asked, texts, embeddings, seed)
+    cases = _Cases(rubrics, texts, embeddings, seed)
     fold = np.asarray(cases.fold)
     odds = np.zeros(len(fold))
     for number in range(FOLDS):
@@ -83,7 +83,7 @@ class _Cases:
 
     def __init__(
         self,
-        asked: Sequence[RubricRequest],
+        rubrics: Sequence[RubricRequest],
         texts: Sequence[str],
         embeddings: Embeddings,
         seed: int,
@@ -91,19 +91,19 @@ class _Cases:
         def placed(words: Sequence[str]) -> Vectors:
             return np.asarray(embeddings.embed_documents(list(words)), np.float32)
 
-        asked = [each for each in asked if each.criteria and each.reference]
+        rubrics = [each for each in rubrics if each.criteria and each.reference]
         self.anchors = placed([subject(each) for each in generic_rubric()])
-        own = placed([subject(as_criteria(each.criteria)[0]) for each in asked])
-        requests = placed([each.request for each in asked])
-        references = placed([str(each.reference) for each in asked])
+        own = placed([subject(as_criteria(each.criteria)[0]) for each in rubrics])
+        requests = placed([each.request for each in rubrics])
+        references = placed([str(each.reference) for each in rubrics])
         self._rows: list[Vectors] = []
         self._meets: list[bool] = []
         self.names: list[tuple[int, bool] | None] = []
         """Number of the criterion, and whether the request was told; None where any text does."""
         self.fold: list[int] = []
         draw = np.random.default_rng(seed)
-        for n in range(len(asked)):
-            others = draw.permutation([m for m in range(len(asked)) if m != n])[:OTHERS]
+        for n in range(len(rubrics)):
+            others = draw.permutation([m for m in range(len(rubrics)) if m != n])[:OTHERS]
             for m in (n, *others):
                 for request in (requests[n], None):
                     self._add(references[m], request, own[n : n + 1], m == n, (n, request is None))
@@ -130,8 +130,8 @@ class _Cases:
 def _fitted(rows: Vectors, meets: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     linear = from_extra("sklearn.linear_model", "heads")
     head = linear.LogisticRegression(C=100.0, max_iter=2000, class_weight="balanced")
-    found = head.fit(rows, meets)
-    return np.append(found.coef_[0], found.intercept_[0])
+    fitted = head.fit(rows, meets)
+    return np.append(fitted.coef_[0], fitted.intercept_[0])
 
 
 def _odds(weights: npt.NDArray[np.float64], rows: Vectors) -> npt.NDArray[np.float64]:

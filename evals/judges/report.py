@@ -1,4 +1,4 @@
-"""What a judge is worth, measured against people (`ALGORITHM.md` 7.2)."""
+"""The report on a judge: how far it agrees with people (`ALGORITHM.md` 7.2)."""
 
 import hashlib
 import operator
@@ -173,8 +173,8 @@ def _ranked(
 
 
 def _kappa(pairs: Pairs) -> float | None:
-    chosen = [(choice, pair.preferred) for pair in pairs if (choice := pair.choice)]
-    return cohen_kappa([a for a, _ in chosen], [b for _, b in chosen])
+    labels = [(choice, pair.preferred) for pair in pairs if (choice := pair.choice)]
+    return cohen_kappa([a for a, _ in labels], [b for _, b in labels])
 
 
 def _human_agreement(pairs: Pairs) -> float | None:
@@ -214,18 +214,18 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 _REQUIREMENT = re.compile(r"\s*([\w.-]+?)\s*(>=|<=|>|<)\s*(-?\d*\.?\d+)\s*")
 
 
-def requirement_of(said: str, names: Iterable[str]) -> tuple[str, str, float]:
+def requirement_of(requirement: str, names: Iterable[str]) -> tuple[str, str, float]:
     """Read a requirement such as `pair_accuracy>=0.6` into measure, comparison and number.
 
     Raises:
         ConfigError: If it cannot be read, or names a measure that is not among `names`.
     """
-    parts = _REQUIREMENT.fullmatch(said)
+    parts = _REQUIREMENT.fullmatch(requirement)
     if not parts:
-        raise ConfigError(f"expected NAME>=NUMBER, such as pair_accuracy>=0.6, got {said!r}")
+        raise ConfigError(f"expected NAME>=NUMBER, such as pair_accuracy>=0.6, got {requirement!r}")
     name, sign, number = parts.groups()
-    if name not in (known := list(names)):
-        raise ConfigError(f"no measure {name!r} on this file: {nearest(name, known)}")
+    if name not in (measures := list(names)):
+        raise ConfigError(f"no measure {name!r} on this file: {nearest(name, measures)}")
     return name, sign, float(number)
 
 
@@ -239,7 +239,7 @@ def unmet(requirement: str, measures: dict[str, Estimate]) -> str | None:
         ConfigError: As `requirement_of` does.
     """
     name, sign, number = requirement_of(requirement, measures)
-    found = measures[name].value
-    if found is not None and _COMPARISONS[sign](found, number):
+    value = measures[name].value
+    if value is not None and _COMPARISONS[sign](value, number):
         return None
-    return f"{requirement}: {name} is {'undefined' if found is None else format(found, '.3f')}"
+    return f"{requirement}: {name} is {'undefined' if value is None else format(value, '.3f')}"

@@ -1,4 +1,4 @@
-"""Having a judge score the texts that people have judged, each on the same criteria."""
+"""A judge's scores of the texts that people have judged, each by the same criteria."""
 
 import asyncio
 from collections.abc import Iterable
@@ -115,12 +115,12 @@ async def verdicts_on(
         ballot = await judge.judge(task, shown_to_judge(text, criteria), criteria)
     except (BackendError, ReplyError, InputError) as error:
         return (), f"{type(error).__name__}: {error}"
-    given = {verdict.criterion_id for verdict in ballot.verdicts}
-    wanted = [each for each in criteria if each.kind != "hard"]
-    if missing := [each.id for each in wanted if each.id not in given]:
+    answered = {verdict.criterion_id for verdict in ballot.verdicts}
+    soft = [each for each in criteria if each.kind != "hard"]
+    if missing := [each.id for each in soft if each.id not in answered]:
         reasons = {each.criterion_id: each.reason for each in ballot.missing}
         return ballot.verdicts, reasons.get(missing[0], "the judge left a criterion out")
-    return ballot.verdicts, "" if wanted else "no criterion that a judge scores"
+    return ballot.verdicts, "" if soft else "no criterion that a judge scores"
 
 
 def points(verdicts: Iterable[Verdict], criteria: Iterable[Criterion]) -> float | None:

@@ -1,4 +1,4 @@
-"""Training a judge on people's scores: read, fit, compare, and put together.
+"""Trains a judge on people's scores: reads them, fits heads, compares these, builds a scorer.
 
 The language model is frozen; its hidden states are read once and kept on the disk. Heads are
 compared by cross-validation on the training files alone, whole families of texts apart, and the
@@ -44,7 +44,7 @@ SPOILT = 40
 AT_ONCE = 50
 """Texts between two words on how far the reading is."""
 
-Tell = Callable[[str], object]
+Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Material:
     """What a scorer is trained on."""
 
     rated: tuple[RatedText, ...]
-    asked: tuple[RubricRequest, ...]
+    rubrics: tuple[RubricRequest, ...]
     """Requests with a criterion, and a text that meets it."""
     files: dict[str, int]
     """Name to the number of records used."""
@@ -66,27 +66,27 @@ class Material:
             InputError: If a file holds neither, or there is too little of one of the two.
         """
         rated: list[RatedText] = []
-        asked: list[RubricRequest] = []
+        rubrics: list[RubricRequest] = []
         files, skipped = {}, []
         for path in paths:
-            found = load(path)
-            met = [each for each in found.requests if each.criteria and each.reference]
-            if not found.rated and not met:
+            data = load(path)
+            met = [each for each in data.requests if each.criteria and each.reference]
+            if not data.rated and not met:
                 raise InputError(
-                    f"{path} ({found.format}) has neither scored texts nor requests with criteria "
+                    f"{path} ({data.format}) has neither scored texts nor requests with criteria "
                     "and a text that meets them; pairs and bare requests train no scorer"
                 )
-            rated += found.rated
-            asked += met
-            files[path.name] = len(found.rated) + len(met)
-            skipped += [f"{path.name}, {each}" for each in found.skipped]
-        for what, count in (("scored texts", len(rated)), ("requests with criteria", len(asked))):
+            rated += data.rated
+            rubrics += met
+            files[path.name] = len(data.rated) + len(met)
+            skipped += [f"{path.name}, {each}" for each in data.skipped]
+        for what, count in (("scored texts", len(rated)), ("requests with criteria", len(rubrics))):
             if count < FEWEST:
                 raise InputError(
                     f"expected {FEWEST} {what} or more to train on, got {count}; give further "
                     "files with --data"
                 )
-        return cls(tuple(rated), tuple(asked), files, tuple(skipped))
+        return cls(tuple(rated), tuple(rubrics), files, tuple(skipped))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def train_scorer(
     *,
     name: str,
     seed: int = 0,
-    tell: Tell = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Trained:
     """Train a scorer.
 
@@ -127,18 +127,18 @@ def train_scorer(
         models: What the two were made of.
         name: What the scorer is to be called.
         seed: Of which texts are spoilt, and how.
-        tell: Told in a sentence what is being done.
+        progress: Hears in a sentence what is being done.
     """
-    scores = scored_vectors(material, reader, seed=seed, tell=tell)
-    tell("comparing heads")
+    scores = scored_vectors(material, reader, seed=seed, progress=progress)
+    progress("comparing heads")
     tried = {head: predicted(HEADS[head], scores) for head in HEADS}
-    found = [validate(head, points, scores) for head, points in tried.items()]
-    found.sort(key=lambda each: each.merit, reverse=True)
-    best = found[0].head
+    validations = [validate(head, points, scores) for head, points in tried.items()]
+    validations.sort(key=lambda each: each.merit, reverse=True)
+    best = validations[0].head
     line = calibrated(HEADS[best].fit(scores), tried[best], scores.points)
-    tell("learning what keeps to a subject")
+    progress("learning what keeps to a subject")
     texts = [each.text for each in material.rated]
-    relevance, anchors = fit_relevance(material.asked, texts[:: len(texts) // 50], embeddings)
+    relevance, anchors = fit_relevance(material.rubrics, texts[:: len(texts) // 50], embeddings)
     words = [len(text.split()) for text in texts]
     config = ScorerConfig(
         name=name,
@@ -150,8 +150,8 @@ def train_scorer(
         head=best,
         trained_on=material.files,
         validation={
-            "spearman": round(found[0].spearman, 3),
-            "pair_accuracy": round(found[0].pair_accuracy, 3),
+            "spearman": round(validations[0].spearman, 3),
+            "pair_accuracy": round(validations[0].pair_accuracy, 3),
             "subject_pair_accuracy": round(relevance.pair_accuracy, 3),
         },
     )
@@ -160,18 +160,18 @@ def train_scorer(
         relevance=np.asarray(relevance.weights, np.float32),
         anchors=anchors,
     )
-    return Trained(config, weights, tuple(found), relevance)
+    return Trained(config, weights, tuple(validations), relevance)
 
 
 def scored_vectors(
-    material: Material, reader: Reader, *, seed: int = 0, tell: Tell = lambda _: None
+    material: Material, reader: Reader, *, seed: int = 0, progress: Progress = lambda _: None
 ) -> ScoredVectors:
     """Read all texts, and those that are spoilt of them."""
     rated = material.rated
-    bad = worthless(rated, material.asked, SPOILT, seed=seed)
+    bad = worthless(rated, material.rubrics, SPOILT, seed=seed)
     worse = worsened(rated, SPOILT, seed=seed)
-    states = _read([each.text for each in rated], reader, tell)
-    spoilt = _read([*(text for text, _ in bad), *(text for text, _ in worse)], reader, tell)
+    states = _read([each.text for each in rated], reader, progress)
+    spoilt = _read([*(text for text, _ in bad), *(text for text, _ in worse)], reader, progress)
     numbers = family_of_each([each.text for each in rated])
     of = {each.id: family for each, family in zip(rated, numbers, strict=True)}
     alone = max(numbers) + 1  # what was made of no scored text is a family of its own
@@ -185,10 +185,10 @@ def scored_vectors(
     )
 
 
-def _read(texts: Sequence[str], reader: Reader, tell: Tell) -> npt.NDArray[np.float64]:
+def _read(texts: Sequence[str], reader: Reader, progress: Progress) -> npt.NDArray[np.float64]:
     parts = []
     for start in range(0, len(texts), AT_ONCE):
-        tell(f"reading texts {start + 1} to {min(len(texts), start + AT_ONCE)} of {len(texts)}")
+        progress(f"reading texts {start + 1} to {min(len(texts), start + AT_ONCE)} of {len(texts)}")
         parts.append(reader.of(texts[start : start + AT_ONCE]))
     return np.concatenate(parts).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Agreement, intervals, matching."""
+"""Measures: agreement, intervals, matching, repeatability."""
 
 from quillgraph.evals.measures.families import family_of_each
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap

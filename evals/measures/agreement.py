@@ -122,8 +122,8 @@ def spearman_within(groups: Sequence[tuple[Sequence[float], Sequence[float]]]) -
     Returns:
         Mean over the groups in which it is defined; None if there is no such group.
     """
-    found = [value for group in groups if (value := spearman(*group)) is not None]
-    return float(np.mean(found)) if found else None
+    correlations = [value for group in groups if (value := spearman(*group)) is not None]
+    return float(np.mean(correlations)) if correlations else None
 
 
 def _nominal(labels: Numbers, totals: Numbers) -> Numbers:

@@ -59,18 +59,18 @@ def cluster_bootstrap(
     if value is None or len(members) < 2:
         return Estimate(value=value, clusters=len(members))
     generator = np.random.default_rng(seed)
-    drawn = (
+    resampled = (
         measure([row for n in picks for row in members[n]])
         for picks in generator.integers(len(members), size=(resamples, len(members)))
     )
-    found = [number for number in drawn if number is not None]
-    low, high = (None, None) if not found else _ends(found)
+    defined = [number for number in resampled if number is not None]
+    low, high = (None, None) if not defined else _ends(defined)
     return Estimate(
         value=value,
         low=low,
         high=high,
         clusters=len(members),
-        undefined=resamples - len(found),
+        undefined=resamples - len(defined),
     )
 
 
@@ -98,14 +98,14 @@ def ratio_bootstrap(
         return Estimate(value=float(part / whole), clusters=len(parts))
     picks = np.random.default_rng(seed).integers(len(parts), size=(resamples, len(parts)))
     sums = table[picks].sum(axis=1)
-    known = sums[sums[:, 1] != 0]
-    low, high = _ends(known[:, 0] / known[:, 1])
+    defined = sums[sums[:, 1] != 0]
+    low, high = _ends(defined[:, 0] / defined[:, 1])
     return Estimate(
         value=float(part / whole),
         low=low,
         high=high,
         clusters=len(parts),
-        undefined=resamples - len(known),
+        undefined=resamples - len(defined),
     )
 
 
@@ -141,7 +141,7 @@ def _check(resamples: int) -> None:
         raise InputError(f"expected 100 resamples or more, got {resamples}")
 
 
-def _ends(found: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+def _ends(numbers: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
+    low, high = np.quantile(numbers, [tail, 1 - tail])
     return float(low), float(high)

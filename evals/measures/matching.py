@@ -1,4 +1,4 @@
-"""Do automatic criteria say what people's criteria say (`ALGORITHM.md` 7.2, matched recall)?
+"""Matches automatic criteria with people's (`ALGORITHM.md` 7.2, matched recall).
 
 Candidates are near in embedding; each criterion is matched to at most one of the other side, so
 that one broad criterion cannot pass for all; where a judge is given, it has to confirm a match.
@@ -29,7 +29,7 @@ class Wording(Value):
     description: str
 
     @property
-    def shown(self) -> str:
+    def as_text(self) -> str:
         """As it is embedded and compared; a name that only begins the description adds nothing."""
         if self.description.startswith(self.name):
             return self.description
@@ -107,21 +107,21 @@ async def matched_overlap(
         embeddings: Places both.
         confirm: A judge of sameness; near pairs that it refuses are no candidates.
     """
-    placed = await vectors([each.shown for each in (*automatic, *human)], embeddings)
-    cosine = placed[: len(automatic)] @ placed[len(automatic) :].T
+    rows = await vectors([each.as_text for each in (*automatic, *human)], embeddings)
+    cosine = rows[: len(automatic)] @ rows[len(automatic) :].T
     candidates = [(int(a), int(h)) for a, h in np.argwhere(cosine >= NEAR) if automatic and human]
-    said = await _said(candidates, automatic, human, confirm)
-    allowed = [pair for pair, answer in zip(candidates, said, strict=True) if answer]
+    answers = await _answers(candidates, automatic, human, confirm)
+    allowed = [pair for pair, answer in zip(candidates, answers, strict=True) if answer]
     return Overlap(
         automatic=len(automatic),
         human=len(human),
         matches=_assigned(allowed, cosine),
-        refused=sum(answer is False for answer in said),
-        unread=sum(answer is None for answer in said),
+        refused=sum(answer is False for answer in answers),
+        unread=sum(answer is None for answer in answers),
     )
 
 
-async def _said(
+async def _answers(
     candidates: Sequence[tuple[int, int]],
     automatic: Sequence[Wording],
     human: Sequence[Wording],
@@ -140,9 +140,9 @@ def _assigned(allowed: Sequence[tuple[int, int]], cosine: "np.ndarray") -> tuple
         worth[a, h] = cosine[a, h]
     optimize = from_extra("scipy.optimize", "matches of criteria")
     rows, columns = optimize.linear_sum_assignment(worth, maximize=True)
-    chosen = set(allowed)
+    pairs = set(allowed)
     return tuple(
         Match(automatic=int(a), human=int(h), cosine=float(cosine[a, h]))
         for a, h in zip(rows, columns, strict=True)
-        if (int(a), int(h)) in chosen
+        if (int(a), int(h)) in pairs
     )

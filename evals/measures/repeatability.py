@@ -1,4 +1,4 @@
-"""How far criteria come again: in the library, and in a second study of the same request.
+"""Repeatability: how far criteria return in the library, and in a second study of a request.
 
 Reported measures of `ALGORITHM.md` 6.2, step 13, after LOGOS.
 """

@@ -1,4 +1,4 @@
-"""Policies compared: they write, a judge scores and compares, and each result is kept."""
+"""Compares policies: has them write, has a judge score and compare, and keeps each result."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -239,9 +239,9 @@ class PolicyComparison:
                 "data": contest.data,
                 "judge": f"{contest.judge.kind}:{contest.judge.model}",
                 "criteria": contest.criteria,
+                "texts": contest.options.texts,
+                "notes": contest.notes,
             },
-            texts_each=contest.options.texts,
-            notes=contest.notes,
             excluded=contest.excluded,
             seed=contest.options.seed,
         )

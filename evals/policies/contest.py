@@ -169,21 +169,21 @@ def read_contest(
         raise InputError(
             f"{data.path} ({data.format}) holds judgements of people and no requests to write to"
         )
-    chosen = tuple(criteria) if criteria else None
-    prompts, excluded = prompts_of(data.requests, chosen, limit=options.limit, seed=options.seed)
+    soft = tuple(criteria) if criteria else None
+    prompts, excluded = prompts_of(data.requests, soft, limit=options.limit, seed=options.seed)
     if data.skipped:
         excluded["records that could not be read"] = len(data.skipped)
-    named = [each for each in entrants if not each.at_equal_tokens]
+    entered = [each for each in entrants if not each.at_equal_tokens]
     tasks = [prompt.task for prompt in prompts]
     return Contest(
         data=data.name,
         data_format=data.format,
         prompts=prompts,
-        criteria=criteria_name if chosen else _own_criteria(data.requests),
+        criteria=criteria_name if soft else _own_criteria(data.requests),
         policies=entrants,
         judge=sharing(BackendSpec.parse(judge), entrants),
         options=options,
-        notes=(*reservations(named, judge), *_caveats(entrants, tasks, options.reading)),
+        notes=(*reservations(entered, judge), *_caveats(entrants, tasks, options.reading)),
         excluded=excluded,
     )
 
@@ -218,8 +218,8 @@ def _caveats(
                 f"Policy {each.name} was trained on the prompt {each.training.prompt!r}, and reads "
                 f"{reading!r} here."
             )
-        if seen := seen_in_training(each, tasks, trained_requests(each.training)):
-            yield seen
+        if overlap := seen_in_training(each, tasks, trained_requests(each.training)):
+            yield overlap
 
 
 def _takes_criteria(policy: Policy) -> bool:

@@ -1,4 +1,4 @@
-"""What a comparison of policies has made so far: texts, their scores, who won."""
+"""Records of a comparison of policies: a text, its scores, who won."""
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import PairComparison

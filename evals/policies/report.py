@@ -1,6 +1,6 @@
-"""Policies side by side: what their texts are like, and who wins, prompt by prompt.
+"""The report on policies: measures of their texts, and of their wins, prompt by prompt.
 
-Measures of a policy's texts that need no judge, and of its wins that need one.
+Some measures of texts need no judge; scores and wins need one.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -152,7 +152,7 @@ class PolicyReport(Value):
     prompts: int
     texts: int
     """Texts of each policy for each prompt."""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """What has to be known before the numbers are believed."""
     policies: tuple[Entrant, ...]
     excluded: dict[str, int]
@@ -187,9 +187,7 @@ def policy_report(
     scores: Sequence[ScoredText],
     comparisons: Sequence[ComparedTexts],
     *,
-    about: Mapping[str, str],
-    texts_each: int,
-    notes: Sequence[str] = (),
+    about: Mapping[str, Any],
     excluded: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> PolicyReport:
@@ -200,9 +198,8 @@ def policy_report(
         texts: Their texts, those that failed among them.
         scores: What was found of the texts.
         comparisons: Texts of the others against the reference's.
-        about: Names of `data`, `judge` and `criteria`.
-        texts_each: Texts that were asked for of each policy and prompt.
-        notes: What speaks against believing the numbers.
+        about: Fields of the report that say what was compared: `data`, `judge`, `criteria`,
+            `texts`, and `notes` if there are any.
         excluded: What was left out before anything was written.
         seed: Of the bootstrap.
     """
@@ -228,8 +225,6 @@ def policy_report(
         **about,
         reference=names[0],
         prompts=len({each.prompt for each in texts}),
-        texts=texts_each,
-        notes=tuple(notes),
         policies=tuple(policies),
         excluded={**(excluded or {}), **_excluded(texts, scores, comparisons)},
         measures={name: rows for name, rows in measures.items() if rows},
@@ -244,7 +239,7 @@ def _means_of_texts(
     names: Sequence[str], texts: Sequence[WrittenText], scores: Sequence[ScoredText]
 ) -> dict[str, dict[str, Means]]:
     """Measure to policy to its mean for each prompt."""
-    written = [each for each in texts if each.failure is None]
+    answers = [each for each in texts if each.failure is None]
     of_texts: dict[str, Callable[[WrittenText], float]] = {
         "repetition": lambda each: repetition(each.text),
         "refusals": lambda each: float(is_refusal(each.text)),
@@ -257,21 +252,21 @@ def _means_of_texts(
         "soft": lambda each: each.soft,
         "turned_away": lambda each: float(each.gate is not None),
     }
-    found: dict[str, dict[str, Means]] = {}
+    means: dict[str, dict[str, Means]] = {}
     for measure in OF_TEXTS:
-        found[measure] = {}
+        means[measure] = {}
         for name in names:
-            own = [each for each in written if each.policy == name]
+            own = [each for each in answers if each.policy == name]
             if measure == "diversity":
-                found[measure][name] = _diversity(own)
+                means[measure][name] = _diversity(own)
             elif measure in of_texts:
                 value = of_texts[measure]
-                found[measure][name] = _by_prompt([(t.prompt, value(t)) for t in own])
+                means[measure][name] = _by_prompt([(t.prompt, value(t)) for t in own])
             else:
-                judged = of_scores[measure]
-                rows = [(s.prompt, judged(s)) for s in scores if s.policy == name]
-                found[measure][name] = _by_prompt(rows)
-    return found
+                score_of = of_scores[measure]
+                rows = [(s.prompt, score_of(s)) for s in scores if s.policy == name]
+                means[measure][name] = _by_prompt(rows)
+    return means
 
 
 def _by_prompt(rows: Sequence[tuple[str, float | None]]) -> Means:
@@ -299,7 +294,7 @@ def _difference(means: Means, others: Means, seed: int) -> Estimate:
 def _of_wins(
     names: Sequence[str], comparisons: Sequence[ComparedTexts], seed: int
 ) -> dict[str, dict[str, Estimate]]:
-    found: dict[str, dict[str, Estimate]] = {measure: {} for measure in OF_WINS}
+    estimates: dict[str, dict[str, Estimate]] = {measure: {} for measure in OF_WINS}
     for name in names:
         own = [each for each in comparisons if each.policy == name]
         # made once and not for each resample
@@ -309,14 +304,14 @@ def _of_wins(
             for each in own
             if each.is_judged and (same := each.comparison.is_consistent) is not None
         ]
-        found["win_rate"][name] = _by_cluster(wins, mean_win, seed)
-        found["length_controlled_win_rate"][name] = _by_cluster(
+        estimates["win_rate"][name] = _by_cluster(wins, mean_win, seed)
+        estimates["length_controlled_win_rate"][name] = _by_cluster(
             wins, length_controlled_win_rate, seed
         )
-        found["order_consistency"][name] = _by_cluster(
+        estimates["order_consistency"][name] = _by_cluster(
             agreed, lambda values: fmean(values) if values else None, seed
         )
-    return found
+    return estimates
 
 
 T = TypeVar("T")
@@ -327,16 +322,16 @@ def _by_cluster(
 ) -> Estimate:
     """Estimate a measure of values, each with the prompt that it belongs to."""
     return cluster_bootstrap(
-        rows, lambda row: row[0], lambda drawn: measure([value for _, value in drawn]), seed=seed
+        rows, lambda row: row[0], lambda sample: measure([value for _, value in sample]), seed=seed
     )
 
 
 _WORTH = {"left": 1.0, "right": 0.0, "tie": 0.5}
 
 
-def _win(compared: ComparedTexts) -> Win | None:
-    winner = compared.comparison.winner
-    return None if winner is None else Win(won=_WORTH[winner], longer=compared.longer)
+def _win(row: ComparedTexts) -> Win | None:
+    winner = row.comparison.winner
+    return None if winner is None else Win(won=_WORTH[winner], longer=row.longer)
 
 
 def _excluded(
@@ -345,14 +340,14 @@ def _excluded(
     comparisons: Sequence[ComparedTexts],
 ) -> Counter[str]:
     """Texts, scores and comparisons that are in no measure, by policy and reason."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for text in texts:
         if text.failure:
-            found[f"{text.policy}: no text: {text.failure}"] += 1
+            counts[f"{text.policy}: no text: {text.failure}"] += 1
     for score in scores:
         if score.missing:
-            found[f"{score.policy}: no score: {score.missing}"] += 1
+            counts[f"{score.policy}: no score: {score.missing}"] += 1
     for each in comparisons:
         if each.missing:
-            found[f"{each.policy}: no winner: {each.missing}"] += 1
-    return found
+            counts[f"{each.policy}: no winner: {each.missing}"] += 1
+    return counts

@@ -1,4 +1,4 @@
-"""What a comparison of policies has come to so far: texts, their scores, who won."""
+"""Results of a comparison of policies, in files or in memory."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from quillgraph.graphs.prebuilt import Submission, judge_text
 UNREAD = "the judge could not be understood"
 
 
-async def score_text(written: WrittenText, prompt: Prompt, judge: Judge) -> ScoredText:
+async def score_text(text: WrittenText, prompt: Prompt, judge: Judge) -> ScoredText:
     """Check a text by code and have it judged.
 
     What code can see to be no text is turned away and scored 0 without a judge, as everywhere in
@@ -30,22 +30,22 @@ async def score_text(written: WrittenText, prompt: Prompt, judge: Judge) -> Scor
         BudgetReached: If the run has nothing left to spend.
     """
     criteria_set = prompt.criteria_set
-    submission = Submission(task=prompt.task, criteria_set=criteria_set, text=written.text)
+    submission = Submission(task=prompt.task, criteria_set=criteria_set, text=text.text)
     place: dict[str, Any] = {
-        "policy": written.policy,
-        "prompt": written.prompt,
-        "number": written.number,
+        "policy": text.policy,
+        "prompt": text.prompt,
+        "number": text.number,
     }
     try:
         judgement = await judge_text(submission, judge)
     except (BackendError, ReplyError, InputError) as error:
-        return ScoredText(**place, hard=_kept(written.text, prompt), missing=_said(error))
-    worth = reward(judgement, criteria_set, written.text)
+        return ScoredText(**place, hard=_kept(text.text, prompt), missing=_said(error))
+    worth = reward(judgement, criteria_set, text.text)
     names = {each.id: each.name for each in criteria_set.criteria}
     unread = judgement.missing[0].reason if judgement.missing else None
     return ScoredText(
         **place,
-        hard=_kept(written.text, prompt),
+        hard=_kept(text.text, prompt),
         soft=worth.soft,
         gate=judgement.gate,
         missing=unread if worth.soft is None else None,
@@ -57,7 +57,7 @@ async def score_text(written: WrittenText, prompt: Prompt, judge: Judge) -> Scor
 
 
 async def compare_texts(
-    written: WrittenText, reference: WrittenText, prompt: Prompt, judge: PairJudge
+    text: WrittenText, reference: WrittenText, prompt: Prompt, judge: PairJudge
 ) -> ComparedTexts:
     """Compare a text with the reference's, in both orders.
 
@@ -67,7 +67,7 @@ async def compare_texts(
     Raises:
         BudgetReached: If the run has nothing left to spend.
     """
-    texts = written.text, reference.text
+    texts = text.text, reference.text
     decided = _by_code(*texts, prompt)
     missing = None
     if decided is not None:
@@ -80,9 +80,9 @@ async def compare_texts(
     if comparison.winner is None:
         missing = missing or UNREAD
     return ComparedTexts(
-        policy=written.policy,
-        prompt=written.prompt,
-        number=written.number,
+        policy=text.policy,
+        prompt=text.prompt,
+        number=text.number,
         comparison=comparison,
         longer=len(texts[0]) - len(texts[1]),
         is_judged=decided is None,

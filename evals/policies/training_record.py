@@ -1,4 +1,4 @@
-"""What a training run's folder says of the policy that came of it: on what, and by whom."""
+"""The record that a training run leaves of its policy: its data, and who rewarded it."""
 
 import json
 from pathlib import Path
@@ -67,8 +67,8 @@ def training_above(adapter: Path) -> TrainingRecord | None:
     """Find the training that an adapter lies in; None where there is none to be found."""
     path = adapter.resolve()
     for folder in (path, *path.parents[:LEVELS_UP]):
-        if (found := read_training(folder)) is not None:
-            return found
+        if (record := read_training(folder)) is not None:
+            return record
     return None
 
 

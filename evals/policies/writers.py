@@ -1,4 +1,4 @@
-"""Having a policy write: asked by itself, or within a graph."""
+"""Writers: a policy's model asked by itself, or within a graph."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -143,11 +143,11 @@ class GraphWriter:
         return self._written(prompt, number, episode)
 
     def _start(self, prompt: Prompt, tokens: int | None) -> dict[str, Any]:
-        given = {**start_options(self.graph, self.options), "criteria_set": prompt.criteria_set}
+        parts = {**start_options(self.graph, self.options), "criteria_set": prompt.criteria_set}
         if tokens is not None:
-            given["tokens"] = tokens
+            parts["tokens"] = tokens
         takes = set(parts_of(self.graph, "input_schema")) - set(WAYS)
-        return {name: value for name, value in given.items() if name in takes}
+        return {name: value for name, value in parts.items() if name in takes}
 
     def _written(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
         failed = episode.failure
@@ -213,8 +213,8 @@ def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, i
     """
     takes = set(parts_of(graph, "input_schema")) - {*WAYS, "criteria_set"}
     if unknown := sorted(set(options) - takes - set(MEASURES)):
-        known = [*sorted(takes), *MEASURES]
-        raise ConfigError(f"the graph has no option {unknown[0]!r}: {nearest(unknown[0], known)}")
+        names = [*sorted(takes), *MEASURES]
+        raise ConfigError(f"the graph has no option {unknown[0]!r}: {nearest(unknown[0], names)}")
     return {name: value for name, value in options.items() if name in takes}
 
 

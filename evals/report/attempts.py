@@ -13,7 +13,7 @@ from quillgraph.graphs.episodes import Attempt
 class Cell:
     """What a judge or code found of one text on one criterion."""
 
-    shown: str
+    words: str
     mark: str
     """Band of the score, `kept`, `broken`, `unread` or `none`: decides the colour."""
     reason: str = ""
@@ -45,9 +45,9 @@ class ShownText:
     @property
     def is_copy(self) -> bool:
         """Whether a revision is the text before it, word for word."""
-        changed = any(each.has("removed") for each in self.parent)
-        changed = changed or any(each.has("added") for each in self.segments)
-        return bool(self.parent) and not changed
+        is_changed = any(each.has("removed") for each in self.parent)
+        is_changed = is_changed or any(each.has("added") for each in self.segments)
+        return bool(self.parent) and not is_changed
 
 
 def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[ShownText, ...]:
@@ -126,5 +126,5 @@ def _part(attempt: Attempt, name: str) -> Cell:
     return _plain(None if value is None else f"{value:.3f}")
 
 
-def _plain(shown: str | None) -> Cell:
-    return ABSENT if shown is None else Cell(shown, "none")
+def _plain(words: str | None) -> Cell:
+    return ABSENT if words is None else Cell(words, "none")

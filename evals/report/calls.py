@@ -34,7 +34,7 @@ class ShownCall:
     prompt_tokens: int
     cached_tokens: int | None
     completion_tokens: int
-    asked: str
+    question: str
     reply: str | None
     error: str | None
     replayed: bool
@@ -54,7 +54,7 @@ class ShownCall:
             prompt_tokens=record.prompt_tokens,
             cached_tokens=record.cached_tokens,
             completion_tokens=record.completion_tokens,
-            asked=shortened(_said(record.messages)),
+            question=shortened(_question(record.messages)),
             reply=None if record.reply is None else shortened(_replied(record)),
             error=record.error,
             replayed=record.replayed,
@@ -104,8 +104,8 @@ class CallLog:
 
 def call_log(records: Iterable[CallRecord]) -> CallLog:
     """Sum up calls; the records are read one by one, and none is kept whole."""
-    read = [ShownCall.of(record) for record in records]
-    calls = tuple(sorted((c for c in read if not c.replayed), key=lambda c: c.requested))
+    rows = [ShownCall.of(record) for record in records]
+    calls = tuple(sorted((c for c in rows if not c.replayed), key=lambda c: c.requested))
     by_role = defaultdict[str, list[ShownCall]](list)
     for call in calls:
         by_role[call.role].append(call)
@@ -113,7 +113,7 @@ def call_log(records: Iterable[CallRecord]) -> CallLog:
         calls=calls,
         roles=tuple(_cost(role, mine) for role, mine in by_role.items()),
         total=_cost("all", calls) if calls else None,
-        replayed=len(read) - len(calls),
+        replayed=len(rows) - len(calls),
         listed=_listed(calls),
     )
 
@@ -148,13 +148,13 @@ def _cost(role: str, calls: Sequence[ShownCall]) -> RoleCost:
 
 def _replied(record: CallRecord) -> str:
     """What a model said, and the tools that it called."""
-    called = [each["function"] for each in record.tool_calls]
-    calls = [hermes.format_call(each["name"], each["arguments"]) for each in called]
+    functions = [each["function"] for each in record.tool_calls]
+    calls = [hermes.format_call(each["name"], each["arguments"]) for each in functions]
     broken = [hermes.format_call(each["name"], each["args"]) for each in record.invalid_tool_calls]
     return "\n".join(part for part in (record.reply or "", *calls, *broken) if part)
 
 
-def _said(messages: Sequence[dict[str, Any]]) -> str:
+def _question(messages: Sequence[dict[str, Any]]) -> str:
     """The last turn of a prompt: what came before it is examples and instructions."""
     content = messages[-1].get("content") if messages else ""
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)

@@ -15,7 +15,7 @@ from quillgraph.evals.report.attempts import AttemptRow, ShownText, reward_rows,
 from quillgraph.evals.report.calls import CallLog, call_log, shortened
 from quillgraph.evals.report.folder import Folder, ReportFile, StudyFile, counted, mapping
 from quillgraph.evals.report.grounding import Branch, Document, branches, documents
-from quillgraph.evals.report.opposite import Compared, compared
+from quillgraph.evals.report.opposite import PolicyTexts, policy_texts
 from quillgraph.evals.report.tables import Table, tables
 from quillgraph.evals.report.training import (
     WATCH,
@@ -99,7 +99,7 @@ class Contents:
     calls: CallLog
     training: Training | None
     tables: tuple[Table, ...]
-    compared: Compared | None
+    policies: PolicyTexts | None
     """Texts of policies; None for a run of another kind."""
     sources: tuple[ReportFile, ...]
 
@@ -113,8 +113,8 @@ def read_contents(path: Path) -> Contents:
     folder = Folder(path)
     facts = folder.facts()
     # in the order of the requests; the file has them in the order in which they were finished
-    found = folder.lines("episodes.jsonl", Episode)
-    episodes = tuple(sorted(found, key=lambda each: (len(each.id or ""), each.id or "")))
+    unordered = folder.lines("episodes.jsonl", Episode)
+    episodes = tuple(sorted(unordered, key=lambda each: (len(each.id or ""), each.id or "")))
     single = _single(folder)
     # beside episodes there is no more than the criteria, which each of them has
     works = [single] if single and not episodes else []
@@ -128,7 +128,7 @@ def read_contents(path: Path) -> Contents:
         calls=call_log(folder.lines("calls.jsonl", CallRecord)),
         training=_training(folder, facts),
         tables=tuple(tables(folder.json("report.json"))),
-        compared=compared(folder),
+        policies=policy_texts(folder),
         notes=(*_versions(episodes), *folder.notes),  # read last: every file adds to them
         sources=folder.sources,
     )
@@ -197,12 +197,14 @@ def _loose(folder: Folder) -> tuple[Attempt, ...]:
     """Texts that are in no episode: of a run that ended early, or of `quillgraph judge`."""
     if attempts := tuple(folder.lines("attempts.jsonl", Attempt)):
         return attempts
-    judged, text = folder.value("judgement.json", JudgementFile), folder.text("text.txt")
-    if judged is None or text is None:
+    file, text = folder.value("judgement.json", JudgementFile), folder.text("text.txt")
+    if file is None or text is None:
         return ()
-    found, worth = judged.judgement, judged.reward
+    judgement, worth = file.judgement, file.reward
     return (
-        Attempt(number=0, parent=None, text=text, judgement=found, reward=worth, decision="first"),
+        Attempt(
+            number=0, parent=None, text=text, judgement=judgement, reward=worth, decision="first"
+        ),
     )
 
 
@@ -216,21 +218,21 @@ def _study_in(episode: Episode) -> StudyFile:
 
 def _training(folder: Folder, facts: Mapping[str, Any]) -> Training | None:
     rows = list(folder.lines("metrics.jsonl", dict[str, Any]))
-    shown, requests = samples(folder.lines("samples.jsonl", dict[str, Any]))
-    if not shown:
-        shown, requests = samples(folder.lines("rollouts.jsonl", dict[str, Any]))
-    if not rows and not shown:
+    texts, requests = samples(folder.lines("samples.jsonl", dict[str, Any]))
+    if not texts:
+        texts, requests = samples(folder.lines("rollouts.jsonl", dict[str, Any]))
+    if not rows and not texts:
         return None
     guards = mapping(mapping(facts.get("settings")).get("guards"))
-    least, found = guards.get("least_win_rate"), panels(rows)
+    least, groups = guards.get("least_win_rate"), panels(rows)
     least = float(least) if isinstance(least, int | float) else None
     return Training(
-        panels=found,
-        signs=signs(found),
+        panels=groups,
+        signs=signs(groups),
         checks=checks(rows, least),
         warned=warned(folder.newest(WATCH)),
         least_win_rate=least,
-        samples=shown,
+        samples=texts,
         requests=requests,
     )
 

@@ -71,16 +71,16 @@ class Folder:
         self.notes: list[str] = []
         """What a reader has to know before believing the page."""
         self._states: dict[str, str] = {}
-        wanted = "expected the folder of a run, such as runs/20260101-120000-a-toast"
+        expected = "expected the folder of a run, such as runs/20260101-120000-a-toast"
         if not path.is_dir():
             what = "a file" if path.exists() else "nothing there"
-            raise InputError(f"{wanted}, got {path} ({what})")
+            raise InputError(f"{expected}, got {path} ({what})")
         try:
             holds_a_run = any((path / name).exists() for name in KNOWN)
         except OSError as error:
             raise StorageError(f"cannot look into {path}: {error.strerror}") from error
         if not holds_a_run:
-            raise InputError(f"{wanted}, but {path} holds none of {', '.join(KNOWN)}")
+            raise InputError(f"{expected}, but {path} holds none of {', '.join(KNOWN)}")
 
     @property
     def sources(self) -> tuple[ReportFile, ...]:
@@ -92,22 +92,22 @@ class Folder:
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` holds; that a run has not ended or is of another version is noted."""
-        found = self.json("run.json")
-        if not isinstance(found, dict):
+        facts = self.json("run.json")
+        if not isinstance(facts, dict):
             self.notes.append("run.json is missing or damaged: how the run ended is not known.")
             return {}
-        if found.get("status") == "running":
+        if facts.get("status") == "running":
             self.notes.append(
                 "The run has not ended: it is still being written, or was killed. This page shows "
                 "what there is; files that are written at the end are not there yet."
             )
-        made_by = mapping(found.get("versions")).get("quillgraph")
+        made_by = mapping(facts.get("versions")).get("quillgraph")
         if made_by != (ours := version("quillgraph")):
             self.notes.append(
                 f"The run was made by quillgraph {made_by or 'of unknown version'}, this page by "
                 f"{ours}: what is of another form is left out, and told below."
             )
-        return found
+        return facts
 
     def text(self, name: str) -> str | None:
         """A file's text; None where there is none."""
@@ -122,8 +122,8 @@ class Folder:
 
     def newest(self, pattern: str) -> Any:
         """The JSON of the last file, by name, that a pattern finds; None where there is none."""
-        found = sorted(self.path.glob(pattern))
-        return self.json(str(found[-1].relative_to(self.path))) if found else None
+        files = sorted(self.path.glob(pattern))
+        return self.json(str(files[-1].relative_to(self.path))) if files else None
 
     def value(self, name: str, kind: type[T]) -> T | None:
         """A file's value; None where there is none, or none of this form."""
@@ -131,7 +131,7 @@ class Folder:
 
     def lines(self, name: str, kind: type[T]) -> Iterator[T]:
         """The values of a file of JSON lines, one after the other; bad lines are counted."""
-        adapter, read, bad, first, cut = TypeAdapter(kind), 0, 0, "", False
+        adapter, count, bad, first, cut = TypeAdapter(kind), 0, 0, "", False
         for number, line in enumerate(self._raw_lines(name), 1):
             if not line.strip():
                 continue
@@ -141,15 +141,15 @@ class Folder:
                 if not line.endswith(b"\n") and not is_json(line):
                     cut = True  # it is being written, or its writer was killed
                     continue
-                bad, first = bad + 1, first or f"line {number}: {_told(error)}"
+                bad, first = bad + 1, first or f"line {number}: {_complaint(error)}"
                 continue
-            read += 1
+            count += 1
             yield value
         if name in self._states:  # it could not be opened
             return
         if not (self.path / name).exists():
             return
-        self._states[name] = f"read, {counted(read, 'line')}" + (
+        self._states[name] = f"read, {counted(count, 'line')}" + (
             ", the last one cut short" if cut else ""
         )
         if bad:
@@ -165,7 +165,7 @@ class Folder:
         try:
             value = adapter.validate_json(content)
         except ValidationError as error:
-            self._refuse(name, _told(error))
+            self._refuse(name, _complaint(error))
             return None
         self._states[name] = f"read, {len(content):,} bytes"
         return value
@@ -203,7 +203,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _told(error: ValidationError) -> str:
+def _complaint(error: ValidationError) -> str:
     """The first complaint, without the value, which may be long."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))

@@ -51,12 +51,12 @@ def branches(criteria_set: CriteriaSet, study: StudyFile) -> tuple[Branch, ...]:
     grounded = list(_grounded(criteria_set, study))
     core = criteria_set.core.category_id
     names = {category.id: category.name for category in study.categories}
-    found = [Branch("Checked by code", False, tuple(g for g in grounded if _place(g) is None))]
+    tree = [Branch("Checked by code", False, tuple(g for g in grounded if _place(g) is None))]
     places = dict.fromkeys(place for g in grounded if (place := _place(g)) is not None)
     for place in sorted(places, key=lambda place: place != core):
         mine = tuple(g for g in grounded if _place(g) == place)
-        found.append(Branch(names.get(place, f"Category {place}"), place == core, mine))
-    return tuple(branch for branch in found if branch.criteria)
+        tree.append(Branch(names.get(place, f"Category {place}"), place == core, mine))
+    return tuple(branch for branch in tree if branch.criteria)
 
 
 def documents(
@@ -85,18 +85,18 @@ def _grounded(criteria_set: CriteriaSet, study: StudyFile) -> Iterator[Grounded]
     for criterion in criteria_set.criteria:
         category = categories.get(criterion.category_id or "")
         mine = [codes[c] for c in category.code_ids if c in codes] if category else []
-        seen = dict.fromkeys(i for code in mine for i in code.evidence)
+        cited = dict.fromkeys(i for code in mine for i in code.evidence)
         yield Grounded(
             criterion,
             category,
             tuple(mine),
-            _known(criterion.evidence, incidents),
-            _known([i for i in seen if i not in criterion.evidence], incidents),
+            _incidents(criterion.evidence, incidents),
+            _incidents([i for i in cited if i not in criterion.evidence], incidents),
             tuple(i for i in criterion.evidence if i not in incidents),
         )
 
 
-def _known(ids: Sequence[str], incidents: Mapping[str, Incident]) -> tuple[Incident, ...]:
+def _incidents(ids: Sequence[str], incidents: Mapping[str, Incident]) -> tuple[Incident, ...]:
     return tuple(incidents[name] for name in ids if name in incidents)
 
 

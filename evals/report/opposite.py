@@ -23,7 +23,7 @@ class Piece:
 
     policy: str
     text: str
-    found: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Opposite:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class PolicyTexts:
     """What a comparison of policies has written."""
 
     prompts: tuple[Opposite, ...]
@@ -44,7 +44,7 @@ class Compared:
     """Prompts of the comparison."""
 
 
-def compared(folder: Folder) -> Compared | None:
+def policy_texts(folder: Folder) -> PolicyTexts | None:
     """Read the texts of a comparison; None where the folder is of another run."""
     prompts = list(folder.lines("prompts.jsonl", Prompt))
     texts = {row.place: row for row in folder.lines("texts.jsonl", WrittenText)}
@@ -53,14 +53,14 @@ def compared(folder: Folder) -> Compared | None:
     scores = {row.place: row for row in folder.lines("scores.jsonl", ScoredText)}
     wins = {row.place: row for row in folder.lines("comparisons.jsonl", ComparedTexts)}
     names = list(dict.fromkeys(policy for policy, _, _ in texts))
-    shown = []
+    opposites = []
     for prompt in prompts[:MOST_PROMPTS]:
         places = [place for name in names if (place := (name, prompt.id, 0)) in texts]
         pieces = tuple(_piece(texts[place], scores, wins) for place in places)
         if pieces:
             request = shortened(prompt.task.request, LONGEST)
-            shown.append(Opposite(prompt.id, request, pieces))
-    return Compared(tuple(shown), len(prompts))
+            opposites.append(Opposite(prompt.id, request, pieces))
+    return PolicyTexts(tuple(opposites), len(prompts))
 
 
 def _piece(
@@ -68,16 +68,16 @@ def _piece(
     scores: Mapping[TextKey, ScoredText],
     wins: Mapping[TextKey, ComparedTexts],
 ) -> Piece:
-    found, won = scores.get(text.place), wins.get(text.place)
-    told = [f"no text: {text.failure}"] if text.failure else [f"{text.tokens:,} tokens"]
+    score, row = scores.get(text.place), wins.get(text.place)
+    notes = [f"no text: {text.failure}"] if text.failure else [f"{text.tokens:,} tokens"]
     if text.is_cut:
-        told.append("cut at the longest allowed")
-    if found and found.hard is not None:
-        told.append(f"demands kept {found.hard:.2f}")
-    if found and found.gate:
-        told.append(f"turned away: {found.gate}")
-    elif found:
-        told.append("no score" if found.soft is None else f"score {found.soft:.2f}")
-    if won:
-        told.append(WON[won.comparison.winner])
-    return Piece(text.policy, shortened(text.text, LONGEST), tuple(told))
+        notes.append("cut at the longest allowed")
+    if score and score.hard is not None:
+        notes.append(f"demands kept {score.hard:.2f}")
+    if score and score.gate:
+        notes.append(f"turned away: {score.gate}")
+    elif score:
+        notes.append("no score" if score.soft is None else f"score {score.soft:.2f}")
+    if row:
+        notes.append(WON[row.comparison.winner])
+    return Piece(text.policy, shortened(text.text, LONGEST), tuple(notes))

@@ -21,7 +21,7 @@ FIRST = len("<!doctype html>")
 """Characters by which a page is known."""
 
 
-def render_page(shown: Contents) -> str:
+def render_page(contents: Contents) -> str:
     """Make the page.
 
     Everything that a model, a user or a file says is escaped by Jinja2; styles and the one script
@@ -43,7 +43,7 @@ def render_page(shown: Contents) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     page = _environment().get_template("page.html")
-    return page.render(shown=shown, plots=plots, style=style, script=script, policy=policy)
+    return page.render(contents=contents, plots=plots, style=style, script=script, policy=policy)
 
 
 def write_page(page: str, path: Path) -> None:

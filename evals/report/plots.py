@@ -56,10 +56,10 @@ def timeline(log: CallLog) -> Picture:
         axes.invert_yaxis()
 
     def draw_tokens(axes: Any) -> None:
-        done = sorted(log.calls, key=lambda call: call.requested + call.latency_s)
-        ends = [call.requested + call.latency_s - log.began for call in done]
+        ended = sorted(log.calls, key=lambda call: call.requested + call.latency_s)
+        ends = [call.requested + call.latency_s - log.began for call in ended]
         for name in ("prompt_tokens", "completion_tokens"):
-            total = accumulate((getattr(call, name) for call in done), initial=0)
+            total = accumulate((getattr(call, name) for call in ended), initial=0)
             axes.step([0, *ends], list(total), where="post", label=name.replace("_", " "))
         axes.set_xlabel("seconds since the first call")
         axes.set_ylabel("tokens so far")
@@ -72,7 +72,7 @@ def timeline(log: CallLog) -> Picture:
         f"of the roles {', '.join(roles)}; {failed:,} calls failed. Below it, the tokens so far. "
         "The table has the numbers."
     )
-    return Picture(_drawn((draw, 0.5 + 0.3 * len(roles)), (draw_tokens, 2)), words)
+    return Picture(_svg((draw, 0.5 + 0.3 * len(roles)), (draw_tokens, 2)), words)
 
 
 def curves(panel: PlotPanel) -> tuple[Picture, ...]:
@@ -80,24 +80,24 @@ def curves(panel: PlotPanel) -> tuple[Picture, ...]:
     return tuple(_curves(same) for same in panel.pictures[:MOST_PICTURES])
 
 
-def intervals(found: Sequence[Interval]) -> Picture | None:
+def intervals(estimates: Sequence[Interval]) -> Picture | None:
     """Estimates with their intervals, one below the other; None where all are undefined."""
-    known = [each for each in found if each.value is not None]
-    if not known:
+    defined = [each for each in estimates if each.value is not None]
+    if not defined:
         return None
 
     def draw(axes: Any) -> None:
-        for place, each in enumerate(known):
+        for place, each in enumerate(defined):
             if each.low is not None and each.high is not None:
                 axes.plot([each.low, each.high], [place, place], color="#2b6cb0", linewidth=2)
             axes.plot([each.value], [place], marker="o", color="#1a365d")
-        axes.set_yticks(range(len(known)), [_label(each.name) for each in known])
-        axes.set_ylim(len(known) - 0.5, -0.5)
+        axes.set_yticks(range(len(defined)), [_label(each.name) for each in defined])
+        axes.set_ylim(len(defined) - 0.5, -0.5)
         axes.grid(axis="x", linewidth=0.3)
 
-    told = "; ".join(f"{each.name} {each.value:.3f}" for each in known)
-    words = f"Values with 95 % intervals: {told}. The table has the numbers."
-    return Picture(_drawn((draw, 0.8 + 0.3 * len(known))), words)
+    values = "; ".join(f"{each.name} {each.value:.3f}" for each in defined)
+    words = f"Values with 95 % intervals: {values}. The table has the numbers."
+    return Picture(_svg((draw, 0.8 + 0.3 * len(defined))), words)
 
 
 def calibration(points: Sequence[tuple[float, float]]) -> Picture:
@@ -113,29 +113,29 @@ def calibration(points: Sequence[tuple[float, float]]) -> Picture:
         axes.legend()
 
     words = f"Calibration curve of {len(points)} bands. The table has the numbers."
-    return Picture(_drawn((draw, 4)), words)
+    return Picture(_svg((draw, 4)), words)
 
 
-def _curves(found: Sequence[Curve]) -> Picture:
+def _curves(same: Sequence[Curve]) -> Picture:
     def draw(axes: Any) -> None:
-        for curve in found:
+        for curve in same:
             steps, values = zip(*curve.points, strict=True)
             axes.plot(
                 steps, values, marker="." if len(steps) < 30 else None, label=_label(curve.name)
             )
         axes.set_xlabel("step")
-        axes.set_title(_label(found[0].quantity), fontsize=9, loc="left")
+        axes.set_title(_label(same[0].quantity), fontsize=9, loc="left")
         axes.grid(linewidth=0.3)
-        if len(found) > 1:
+        if len(same) > 1:
             axes.legend(fontsize=7)
 
-    told = "; ".join(
-        f"{curve.name} from {curve.values[0]:.3g} to {curve.values[-1]:.3g}" for curve in found
+    words = "; ".join(
+        f"{curve.name} from {curve.values[0]:.3g} to {curve.values[-1]:.3g}" for curve in same
     )
-    return Picture(_drawn((draw, 2.2), width=3.5), f"Curves over the steps: {told}.")
+    return Picture(_svg((draw, 2.2), width=3.5), f"Curves over the steps: {words}.")
 
 
-def _drawn(*parts: tuple[Callable[[Any], None], float], width: float = 7) -> str:
+def _svg(*parts: tuple[Callable[[Any], None], float], width: float = 7) -> str:
     """Draw what stands one below the other, each with its height in inches, as an SVG."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG

@@ -31,20 +31,20 @@ class Table:
     """Of a calibration curve: the judge's mean score and people's; empty for other tables."""
 
 
-def tables(found: Any, title: str = "Evaluation") -> Iterator[Table]:
+def tables(value: Any, title: str = "Evaluation") -> Iterator[Table]:
     """Walk through JSON and give a table for each mapping and each list of records in it."""
-    if isinstance(found, Mapping):
-        yield from _of_mapping(found, title)
-    elif isinstance(found, Sequence) and not isinstance(found, str):
-        yield from _of_list(found, title)
+    if isinstance(value, Mapping):
+        yield from _of_mapping(value, title)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        yield from _of_list(value, title)
 
 
-def _of_mapping(found: Mapping[str, Any], title: str) -> Iterator[Table]:
-    estimates = {name: each for name, each in found.items() if _is_estimate(each)}
-    rest = {name: each for name, each in found.items() if name not in estimates}
+def _of_mapping(mapping: Mapping[str, Any], title: str) -> Iterator[Table]:
+    estimates = {name: each for name, each in mapping.items() if _is_estimate(each)}
+    rest = {name: each for name, each in mapping.items() if name not in estimates}
     plain = {name: each for name, each in rest.items() if _is_plain(each)}
     if plain:
-        yield Table(title, ("", "value"), tuple((name, _shown(v)) for name, v in plain.items()))
+        yield Table(title, ("", "value"), tuple((name, _formatted(v)) for name, v in plain.items()))
     if estimates:
         yield _of_estimates(estimates, title)
     for name, each in rest.items():
@@ -52,52 +52,52 @@ def _of_mapping(found: Mapping[str, Any], title: str) -> Iterator[Table]:
             yield from tables(each, f"{title}: {name}" if plain or estimates else name)
 
 
-def _of_estimates(found: Mapping[str, Mapping[str, Any]], title: str) -> Table:
-    intervals = tuple(_interval(name, each) for name, each in found.items())
+def _of_estimates(estimates: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    intervals = tuple(_interval(name, each) for name, each in estimates.items())
     rows = tuple(
-        (i.name, _shown(i.value), _range(i), _shown(found[i.name].get("clusters")))
+        (i.name, _formatted(i.value), _range(i), _formatted(estimates[i.name].get("clusters")))
         for i in intervals
     )
     return Table(title, ("measure", "value", "95 % interval", "clusters"), rows, intervals)
 
 
-def _of_list(found: Sequence[Any], title: str) -> Iterator[Table]:
-    if not found:
+def _of_list(items: Sequence[Any], title: str) -> Iterator[Table]:
+    if not items:
         return
-    if not all(isinstance(each, Mapping) for each in found):
-        yield Table(title, ("",), tuple((_shown(each),) for each in found))
+    if not all(isinstance(each, Mapping) for each in items):
+        yield Table(title, ("",), tuple((_formatted(each),) for each in items))
         return
-    head = tuple(dict.fromkeys(name for each in found for name in each))
-    rows = tuple(tuple(_cell(each.get(name)) for name in head) for each in found)
+    head = tuple(dict.fromkeys(name for each in items for name in each))
+    rows = tuple(tuple(_cell(each.get(name)) for name in head) for each in items)
     intervals = tuple(
         _interval(str(each.get("probe", each.get("name", number))), value)
-        for number, each in enumerate(found, 1)
+        for number, each in enumerate(items, 1)
         for value in each.values()
         if _is_estimate(value)
     )
-    yield Table(title, head, rows, intervals, _points(found))
+    yield Table(title, head, rows, intervals, _points(items))
 
 
-def _points(found: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, float], ...]:
-    pairs = [(each.get("judged"), each.get("human")) for each in found]
+def _points(records: Sequence[Mapping[str, Any]]) -> tuple[tuple[float, float], ...]:
+    pairs = [(each.get("judged"), each.get("human")) for each in records]
     return tuple((a, b) for a, b in pairs if isinstance(a, float) and isinstance(b, float))
 
 
 def _cell(value: Any) -> str:
     if not _is_estimate(value):
-        return _shown(value)
-    found = _interval("", value)
-    return f"{_shown(found.value)} ({_range(found)})"
+        return _formatted(value)
+    interval = _interval("", value)
+    return f"{_formatted(interval.value)} ({_range(interval)})"
 
 
-def _interval(name: str, found: Mapping[str, Any]) -> Interval:
-    return Interval(name, found["value"], found["low"], found["high"])
+def _interval(name: str, estimate: Mapping[str, Any]) -> Interval:
+    return Interval(name, estimate["value"], estimate["low"], estimate["high"])
 
 
-def _range(found: Interval) -> str:
-    if found.low is None or found.high is None:
+def _range(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
         return "–"
-    return f"{_shown(found.low)} to {_shown(found.high)}"
+    return f"{_formatted(interval.low)} to {_formatted(interval.high)}"
 
 
 def _is_estimate(value: Any) -> bool:
@@ -112,7 +112,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float)
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -58,12 +58,14 @@ class PlotPanel:
     @property
     def pictures(self) -> tuple[tuple[Curve, ...], ...]:
         """Curves of the same quantity, where there is anything to see: two steps or more."""
-        found: dict[str, list[Curve]] = {}
+        by_quantity: dict[str, list[Curve]] = {}
         for curve in self.curves:
             if curve.points:
-                found.setdefault(curve.quantity, []).append(curve)
+                by_quantity.setdefault(curve.quantity, []).append(curve)
         return tuple(
-            tuple(same) for same in found.values() if any(len(each.points) > 1 for each in same)
+            tuple(same)
+            for same in by_quantity.values()
+            if any(len(each.points) > 1 for each in same)
         )
 
 
@@ -121,11 +123,11 @@ def panels(rows: Sequence[Mapping[str, Any]]) -> tuple[PlotPanel, ...]:
                     line.append((float(step), float(value)))
                 else:
                     undefined[stage, _group(name), name] += 1
-    found: dict[tuple[str, str], list[Curve]] = {}
+    groups: dict[tuple[str, str], list[Curve]] = {}
     for (stage, group, name), line in points.items():
         curve = Curve(name, tuple(sorted(line)), undefined[stage, group, name])
-        found.setdefault((stage, group), []).append(curve)
-    return tuple(PlotPanel(*key, tuple(curves)) for key, curves in found.items())
+        groups.setdefault((stage, group), []).append(curve)
+    return tuple(PlotPanel(*key, tuple(curves)) for key, curves in groups.items())
 
 
 def _group(name: str) -> str:
@@ -133,11 +135,11 @@ def _group(name: str) -> str:
     return TOGETHER.get(first, first) if slash else UNGROUPED
 
 
-def signs(found: Iterable[PlotPanel]) -> tuple[Sign, ...]:
+def signs(parts: Iterable[PlotPanel]) -> tuple[Sign, ...]:
     """The form of the texts in the first and in the last steps: what the guards watch."""
     return tuple(
         Sign(curve.name, fmean(curve.values[:FIRST]), fmean(curve.values[-LAST:]))
-        for panel in found
+        for panel in parts
         if panel.group == "watch"
         for curve in panel.curves
         if curve.points
@@ -151,18 +153,18 @@ def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Chec
         rows: Those of `metrics.jsonl`.
         least: Rate below which the run's settings raise an alarm; None if they do not say.
     """
-    found = list[Check]()
+    rates = list[Check]()
     for row in rows:
         step, rate = row.get("step"), row.get(WIN_RATE)
         if _is_step(step) and _is_number(rate):
-            found.append(Check(int(step), float(rate), least is not None and rate < least))
-    return tuple(found)
+            rates.append(Check(int(step), float(rate), least is not None and rate < least))
+    return tuple(rates)
 
 
 def warned(watch: Any) -> tuple[str, ...]:
     """Names of the signs whose drift the guards have told of, from a checkpoint's `watch.json`."""
-    told = watch.get("told") if isinstance(watch, Mapping) else None
-    return tuple(map(str, told)) if isinstance(told, list) else ()
+    names = watch.get("told") if isinstance(watch, Mapping) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int]:
@@ -171,17 +173,17 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int
     Returns:
         The requests with their texts, and how many requests there are in all.
     """
-    found: dict[str, dict[tuple[str, int], PolicySample]] = {}
+    by_request: dict[str, dict[tuple[str, int], PolicySample]] = {}
     for row in rows:
         request, text, step = row.get("request"), row.get("text"), row.get("step")
         if isinstance(request, str) and isinstance(text, str) and _is_step(step):
             sample = _sample(row, text, int(step))
-            found.setdefault(request, {}).setdefault((sample.stage, sample.step), sample)
-    shown = [
+            by_request.setdefault(request, {}).setdefault((sample.stage, sample.step), sample)
+    chosen = [
         Samples(request, _spread(list(texts.values())))
-        for request, texts in list(found.items())[:MOST_REQUESTS]
+        for request, texts in list(by_request.items())[:MOST_REQUESTS]
     ]
-    return tuple(shown), len(found)
+    return tuple(chosen), len(by_request)
 
 
 def _sample(row: Mapping[str, Any], text: str, step: int) -> PolicySample:

@@ -1,5 +1,12 @@
 """Any graph run as it is: cast, recorded, sealed, resumed."""
 
+from quillgraph.graphs.episodes.batch import (
+    Batch,
+    BatchEntry,
+    Excluded,
+    read_entries,
+    read_entry,
+)
 from quillgraph.graphs.episodes.cast import Ensemble, context_for, judges_of, roles_of
 from quillgraph.graphs.episodes.durability import (
     EPISODES,
@@ -9,7 +16,7 @@ from quillgraph.graphs.episodes.durability import (
     read_episodes,
 )
 from quillgraph.graphs.episodes.episode import Attempt, Episode, WrittenEpisode, role_of, text_of
-from quillgraph.graphs.episodes.registry import GRAPHS, build, foreign
+from quillgraph.graphs.episodes.registry import GRAPHS, attribute_at, build, foreign
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
 from quillgraph.graphs.episodes.source import (
     Answer,
@@ -28,14 +35,18 @@ __all__ = [
     "WAYS",
     "Answer",
     "Attempt",
+    "Batch",
+    "BatchEntry",
     "Ensemble",
     "Episode",
     "EpisodeSource",
+    "Excluded",
     "Graph",
     "Resuming",
     "Start",
     "TaskStart",
     "WrittenEpisode",
+    "attribute_at",
     "build",
     "compiled_form",
     "context_for",
@@ -46,6 +57,8 @@ __all__ = [
     "judges_of",
     "parts_of",
     "read_calls",
+    "read_entries",
+    "read_entry",
     "read_episodes",
     "role_of",
     "roles_of",

@@ -105,18 +105,32 @@ def build(name: str) -> Graph:
         return _made(getattr(importlib.import_module(module), attribute), name)
     if name in foreign():
         return _made(_loaded(foreign()[name]), name)
-    place, colon, attribute = name.rpartition(":")
-    if not colon:
+    if ":" not in name:
         known = nearest(name, {**GRAPHS, **foreign()})
         raise ConfigError(
             f"unknown graph {name!r}: {known}; or say where yours is: module:attribute or "
             "file.py:attribute"
         )
-    module = _file(Path(place)) if place.endswith(".py") else _module(place, name)
+    return _made(attribute_at(name, "graph"), name)
+
+
+def attribute_at(name: str, what: str) -> Any:
+    """Import what a configuration names.
+
+    Args:
+        name: `module:attribute`, importable from the present folder, or
+            `path/to/file.py:attribute`.
+        what: What it is there for, for messages.
+
+    Raises:
+        ConfigError: If it is not there, or its module cannot be imported.
+    """
+    place, _, attribute = name.rpartition(":")
+    module = _file(Path(place)) if place.endswith(".py") else _module(place, f"{what} {name!r}")
     if not hasattr(module, attribute):
         public = [each for each in vars(module) if not each.startswith("_")]
         raise ConfigError(f"no {attribute!r} in {place}: {nearest(attribute, public)}")
-    return _made(getattr(module, attribute), name)
+    return getattr(module, attribute)
 
 
 def lasting(name: str) -> str:
@@ -151,16 +165,16 @@ def _loaded(point: EntryPoint) -> Any:
 
 def _module(place: str, name: str) -> Any:
     _findable(Path.cwd())
-    with _telling(f"importing {place} for graph {name!r}"):
+    with _telling(f"importing {place} for {name}"):
         try:
             return importlib.import_module(place)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{place}.".startswith(f"{error.name}."):
                 raise ConfigError(
-                    f"graph {name!r} needs a module that is missing: {error}{own_line(error)}"
+                    f"{name} needs a module that is missing: {error}{own_line(error)}"
                 ) from error
             raise ConfigError(
-                f"no module {place!r} for graph {name!r}; expected module:attribute that can be "
+                f"no module {place!r} for {name}; expected module:attribute that can be "
                 "imported from here, or file.py:attribute"
             ) from error
 

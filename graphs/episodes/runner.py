@@ -9,7 +9,7 @@ import asyncio
 import copy
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from langgraph.types import Command
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.requests import writing_task
-from quillgraph.backends.calls import Recorder
+from quillgraph.backends.calls import Recorder, recorder_of
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 from quillgraph.graphs.episodes.episode import Episode, Failure
 from quillgraph.graphs.episodes.observer import Hearing, Writes
@@ -90,7 +90,7 @@ async def run_graph(
         reason = f"start= raised for {given.request[:80]!r}: {type(error).__name__}: {error}"
         return _episode(source, given, name, Failure(kind="input", reason=reason))
     entry = entry_of(source.graph, given, rest)
-    with _filed(record, name) as file, Hearing(source, name, file) as hearing:
+    with recorder_of(record, name) as file, Hearing(source, name, file) as hearing:
         run = _Run(hearing.writes)
         try:
             await run.through(source, entry, _config(source, name, hearing))
@@ -151,7 +151,7 @@ async def run_graphs(
     source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
     waiting, running = iter(tasks), set[asyncio.Task[Episode]]()
     # one recorder writes the file: of several, one could cut off what another is writing
-    with _filed(record, "batch") as file:
+    with recorder_of(record, "batch") as file:
         try:
             while True:
                 while len(running) < at_once and (task := next(waiting, None)) is not None:
@@ -228,11 +228,6 @@ async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
     if answer is None:
         raise Unanswered(questions[0].value)
     return Command(resume={each.id: await answer(each.value) for each in questions})
-
-
-def _filed(record: Path | Recorder | None, name: str) -> AbstractContextManager[Recorder]:
-    """Who writes the records; a recorder that was given stays open."""
-    return nullcontext(record) if isinstance(record, Recorder) else Recorder(record, name)
 
 
 def _config(source: EpisodeSource, name: str, hearing: Hearing) -> RunnableConfig:

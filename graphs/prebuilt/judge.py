@@ -3,8 +3,10 @@
 import operator
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Protocol, TypedDict
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypedDict, Unpack
 
+from langchain_core.language_models import BaseChatModel
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
@@ -20,8 +22,18 @@ from quillgraph.agents.judgements import (
     judged,
     text_hash,
 )
-from quillgraph.agents.judges import Ballot, Judge, plain, refusal, reward, shown_to_judge
-from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
+from quillgraph.agents.judges import (
+    MOST_TEXT_CHARS,
+    Ballot,
+    Judge,
+    plain,
+    refusal,
+    reward,
+    shown_to_judge,
+)
+from quillgraph.agents.requests import writing_task
+from quillgraph.backends.calls import Budget, Recorder, recorder_of
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError, ReplyError
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
 
@@ -181,13 +193,13 @@ def _sealed(
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """What came of judging a text from within another graph."""
+    """What came of judging a text."""
 
     judgement: Judgement
     reward: Reward
     dropped: list[Dropped]
     unpaid: str | None
-    """Why the judge could not be paid; None if the text was judged."""
+    """Why the judge could not be paid within another graph; None if the text was judged."""
 
 
 class Bench(Protocol):
@@ -196,6 +208,13 @@ class Bench(Protocol):
     @property
     def judge(self) -> Judge:
         """Who scores the texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoleJudge:
+    """A judge where nobody writes."""
+
+    judge: Judge
 
 
 async def assess(submission: Submission, bench: Bench) -> Assessed:
@@ -207,6 +226,99 @@ async def assess(submission: Submission, bench: Bench) -> Assessed:
         unread = _sealed(submission, bench.judge.name, (), missing, examine(submission))
         return Assessed(unread["judgement"], unread["reward"], [], str(error))
     return Assessed(found["judgement"], found["reward"], found.get("dropped", []), None)
+
+
+class JudgeMeasures(TypedDict, total=False):
+    """What judging may be given besides; what is left out is as in `Workshop.of`."""
+
+    samples: int
+    """Votes on each criterion."""
+    seed: int
+    budget: Budget | None
+    record: Recorder | Path | None
+    """File that each call is added to as it ends, or the recorder that writes it."""
+
+
+async def judge(
+    text: str,
+    criteria: CriteriaSet,
+    model: BaseChatModel | Judge,
+    *,
+    request: WritingTask | str,
+    **options: Unpack[JudgeMeasures],
+) -> Assessed:
+    """Judge a text by frozen criteria: the gate, the checks by code, then the judge.
+
+    Args:
+        text: The text.
+        criteria: What it is judged by.
+        model: Who scores it: a chat model, or a judge such as `trained_judge("scorer:prose")`.
+        request: What was to be written; the criteria must have been made for it.
+        options: As `JudgeMeasures` says.
+
+    Returns:
+        The judgement, and the reward that is made of it.
+
+    Raises:
+        InputError: If the text is too long for a judge, or the criteria are of another request.
+        ConfigError: If the model lacks what a judge needs.
+        ReplyError: If the judge was not understood on any criterion.
+        BudgetReached: If the budget ends before the judge has answered.
+        BackendError: If the model cannot be reached, or refuses.
+    """
+    task = writing_task(request) if isinstance(request, str) else request
+    submission = Submission(task=task, criteria_set=criteria, text=text)
+    refuse_unjudgeable(submission)
+    measures: dict[str, Any] = {k: v for k, v in options.items() if k != "record"}
+    bench: Bench = (
+        Workshop.of(model, **measures) if isinstance(model, BaseChatModel) else SoleJudge(model)
+    )
+    with recorder_of(options.get("record"), "judge", options.get("budget")) as recorder:
+        assessed = await judge_alone(submission, bench, recorder)
+    refuse_silence(assessed)
+    return assessed
+
+
+async def judge_alone(submission: Submission, bench: Bench, recorder: Recorder) -> Assessed:
+    """Run the graph for a text that no other graph has written.
+
+    Raises:
+        BudgetReached: If the budget ends before the judge has answered.
+        BackendError: If the model cannot be reached, or refuses.
+    """
+    state = await _graph().ainvoke(submission, {"callbacks": [recorder]}, context=bench)
+    return Assessed(state["judgement"], state["reward"], state.get("dropped", []), None)
+
+
+def refuse_unjudgeable(submission: Submission) -> None:
+    """Refuse what a judge cannot work on.
+
+    Raises:
+        InputError: If the text is too long, or the criteria were made for another request.
+    """
+    task, criteria_set, text = submission["task"], submission["criteria_set"], submission["text"]
+    if len(text) > MOST_TEXT_CHARS:
+        raise InputError(
+            f"expected a text of at most {MOST_TEXT_CHARS:,} characters, got {len(text):,}; judge "
+            "its chapters one by one"
+        )
+    if task.request_hash != criteria_set.request_hash:
+        raise InputError(
+            "the criteria were made for another request than the one given; give the request that "
+            "they were made for"
+        )
+
+
+def refuse_silence(assessed: Assessed) -> None:
+    """Refuse what no judge was understood on: a missing verdict is no zero.
+
+    Raises:
+        ReplyError: With what the judge said first.
+    """
+    judgement = assessed.judgement
+    if judgement.missing and not judgement.verdicts:
+        reply = assessed.dropped[0].text if assessed.dropped else ""
+        raise ReplyError("a verdict on any criterion from the judge", reply)
 
 
 @cache

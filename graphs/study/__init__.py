@@ -2,6 +2,12 @@
 
 from quillgraph.graphs.study.ablation import STAGES, stages_left_out
 from quillgraph.graphs.study.provenance import behind, trace, words_behind
+from quillgraph.graphs.study.run import (
+    StudyRun,
+    find_criteria,
+    ground_criteria,
+    opened_library,
+)
 from quillgraph.graphs.study.state import ROLES, Grounding, Study
 
 __all__ = [
@@ -9,7 +15,11 @@ __all__ = [
     "STAGES",
     "Grounding",
     "Study",
+    "StudyRun",
     "behind",
+    "find_criteria",
+    "ground_criteria",
+    "opened_library",
     "stages_left_out",
     "trace",
     "words_behind",

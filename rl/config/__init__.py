@@ -1,4 +1,4 @@
-"""What a run is told: YAML, requests, criteria, episodes."""
+"""The configuration of a run: YAML, requests, criteria, episodes."""
 
 from quillgraph.rl.config.requests import read_requests
 from quillgraph.rl.config.run import TrainConfig, load_config

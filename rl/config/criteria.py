@@ -36,9 +36,9 @@ def hard_set(task: WritingTask) -> CriteriaSet:
 async def study_set(task: WritingTask, study: Study) -> CriteriaSet:
     """Run the Grounded-Theory workflow on a request."""
     graph = criteria_graph.build().compile()
-    found = await graph.ainvoke({"task": task}, {"recursion_limit": 100}, context=study)
-    made: CriteriaSet = found["criteria_set"]
-    return made
+    state = await graph.ainvoke({"task": task}, {"recursion_limit": 100}, context=study)
+    criteria_set: CriteriaSet = state["criteria_set"]
+    return criteria_set
 
 
 async def find_sets(
@@ -67,16 +67,16 @@ async def find_sets(
         InputError: If a file of criteria is damaged.
     """
     kind: Literal["full", "hard"] = "full" if study else "hard"
-    found = {task.request_hash: read_set(folder, task, kind) for task in tasks}
+    sets = {task.request_hash: read_set(folder, task, kind) for task in tasks}
     for task in tasks:
-        if found[task.request_hash] is None and cache is not None:
-            found[task.request_hash] = read_set(cache, task, kind)
-    lacking = [task for task in tasks if found[task.request_hash] is None]
+        if sets[task.request_hash] is None and cache is not None:
+            sets[task.request_hash] = read_set(cache, task, kind)
+    lacking = [task for task in tasks if sets[task.request_hash] is None]
     if lacking:
         tell(f"finding the criteria of {len(lacking)} of {len(tasks)} requests")
     slots, done = asyncio.Semaphore(AT_ONCE), 0
 
-    async def made(task: WritingTask) -> CriteriaSet:
+    async def find_one(task: WritingTask) -> CriteriaSet:
         nonlocal done
         async with slots:
             fresh = await study_set(task, study) if study else hard_set(task)
@@ -87,8 +87,8 @@ async def find_sets(
             write_set(place, task, kind, fresh)
         return fresh
 
-    fresh = await asyncio.gather(*map(made, lacking))
-    complete = {key: value for key, value in found.items() if value is not None}
+    fresh = await asyncio.gather(*map(find_one, lacking))
+    complete = {key: value for key, value in sets.items() if value is not None}
     complete |= {task.request_hash: each for task, each in zip(lacking, fresh, strict=True)}
     for task in tasks:
         write_set(folder, task, kind, complete[task.request_hash])
@@ -103,16 +103,16 @@ def read_set(folder: Path, task: WritingTask, kind: str) -> CriteriaSet | None:
     """
     file = _file(folder, task, kind)
     try:
-        found = CriteriaSet.model_validate_json(file.read_text(encoding="utf-8"))
+        criteria_set = CriteriaSet.model_validate_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the criteria {file}: {error}; delete the file to have them found again"
         ) from error
-    if found.request_hash != task.request_hash:
+    if criteria_set.request_hash != task.request_hash:
         raise InputError(f"{file} holds the criteria of another request; delete it")
-    return found
+    return criteria_set
 
 
 def write_set(folder: Path, task: WritingTask, kind: str, criteria_set: CriteriaSet) -> None:

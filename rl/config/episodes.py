@@ -92,13 +92,13 @@ class Success:
 
 def successes(episodes: Iterable[WrittenEpisode], top_share: float) -> tuple[Success, ...]:
     """The accepted texts that became better, the best `top_share` of them, best first."""
-    found = [success for each in episodes if (success := Success.of(each))]
-    found.sort(key=lambda success: -success.reward)
-    return tuple(found[: max(1, round(top_share * len(found)))] if found else ())
+    better = [success for each in episodes if (success := Success.of(each))]
+    better.sort(key=lambda success: -success.reward)
+    return tuple(better[: max(1, round(top_share * len(better)))] if better else ())
 
 
 def targets(
-    found: Sequence[Success],
+    better: Sequence[Success],
     *,
     prompt: Literal["request", "writer"],
     mix: tuple[float, float, float],
@@ -110,20 +110,20 @@ def targets(
     the request, the criteria and the parent to the critique. No kind gets more than its share
     beside the first; which targets of it are taken is drawn with the seed.
     """
-    made: dict[SftKind, list[Target]] = {kind: [] for kind in KINDS}
-    for success in found:
-        made["write"].append(_writing(success, prompt))
+    of_kind: dict[SftKind, list[Target]] = {kind: [] for kind in KINDS}
+    for success in better:
+        of_kind["write"].append(_writing(success, prompt))
         if (revising := _revising(success)) is not None:
-            made["revise"].append(revising)
+            of_kind["revise"].append(revising)
         if (criticising := _criticising(success)) is not None:
-            made["criticise"].append(criticising)
+            of_kind["criticise"].append(criticising)
     shares = dict(zip(KINDS, mix, strict=True))
-    scale = len(made["write"]) / shares["write"] if shares["write"] else None
-    order, taken = random.Random(seed), []
+    scale = len(of_kind["write"]) / shares["write"] if shares["write"] else None
+    order, chosen = random.Random(seed), []
     for kind in KINDS:
-        most = len(made[kind]) if scale is None else round(scale * shares[kind])
-        taken += order.sample(made[kind], min(most, len(made[kind]))) if shares[kind] else []
-    return tuple(taken)
+        most = len(of_kind[kind]) if scale is None else round(scale * shares[kind])
+        chosen += order.sample(of_kind[kind], min(most, len(of_kind[kind]))) if shares[kind] else []
+    return tuple(chosen)
 
 
 def preferences(

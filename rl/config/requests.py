@@ -50,20 +50,20 @@ def read_requests(path: Path) -> Requests:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the prompts {path}: {error}") from error
-    found: dict[str, tuple[int, RequestLine, WritingTask]] = {}
+    requests: dict[str, tuple[int, RequestLine, WritingTask]] = {}
     for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
         line = _line(text, f"{path}, line {number}")
         task = writing_task(line.request)
-        if task.request_hash in found:
+        if first := requests.get(task.request_hash):
             raise InputError(
-                f"{path}, line {number}: the request of line {found[task.request_hash][0]} again; "
+                f"{path}, line {number}: the request of line {first[0]} again; "
                 "a request that is trained on twice, or held out as well, measures nothing"
             )
-        found[task.request_hash] = (number, line, task)
+        requests[task.request_hash] = (number, line, task)
     split = {
-        name: tuple(task for _, line, task in found.values() if line.split == name)
+        name: tuple(task for _, line, task in requests.values() if line.split == name)
         for name in ("train", "held_out")
     }
     if not split["train"]:

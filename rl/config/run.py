@@ -1,4 +1,4 @@
-"""What a training run may be told: one YAML file, whose every name is known or refused."""
+"""The configuration of a training run: one YAML file, whose every name is known or refused."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ class CriteriaConfig(Value):
 
     @model_validator(mode="after")
     def _hard_asks_no_model(self) -> CriteriaConfig:
-        told = {"backend", "drafts"} & self.model_fields_set
-        if self.study == "hard" and told:
-            raise ValueError(f"study: hard asks no model: leave {min(told)} out, or take full")
+        options = {"backend", "drafts"} & self.model_fields_set
+        if self.study == "hard" and options:
+            raise ValueError(f"study: hard asks no model: leave {min(options)} out, or take full")
         return self
 
 
@@ -92,8 +92,8 @@ class RewardsConfig(Value):
     samples: int = Field(default=1, ge=1, le=9)
     rules: RewardRules = RewardRules()
     functions: tuple[str, ...] = ()
-    """Further reward functions, as `module:function`; they are added, each with weight 1 unless
-    `rl.options.reward_weights` says otherwise."""
+    """Further reward functions, as `module:function` or `file.py:function`; they are added, each
+    with weight 1 unless `rl.options.reward_weights` says otherwise."""
 
     @model_validator(mode="after")
     def _is_all_used(self) -> RewardsConfig:
@@ -138,9 +138,9 @@ class GuardConfig(Value):
 
     @model_validator(mode="after")
     def _comparing_takes_a_judge(self) -> GuardConfig:
-        told = {"pairwise_every", "prompts", "least_win_rate"} & self.model_fields_set
-        if told and self.pairwise_judge is None:
-            raise ValueError(f"{min(told)} is about comparisons: set pairwise_judge as well")
+        options = {"pairwise_every", "prompts", "least_win_rate"} & self.model_fields_set
+        if options and self.pairwise_judge is None:
+            raise ValueError(f"{min(options)} is about comparisons: set pairwise_judge as well")
         return self
 
 
@@ -182,25 +182,25 @@ class TrainConfig(Value):
 
     @model_validator(mode="after")
     def _has_one_length(self) -> TrainConfig:
-        told = self.rl.options.get(LENGTH) if self.rl else None
-        if None not in (told, self.data.text_tokens) and told != self.data.text_tokens:
+        length = self.rl.options.get(LENGTH) if self.rl else None
+        if None not in (length, self.data.text_tokens) and length != self.data.text_tokens:
             raise ValueError(
-                f"data.text_tokens is {self.data.text_tokens} and rl.options.{LENGTH} {told}; both "
-                "say how long a text may be, so leave one out"
+                f"data.text_tokens is {self.data.text_tokens} and rl.options.{LENGTH} {length}; "
+                "both say how long a text may be, so leave one out"
             )
         return self
 
     @property
     def text_tokens(self) -> int:
         """Most tokens of a text."""
-        told = self.rl.options.get(LENGTH) if self.rl else None
-        return int(self.data.text_tokens or told or NO_LIMIT)
+        length = self.rl.options.get(LENGTH) if self.rl else None
+        return int(self.data.text_tokens or length or NO_LIMIT)
 
 
-def load_config(path: Path, **given: Any) -> TrainConfig:
+def load_config(path: Path, **overrides: Any) -> TrainConfig:
     """Read a training run's configuration.
 
-    Paths in it are relative to the file. What is `given` and not None wins over the file.
+    Paths in it are relative to the file. Of `overrides`, what is not None wins over the file.
 
     Raises:
         InputError: If the file cannot be read.
@@ -215,11 +215,11 @@ def load_config(path: Path, **given: Any) -> TrainConfig:
         raise ConfigError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"expected a mapping in {path}, got {type(data).__name__}")
-    data |= {name: value for name, value in given.items() if value is not None}
+    data |= {name: value for name, value in overrides.items() if value is not None}
     try:
         return _anchored(TrainConfig.model_validate(data), path.parent)
     except ValidationError as error:
-        raise ConfigError(f"{path}, {_told(error)}") from error
+        raise ConfigError(f"{path}, {_complaint(error)}") from error
 
 
 def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
@@ -233,15 +233,24 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
         "data": config.data.model_copy(update={"prompts": near(config.data.prompts)}),
         "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
     }
-    if config.rl and config.rl.lessons:
-        there = config.rl.lessons.model_copy(update={"memory": near(config.rl.lessons.memory)})
-        update["rl"] = config.rl.model_copy(update={"lessons": there})
-    if config.rl and config.rl.graph:
-        file, colon, attribute = config.rl.graph.rpartition(":")
-        if file.endswith(".py"):
-            update["rl"] = config.rl.model_copy(
-                update={"graph": f"{near(Path(file).expanduser())}{colon}{attribute}"}
-            )
+
+    def named(name: str) -> str:
+        """`file.py:attribute` with the file's place; another name as it is."""
+        file, colon, attribute = name.rpartition(":")
+        return (
+            f"{near(Path(file).expanduser())}{colon}{attribute}" if file.endswith(".py") else name
+        )
+
+    update["rewards"] = config.rewards.model_copy(
+        update={"functions": tuple(map(named, config.rewards.functions))}
+    )
+    if config.rl:
+        lessons, graph = config.rl.lessons, config.rl.graph
+        there = lessons and lessons.model_copy(update={"memory": near(lessons.memory)})
+        terms = {named(name): weight for name, weight in config.rl.terms.items()}
+        update["rl"] = config.rl.model_copy(
+            update={"lessons": there, "graph": graph and named(graph), "terms": terms}
+        )
     if config.sft:
         update["sft"] = config.sft.model_copy(
             update={"episodes": tuple(map(near, config.sft.episodes))}
@@ -249,7 +258,7 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
     return config.model_copy(update=update)
 
 
-def _told(error: ValidationError) -> str:
+def _complaint(error: ValidationError) -> str:
     """The first complaint, with the name that may have been meant."""
     first = error.errors(include_url=False)[0]
     place = [part for part in first["loc"] if isinstance(part, str)]
@@ -257,8 +266,8 @@ def _told(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown option {name!r}: {nearest(place[-1], _fields(place[:-1]))}"
     message = first["msg"].removeprefix("Value error, ")
-    shown = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-    return f"{name}: {message[0].lower()}{message[1:]}{shown}"
+    value = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+    return f"{name}: {message[0].lower()}{message[1:]}{value}"
 
 
 def _fields(place: list[str]) -> list[str]:

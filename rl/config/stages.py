@@ -1,7 +1,4 @@
-"""What the stage of reinforcement may be told: how texts come about, and how one learns of them.
-
-What the stage of imitation may be told: whose texts are imitated, and how many of them.
-"""
+"""The stages of a training as a configuration describes them: `sft:` and `rl:`."""
 
 from __future__ import annotations
 
@@ -53,14 +50,17 @@ class RlConfig(Value):
     measures: dict[str, int] = Field(default_factory=dict)
     """Numbers that the graph's context takes, such as `rounds`."""
     credit: Literal["uniform", "evidence", "service"] = "uniform"
-    """How an episode's advantage is divided among its calls (`rl.row_credit`)."""
+    """How an episode's advantage is divided among its calls (`rl.mrpo.credit`)."""
     credit_per_role: bool = False
     """Whether the rows of each role are brought to the same mean and spread afterwards."""
     lessons: LessonsConfig | None = None
     """None shows none."""
     prompts: Literal["shuffled", "middling"] = "shuffled"
     """Whether each epoch goes through all requests, or those whose rewards are neither high nor low
-    come more often (`rl.prompt_sampler`)."""
+    come more often (`rl.mrpo.prompts`)."""
+    terms: dict[str, float] = Field(default_factory=dict)
+    """Further terms of the loss, each `module:function` or `file.py:function` with its weight: a
+    function from `rl.Rows` to a tensor, or an `rl.Term`."""
     overlap: bool = False
     """Whether the texts of the next step are written while the present one is learned from; they
     are then one step behind the policy, which the ratios of the update account for."""
@@ -71,11 +71,16 @@ class RlConfig(Value):
         return any(each is not None for each in (self.rollouts, self.graph, self.lessons))
 
     @model_validator(mode="after")
-    def _order_and_overlap_are_for_mrpo(self) -> RlConfig:
+    def _order_terms_and_overlap_are_for_mrpo(self) -> RlConfig:
         if self.overlap and self.rollouts is None:
             raise ValueError(
                 "rl.overlap writes texts beside the update, for which it takes an engine of its "
                 "own: set rl.rollouts"
+            )
+        if self.terms and self.algorithm == "grpo":
+            raise ValueError(
+                "TRL's own trainer has its own loss and no further terms: with rl.terms set "
+                "algorithm: mrpo, which is GRPO with replay_weight: 0 and anchor_weight: 0"
             )
         if self.prompts == "middling" and self.algorithm == "grpo":
             raise ValueError(
@@ -93,9 +98,11 @@ class RlConfig(Value):
     @model_validator(mode="after")
     def _graphs_are_for_mrpo(self) -> RlConfig:
         of_graph = ("trainable", "roles", "start", "measures", "credit", "credit_per_role")
-        told = [name for name in of_graph if name in self.model_fields_set]
-        if told and self.graph is None:
-            raise ValueError(f"rl.{told[0]} is about the episodes of a graph: set rl.graph as well")
+        named = [name for name in of_graph if name in self.model_fields_set]
+        if named and self.graph is None:
+            raise ValueError(
+                f"rl.{named[0]} is about the episodes of a graph: set rl.graph as well"
+            )
         if self.graph is not None and self.algorithm == "grpo":
             raise ValueError(
                 "TRL's own trainer learns from one call of an episode; for a graph set algorithm: "

@@ -168,10 +168,10 @@ def epochs_of(checkpoint: Path) -> int:
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a checkpoint; empty if there is none that can be read."""
     try:
-        found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if found.get("version") == FORMAT_VERSION else {}
+    return manifest if manifest.get("version") == FORMAT_VERSION else {}
 
 
 def _files(folder: Path) -> list[Path]:

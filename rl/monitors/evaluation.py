@@ -1,7 +1,4 @@
-"""How the policy does on requests that it is not trained on.
-
-Evaluations in the course of a run.
-"""
+"""How the policy does, in the course of a run, on requests that it is not trained on."""
 
 from __future__ import annotations
 
@@ -42,15 +39,15 @@ class Evaluation:
         Where criteria were held out, `eval/seen` and `eval/unseen` are the mean scores, from 0 to
         1, on those that were trained on and on the others: what grows apart was learned by heart.
         """
-        found = {f"eval/{k.split('/', 1)[1]}": v for k, v in reward_summary(self.scored).items()}
+        metrics = {f"eval/{k.split('/', 1)[1]}": v for k, v in reward_summary(self.scored).items()}
         scores: dict[str, list[float]] = {"eval/seen": [], "eval/unseen": []}
         for each in self.scored:
             for name, score in each.judgement.scores.items():
                 is_unseen = (each.judgement.criteria_sha, name) in self.untrained
                 scores["eval/unseen" if is_unseen else "eval/seen"].append(unit(score))
         if self.untrained:
-            found |= {name: fmean(values) for name, values in scores.items() if values}
-        return found
+            metrics |= {name: fmean(values) for name, values in scores.items() if values}
+        return metrics
 
 
 def write_texts(
@@ -60,9 +57,8 @@ def write_texts(
     texts: int,
     max_tokens: int,
     seed: int,
-    temperature: float = 1.0,
 ) -> list[list[str]]:
-    """Sample texts from the policy as it stands.
+    """Sample texts from the policy as it stands, at temperature 1.
 
     The random state of training is left as it was, so an evaluation changes no training run.
 
@@ -72,7 +68,6 @@ def write_texts(
         texts: Texts for each of them.
         max_tokens: Longest text.
         seed: Equal seeds give equal texts.
-        temperature: Of the sampling.
 
     Returns:
         For each prompt its texts.
@@ -89,7 +84,7 @@ def write_texts(
     was_training = model.training
     model.eval()
     rows = [prompt for prompt in prompts for _ in range(texts)]
-    found: list[str] = []
+    written: list[str] = []
     longest = max(len(policy.ids(prompt)) for prompt in prompts)
     size = max(1, BATCH_TOKENS // (longest + max_tokens))
     try:
@@ -101,19 +96,19 @@ def write_texts(
                     **batch,
                     max_new_tokens=max_tokens,
                     do_sample=True,
-                    temperature=temperature,
+                    temperature=1.0,
                     top_k=0,
                     top_p=1.0,
                     pad_token_id=policy.tokenizer.pad_token_id,
                     synced_gpus=is_sharded,
                 )
                 new = out[:, batch["input_ids"].shape[1] :]
-                found += policy.tokenizer.batch_decode(new, skip_special_tokens=True)
+                written += policy.tokenizer.batch_decode(new, skip_special_tokens=True)
     finally:
         model.train(was_training)
     return [
-        [text.strip() for text in found[start : start + texts]]
-        for start in range(0, len(found), texts)
+        [text.strip() for text in written[start : start + texts]]
+        for start in range(0, len(written), texts)
     ]
 
 
@@ -194,8 +189,8 @@ class Evaluating(TrainerCallback):  # type: ignore[misc]
         if written and state.is_world_process_zero:
             run, step = self._run, state.global_step
             tasks = held_out_tasks(run)
-            found = evaluate(written, tasks, run.sets, run.scorer, run.rules, step=step)
-            keep_evaluation(run, self._stage, asyncio.run(found))
+            evaluating = evaluate(written, tasks, run.sets, run.scorer, run.rules, step=step)
+            keep_evaluation(run, self._stage, asyncio.run(evaluating))
 
 
 def held_out_tasks(run: Run) -> tuple[WritingTask, ...]:
@@ -218,12 +213,12 @@ def held_out_texts(run: Run) -> dict[str, list[str]]:
     return {task.request_hash: texts for task, texts in zip(tasks, written, strict=True)}
 
 
-def keep_evaluation(run: Run, stage: str, found: Evaluation) -> None:
+def keep_evaluation(run: Run, stage: str, evaluation: Evaluation) -> None:
     """Write an evaluation down and tell the user of it."""
-    marks = {"stage": stage, "step": found.step}
-    Lines(run.folder / "metrics.jsonl").add([{**marks, **found.metrics}])
-    Lines(run.folder / SAMPLES).add([{**marks, **log_row(each)} for each in found.scored])
-    told = ", ".join(f"{name} {value:.3f}" for name, value in found.metrics.items())
-    run.tell(f"held out at step {found.step}: {told}")
-    for each in found.scored[:SHOWN]:
+    marks = {"stage": stage, "step": evaluation.step}
+    Lines(run.folder / "metrics.jsonl").add([{**marks, **evaluation.metrics}])
+    Lines(run.folder / SAMPLES).add([{**marks, **log_row(each)} for each in evaluation.scored])
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in evaluation.metrics.items())
+    run.tell(f"held out at step {evaluation.step}: {numbers}")
+    for each in evaluation.scored[:SHOWN]:
         run.tell(f"  {each.task.request[:70]!r} -> {each.text[:120]!r}")

@@ -128,8 +128,8 @@ class Guard(TrainerCallback):  # type: ignore[misc]
 
     def _reason(self, step: int, written: list[str]) -> str | None:
         """Why the run has to be stopped; None if it may go on."""
-        said, drifts = self._run.config.guards, self._watch.drifts()
-        if said.stop_on_drift and drifts:
+        config, drifts = self._run.config.guards, self._watch.drifts()
+        if config.stop_on_drift and drifts:
             return "; ".join(drifts.values())
         if not written or self._judge is None:
             return None
@@ -139,7 +139,7 @@ class Guard(TrainerCallback):  # type: ignore[misc]
             return None
         row = {"stage": "rl", "step": step, "guard/win_rate": rate}
         Lines(self._run.folder / "metrics.jsonl").add([row])
-        if not self._divergence.check(rate, said.pairwise_every):
+        if not self._divergence.check(rate, config.pairwise_every):
             return None
         return (
             f"the reward has risen, and a judge without criteria prefers the new texts in "
@@ -152,14 +152,14 @@ class Guard(TrainerCallback):  # type: ignore[misc]
 
     def _written(self) -> list[str]:
         prompts = [prompt_of(task, self._run.config.data.prompt) for task in self._tasks]
-        found = write_texts(
+        written = write_texts(
             self._run.policy,
             prompts,
             texts=1,
             max_tokens=self._run.config.text_tokens,
             seed=self._run.config.seed,
         )
-        return [texts[0] for texts in found]
+        return [texts[0] for texts in written]
 
     def _before(self) -> list[str]:
         return [row["text"] for row in self._reference.read()]

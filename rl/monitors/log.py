@@ -192,11 +192,11 @@ def _is_flat(row: dict[str, Any]) -> bool:
 
 
 def _line(stage: str, state: Any, row: dict[str, Any]) -> str:
-    shown = {
+    names = {
         "reward": "criteria/reward",
         "kept all": "criteria/kept_all",
         "loss": "loss",
         "words": "watch/words",
     }
-    parts = [f"{name} {row[key]:.3f}" for name, key in shown.items() if key in row]
+    parts = [f"{name} {row[key]:.3f}" for name, key in names.items() if key in row]
     return f"{stage} step {state.global_step}/{state.max_steps}: {', '.join(parts)}"

@@ -47,6 +47,6 @@ class Clock:
 
     def take(self) -> dict[str, float]:
         """The seconds since the last call, by part, as metrics."""
-        found = {f"time/{part}_s": round(spent, 4) for part, spent in sorted(self._spent.items())}
+        seconds = {f"time/{part}_s": round(spent, 4) for part, spent in sorted(self._spent.items())}
         self._spent.clear()
-        return found
+        return seconds

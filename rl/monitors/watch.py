@@ -61,7 +61,8 @@ class TextMonitor:
 
     tell: Callable[[str], object] = lambda _: None
     history: list[Signs] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
+    """Names of the drifts that the user knows of."""
     FILE = "watch.json"
 
     def __call__(self, scored: Sequence[RewardedText]) -> None:
@@ -69,10 +70,10 @@ class TextMonitor:
         if not scored:
             return
         self.history.append(Signs.of(scored))
-        for name, said in self.drifts().items():
-            if name not in self.told:
-                self.told.add(name)
-                self.tell(f"warning: {said}")
+        for name, drift in self.drifts().items():
+            if name not in self.reported:
+                self.reported.add(name)
+                self.tell(f"warning: {drift}")
 
     def drifts(self) -> dict[str, str]:
         """What has drifted, by name, with what was and is."""
@@ -93,14 +94,14 @@ class TextMonitor:
 
     def save(self, folder: Path) -> None:
         """Write it into a checkpoint."""
-        state = {"history": [asdict(each) for each in self.history], "told": sorted(self.told)}
+        state = {"history": [asdict(each) for each in self.history], "told": sorted(self.reported)}
         (folder / self.FILE).write_text(json.dumps(state), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Take it back."""
         state = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
         self.history = [Signs(**each) for each in state["history"]]
-        self.told = set(state["told"])
+        self.reported = set(state["told"])
 
     def _drift(self, name: str) -> str | None:
         before = fmean(getattr(each, name) for each in self.history[:FIRST_STEPS])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quillgraph.rl.mrpo.config import MRPOConfig
+    from quillgraph.rl.mrpo.losses import Rows, Term
     from quillgraph.rl.mrpo.memory import Revision
     from quillgraph.rl.mrpo.replay import Entry, Replay
     from quillgraph.rl.mrpo.trainer import MRPOTrainer
@@ -18,6 +19,8 @@ __all__ = [
     "MRPOTrainer",
     "Replay",
     "Revision",
+    "Rows",
+    "Term",
 ]
 
 _PLACES = {
@@ -26,6 +29,8 @@ _PLACES = {
     "MRPOTrainer": "trainer",
     "Replay": "replay",
     "Revision": "memory",
+    "Rows": "losses",
+    "Term": "losses",
 }
 
 

@@ -9,6 +9,7 @@ from trl import GRPOConfig
 from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.rl.columns import CRITERIA_SHA
 from quillgraph.rl.mrpo import losses, replay
+from quillgraph.rl.mrpo.memory import MemoryTrainer
 from quillgraph.rl.rewards.group import Baseline
 
 REPLAYABLE = ("grpo", "dr_grpo", "dapo", "bnpo")
@@ -132,9 +133,9 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
                 "set replays_per_prompt >= 2 or use joint"
             )
         plain = {"top_p": 1.0, **UNCUT}
-        if found := changed(self, plain):
+        if cuts := changed(self, plain):
             raise ConfigError(
-                f"{found} cut the distribution that texts are sampled from, so its "
+                f"{cuts} cut the distribution that texts are sampled from, so its "
                 "log-probabilities are not the policy's and no ratio is right; leave them at "
                 f"{plain}, or set replay_weight=0 and anchor_weight=0"
             )
@@ -142,9 +143,9 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
 
 def changed(options: Any, neutral: Mapping[str, Any]) -> dict[str, Any]:
     """The options among those of `neutral` that have another value, which is not empty either."""
-    found = {name: getattr(options, name) for name in neutral}
+    values = {name: getattr(options, name) for name in neutral}
     return {
-        name: value for name, value in found.items() if value not in (neutral[name], None, {}, 0)
+        name: value for name, value in values.items() if value not in (neutral[name], None, {}, 0)
     }
 
 
@@ -155,7 +156,7 @@ def _clash(got: str, instead: str) -> str:
     )
 
 
-def check_trainer(trainer: Any) -> None:
+def check_trainer(trainer: MemoryTrainer) -> None:
     """Refuse what the options of a trainer need and it was not given.
 
     Raises:

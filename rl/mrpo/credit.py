@@ -1,4 +1,4 @@
-"""How an episode's advantage is divided among its calls in a step of training (`rl.credit`)."""
+"""How an episode's advantage is divided among its calls in a step (`rl.trajectories.credit`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,16 +59,16 @@ class RowCredit:
         if self.kind == "uniform":
             return group_credit(group, advantages, per_role=self.per_role)
         pairs = zip(group, texts, strict=True)
-        owners = [self._owners(made, text) for made, text in pairs]
+        owners = [self._owners(trajectory, text) for trajectory, text in pairs]
         parts = self._parts(texts, step)
         return group_credit(group, advantages, parts, owners, per_role=self.per_role)
 
-    def _owners(self, made: Trajectory, text: Fresh) -> Owners:
+    def _owners(self, trajectory: Trajectory, text: Fresh) -> Owners:
         if self.kind == "service":
-            return by_service(made.serves)
+            return by_service(trajectory.serves)
         if text.judgement is None:
             return {}
-        return by_words(text.judgement, [(row.graph, row.reply) for row in made.rows])
+        return by_words(text.judgement, [(row.graph, row.reply) for row in trajectory.rows])
 
     def _parts(self, texts: Sequence[Fresh], step: int) -> Sequence[Parts]:
         criteria_set = self.sets[texts[0].criteria_sha]
@@ -80,6 +80,6 @@ class RowCredit:
         )
 
     def _share(self, criteria_set: CriteriaSet) -> float:
-        """Weight of the verdicts in a reward, as `agents.rewards.reward` weighs them."""
+        """Weight of the verdicts in a reward, as `agents.judges.reward` weighs them."""
         whole = SOFT_SHARE + (0.0 if length_range(criteria_set.criteria) else LENGTH_SHARE)
         return whole * (1 - self.rules.hard_share)

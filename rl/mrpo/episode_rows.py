@@ -12,12 +12,12 @@ from accelerate.utils import gather_object
 
 from quillgraph.rl.columns import RIDERS, TRAJECTORY
 from quillgraph.rl.mrpo.credit import NOBODY
-from quillgraph.rl.mrpo.memory import Step
+from quillgraph.rl.mrpo.memory import MemoryTrainer, Step
 from quillgraph.rl.mrpo.rows import Normaliser, SideRow, lessoned_row, rider_rows
 from quillgraph.rl.rollouts.sampling import chance_of
 
 
-def own_rows(trainer: Any, step: Step) -> list[SideRow]:
+def own_rows(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list[SideRow]:
     """Make the rows of this process, and put in place the advantages that go with them.
 
     Args:
@@ -25,13 +25,8 @@ def own_rows(trainer: Any, step: Step) -> list[SideRow]:
             lessons are taken away.
         step: The step; its `out["advantages"]` is changed where a leading call earned another part
             than the whole, and 0 where a text is learned from in a row of its own.
+        normaliser: What their tokens weigh.
     """
-    normaliser = Normaliser(
-        trainer.args.loss_type,
-        rows=sum(len(group) for group in step.groups),
-        tokens=sum(each.tokens for group in step.groups for each in group),
-        longest=trainer.max_completion_length,
-    )
     riders = [each.get(RIDERS) or () for each in step.inputs]
     return [
         *rider_rows(riders, _of_riders(trainer, step), normaliser),
@@ -39,7 +34,7 @@ def own_rows(trainer: Any, step: Step) -> list[SideRow]:
     ]
 
 
-def _of_riders(trainer: Any, step: Step) -> list[Sequence[float]]:
+def _of_riders(trainer: MemoryTrainer, step: Step) -> list[Sequence[float]]:
     """Advantages of the further calls; the leading ones get theirs in place of their text's."""
     whole, metrics = step.out["advantages"].tolist(), trainer._metrics["train"]
     calls = [each.get(RIDERS) or () for each in step.inputs]
@@ -48,10 +43,10 @@ def _of_riders(trainer: Any, step: Step) -> list[Sequence[float]]:
     ]
     if trainer.credit is None:
         return gains
-    made = gather_object([each.get(TRAJECTORY) or NOBODY for each in step.inputs])
+    trajectories = gather_object([each.get(TRAJECTORY) or NOBODY for each in step.inputs])
     size, moved = len(step.groups[0]), []
     for number, (texts, plan) in enumerate(zip(step.groups, step.plans, strict=True)):
-        group = made[number * size : (number + 1) * size]
+        group = trajectories[number * size : (number + 1) * size]
         credited = trainer.credit(group, texts, plan.advantages, step.number)
         for place, (one, rows) in enumerate(zip(group, credited, strict=True)):
             if rows is None or (row := step.place(number * size + place)) is None:
@@ -64,18 +59,18 @@ def _of_riders(trainer: Any, step: Step) -> list[Sequence[float]]:
     return gains
 
 
-def _without_lessons(trainer: Any, step: Step, normaliser: Normaliser) -> list[SideRow]:
+def _without_lessons(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list[SideRow]:
     """Rows under the bare prompt for some of the texts that were written with lessons.
 
     The others are learned from under the prompt that they were written under, as TRL does
     (`ALGORITHM.md` 6.5, rollout with lessons). Which is which follows from the run's seed.
     """
-    made = [each.get(TRAJECTORY) for each in step.inputs]
-    shown = gather_object([each.lessons if each else None for each in made])
-    if all(lessons is None for lessons in shown):
+    trajectories = [each.get(TRAJECTORY) for each in step.inputs]
+    lessons = gather_object([each.lessons if each else None for each in trajectories])
+    if all(each is None for each in lessons):
         return []
     rows = []
-    for row, each in enumerate(made):
+    for row, each in enumerate(trajectories):
         about = (trainer.args.seed, step.number, "lessons", step.first + row)
         if not each or not each.lessons or chance_of(*about) >= trainer.args.lessons_removed:
             continue
@@ -83,20 +78,20 @@ def _without_lessons(trainer: Any, step: Step, normaliser: Normaliser) -> list[S
         step.out["advantages"][row] = 0.0
         bare = step.bare_ids(trainer, row)
         rows.append(lessoned_row(each.leading, bare, gain, normaliser))
-    _tell(trainer, step, shown, len(rows))
+    _log_lessons(trainer, step, lessons, len(rows))
     return [each for each in rows if each.advantage]
 
 
-def _tell(trainer: Any, step: Step, shown: Sequence[Any], removed: int) -> None:
+def _log_lessons(trainer: MemoryTrainer, step: Step, lessons: Sequence[Any], removed: int) -> None:
     """Log how many texts were written with lessons, and how much better they were."""
     metrics = trainer._metrics["train"]
     texts = [text for group in step.groups for text in group]
     pairs = [
-        (bool(lessons), text.reward)
-        for lessons, text in zip(shown, texts, strict=True)
+        (bool(ids), text.reward)
+        for ids, text in zip(lessons, texts, strict=True)
         if text.reward is not None
     ]
-    metrics["lessons/share"].append(fmean(map(bool, shown)))
+    metrics["lessons/share"].append(fmean(map(bool, lessons)))
     metrics["lessons/removed"].append(float(sum(gather_object([removed]))))
     with_them = [reward for has, reward in pairs if has]
     without = [reward for has, reward in pairs if not has]

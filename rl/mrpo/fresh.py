@@ -30,7 +30,7 @@ def fresh_texts(
     count = len(marks)
     prompts, completions = (_latest(logs[name], count) for name in ("prompt", "completion"))
     columns = {name: _latest(logs["rewards"][name], count) for name in weights}
-    found = _latest(logs["extra"].get(JUDGEMENT, [None] * count), count)
+    judgements = _latest(logs["extra"].get(JUDGEMENT, [None] * count), count)
     texts = []
     for number, (sha, excluded, tokens, text) in enumerate(marks):
         parts = {name: column[number] for name, column in columns.items() if excluded is None}
@@ -43,7 +43,7 @@ def fresh_texts(
                 tokens=tokens,
                 reward=total(known, weights),
                 parts=known,
-                judgement=_judgement(found[number]),
+                judgement=_judgement(judgements[number]),
             )
         )
     return texts

@@ -1,14 +1,20 @@
 """Terms of the MRPO loss as pure functions of log-probabilities (`ALGORITHM.md` 6.5).
 
-L = -J_on - λ·J_rep + β·KL + μ·L_sft. J_on and the KL are TRL's own and touch fresh tokens only;
-here is what the rows beside them add. Suffixes name dimensions: `_B` rows, `_T` tokens of a
-completion. Nothing here reads a model, logs, or changes its arguments.
+L = -J_on - λ·J_rep + β·KL + μ·L_sft + Σ w·L_term. J_on and the KL are TRL's own and touch fresh
+tokens only; here is what the rows beside them add, and the form of a `Term` that a user adds.
+Suffixes name dimensions: `_B` rows, `_T` tokens of a completion. Nothing here reads a model, logs,
+or changes its arguments.
 """
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
+
+from quillgraph.backends.errors import ConfigError, InputError
 
 EPSILON_LOW: Final = 0.2
 EPSILON_HIGH: Final = 0.28
@@ -28,6 +34,172 @@ ANCHOR_UNTIL: Final = 0.8
 """Share of the steps after which the SFT anchor is gone, ours (`ALGORITHM.md` 6.5)."""
 
 _MOST_LOG_RATIO: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one micro-batch under the present policy: what a term of the loss reads.
+
+    Σ_t weights · mask over all rows of a generation, all processes and micro-batches taken
+    together, is the share that these rows have in the loss; the trainer scales for accumulation.
+    """
+
+    logps_BT: Tensor
+    """log π_θ of each token after its prompt, shape (B, T); gradients run through it alone."""
+    completion_ids_BT: Tensor
+    """The tokens, padded on the right."""
+    mask_BT: Tensor
+    """1 for the tokens that the policy wrote, 0 for padding and for words from outside."""
+    behaviour_BT: Tensor
+    """log b of each token where it was written; 0 where `is_known_B` is false, so that b is 1."""
+    is_known_B: Tensor
+    """Whether b is known."""
+    is_fresh_B: Tensor
+    """Whether the row is of the present episodes; else it is remembered."""
+    is_shaped_B: Tensor
+    """Whether it was written under another context than it is learned from under."""
+    advantages_B: Tensor
+    """A."""
+    weights_B: Tensor
+    """Weight of each of a row's tokens in a sum; 0 where it has no part but as an anchor."""
+    anchors_B: Tensor
+    """Weight of each of a row's tokens in the SFT anchor; 0 where it is no target."""
+
+
+TermFn = Callable[[Rows], Tensor]
+"""From rows to what is to become smaller, a scalar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term of the loss: its weight times what its function makes of rows.
+
+    A trainer calls it for each micro-batch and logs what it gives as `<name>/loss`.
+    """
+
+    name: str
+    function: TermFn
+    weight: float = 1.0
+    schedule: Callable[[int, int], float] | None = None
+    """What the weight is multiplied by, from the steps done and those of the whole run; None
+    leaves it as it is."""
+    reads: Literal["texts", "beside"] = "texts"
+    """Its rows: `texts` are the fresh texts, one a row, that TRL's own loss reads as well;
+    `beside` are further calls of a graph, texts without their lessons, replays and anchors."""
+    is_off_policy: bool = False
+    """Whether it is left out of a micro-batch whose remembered rows have drifted too far."""
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """Compute the term, without its weight.
+
+        Raises:
+            ConfigError: If the function gives anything but one number as a tensor.
+            InputError: If it gives NaN or infinity.
+        """
+        value = self.function(rows)
+        if not isinstance(value, Tensor) or value.dim():
+            shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor) else ""
+            raise ConfigError(
+                f"expected a tensor without dimensions from the term {self.name!r} of the loss, "
+                f"got {type(value).__name__}{shape}; sum it up, weighed by "
+                "rows.weights_B.unsqueeze(1) * rows.mask_BT"
+            )
+        if not torch.isfinite(value):
+            raise InputError(
+                f"expected a finite number from the term {self.name!r} of the loss, got "
+                f"{value.item()}: no step can be made by it"
+            )
+        return value
+
+    def weight_at(self, step: int, steps: int) -> float:
+        """Its weight after so many optimizer steps of all."""
+        return self.weight * (1.0 if self.schedule is None else self.schedule(step, steps))
+
+
+def term_of(named: Any, weight: float) -> Term:
+    """Read what a configuration names as a term: a `Term`, or a function of rows.
+
+    Args:
+        named: What stands at the place; a function's term has its name and reads the texts.
+        weight: Its weight, whatever a `Term` says itself.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    if isinstance(named, Term):
+        return replace(named, weight=weight)
+    if not callable(named) or isinstance(named, type):
+        raise ConfigError(
+            f"rl.terms: expected a Term or a function from rows to a tensor, got {named!r}"
+        )
+    return Term(getattr(named, "__name__", type(named).__name__), named, weight)
+
+
+def mrpo_terms(
+    *, low: float, high: float, gamma: float, replay_weight: float, anchor_weight: float
+) -> tuple[Term, ...]:
+    """The terms that MRPO itself adds to TRL's loss.
+
+    Args:
+        low: ε_l of the clip.
+        high: ε_h of the clip.
+        gamma: γ of the shaping.
+        replay_weight: λ.
+        anchor_weight: μ at the start.
+    """
+    episodes = partial(episode_loss, low=low, high=high, gamma=gamma)
+    replays = partial(replay_loss, low=low, high=high, gamma=gamma)
+    return (
+        Term("episode", episodes, reads="beside"),
+        Term("replay", replays, replay_weight, reads="beside", is_off_policy=True),
+        Term(
+            "anchor",
+            anchor_loss,
+            schedule=partial(anchor_strength, weight=anchor_weight),
+            reads="beside",
+        ),
+    )
+
+
+def episode_loss(rows: Rows, *, low: float, high: float, gamma: float) -> Tensor:
+    """-J of the present episodes' rows: further calls, and texts without their lessons."""
+    return _sum_of(rows.is_fresh_B, rows, low=low, high=high, gamma=gamma)
+
+
+def replay_loss(rows: Rows, *, low: float, high: float, gamma: float) -> Tensor:
+    """-J_rep, before its coefficient λ: clipped for bare rows, shaped for reflective ones."""
+    return _sum_of(~rows.is_fresh_B, rows, low=low, high=high, gamma=gamma)
+
+
+def anchor_loss(rows: Rows) -> Tensor:
+    """L_sft, before its coefficient μ: mean surprise of the targets' tokens."""
+    return -(rows.logps_BT * rows.anchors_B.unsqueeze(1) * rows.mask_BT).sum()
+
+
+def _sum_of(chosen_B: Tensor, rows: Rows, **bounds: float) -> Tensor:
+    """-J of some of the rows, each token with its weight."""
+    form_BT = objective(rows, **bounds)
+    weight_BT = rows.weights_B.unsqueeze(1) * rows.mask_BT
+    kept_BT = torch.where(chosen_B.unsqueeze(1), form_BT, torch.zeros_like(form_BT))
+    return -(kept_BT * weight_BT).sum()
+
+
+def objective(rows: Rows, *, low: float, high: float, gamma: float) -> Tensor:
+    """J of each token: clipped, or shaped where the row was written under another context.
+
+    Returns:
+        Shape (B, T); 0 where a token is masked, as the policy would hardly write it or the row has
+        drifted. What was just sampled from the very context of the update is not masked.
+    """
+    ratio_BT = importance(rows.logps_BT, rows.behaviour_BT)
+    clip_BT = clipped(ratio_BT, rows.advantages_B, low=low, high=high)
+    shape_BT = shaped(ratio_BT, rows.advantages_B, gamma=gamma)
+    near_B1 = near_rows(rows.logps_BT, rows.behaviour_BT, rows.mask_BT, rows.advantages_B)
+    near_B1 = torch.where(rows.is_known_B.unsqueeze(1), near_B1, torch.ones_like(near_B1))
+    z_BT = likely_tokens(rows.logps_BT) * near_B1
+    is_fresh_B1, is_shaped_B1 = rows.is_fresh_B.unsqueeze(1), rows.is_shaped_B.unsqueeze(1)
+    form_BT = torch.where(is_shaped_B1, shape_BT, clip_BT)
+    return torch.where(is_fresh_B1 & ~is_shaped_B1, form_BT, form_BT * z_BT)
 
 
 def importance(logps_BT: Tensor, behaviour_BT: Tensor) -> Tensor:
@@ -88,20 +260,15 @@ def shaped(weight_BT: Tensor, advantages_B: Tensor, *, gamma: float = GAMMA) -> 
     return weight_BT / (weight_BT + gamma) * advantages_B.unsqueeze(1)
 
 
-def likely_tokens(logps_BT: Tensor, *, least: float = LEAST_PROBABILITY) -> Tensor:
-    """Say which tokens the policy gives at least the probability `least`, shape (B, T), 0 or 1."""
-    return (logps_BT.detach().exp() >= least).to(logps_BT.dtype)
+def likely_tokens(logps_BT: Tensor) -> Tensor:
+    """Say which tokens the policy gives at least `LEAST_PROBABILITY`, shape (B, T), 0 or 1."""
+    return (logps_BT.detach().exp() >= LEAST_PROBABILITY).to(logps_BT.dtype)
 
 
 def near_rows(
-    logps_BT: Tensor,
-    behaviour_BT: Tensor,
-    mask_BT: Tensor,
-    advantages_B: Tensor,
-    *,
-    most: float = MOST_DRIFT,
+    logps_BT: Tensor, behaviour_BT: Tensor, mask_BT: Tensor, advantages_B: Tensor
 ) -> Tensor:
-    """Off-policy sequence mask: 0 for a row with A < 0 whose mean log(b / π_θ) exceeds `most`.
+    """Off-policy sequence mask: 0 for a row with A < 0 and a mean log(b / π_θ) over `MOST_DRIFT`.
 
     What the policy has long unlearnt needs no further push. DeepSeek-V3.2 (arXiv:2512.02556).
 
@@ -110,14 +277,13 @@ def near_rows(
         behaviour_BT: Those under which the tokens were written, shape (B, T).
         mask_BT: 1 for the tokens of the completion that the policy wrote, shape (B, T).
         advantages_B: A of each row, shape (B,).
-        most: Nats per token.
 
     Returns:
         Shape (B, 1), 0 or 1.
     """
     gap_BT = (behaviour_BT - logps_BT.detach()) * mask_BT
     drift_B = gap_BT.sum(1) / mask_BT.sum(1).clamp(min=1)
-    return ((advantages_B >= 0) | (drift_B <= most)).to(logps_BT.dtype).unsqueeze(1)
+    return ((advantages_B >= 0) | (drift_B <= MOST_DRIFT)).to(logps_BT.dtype).unsqueeze(1)
 
 
 def effective_share(total: float, squares: float, count: float) -> float:

@@ -1,13 +1,13 @@
-"""What a step writes to memory: its best fresh texts, and revisions of what went badly.
+"""What a step writes to memory (`ALGORITHM.md` 6.5, memory writing).
 
-Revisions of what went badly, written back to memory (`ALGORITHM.md` 6.5, memory writing).
+They are its best fresh texts, and revisions of what went badly.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate.utils import gather_object
@@ -15,8 +15,11 @@ from torch import Tensor
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.rl.columns import TRAJECTORY
+from quillgraph.rl.mrpo.credit import Credit
+from quillgraph.rl.mrpo.fresh import Recount
 from quillgraph.rl.mrpo.plan import Fresh, Group, to_remember
-from quillgraph.rl.mrpo.replay import Entry
+from quillgraph.rl.mrpo.replay import Entry, Replay
+from quillgraph.rl.trainers import GroupTrainer
 
 FLAT_SPREAD, POOR_MEAN = 0.02, 0.5
 """A group is revised if its rewards spread less than this, or their mean is lower than this. To
@@ -53,6 +56,21 @@ class Revision:
 
 Reflect = Callable[[Sequence[Unsatisfying]], Sequence[Revision | None]]
 """Revises texts; None where no revision was accepted, or none could be had."""
+
+
+class MemoryTrainer(GroupTrainer, Protocol):
+    """The MRPO trainer, as those who write its memory and its rows see it."""
+
+    memory: Replay
+    recount: dict[str, Recount]
+    reflect: Reflect | None
+    credit: Credit | None
+    reward_func_names: list[str]
+    _is_vlm: bool
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any: ...
+
+    def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any: ...
 
 
 def wants_revision(group: Group) -> bool:
@@ -107,15 +125,15 @@ class Step:
         ids = self.out["prompt_ids"][row][self.out["prompt_mask"][row].bool()]
         return tuple(ids.tolist())
 
-    def bare_ids(self, trainer: Any, row: int) -> tuple[int, ...]:
+    def bare_ids(self, trainer: MemoryTrainer, row: int) -> tuple[int, ...]:
         """Prompt of the data set, whatever a row of this process was written under."""
-        made = self.inputs[row].get(TRAJECTORY)
-        if made is None or made.is_bare:
+        trajectory = self.inputs[row].get(TRAJECTORY)
+        if trajectory is None or trajectory.is_bare:
             return self.prompt_ids(row)
         ids, _, _ = trainer._tokenize_prompts([self.inputs[row]["prompt"]])
         return tuple(ids[0])
 
-    def columns(self, trainer: Any, row: int) -> dict[str, Any]:
+    def columns(self, trainer: MemoryTrainer, row: int) -> dict[str, Any]:
         """What the data set says of a row beside its prompt."""
         names = set(trainer.train_dataset.column_names or ()) - {"prompt"}
         return {name: value for name, value in self.inputs[row].items() if name in names}
@@ -132,7 +150,7 @@ def written_tokens(out: Mapping[str, Any]) -> Tensor:
     return mask * out["tool_mask"] if "tool_mask" in out else mask
 
 
-def write_fresh(trainer: Any, step: Step) -> tuple[int, ...]:
+def write_fresh(trainer: MemoryTrainer, step: Step) -> tuple[int, ...]:
     """Remember the best fresh texts, the same ones in every process.
 
     Returns:
@@ -155,7 +173,7 @@ def write_fresh(trainer: Any, step: Step) -> tuple[int, ...]:
     return _add(trainer, entries)
 
 
-def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ...]:
+def write_revisions(trainer: MemoryTrainer, step: Step, reflect: Reflect) -> tuple[int, ...]:
     """Have the median texts of flat and poor groups revised, shared out among processes.
 
     Returns:
@@ -165,7 +183,7 @@ def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ..
     poor = [number for number, plan in enumerate(step.plans) if wants_revision(plan)]
     own = [(n, row) for n in poor if (row := step.place(n * size)) is not None]
     medians = {number: step.groups[number][median(step.groups[number])] for number in poor}
-    asked = [
+    unsatisfying = [
         Unsatisfying(
             step.inputs[row]["prompt"],
             step.bare_ids(trainer, row),
@@ -174,10 +192,10 @@ def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ..
         )
         for number, row in own
     ]
-    revisions = reflect(asked) if asked else []
+    revisions = reflect(unsatisfying) if unsatisfying else []
     entries = [
         (number, reflective_entry(revision, text, step=step.number))
-        for (number, _), text, revision in zip(own, asked, revisions, strict=True)
+        for (number, _), text, revision in zip(own, unsatisfying, revisions, strict=True)
         if revision is not None
     ]
     everyones = gather_object(entries)
@@ -190,17 +208,19 @@ def write_revisions(trainer: Any, step: Step, reflect: Reflect) -> tuple[int, ..
     return _add(trainer, entries)
 
 
-def _add(trainer: Any, entries: list[tuple[int, Entry]]) -> tuple[int, ...]:
+def _add(trainer: MemoryTrainer, entries: list[tuple[int, Entry]]) -> tuple[int, ...]:
     """Add the entries of all processes in one order, so that all memories stay equal."""
     everyones = sorted(gather_object(entries), key=lambda pair: pair[0])
     ids = [trainer.memory.add(entry) for _, entry in everyones]
     return tuple(each for each in ids if each is not None)
 
 
-def _fresh_entry(trainer: Any, step: Step, row: int, text: Fresh, logps: Sequence[float]) -> Entry:
+def _fresh_entry(
+    trainer: MemoryTrainer, step: Step, row: int, text: Fresh, logps: Sequence[float]
+) -> Entry:
     """Make an entry of a fresh text: reflective, under the bare prompt, if it had lessons."""
-    made = step.inputs[row].get(TRAJECTORY)
-    has_lessons = made is not None and bool(made.lessons)
+    trajectory = step.inputs[row].get(TRAJECTORY)
+    has_lessons = trajectory is not None and bool(trajectory.lessons)
     length = int(step.out["completion_mask"][row].sum())
     assert text.reward is not None  # else it would have no advantage
     return Entry(
@@ -219,7 +239,9 @@ def _fresh_entry(trainer: Any, step: Step, row: int, text: Fresh, logps: Sequenc
     )
 
 
-def _behaviour(trainer: Any, out: Mapping[str, Any], rows: Sequence[int]) -> list[list[float]]:
+def _behaviour(
+    trainer: MemoryTrainer, out: Mapping[str, Any], rows: Sequence[int]
+) -> list[list[float]]:
     """Log-probs that rows were sampled with; computed only where no engine returned them."""
     for name in ("sampling_per_token_logps", "old_per_token_logps"):
         if name in out:

@@ -1,4 +1,4 @@
-"""What is told of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
+"""The record of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def step_metrics(
     replayed = [each for plan in plans for each in plan.replayed]
     fresh_tokens = sum(each.tokens for each in texts)
     old_tokens = sum(each.entry.tokens for each in replayed)
-    told = {
+    metrics = {
         "rewards/missing": float(sum(each.reward is None for each in texts)),
         "groups/flat": fmean(plan.is_flat for plan in plans),
         "groups/skipped": fmean(plan.is_skipped for plan in plans),
@@ -59,11 +59,11 @@ def step_metrics(
         "completions/repetition": 1 - fmean(repetition_term(each.text) for each in texts),
     }
     if replayed:
-        told["replay/age"] = fmean(step - each.entry.step for each in replayed)
-        told["replay/advantage"] = fmean(each.advantage for each in replayed)
+        metrics["replay/age"] = fmean(step - each.entry.step for each in replayed)
+        metrics["replay/advantage"] = fmean(each.advantage for each in replayed)
     if counted := [each for plan in plans for each in plan.rewards if each is not None]:
-        told["rewards/counted"] = fmean(counted)
-    return told | _scores(texts)
+        metrics["rewards/counted"] = fmean(counted)
+    return metrics | _scores(texts)
 
 
 def _scores(texts: Sequence[Fresh]) -> dict[str, float]:
@@ -71,14 +71,14 @@ def _scores(texts: Sequence[Fresh]) -> dict[str, float]:
     judgements = [each.judgement for each in texts if each.judgement is not None]
     if not judgements:
         return {}
-    told = {"judged/violations": fmean(bool(each.violated) for each in judgements)}
+    metrics = {"judged/violations": fmean(bool(each.violated) for each in judgements)}
     scores: defaultdict[str, list[float]] = defaultdict(list)
     for each in judgements:
         for criterion, score in each.scores.items():
             scores[criterion].append(score)
     # ids name the same criterion within one set only
     if len({each.criteria_sha for each in judgements}) == 1:
-        told |= {f"judged/{name}": fmean(values) for name, values in scores.items()}
+        metrics |= {f"judged/{name}": fmean(values) for name, values in scores.items()}
     elif every := [score for values in scores.values() for score in values]:
-        told["judged/mean"] = fmean(every)
-    return told
+        metrics["judged/mean"] = fmean(every)
+    return metrics

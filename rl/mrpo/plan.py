@@ -191,7 +191,7 @@ def _counted(
 
 def _set_against(counted: _Counted, rules: Rules) -> Group:
     rewards, gains, replayed = _centred(counted, rules)
-    given = tuple(each.reward for each in counted.fresh)
+    original = tuple(each.reward for each in counted.fresh)
     is_flat = rules.skips_flat and _spread(rewards) < NO_SPREAD
     is_skipped = is_flat and not replayed
     if is_skipped:
@@ -200,7 +200,7 @@ def _set_against(counted: _Counted, rules: Rules) -> Group:
         prompt=counted.fresh[0].prompt,
         rewards=rewards,
         advantages=gains,
-        is_changed=rewards != given or bool(replayed) or is_skipped or None in given,
+        is_changed=rewards != original or bool(replayed) or is_skipped or None in original,
         is_skipped=is_skipped,
         is_flat=is_flat,
         replayed=replayed,
@@ -214,8 +214,9 @@ def _centred(counted: _Counted, rules: Rules) -> tuple[Rewards, Rewards, tuple[R
     while True:
         everyone: Rewards = (*counted.raw, *(counted.worth[each.id] for each in picks))
         if rules.has_gate:
-            found = [each.judgement for each in counted.fresh] + [each.judgement for each in picks]
-            everyone = hard_gate(everyone, [_is_broken(each) for each in found])
+            broken = [_is_broken(each.judgement) for each in counted.fresh]
+            broken += [_is_broken(each.judgement) for each in picks]
+            everyone = hard_gate(everyone, broken)
         ours, theirs = everyone[: len(counted.raw)], everyone[len(counted.raw) :]
         gains, of_picks = advantages(
             ours, theirs, baseline=rules.baseline, standardise=rules.standardise

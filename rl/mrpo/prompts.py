@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 from quillgraph.backends.errors import ConfigError
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.mrpo.plan import difficulty_weight
+from quillgraph.rl.trainers import GroupTrainer
 
 LAG = 2
 """Generations that lie between a reward and the first draw that knows it: data loaders fetch one
@@ -98,7 +99,7 @@ class PromptSampler(Sampler[int]):  # type: ignore[misc]
                 for number in self.drawn(generation):
                     yield from [number] * self._copies
 
-    def __call__(self, trainer: Any, step: int) -> list[Any]:
+    def __call__(self, trainer: GroupTrainer, step: int) -> list[Any]:
         """The prompts of this process in a step that is one generation, for `Rollouts.ahead`."""
         flat = [number for number in self.drawn(step) for _ in range(self._copies)]
         size = len(flat) // trainer.accelerator.num_processes

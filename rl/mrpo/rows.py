@@ -1,21 +1,19 @@
-"""Rows that a step learns from beside TRL's batch: replays, anchors, an episode's further calls.
+"""Rows that a step learns from beside TRL's batch, each with its weight in the loss.
 
-They have a forward pass of their own, so their padding costs the fresh rows nothing, and a step
-without them costs what TRL's costs.
-
-From the plan of a step to the rows beside TRL's batch, each with its weight in the loss.
+They are replays, anchors and an episode's further calls. They have a forward pass of their own, so
+their padding costs the fresh rows nothing, and a step without them costs what TRL's costs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
-from quillgraph.rl.mrpo import losses
-from quillgraph.rl.mrpo.plan import Group, Replayed
+from quillgraph.rl.mrpo.losses import Rows, clipped, importance
+from quillgraph.rl.mrpo.plan import Fresh, Group, Replayed
 from quillgraph.rl.mrpo.replay import Entry
 from quillgraph.rl.trajectories.rows import Row
 
@@ -67,6 +65,11 @@ class SideBatch:
     weights_B: Tensor
     anchors_B: Tensor
 
+    def under(self, logps_BT: Tensor) -> Rows:
+        """The rows as terms of the loss read them, with the policy's log-probs of them."""
+        names = [each.name for each in fields(Rows) if each.name != "logps_BT"]
+        return Rows(logps_BT, *(getattr(self, name) for name in names))
+
     @classmethod
     def of(cls, rows: Sequence[SideRow], *, pad: int, device: torch.device) -> "SideBatch":
         """Pad rows to tensors.
@@ -111,64 +114,34 @@ class SideBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class SideLoss:
-    """Parts of the side rows' loss, and what tells how far off the policy they are."""
+class Drift:
+    """What tells how far off the policy the rows beside TRL's batch are."""
 
-    fresh: Tensor
-    """-J of the present episodes' rows: further calls, and texts without their lessons."""
-    replay: Tensor
-    """-J_rep, before its coefficient λ."""
-    anchor: Tensor
-    """L_sft, before its coefficient μ."""
-    ratios: Tensor
+    replayed: Tensor
     """w of the replayed tokens whose b is known, detached, shape (n,)."""
+    lessoned: Tensor
+    """w of the tokens that were written with lessons, detached, shape (n,)."""
     clipped: Tensor
     """How many of the bare replayed tokens the clip holds back, a scalar."""
     bare: Tensor
     """How many bare replayed tokens there are, a scalar."""
-    lesson_ratios: Tensor
-    """w of the tokens that were written with lessons, detached, shape (n,)."""
 
-
-def side_loss(
-    logps_BT: Tensor, batch: SideBatch, *, low: float, high: float, gamma: float
-) -> SideLoss:
-    """Put the terms together: clipped, and shaped for rows that were written elsewhere.
-
-    Args:
-        logps_BT: Log-probabilities of the completions under the policy, after the bare prompt.
-        batch: The rows; where b is unknown it is 1, so that w = π_θ.
-        low: ε_l of the clip.
-        high: ε_h of the clip.
-        gamma: γ of the shaping.
-    """
-    ratio_BT = losses.importance(logps_BT, batch.behaviour_BT)
-    clip_BT = losses.clipped(ratio_BT, batch.advantages_B, low=low, high=high)
-    shape_BT = losses.shaped(ratio_BT, batch.advantages_B, gamma=gamma)
-    near_B1 = losses.near_rows(logps_BT, batch.behaviour_BT, batch.mask_BT, batch.advantages_B)
-    near_B1 = torch.where(batch.is_known_B.unsqueeze(1), near_B1, torch.ones_like(near_B1))
-    z_BT = losses.likely_tokens(logps_BT) * near_B1
-    is_fresh_B1, is_shaped_B1 = batch.is_fresh_B.unsqueeze(1), batch.is_shaped_B.unsqueeze(1)
-    none_BT = torch.zeros_like(clip_BT)
-    # what was just sampled from the very context of the update needs no mask
-    form_BT = torch.where(is_shaped_B1, shape_BT, clip_BT)
-    form_BT = torch.where(is_fresh_B1 & ~is_shaped_B1, form_BT, form_BT * z_BT)
-    fresh_BT = torch.where(is_fresh_B1, form_BT, none_BT)
-    old_BT = torch.where(is_fresh_B1, none_BT, form_BT)
-    weight_BT = batch.weights_B.unsqueeze(1) * batch.mask_BT
-    replayed_BT = (weight_BT > 0) & ~is_fresh_B1
-    lessoned_BT = (weight_BT > 0) & is_fresh_B1 & is_shaped_B1
-    bare_BT = replayed_BT & ~is_shaped_B1
-    held_BT = bare_BT & (clip_BT.detach() < (ratio_BT * batch.advantages_B.unsqueeze(1)).detach())
-    return SideLoss(
-        fresh=-(fresh_BT * weight_BT).sum(),
-        replay=-(old_BT * weight_BT).sum(),
-        anchor=-(logps_BT * batch.anchors_B.unsqueeze(1) * batch.mask_BT).sum(),
-        ratios=ratio_BT.detach()[replayed_BT & batch.is_known_B.unsqueeze(1)],
-        clipped=held_BT.sum(),
-        bare=bare_BT.sum(),
-        lesson_ratios=ratio_BT.detach()[lessoned_BT],
-    )
+    @classmethod
+    def of(cls, rows: Rows, *, low: float, high: float) -> Self:
+        """Measure it; ε_l is `low` and ε_h is `high`."""
+        ratio_BT = importance(rows.logps_BT, rows.behaviour_BT).detach()
+        clip_BT = clipped(ratio_BT, rows.advantages_B, low=low, high=high)
+        is_fresh_B1, is_shaped_B1 = rows.is_fresh_B.unsqueeze(1), rows.is_shaped_B.unsqueeze(1)
+        has_part_BT = rows.weights_B.unsqueeze(1) * rows.mask_BT > 0
+        replayed_BT = has_part_BT & ~is_fresh_B1
+        bare_BT = replayed_BT & ~is_shaped_B1
+        held_BT = bare_BT & (clip_BT < ratio_BT * rows.advantages_B.unsqueeze(1))
+        return cls(
+            replayed=ratio_BT[replayed_BT & rows.is_known_B.unsqueeze(1)],
+            lessoned=ratio_BT[has_part_BT & is_fresh_B1 & is_shaped_B1],
+            clipped=held_BT.sum(),
+            bare=bare_BT.sum(),
+        )
 
 
 def dealt(rows: Sequence[SideRow], hands: int) -> list[list[SideRow]]:
@@ -214,6 +187,16 @@ class Normaliser:
     """Tokens of their texts."""
     longest: int
     """L_max."""
+
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[Fresh]], loss_type: str, longest: int) -> Self:
+        """Read it off the groups of a step."""
+        return cls(
+            loss_type,
+            rows=sum(len(group) for group in groups),
+            tokens=sum(each.tokens for group in groups for each in group),
+            longest=longest,
+        )
 
     def weight(self, own: int) -> float:
         """Weight of each of the `own` tokens of a row."""

@@ -1,7 +1,7 @@
 """MRPO on TRL's GRPO trainer: methods that call TRL's and add what memory teaches.
 
 Nothing of TRL is copied (`ALGORITHM.md` 6.5): `_generate_and_score_completions` sets each fresh
-group against memory once TRL has scored it, `_compute_loss` adds the rows beside TRL's batch, and
+group against memory once TRL has scored it, `_compute_loss` adds the terms of the loss, and
 `_get_train_sampler` hands out the sampler of prompts by difficulty if there is one.
 So distribution, checkpoints and trackers are TRL's.
 """
@@ -9,6 +9,8 @@ So distribution, checkpoints and trackers are TRL's.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from statistics import fmean
 from typing import Any, ClassVar
 
@@ -34,7 +36,7 @@ from quillgraph.rl.mrpo.metrics import StepRecord, step_metrics
 from quillgraph.rl.mrpo.plan import Fresh, Rules, plan_step
 from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.replay import Replay
-from quillgraph.rl.mrpo.rows import SideBatch, SideLoss, SideRow, dealt, memory_rows, side_loss
+from quillgraph.rl.mrpo.rows import Drift, Normaliser, SideBatch, SideRow, dealt, memory_rows
 from quillgraph.rl.rewards.group import Rewards
 
 TRL_VERSION = "1.16"
@@ -57,6 +59,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             them, as GRPO does.
         prompts: Draws the prompts of each generation by how they went before; None takes TRL's
             shuffled epochs.
+        terms: Further terms of the loss (`losses.Term`), after MRPO's own.
     """
 
     _tag_names: ClassVar = ["trl", "mrpo"]
@@ -69,6 +72,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         reflect: Reflect | None = None,
         credit: Credit | None = None,
         prompts: PromptSampler | None = None,
+        terms: Sequence[losses.Term] = (),
         **options: Any,
     ) -> None:
         if not trl.__version__.startswith(f"{TRL_VERSION}."):
@@ -83,9 +87,12 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.credit = credit
         self.prompts = prompts
         check_trainer(self)
+        self.terms = self._all_terms(terms)
         self.memory = Replay(self.args.memory_per_prompt, self.args.memory_size)
         self.ledger: list[StepRecord] = []
         self._side: list[SideBatch | None] = []
+        self._normaliser: Normaliser | None = None
+        self._scored_BT: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs beside TRL's checkpoint: memory and ledger, as JSON values."""
@@ -114,10 +121,19 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         loss: Tensor = super()._compute_loss(model, inputs)
+        scored_BT, self._scored_BT = self._scored_BT, None
         if not self.model.training or not self._side:
             return loss
+        if of_texts := [each for each in self.terms if each.reads == "texts"]:
+            assert scored_BT is not None
+            loss = loss + self._weighed(of_texts, self._texts(inputs, scored_BT))
         batch = self._side[self._step % self.args.steps_per_generation]
         return loss if batch is None else loss + self._side_term(model, batch)
+
+    def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any:
+        scored = super()._get_per_token_logps_and_entropies(*arguments, **options)
+        self._scored_BT = scored[0]  # of TRL's batch, until `_compute_loss` has taken it
+        return scored
 
     def _take_behaviour(self, out: dict[str, Any]) -> None:
         """The policy that a rollout sampled from is the old one; TRL forgets it outside vLLM."""
@@ -155,8 +171,8 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if self.prompts is not None:
             self.prompts.note({plan.prompt: plan.mean for plan in plans})
             self._metrics["train"]["prompts/coverage"].append(self.prompts.coverage)
-        told = step_metrics(texts, plans, self.memory, step=number, stale=stale)
-        for name, value in told.items():
+        metrics = step_metrics(texts, plans, self.memory, step=number, stale=stale)
+        for name, value in metrics.items():
             self._metrics["train"][name].append(value)
 
     def _take_advantages(self, out: dict[str, Any], step: Step) -> None:
@@ -216,8 +232,10 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """Deal the rows beside TRL's batch to processes and micro-batches."""
         world, hands = self.accelerator.num_processes, self.args.steps_per_generation
         shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
+        longest = self.max_completion_length
+        self._normaliser = Normaliser.of(step.groups, self.args.loss_type, longest)
         own = list(dealt(shared, world)[self.accelerator.process_index])
-        own += own_rows(self, step)
+        own += own_rows(self, step, self._normaliser)
         piles = dealt(own, hands)
         everyones = gather_object([([len(pile) for pile in piles], own[:1])])
         filler = next((row.silenced for _, some in everyones for row in some), None)
@@ -232,44 +250,92 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return SideBatch.of(rows, pad=self._tokenizer.pad_token_id, device=self.accelerator.device)
 
     def _side_term(self, model: Any, batch: SideBatch) -> Tensor:
-        """The loss of the side rows of one micro-batch, scaled as TRL scales its own."""
+        """The terms of the rows beside TRL's batch, for one micro-batch."""
         ids = torch.cat([batch.prompt_ids_BP, batch.completion_ids_BT], 1)
         attention = torch.cat([batch.prompt_mask_BP, batch.completion_mask_BT], 1)
         logps_BT, _, _ = self._get_per_token_logps_and_entropies(
             model, ids, attention, batch.completion_ids_BT.size(1)
         )
-        options = self.args
-        parts = side_loss(
-            logps_BT,
-            batch,
-            low=self.epsilon_low,
-            high=self.epsilon_high,
-            gamma=options.replay_gamma,
-        )
-        is_far = self._tell_ratios(parts)
-        strength = self._anchor_strength()
-        replay = parts.replay * (0.0 if is_far else options.replay_weight)
+        rows, self._scored_BT = batch.under(logps_BT), None
+        is_far = self._log_drift(Drift.of(rows, low=self.epsilon_low, high=self.epsilon_high))
+        beside = [each for each in self.terms if each.reads == "beside"]
+        return self._weighed(beside, rows, is_far=is_far)
+
+    def _weighed(
+        self, terms: Sequence[losses.Term], rows: losses.Rows, *, is_far: bool = False
+    ) -> Tensor:
+        """The sum of the terms of one micro-batch with their weights, scaled as TRL scales its own.
+
+        Args:
+            terms: At least one.
+            rows: What they read.
+            is_far: Whether those that are off-policy are left out.
+        """
+        state, metrics, parts = self.state, self._metrics["train"], []
+        for term in terms:
+            value = term(rows)
+            metrics[f"{term.name}/loss"].append(value.item())
+            weight = term.weight_at(state.global_step, state.max_steps)
+            parts.append(value * (0.0 if is_far and term.is_off_policy else weight))
         # weights add up over the whole generation, and TRL steps `hands / accumulation` times on it
         scale = (
             self.accelerator.num_processes
-            * options.steps_per_generation
+            * self.args.steps_per_generation
             / self.current_gradient_accumulation_steps
         )
-        return (parts.fresh + replay + strength * parts.anchor) * scale
+        return reduce(add, parts) * scale
 
-    def _tell_ratios(self, parts: SideLoss) -> bool:
+    def _texts(self, inputs: Mapping[str, Any], logps_BT: Tensor) -> losses.Rows:
+        """TRL's batch as terms of the loss read it."""
+        assert self._normaliser is not None
+        mask_BT = written_tokens(inputs)
+        names = ("sampling_per_token_logps", "old_per_token_logps")
+        known = (inputs[name] for name in names if inputs.get(name) is not None)
+        weights = [self._normaliser.weight(int(each)) for each in mask_BT.sum(1).tolist()]
+        every_B = torch.ones_like(inputs["advantages"], dtype=torch.bool)
+        return losses.Rows(
+            logps_BT=logps_BT,
+            completion_ids_BT=inputs["completion_ids"],
+            mask_BT=mask_BT.to(logps_BT.dtype),
+            # without them the policy of this very step has written the texts
+            behaviour_BT=next(known, logps_BT.detach()),
+            is_known_B=every_B,
+            is_fresh_B=every_B,
+            is_shaped_B=~every_B,
+            advantages_B=inputs["advantages"],
+            weights_B=torch.tensor(weights, device=logps_BT.device),
+            anchors_B=torch.zeros_like(inputs["advantages"]),
+        )
+
+    def _all_terms(self, further: Sequence[losses.Term]) -> tuple[losses.Term, ...]:
+        """MRPO's own terms and those that were handed in."""
+        own = losses.mrpo_terms(
+            low=self.epsilon_low,
+            high=self.epsilon_high,
+            gamma=self.args.replay_gamma,
+            replay_weight=self.args.replay_weight,
+            anchor_weight=self.args.anchor_weight,
+        )
+        terms = (*own, *further)
+        names = [each.name for each in terms]
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"expected terms of the loss with different names, got {names}; "
+                f"{', '.join(each.name for each in own)} are MRPO's own"
+            )
+        return terms
+
+    def _log_drift(self, drift: Drift) -> bool:
         """Log how far off the policy the replayed tokens are; whether too far to learn from."""
-        w = parts.ratios.double()
+        w = drift.replayed.double()
         n = w.new_tensor(w.numel())
-        of_lessons, shown = parts.lesson_ratios.sum(), n.new_tensor(parts.lesson_ratios.numel())
-        sums = torch.stack([w.sum(), (w**2).sum(), n, parts.clipped, parts.bare, of_lessons, shown])
-        found = self.accelerator.reduce(sums, "sum").tolist()
-        total, squares, tokens, clipped, bare, lessoned, count = found
+        lessoned = (drift.lessoned.sum(), n.new_tensor(drift.lessoned.numel()))
+        sums = torch.stack([w.sum(), (w**2).sum(), n, drift.clipped, drift.bare, *lessoned])
+        everyones = self.accelerator.reduce(sums, "sum").tolist()
+        total, squares, tokens, clipped, bare, of_lessons, count = everyones
         metrics = self._metrics["train"]
         if count:
-            metrics["lessons/ratio_mean"].append(lessoned / count)
-        metrics["replay/loss"].append(parts.replay.item())
-        metrics["anchor/loss"].append(parts.anchor.item())
+            metrics["lessons/ratio_mean"].append(of_lessons / count)
         metrics["anchor/weight"].append(self._anchor_strength())
         if not tokens:
             return False

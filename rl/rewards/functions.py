@@ -19,7 +19,7 @@ from quillgraph.rl.rewards.rules import (
     Observer,
     RewardedText,
     RewardRules,
-    find_criteria,
+    criteria_of,
     group_rewards,
     reward_summary,
 )
@@ -56,7 +56,7 @@ def criteria_reward(
     """
     if judge is not None and scorer is not None:
         raise ConfigError("expected a judge or a scorer, got both; the scorer has a judge already")
-    found, by = rules or RewardRules(), scorer or JudgeQueue(judge)
+    reward_rules, queue = rules or RewardRules(), scorer or JudgeQueue(judge)
 
     async def criteria(
         prompts: Sequence[Any],
@@ -87,9 +87,9 @@ def criteria_reward(
         return refuse_all_missing([each.value for each in scored], NAME, scored)
 
     async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[RewardedText]:
-        criteria_set = find_criteria(criteria_for, task, has_judge=by.judge is not None)
-        judgements = await by.judgements(task, criteria_set, texts)
-        rewards, values = group_rewards(criteria_set, texts, judgements, found, step=step)
+        criteria_set = criteria_of(criteria_for, task, has_judge=queue.judge is not None)
+        judgements = await queue.judgements(task, criteria_set, texts)
+        rewards, values = group_rewards(criteria_set, texts, judgements, reward_rules, step=step)
         rows = zip(texts, judgements, rewards, values, strict=True)
         return [RewardedText(step, task, *row) for row in rows]
 
@@ -128,8 +128,8 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
     ) -> list[float | None]:
         completions = _as_rewarded(completions, columns)
         try:
-            given = function(prompts=prompts, completions=completions, **columns)
-            values = list(await given if inspect.isawaitable(given) else given)
+            rewards = function(prompts=prompts, completions=completions, **columns)
+            values = list(await rewards if inspect.isawaitable(rewards) else rewards)
         except QuillError:
             raise
         except Exception as error:  # foreign code; whatever it raises is the report
@@ -143,9 +143,9 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
                 f"expected {len(completions)} rewards of {name!r}, one per text, got {len(values)}"
             )
         for value, completion in zip(values, completions, strict=True):
-            if value is not None and not math.isfinite(value):
+            if value is not None and not _is_number(value):
                 raise RewardError(
-                    f"expected a number or None of reward function {name!r}, got {value} for the "
+                    f"expected a number or None of reward function {name!r}, got {value!r} for the "
                     f"text {completion_text(completion)[:60]!r}; None is for what cannot be "
                     "rewarded"
                 )
@@ -173,6 +173,14 @@ def refuse_all_missing(
     return values
 
 
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number, or a tensor of one."""
+    try:
+        return math.isfinite(value)
+    except (TypeError, ValueError):
+        return False
+
+
 def _as_rewarded(completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:
     """The completions with the texts that rewards are of, plain or conversational as they were."""
     texts = rewarded_texts(completions, columns)
@@ -192,9 +200,9 @@ def _grouped(requests: Sequence[str]) -> dict[str, list[int]]:
 def _in_order(
     places: Sequence[list[int]], parts: Sequence[list[RewardedText]]
 ) -> list[RewardedText]:
-    found = {
+    texts = {
         place: each
         for members, part in zip(places, parts, strict=True)
         for place, each in zip(members, part, strict=True)
     }
-    return [found[place] for place in sorted(found)]
+    return [texts[place] for place in sorted(texts)]

@@ -1,7 +1,7 @@
 """Rewards of the texts that were written for one prompt, set against each other.
 
-A reward that could not be had is None. It stays None, is left out of every mean, and `absent`
-counts it: as a zero it would teach that the text is bad.
+A reward that could not be had is None. It stays None and is left out of every mean: as a zero it
+would teach that the text is bad.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ KAPPA = 0.05
 DROPOUT = 0.3
 """Share of criteria that are hidden for a step, after arXiv:2608.11669 (`ALGORITHM.md` 6.3.3)."""
 
-BONUS = 0.2
-"""What winning a comparison in both orders is worth (`ALGORITHM.md` 6.3.9)."""
+GOOD = 0.6
+"""S above which a text's difference from its group counts (`ALGORITHM.md` 6.3.10)."""
 
 LEAST_SPREAD = 1e-4
 """Keeps a group without spread from dividing by zero (`ALGORITHM.md` 6.5)."""
@@ -36,18 +36,7 @@ GRAMS = (2, 3, 4)
 Baseline = Literal["joint", "split", "fresh"]
 
 
-def absent(rewards: Rewards) -> int:
-    """Count the rewards that could not be had."""
-    return sum(reward is None for reward in rewards)
-
-
-def hard_gate(
-    rewards: Rewards,
-    violated: Sequence[bool],
-    *,
-    kappa: float = KAPPA,
-    lexicographic: bool = False,
-) -> tuple[float | None, ...]:
+def hard_gate(rewards: Rewards, violated: Sequence[bool]) -> tuple[float | None, ...]:
     """Lower the rewards of texts that break a hard criterion, all by the same amount δ.
 
     With n of G texts in violation, 0 < n < G, δ = max(0, (max R of them - mean R + κ) / (1 - n/G)):
@@ -58,9 +47,6 @@ def hard_gate(
     Args:
         rewards: G rewards.
         violated: Whether each text breaks a hard criterion.
-        kappa: Least distance from the mean, in units of the reward.
-        lexicographic: Raise δ until the best violator also lies κ below the worst other text. To
-            cut each one off at that height would make them equal; one δ keeps their order.
 
     Raises:
         ValueError: If there are not as many flags as rewards.
@@ -71,9 +57,7 @@ def hard_gate(
     if not bad or not good:
         return tuple(rewards)
     everyone = len(bad) + len(good)
-    delta = max(0.0, (max(bad) - fmean(bad + good) + kappa) / (len(good) / everyone))
-    if lexicographic:
-        delta = max(delta, max(bad) - min(good) + kappa)
+    delta = max(0.0, (max(bad) - fmean(bad + good) + KAPPA) / (len(good) / everyone))
     return tuple(
         reward - delta if broken and reward is not None else reward for reward, broken in pairs
     )
@@ -110,36 +94,6 @@ def advantages(
     return _relative(fresh, mean, scale), _relative(remembered, mean, scale)
 
 
-def combine_advantages(
-    components: Sequence[Rewards], weights: Sequence[float]
-) -> tuple[float | None, ...]:
-    """Add up parts of the reward after each was centred: A = Σ c·(r - mean r).
-
-    So a part that lies high for every text moves nothing. After LongWriter-Zero
-    (arXiv:2506.18841) and GDPO (arXiv:2601.05242); the parts are centred only, not standardised
-    (`ALGORITHM.md` 6.3.7).
-
-    Args:
-        components: Parts of the reward, each with one number for each text of the group.
-        weights: A weight c for each part.
-
-    Returns:
-        One advantage for each text; absent where one of its parts is, and such a text is in
-        no mean.
-
-    Raises:
-        ValueError: If there are not as many weights as parts, or the parts differ in length.
-    """
-    members = list(zip(*components, strict=True))
-    whole = [None not in member for member in members]
-    total = [0.0] * len(members)
-    for component, weight in zip(components, weights, strict=True):
-        known = [value if ok else None for value, ok in zip(component, whole, strict=True)]
-        centred = _relative(known, _mean(known), 1.0)
-        total = [sum_ + weight * (a or 0.0) for sum_, a in zip(total, centred, strict=True)]
-    return tuple(value if ok else None for value, ok in zip(total, whole, strict=True))
-
-
 def active_criteria(
     criteria: Sequence[Criterion], *, prompt: str, step: int, seed: int, dropout: float = DROPOUT
 ) -> frozenset[str]:
@@ -173,23 +127,6 @@ def active_criteria(
     return frozenset(kept)
 
 
-def pairwise_bonus(wins: Sequence[tuple[bool | None, bool | None]]) -> tuple[float, ...]:
-    """Reward a text that beats another member of its group whichever stands first.
-
-    Args:
-        wins: Whether each text won against its opponent, when shown first and when shown second;
-            None where the comparison could not be read.
-
-    Returns:
-        +.2 for two wins, -.2 for two losses, else 0: a judge who goes by the place, and a
-        comparison that could not be read, say nothing. Comparing within the group is the idea of
-        BRPO (arXiv:2506.00103, `ALGORITHM.md` 6.3.9).
-    """
-    worth: dict[tuple[bool | None, bool | None], float]
-    worth = {(True, True): BONUS, (False, False): -BONUS}
-    return tuple(worth.get(both, 0.0) for both in wins)
-
-
 def diversity(texts: Sequence[str]) -> tuple[float, ...]:
     """Say how much of each text no other text of its group has (`ALGORITHM.md` 6.3.10).
 
@@ -208,12 +145,7 @@ def diversity(texts: Sequence[str]) -> tuple[float, ...]:
 
 
 def with_diversity(
-    rewards: Rewards,
-    softs: Rewards,
-    texts: Sequence[str],
-    *,
-    least: float = 0.6,
-    share: float = 0.2,
+    rewards: Rewards, softs: Rewards, texts: Sequence[str], *, share: float
 ) -> tuple[float | None, ...]:
     """Let good texts keep a part of their reward only as far as they differ from the others.
 
@@ -225,7 +157,6 @@ def with_diversity(
         rewards: The reward R of each text.
         softs: The weighted score S of each text.
         texts: The texts; one without a reward was written all the same, and counts as another.
-        least: S above which diversity counts.
         share: Part of the reward that depends on it.
 
     Raises:
@@ -233,7 +164,7 @@ def with_diversity(
     """
     return tuple(
         reward * (1 - share + share * own)
-        if reward is not None and soft is not None and soft > least
+        if reward is not None and soft is not None and soft > GOOD
         else reward
         for reward, soft, own in zip(rewards, softs, diversity(texts), strict=True)
     )

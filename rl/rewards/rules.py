@@ -9,7 +9,6 @@ from quillgraph.agents.domain import CriteriaSet, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
 from quillgraph.agents.judges import reward
 from quillgraph.backends.errors import RewardError
-from quillgraph.graphs.episodes import Episode
 from quillgraph.rl.rewards.group import DROPOUT, active_criteria, hard_gate, with_diversity
 
 MOST_MISSING = 0.3
@@ -32,11 +31,11 @@ class RewardRules(Value):
     """Share of the soft criteria that are never trained on, to see whether what is learned holds
     beyond the criteria that taught it."""
     hard_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of S that asks how nearly the hard criteria are kept (`agents.rewards.reward`)."""
+    """Share of S that asks how nearly the hard criteria are kept (`agents.judges.reward`)."""
     diversity: float = Field(default=0.0, ge=0, le=1)
     """Share of the reward of a good text that depends on what no other text of its group has."""
     gate: bool = True
-    """Whether breaking a hard criterion costs within the group (`rl.groups.hard_gate`)."""
+    """Whether breaking a hard criterion costs within the group (`rl.hard_gate`)."""
     most_missing: float = Field(default=MOST_MISSING, ge=0, le=1)
     seed: int = 0
 
@@ -78,29 +77,6 @@ class RewardedText:
 
 Observer = Callable[[Sequence[RewardedText]], object]
 """Whoever wants to see each text of a step: the ledger, the watch, the log of rollouts."""
-
-
-def episode_reward(
-    episode: Episode, *, rules: RewardRules | None = None, step: int | None = None
-) -> Reward | None:
-    """Read the reward of the text that an episode ends with.
-
-    Args:
-        episode: The finished run.
-        rules: How much may be missing and which criteria count; None for all of them.
-        step: The training step, for the criteria that are hidden in it; None hides none.
-
-    Returns:
-        The reward; None where it has no value, since what was not read is not a zero, and where
-        the graph wrote no text that was judged.
-    """
-    criteria_set, found = episode.criteria_set, rules or RewardRules(dropout=0)
-    if criteria_set is None or episode.best is None:
-        return None
-    attempt = episode.attempts[episode.best]
-    active = None if step is None else found.active(criteria_set, step)
-    read = _reward(attempt.judgement, criteria_set, attempt.text, found, active)
-    return None if read.value is None else read
 
 
 def group_rewards(
@@ -179,7 +155,7 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
     read = [each for each in scored if each.value is not None]
     hard = [each.reward.hard for each in read if each.reward.hard is not None]
     soft = [each.reward.soft for each in read if each.reward.soft is not None]
-    found = {
+    means = {
         "criteria/missing": float(len(scored) - len(read)),
         "criteria/kept_all": _mean([not each.reward.violations for each in read]),
         "criteria/gated": _mean([each.judgement.gate is not None for each in scored]),
@@ -189,10 +165,10 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
             [each.reward.value for each in read if each.reward.value is not None]
         ),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in means.items() if value is not None}
 
 
-def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:
+def criteria_of(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:
     """Look up the criteria of a task.
 
     Raises:
@@ -201,7 +177,7 @@ def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bo
     """
     where = f"the request {task.request[:60]!r}"
     try:
-        found = (
+        criteria_set = (
             criteria_for[task.request_hash]
             if isinstance(criteria_for, Mapping)
             else criteria_for(task)
@@ -210,17 +186,18 @@ def find_criteria(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bo
         raise RewardError(
             f"expected criteria for {where}, got none; find them before training"
         ) from error
-    if found.request_hash != task.request_hash:
+    if criteria_set.request_hash != task.request_hash:
         raise RewardError(
             f"expected criteria for {where}, got those of the request with hash "
-            f"{found.request_hash[:12]}…; criteria hold for the request that they were found for"
+            f"{criteria_set.request_hash[:12]}…; criteria hold for the request that they were "
+            "found for"
         )
-    if not (checked(found.criteria) or (has_judge and judged(found.criteria))):
+    if not (checked(criteria_set.criteria) or (has_judge and judged(criteria_set.criteria))):
         raise RewardError(
             f"nothing to reward: {where} makes no demand that code can check, and there is no "
             "judge; give a judge, or leave the request out"
         )
-    return found
+    return criteria_set
 
 
 def _mean(values: Sequence[float]) -> float | None:

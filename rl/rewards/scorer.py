@@ -1,6 +1,6 @@
-"""Judgements that have been paid for, by their content; in memory or in one SQLite file.
+"""Judges what a policy writes: each text once, while the policy goes on writing.
 
-Judging what a policy writes: once per text, on a loop of its own, while it goes on writing.
+What has been judged is kept by its content, in memory or in one SQLite file.
 """
 
 import asyncio
@@ -56,13 +56,13 @@ class JudgementCache:
         """Look a judgement up; None if it is not there or was written by another version."""
         with self._lock:
             try:
-                found = self._file.execute(
+                row = self._file.execute(
                     "SELECT judgement FROM judgements WHERE key = ?", (key,)
                 ).fetchone()
             except sqlite3.Error as error:
                 raise self._failure("read", error) from error
         try:
-            return None if found is None else Judgement.model_validate_json(found[0])
+            return None if row is None else Judgement.model_validate_json(row[0])
         except ValidationError:
             return None
 
@@ -180,9 +180,9 @@ class JudgeQueue:
 
     async def _judge(self, key: str, submission: Submission) -> Judgement:
         try:
-            found = await judge_text(submission, self.judge)
-            self.cache.put(key, found)
-            return found
+            judgement = await judge_text(submission, self.judge)
+            self.cache.put(key, judgement)
+            return judgement
         finally:
             with self._lock:
                 self._under_way.pop(key, None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
 from quillgraph.rl.processes import processes
+from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
 
 Written = tuple[list[Trajectory | QuillError], float]
@@ -41,7 +42,7 @@ class PromptOrder:
         self._sampler: Any = None
         self._steps: list[list[int]] = []
 
-    def __call__(self, trainer: Any, step: int) -> list[Any]:
+    def __call__(self, trainer: GroupTrainer, step: int) -> list[Any]:
         """The prompts of a step, counted from 0 over the whole run."""
         while len(self._steps) <= step:
             self._draw(trainer)
@@ -50,7 +51,7 @@ class PromptOrder:
         chosen = self._steps[step][first : first + size]
         return [trainer.train_dataset[number]["prompt"] for number in chosen]
 
-    def _draw(self, trainer: Any) -> None:
+    def _draw(self, trainer: GroupTrainer) -> None:
         """Draw one more epoch."""
         if self._sampler is None:
             # that of the class: the trainer's own may have been wound on to where a run resumed

@@ -22,25 +22,17 @@ def columns_of(done: Sequence[Trajectory | QuillError], end: int) -> dict[str, l
     names = (*NAMES, RIDERS, EXCLUDED, TEXT, TRAJECTORY)
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for each in done:
-        made = each if isinstance(each, Trajectory) else None
-        why = str(each) if made is None else made.excluded
-        learned = made if made is not None and made.rows and why is None else None
+        trajectory = each if isinstance(each, Trajectory) else None
+        why = str(each) if trajectory is None else trajectory.excluded
+        learned = trajectory if trajectory is not None and trajectory.rows and why is None else None
         row = ((end,), (end,), (0.0,), (0,)) if learned is None else _row(learned.leading)
         for name, values in zip(NAMES, row, strict=True):
             columns[name].append(list(values))
         columns[RIDERS].append(() if learned is None else learned.riders)
         columns[EXCLUDED].append(why if learned else why or "no call of the policy")
         columns[TEXT].append(None if learned is None else learned.text)
-        columns[TRAJECTORY].append(made)
+        columns[TRAJECTORY].append(trajectory)
     return columns
-
-
-def trajectory_reward(trajectory: Sequence[Trajectory | None], **_: Any) -> list[float | None]:
-    """Give the rewards that the graphs gave, as a TRL reward function; None where there is none."""
-    return [
-        each.reward.value if each and each.reward and each.excluded is None else None
-        for each in trajectory
-    ]
 
 
 def _row(row: Row) -> tuple[Sequence[float], ...]:

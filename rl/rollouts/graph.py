@@ -55,18 +55,18 @@ class RolloutGraph:
     """Stands wherever the graph's context asks for a judge and no backend is named for it."""
     embeddings: Embeddings | None
     """None where the context asks for none."""
-    given: Mapping[str, Any]
+    rest: Mapping[str, Any]
     """The graph's input beside task and criteria."""
     measures: Mapping[str, int]
 
     @classmethod
     def of(
-        cls, said: RlConfig, *, judge: Judge, text_tokens: int, embeddings: str
+        cls, config: RlConfig, *, judge: Judge, text_tokens: int, embeddings: str
     ) -> "RolloutGraph":
         """Find the graph of a configuration and see who can play in it.
 
         Args:
-            said: The configuration, with a graph.
+            config: The configuration, with a graph.
             judge: Scores texts within the graph.
             text_tokens: Longest text.
             embeddings: Name of the embeddings, for a context that asks for some.
@@ -76,24 +76,24 @@ class RolloutGraph:
                 part of the input is none of its own.
             InputError: If a part of the input has a value that does not fit.
         """
-        assert said.graph is not None
-        graph = compiled_form(build(said.graph))
+        assert config.graph is not None
+        graph = compiled_form(build(config.graph))
         schema = schema_of(graph, "context_schema")
-        trainable = _trainable(said, roles_of(schema))
-        _refuse_unknown_measures(said.measures, schema)
-        start = {**STARTS.get(said.graph, {}), **said.start}
+        trainable = _trainable(config, roles_of(schema))
+        _refuse_unknown_measures(config.measures, schema)
+        start = {**STARTS.get(config.graph, {}), **config.start}
         wants = Embeddings in get_type_hints(schema).values()
-        made = cls(
+        rollout_graph = cls(
             graph=graph,
             trainable=trainable,
-            others={name: connect(spec) for name, spec in said.roles.items()},
+            others={name: connect(spec) for name, spec in config.roles.items()},
             judge=judge,
             embeddings=connect_embeddings(embeddings) if wants else None,
-            given=start_of(graph, {"request": "A text.", **start}).rest,
-            measures={"text_tokens": text_tokens, **said.measures},
+            rest=start_of(graph, {"request": "A text.", **start}).rest,
+            measures={"text_tokens": text_tokens, **config.measures},
         )
-        entry_of(graph, writing_task("A text."), made.given)
-        return made
+        entry_of(graph, writing_task("A text."), rollout_graph.rest)
+        return rollout_graph
 
     def check(self, engine: ChatBackend) -> None:
         """See that the engine can play.
@@ -133,7 +133,7 @@ class RolloutGraph:
 
         def start(task: WritingTask) -> dict[str, Any]:
             frozen = {CRITERIA: sets[task.request_hash]} if takes_criteria else {}
-            return {**self.given, **frozen}
+            return {**self.rest, **frozen}
 
         return start
 
@@ -143,29 +143,30 @@ class RolloutGraph:
             await chat.aclose()
 
 
-def _trainable(said: RlConfig, roles: tuple[str, ...]) -> tuple[str, ...]:
+def _trainable(config: RlConfig, roles: tuple[str, ...]) -> tuple[str, ...]:
     """The roles that are trained: those that are said, the writer, or the only one."""
     if not roles:
         raise ConfigError(
-            f"rl.graph: the context of {said.graph!r} has no role that the policy could play: give "
-            "the graph a context_schema with a field of type BaseChatModel or Role for each role"
+            f"rl.graph: the context of {config.graph!r} has no role that the policy could play: "
+            "give the graph a context_schema with a field of type BaseChatModel or Role for each "
+            "role"
         )
-    both = sorted(set(said.trainable) & set(said.roles))
+    both = sorted(set(config.trainable) & set(config.roles))
     if both:
         raise ConfigError(f"rl.roles: {both[0]!r} is trained, so the policy has to play it")
-    for name in (*said.trainable, *said.roles):
+    for name in (*config.trainable, *config.roles):
         if name not in roles:
-            where = "trainable" if name in said.trainable else "roles"
+            where = "trainable" if name in config.trainable else "roles"
             raise ConfigError(f"rl.{where}: no role {name!r}: {nearest(name, roles)}")
-    free = [name for name in roles if name not in said.roles]
-    if said.trainable:
-        return said.trainable
+    free = [name for name in roles if name not in config.roles]
+    if config.trainable:
+        return config.trainable
     if WRITER in free:
         return (WRITER,)
     if len(free) == 1:
         return (free[0],)
     raise ConfigError(
-        f"rl.trainable: say which roles of {said.graph!r} are trained; the policy could play "
+        f"rl.trainable: say which roles of {config.graph!r} are trained; the policy could play "
         f"{', '.join(free) or 'none of them'}"
     )
 

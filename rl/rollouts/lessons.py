@@ -30,7 +30,7 @@ _KEPT = TypeAdapter(dict[str, tuple[Lesson, ...]])
 
 
 def find_lessons(
-    said: LessonsConfig,
+    config: LessonsConfig,
     tasks: Sequence[WritingTask],
     sets: Mapping[str, CriteriaSet],
     *,
@@ -43,7 +43,7 @@ def find_lessons(
     learned more since, and a run that resumes would be another one.
 
     Args:
-        said: Where the memory is, and how many lessons a text is shown.
+        config: Where the memory is, and how many lessons a text is shown.
         tasks: The training requests.
         sets: Request hash to criteria; a lesson has to be about one of their soft ones, if any.
         file: Where they are kept.
@@ -56,19 +56,19 @@ def find_lessons(
     """
     if file.exists():
         return _read(file)
-    if not said.memory.is_file():
+    if not config.memory.is_file():
         raise ConfigError(
-            f"rl.lessons.memory: no file {said.memory}; `quillgraph write` keeps one, or leave "
+            f"rl.lessons.memory: no file {config.memory}; `quillgraph write` keeps one, or leave "
             "rl.lessons out"
         )
-    found = asyncio.run(_recalled(said, tasks, sets, connect_embeddings(embeddings)))
-    if not any(found.values()):
+    lessons = asyncio.run(_recalled(config, tasks, sets, connect_embeddings(embeddings)))
+    if not any(lessons.values()):
         raise ConfigError(
-            f"rl.lessons: {said.memory} has no lesson on a criterion of any of {len(tasks)} "
+            f"rl.lessons: {config.memory} has no lesson on a criterion of any of {len(tasks)} "
             "requests; write some texts first, or leave rl.lessons out"
         )
-    _write(file, found)
-    return found
+    _write(file, lessons)
+    return lessons
 
 
 def lessoned_run(
@@ -87,12 +87,12 @@ def lessoned_run(
     """
 
     async def run(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
-        shown: Sequence[Lesson] = ()
+        lessons: Sequence[Lesson] = ()
         if chance_of(sampling.seed, "lessons") < share:
-            shown = lessons_for(prompt)
-        made = await one_call(prompt_with(prompt, shown) if shown else prompt, model, sampling)
-        key, ids = key_of(prompt), tuple(each.id for each in shown)
-        return made.model_copy(
+            lessons = lessons_for(prompt)
+        text = await one_call(prompt_with(prompt, lessons) if lessons else prompt, model, sampling)
+        key, ids = key_of(prompt), tuple(each.id for each in lessons)
+        return text.model_copy(
             update={"episode": f"{key}-{sampling.seed}", "request_hash": key, "lessons": ids}
         )
 
@@ -100,17 +100,17 @@ def lessoned_run(
 
 
 async def _recalled(
-    said: LessonsConfig,
+    config: LessonsConfig,
     tasks: Sequence[WritingTask],
     sets: Mapping[str, CriteriaSet],
     embeddings: Embeddings,
 ) -> dict[str, tuple[Lesson, ...]]:
-    found = {}
-    async with Memory.open(said.memory, embeddings) as memory:
+    lessons = {}
+    async with Memory.open(config.memory, embeddings) as memory:
         for task in tasks:
             names = [each.name for each in judged(sets[task.request_hash].criteria)]
-            found[task.request_hash] = (await memory.recall(task, names, said.most)).lessons
-    return found
+            lessons[task.request_hash] = (await memory.recall(task, names, config.most)).lessons
+    return lessons
 
 
 def _read(file: Path) -> LessonsFor:
@@ -123,8 +123,8 @@ def _read(file: Path) -> LessonsFor:
         ) from error
 
 
-def _write(file: Path, found: LessonsFor) -> None:
-    plain = {key: [each.model_dump(mode="json") for each in some] for key, some in found.items()}
+def _write(file: Path, lessons: LessonsFor) -> None:
+    plain = {key: [each.model_dump(mode="json") for each in some] for key, some in lessons.items()}
     part = file.with_suffix(".part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

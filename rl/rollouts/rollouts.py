@@ -31,6 +31,7 @@ from quillgraph.rl.rollouts.ahead import Ahead, AheadPart, Written, death_of, sa
 from quillgraph.rl.rollouts.columns import columns_of
 from quillgraph.rl.rollouts.run import RolloutFn
 from quillgraph.rl.rollouts.sampling import Sampling, samplings
+from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Rollouts:
         """Version of the weights that the engine has."""
         return "base" if self._synced is None else f"step-{self._synced}"
 
-    def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
+    def __call__(self, prompts: Sequence[Any], trainer: GroupTrainer) -> dict[str, list[Any]]:
         """Write a text for each prompt, as TRL asks.
 
         Raises:
@@ -95,15 +96,15 @@ class Rollouts:
             RewardError: If not one text can be learned from.
         """
         step = trainer.state.global_step
-        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        requests = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         begun = time.perf_counter()
         taken = self._taken(trainer, step, prompts)
         if taken is None:
             self._sync(trainer)
         synced = time.perf_counter()
-        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(asked)))
+        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(requests)))
         done, seconds = ahead.texts.result()
-        self._mend(trainer, asked, done)
+        self._mend(trainer, requests, done)
         columns = columns_of(done, trainer._tokenizer.eos_token_id)
         everyones = gather_object(columns[EXCLUDED])
         if all(everyones):
@@ -111,7 +112,7 @@ class Rollouts:
                 f"none of {len(everyones)} rollouts gave a text to learn from: {everyones[0]}"
             )
         waited = time.perf_counter() - synced
-        self._tell(trainer, columns, seconds, step - ahead.policy)
+        self._log(trainer, columns, seconds, step - ahead.policy)
         synced += self._begin(trainer, step + 1)
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
         metrics["rollouts/sync_s"].append(synced - begun)
@@ -132,7 +133,7 @@ class Rollouts:
 
         return AheadPart(lambda: self._ahead, put)
 
-    def _taken(self, trainer: Any, step: int, prompts: Sequence[Any]) -> Ahead | None:
+    def _taken(self, trainer: GroupTrainer, step: int, prompts: Sequence[Any]) -> Ahead | None:
         """What was begun for this step, if every process has the texts that are asked for."""
         if self.ahead is None or not trainer.model.training:
             return None
@@ -146,7 +147,7 @@ class Rollouts:
             ahead.texts.cancel()
         return None
 
-    def _begin(self, trainer: Any, step: int) -> float:
+    def _begin(self, trainer: GroupTrainer, step: int) -> float:
         """Begin the texts of the next step with the policy as it is now.
 
         Returns:
@@ -157,17 +158,17 @@ class Rollouts:
         begun = time.perf_counter()
         self._sync(trainer)
         prompts = self.ahead(trainer, step)
-        asked = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
+        requests = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         keys = tuple(key_of(prompt) for prompt in prompts)
-        texts = self._loop.submit(self._all(asked))
+        texts = self._loop.submit(self._all(requests))
         assert self._synced is not None  # the policy was just handed over
         self._ahead = Ahead(step, self._synced, keys, texts)
         return time.perf_counter() - begun
 
     def _mend(
         self,
-        trainer: Any,
-        asked: Sequence[tuple[Any, Sampling]],
+        trainer: GroupTrainer,
+        requests: Sequence[tuple[Any, Sampling]],
         done: list[Trajectory | QuillError],
     ) -> None:
         """If the engine died, start it again and have what was lost written anew."""
@@ -181,30 +182,30 @@ class Rollouts:
         assert at is not None  # the first thing a step does is to load an adapter
         self._hand_over(trainer, self.folder / f"step-{at}", at, death)
         lost = [n for n, each in enumerate(done) if death and isinstance(each, QuillError)]
-        again, _ = self._loop.submit(self._all([asked[number] for number in lost])).result()
+        again, _ = self._loop.submit(self._all([requests[number] for number in lost])).result()
         for number, each in zip(lost, again, strict=True):
             done[number] = each
         self._stop_if_dead(trainer, death_of(done))
 
-    async def _all(self, asked: Sequence[tuple[Any, Sampling]]) -> Written:
+    async def _all(self, requests: Sequence[tuple[Any, Sampling]]) -> Written:
         begun = time.perf_counter()
-        done = list(await asyncio.gather(*(self._one(*each) for each in asked)))
+        done = list(await asyncio.gather(*(self._one(*each) for each in requests)))
         return done, time.perf_counter() - begun
 
     async def _one(self, prompt: Any, sampling: Sampling) -> Trajectory | QuillError:
         try:
-            made = await self.run(prompt, self.model, sampling)
+            trajectory = await self.run(prompt, self.model, sampling)
         except QuillError as error:
             return error
-        if strange := {row.weights_version for row in made.rows} - {self.version}:
+        if strange := {row.weights_version for row in trajectory.rows} - {self.version}:
             return ServerFailed(
                 f"expected texts of weights {self.version!r}, the engine says {sorted(strange)}"
             )
-        if self.begin is not None and made.excluded is None:
-            self.begin(prompt, made)
-        return made
+        if self.begin is not None and trajectory.excluded is None:
+            self.begin(prompt, trajectory)
+        return trajectory
 
-    def _sync(self, trainer: Any) -> None:
+    def _sync(self, trainer: GroupTrainer) -> None:
         step = trainer.state.global_step
         if self._synced is not None and 0 <= step - self._synced < self.sync_every:
             return
@@ -215,7 +216,7 @@ class Rollouts:
         for old in set(self.folder.glob("step-*")) - {path, before}:
             shutil.rmtree(old, ignore_errors=True)
 
-    def _save(self, trainer: Any, step: int) -> Path:
+    def _save(self, trainer: GroupTrainer, step: int) -> Path:
         if trainer.use_vllm:
             raise ConfigError("use_vllm starts TRL's own engine beside the rollouts': set it False")
         policy = trainer.accelerator.unwrap_model(trainer.model)
@@ -235,7 +236,7 @@ class Rollouts:
         return path
 
     def _hand_over(
-        self, trainer: Any, path: Path, step: int, death: QuillError | None = None
+        self, trainer: GroupTrainer, path: Path, step: int, death: QuillError | None = None
     ) -> None:
         """Give the engine a policy, and start it again first if it has died.
 
@@ -278,28 +279,30 @@ class Rollouts:
         await self.model.aclose()
         await self.model.start()
 
-    def _stop_if_dead(self, trainer: Any, death: QuillError | None) -> None:
+    def _stop_if_dead(self, trainer: GroupTrainer, death: QuillError | None) -> None:
         """If the engine of any process is dead for good, write a checkpoint and give up."""
-        found = gather_object([death and (str(death), isinstance(death, ConfigError))])
-        dead = [each for each in found if each]
+        failures = gather_object([death and (str(death), isinstance(death, ConfigError))])
+        dead = [each for each in failures if each]
         if not dead:
             return
-        said, is_wrong = dead[0]
+        reason, is_wrong = dead[0]
         if is_wrong:
-            raise ConfigError(said) from death
+            raise ConfigError(reason) from death
         step = trainer.state.global_step
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         raise ServerFailed(
-            f"the rollout engine died again after it had been started anew: {said}; step {step} "
+            f"the rollout engine died again after it had been started anew: {reason}; step {step} "
             "is kept as a checkpoint: go on from it when the engine is well (--resume)"
         ) from death
 
-    def _tell(self, trainer: Any, columns: Mapping[str, Any], seconds: float, age: int) -> None:
+    def _log(
+        self, trainer: GroupTrainer, columns: Mapping[str, Any], seconds: float, age: int
+    ) -> None:
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
-        made = [each for each in columns[TRAJECTORY] if each is not None]
-        tokens = sum(len(row.completion_ids) for each in made for row in each.rows)
-        metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in made)))
+        trajectories = [each for each in columns[TRAJECTORY] if each is not None]
+        tokens = sum(len(row.completion_ids) for each in trajectories for row in each.rows)
+        metrics["rollouts/calls"].append(float(sum(len(each.rows) for each in trajectories)))
         metrics["rollouts/generate_s"].append(seconds)
         metrics["rollouts/tokens_per_s"].append(tokens / seconds)
         metrics["rollouts/policy_age"].append(float(age))

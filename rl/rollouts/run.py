@@ -93,9 +93,9 @@ def graph_run(
         episode = await run_graph(source_for(policy, frozen), task, start=start)
         if death := policy.death or frozen.death:
             raise death  # that the engine is dead is no matter of this episode alone
-        made = trajectory(episode)
+        rollout = trajectory(episode)
         # whether there is a reward is for the reward functions to say
-        why = made.excluded if episode.failure or not made.rows else None
-        return made.model_copy(update={"excluded": why})
+        why = rollout.excluded if episode.failure or not rollout.rows else None
+        return rollout.model_copy(update={"excluded": why})
 
     return run

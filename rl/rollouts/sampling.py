@@ -1,7 +1,4 @@
-"""The rollout engine in a role of a graph, sampled as an update can learn from it.
-
-How the policy is sampled from in a step, and from which seeds.
-"""
+"""How the policy is sampled from in a step and from which seeds, in a graph as well."""
 
 import hashlib
 from collections import Counter
@@ -19,6 +16,7 @@ from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, ServerFailed, Unreachable
 from quillgraph.backends.runtime import Limiter
 from quillgraph.rl.columns import key_of
+from quillgraph.rl.trainers import GroupTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ UNBENT = {"min_p": 0.0, "repetition_penalty": 1.0}
 """Options that leave the distribution of a temperature as it is."""
 
 
-def samplings(prompts: Sequence[Any], trainer: Any, step: int) -> list[Sampling]:
+def samplings(prompts: Sequence[Any], trainer: GroupTrainer, step: int) -> list[Sampling]:
     """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy.
 
     Args:
@@ -88,7 +86,7 @@ class Player(ChatBackend):
     engine: ChatBackend
     sampling: Sampling
     is_trained: bool = True
-    _asked: Counter[str] = PrivateAttr(default_factory=Counter)
+    _repeats: Counter[str] = PrivateAttr(default_factory=Counter)
     _death: QuillError | None = PrivateAttr(default=None)
 
     @classmethod
@@ -128,20 +126,19 @@ class Player(ChatBackend):
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
     ) -> ChatRequest:
         """As the engine's, but for how it is sampled."""
-        asked = super().build_request(messages, stop, **options)
-        again, self._asked[asked.sha256] = self._asked[asked.sha256], self._asked[asked.sha256] + 1
-        about = f"{self.sampling.seed}/{asked.sha256}/{again}"
+        request = super().build_request(messages, stop, **options)
+        again = self._repeats[request.sha256]
+        self._repeats[request.sha256] += 1
+        about = f"{self.sampling.seed}/{request.sha256}/{again}"
         seed = int.from_bytes(hashlib.sha256(about.encode()).digest()[:4]) >> 1
         fixed: dict[str, Any] = {"seed": seed}
         if self.is_trained:
-            fixed |= (
-                self.sampling.options()
-                | UNBENT
-                | {
-                    "seed": seed,
-                    "max_tokens": min(asked.max_tokens, self.sampling.max_tokens),
-                }
-            )
+            fixed |= {
+                **self.sampling.options(),
+                **UNBENT,
+                "seed": seed,
+                "max_tokens": min(request.max_tokens, self.sampling.max_tokens),
+            }
         return super().build_request(messages, stop, **options | fixed)
 
     async def _complete(self, request: ChatRequest) -> Completion:

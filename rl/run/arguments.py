@@ -1,8 +1,7 @@
 """Arguments of the stages' trainers, from the configuration alone.
 
-So what is wrong with them is said before criteria are found and a first stage is trained.
-
-Options of TRL's trainers: checked by name, joined with what a run decides itself.
+Options are checked by name and joined with what a run decides itself. What is wrong with them shows
+before criteria are found and a first stage is trained.
 """
 
 from __future__ import annotations
@@ -96,11 +95,11 @@ def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
         ConfigError: On an option that is unknown, set elsewhere or another's, and on values
             that contradict each other.
     """
-    said = config.rl
-    assert said is not None
+    stage = config.rl
+    assert stage is not None
     args: GRPOConfig = trainer_args(
-        MRPOConfig if said.algorithm == "mrpo" else GRPOConfig,
-        said.options,
+        MRPOConfig if stage.algorithm == "mrpo" else GRPOConfig,
+        stage.options,
         {
             **_of_both(config, scratch),
             "learning_rate": 1e-5,
@@ -109,12 +108,12 @@ def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
         },
         "rl.options",
     )
-    _check_batches(args, config.checkpoints.every, overlap=said.overlap)
-    if said.has_engine:
+    _check_batches(args, config.checkpoints.every, overlap=stage.overlap)
+    if stage.has_engine:
         _refuse_trls_sampling(args)
     else:
-        _refuse_reflection(said.options)
-    if (said.credit != "uniform" or said.credit_per_role) and args.scale_rewards != "none":
+        _refuse_reflection(stage.options)
+    if (stage.credit != "uniform" or stage.credit_per_role) and args.scale_rewards != "none":
         raise ConfigError(
             "rl.credit and rl.credit_per_role divide advantages among calls, and rl.options."
             f"scale_rewards={args.scale_rewards!r} divides them by a deviation first; set "
@@ -200,20 +199,20 @@ def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:
 
 
 def _refuse_trls_sampling(args: Any) -> None:
-    if found := changed(args, OF_TRLS_GENERATION):
+    if cuts := changed(args, OF_TRLS_GENERATION):
         raise ConfigError(
-            f"rl.options: {found} are of TRL's own generation, and the texts come from an engine "
+            f"rl.options: {cuts} are of TRL's own generation, and the texts come from an engine "
             "(rl.rollouts, rl.graph or rl.lessons), which is told temperature, top_p and "
             "max_completion_length; leave them out"
         )
 
 
 def _refuse_reflection(options: dict[str, Any]) -> None:
-    told = [name for name in ("reflect_every", "anchor_weight") if options.get(name)]
-    if told:
+    names = [name for name in ("reflect_every", "anchor_weight") if options.get(name)]
+    if names:
         raise ConfigError(
-            f"rl.options.{told[0]} is about revisions, which an engine writes: set rl.rollouts, or "
-            "leave it out"
+            f"rl.options.{names[0]} is about revisions, which an engine writes: set rl.rollouts, "
+            "or leave it out"
         )
 
 

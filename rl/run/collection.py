@@ -51,13 +51,13 @@ async def collect_episodes(
         episode: WrittenEpisode = done["episode"]
         return episode
 
-    found = await asyncio.gather(*map(one, tasks))
-    lost = [each for each in found if not isinstance(each, WrittenEpisode)]
+    episodes = await asyncio.gather(*map(one, tasks))
+    lost = [each for each in episodes if not isinstance(each, WrittenEpisode)]
     if lost:
         tell(f"no episode of {len(lost)} of {len(tasks)} requests: {lost[0]}")
         if len(lost) == len(tasks):
             raise lost[0]
-    return tuple(each for each in found if isinstance(each, WrittenEpisode))
+    return tuple(each for each in episodes if isinstance(each, WrittenEpisode))
 
 
 def judge_or_code(judge: Judge | None) -> Judge:

@@ -49,15 +49,15 @@ def engine_of(config: TrainConfig) -> ChatBackend | None:
     Raises:
         ConfigError: If it cannot be trained through.
     """
-    said = config.rl
-    if said is None or not said.has_engine:
+    stage = config.rl
+    if stage is None or not stage.has_engine:
         return None
     if config.model.lora is None:
         raise ConfigError(
             "the rollouts get the policy as a LoRA adapter, and model.lora is null; set it, or "
             "leave rl.rollouts, rl.graph and rl.lessons out"
         )
-    engine = connect(said.rollouts or f"transformers:{config.model.name}")
+    engine = connect(stage.rollouts or f"transformers:{config.model.name}")
     require(engine, "rollouts", "token_ids", "logprobs", "adapters")
     return engine
 

@@ -41,10 +41,10 @@ class TrainablePolicy:
 
     def ids(self, prompt: Turns) -> list[int]:
         """Token ids of a conversation, up to where the assistant begins."""
-        found: list[int] = self.tokenizer.apply_chat_template(
+        ids: list[int] = self.tokenizer.apply_chat_template(
             prompt, add_generation_prompt=True, tokenize=True, return_dict=False
         )
-        return found
+        return ids
 
     def padded(self, prompts: Sequence[Turns], device: Any) -> dict[str, torch.Tensor]:
         """Conversations side by side, padded to the left."""
@@ -164,7 +164,7 @@ def _with_adapter(base: Any, adapter: Path, fingerprint: str) -> Any:
 
 def _card(adapter: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads((adapter / CARD).read_text(encoding="utf-8"))
+        card: dict[str, Any] = json.loads((adapter / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found
+    return card

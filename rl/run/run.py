@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from quillgraph.agents.judgements import checked, judged
 from quillgraph.backends import connect, connect_embeddings, default_backend
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
+from quillgraph.graphs.episodes import attribute_at
 from quillgraph.graphs.study import Study
 from quillgraph.rl.columns import key_of
 from quillgraph.rl.config.criteria import find_sets, shas
@@ -112,7 +113,9 @@ def prepare(config: TrainConfig, folder: Path, tell: Notify) -> Run:
     """
     requests = read_requests(config.data.prompts)
     for name in config.rewards.functions:
-        function_of(name)
+        reward_function_of(name)
+    for name in config.rl.terms if config.rl else ():
+        function_of(name, "rl.terms")
     engine = engine_of(config)
     judge, by = judges(config)
     pairwise = judge_of(config.guards.pairwise_judge)
@@ -165,9 +168,9 @@ def _check_lengths(run: Run) -> None:
     ids, room = [run.policy.ids(prompt) for prompt in prompts], run.config.text_tokens
     check_lengths(run.requests.all, ids, room=room, window=run.policy.window)
     if run.engine is not None:  # what is held out the policy writes by itself
-        asked = run.requests.train
+        tasks = run.requests.train
         window = run.engine.capabilities.context_tokens
-        check_lengths(asked, ids[: len(asked)], room=room, window=window, reader="the engine")
+        check_lengths(tasks, ids[: len(tasks)], room=room, window=window, reader="the engine")
 
 
 def _lessons(
@@ -185,20 +188,42 @@ def _lessons(
     )
 
 
-def function_of(name: str) -> Callable[..., Any]:
-    """Find a reward function that is named as `module:function`.
+def function_of(name: str, option: str) -> Callable[..., Any]:
+    """Find a function of the user's that a configuration names.
+
+    Args:
+        name: `module:function`, importable from the present folder, or `file.py:function`.
+        option: Where the configuration names it, for messages.
 
     Raises:
         ConfigError: If there is none.
     """
-    module, colon, attribute = name.partition(":")
+    if ":" not in name:
+        raise ConfigError(f"{option}: expected module:function or file.py:function, got {name!r}")
+    function: Callable[..., Any] = attribute_at(name, option)
+    if not callable(function):
+        kind = type(function).__name__
+        raise ConfigError(f"{option}: expected a function at {name!r}, got {kind}")
+    return function
+
+
+def reward_function_of(name: str) -> Callable[..., Any]:
+    """Find a reward function, and see that it can take what TRL gives.
+
+    Raises:
+        ConfigError: If there is none, or it takes only some of the columns.
+    """
+    function = function_of(name, "rewards.functions")
     try:
-        found = getattr(importlib.import_module(module), attribute) if colon else None
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"rewards.functions: cannot find {name!r}: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"rewards.functions: expected module:function, got {name!r}")
-    function: Callable[..., Any] = found
+        taken = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return function  # it is not written in Python and does not say what it takes
+    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken):
+        raise ConfigError(
+            f"rewards.functions: {name!r} has no parameter **columns: a reward function is given "
+            "`prompts`, `completions` and each column of the data set by name; take what you need "
+            "and end with **columns"
+        )
     return function
 
 
@@ -206,14 +231,14 @@ async def _find(
     config: TrainConfig, requests: Requests, folder: Path, tell: Notify
 ) -> dict[str, CriteriaSet]:
     """Find the criteria of all requests, with a model that is given back before training."""
-    said, model, study = config.criteria, None, None
-    if said.study == "full":
-        model = connect(said.backend or default_backend()[0])
-        embeddings = connect_embeddings(said.embeddings)
-        study = Study.of(model, embeddings, seed=config.seed, drafts=said.drafts)
+    options, model, study = config.criteria, None, None
+    if options.study == "full":
+        model = connect(options.backend or default_backend()[0])
+        embeddings = connect_embeddings(options.embeddings)
+        study = Study.of(model, embeddings, seed=config.seed, drafts=options.drafts)
     try:
         return await find_sets(
-            requests.all, study=study, folder=folder / "criteria", cache=said.cache, tell=tell
+            requests.all, study=study, folder=folder / "criteria", cache=options.cache, tell=tell
         )
     finally:
         if model is not None:

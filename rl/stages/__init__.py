@@ -7,15 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quillgraph.rl.stages.pipeline import check, train
+    from quillgraph.rl.stages.pipeline import check, require_packages, train
 
 __all__ = [
     "check",
+    "require_packages",
     "train",
 ]
 
 _PLACES = {
     "check": "pipeline",
+    "require_packages": "pipeline",
     "train": "pipeline",
 }
 

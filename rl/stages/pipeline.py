@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
 
-from quillgraph.rl.config.run import TrainConfig
+from quillgraph.backends.errors import ConfigError
+from quillgraph.rl.config.run import TrainConfig, load_config
 from quillgraph.rl.processes import Notify, are_several, processes
 from quillgraph.rl.run.run import Run, prepare
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
+"""What a training needs beside the package itself."""
+
+TRL_MINOR = "1.16"
+"""The version that the trainers are built upon; another one may have other methods."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +38,37 @@ class TrainingResult:
     """Picture of the curves; None where matplotlib is not installed."""
 
 
-def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Notify) -> TrainingResult:
-    """Run the stages that the configuration names.
+def train(
+    config: TrainConfig | Path,
+    folder: Path | None = None,
+    *,
+    resume: bool = False,
+    tell: Notify = logger.info,
+) -> TrainingResult:
+    """Train a model by criteria, through the stages that the configuration names.
 
     Args:
-        config: What is trained, on what, and how.
-        folder: The run's folder; all that the run leaves lies there.
+        config: What is trained, on what, and how; or the YAML file that says so.
+        folder: The run's folder, in which all lies that the run leaves; None takes `out` of the
+            configuration.
         resume: Whether to go on where an earlier run in the folder has stopped.
         tell: Told what is being done.
 
     Raises:
+        InputError: If the file cannot be read.
+        ConfigError: If something in the configuration does not fit, no folder is named, or a
+            package is missing.
         QuillError: Whatever ends a run early; the newest checkpoint is whole.
     """
+    if isinstance(config, Path):
+        config = load_config(config)
+    folder = folder or config.out
+    if folder is None:
+        raise ConfigError(
+            "expected a folder for the run, got none; name it as out: in the configuration, or as "
+            "folder="
+        )
+    require_packages()
     run = prepare(config, folder, tell)
     try:
         # here, so that what is wrong with a run is said before seconds are spent on imports
@@ -54,6 +85,22 @@ def train(config: TrainConfig, folder: Path, *, resume: bool, tell: Notify) -> T
         return TrainingResult(adapter, draw_curves(folder) if is_first else None)
     finally:
         asyncio.run(run.aclose())
+
+
+def require_packages() -> None:
+    """See that what trains is installed.
+
+    Raises:
+        ConfigError: If a package is missing, or TRL is of another version than we build upon.
+    """
+    if missing := [package for package in PACKAGES if find_spec(package) is None]:
+        raise ConfigError(
+            f"training needs {', '.join(missing)}, not installed here; pip install 'quillgraph[rl]'"
+        )
+    if not version("trl").startswith(f"{TRL_MINOR}."):
+        raise ConfigError(
+            f"expected trl {TRL_MINOR}, got {version('trl')}; pip install 'quillgraph[rl]'"
+        )
 
 
 def check(config: TrainConfig, folder: Path, tell: Notify) -> None:

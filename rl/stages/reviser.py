@@ -74,8 +74,9 @@ class Reviser:
                 number=0,
                 max_tokens=self.max_tokens,
             )
-            (found,) = await self.scorer.judgements(task, criteria_set, [written.text])
-            value = self._accepted_value(criteria_set, (poor.text.text, judgement), written, found)
+            (verdicts,) = await self.scorer.judgements(task, criteria_set, [written.text])
+            before = (poor.text.text, judgement)
+            value = self._accepted_value(criteria_set, before, (written.text, verdicts))
             if written.trace is None or value is None:
                 return None
             parts = {NAME: value, **await self._further_parts(poor, written)}
@@ -90,16 +91,16 @@ class Reviser:
             logprobs=written.trace.logprobs,
             reward=total(parts, self.weights) or 0.0,
             parts=parts,
-            judgement=found,
+            judgement=verdicts,
         )
 
     async def _further_parts(self, poor: Unsatisfying, written: Written) -> dict[str, float]:
         """What the user's functions give for a revision, where they give anything."""
         assert written.trace is not None
-        told = {name: [value] for name, value in poor.columns.items() if name != "trainer_state"}
-        told["prompts"] = [poor.prompt]
-        told["completions"] = [[{"role": "assistant", "content": written.text}]]
-        told["completion_ids"] = [list(written.trace.completion_ids)]
+        columns = {name: [value] for name, value in poor.columns.items() if name != "trainer_state"}
+        columns["prompts"] = [poor.prompt]
+        columns["completions"] = [[{"role": "assistant", "content": written.text}]]
+        columns["completion_ids"] = [list(written.trace.completion_ids)]
         beside = {
             "trainer_state": poor.columns.get("trainer_state"),
             "log_metric": _unlogged,
@@ -107,7 +108,7 @@ class Reviser:
         }
         parts = {}
         for function in self.functions:
-            (value,) = await function(**told, **beside)
+            (value,) = await function(**columns, **beside)
             if value is not None:
                 parts[function.__name__] = value
         return parts
@@ -125,14 +126,13 @@ class Reviser:
         self,
         criteria_set: CriteriaSet,
         before: tuple[str, Judgement],
-        written: Written,
-        found: Judgement,
+        after: tuple[str, Judgement],
     ) -> float | None:
         """What a revision is worth by its criteria; None where it is refused or not known."""
 
         def worth(text: str, judgement: Judgement) -> tuple[Judgement, Reward]:
             return judgement, whole_reward(judgement, criteria_set, text, self.rules)
 
-        first, now = worth(*before), worth(written.text, found)
+        first, now = worth(*before), worth(*after)
         is_refused = now[1].value is None or refusals(criteria_set, now, first, first)
         return None if is_refused else now[1].value

@@ -24,6 +24,7 @@ from quillgraph.rl.monitors.log import Lines, PromptCounts, RolloutLog
 from quillgraph.rl.monitors.timer import Clock
 from quillgraph.rl.monitors.watch import TextMonitor
 from quillgraph.rl.mrpo.credit import RowCredit
+from quillgraph.rl.mrpo.losses import Term, term_of
 from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.trainer import MRPOTrainer
 from quillgraph.rl.processes import processes
@@ -35,9 +36,10 @@ from quillgraph.rl.rollouts.rollouts import Rollouts
 from quillgraph.rl.rollouts.run import RolloutFn as Rollout
 from quillgraph.rl.rollouts.run import graph_run, one_call
 from quillgraph.rl.run.arguments import rl_arguments
-from quillgraph.rl.run.run import Run, function_of
+from quillgraph.rl.run.run import Run, function_of, reward_function_of
 from quillgraph.rl.stages.reviser import Reviser
 from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
+from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
 
 
@@ -63,11 +65,11 @@ def rl_stage(run: Run, *, resume: bool) -> None:
     trainer.add_callback(ledger)
     trainer.add_callback(guard)
 
-    def told() -> dict[str, float]:
+    def extra_metrics() -> dict[str, float]:
         return clock.take() | watch.metrics() | run.scorer.take_counts()
 
     try:
-        run_trainer(run, trainer, "rl", checkpoints, told, resume=resume)
+        run_trainer(run, trainer, "rl", checkpoints, extra_metrics, resume=resume)
     finally:
         if run.engine is not None:
             trainer.rollout_func.close()
@@ -78,7 +80,7 @@ def rl_stage(run: Run, *, resume: bool) -> None:
         raise GuardTripped(f"{guard.tripped}; the texts are in {run.folder / 'rollouts.jsonl'}")
 
 
-def _parts_of(trainer: Any) -> list[Part]:
+def _parts_of(trainer: GroupTrainer) -> list[Part]:
     """What a trainer has to keep in a checkpoint beside TRL's own state."""
     parts: list[Part] = []
     if isinstance(trainer, MRPOTrainer):
@@ -107,9 +109,10 @@ def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock)
     if is_mrpo:  # it has the gate itself, since the texts in memory are judged by it as well
         rules = rules.model_copy(update={"gate": False})
     rewards = criteria_reward(run.sets, scorer=run.scorer, rules=rules, observers=observers)
+    further = map(reward_function_of, run.config.rewards.functions)
     options: dict[str, Any] = {
         "model": run.policy.model,
-        "reward_funcs": [rewards, *map(guarded, map(function_of, run.config.rewards.functions))],
+        "reward_funcs": [rewards, *map(guarded, further)],
         "args": args,
         "train_dataset": Dataset.from_list(run.rows()),
         "processing_class": run.policy.tokenizer,
@@ -136,18 +139,26 @@ def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock)
         reflect=reflect,
         credit=_credit(run, by_sha, rules, args),
         prompts=prompts,
+        terms=_terms(run),
     )
+
+
+def _terms(run: Run) -> list[Term]:
+    """Terms of the loss that the configuration names."""
+    assert run.config.rl is not None
+    named = run.config.rl.terms.items()
+    return [term_of(function_of(name, "rl.terms"), weight) for name, weight in named]
 
 
 def _credit(
     run: Run, by_sha: dict[str, CriteriaSet], rules: RewardRules, args: Any
 ) -> RowCredit | None:
     """How advantages are divided; None where every call of an episode has the whole one."""
-    said = run.config.rl
-    if said is None or (said.credit == "uniform" and not said.credit_per_role):
+    stage = run.config.rl
+    if stage is None or (stage.credit == "uniform" and not stage.credit_per_role):
         return None
     weight = (args.reward_weights or [1.0])[0]
-    return RowCredit(said.credit, by_sha, rules, said.credit_per_role, weight)
+    return RowCredit(stage.credit, by_sha, rules, stage.credit_per_role, weight)
 
 
 def _rollouts(
@@ -156,35 +167,35 @@ def _rollouts(
     """Texts from the engine; each is judged as soon as it is written."""
     tasks = run.tasks
 
-    def begin(prompt: Any, made: Trajectory) -> None:
-        task, text = tasks[key_of(prompt)], made.text
+    def begin(prompt: Any, trajectory: Trajectory) -> None:
+        task, text = tasks[key_of(prompt)], trajectory.text
         if text is None:
-            ids = made.leading.completion_ids
+            ids = trajectory.leading.completion_ids
             text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    made = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
-    made._sync = clock.timed(made._sync, "sync")  # type: ignore[method-assign]
-    return made
+    rollouts = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
+    rollouts._sync = clock.timed(rollouts._sync, "sync")  # type: ignore[method-assign]
+    return rollouts
 
 
 def _how(run: Run) -> Rollout:
     """How a text comes about: by an episode of a graph, a call with lessons, or a bare one."""
-    said, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
+    stage, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
     if run.graph is not None:
         start = run.graph.start(run.sets)
         return graph_run(run.graph.source, task_for=lambda each: tasks[key_of(each)], start=start)
-    if said is None or said.lessons is None:
+    if stage is None or stage.lessons is None:
         return one_call
     return lessoned_run(
-        said.lessons.share,
+        stage.lessons.share,
         lambda prompt: run.lessons[tasks[key_of(prompt)].request_hash],
         lambda prompt, shown: prompt_of(tasks[key_of(prompt)], kind, shown),
     )
 
 
 def _reviser(run: Run, engine: ChatBackend, rules: RewardRules, args: Any) -> Reviser:
-    functions = [checked_values(function_of(each)) for each in run.config.rewards.functions]
+    functions = [checked_values(reward_function_of(each)) for each in run.config.rewards.functions]
     names = [NAME, *(each.__name__ for each in functions)]
     weights = args.reward_weights or [1.0] * len(names)
     return Reviser(
@@ -210,7 +221,7 @@ class _Memory:
 
     FILE = "memory.json"
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: MRPOTrainer) -> None:
         self._trainer = trainer
 
     def save(self, folder: Path) -> None:

@@ -41,13 +41,13 @@ def sft_stage(run: Run, *, resume: bool) -> None:
     """
     config = run.config.sft
     assert config is not None
-    found = _targets(run, config)
+    imitated = _targets(run, config)
     checkpoints = checkpoints_of(run, "sft", [])
     args = sft_arguments(run.config, checkpoints.scratch, run.policy.window)
     trainer = SFTTrainer(
         model=run.policy.model,
         args=args,
-        train_dataset=Dataset.from_list([target.row() for target in found]),
+        train_dataset=Dataset.from_list([target.row() for target in imitated]),
         processing_class=run.policy.tokenizer,
     )
     score_on_cpu(trainer)
@@ -59,20 +59,20 @@ def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     folder, prompt = run.folder / "sft", run.config.data.prompt
     with in_turn():
         episodes = load_episodes(config.episodes) if config.episodes else _collected(run, config)
-    found = targets(
+    imitated = targets(
         successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
     )
-    counts = {kind: sum(t.kind == kind for t in found) for kind in KINDS}
+    counts = {kind: sum(t.kind == kind for t in imitated) for kind in KINDS}
     run.tell(f"{len(episodes)} episodes give {counts} targets")
-    if not found:
+    if not imitated:
         raise ConfigError(
             f"nothing to imitate: in none of {len(episodes)} episodes a text became better; give "
             "sft.episodes of a stronger writer, or raise sft.collect.texts"
         )
     if processes().is_main_process:
-        _write(folder / "targets.jsonl", found)
+        _write(folder / "targets.jsonl", imitated)
         _write(folder / "preferences.jsonl", preferences(episodes, prompt=prompt))
-    return found
+    return imitated
 
 
 def _collected(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:

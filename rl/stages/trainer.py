@@ -23,6 +23,7 @@ from quillgraph.rl.monitors.evaluation import Evaluating
 from quillgraph.rl.monitors.log import Lines, MetricsLog
 from quillgraph.rl.processes import processes
 from quillgraph.rl.run.run import Run
+from quillgraph.rl.trainers import Trainer
 
 
 def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
@@ -37,7 +38,7 @@ def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
 
 def run_trainer(
     run: Run,
-    trainer: Any,
+    trainer: Trainer,
     stage: str,
     checkpoints: Checkpoints,
     extra: Callable[[], dict[str, float]],
@@ -82,7 +83,7 @@ def run_trainer(
             checkpoints.clear_scratch()
 
 
-def save_policy(run: Run, trainer: Any, folder: Path) -> None:
+def save_policy(run: Run, trainer: Trainer, folder: Path) -> None:
     """Write what was trained, whole also where it is sharded among processes.
 
     Raises:
@@ -123,12 +124,12 @@ def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Excep
     """An error of torch or of the disk in words that say what to do."""
     if isinstance(error, StorageError):
         return error
-    said = str(error)
-    if "alloc" in said and "memory" in said:
+    message = str(error)
+    if "alloc" in message and "memory" in message:
         return OutOfMemory(_too_large(error, stage))
     if _is_of_disk(error):
         return StorageError(
-            f"cannot write a checkpoint to {checkpoints.folder}: {said}; the ones before are "
+            f"cannot write a checkpoint to {checkpoints.folder}: {message}; the ones before are "
             "whole: free some room and go on with --resume"
         )
     return error

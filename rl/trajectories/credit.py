@@ -39,7 +39,7 @@ def criterion_parts(
         scores: For each member of a group, criterion id to its score from 1 to 10.
         criteria: Those that were active; hard ones are passed over, as code and no verdict decides
             them.
-        share: Weight of the verdicts in the reward (`agents.rewards`: .95, and .85 where a length
+        share: Weight of the verdicts in the reward (`agents.judges`: .95, and .85 where a length
             is asked for), divided by what the advantages were divided by, if they were.
     """
     weighed = judged(tuple(criteria))
@@ -87,13 +87,13 @@ def by_words(
         written: Node and reply of each trainable call, in the order in which they were made.
     """
     replies = [(node, _spaced(reply)) for node, reply in written]
-    found: dict[str, tuple[str, ...]] = {}
+    owners: dict[str, tuple[str, ...]] = {}
     for verdict in judgement.verdicts:
         cited = _spaced(verdict.quote or "")
         writer = next((node for node, text in replies if cited and cited in text), None)
         if writer is not None:
-            found[verdict.criterion_id] = (writer,)
-    return found
+            owners[verdict.criterion_id] = (writer,)
+    return owners
 
 
 def by_service(serves: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
@@ -172,8 +172,8 @@ def normalised_by_role(
     for ours, theirs in zip(values, roles, strict=True):
         for value, role in zip(ours, theirs, strict=True):
             of_role[role].append(value)
-    mean = {role: fmean(found) for role, found in of_role.items()}
-    scale = {role: spread(found) for role, found in of_role.items()}
+    mean = {role: fmean(each) for role, each in of_role.items()}
+    scale = {role: spread(each) for role, each in of_role.items()}
     return tuple(
         tuple((value - mean[role]) / scale[role] for value, role in zip(ours, theirs, strict=True))
         for ours, theirs in zip(values, roles, strict=True)
@@ -192,7 +192,7 @@ def group_credit(
 
     Args:
         group: The trajectories of one prompt.
-        advantages: One for each, from `rl.groups.advantages`.
+        advantages: One for each, from `rl.advantages`.
         parts: For each what stems from which criterion; None for plain GRPO.
         owners: For each who answers for which criterion; None for plain GRPO.
         per_role: Whether to bring each role to the same mean and spread afterwards.

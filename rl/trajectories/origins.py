@@ -46,13 +46,13 @@ def row_origins(
 ) -> tuple[Origin, ...]:
     """Lead from a row's advantage back to the words that it comes from, in one call.
 
-    It is `graphs.provenance.trace`, `trace_rows` and `origins`; call these where the graph is to be
+    It is `graphs.study.trace`, `trace_rows` and `origins`; call these where the graph is to be
     written, or many rows are asked about.
 
     Args:
         row: Place of the row in the trajectory.
-        study: What the criteria come from: the state that `graphs.criteria` gave, or its graph as
-            `graphs.provenance.read_json` reads it from the folder of a run.
+        study: What the criteria come from: the state that the study gave, or its graph as
+            `graphs.study.provenance.read_json` reads it from the folder of a run.
         judgement: As for `trace_rows`.
         rows: As for `trace_rows`.
         advantage: As for `trace_rows`.
@@ -82,15 +82,15 @@ def trace_rows(
     (`advantage`) or rest. An edge into a node carries `credit`, what came that way.
 
     Args:
-        study: The graph of `graphs.provenance.trace` for the criteria that judged.
+        study: The graph of `graphs.study.trace` for the criteria that judged.
         judgement: What was found of the text.
         rows: The rows of the trajectory.
         advantage: The trajectory's advantage.
-        parts: As for `rl.credit.node_credit`; None where every row has the advantage itself.
-        owners: As for `rl.credit.node_credit`.
+        parts: As for `node_credit`; None where every row has the advantage itself.
+        owners: As for `node_credit`.
 
     Returns:
-        A new graph, for `write_json`, `write_graphml` and `mermaid` of `graphs.provenance`.
+        A new graph, for `write_json`, `write_graphml` and `mermaid` of `graphs.study.provenance`.
 
     Raises:
         ValueError: If the judgement is about criteria that the study does not have, or there are
@@ -147,17 +147,17 @@ def origins(graph: nx.DiGraph[Any], row: int) -> tuple[Origin, ...]:
         if verdict != REST
     }
     shared = [each for each in graph.predecessors(REST) if graph.nodes[each]["kind"] == "verdict"]
-    found = sorted(own.items(), key=lambda item: -abs(item[1])) + [(each, 0.0) for each in shared]
-    return tuple(_origin(graph, verdict, credit) for verdict, credit in found)
+    credits = sorted(own.items(), key=lambda item: -abs(item[1])) + [(each, 0.0) for each in shared]
+    return tuple(_origin(graph, verdict, credit) for verdict, credit in credits)
 
 
 def _origin(graph: nx.DiGraph[Any], verdict: str, credit: float) -> Origin:
     (criterion,) = graph.predecessors(verdict)
-    said = graph.nodes[verdict]
+    fields = graph.nodes[verdict]
     return Origin(
         criterion_id=criterion,
-        score=said["score"],
-        quote=said["quote"] or None,
+        score=fields["score"],
+        quote=fields["quote"] or None,
         credit=credit,
         categories=behind(graph, criterion, "category"),
         codes=behind(graph, criterion, "code"),

@@ -9,8 +9,9 @@ from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
 from quillgraph.backends.calls import CallRecord, is_exact, used_calls
 from quillgraph.backends.errors import InputError
-from quillgraph.backends.messages import goes_on
 from quillgraph.graphs.episodes import Episode, WrittenEpisode, role_of, text_of
+
+_FORMER_COUNTS = ("merged", "forks")
 
 _SERVES = TypeAdapter(dict[str, tuple[str, ...]])
 
@@ -26,19 +27,17 @@ class Row(Value):
     logprobs: tuple[float, ...]
     """Log-probability of each completion token under the distribution it was sampled from."""
     mask: tuple[bool, ...]
-    """Which completion tokens the policy wrote. The others came from outside, between merged
-    calls; no loss may touch them."""
+    """Which completion tokens the policy wrote; no loss may touch the others."""
     graph: str
     node: str
     visit: int
     calls: tuple[int, ...] = Field(min_length=1)
-    """Numbers of the calls that the row is made of: one, unless calls were merged on an exact
-    token prefix."""
+    """Numbers of the calls that the row is made of."""
     role: str | None
     weights_version: str = "base"
     """Version of the weights that the tokens were sampled from."""
     reply: str = ""
-    """The same in words; of merged calls one below the other."""
+    """The same in words."""
 
     @model_validator(mode="after")
     def _one_of_each_per_token(self) -> Self:
@@ -54,21 +53,24 @@ class Row(Value):
 class RowCount(Value):
     """What became of the calls in the trainable roles.
 
-    A rising share of forks or of missing ones says that a graph or a backend has changed.
+    A rising share of missing ones says that a graph or a backend has changed.
     """
 
     rows: int = 0
-    merged: int = 0
-    """Calls that went on from the exact tokens of a row, and were added to it."""
-    forks: int = 0
-    """Calls that came after a row of their node and did not go on from it: their prompt was
-    written anew, so they are rows of their own. Not told apart where nothing is merged."""
     missing: int = 0
     """Answered calls without token ids or log-probs of the model's own: also those that were drawn
     under min-p or a penalty, for a reader."""
     given_up: int = 0
     """Calls whose reply the graph did not go on from: it could not be read and was asked for again,
     or its node was tried again."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_older_counts(cls, raw: Any) -> Any:
+        # checkpoints hold counts that were always 0 (`rollouts/ahead`)
+        if not isinstance(raw, dict):
+            return raw
+        return {name: value for name, value in raw.items() if name not in _FORMER_COUNTS}
 
 
 class Trajectory(Value):
@@ -115,19 +117,14 @@ class Trajectory(Value):
         return tuple(row for place, row in enumerate(self.rows) if place != lead)
 
 
-def trajectory(
-    episode: Episode, reward: Reward | None = None, *, merge: bool = False
-) -> Trajectory:
+def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
     """Read an episode as rows for training.
 
     Each call in a trainable role is a row of its own, as graphs rewrite what they show a model.
-    With `merge`, a call whose prompt begins with all the tokens of an earlier row of its node goes
-    on in that row, and the tokens in between are masked. Ids are compared, never text.
 
     Args:
-        episode: An episode of `graphs.running.run_graph`.
+        episode: An episode of `graphs.run_graph`.
         reward: What the episode is worth; None takes the reward of the text that stands.
-        merge: Whether calls that go on from each other become one row.
 
     Returns:
         The trajectory; `excluded` if the episode failed, has no reward, or has no row.
@@ -148,14 +145,11 @@ def trajectory(
     ]
     numbers = {call.call for call in used_calls(episode.calls)} - given_up
     kept = [call for call in answered if call.call in numbers]
-    single = rows_of(kept)
-    rows, forks = _merged(single) if merge else (single, 0)
+    rows = rows_of(kept)
     worth = reward if reward is not None else _standing_reward(episode)
     count = RowCount(
         rows=len(rows),
-        merged=len(single) - len(rows),
-        forks=forks,
-        missing=len(kept) - len(single),
+        missing=len(kept) - len(rows),
         given_up=len(answered) - len(kept),
     )
     return Trajectory(
@@ -201,45 +195,11 @@ def rows_of(records: Iterable[CallRecord]) -> tuple[Row, ...]:
     return tuple(row for record in records if (row := row_of(record)) is not None)
 
 
-def _merged(single: tuple[Row, ...]) -> tuple[tuple[Row, ...], int]:
-    """Add each row to the latest that it goes on from; count those that fork off."""
-    rows: list[Row] = []
-    forks = 0
-    for row in single:
-        alike = [place for place, each in enumerate(rows) if _speaker(each) == _speaker(row)]
-        before = [place for place in alike if goes_on(rows[place], row)]
-        if before:
-            rows[before[-1]] = _joined(rows[before[-1]], row)
-        else:
-            forks += bool(alike)
-            rows.append(row)
-    return tuple(rows), forks
-
-
-def _speaker(row: Row) -> tuple[str, str | None, str]:
-    # a row has one node to be credited and one version of the weights to be compared with
-    return row.graph, row.role, row.weights_version
-
-
-def _joined(before: Row, after: Row) -> Row:
-    between = after.prompt_ids[len(before.prompt_ids) + len(before.completion_ids) :]
-    return before.model_copy(
-        update={
-            "completion_ids": before.completion_ids + between + after.completion_ids,
-            # no probability belongs to words from outside; the mask keeps losses off the zeros
-            "logprobs": before.logprobs + (0.0,) * len(between) + after.logprobs,
-            "mask": before.mask + (False,) * len(between) + after.mask,
-            "calls": before.calls + after.calls,
-            "reply": f"{before.reply}\n{after.reply}",
-        }
-    )
-
-
 def _lead(rows: Sequence[Row], text: str | None) -> int:
     """The latest row that says the whole text, whatever frame or white space is around it."""
     wanted = " ".join((text or "").split())
-    said = [place for place, row in enumerate(rows) if wanted in " ".join(row.reply.split())]
-    return said[-1] if wanted and said else -1
+    speakers = [place for place, row in enumerate(rows) if wanted in " ".join(row.reply.split())]
+    return speakers[-1] if wanted and speakers else -1
 
 
 def _served(output: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
@@ -96,3 +97,51 @@ def test_callers_on_many_threads_share_one_loop() -> None:
 def test_an_error_of_a_verb_is_of_the_packages_own_tree() -> None:
     assert issubclass(quillgraph.ConfigError, quillgraph.QuillError)
     assert quillgraph.ConfigError is ConfigError
+
+
+SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
+FERRY = (SCRIPTS / "ferry.txt").read_text(encoding="utf-8")
+
+
+async def test_criteria_text_and_judgement_are_had_in_a_few_plain_calls() -> None:
+    # inside a running loop, as in a notebook; the reward is that of tests/graphs/prebuilt
+    model = quillgraph.connect(f"scripted:{SCRIPTS / 'ferry.yaml'}")
+    criteria = quillgraph.CriteriaSet.model_validate_json(
+        (SCRIPTS / "ferry.criteria.json").read_text("utf-8")
+    )
+    episode = quillgraph.write(FERRY, model, criteria=criteria)
+    assert episode.text.endswith("The pilot waited for a while, and then he went on.")
+    assessed = quillgraph.judge(episode.text, criteria, model, request=FERRY)
+    # .85 * (5 + 5 + .9 * 7) / (9 * 2.9) + .10 + .05
+    assert assessed.reward.value == pytest.approx(0.85 * 16.3 / 26.1 + 0.15)
+    assert assessed.reward == episode.standing.reward
+
+
+async def test_the_plain_call_and_the_coroutine_find_the_same_criteria() -> None:
+    request = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8")
+    model = quillgraph.connect(f"scripted:{SCRIPTS / 'lighthouse.yaml'}")
+    near = quillgraph.connect_embeddings("lexical")
+    plain = quillgraph.find_criteria(request, model, embeddings=near)
+    awaited = await quillgraph.afind_criteria(request, model, embeddings=near)
+    assert [each.name for each in plain.criteria][:2] == [
+        "In the second person",
+        "At most 300 words",
+    ]
+    assert plain.sha256 == awaited.sha256
+
+
+def test_training_names_what_is_missing_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(quillgraph.ConfigError, match="expected a folder for the run, got none"):
+        quillgraph.train(_config(tmp_path))
+    with pytest.raises(quillgraph.QuillError, match="cannot read"):
+        quillgraph.train(tmp_path / "absent.yaml")
+
+
+def _config(folder: Path) -> Path:
+    file = folder / "run.yaml"
+    (folder / "prompts.jsonl").write_text('{"request": "A haiku.", "split": "train"}\n')
+    file.write_text(
+        "model: {name: smollm2-135m}\ndata: {prompts: prompts.jsonl}\n"
+        "criteria: {study: hard}\nrl: {}\n"
+    )
+    return file

@@ -1,8 +1,13 @@
 """A tiny model, a tokenizer and a data set, all made in code: the real trainer runs on them."""
 
 import json
+import multiprocessing
+import os
+import runpy
+import socket
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,85 @@ TEMPLATE = (
 )
 
 
+TRAINING = (
+    "peft",
+    "matplotlib.pyplot",
+    "quillgraph.cli.commands.train",
+    "quillgraph.rl.stages.rl",
+    "quillgraph.rl.stages.sft",
+)
+"""What a process of training imports; it takes twelve seconds of each."""
+
+COMMAND = """
+from quillgraph.cli.main import main
+
+if __name__ == "__main__":
+    main()
+"""
+
+Start = Callable[..., BaseProcess]
+
+
+@pytest.fixture(scope="session")
+def start_process() -> Start:
+    """Start a program in a real process that begins with the training libraries imported.
+
+    It takes the program's file, its arguments, the file for what it prints, and further variables
+    of its environment.
+    """
+    pytest.importorskip("trl")
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(TRAINING))
+
+    def start(program: Path, *arguments: object, log: Path, **environment: str) -> BaseProcess:
+        job = {
+            "program": str(program),
+            "arguments": [str(each) for each in arguments],
+            "environment": {"HF_HUB_OFFLINE": "1", **environment},
+            "log": str(log),
+        }
+        forked = str(Path(__file__).with_name("forked.py"))
+        process = context.Process(
+            target=runpy.run_path, args=(forked, {"JOB": job}), kwargs={"run_name": "__main__"}
+        )
+        process.start()
+        return process
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_processes(start_process: Start) -> Callable[..., None]:
+    """Run a program to its end, in one process or as several that know of each other (gloo)."""
+
+    def run(program: Path, *arguments: object, log: Path, processes: int = 1) -> None:
+        group: dict[str, str] = {}
+        if processes > 1:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = str(free.getsockname()[1])
+            group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
+        started = []
+        for rank in range(processes):
+            place = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}
+            started.append(start_process(program, *arguments, log=log, **group, **place))
+        for process in started:
+            process.join(240)
+        statuses = [process.exitcode for process in started]
+        assert statuses == [0] * processes, log.read_text()[-3000:]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def command_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command `quillgraph` as a program's file."""
+    file = tmp_path_factory.mktemp("command") / "quillgraph_command.py"
+    file.write_text(COMMAND, encoding="utf-8")
+    return file
+
+
 @pytest.fixture(scope="session")
 def tokenizer(training_libraries: None) -> Any:
     """Whole words as tokens, and Qwen's chat marks."""
@@ -26,15 +110,15 @@ def tokenizer(training_libraries: None) -> Any:
     names = ["<pad>", "<unk>", "<|im_start|>", "<|im_end|>", "user", "assistant", "\n", *WORDS]
     core = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token="<pad>",
         unk_token="<unk>",
         eos_token="<|im_end|>",
         padding_side="left",
     )
-    made.chat_template = TEMPLATE
-    return made
+    fast.chat_template = TEMPLATE
+    return fast
 
 
 @pytest.fixture
@@ -135,7 +219,7 @@ def short_run(
     def make(
         options: dict[str, Any] | None = None, sections: dict[str, Any] | None = None, **rl: Any
     ) -> Path:
-        told = {
+        settings = {
             "model": {"name": str(tiny_folder), "lora": {"r": 4}},
             "data": {"prompts": "prompts.jsonl"},
             "criteria": {"study": "hard", "embeddings": "lexical"},
@@ -145,7 +229,7 @@ def short_run(
             **(sections or {}),
         }
         file = tmp_path / "run.yaml"
-        file.write_text(yaml.safe_dump(told))
+        file.write_text(yaml.safe_dump(settings))
         return file
 
     with warnings.catch_warnings():

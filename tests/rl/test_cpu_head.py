@@ -128,10 +128,10 @@ def test_in_bfloat16_the_gradient_of_a_token_that_is_nearly_sure_is_as_exact_as_
     exact = (torch.nn.functional.one_hot(targets, 500) - probs) @ weight
 
     left = 1 - probs.gather(-1, targets[:, None])[:, 0]
-    told = left > 1e-4  # below, float32 has no digits for 1 - p
-    assert left[told].min() < 1e-3
+    counts = left > 1e-4  # below, float32 has no digits for 1 - p
+    assert left[counts].min() < 1e-3
     errors = (hidden.grad - exact).norm(dim=-1) / exact.norm(dim=-1)
-    assert errors[told].max() < 0.02
+    assert errors[counts].max() < 0.02
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
@@ -260,7 +260,7 @@ def test_imitation_learns_and_tells_the_same_as_under_trls_head(
     same = options | {"completion_only_loss": True, "per_device_train_batch_size": 4}
     for name in ("num_generations", "max_completion_length"):
         del same[name]
-    told = []
+    logged = []
     for ours in (False, True):
         torch.manual_seed(1)
         trainer = SFTTrainer(
@@ -273,9 +273,9 @@ def test_imitation_learns_and_tells_the_same_as_under_trls_head(
         if ours:
             score_on_cpu(trainer)
         trainer.train()
-        told.append([each for each in trainer.state.log_history if "loss" in each])
+        logged.append([each for each in trainer.state.log_history if "loss" in each])
 
-    theirs, mine = told
+    theirs, mine = logged
     assert len(theirs) == 3
     assert theirs[0]["loss"] - theirs[-1]["loss"] > 1e-4
     for name in ("loss", "grad_norm", "entropy", "mean_token_accuracy", "num_tokens"):

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,12 @@ def written(folder: Path, model: Path, batch: int) -> Path:
     return file
 
 
-def run(config: Path, out: Path, launcher: list[str]) -> None:
-    program = config.parent / "quillgraph_command.py"
-    program.write_text(
-        'from quillgraph.cli.main import main\n\nif __name__ == "__main__":\n    main()\n'
-    )
+def launch(program: Path, config: Path, out: Path) -> None:
+    """Train in two processes, by torch's own launcher."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port]
     done = subprocess.run(
         [sys.executable, "-P", *launcher, str(program), "train", str(config), "--out", str(out)],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
@@ -67,15 +69,12 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.model
 def test_two_processes_train_on_the_same_groups_and_leave_one_record(
-    tiny_folder: Path, tmp_path: Path
+    tiny_folder: Path, tmp_path: Path, run_processes: Callable[..., None], command_file: Path
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    run(written(tmp_path, tiny_folder, 8), one, [])
-    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port]
-    run(written(tmp_path, tiny_folder, 4), two, launcher)
+    alone = written(tmp_path, tiny_folder, 8)
+    run_processes(command_file, "train", alone, "--out", one, log=tmp_path / "one.log")
+    launch(command_file, written(tmp_path, tiny_folder, 4), two)
 
     ledgers = [json.loads((out / "ledger.json").read_text()) for out in (one, two)]
     # two requests of four texts in each of two steps, whoever wrote which

@@ -4,7 +4,7 @@ for (const work of document.querySelectorAll("section.work")) {
   const criteria = [...work.querySelectorAll("details.criterion")];
   const marks = [...work.querySelectorAll(".text mark")];
   const rows = [...work.querySelectorAll("tr[data-criterion]")];
-  const said = work.querySelector(".said");
+  const announcement = work.querySelector(".announcement");
   const show = () => {
     const open = criteria.find((each) => each.open);
     const name = open ? open.dataset.criterion : null;
@@ -16,7 +16,7 @@ for (const work of document.querySelectorAll("section.work")) {
     }
     for (const row of rows) row.classList.toggle("on", row.dataset.criterion === name);
     const shown = open ? open.querySelector(".name").textContent : "";
-    said.textContent = open ? `Marked in the texts: ${shown}.` : "No criterion is open.";
+    announcement.textContent = open ? `Marked in the texts: ${shown}.` : "No criterion is open.";
   };
   for (const each of criteria) each.addEventListener("toggle", show);
 }

@@ -12,12 +12,12 @@ from quillgraph.backends.calls import Budget, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.cli.commands.batch import Running
+from quillgraph.cli.commands.batch import BatchWork
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.inputs import read_inputs
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import load_settings
-from quillgraph.graphs.episodes import EPISODES
+from quillgraph.graphs.episodes import EPISODES, Batch
 
 
 class Line(TypedDict, total=False):
@@ -53,7 +53,8 @@ def test_what_stops_one_entry_lets_the_others_leave_before_the_folder_is_closed(
     inputs = read_inputs(graph, None, batch, {})
     # an episode cannot be written here
     (tmp_path / EPISODES).mkdir()
-    work = Running(graph, inputs, load_settings(None), tmp_path, Budget(), {})
+    many = Batch(graph, inputs.entries, tmp_path, Budget(), {})
+    work = BatchWork(many, inputs, load_settings(None))
     engines = Engines(common=model, roles={}, embeddings=LexicalEmbeddings())
     with Recorder(tmp_path / "calls.jsonl", "batch") as recorder:
         watch = ProgressWatch(plain_console(io.StringIO()), recorder, work.stages)

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from quillgraph.backends.errors import StorageError
-from quillgraph.cli.display.criteria import exclusions, markdown, write_plot
+from quillgraph.cli.display.criteria import (
+    criteria_exclusions,
+    plot_criteria,
+    sources_markdown,
+)
 from quillgraph.evals.criteria import CriteriaReport
 from quillgraph.evals.criteria.report import SourceReport
 from quillgraph.evals.measures import Estimate
@@ -39,7 +43,7 @@ REPORT = CriteriaReport(
 
 
 def test_markdown_has_a_row_for_each_measure_and_tells_what_is_in_none() -> None:
-    assert markdown(REPORT).splitlines() == [
+    assert sources_markdown(REPORT).splitlines() == [
         "Criteria of m on d|e.jsonl, 2 requests; near by minilm",
         "",
         "| measure | ours | generic |",
@@ -58,19 +62,19 @@ def test_markdown_has_a_row_for_each_measure_and_tells_what_is_in_none() -> None
 
 def test_nothing_excluded_is_said() -> None:
     bare = REPORT.model_copy(update={"sources": {}, "excluded": {}})
-    assert exclusions(bare) == "nothing excluded"
+    assert criteria_exclusions(bare) == "nothing excluded"
 
 
 def test_what_english_embeddings_cannot_tell_is_said() -> None:
     told = "1 of 2 requests are not in English"
     chinese = REPORT.model_copy(update={"not_english": 1})
-    assert told in markdown(chinese)
-    assert told not in markdown(REPORT)
-    assert told not in markdown(chinese.model_copy(update={"placed_by": "own/model"}))
+    assert told in sources_markdown(chinese)
+    assert told not in sources_markdown(REPORT)
+    assert told not in sources_markdown(chinese.model_copy(update={"placed_by": "own/model"}))
 
 
 def test_what_is_measured_is_drawn_and_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    write_plot(REPORT, tmp_path / "plot.png")
+    plot_criteria(REPORT, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(StorageError, match="cannot write"):
-        write_plot(REPORT, tmp_path / "none" / "plot.png")
+        plot_criteria(REPORT, tmp_path / "none" / "plot.png")

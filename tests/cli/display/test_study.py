@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from quillgraph.agents.domain import Core, CriteriaSet, Incident
-from quillgraph.cli.display.study import counted, summary
+from quillgraph.cli.display.study import amount, summary
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 
@@ -79,7 +79,7 @@ def test_it_is_said_how_many_clauses_have_a_criterion(coverage: float, told: str
 
 
 def test_one_is_told_apart_from_many() -> None:
-    assert (counted(1, "code"), counted(2, "code"), counted(0, "code")) == (
+    assert (amount(1, "code"), amount(2, "code"), amount(0, "code")) == (
         "1 code", "2 codes", "0 codes",
     )  # fmt: skip
-    assert counted(2, "reply or item", "replies or items") == "2 replies or items"
+    assert amount(2, "reply or item", "replies or items") == "2 replies or items"

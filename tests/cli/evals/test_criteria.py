@@ -44,8 +44,8 @@ def data(tmp_path: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
 
 
 def words(path: Path, spec: str, *more: object) -> list[str]:
-    given = ("eval", "criteria", "--data", path, "--backend", spec, "--out", "run", *more)
-    return [str(word) for word in given]
+    options = ("eval", "criteria", "--data", path, "--backend", spec, "--out", "run", *more)
+    return [str(word) for word in options]
 
 
 # One study that is written out by hand, with its baselines and its judge
@@ -92,9 +92,9 @@ def script(tmp_path: Path) -> Path:
             for place, text in enumerate(TEXTS)
         ),
     ]
-    known = yaml.safe_load((SCRIPTS / "lighthouse.yaml").read_text(encoding="utf-8"))["rules"]
+    study = yaml.safe_load((SCRIPTS / "lighthouse.yaml").read_text(encoding="utf-8"))["rules"]
     path = tmp_path / "script.yaml"
-    path.write_text(yaml.safe_dump({"rules": [*rules, *known]}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({"rules": [*rules, *study]}), encoding="utf-8")
     return path
 
 
@@ -109,7 +109,7 @@ def lighthouse(tmp_path: Path) -> Path:
     """People's criteria: two of the study's own, and one of which nobody has thought."""
     people = [*(STORM, PICTURE), ("Quantum fugue", "Bach would have computed with qubits.")]
     levels = {"1-2": "none of it"}
-    criteria = [{"name": name, "description": said, "levels": levels} for name, said in people]
+    criteria = [{"name": name, "description": words, "levels": levels} for name, words in people]
     texts = [
         {"id": f"t{n}", "request": LIGHTHOUSE, "text": text, "score": score}
         for n, (text, score) in enumerate(TEXTS.items())
@@ -128,12 +128,12 @@ def test_a_study_is_measured_beside_its_baselines_and_peoples_criteria(
     quillgraph: Any, tmp_path: Path
 ) -> None:
     spec = f"scripted:{script(tmp_path)}"
-    done = quillgraph(*words(lighthouse(tmp_path), spec, "--samples", 1, "--json"))
-    assert done.status == 0, done.stderr
-    printed = json.loads(done.stdout)
-    found = columns(printed)
-    assert list(found) == ["ours", "one-shot", "generic", "human"]
-    ours, shot, generic, human = found.values()
+    result = quillgraph(*words(lighthouse(tmp_path), spec, "--samples", 1, "--json"))
+    assert result.status == 0, result.stderr
+    printed = json.loads(result.stdout)
+    measures = columns(printed)
+    assert list(measures) == ["ours", "one-shot", "generic", "human"]
+    ours, shot, generic, human = measures.values()
     # the study has 2 criteria that code checks, 3 qualities and 1 fault to avoid
     assert (ours["criteria"], shot["criteria"], generic["criteria"]) == (6, 5, 5)
     assert (ours["recall"], shot["recall"], generic["recall"]) == pytest.approx((2 / 3, 1 / 3, 0))
@@ -162,12 +162,12 @@ def test_a_study_is_measured_beside_its_baselines_and_peoples_criteria(
 def test_a_judge_that_is_given_confirms_what_is_the_same(quillgraph: Any, tmp_path: Path) -> None:
     spec = f"scripted:{script(tmp_path)}"
     more = ("--role", f"judge={spec}", "--samples", 1, "--json")
-    done = quillgraph(*words(lighthouse(tmp_path), spec, *more))
-    assert done.status == 0, done.stderr
-    printed = json.loads(done.stdout)
-    found = columns(printed)
+    result = quillgraph(*words(lighthouse(tmp_path), spec, *more))
+    assert result.status == 0, result.stderr
+    printed = json.loads(result.stdout)
+    measures = columns(printed)
     # it holds the storm for the same, and the picture for another one
-    assert (found["ours"]["recall"], found["one-shot"]["recall"]) == pytest.approx((1 / 3, 0))
+    assert (measures["ours"]["recall"], measures["one-shot"]["recall"]) == pytest.approx((1 / 3, 0))
     assert printed["report"]["confirmed"]
     overlaps = [json.loads(line) for line in Path("run/overlaps.jsonl").read_text().splitlines()]
     assert {row["source"]: row["overlap"]["refused"] for row in overlaps} == {
@@ -182,12 +182,12 @@ def test_stages_are_left_out_runs_compared_and_all_of_it_shown(
     quillgraph: Any, spec: str, tmp_path: Path
 ) -> None:
     more = ("--without", "axial", "--without", "drafts", "--runs", 2, "--drafts", 1)
-    done = quillgraph(*words(data(tmp_path), spec, *more, "--plot", "plot.png"))
-    assert done.status == 0, done.stderr
-    for told in ("ours", "without axial", "without drafts", "one-shot", "generic", "human"):
-        assert told in done.stdout
-    for told in ("recall", "consistency", "reusability", "criteria_per_code", "ours - human"):
-        assert told in done.stdout
+    result = quillgraph(*words(data(tmp_path), spec, *more, "--plot", "plot.png"))
+    assert result.status == 0, result.stderr
+    for word in ("ours", "without axial", "without drafts", "one-shot", "generic", "human"):
+        assert word in result.stdout
+    for word in ("recall", "consistency", "reusability", "criteria_per_code", "ours - human"):
+        assert word in result.stdout
     assert Path("plot.png").read_bytes().startswith(b"\x89PNG")
     table = Path("run/report.md").read_text(encoding="utf-8")
     head = "| measure | ours | without axial | without drafts | one-shot | generic | human |"
@@ -200,8 +200,8 @@ def test_stages_are_left_out_runs_compared_and_all_of_it_shown(
         "ours": 4, "without axial": 4, "without drafts": 4, "one-shot": 4, "generic": 2, "human": 2,
     }  # fmt: skip
     calls = read_records(Path("run/calls.jsonl"))
-    judged = sum(call.role == "judge" for call in calls)
-    assert sum(row["calls"] for row in rows) == len(calls) - judged
+    by_judge = sum(call.role == "judge" for call in calls)
+    assert sum(row["calls"] for row in rows) == len(calls) - by_judge
     drafts = next(row for row in rows if row["source"] == "without drafts")
     assert drafts["found"]["criteria"]
     assert quillgraph("report", "run", "--out", "page.html").status == 0
@@ -217,23 +217,23 @@ def test_what_was_cut_short_goes_on_and_repeats_nothing(
     cut = quillgraph(*words(path, spec, "--drafts", 1, "--max-calls", calls - 1))
     assert cut.status == 4
     assert "sets of criteria and 0 scores, kept in run" in cut.stderr
-    kept = Path("run/criteria.jsonl").read_text().splitlines()
-    assert len(kept) >= 2
+    sets = Path("run/criteria.jsonl").read_text().splitlines()
+    assert len(sets) >= 2
     before = coded("run")
     # what a set had come to by then that was not finished is lost with it
-    done = quillgraph("eval", "criteria", "--resume", "run", "--max-calls", 2 * calls, "--json")
-    assert done.status == 0, done.stderr
-    assert columns(json.loads(done.stdout)) == columns(json.loads(whole.stdout))
-    assert Path("run/criteria.jsonl").read_text().splitlines()[: len(kept)] == kept
-    unfinished = 2 - sum(json.loads(line)["source"] == "ours" for line in kept)
-    made = coded("run") - before
-    assert made <= coded("whole")
-    assert (made > 0) == (unfinished > 0)
+    result = quillgraph("eval", "criteria", "--resume", "run", "--max-calls", 2 * calls, "--json")
+    assert result.status == 0, result.stderr
+    assert columns(json.loads(result.stdout)) == columns(json.loads(whole.stdout))
+    assert Path("run/criteria.jsonl").read_text().splitlines()[: len(sets)] == sets
+    unfinished = 2 - sum(json.loads(line)["source"] == "ours" for line in sets)
+    repeated = coded("run") - before
+    assert repeated <= coded("whole")
+    assert (repeated > 0) == (unfinished > 0)
     # once more finds all of it done
-    written = Path("run/calls.jsonl").read_bytes()
+    recorded = Path("run/calls.jsonl").read_bytes()
     again = quillgraph("eval", "criteria", "--resume", "run", "--json")
-    assert json.loads(again.stdout)["report"] == json.loads(done.stdout)["report"]
-    assert Path("run/calls.jsonl").read_bytes() == written
+    assert json.loads(again.stdout)["report"] == json.loads(result.stdout)["report"]
+    assert Path("run/calls.jsonl").read_bytes() == recorded
 
 
 def coded(run: str) -> int:
@@ -250,13 +250,13 @@ def test_a_resumed_run_takes_limits_alone_and_the_data_that_it_began_with(
     assert other.status == 2
     assert "expected nothing but limits with --resume, got 'seed'" in other.error
     path.write_text(path.read_text() + "\n", encoding="utf-8")
-    changed = quillgraph("eval", "criteria", "--resume", "run")
-    assert changed.status == 2
-    assert "has changed since the run began" in changed.error
+    refusal = quillgraph("eval", "criteria", "--resume", "run")
+    assert refusal.status == 2
+    assert "has changed since the run began" in refusal.error
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--without", "axiel"], "no stage 'axiel' that a study can do without: did you mean"),
         (["--runs", "0"], "expected --runs of 1 or more, got 0"),
@@ -265,18 +265,18 @@ def test_a_resumed_run_takes_limits_alone_and_the_data_that_it_began_with(
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_runs(
-    quillgraph: Any, spec: str, tmp_path: Path, more: list[str], told: str
+    quillgraph: Any, spec: str, tmp_path: Path, more: list[str], message: str
 ) -> None:
-    done = quillgraph(*words(data(tmp_path), spec, *more))
-    assert done.status == 2
-    assert told in done.error
+    result = quillgraph(*words(data(tmp_path), spec, *more))
+    assert result.status == 2
+    assert message in result.error
     assert not Path("run").exists()
 
 
 def test_no_data_is_an_error(quillgraph: Any) -> None:
-    done = quillgraph("eval", "criteria")
-    assert done.status == 2
-    assert "expected --data FILE" in done.error
+    result = quillgraph("eval", "criteria")
+    assert result.status == 2
+    assert "expected --data FILE" in result.error
 
 
 def test_a_server_that_answers_nothing_ends_the_run_with_its_own_status(
@@ -284,9 +284,9 @@ def test_a_server_that_answers_nothing_ends_the_run_with_its_own_status(
 ) -> None:
     httpserver.expect_request("/v1/chat/completions").respond_with_data(status=500)
     broken = f"openai:m@{httpserver.url_for('/v1')}?max_retries=0"
-    done = quillgraph(*words(data(tmp_path), broken, "--drafts", 0))
-    assert done.status == 3
-    assert "there are no criteria for any request; first: ServerFailed" in done.error
+    result = quillgraph(*words(data(tmp_path), broken, "--drafts", 0))
+    assert result.status == 3
+    assert "there are no criteria for any request; first: ServerFailed" in result.error
 
 
 def test_files_for_the_tools_of_writingbench_are_left_where_the_requests_are_theirs(
@@ -299,8 +299,8 @@ def test_files_for_the_tools_of_writingbench_are_left_where_the_requests_are_the
     bench.write_text(json.dumps(row), encoding="utf-8")
     one = f"{spec}&items_per_call=1"
     more = ("--data", data(tmp_path, ROWS[2:4]), "--drafts", 0)
-    done = quillgraph(*words(bench, one, *more))
-    assert done.status == 0, done.stderr
+    result = quillgraph(*words(bench, one, *more))
+    assert result.status == 0, result.stderr
     for source in ("ours", "one-shot", "generic", "human"):
         (line,) = Path(f"run/writingbench-{source}.jsonl").read_text().splitlines()
         assert json.loads(line)["index"] == 7

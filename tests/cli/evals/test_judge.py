@@ -39,23 +39,30 @@ def paired(count: int, tmp_path: Path) -> Path:
 def words(data: Path, spec: str, *more: object) -> list[str]:
     # one criterion a call: the server picks any of the ids that it is offered
     one = f"{spec}&items_per_call=1"
-    given = ("eval", "judge", "--data", data, "--backend", one, "--out", "run", *more)
-    return [str(word) for word in given]
+    options = ("eval", "judge", "--data", data, "--backend", one, "--out", "run", *more)
+    return [str(word) for word in options]
 
 
 def test_scored_texts_give_a_table_a_report_and_a_curve(
     quillgraph: Any, spec: str, tmp_path: Path
 ) -> None:
-    done = quillgraph(*words(rated(30, tmp_path), spec, "--plot", "curve.png"))
-    assert done.status == 0, done.stderr
-    for told in ("spearman", "length_spearman", "leniency", "injection", "test-retest", "position"):
-        assert told in done.stdout
-    assert "nothing excluded" in done.stdout, done.stdout
-    found = json.loads(Path("run/report.json").read_text())
-    assert found["report"]["texts"] == 30
+    result = quillgraph(*words(rated(30, tmp_path), spec, "--plot", "curve.png"))
+    assert result.status == 0, result.stderr
+    for word in (
+        "spearman",
+        "length_spearman",
+        "leniency",
+        "injection",
+        "test-retest",
+        "position",
+    ):
+        assert word in result.stdout
+    assert "nothing excluded" in result.stdout, result.stdout
+    report = json.loads(Path("run/report.json").read_text())
+    assert report["report"]["texts"] == 30
     # a judge whose answers are drawn from a hash of the prompt knows nothing
-    assert abs(found["report"]["measures"]["spearman"]["value"]) < 0.6
-    assert {probe["probe"] for probe in found["probes"]} == {
+    assert abs(report["report"]["measures"]["spearman"]["value"]) < 0.6
+    assert {probe["probe"] for probe in report["probes"]} == {
         "length", "format", "injection", "self-praise", "test-retest", "degenerate", "position",
     }  # fmt: skip
     assert Path("curve.png").stat().st_size > 1000
@@ -67,8 +74,8 @@ def test_scored_texts_give_a_table_a_report_and_a_curve(
 def test_pairs_are_measured_by_prompt_and_limited_by_the_seed(
     quillgraph: Any, spec: str, tmp_path: Path
 ) -> None:
-    done = quillgraph(*words(paired(12, tmp_path), spec, "--limit", 4, "--probes", 0, "--json"))
-    printed = json.loads(done.stdout)
+    result = quillgraph(*words(paired(12, tmp_path), spec, "--limit", 4, "--probes", 0, "--json"))
+    printed = json.loads(result.stdout)
     assert printed["report"]["pairs"] == 4
     assert printed["report"]["measures"]["pair_accuracy"]["clusters"] == 2
     assert printed["report"]["measures"]["human_agreement"]["value"] == pytest.approx(1 / 3)
@@ -78,47 +85,47 @@ def test_pairs_are_measured_by_prompt_and_limited_by_the_seed(
 def test_a_requirement_that_is_not_met_sets_the_exit_status(
     quillgraph: Any, spec: str, tmp_path: Path
 ) -> None:
-    done = quillgraph(
+    result = quillgraph(
         *words(paired(8, tmp_path), spec, "--probes", 0, "--require", "pair_accuracy>1.5")
     )
-    assert done.status == 1
-    assert "not met: pair_accuracy>1.5: pair_accuracy is" in done.stderr
+    assert result.status == 1
+    assert "not met: pair_accuracy>1.5: pair_accuracy is" in result.stderr
 
 
 def test_an_unknown_requirement_names_the_nearest(
     quillgraph: Any, spec: str, tmp_path: Path
 ) -> None:
-    done = quillgraph(
+    result = quillgraph(
         *words(paired(4, tmp_path), spec, "--probes", 0, "--require", "pair_acuracy>=0.5")
     )
-    assert done.status == 2
-    assert "did you mean 'pair_accuracy'" in done.error
+    assert result.status == 2
+    assert "did you mean 'pair_accuracy'" in result.error
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ('{"uid": "u", "prompt": "P"}', "holds requests and no judgements"),
         ('{"id": "a", "text": "T", "score": 12}', "expected scores from 1 to 10, got 12"),
     ],
 )
 def test_data_without_judgements_are_refused(
-    quillgraph: Any, spec: str, tmp_path: Path, row: str, told: str
+    quillgraph: Any, spec: str, tmp_path: Path, row: str, message: str
 ) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text(row, encoding="utf-8")
-    done = quillgraph(*words(path, spec))
-    assert done.status == 2
-    assert told in done.error
+    result = quillgraph(*words(path, spec))
+    assert result.status == 2
+    assert message in result.error
 
 
 def test_what_cannot_be_plotted_is_told(quillgraph: Any, spec: str, tmp_path: Path) -> None:
-    done = quillgraph(*words(paired(4, tmp_path), spec, "--probes", 0, "--plot", "curve.png"))
-    assert done.status == 2
-    assert "no scored texts, so there is no curve" in done.error
+    result = quillgraph(*words(paired(4, tmp_path), spec, "--probes", 0, "--plot", "curve.png"))
+    assert result.status == 2
+    assert "no scored texts, so there is no curve" in result.error
 
 
 def test_no_data_is_an_error(quillgraph: Any) -> None:
-    done = quillgraph("eval", "judge")
-    assert done.status == 2
-    assert "expected --data FILE" in done.error
+    result = quillgraph("eval", "judge")
+    assert result.status == 2
+    assert "expected --data FILE" in result.error

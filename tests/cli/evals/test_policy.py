@@ -29,15 +29,15 @@ JUDGE = (
 
 
 def script(name: str, rules: Any) -> str:
-    told = [{"when": when, "reply": _reply(reply)} for when, reply in rules]
-    Path(name).write_text(json.dumps({"rules": told}), encoding="utf-8")  # JSON is YAML
+    message = [{"when": when, "reply": _reply(reply)} for when, reply in rules]
+    Path(name).write_text(json.dumps({"rules": message}), encoding="utf-8")  # JSON is YAML
     return f"scripted:{name}"
 
 
-def _reply(said: str | int) -> str:
-    if isinstance(said, str):
-        return said
-    item = {"criterion": "q1", "score": said, "evidence": "s1", "reason": "so"}
+def _reply(reply: str | int) -> str:
+    if isinstance(reply, str):
+        return reply
+    item = {"criterion": "q1", "score": reply, "evidence": "s1", "reason": "so"}
     return json.dumps({"items": [item]})
 
 
@@ -50,8 +50,8 @@ def words() -> Any:
     a, b = script("a.yaml", A.items()), script("b.yaml", B.items())
 
     def of(*more: object, policies: tuple[str, ...] = (a, b), out: str = "run") -> list[object]:
-        given = ("--data", "prompts.jsonl", "--judge", judge, "--out", out, "--texts", 1)
-        return ["eval", "policy", *policies, *given, *more]
+        options = ("--data", "prompts.jsonl", "--judge", judge, "--out", out, "--texts", 1)
+        return ["eval", "policy", *policies, *options, *more]
 
     return of
 
@@ -65,27 +65,27 @@ def resumed(*more: Any) -> tuple[Any, ...]:
     return ("eval", "policy", "--resume", "run", *more)
 
 
-def measured(done: Any, name: str) -> float:
+def measured(result: Any, name: str) -> float:
     row, _, measure = name.partition(".")
-    value: float = json.loads(done.stdout)["report"]["measures"][measure][row]["value"]
+    value: float = json.loads(result.stdout)["report"]["measures"][measure][row]["value"]
     return value
 
 
 def test_two_models_by_hand(quillgraph: Any, words: Any) -> None:
-    done = quillgraph(*words("--json", "--plot", "policies.png"))
-    assert done.status == 0, done.stderr
-    assert measured(done, "A.hard") == 0.5  # 8 words, 6 words
-    assert measured(done, "B.hard") == 1.0
-    assert measured(done, "B-A.hard") == 0.5
-    assert measured(done, "A.soft") == pytest.approx((1 / 3 + 2 / 3) / 2)  # (4 - 1)/9, (7 - 1)/9
-    assert measured(done, "B.soft") == pytest.approx((1 + 2 / 3) / 2)
-    assert measured(done, "B-A.soft") == pytest.approx(1 / 3)
-    assert measured(done, "A.words") == 7
+    result = quillgraph(*words("--json", "--plot", "policies.png"))
+    assert result.status == 0, result.stderr
+    assert measured(result, "A.hard") == 0.5  # 8 words, 6 words
+    assert measured(result, "B.hard") == 1.0
+    assert measured(result, "B-A.hard") == 0.5
+    assert measured(result, "A.soft") == pytest.approx((1 / 3 + 2 / 3) / 2)  # (4 - 1)/9, (7 - 1)/9
+    assert measured(result, "B.soft") == pytest.approx((1 + 2 / 3) / 2)
+    assert measured(result, "B-A.soft") == pytest.approx(1 / 3)
+    assert measured(result, "A.words") == 7
     # 36 and 37 bytes of request, 38 and 27 of text, four a token: 9 + 10 and 10 + 7
-    assert measured(done, "A.tokens") == 18
-    assert measured(done, "B.win_rate") == 0.75  # a win, and a tie that the order made
-    assert measured(done, "B.order_consistency") == 0.5
-    report = json.loads(done.stdout)["report"]
+    assert measured(result, "A.tokens") == 18
+    assert measured(result, "B.win_rate") == 0.75  # a win, and a tie that the order made
+    assert measured(result, "B.order_consistency") == 0.5
+    report = json.loads(result.stdout)["report"]
     assert report["measures"]["win_rate"]["B"]["clusters"] == 2
     assert report["excluded"] == {}
     assert report["criteria"] == "the requests' own criteria"
@@ -96,25 +96,25 @@ def test_two_models_by_hand(quillgraph: Any, words: Any) -> None:
 
 
 def test_the_tables_for_people_and_for_papers(quillgraph: Any, words: Any) -> None:
-    done = quillgraph(*words())
-    assert done.status == 0, done.stderr
-    for told in ("A: scripted:a.yaml", "win_rate", "Δ soft", "0.333", "Nothing excluded."):
-        assert told in done.stdout
-    told = Path("run/report.md").read_text(encoding="utf-8")
-    assert "| measure | A | B | B-A |" in told
+    result = quillgraph(*words())
+    assert result.status == 0, result.stderr
+    for word in ("A: scripted:a.yaml", "win_rate", "Δ soft", "0.333", "Nothing excluded."):
+        assert word in result.stdout
+    table = Path("run/report.md").read_text(encoding="utf-8")
+    assert "| measure | A | B | B-A |" in table
     assert (
         "| soft | 0.500 (0.333 to 0.667) | 0.833 (0.667 to 1.000) | 0.333 (0.000 to 0.667) |"
-        in told
+        in table
     )
-    assert "| win_rate |  | 0.750 (0.500 to 1.000) |  |" in told
+    assert "| win_rate |  | 0.750 (0.500 to 1.000) |  |" in table
 
 
 def test_the_page_of_a_comparison_shows_its_tables(quillgraph: Any, words: Any) -> None:
     assert quillgraph(*words()).status == 0
     assert quillgraph("report", "run").status == 0
     page = Path("run/report.html").read_text(encoding="utf-8")
-    for told in ("win_rate", "B-A", "0.833", "Values with 95 % intervals: A 0.500; B 0.833"):
-        assert told in page
+    for word in ("win_rate", "B-A", "0.833", "Values with 95 % intervals: A 0.500; B 0.833"):
+        assert word in page
     assert '<summary dir="auto">sea: Write of the sea in at most 6 words.</summary>' in page
     # 9 and 7 tokens; (10 - 1) / 9
     assert "16 tokens · demands kept 1.00 · score 1.00 · won" in page
@@ -127,8 +127,8 @@ def test_baselines_spend_what_the_dearest_has_spent(quillgraph: Any, words: Any)
     policies = (script("a.yaml", rules), *twice)
     judge = [*JUDGE, ("s1: ", 7), ("<first", FIRST)]
     script("judge.yaml", judge)
-    done = quillgraph(*words("--baselines", "--json", policies=policies))
-    assert done.status == 0, done.stderr
+    result = quillgraph(*words("--baselines", "--json", policies=policies))
+    assert result.status == 0, result.stderr
     rows = {(row["policy"], row["prompt"]): row for row in lines("texts.jsonl")}
     assert {name for name, _ in rows} == {"A", "B", "best_of_n", "self_refine"}
     for prompt in ("sea", "moor"):
@@ -138,17 +138,17 @@ def test_baselines_spend_what_the_dearest_has_spent(quillgraph: Any, words: Any)
         spent = {**rows["self_refine", prompt], "policy": "B"}
         assert spent == dearest
         assert rows["best_of_n", prompt]["calls"] > 1
-    notes = json.loads(done.stdout)["report"]["notes"]
+    notes = json.loads(result.stdout)["report"]["notes"]
     assert any("may spend on a text what the dearest" in note for note in notes)
 
 
 def test_a_graph_that_takes_criteria_gets_those_of_the_prompt(quillgraph: Any, words: Any) -> None:
     policies = ("scripted:b.yaml", "best_of_n?n=2@scripted:both.yaml")
     script("both.yaml", [*JUDGE[3:], *A.items()])
-    done = quillgraph(*words("--json", policies=policies))
-    assert done.status == 0, done.stderr
-    assert measured(done, "B.hard") == 0.5
-    notes = json.loads(done.stdout)["report"]["notes"]
+    result = quillgraph(*words("--json", policies=policies))
+    assert result.status == 0, result.stderr
+    assert measured(result, "B.hard") == 0.5
+    notes = json.loads(result.stdout)["report"]["notes"]
     assert "B wrote under the criteria that texts are scored by." in notes
 
 
@@ -161,15 +161,15 @@ def test_a_run_that_was_cut_goes_on_and_repeats_nothing(quillgraph: Any, words: 
         file.write('{"policy": "A", "pro')  # as a kill leaves it
     # the limit holds for the whole run, and what there is has been spent
     assert quillgraph(*resumed()).status == 4
-    done = quillgraph(*resumed("--json", "--max-calls", 40))
-    assert done.status == 0, done.stderr
-    assert json.loads(done.stdout)["report"] == json.loads(whole.stdout)["report"]
-    made = [call for call in lines("calls.jsonl") if call["error"] is None]
+    result = quillgraph(*resumed("--json", "--max-calls", 40))
+    assert result.status == 0, result.stderr
+    assert json.loads(result.stdout)["report"] == json.loads(whole.stdout)["report"]
+    finished = [call for call in lines("calls.jsonl") if call["error"] is None]
     # one score is kept; of another one vote of two was lost with it
-    assert len(made) == 16 + 1
+    assert len(finished) == 16 + 1
     again = quillgraph(*resumed("--json"))
     assert json.loads(again.stdout)["report"] == json.loads(whole.stdout)["report"]
-    assert len(lines("calls.jsonl")) == len(made)
+    assert len(lines("calls.jsonl")) == len(finished)
 
 
 def test_a_run_goes_on_as_it_was_begun(quillgraph: Any, words: Any) -> None:
@@ -181,21 +181,21 @@ def test_a_run_goes_on_as_it_was_begun(quillgraph: Any, words: Any) -> None:
     missed = quillgraph(*resumed("--require", "B.win_rate>=0.9"))
     assert missed.status == 1
     Path("prompts.jsonl").write_text('{"request": "Another one."}', encoding="utf-8")
-    changed = quillgraph(*resumed())
-    assert changed.status == 2
-    assert "was begun with" in changed.error
-    taken = quillgraph(*words())
-    assert "holds a run already" in taken.error
+    refusal = quillgraph(*resumed())
+    assert refusal.status == 2
+    assert "was begun with" in refusal.error
+    again = quillgraph(*words())
+    assert "holds a run already" in again.error
 
 
 def test_what_failed_is_counted_and_tried_again(quillgraph: Any, words: Any) -> None:
     script("b.yaml", [("the sea", B["the sea"])])  # no rule for the moor
-    done = quillgraph(*words("--json"))
-    assert done.status == 0, done.stderr
-    (reason,) = json.loads(done.stdout)["report"]["excluded"]
+    result = quillgraph(*words("--json"))
+    assert result.status == 0, result.stderr
+    (reason,) = json.loads(result.stdout)["report"]["excluded"]
     assert reason.startswith("B: no text: ReplyError")
-    assert measured(done, "B.win_rate") == 1.0  # the sea alone
-    assert measured(done, "B-A.hard") == 1.0
+    assert measured(result, "B.win_rate") == 1.0  # the sea alone
+    assert measured(result, "B-A.hard") == 1.0
     script("b.yaml", B.items())
     mended = quillgraph(*resumed("--json"))
     assert json.loads(mended.stdout)["report"]["excluded"] == {}
@@ -204,16 +204,16 @@ def test_what_failed_is_counted_and_tried_again(quillgraph: Any, words: Any) -> 
 
 def test_a_policy_without_a_single_text_ends_the_run(quillgraph: Any, words: Any) -> None:
     script("b.yaml", [("nothing of it", "No.")])
-    done = quillgraph(*words())
-    assert done.status == 3
-    assert "policy B (scripted:b.yaml) gave no text at all: ReplyError" in done.error
+    result = quillgraph(*words())
+    assert result.status == 3
+    assert "policy B (scripted:b.yaml) gave no text at all: ReplyError" in result.error
 
 
 def test_a_judge_without_a_single_answer_ends_the_run(quillgraph: Any, words: Any) -> None:
     script("judge.yaml", [("nothing of it", "No.")])
-    done = quillgraph(*words())
-    assert done.status == 3
-    assert "the judge has not given a single answer" in done.error
+    result = quillgraph(*words())
+    assert result.status == 3
+    assert "the judge has not given a single answer" in result.error
 
 
 def test_requirements_set_the_exit_status_and_are_read_first(quillgraph: Any, words: Any) -> None:
@@ -239,10 +239,10 @@ def test_a_policy_may_not_be_judged_by_its_training(quillgraph: Any, words: Any)
     }
     Path("trained/run.json").write_text(json.dumps({"settings": settings}), "utf-8")
     spec = "transformers:smollm2-135m+trained"
-    done = quillgraph(*words(policies=("scripted:a.yaml", spec)))
-    assert done.status == 2
-    assert f"scripted:judge.yaml has trained policy B ({adapter.parent.resolve()})" in done.error
-    assert "--allow-same-judge" in done.error
+    result = quillgraph(*words(policies=("scripted:a.yaml", spec)))
+    assert result.status == 2
+    assert f"scripted:judge.yaml has trained policy B ({adapter.parent.resolve()})" in result.error
+    assert "--allow-same-judge" in result.error
     assert not Path("run").exists()
 
 
@@ -257,8 +257,8 @@ def test_texts_in_the_benchmarks_own_format(quillgraph: Any, words: Any) -> None
         for number, row in enumerate(PROMPTS)
     ]
     Path("prompts.jsonl").write_text(json.dumps(rows), encoding="utf-8")
-    done = quillgraph(*words())
-    assert done.status == 0, done.stderr
+    result = quillgraph(*words())
+    assert result.status == 0, result.stderr
     texts = sorted(lines("writingbench/responses/B.jsonl"), key=lambda row: row["index"])
     assert texts == [
         {"index": 7, "response": B["the sea"]},
@@ -269,7 +269,7 @@ def test_texts_in_the_benchmarks_own_format(quillgraph: Any, words: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (("--texts", 0), "expected --texts of 1 or more, got 0"),
         (("--limit", 0), "expected --limit of 1 or more, got 0"),
@@ -277,16 +277,16 @@ def test_texts_in_the_benchmarks_own_format(quillgraph: Any, words: Any) -> None
         (("--judge", "scorer:prose"), "'scorer:prose' gives scores alone; name a model"),
     ],
 )
-def test_bad_options_are_refused(quillgraph: Any, words: Any, more: Any, told: str) -> None:
-    done = quillgraph(*words(*more))
-    assert done.status == 2
-    assert told in done.error
+def test_bad_options_are_refused(quillgraph: Any, words: Any, more: Any, message: str) -> None:
+    result = quillgraph(*words(*more))
+    assert result.status == 2
+    assert message in result.error
 
 
 def test_no_policy_no_data_and_no_requests_are_errors(quillgraph: Any, words: Any) -> None:
     assert "expected a policy as KIND:MODEL" in quillgraph(*words(policies=())).error
-    judged = ("eval", "policy", "scripted:a.yaml", "--judge", "scripted:judge.yaml")
-    none = quillgraph(*judged)
+    command = ("eval", "policy", "scripted:a.yaml", "--judge", "scripted:judge.yaml")
+    none = quillgraph(*command)
     assert "expected --data FILE with requests, got none" in none.error
     Path("prompts.jsonl").write_text('{"text": "T", "score": 3}', encoding="utf-8")
     assert "holds judgements of people and no requests" in quillgraph(*words()).error

@@ -24,8 +24,8 @@ def trained(adapters: tuple[Path, Path]) -> Path:
     config = TrainConfig.model_validate(
         {"model": {"name": "smollm2-135m"}, "data": {"prompts": "seen.jsonl"}, "rl": {}}
     )
-    told = {"settings": config.model_dump(mode="json"), "status": "done"}
-    (folder / "run.json").write_text(json.dumps(told), encoding="utf-8")
+    run = {"settings": config.model_dump(mode="json"), "status": "done"}
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     Path("seen.jsonl").write_text(json.dumps({"request": REQUEST}), encoding="utf-8")
     return folder
 
@@ -47,8 +47,8 @@ def test_policies_write_with_their_own_weights_and_the_judge_with_none(
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the engines' own imports
-        done = quillgraph(*words)
-    assert done.status == 0, done.stderr
+        result = quillgraph(*words)
+    assert result.status == 0, result.stderr
     calls = [json.loads(line) for line in Path("run/calls.jsonl").read_text("utf-8").splitlines()]
     weights = {(call["run"].partition("/")[0], call["trace"]["weights_version"]) for call in calls}
     assert weights == {
@@ -57,7 +57,7 @@ def test_policies_write_with_their_own_weights_and_the_judge_with_none(
     texts = [json.loads(line) for line in Path("run/texts.jsonl").read_text("utf-8").splitlines()]
     # greedy, so that other words come of other weights alone
     assert len({text["text"] for text in texts}) == len(texts) == 3
-    report = json.loads(done.stdout)["report"]
+    report = json.loads(result.stdout)["report"]
     assert report["notes"] == [
         "The judge is the same model as policy A: models prefer what they would write.",
         "The judge is the base of policy B: models prefer what they would write.",

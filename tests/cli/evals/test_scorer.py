@@ -15,19 +15,19 @@ TEXT = (
 
 def judging(*more: object) -> list[str]:
     Path("text.txt").write_text(TEXT, encoding="utf-8")
-    given = (
+    options = (
         "judge", "--criteria", SCRIPTS / "ferry.criteria.json", "--file", SCRIPTS / "ferry.txt",
         "--text", "text.txt", "--backend", f"scripted:{SCRIPTS / 'ferry.yaml'}", "--out", "run",
         *more,
     )  # fmt: skip
-    return [str(word) for word in given]
+    return [str(word) for word in options]
 
 
 @pytest.mark.model
 def test_a_text_is_judged_without_a_call(quillgraph: Any) -> None:
-    done = quillgraph(*judging("--judge", "scorer:prose", "--json"))
-    assert done.status == 0, done.stderr
-    judgement = json.loads(done.stdout)["judgement"]
+    result = quillgraph(*judging("--judge", "scorer:prose", "--json"))
+    assert result.status == 0, result.stderr
+    judgement = json.loads(result.stdout)["judgement"]
     assert judgement["judge"].startswith("scorer:prose@")
     assert judgement["missing"] == []
     assert len(judgement["verdicts"]) == 3
@@ -41,22 +41,22 @@ def test_a_scorer_is_held_against_people_and_probed(quillgraph: Any) -> None:
     lines = [f"{TEXT} It was the {n}th night, and nobody had slept." for n in range(10)]
     rows = [{"id": f"t{n}", "text": text, "score": 1 + n} for n, text in enumerate(lines)]
     Path("rated.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    done = quillgraph(
+    result = quillgraph(
         "eval", "judge", "--data", "rated.jsonl", "--judge", "scorer:prose", "--probes", 8,
         "--out", "run", "--json",
     )  # fmt: skip
-    assert done.status == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["report"]["excluded"] == {}
+    assert result.status == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["report"]["excluded"] == {}
     # it draws nothing and sees no two texts at once, so there is nothing to repeat or to turn round
-    verdicts = {each["probe"]: each["verdict"] for each in found["probes"]}
+    verdicts = {each["probe"]: each["verdict"] for each in report["probes"]}
     assert set(verdicts) == {"length", "format", "injection", "self-praise", "degenerate"}
     assert verdicts["degenerate"] == "clean"
     assert json.loads(Path("run/run.json").read_text())["calls"] == 0
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (("--judge", "scorer:nowhere"), "expected scorer:FOLDER or one that comes with"),
         (("--role", "writer=scorer:prose"), "role 'writer' has to write"),
@@ -65,15 +65,15 @@ def test_a_scorer_is_held_against_people_and_probed(quillgraph: Any) -> None:
     ],
 )
 def test_what_a_scorer_cannot_be_is_refused(
-    quillgraph: Any, more: tuple[str, ...], told: str
+    quillgraph: Any, more: tuple[str, ...], message: str
 ) -> None:
-    done = quillgraph(*judging(*more))
-    assert done.status == 2
-    assert told in done.error
+    result = quillgraph(*judging(*more))
+    assert result.status == 2
+    assert message in result.error
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ((), "expected --data FILE"),
         (("--data", "pairs.jsonl"), "expected --out DIR"),
@@ -82,16 +82,16 @@ def test_what_a_scorer_cannot_be_is_refused(
     ],
 )
 def test_what_cannot_be_trained_on_is_told(
-    quillgraph: Any, more: tuple[str, ...], told: str
+    quillgraph: Any, more: tuple[str, ...], message: str
 ) -> None:
     Path("pairs.jsonl").write_text(
         json.dumps({"left": "a", "right": "b", "preferred": "left"}), encoding="utf-8"
     )
     Path("full").mkdir()
     Path("full/note.txt").write_text("mine", encoding="utf-8")
-    done = quillgraph("scorer", "train", *more)
-    assert done.status == 2
-    assert told in done.error
+    result = quillgraph("scorer", "train", *more)
+    assert result.status == 2
+    assert message in result.error
 
 
 def test_what_comes_with_the_package_is_listed(quillgraph: Any) -> None:

@@ -8,15 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from langchain_core.embeddings import Embeddings
 
 from quillgraph.agents.domain import LEVELS, Criterion
 from quillgraph.agents.judges import PromptedJudge
 from quillgraph.agents.role import Role
+from quillgraph.backends import Budget, Recorder
+from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.chat import ChatRequest
-from quillgraph.backends.errors import BudgetReached, ServerFailed
+from quillgraph.backends.embeddings import LexicalEmbeddings
+from quillgraph.backends.errors import BackendError, BudgetReached, ConfigError, ServerFailed
 from quillgraph.backends.scripted import ScriptedChat
-from quillgraph.evals.criteria.comparison import CriteriaComparison
+from quillgraph.evals import Loaded, load
+from quillgraph.evals.criteria.comparison import (
+    CriteriaComparison,
+    CriteriaOptions,
+    Observer,
+    compare_criteria,
+)
 from quillgraph.evals.criteria.report import CriteriaReport, criteria_report
 from quillgraph.evals.criteria.results import ELICITED, CriteriaResults
 from quillgraph.evals.criteria.sources import CriteriaSource, Found
@@ -87,11 +97,11 @@ def judged_by(table: Mapping[str, int]) -> PromptedJudge:
     """A judge who gives a text the same score on every criterion, by what stands in the prompt."""
 
     def reply(request: ChatRequest) -> str:
-        asked = request.messages[-1].content
-        score = next(score for text, score in table.items() if text in asked)
+        prompt = request.messages[-1].content
+        score = next(score for text, score in table.items() if text in prompt)
         votes = [
             {"criterion": f"q{n}", "score": score, "evidence": "s1", "reason": "so it is"}
-            for n in range(1, asked.count("1-2: ") + 1)
+            for n in range(1, prompt.count("1-2: ") + 1)
         ]
         return json.dumps({"items": votes})
 
@@ -118,13 +128,13 @@ async def compared(
     )  # fmt: skip
 
 
-def values(found: CriteriaReport, source: str = "ours") -> dict[str, float | None]:
-    return {name: one.value for name, one in found.sources[source].measures.items()}
+def values(report: CriteriaReport, source: str = "ours") -> dict[str, float | None]:
+    return {name: one.value for name, one in report.sources[source].measures.items()}
 
 
 async def test_criteria_are_measured_against_peoples_and_against_each_other(tmp_path: Path) -> None:
     sources = [source("ours", OURS), source("human", HUMAN, varies=False)]
-    ours = values(found := await compared(tmp_path, sources, runs=2))
+    ours = values(report := await compared(tmp_path, sources, runs=2))
     # a: 0-10 and 90-100 (or 95-100) match, 2 of 2; b: 0-300 are 60° apart, cos .5, and may match
     # (150-300 not), 1 of 1; c: 210-215 match, 1 of 2
     assert ours["recall"] == pytest.approx(4 / 5)
@@ -140,9 +150,9 @@ async def test_criteria_are_measured_against_peoples_and_against_each_other(tmp_
     assert ours["consistency"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert ours["cited"] == 1.0
     assert ours["criteria_per_code"] == pytest.approx(6 / 30)
-    assert "recall" not in values(found, "human")
-    assert found.sources["ours"].measures["recall"].clusters == 3
-    assert found.differences == {}
+    assert "recall" not in values(report, "human")
+    assert report.sources["ours"].measures["recall"].clusters == 3
+    assert report.differences == {}
 
 
 async def test_the_same_judge_agrees_with_people_as_far_as_the_criteria_let_it(
@@ -156,30 +166,30 @@ async def test_the_same_judge_agrees_with_people_as_far_as_the_criteria_let_it(
     }  # fmt: skip
 
     def reply(request: ChatRequest) -> str:
-        asked = request.messages[-1].content
-        table = next(table for words, table in human_first.items() if words in asked)
-        score = next(score for text, score in table.items() if text in asked)
+        prompt = request.messages[-1].content
+        table = next(table for words, table in human_first.items() if words in prompt)
+        score = next(score for text, score in table.items() if text in prompt)
         votes = [
             {"criterion": f"q{n}", "score": score, "evidence": "s1", "reason": "so it is"}
-            for n in range(1, asked.count("1-2: ") + 1)
+            for n in range(1, prompt.count("1-2: ") + 1)
         ]
         return json.dumps({"items": votes})
 
     judge = PromptedJudge((Role("judge", ScriptedChat(reply=reply)),), samples=2)
-    found = await compared(tmp_path, sources, judge=judge)
-    ours, human = values(found), values(found, "human")
+    report = await compared(tmp_path, sources, judge=judge)
+    ours, human = values(report), values(report, "human")
     # people 2 5 9 | 3 8 rank 1 3 5 | 2 4; the judge 1 4 10 | 6 6 ranks 1 2 5 | 3.5 3.5;
     # deviations from 3: people -2 0 2 -1 1, judge -2 -1 2 .5 .5: 8 / sqrt(10 · 9.5)
     assert ours["spearman"] == pytest.approx(8 / math.sqrt(95))
     assert human["spearman"] == pytest.approx(-8 / math.sqrt(95))
     # within b the judge has no spread, so a alone counts
     assert (ours["spearman_within"], human["spearman_within"]) == (1.0, -1.0)
-    assert found.differences["ours - human"]["spearman"].value == pytest.approx(16 / math.sqrt(95))
-    assert found.differences["ours - human"]["spearman_within"].value == 2.0
+    assert report.differences["ours - human"]["spearman"].value == pytest.approx(16 / math.sqrt(95))
+    assert report.differences["ours - human"]["spearman_within"].value == 2.0
     # a: units 0, 1/3, 1, mean 4/9, so sqrt((16 + 1 + 25) / 81 / 3) on 3 criteria; b: 0 on 2
     assert ours["discrimination"] == pytest.approx(3 * math.sqrt(42 / 243) / 5)
     assert (ours["dead"], ours["saturated"]) == (2 / 5, 0.0)
-    assert found.texts == 5
+    assert report.texts == 5
 
 
 async def test_texts_at_the_top_saturate_a_criterion(tmp_path: Path) -> None:
@@ -190,10 +200,10 @@ async def test_texts_at_the_top_saturate_a_criterion(tmp_path: Path) -> None:
 
 
 async def test_pairs_are_judged_by_text_and_not_by_pair(tmp_path: Path) -> None:
-    asked = []
+    prompt = []
 
     def reply(request: ChatRequest) -> str:
-        asked.append(request)
+        prompt.append(request)
         return json.dumps(
             {"items": [{"criterion": "q1", "score": 7, "evidence": "s1", "reason": "so it is"}]}
         )
@@ -205,20 +215,20 @@ async def test_pairs_are_judged_by_text_and_not_by_pair(tmp_path: Path) -> None:
     )
     case = Case(request=RubricRequest(id="a", request="R"), pairs=pairs)
     ours = source("ours", {("a", 0): (0,)})
-    found = await compared(tmp_path, [ours], judge=judge, cases=[case])
-    assert len(asked) == 3
+    report = await compared(tmp_path, [ours], judge=judge, cases=[case])
+    assert len(prompt) == 3
     # all tied: half a hit each
-    assert values(found)["pair_accuracy"] == 0.5
+    assert values(report)["pair_accuracy"] == 0.5
 
 
 async def test_a_source_that_fails_on_a_request_is_counted_and_tried_again(tmp_path: Path) -> None:
     human = source("human", HUMAN, varies=False)
     first = {key: angles for key, angles in OURS.items() if key[0] != "b"}
-    found = await compared(tmp_path, [source("ours", first), human])
-    assert found.sources["ours"].requests == 2
-    assert found.sources["ours"].excluded == {"ServerFailed: it broke": 1}
+    report = await compared(tmp_path, [source("ours", first), human])
+    assert report.sources["ours"].requests == 2
+    assert report.sources["ours"].excluded == {"ServerFailed: it broke": 1}
     # a: 2 of 2, c: 1 of 2
-    assert values(found)["recall"] == pytest.approx(3 / 4)
+    assert values(report)["recall"] == pytest.approx(3 / 4)
     again = await compared(tmp_path, [source("ours", OURS), human])
     assert again.sources["ours"].excluded == {}
     assert values(again)["recall"] == pytest.approx(4 / 5)
@@ -226,10 +236,10 @@ async def test_a_source_that_fails_on_a_request_is_counted_and_tried_again(tmp_p
 
 async def test_a_second_run_that_fails_is_counted_apart(tmp_path: Path) -> None:
     once = {key: angles for key, angles in OURS.items() if key != ("a", 1)}
-    found = await compared(tmp_path, [source("ours", once)], runs=2)
-    assert found.sources["ours"].excluded == {"run 2: ServerFailed: it broke": 1}
+    report = await compared(tmp_path, [source("ours", once)], runs=2)
+    assert report.sources["ours"].excluded == {"run 2: ServerFailed: it broke": 1}
     # without a: (1 + 0) / 2
-    assert values(found)["consistency"] == pytest.approx(1 / 2)
+    assert values(report)["consistency"] == pytest.approx(1 / 2)
 
 
 async def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
@@ -257,9 +267,96 @@ async def test_a_judge_may_refuse_what_lies_near(tmp_path: Path) -> None:
         return other.name != "At 10"
 
     sources = [source("ours", OURS), source("human", HUMAN, varies=False)]
-    found = await compared(tmp_path, sources, confirm=confirm)
-    assert values(found)["recall"] == pytest.approx(3 / 5)
+    report = await compared(tmp_path, sources, confirm=confirm)
+    assert values(report)["recall"] == pytest.approx(3 / 5)
     refused = [
         row.overlap.refused for row in CriteriaResults.within(tmp_path).matched.rows.values()
     ]
     assert sum(refused) == 1
+
+
+SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
+LIGHTHOUSE = (SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8").strip()
+PEOPLE = (
+    (
+        "A storm heard from inside",
+        "The text lets the storm be heard from inside and never lets it threaten the child.",
+    ),
+    ("A picture as last line", "The text ends on something to be seen and stops there."),
+    ("Quantum fugue", "Bach would have computed with qubits."),
+)
+"""Two of the study's own criteria, and one of which nobody has thought."""
+
+
+def lighthouse(tmp_path: Path) -> ScriptedChat:
+    """The study of the lighthouse, and one prompt's criteria, of which one is people's."""
+    levels = {band: f"level {band}" for band in LEVELS}
+    names = ["Zebra crossing", "Quick maths", "Jazz hands", "Xylophone fuzz"]
+    shot = [{"name": n, "description": f"It has some {n}.", "levels": levels} for n in names]
+    shot.append({"name": PEOPLE[1][0], "description": PEOPLE[1][1], "levels": levels})
+    rule = {"when": r"\AYou write grading criteria", "reply": json.dumps({"items": shot})}
+    rules = yaml.safe_load((SCRIPTS / "lighthouse.yaml").read_text(encoding="utf-8"))["rules"]
+    path = tmp_path / "script.yaml"
+    path.write_text(yaml.safe_dump({"rules": [rule, *rules]}), encoding="utf-8")
+    return ScriptedChat(path=path)
+
+
+def peoples(tmp_path: Path) -> Loaded:
+    criteria = [{"name": name, "description": description} for name, description in PEOPLE]
+    path = tmp_path / "requests.jsonl"
+    row = {"id": "r", "request": LIGHTHOUSE, "criteria": criteria}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    return load(path)
+
+
+async def test_criteria_are_compared_from_python(tmp_path: Path) -> None:
+    model, data, stages = lighthouse(tmp_path), peoples(tmp_path), list[str]()
+    results, calls = CriteriaResults.within(), list[CallRecord]()
+    observer = Observer((Recorder(None, "run", calls.append),), stages.append)
+    report = await compare_criteria(
+        data, model, LexicalEmbeddings(), results=results, observer=observer
+    )
+    assert list(report.sources) == ["ours", "one-shot", "generic", "human"]
+    ours, shot = values(report), values(report, "one-shot")
+    # of people's three the study has two and one prompt has one; they are of 6 and 5
+    assert (ours["recall"], shot["recall"]) == pytest.approx((2 / 3, 1 / 3))
+    assert (ours["precision"], shot["precision"]) == pytest.approx((2 / 6, 1 / 5))
+    # 88 calls, see the study's own test; one prompt is one
+    assert (ours["calls"], shot["calls"], len(calls)) == (88, 1, 89)
+    assert (report.data, report.model, report.judge) == ("requests.jsonl", "scripted", None)
+    assert (report.confirmed, report.differences, stages) == (False, {}, ["compare", "measure"])
+    # what is there is not worked out again
+    again = await compare_criteria(
+        data, model, LexicalEmbeddings(), results=results, observer=observer
+    )
+    assert (again, len(calls)) == (report, 89)
+
+
+async def test_a_chat_model_as_the_judge_confirms_what_is_the_same(tmp_path: Path) -> None:
+    def refuses(request: ChatRequest) -> str:
+        return json.dumps({"items": [{"pair": "p1", "same": False}]})
+
+    report = await compare_criteria(
+        peoples(tmp_path),
+        lighthouse(tmp_path),
+        LexicalEmbeddings(),
+        roles={"judge": ScriptedChat(reply=refuses)},
+        options=CriteriaOptions(without=("axial",)),
+    )
+    assert "without axial" in report.sources
+    assert report.confirmed
+    assert (values(report)["recall"], values(report, "one-shot")["recall"]) == (0.0, 0.0)
+
+
+async def test_a_comparison_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    model, data, lexical = lighthouse(tmp_path), peoples(tmp_path), LexicalEmbeddings()
+    with pytest.raises(ConfigError, match="unknown role 'codr': did you mean 'coder'"):
+        await compare_criteria(data, model, lexical, roles={"codr": model})
+    options = CriteriaOptions(without=("axiel",))
+    with pytest.raises(ConfigError, match="no stage 'axiel'"):
+        await compare_criteria(data, model, lexical, options=options)
+    silent = ScriptedChat(reply=lambda request: "No.")
+    with pytest.raises(BackendError, match="no criteria for any request; first: ReplyError"):
+        await compare_criteria(data, silent, lexical)
+    with pytest.raises(BudgetReached):
+        await compare_criteria(data, model, lexical, budget=Budget(3))

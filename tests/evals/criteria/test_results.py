@@ -39,19 +39,19 @@ def read(tmp_path: Path, rows: list[dict[str, Any]] = TEXTS) -> Cases:
 
 
 def results(cases: Cases, folder: Path, *verdicts: Verdict) -> CriteriaResults:
-    kept = CriteriaResults.within(folder)
+    filled = CriteriaResults.within(folder)
     request = cases.cases[0].request
     criteria = as_criteria(request.criteria)
-    kept.elicited.add(
+    filled.elicited.add(
         Elicited(request=request.id, source="human", run=0, found=Found(criteria=criteria))
     )
-    kept.scored.add(
+    filled.scored.add(
         TextScores(
             request=request.id, text_sha=text_hash("One."), source="human", verdicts=verdicts,
             judged=None,
         )
     )  # fmt: skip
-    return kept
+    return filled
 
 
 def verdict(criterion: str, *votes: float) -> Verdict:
@@ -69,8 +69,8 @@ def test_criteria_come_back_as_the_checklist_that_they_were(tmp_path: Path) -> N
 
 def test_the_mean_of_a_line_is_what_their_tool_makes_of_it(tmp_path: Path) -> None:
     cases = read(tmp_path)
-    kept = results(cases, tmp_path, verdict("p1", 7, 8), verdict("p2", 3, 4))
-    (row,) = kept.writingbench_files(cases, ["human"])["writingbench_scores/text-1.jsonl"]
+    filled = results(cases, tmp_path, verdict("p1", 7, 8), verdict("p2", 3, 4))
+    (row,) = filled.writingbench_files(cases, ["human"])["writingbench_scores/text-1.jsonl"]
     assert row["index"] == 193
     assert set(row["scores"]) == {"Tone", "Form"}
     scores = [one["score"] for entries in row["scores"].values() for one in entries]
@@ -80,8 +80,8 @@ def test_the_mean_of_a_line_is_what_their_tool_makes_of_it(tmp_path: Path) -> No
 
 def test_a_missing_verdict_leaves_the_line_out(tmp_path: Path) -> None:
     cases = read(tmp_path)
-    kept = results(cases, tmp_path, verdict("p1", 7))
-    assert set(kept.writingbench_files(cases, ["human"])) == {"writingbench-human.jsonl"}
+    filled = results(cases, tmp_path, verdict("p1", 7))
+    assert set(filled.writingbench_files(cases, ["human"])) == {"writingbench-human.jsonl"}
 
 
 def test_requests_of_other_files_have_no_place_there(tmp_path: Path) -> None:

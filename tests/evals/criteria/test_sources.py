@@ -40,42 +40,42 @@ def role(reply: Callable[[ChatRequest], str], **more: Any) -> Role:
 
 
 async def test_one_prompt_is_one_call_which_is_counted_here_and_heard_elsewhere() -> None:
-    heard: list[CallRecord] = []
+    records: list[CallRecord] = []
     source = one_shot_source([role(shot), role(shot, seed=5)])
-    recorder = Recorder(None, "run", heard.append)
+    recorder = Recorder(None, "run", records.append)
     first, second = [await elicit(source, ASKED, run, [recorder]) for run in (0, 1)]
     assert first.found is not None
     assert len(first.found.criteria) == 5
     assert (first.calls, first.run, second.run) == (1, 0, 1)
-    assert [call.role for call in heard] == ["one_shot", "one_shot"]
-    assert first.tokens == heard[0].prompt_tokens + heard[0].completion_tokens > 0
+    assert [call.role for call in records] == ["one_shot", "one_shot"]
+    assert first.tokens == records[0].prompt_tokens + records[0].completion_tokens > 0
     # another run has a seed of its own
-    assert heard[0].options["seed"] != heard[1].options["seed"]
+    assert records[0].options["seed"] != records[1].options["seed"]
 
 
 async def test_a_model_that_cannot_answer_has_a_reason_without_its_words() -> None:
     source = one_shot_source([role(lambda _: "I would rather tell a story.")])
-    found = await elicit(source, ASKED, 0, [])
-    assert (found.found, found.reason) == (None, "ReplyError: expected criteria as JSON")
-    assert found.calls == 2
+    elicited = await elicit(source, ASKED, 0, [])
+    assert (elicited.found, elicited.reason) == (None, "ReplyError: expected criteria as JSON")
+    assert elicited.calls == 2
 
 
 async def test_a_server_that_broke_is_a_reason_and_a_budget_that_is_spent_ends_the_work() -> None:
     def broken(request: ChatRequest) -> str:
         raise ServerFailed("it broke")
 
-    found = await elicit(one_shot_source([role(broken)]), ASKED, 0, [])
-    assert found.reason == "ServerFailed: it broke"
+    elicited = await elicit(one_shot_source([role(broken)]), ASKED, 0, [])
+    assert elicited.reason == "ServerFailed: it broke"
     with pytest.raises(BudgetReached):
         await elicit(one_shot_source([role(shot, budget=Budget(max_calls=0))]), ASKED, 0, [])
 
 
 async def test_a_study_tells_what_it_cited_and_what_it_dropped() -> None:
     study = Study.of(ScriptedChat(reply=lambda _: "No."), LexicalEmbeddings(), drafts=0)
-    found = await elicit(study_source([study]), ASKED, 0, [])
-    assert found.reason == "ReplyError: expected at least one code from the open coders"
+    elicited = await elicit(study_source([study]), ASKED, 0, [])
+    assert elicited.reason == "ReplyError: expected at least one code from the open coders"
     # three coders and the auditor, each asked twice
-    assert found.calls == 8
+    assert elicited.calls == 8
 
 
 async def test_the_fixed_rubric_and_peoples_criteria_cost_nothing() -> None:
@@ -83,9 +83,9 @@ async def test_the_fixed_rubric_and_peoples_criteria_cost_nothing() -> None:
     assert fixed.found is not None
     assert (len(fixed.found.criteria), fixed.calls, fixed.tokens) == (5, 0, 0)
     people = human_source()
-    written = HumanCriterion(name="Warmth", description="It is warm.", levels={"1": "cold"})
-    asked = ASKED.model_copy(update={"criteria": (written,)})
-    own = await elicit(people, asked, 0, [])
+    criterion = HumanCriterion(name="Warmth", description="It is warm.", levels={"1": "cold"})
+    request = ASKED.model_copy(update={"criteria": (criterion,)})
+    own = await elicit(people, request, 0, [])
     assert own.found is not None
     assert [(c.id, c.name, c.levels["1-2"]) for c in own.found.criteria] == [
         ("p1", "Warmth", "cold")

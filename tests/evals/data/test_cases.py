@@ -32,15 +32,15 @@ def test_texts_of_another_file_find_their_request_by_its_words(tmp_path: Path) -
         {"id": "t", "request": "A poem. ", "text": "One.", "score": 3},
         {"id": "p", "request": "A poem.", "left": "One.", "right": "Two.", "preferred": "left"},
     ]
-    found = read(tmp_path, [ASKED], texts)
-    (case,) = found.cases
+    cases = read(tmp_path, [ASKED], texts)
+    (case,) = cases.cases
     assert (case.request.id, case.texts) == ("r", ("One.", "Two."))
-    assert found.excluded == {}
+    assert cases.excluded == {}
 
 
 def test_texts_alone_bring_their_request_without_criteria_of_people(tmp_path: Path) -> None:
-    found = read(tmp_path, [{"id": "t", "request": "A song.", "text": "One.", "score": 3}])
-    (case,) = found.cases
+    cases = read(tmp_path, [{"id": "t", "request": "A song.", "text": "One.", "score": 3}])
+    (case,) = cases.cases
     assert (case.request.id, case.request.request) == ("request 1: A song.", "A song.")
     assert case.request.criteria == ()
 
@@ -51,14 +51,14 @@ def test_texts_without_a_request_are_left_out_and_counted(tmp_path: Path) -> Non
         {"id": "t", "text": "One.", "score": 3},
         {"id": "u", "text": "Two.", "score": 99},
     ]
-    found = read(tmp_path, rows)
-    assert found.excluded == {"texts without their request": 1, "records that could not be read": 1}
+    cases = read(tmp_path, rows)
+    assert cases.excluded == {"texts without their request": 1, "records that could not be read": 1}
 
 
 def test_of_equal_requests_the_first_has_the_texts(tmp_path: Path) -> None:
     text = {"id": "t", "request": "A poem.", "text": "One.", "score": 3}
-    found = read(tmp_path, [ASKED, {**ASKED, "id": "s"}, text])
-    assert [(case.request.id, len(case.texts)) for case in found.cases] == [("r", 1), ("s", 0)]
+    cases = read(tmp_path, [ASKED, {**ASKED, "id": "s"}, text])
+    assert [(case.request.id, len(case.texts)) for case in cases.cases] == [("r", 1), ("s", 0)]
 
 
 def test_nothing_to_work_on_is_an_error(tmp_path: Path) -> None:

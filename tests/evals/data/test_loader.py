@@ -29,11 +29,11 @@ WQRM = {
 
 
 def lamp(paragraphs: str, answer: dict[str, Any]) -> dict[str, Any]:
-    asked = f"You are given this.\n\n{paragraphs}\n\nYou must produce your answer in JSON"
+    question = f"You are given this.\n\n{paragraphs}\n\nYou must produce your answer in JSON"
     return {
         "messages": [
             {"role": "system", "content": "You know writing."},
-            {"role": "user", "content": asked},
+            {"role": "user", "content": question},
             {"role": "assistant", "content": json.dumps(answer)},
         ]
     }
@@ -47,9 +47,9 @@ def file_of(tmp_path: Path, data: Any, *, lines: bool = False) -> Path:
 
 
 def test_three_ranked_drafts_are_three_pairs_with_a_vote_of_each_writer(tmp_path: Path) -> None:
-    found = load(file_of(tmp_path, [WQRM]))
-    assert found.format == "wqrm"
-    pairs = {(pair.left, pair.right): pair for pair in found.preferences}
+    data = load(file_of(tmp_path, [WQRM]))
+    assert data.format == "wqrm"
+    pairs = {(pair.left, pair.right): pair for pair in data.preferences}
     assert pairs["One.", "Two."].votes == ("right", "left")
     assert pairs["One.", "Two."].preferred == "tie"
     assert pairs["One.", "Three."].votes == ("right", "left")
@@ -64,8 +64,8 @@ def test_a_scored_paragraph_and_a_pair_of_lamp(tmp_path: Path) -> None:
         lamp("Paragraph:\nThe boat\n\nsank.", {"score": 7}),
         lamp("Paragraph 1:\nThe boat.\n\nParagraph 2:\nThe ship.", {"preference": "2"}),
     ]
-    found = load(file_of(tmp_path, rows, lines=True))
-    (rated,), (pair,) = found.rated, found.preferences
+    data = load(file_of(tmp_path, rows, lines=True))
+    (rated,), (pair,) = data.rated, data.preferences
     assert (rated.text, rated.score) == ("The boat\n\nsank.", 7.0)
     assert (pair.left, pair.right, pair.preferred) == ("The boat.", "The ship.", "right")
 
@@ -88,8 +88,8 @@ def test_biggen_has_one_hand_made_criterion(tmp_path: Path) -> None:
 
 def test_arena_hard_and_longbench_are_told_by_their_fields(tmp_path: Path) -> None:
     assert load(file_of(tmp_path, [{"uid": "u", "prompt": "P"}])).format == "arena_hard"
-    found = load(file_of(tmp_path, [{"prompt": "P", "length": 100, "type": "x"}], lines=True))
-    assert (found.format, found.requests[0].words) == ("longbench_write", 100)
+    data = load(file_of(tmp_path, [{"prompt": "P", "length": 100, "type": "x"}], lines=True))
+    assert (data.format, data.requests[0].words) == ("longbench_write", 100)
 
 
 def test_the_plain_format_holds_scores_pairs_and_requests(tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_the_plain_format_holds_scores_pairs_and_requests(tmp_path: Path) -> Non
         {"id": "b", "request": "R", "left": "L", "right": "M", "preferred": "left"},
         {"id": "c", "request": "R", "criteria": [{"name": "N", "description": "D"}]},
     ]
-    found = load(file_of(tmp_path, rows, lines=True))
-    assert found.rated[0].score == 4.0
-    assert found.preferences[0].group == "R"
-    assert found.requests[0].criteria[0].name == "N"
+    data = load(file_of(tmp_path, rows, lines=True))
+    assert data.rated[0].score == 4.0
+    assert data.preferences[0].group == "R"
+    assert data.requests[0].criteria[0].name == "N"
 
 
 def test_a_record_that_cannot_be_used_is_told_with_its_place_and_the_rest_is_read(
@@ -113,15 +113,15 @@ def test_a_record_that_cannot_be_used_is_told_with_its_place_and_the_rest_is_rea
         {"id": "c", "text": "T"},
         {"id": "d", "left": "L", "votes": ["left"]},
     ]
-    found = load(file_of(tmp_path, rows))
-    assert len(found.records) == 1
-    assert [line.partition(":")[0] for line in found.skipped] == [
+    data = load(file_of(tmp_path, rows))
+    assert len(data.records) == 1
+    assert [line.partition(":")[0] for line in data.skipped] == [
         "record 2",
         "record 3",
         "record 4",
     ]
-    assert "expected scores from 1 to 10, got 11" in found.skipped[0]
-    assert "missing field 'right'" in found.skipped[2]
+    assert "expected scores from 1 to 10, got 11" in data.skipped[0]
+    assert "missing field 'right'" in data.skipped[2]
 
 
 @pytest.mark.parametrize(

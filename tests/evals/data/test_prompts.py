@@ -12,9 +12,9 @@ from quillgraph.evals.data.rubrics import generic_rubric
 OWN = HumanCriterion(name="Image", description="One clear image.")
 
 
-def of(request: str, chosen: tuple[Criterion, ...] | None = None, **more: object) -> Prompt:
+def of(request: str, soft: tuple[Criterion, ...] | None = None, **more: object) -> Prompt:
     row = RubricRequest.model_validate({"id": "r", "request": request, **more})
-    (prompt,), excluded = prompts_of([row], chosen)
+    (prompt,), excluded = prompts_of([row], soft)
     assert excluded == {}
     return prompt
 
@@ -44,16 +44,16 @@ def test_the_length_of_a_benchmark_is_a_demand_unless_the_request_names_one() ->
     (hard, *_) = of("Write of the sea.", words=200).criteria_set.criteria
     # about 200: 15 % either way
     assert (hard.id, hard.check) == ("h1", WordCount(min=170, max=230))
-    named = of("Write of the sea in at most 6 words.", words=200)
-    assert [each.check for each in named.criteria_set.criteria if each.check] == [WordCount(max=6)]
+    worded = of("Write of the sea in at most 6 words.", words=200)
+    assert [each.check for each in worded.criteria_set.criteria if each.check] == [WordCount(max=6)]
 
 
 def test_a_limit_draws_by_the_seed_and_keeps_the_files_order() -> None:
     rows = [RubricRequest(id=f"r{n}", request=f"Write of night {n}.") for n in range(20)]
-    drawn = [p.id for p in prompts_of(rows, None, limit=5, seed=3)[0]]
-    assert drawn == [p.id for p in prompts_of(rows, None, limit=5, seed=3)[0]]
-    assert drawn == sorted(drawn, key=lambda name: int(name[1:]))
-    assert drawn != [p.id for p in prompts_of(rows, None, limit=5, seed=4)[0]]
+    names = [p.id for p in prompts_of(rows, None, limit=5, seed=3)[0]]
+    assert names == [p.id for p in prompts_of(rows, None, limit=5, seed=3)[0]]
+    assert names == sorted(names, key=lambda name: int(name[1:]))
+    assert names != [p.id for p in prompts_of(rows, None, limit=5, seed=4)[0]]
     assert len(prompts_of(rows, None, limit=50)[0]) == 20
 
 

@@ -24,11 +24,11 @@ ASKED = [
 
 
 def test_each_text_is_told_with_what_it_was_made_of() -> None:
-    made = worthless(RATED, ASKED, 4)
+    spoilt = worthless(RATED, ASKED, 4)
     # four of each of four kinds, the one rubric, and one of each of two kinds without a source
-    assert len(made) == 4 * 4 + 1 + 2
-    assert {source for _, source in made[:16]} <= {each.id for each in RATED}
-    assert ("There is one. none", "q") in made
+    assert len(spoilt) == 4 * 4 + 1 + 2
+    assert {source for _, source in spoilt[:16]} <= {each.id for each in RATED}
+    assert ("There is one. none", "q") in spoilt
 
 
 def test_shuffled_words_are_the_words() -> None:
@@ -51,6 +51,6 @@ def test_equal_seeds_spoil_alike_and_others_do_not() -> None:
 
 @pytest.mark.parametrize("probe", [*DEGENERATE, *PROBES.values(), PADDING, PRAISE])
 def test_what_a_scorer_is_tested_with_it_was_not_trained_on(probe: str) -> None:
-    made = [text for text, _ in (*worthless(RATED, ASKED, 8), *worsened(RATED, 8))]
+    spoilt = [text for text, _ in (*worthless(RATED, ASKED, 8), *worsened(RATED, 8))]
     sentences = [each.strip() for each in probe.split(". ") if len(each) > 20]
-    assert not [text for text in made for each in sentences if each in text]
+    assert not [text for text in spoilt for each in sentences if each in text]

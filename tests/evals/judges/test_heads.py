@@ -59,12 +59,12 @@ def test_spoilt_texts_are_learned_from_and_not_measured() -> None:
 def test_what_was_made_of_a_text_is_left_out_with_it() -> None:
     scores = texts(count=4)
     spoilt = ScoredVectors(np.zeros((3, 3)), np.ones(3), (0, 1, 7))
-    kept = ScoredVectors(scores.states, scores.points, scores.families, spoilt).where(
+    subset = ScoredVectors(scores.states, scores.points, scores.families, spoilt).where(
         np.array([False, False, True, True])
     )
-    assert kept.families == (1, 1)
-    assert kept.spoilt is not None
-    assert kept.spoilt.families == (1, 7)
+    assert subset.families == (1, 1)
+    assert subset.spoilt is not None
+    assert subset.spoilt.families == (1, 7)
 
 
 def test_predictions_come_of_other_families() -> None:
@@ -73,20 +73,20 @@ def test_predictions_come_of_other_families() -> None:
     family = np.repeat(np.arange(100), 2)
     states = np.repeat(draw.normal(size=(100, 60)), 2, axis=0)
     scores = ScoredVectors(states, np.repeat(draw.normal(size=100), 2), tuple(family.tolist()))
-    found = validate("ridge", predicted(Ridge(1.0), scores), scores)
-    assert abs(found.spearman) < 0.25
+    validation = validate("ridge", predicted(Ridge(1.0), scores), scores)
+    assert abs(validation.spearman) < 0.25
     # a head that has seen the other version knows its points by heart
-    known = Ridge(1e-6).fit(scores)(states)
-    assert validate("seen", known, scores).spearman > 0.5
+    points = Ridge(1e-6).fit(scores)(states)
+    assert validate("seen", points, scores).spearman > 0.5
 
 
 def test_pairs_are_of_versions_with_different_points() -> None:
     scores = ScoredVectors(np.zeros((5, 1)), np.array([1.0, 2.0, 3.0, 3.0, 9.0]), (0, 0, 1, 1, 2))
-    found = validate("any", np.array([0.0, 1.0, 5.0, 6.0, 7.0]), scores)
+    validation = validate("any", np.array([0.0, 1.0, 5.0, 6.0, 7.0]), scores)
     # one pair, told rightly; the ranks 0..4 against 1, 2, 3.5, 3.5, 5
-    assert (found.pairs, found.pair_accuracy) == (1, 1.0)
-    assert found.spearman == pytest.approx(0.9746794)
-    assert found.merit == pytest.approx((0.9746794 + 1) / 2)
+    assert (validation.pairs, validation.pair_accuracy) == (1, 1.0)
+    assert validation.spearman == pytest.approx(0.9746794)
+    assert validation.merit == pytest.approx((0.9746794 + 1) / 2)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -95,5 +95,5 @@ def test_every_head_finds_what_is_there(name: str) -> None:
     states = draw.normal(size=(300, 20))
     points = 5 + states @ draw.normal(size=20) / 4 + 0.5 * draw.normal(size=300)
     scores = ScoredVectors(states, points, tuple(n // 2 for n in range(300)))
-    found = validate(name, predicted(HEADS[name], scores), scores)
-    assert found.pair_accuracy > 0.75
+    validation = validate(name, predicted(HEADS[name], scores), scores)
+    assert validation.pair_accuracy > 0.75

@@ -56,16 +56,16 @@ BIASES: dict[str, Callable[[str], float]] = {
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_judge_with_the_bias_is_caught_and_a_clean_one_is_not(name: str) -> None:
     for seed in SEEDS:
-        found = await probe_change(name, texts(seed), judge(seed, BIASES[name]), seed=seed)
-        assert found.verdict == "caught", (seed, found)
+        probe = await probe_change(name, texts(seed), judge(seed, BIASES[name]), seed=seed)
+        assert probe.verdict == "caught", (seed, probe)
         clean = await probe_change(name, texts(seed), judge(seed), seed=seed)
         assert clean.verdict == "clean", (seed, clean)
 
 
 async def test_another_bias_is_not_held_against_the_wrong_probe() -> None:
     for seed in SEEDS:
-        found = await probe_change("injection", texts(seed), judge(seed, BIASES["format"]))
-        assert found.verdict == "clean"
+        probe = await probe_change("injection", texts(seed), judge(seed, BIASES["format"]))
+        assert probe.verdict == "clean"
 
 
 async def test_a_judge_that_gives_degenerate_texts_their_due_is_clean() -> None:
@@ -95,7 +95,7 @@ async def test_a_judge_that_throws_dice_is_caught_by_a_second_test() -> None:
 def comparisons(seed: int, lean: float) -> list[PairComparison]:
     """Answers to 60 pairs in both orders by a judge that says `first` more often by `lean`."""
     draw = random.Random(seed)
-    made = []
+    answers = []
     for _ in range(60):
         best_first = draw.random() < 0.5
 
@@ -105,8 +105,9 @@ def comparisons(seed: int, lean: float) -> list[PairComparison]:
             right = draw.random() < 0.8
             return "first" if good == right else "second"
 
-        made.append(PairComparison(forward=answer(best_first), backward=answer(not best_first)))  # type: ignore[arg-type]
-    return made
+        forward, backward = answer(best_first), answer(not best_first)
+        answers.append(PairComparison(forward=forward, backward=backward))  # type: ignore[arg-type]
+    return answers
 
 
 @pytest.mark.parametrize("lean", [0.6, -0.6])
@@ -120,10 +121,10 @@ async def test_answers_that_are_missing_are_counted_and_not_taken_for_zero() -> 
     async def silent(text: str) -> float | None:
         return None if PADDING in text else 5.0
 
-    found = await probe_change("length", texts(0), silent)
-    assert (found.unread, found.effect.value, found.verdict) == (24, None, "undecided")
+    probe = await probe_change("length", texts(0), silent)
+    assert (probe.unread, probe.effect.value, probe.verdict) == (24, None, "undecided")
 
 
 async def test_few_texts_decide_nothing() -> None:
-    found = await probe_change("length", texts(0)[:4], judge(0, BIASES["length"]))
-    assert found.verdict == "undecided"
+    probe = await probe_change("length", texts(0)[:4], judge(0, BIASES["length"]))
+    assert probe.verdict == "undecided"

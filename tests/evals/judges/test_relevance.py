@@ -30,21 +30,21 @@ EMBEDDINGS = LexicalEmbeddings()
 
 
 def test_a_text_for_another_request_is_told_from_one_that_meets_the_criterion() -> None:
-    found, _ = fit_relevance(ASKED, TEXTS, EMBEDDINGS)
+    relevance, _ = fit_relevance(ASKED, TEXTS, EMBEDDINGS)
     # 20 criteria, 6 texts for other requests each, with the request told and without it
-    assert found.pairs == 20 * 6 * 2
-    assert found.pair_accuracy > 0.95
-    assert found.passed > 0.9
-    assert found.refused > 0.9
-    assert len(found.weights) == MEASURES + 1
+    assert relevance.pairs == 20 * 6 * 2
+    assert relevance.pair_accuracy > 0.95
+    assert relevance.passed > 0.9
+    assert relevance.refused > 0.9
+    assert len(relevance.weights) == MEASURES + 1
 
 
 def test_a_criterion_that_fits_any_text_is_not_held_against_one() -> None:
-    found, anchors = fit_relevance(ASKED, TEXTS, EMBEDDINGS)
+    relevance, anchors = fit_relevance(ASKED, TEXTS, EMBEDDINGS)
     assert anchors.shape == (5, 512)
     (text,) = np.asarray(EMBEDDINGS.embed_documents(["A heron stood where the weir had been."]))
     rows = relevance_measures(text.astype(np.float32), None, anchors, anchors)
-    assert (rows @ np.asarray(found.weights[:-1]) + found.weights[-1] > 0).all()
+    assert (rows @ np.asarray(relevance.weights[:-1]) + relevance.weights[-1] > 0).all()
 
 
 def test_equal_seeds_fit_alike() -> None:

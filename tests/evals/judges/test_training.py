@@ -144,7 +144,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         ((pairs,), "neither scored texts nor requests"),
         ((lambda folder: rated(120, folder),), "100 requests with criteria or more"),
@@ -153,9 +153,9 @@ def pairs(tmp_path: Path) -> Path:
     ],
 )
 def test_too_little_to_train_on_is_refused(
-    files: tuple[Any, ...], told: str, tmp_path: Path
+    files: tuple[Any, ...], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         Material.read([make(tmp_path) for make in files])
 
 
@@ -163,8 +163,8 @@ def test_records_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     file = rated(120, tmp_path)
     bad = json.dumps({"id": "x", "text": "Fog.", "score": 0})
     file.write_text(f"{file.read_text()}\n{bad}", encoding="utf-8")
-    found = Material.read([file, asked(100, tmp_path)])
-    assert found.files["rated.jsonl"] == 120
-    assert found.skipped == (
+    material = Material.read([file, asked(100, tmp_path)])
+    assert material.files["rated.jsonl"] == 120
+    assert material.skipped == (
         "rated.jsonl, line 121: Value error, expected scores from 1 to 10, got 0",
     )

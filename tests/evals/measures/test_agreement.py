@@ -31,8 +31,8 @@ labels = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, m
 )
 def test_alpha_of_the_canonical_data(scale: str, alpha: float) -> None:
     # published: .743 nominal, .815 ordinal, .849 interval
-    found = krippendorff_alpha(CANONICAL, scale)  # type: ignore[arg-type]
-    assert found == pytest.approx(alpha, abs=5e-4 if scale == "ordinal" else 1e-6)
+    value = krippendorff_alpha(CANONICAL, scale)  # type: ignore[arg-type]
+    assert value == pytest.approx(alpha, abs=5e-4 if scale == "ordinal" else 1e-6)
 
 
 @given(st.lists(st.lists(st.integers(1, 3), min_size=3, max_size=3), min_size=2, max_size=12))

@@ -18,10 +18,10 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     for world in range(200):
         luck = generator.normal(size=(40, 1)) + 0.2 * generator.normal(size=(40, 5))
         rows = [(prompt, float(v)) for prompt, values in enumerate(luck) for v in values]
-        found = cluster_bootstrap(rows, lambda row: row[0], mean, resamples=200, seed=world)  # type: ignore[arg-type]
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= 0 <= found.high
+        estimate = cluster_bootstrap(rows, lambda row: row[0], mean, resamples=200, seed=world)  # type: ignore[arg-type]
+        assert estimate.low is not None
+        assert estimate.high is not None
+        hits += estimate.low <= 0 <= estimate.high
         alone = [(n, value) for n, (_, value) in enumerate(rows)]
         blind = cluster_bootstrap(alone, lambda row: row[0], mean, resamples=200, seed=world)  # type: ignore[arg-type]
         assert blind.low is not None
@@ -40,29 +40,29 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 def test_one_cluster_has_a_value_and_no_interval() -> None:
-    found = cluster_bootstrap([(1, 2.0), (1, 4.0)], lambda row: row[0], mean)  # type: ignore[arg-type]
-    assert (found.value, found.low, found.high, found.clusters) == (3.0, None, None, 1)
+    estimate = cluster_bootstrap([(1, 2.0), (1, 4.0)], lambda row: row[0], mean)  # type: ignore[arg-type]
+    assert (estimate.value, estimate.low, estimate.high, estimate.clusters) == (3.0, None, None, 1)
 
 
 def test_no_data_is_no_number() -> None:
-    found = cluster_bootstrap([], lambda row: row, lambda rows: None)
-    assert (found.value, found.low, found.clusters) == (None, None, 0)
+    estimate = cluster_bootstrap([], lambda row: row, lambda rows: None)
+    assert (estimate.value, estimate.low, estimate.clusters) == (None, None, 0)
 
 
 def test_resamples_that_leave_the_number_undefined_are_counted() -> None:
     def only_with_a_seven(rows: "list[int]") -> float | None:
         return 7.0 if 7 in rows else None
 
-    found = cluster_bootstrap([7, 1, 2], lambda row: row, only_with_a_seven, resamples=500)  # type: ignore[arg-type]
+    estimate = cluster_bootstrap([7, 1, 2], lambda row: row, only_with_a_seven, resamples=500)  # type: ignore[arg-type]
     # chance that three draws of three miss the 7: (2/3)^3 = .296
-    assert 100 < found.undefined < 200
-    assert (found.low, found.high) == (7.0, 7.0)
+    assert 100 < estimate.undefined < 200
+    assert (estimate.low, estimate.high) == (7.0, 7.0)
 
 
 def test_paired_differences_by_hand() -> None:
-    found = paired_bootstrap([3.0, 5.0, 4.0], [1.0, 3.0, 2.0])
+    estimate = paired_bootstrap([3.0, 5.0, 4.0], [1.0, 3.0, 2.0])
     # every prompt differs by 2, so there is nothing to be unsure of
-    assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)
+    assert (estimate.value, estimate.low, estimate.high) == (2.0, 2.0, 2.0)
 
 
 def test_bad_input_is_refused() -> None:
@@ -95,19 +95,19 @@ def test_a_ratio_has_the_interval_that_it_has_prompt_by_prompt() -> None:
     def ratio(rows: "list[tuple[int, tuple[float, float]]]") -> float | None:
         return sum(part for _, (part, _) in rows) / sum(whole for _, (_, whole) in rows)
 
-    found = ratio_bootstrap(parts, seed=5)
+    estimate = ratio_bootstrap(parts, seed=5)
     # (1 + 0 + 4 + 2) / (2 + 3 + 4 + 7)
-    assert found.value == pytest.approx(7 / 16)
+    assert estimate.value == pytest.approx(7 / 16)
     slow = cluster_bootstrap(numbered, lambda row: row[0], ratio, seed=5)  # type: ignore[arg-type]
-    assert found.low == pytest.approx(slow.low)
-    assert found.high == pytest.approx(slow.high)
-    assert (found.clusters, found.undefined) == (4, 0)
+    assert estimate.low == pytest.approx(slow.low)
+    assert estimate.high == pytest.approx(slow.high)
+    assert (estimate.clusters, estimate.undefined) == (4, 0)
 
 
 def test_a_ratio_over_nothing_is_no_number_and_draws_without_a_whole_are_counted() -> None:
     assert ratio_bootstrap([]).value is None
     assert ratio_bootstrap([(0.0, 0.0), (0.0, 0.0)]).value is None
     # one of two has a whole: a quarter of the draws miss it
-    found = ratio_bootstrap([(1.0, 2.0), (0.0, 0.0)])
-    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
-    assert 400 < found.undefined < 600
+    estimate = ratio_bootstrap([(1.0, 2.0), (0.0, 0.0)])
+    assert (estimate.value, estimate.low, estimate.high) == (0.5, 0.5, 0.5)
+    assert 400 < estimate.undefined < 600

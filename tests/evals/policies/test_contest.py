@@ -13,14 +13,14 @@ REQUESTS = [RubricRequest(id="r", request="Write of the sea.")]
 
 
 def contest(specs: list[str], judge: str, *, baselines: bool = False) -> Contest:
-    found = read_policies(specs, baselines=baselines)
+    policies = read_policies(specs, baselines=baselines)
     return Contest(
         data="d",
         data_format="plain",
         prompts=prompts_of(REQUESTS, None)[0],
         criteria="c",
-        policies=found,
-        judge=sharing(BackendSpec.parse(judge), found),
+        policies=policies,
+        judge=sharing(BackendSpec.parse(judge), policies),
         options=ContestOptions(texts=2, reading="request"),
     )
 
@@ -45,10 +45,10 @@ def test_baselines_wait_for_the_costs_of_all_others() -> None:
 
 
 def test_a_judge_shares_the_engine_that_was_started_for_adapters(tmp_path: Path) -> None:
-    found = read_policies(["vllm:m", f"vllm:m+{adapter(tmp_path / 'a', b'1')}"])
-    assert sharing(BackendSpec.parse("vllm:m"), found) == found[0].model
+    policies = read_policies(["vllm:m", f"vllm:m+{adapter(tmp_path / 'a', b'1')}"])
+    assert sharing(BackendSpec.parse("vllm:m"), policies) == policies[0].model
     other = BackendSpec.parse("vllm:m?max_model_len=64")
-    assert sharing(other, found) == other
+    assert sharing(other, policies) == other
 
 
 def test_weights_that_have_changed_are_another_comparison(tmp_path: Path) -> None:

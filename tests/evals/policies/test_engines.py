@@ -22,18 +22,18 @@ def specs(tmp_path: Path) -> list[BackendSpec]:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is done to the backends, in order."""
-    done: list[str] = []
+    calls: list[str] = []
 
     def noted(name: str) -> object:
         async def method(self: ChatBackend, *args: object) -> None:
             path = str(getattr(self, "path", ""))
-            done.append(" ".join([name, path[-3:], *map(str, args)]))
+            calls.append(" ".join([name, path[-3:], *map(str, args)]))
 
         return method
 
     for name in ("start", "aclose", "load_adapter"):
         monkeypatch.setattr(ChatBackend, name, noted(name))
-    return done
+    return calls
 
 
 async def test_one_engine_is_up_at_a_time_and_stays_while_it_is_asked_for(

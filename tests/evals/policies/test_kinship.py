@@ -66,8 +66,8 @@ def test_each_reservation_names_its_policy() -> None:
         policy("D", "vllm:org/small", "ad", guard="openai:org/judge", functions=("m:f",)),
         policy("E", "vllm:org/small", "ad", judge=None),
     ]
-    told = list(reservations(entrants, "openai:org/judge"))
-    assert [note.split(":")[0] for note in told] == [
+    notes = list(reservations(entrants, "openai:org/judge"))
+    assert [note.split(":")[0] for note in notes] == [
         "The judge is the same model as policy A",
         "The judge is the base of policy B",
         "The judge has trained policy B",
@@ -81,7 +81,7 @@ def test_each_reservation_names_its_policy() -> None:
 def test_prompts_that_were_trained_on_are_counted() -> None:
     tasks = [writing_task(f"Write of the {name}.") for name in ("sea", "moor", "fog")]
     hashes = [tasks[1].request_hash, tasks[1].request_hash, writing_task("Else.").request_hash]
-    told = seen_in_training(policy("B", "vllm:m"), tasks, hashes)
-    assert told == "Policy B was trained on 1 of the 3 prompts."
+    notes = seen_in_training(policy("B", "vllm:m"), tasks, hashes)
+    assert notes == "Policy B was trained on 1 of the 3 prompts."
     assert seen_in_training(policy("B", "vllm:m"), tasks, hashes[2:]) == ""
     assert "cannot be read any more" in seen_in_training(policy("B", "vllm:m"), tasks, None)

@@ -21,21 +21,23 @@ def adapter(folder: Path, rank: int = 8) -> Path:
 def training(folder: Path, place: str = "adapter", **settings: Any) -> Path:
     """The folder of a finished training run."""
     adapter(folder / place)
-    told = {
+    settings = {
         "model": {"name": "smollm2-135m"},
         "data": {"prompts": "prompts.jsonl", "prompt": "request"},
         "rewards": {"judge": None},
         **settings,
     }
-    (folder / "run.json").write_text(json.dumps({"settings": told}), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps({"settings": settings}), encoding="utf-8")
     return folder
 
 
 def test_policies_are_called_by_letters_or_by_the_names_given() -> None:
-    found = read_policies(["vllm:one", "tuned=openai:two@http://h/v1?max_tokens=5", "vllm:three"])
-    assert [each.name for each in found] == ["A", "tuned", "C"]
-    assert found[1].model.base_url == "http://h/v1"
-    assert found[1].model.options == {"max_tokens": "5"}
+    policies = read_policies(
+        ["vllm:one", "tuned=openai:two@http://h/v1?max_tokens=5", "vllm:three"]
+    )
+    assert [each.name for each in policies] == ["A", "tuned", "C"]
+    assert policies[1].model.base_url == "http://h/v1"
+    assert policies[1].model.options == {"max_tokens": "5"}
 
 
 def test_a_graph_stands_before_the_model_that_plays_in_it() -> None:
@@ -70,42 +72,44 @@ def test_an_adapter_stands_behind_its_model_and_is_found_in_its_run(tmp_path: Pa
 
 def test_a_run_alone_says_which_model_it_belongs_to(tmp_path: Path) -> None:
     folder = training(tmp_path / "run", place="sft/adapter")
-    (found,) = read_policies([str(folder)])
-    assert found.model.model == "smollm2-135m"
-    assert found.model.kind == default_backend()[0].partition(":")[0]
-    assert found.adapter == folder / "sft" / "adapter"
+    (policy,) = read_policies([str(folder)])
+    assert policy.model.model == "smollm2-135m"
+    assert policy.model.kind == default_backend()[0].partition(":")[0]
+    assert policy.adapter == folder / "sft" / "adapter"
 
 
 def test_a_run_that_trained_all_weights_is_a_model_of_its_own(tmp_path: Path) -> None:
     folder = training(tmp_path / "run", place="other")
     (folder / "adapter").mkdir()
     (folder / "adapter" / "config.json").write_text("{}", encoding="utf-8")
-    (found,) = read_policies([str(folder)])
-    assert found.adapter is None
-    assert found.model.model == str(folder / "adapter")
+    (policy,) = read_policies([str(folder)])
+    assert policy.adapter is None
+    assert policy.model.model == str(folder / "adapter")
 
 
 def test_policies_on_one_model_share_an_engine_for_the_highest_rank(tmp_path: Path) -> None:
     low, high = adapter(tmp_path / "low", 4), adapter(tmp_path / "high", 12)
-    found = read_policies(["vllm:m", f"vllm:m+{low}", f"vllm:m+{high}", "vllm:other", "openai:m"])
-    ranks = [each.model.options.get("max_lora_rank") for each in found]
+    policies = read_policies(
+        ["vllm:m", f"vllm:m+{low}", f"vllm:m+{high}", "vllm:other", "openai:m"]
+    )
+    ranks = [each.model.options.get("max_lora_rank") for each in policies]
     # vLLM has kernels for 1, 8, 16, …: 12 needs 16
     assert ranks == ["16", "16", "16", None, None]
-    assert found[0].model == found[1].model == found[2].model
+    assert policies[0].model == policies[1].model == policies[2].model
 
 
 def test_baselines_play_on_the_first_ones_model_and_adapter(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "low")
-    found = read_policies([f"reflection@vllm:m+{folder}", "vllm:other"], baselines=True)
-    assert [each.name for each in found] == ["A", "B", "best_of_n", "self_refine"]
-    for each in found[2:]:
+    policies = read_policies([f"reflection@vllm:m+{folder}", "vllm:other"], baselines=True)
+    assert [each.name for each in policies] == ["A", "B", "best_of_n", "self_refine"]
+    for each in policies[2:]:
         assert each.at_equal_tokens
-        assert (each.graph, each.model, each.adapter) == (each.name, found[0].model, folder)
+        assert (each.graph, each.model, each.adapter) == (each.name, policies[0].model, folder)
         assert each.spec == f"{each.name}@vllm:m+{folder}"
 
 
 @pytest.mark.parametrize(
-    ("specs", "told"),
+    ("specs", "message"),
     [
         ([], "expected a policy as KIND:MODEL, .*got none"),
         (["smollm2-135m"], "the folder of a training run.*got 'smollm2-135m'"),
@@ -117,8 +121,8 @@ def test_baselines_play_on_the_first_ones_model_and_adapter(tmp_path: Path) -> N
         (["vllm:m"] * 27, "at most 26 policies"),
     ],
 )
-def test_what_is_no_policy_is_refused(specs: list[str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_what_is_no_policy_is_refused(specs: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         read_policies(specs)
 
 

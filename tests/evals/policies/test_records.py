@@ -20,9 +20,9 @@ def test_rows_are_found_again_and_the_last_on_a_place_counts(tmp_path: Path) -> 
     ledger.add(WrittenText(policy="A", prompt="p", number=1, text="one\u2028line"))
     ledger.add(WrittenText(policy="A", prompt="p", number=0, text="Again."))
     assert len(file.read_text(encoding="utf-8").split("\n")) == 4
-    found = texts(file).rows
-    assert found == ledger.rows
-    assert {place: row.text for place, row in found.items()} == {
+    rows = texts(file).rows
+    assert rows == ledger.rows
+    assert {place: row.text for place, row in rows.items()} == {
         ("A", "p", 0): "Again.",
         ("A", "p", 1): "one\u2028line",
     }

@@ -37,8 +37,8 @@ def judge(scores: dict[str, int]) -> PromptedJudge:
     """Scores by name; which id a name has differs from vote to vote."""
 
     def reply(request: ChatRequest) -> str:
-        asked = "\n".join(turn.content for turn in request.messages)
-        ids = {name: each for each, name in ASKED.findall(asked)}
+        prompt = "\n".join(turn.content for turn in request.messages)
+        ids = {name: each for each, name in ASKED.findall(prompt)}
         items = [
             {"criterion": ids[name], "score": score, "evidence": "s1", "reason": "so"}
             for name, score in scores.items()
@@ -60,34 +60,34 @@ def nobody(request: ChatRequest) -> str:
 
 
 async def test_scores_weigh_together_and_demands_are_counted_by_code() -> None:
-    found = await score_text(written(SHORT), PROMPT, judge({"Image": 10, "Sound": 4}))
-    assert found.hard == 0.0  # two words
-    assert found.soft == pytest.approx((1 + 1 / 3) / 2)  # (10 - 1) / 9 and (4 - 1) / 9
-    assert found.scores == (
+    score = await score_text(written(SHORT), PROMPT, judge({"Image": 10, "Sound": 4}))
+    assert score.hard == 0.0  # two words
+    assert score.soft == pytest.approx((1 + 1 / 3) / 2)  # (10 - 1) / 9 and (4 - 1) / 9
+    assert score.scores == (
         CriterionScore(criterion="Image", score=10, reason="so"),
         CriterionScore(criterion="Sound", score=4, reason="so"),
     )
-    kept = await score_text(written(GOOD), PROMPT, judge({"Image": 1, "Sound": 1}))
-    assert (kept.hard, kept.soft) == (1.0, 0.0)
+    passed = await score_text(written(GOOD), PROMPT, judge({"Image": 1, "Sound": 1}))
+    assert (passed.hard, passed.soft) == (1.0, 0.0)
 
 
 async def test_a_criterion_without_a_verdict_leaves_no_score_and_no_zero() -> None:
-    found = await score_text(written(GOOD), PROMPT, judge({"Image": 10}))
-    assert found.soft is None
-    assert found.missing
-    assert found.hard == 1.0
+    score = await score_text(written(GOOD), PROMPT, judge({"Image": 10}))
+    assert score.soft is None
+    assert score.missing
+    assert score.hard == 1.0
 
 
 async def test_a_text_that_is_none_is_worth_nothing_and_shown_to_nobody() -> None:
     chat = ScriptedChat(reply=nobody)
-    found = await score_text(written("..."), PROMPT, PromptedJudge((Role("judge", chat),)))
-    assert (found.gate, found.soft, found.missing) == ("no letters in it", 0.0, None)
+    score = await score_text(written("..."), PROMPT, PromptedJudge((Role("judge", chat),)))
+    assert (score.gate, score.soft, score.missing) == ("no letters in it", 0.0, None)
     role = PromptedPairJudge(Role("judge", chat))
     for left, right, winner in (
         ("...", GOOD, "right"), (GOOD, "...", "left"), ("...", "", "tie"), (GOOD, GOOD, "tie"),
     ):  # fmt: skip
-        compared = await compare_texts(written(left), written(right, "A"), PROMPT, role)
-        assert (compared.comparison.winner, compared.is_judged) == (winner, False)
+        comparison = await compare_texts(written(left), written(right, "A"), PROMPT, role)
+        assert (comparison.comparison.winner, comparison.is_judged) == (winner, False)
 
 
 async def test_a_judge_that_breaks_is_an_exclusion_but_a_spent_budget_ends_the_run() -> None:
@@ -98,30 +98,30 @@ async def test_a_judge_that_breaks_is_an_exclusion_but_a_spent_budget_ends_the_r
         raise BudgetReached("spent")
 
     role = Role("judge", ScriptedChat(reply=broken))
-    found = await score_text(written(GOOD), PROMPT, PromptedJudge((role,)))
-    assert (found.soft, found.missing) == (None, "ServerFailed: the server broke")
-    compared = await compare_texts(
+    score = await score_text(written(GOOD), PROMPT, PromptedJudge((role,)))
+    assert (score.soft, score.missing) == (None, "ServerFailed: the server broke")
+    comparison = await compare_texts(
         written(GOOD), written("Other.", "A"), PROMPT, PromptedPairJudge(role)
     )
-    assert compared.missing == "ServerFailed: the server broke"
+    assert comparison.missing == "ServerFailed: the server broke"
     poor = Role("judge", ScriptedChat(reply=spent))
     with pytest.raises(BudgetReached):
         await score_text(written(GOOD), PROMPT, PromptedJudge((poor,)))
 
 
 async def test_the_better_text_wins_in_both_orders() -> None:
-    def better(asked: str) -> str:
-        return "first" if asked.index(GOOD) < asked.index("Water, a lot of it") else "second"
+    def better(prompt: str) -> str:
+        return "first" if prompt.index(GOOD) < prompt.index("Water, a lot of it") else "second"
 
     pair = written(GOOD), written("Water, a lot of it, everywhere.", "A")
-    found = await compare_texts(*pair, PROMPT, pair_judge(better))
-    assert (found.comparison.winner, found.is_judged) == ("left", True)
-    assert found.longer == len(GOOD) - len("Water, a lot of it, everywhere.")
+    score = await compare_texts(*pair, PROMPT, pair_judge(better))
+    assert (score.comparison.winner, score.is_judged) == ("left", True)
+    assert score.longer == len(GOOD) - len("Water, a lot of it, everywhere.")
     biased = await compare_texts(*pair, PROMPT, pair_judge(lambda _: "first"))
     assert (biased.comparison.winner, biased.comparison.is_consistent) == ("tie", False)
 
 
 async def test_an_answer_that_cannot_be_read_is_no_tie() -> None:
     pair = written(GOOD), written("Water, a lot of it, everywhere.", "A")
-    found = await compare_texts(*pair, PROMPT, pair_judge(lambda _: "neither"))
-    assert (found.comparison.winner, found.missing) == (None, UNREAD)
+    score = await compare_texts(*pair, PROMPT, pair_judge(lambda _: "neither"))
+    assert (score.comparison.winner, score.missing) == (None, UNREAD)

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import InputError
-from quillgraph.evals.policies.training_record import read_training, training_above
+from quillgraph.evals.policies.training_record import (
+    read_training,
+    trained_requests,
+    training_above,
+)
 from quillgraph.rl.config import TrainConfig
 
 SETTINGS = {
@@ -26,11 +31,15 @@ def run(folder: Path) -> Path:
 
 
 def test_who_rewarded_and_who_watched_is_read(tmp_path: Path) -> None:
-    found = read_training(run(tmp_path))
-    assert found is not None
-    assert (found.base, found.judge, found.guard) == ("smollm2-135m", "openai:big", "openai:other")
-    assert (found.functions, found.prompt) == (("my:reward",), "writer")
-    assert found.prompts == Path("prompts.jsonl")
+    record = read_training(run(tmp_path))
+    assert record is not None
+    assert (record.base, record.judge, record.guard) == (
+        "smollm2-135m",
+        "openai:big",
+        "openai:other",
+    )
+    assert (record.functions, record.prompt) == (("my:reward",), "writer")
+    assert record.prompts == Path("prompts.jsonl")
 
 
 def test_the_training_of_a_checkpoint_lies_above_it(tmp_path: Path) -> None:
@@ -38,9 +47,9 @@ def test_the_training_of_a_checkpoint_lies_above_it(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     assert training_above(deep) is None
     run(tmp_path)
-    found = training_above(deep)
-    assert found is not None
-    assert found.folder == tmp_path
+    record = training_above(deep)
+    assert record is not None
+    assert record.folder == tmp_path
 
 
 def test_a_run_of_another_command_is_no_training(tmp_path: Path) -> None:
@@ -49,14 +58,32 @@ def test_a_run_of_another_command_is_no_training(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "cannot read"),
         ("[]", "cannot read"),
         ('{"settings": {"model": {}, "data": {}, "rewards": {}}}', "this version cannot read"),
     ],
 )
-def test_a_damaged_record_is_no_missing_one(tmp_path: Path, content: str, told: str) -> None:
+def test_a_damaged_record_is_no_missing_one(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "run.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_training(tmp_path)
+
+
+def test_the_requests_that_were_trained_on_are_known_by_their_hashes(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    lines = (
+        '{"request": "Write of the sea."}',
+        '{"request": "Write of the moor.", "split": "held_out"}',
+        "",
+    )
+    prompts.write_text("\n".join(lines), encoding="utf-8")
+    record = read_training(run(tmp_path))
+    assert record is not None
+    record = record.model_copy(update={"prompts": prompts})
+    assert trained_requests(record) == [writing_task("Write of the sea.").request_hash]
+    prompts.write_text("no JSON", encoding="utf-8")
+    assert trained_requests(record) is None
+    prompts.unlink()
+    assert trained_requests(record) is None

@@ -94,10 +94,10 @@ def writer(
 async def test_a_model_is_asked_the_bare_request_and_its_call_is_recorded_once(
     calls: list[CallRecord],
 ) -> None:
-    found = await writer("scripted:f", calls).write(PROMPT, 1, None)
-    assert (found.text, found.calls, found.failure) == ("The sea hums.", 1, None)
+    text = await writer("scripted:f", calls).write(PROMPT, 1, None)
+    assert (text.text, text.calls, text.failure) == ("The sea hums.", 1, None)
     # four bytes a token: 17 and 13 bytes
-    assert (found.prompt_tokens, found.completion_tokens, found.tokens) == (5, 4, 9)
+    assert (text.prompt_tokens, text.completion_tokens, text.tokens) == (5, 4, 9)
     (call,) = calls
     assert (call.run, call.role) == ("A/sea/1", "writer")
     assert call.messages == [{"role": "user", "content": "Write of the sea."}]
@@ -131,8 +131,8 @@ async def test_texts_of_one_prompt_have_seeds_of_their_own(calls: list[CallRecor
 
 
 async def test_a_text_that_was_cut_says_so(calls: list[CallRecord]) -> None:
-    found = await writer("scripted:f", calls, text_tokens=2).write(PROMPT, 0, None)
-    assert (found.text, found.is_cut) == ("The sea", True)
+    text = await writer("scripted:f", calls, text_tokens=2).write(PROMPT, 0, None)
+    assert (text.text, text.is_cut) == ("The sea", True)
 
 
 async def test_a_model_that_breaks_leaves_a_reason_and_a_spent_budget_ends_the_run(
@@ -141,8 +141,8 @@ async def test_a_model_that_breaks_leaves_a_reason_and_a_spent_budget_ends_the_r
     def broken(request: ChatRequest) -> str:
         raise ServerFailed("the server broke")
 
-    found = await writer("scripted:f", calls, broken).write(PROMPT, 0, None)
-    assert (found.text, found.failure) == ("", "ServerFailed: the server broke")
+    text = await writer("scripted:f", calls, broken).write(PROMPT, 0, None)
+    assert (text.text, text.failure) == ("", "ServerFailed: the server broke")
     budget = Budget(1)
     await writer("scripted:f", calls, budget=budget).write(PROMPT, 0, None)
     for spec in ("scripted:f", "self_refine?rounds=3@scripted:f"):
@@ -153,8 +153,8 @@ async def test_a_model_that_breaks_leaves_a_reason_and_a_spent_budget_ends_the_r
 
 async def test_a_text_that_a_spent_budget_has_cut_short_is_none(calls: list[CallRecord]) -> None:
     # best-of-N takes what it has when the budget is spent: of two drafts one
-    said = "The sea hums under the fog."
-    poor = writer("best_of_n?n=2@scripted:f", calls, lambda _: said, budget=Budget(1))
+    line = "The sea hums under the fog."
+    poor = writer("best_of_n?n=2@scripted:f", calls, lambda _: line, budget=Budget(1))
     with pytest.raises(BudgetReached, match="the budget of 1 calls is spent"):
         await poor.write(PROMPT, 0, None)
     assert [call.error for call in calls] == [None]  # the one that was refused is no call
@@ -163,11 +163,11 @@ async def test_a_text_that_a_spent_budget_has_cut_short_is_none(calls: list[Call
 async def test_a_graph_of_ours_gives_the_text_that_stands_and_all_that_it_cost(
     calls: list[CallRecord],
 ) -> None:
-    said = "The sea hums under the fog."
-    one = writer("self_refine?rounds=1@scripted:f", calls, lambda _: said)
-    found = await one.write(PROMPT, 0, None)
-    assert (found.text, found.calls) == (said, 3)  # draft, feedback, revision
-    assert found.tokens == sum(c.prompt_tokens + c.completion_tokens for c in calls)
+    line = "The sea hums under the fog."
+    one = writer("self_refine?rounds=1@scripted:f", calls, lambda _: line)
+    text = await one.write(PROMPT, 0, None)
+    assert (text.text, text.calls) == (line, 3)  # draft, feedback, revision
+    assert text.tokens == sum(c.prompt_tokens + c.completion_tokens for c in calls)
     assert [call.run for call in calls] == ["A/sea/0"] * 3
 
 
@@ -176,17 +176,17 @@ async def test_a_graph_of_ones_own_gets_its_options_and_its_only_string_is_its_t
 ) -> None:
     (tmp_path / "own_verse.py").write_text(OWN, encoding="utf-8")
     spec = f"{tmp_path}/own_verse.py:build?style=plain&rounds=3@scripted:f"
-    found = await writer(spec, calls).write(PROMPT, 0, None)
-    assert (found.text, found.calls) == ("plain: The sea hums.", 3)
+    text = await writer(spec, calls).write(PROMPT, 0, None)
+    assert (text.text, text.calls) == ("plain: The sea hums.", 3)
 
 
 async def test_a_graph_that_fails_leaves_its_node_and_reason(
     calls: list[CallRecord], tmp_path: Path
 ) -> None:
     (tmp_path / "own_verse.py").write_text(OWN, encoding="utf-8")
-    found = await writer(f"{tmp_path}/own_verse.py:broken@scripted:f", calls).write(PROMPT, 0, None)
+    text = await writer(f"{tmp_path}/own_verse.py:broken@scripted:f", calls).write(PROMPT, 0, None)
     line = OWN[: OWN.index("no ink")].count("\n") + 1
-    assert found.failure == f"in node write: RuntimeError: no ink (own_verse.py, line {line})"
+    assert text.failure == f"in node write: RuntimeError: no ink (own_verse.py, line {line})"
 
 
 def test_an_option_that_a_graph_does_not_take_is_refused(calls: list[CallRecord]) -> None:

@@ -6,11 +6,11 @@ from quillgraph.evals.report.attempts import reward_rows, score_rows, texts
 
 def test_scores_stand_by_criterion_and_round(hand: Any) -> None:
     hard, soft = score_rows(hand.criteria_set().criteria, hand.attempts())
-    assert [(cell.shown, cell.mark) for cell in hard.cells] == [
+    assert [(cell.words, cell.mark) for cell in hard.cells] == [
         ("broken", "broken"),
         ("kept", "kept"),
     ]
-    assert [(cell.shown, cell.mark) for cell in soft.cells] == [("4", "band3-4"), ("7", "band7-8")]
+    assert [(cell.words, cell.mark) for cell in soft.cells] == [("4", "band3-4"), ("7", "band7-8")]
 
 
 def test_what_was_not_read_is_no_score(hand: Any) -> None:
@@ -21,14 +21,14 @@ def test_what_was_not_read_is_no_score(hand: Any) -> None:
     turned = judgement.model_copy(update={"gate": "empty", "missing": ()})
     gated = first.model_copy(update={"judgement": turned})
     _, soft = score_rows(hand.criteria_set().criteria, [unread, gated])
-    assert [(cell.shown, cell.reason) for cell in soft.cells] == [
+    assert [(cell.words, cell.reason) for cell in soft.cells] == [
         ("not read", "no JSON"),
         ("–", "turned away: empty"),
     ]
 
 
 def test_a_reward_stands_above_its_parts_and_an_absent_part_has_no_row(hand: Any) -> None:
-    rows = {row.name: [cell.shown for cell in row.cells] for row in reward_rows(hand.attempts())}
+    rows = {row.name: [cell.words for cell in row.cells] for row in reward_rows(hand.attempts())}
     assert rows == {
         "reward": ["0.250", "0.500"],
         "soft": ["0.300", "0.600"],
@@ -48,7 +48,7 @@ def test_criteria_that_cost_a_reward_are_named(hand: Any) -> None:
     first, second = hand.attempts()
     reward = first.reward.model_copy(update={"value": None, "excluded": ("k1.0", "k2.1")})
     unread = first.model_copy(update={"reward": reward})
-    rows = {row.name: [cell.shown for cell in row.cells] for row in reward_rows([unread, second])}
+    rows = {row.name: [cell.words for cell in row.cells] for row in reward_rows([unread, second])}
     assert rows["excluded"] == ["k1.0, k2.1", "–"]
     assert rows["reward"] == ["–", "0.500"]
 

@@ -73,8 +73,8 @@ def _until(check: Callable[[], bool]) -> None:
 
 
 def _find(browser: Any, selector: str) -> list[Any]:
-    found: list[Any] = browser.find_elements("css selector", selector)
-    return found
+    elements: list[Any] = browser.find_elements("css selector", selector)
+    return elements
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -133,15 +133,15 @@ def test_a_picture_from_the_network_that_got_into_the_page_would_not_be_fetched(
 ) -> None:
     page = render_page(read_contents(hand.write_run(tmp_path / "run")))
     browser = opened(page.replace("</main>", '<img src="http://127.0.0.1:9/x.png"></main>'))
-    told = list[str]()
+    requests = list[str]()
 
     def is_told() -> bool:
-        said = (entry["message"] for entry in browser.get_log("browser"))
-        told.extend(message for message in said if "127.0.0.1:9" in message)
-        return bool(told)
+        messages = (entry["message"] for entry in browser.get_log("browser"))
+        requests.extend(message for message in messages if "127.0.0.1:9" in message)
+        return bool(requests)
 
     _until(is_told)
-    assert all("Content Security Policy" in message for message in told)
+    assert all("Content Security Policy" in message for message in requests)
 
 
 def test_a_criterion_that_is_clicked_marks_its_words_in_request_drafts_and_texts(
@@ -158,7 +158,7 @@ def test_a_criterion_that_is_clicked_marks_its_words_in_request_drafts_and_texts
     assert marked("behind") == ["on the square"]
     # the draft, the draft again beside its revision (cut where it differs), the revision
     assert "".join(marked("quoted")) == "The rain came." * 2 + "The rain came late."
-    assert _find(browser, ".said")[0].text == "Marked in the texts: Rain is praised."
+    assert _find(browser, ".announcement")[0].text == "Marked in the texts: Rain is praised."
     _find(browser, 'details[data-criterion="h1"] > summary')[0].click()
     _until(lambda: marked("cited") == ["No umbrella."])
     assert len(_find(browser, "details.criterion[open]")) == 1

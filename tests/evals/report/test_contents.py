@@ -48,20 +48,20 @@ def test_a_loss_that_diverged_is_read_from_the_file_as_training_writes_it(tmp_pa
     (tmp_path / "metrics.jsonl").write_text(
         "\n".join([*lines, '{"stage": "rl", "step": 3, "loss": NaN, "kl": NaN}\n'])
     )
-    shown = read_contents(tmp_path)
-    assert shown.training
-    (panel,) = shown.training.panels
+    contents = read_contents(tmp_path)
+    assert contents.training
+    (panel,) = contents.training.panels
     assert {c.name: (c.values, c.undefined) for c in panel.curves} == {
         "loss": ((1.0,), 2),
         "kl": ((), 1),  # what was never a number is shown to be so
     }
-    assert "no number in 1 step" in render_page(shown)
-    assert shown.notes == ("run.json is missing or damaged: how the run ended is not known.",)
+    assert "no number in 1 step" in render_page(contents)
+    assert contents.notes == ("run.json is missing or damaged: how the run ended is not known.",)
 
 
 def test_episodes_stand_in_the_order_of_their_requests(tmp_path: Path, hand: Any) -> None:
-    made = [hand.episode().model_copy(update={"id": name}) for name in ("10", "2", "1")]
-    hand.put(tmp_path, "episodes.jsonl", made)
-    shown = read_contents(tmp_path)
-    assert [each.id for each in shown.episodes] == ["1", "2", "10"]
-    assert [work.title for work in shown.works] == ["Request 1", "Request 2", "Request 10"]
+    episodes = [hand.episode().model_copy(update={"id": name}) for name in ("10", "2", "1")]
+    hand.put(tmp_path, "episodes.jsonl", episodes)
+    contents = read_contents(tmp_path)
+    assert [each.id for each in contents.episodes] == ["1", "2", "10"]
+    assert [work.title for work in contents.works] == ["Request 1", "Request 2", "Request 10"]

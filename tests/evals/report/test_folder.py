@@ -30,15 +30,15 @@ def test_a_run_that_is_still_being_written_is_told_so(tmp_path: Path, hand: Any)
     assert _state(folder, "episode.json") == "not there"
 
 
-@pytest.mark.parametrize(("made_by", "told"), [("9.9", "quillgraph 9.9"), (None, "unknown")])
+@pytest.mark.parametrize(("made_by", "message"), [("9.9", "quillgraph 9.9"), (None, "unknown")])
 def test_a_run_of_another_version_is_told_so(
-    tmp_path: Path, hand: Any, made_by: str | None, told: str
+    tmp_path: Path, hand: Any, made_by: str | None, message: str
 ) -> None:
     versions = {"quillgraph": made_by} if made_by else {}
     hand.put(tmp_path, "run.json", hand.run_facts(versions=versions))
     folder = Folder(tmp_path)
     folder.facts()
-    assert told in folder.notes[0]
+    assert message in folder.notes[0]
 
 
 def test_a_finished_run_of_this_version_needs_no_note(tmp_path: Path, hand: Any) -> None:
@@ -91,8 +91,8 @@ def test_a_last_line_that_is_being_written_is_no_bad_line(tmp_path: Path, hand: 
 
 def test_a_line_separator_within_a_reply_does_not_end_the_line(tmp_path: Path, hand: Any) -> None:
     hand.put(tmp_path, "calls.jsonl", [hand.call(words="\u2028\u0085")])
-    (read,) = Folder(tmp_path).lines("calls.jsonl", CallRecord)
-    assert read.reply == "7\u2028\u0085"
+    (record,) = Folder(tmp_path).lines("calls.jsonl", CallRecord)
+    assert record.reply == "7\u2028\u0085"
 
 
 def test_text_that_is_no_utf8_is_shown_as_far_as_it_can_be(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ def _study(hand: Any) -> StudyFile:
 
 
 def test_what_code_checks_comes_first_and_then_the_core(hand: Any) -> None:
-    found = branches(hand.criteria_set(), _study(hand))
-    assert [(b.title, b.is_core) for b in found] == [
+    tree = branches(hand.criteria_set(), _study(hand))
+    assert [(b.title, b.is_core) for b in tree] == [
         ("Checked by code", False),
         ("Praise of rain", True),
     ]
@@ -27,9 +27,9 @@ def test_a_criterion_shows_what_it_cites_apart_from_what_lies_behind_its_codes(h
 
 
 def test_without_a_study_the_evidence_is_named_as_unknown(hand: Any) -> None:
-    found = branches(hand.criteria_set(), StudyFile())
-    assert [g.unknown for b in found for g in b.criteria] == [("i2",), ("i1", "d1.n1")]
-    assert found[1].title == "Category k1"
+    tree = branches(hand.criteria_set(), StudyFile())
+    assert [g.unknown for b in tree for g in b.criteria] == [("i2",), ("i1", "d1.n1")]
+    assert tree[1].title == "Category k1"
 
 
 def test_request_and_drafts_carry_the_marks_of_each_criterion(hand: Any) -> None:
@@ -49,8 +49,8 @@ def test_request_and_drafts_carry_the_marks_of_each_criterion(hand: Any) -> None
 
 
 def test_a_study_that_broke_off_before_criteria_still_shows_its_texts(hand: Any) -> None:
-    found = documents(hand.REQUEST, _study(hand), None)
-    assert [(each.title, "".join(s.text for s in each.segments)) for each in found] == [
+    tree = documents(hand.REQUEST, _study(hand), None)
+    assert [(each.title, "".join(s.text for s in each.segments)) for each in tree] == [
         ("Request", hand.REQUEST),
         ("Sampled draft d1", hand.DRAFT),
     ]

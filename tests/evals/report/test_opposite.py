@@ -12,7 +12,7 @@ from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.policies.records import ComparedTexts, ScoredText, WrittenText
 from quillgraph.evals.report.contents import read_contents
 from quillgraph.evals.report.folder import Folder
-from quillgraph.evals.report.opposite import LONGEST, MOST_PROMPTS, compared
+from quillgraph.evals.report.opposite import LONGEST, MOST_PROMPTS, policy_texts
 from quillgraph.evals.report.page import render_page
 
 HOSTILE = '<script>alert("x")</script></textarea>'
@@ -52,11 +52,11 @@ def test_each_policys_first_text_stands_with_what_was_found_of_it(tmp_path: Path
     won = PairComparison(forward="second", backward="first")
     place: dict[str, Any] = {"policy": "B", "prompt": "r0", "number": 0}
     keep(path, "comparisons.jsonl", [ComparedTexts(**place, comparison=won, longer=0)])
-    found = compared(Folder(path))
-    assert found is not None
-    (opposite,) = found.prompts
+    texts = policy_texts(Folder(path))
+    assert texts is not None
+    (opposite,) = texts.prompts
     assert opposite.request == "Write of night 0."
-    assert [(each.policy, each.text, each.found) for each in opposite.pieces] == [
+    assert [(each.policy, each.text, each.notes) for each in opposite.pieces] == [
         (
             "A",
             "Of A.",
@@ -72,7 +72,7 @@ def test_a_run_of_another_kind_shows_none(tmp_path: Path) -> None:
     (tmp_path / "scores.jsonl").write_text('{"id": "t1"}\n', encoding="utf-8")
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
     run = Folder(tmp_path)
-    assert compared(run) is None
+    assert policy_texts(run) is None
     assert run.notes == []
 
 

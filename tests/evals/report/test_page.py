@@ -40,7 +40,7 @@ class Elements(HTMLParser):
         self.comments.append(data)
 
     def all(self, name: str) -> list[str]:
-        return [value for _, given, value in self.attributes if given == name]
+        return [value for _, attribute, value in self.attributes if attribute == name]
 
 
 def _page(folder: Path) -> str:
@@ -75,8 +75,8 @@ def test_what_was_said_by_a_model_or_a_file_adds_no_element(tmp_path: Path, hand
 
 
 def test_the_page_names_no_address_but_its_own_parts(tmp_path: Path, hand: Any) -> None:
-    found = _elements(hand.write_run(tmp_path, HOSTILE))
-    addresses = found.all("href") + found.all("src")
+    page = _elements(hand.write_run(tmp_path, HOSTILE))
+    addresses = page.all("href") + page.all("src")
     assert addresses
     assert [a for a in addresses if not a.startswith(("#", "data:"))] == []
 
@@ -84,8 +84,8 @@ def test_the_page_names_no_address_but_its_own_parts(tmp_path: Path, hand: Any) 
 def test_the_policy_allows_nothing_but_the_pages_own_style_script_and_pictures(
     tmp_path: Path, hand: Any
 ) -> None:
-    found = _elements(hand.write_run(tmp_path))
-    (policy,) = [content for content in found.all("content") if "default-src" in content]
+    page = _elements(hand.write_run(tmp_path))
+    (policy,) = [content for content in page.all("content") if "default-src" in content]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
     assert rules["img-src"] == "data:"
@@ -100,20 +100,20 @@ def test_a_place_is_named_once_and_every_link_leads_to_one(tmp_path: Path, hand:
     lines = [(tmp_path / "lines" / f"{n}.json").read_text() for n in range(3)]
     hand.put(tmp_path / "batch", "episodes.jsonl", "\n".join(lines) + "\n")
     for folder in (hand.write_run(tmp_path / "one"), tmp_path / "batch"):
-        found = _elements(folder)
-        ids = found.all("id")
+        page = _elements(folder)
+        ids = page.all("id")
         assert [name for name, count in Counter(ids).items() if count > 1] == []
-        assert [a for a in found.all("href") if a[0] == "#" and a[1:] not in ids] == []
-        assert [image for image in found.all("alt") if not image] == []
+        assert [a for a in page.all("href") if a[0] == "#" and a[1:] not in ids] == []
+        assert [image for image in page.all("alt") if not image] == []
 
 
 def test_a_batch_shows_the_first_episodes_whole_and_lists_all(tmp_path: Path, hand: Any) -> None:
     line = hand.episode().model_dump_json()
     hand.put(tmp_path, "episodes.jsonl", f"{line}\n" * (WHOLE + 2))
     hand.put(tmp_path, "failures.jsonl", [{"number": 9, "kind": "node", "reason": "it broke"}])
-    found = _elements(tmp_path)
-    assert found.tags["section"] - 3 == WHOLE  # notes, batch and files are the others
-    words = "".join(found.words)
+    page = _elements(tmp_path)
+    assert page.tags["section"] - 3 == WHOLE  # notes, batch and files are the others
+    words = "".join(page.words)
     assert f"{WHOLE + 2} episodes, 1 request without one" in words
     assert "node: it broke" in words
 
@@ -122,10 +122,10 @@ def test_what_somebodys_own_graph_gave_is_shown_as_it_is(tmp_path: Path, hand: A
     episode = hand.episode().model_dump(mode="json")
     episode |= {"attempts": [], "best": None, "criteria_set": None, "output": {"poem": HOSTILE}}
     hand.put(tmp_path, "episodes.jsonl", [episode | {"id": "1"}])
-    found = _elements(tmp_path)
-    assert found.tags["script"] == 1
-    assert '"poem": "<script>document' in "".join(found.words)
-    assert "There are no criteria in this folder." in "".join(found.words)
+    page = _elements(tmp_path)
+    assert page.tags["script"] == 1
+    assert '"poem": "<script>document' in "".join(page.words)
+    assert "There are no criteria in this folder." in "".join(page.words)
 
 
 def test_a_training_run_shows_alarms_curves_and_texts(tmp_path: Path, hand: Any) -> None:
@@ -138,11 +138,11 @@ def test_a_training_run_shows_alarms_curves_and_texts(tmp_path: Path, hand: Any)
     hand.put(tmp_path, "samples.jsonl", [sample])
     watch = {"history": [], "told": ["words"]}
     hand.put(tmp_path, "checkpoints/rl/step-000002/watch.json", watch)
-    found = _elements(tmp_path)
-    words = "".join(found.words)
+    page = _elements(tmp_path)
+    words = "".join(page.words)
     for part in ("it diverged", "too low", "drift in words", "step 2: 0.500", "drip"):
         assert part in words, part
-    assert "reward from 0.25 to 0.5" in " ".join(found.all("alt"))
+    assert "reward from 0.25 to 0.5" in " ".join(page.all("alt"))
 
 
 def test_an_evaluation_shows_its_tables_and_plots(tmp_path: Path, hand: Any) -> None:
@@ -150,16 +150,16 @@ def test_an_evaluation_shows_its_tables_and_plots(tmp_path: Path, hand: Any) -> 
     curve = [{"judged": 2.0, "human": 3.0}, {"judged": 6.0, "human": 5.0}]
     report = {"judge": HOSTILE, "measures": {"pair_accuracy": estimate}, "curve": curve}
     hand.put(tmp_path, "report.json", {"report": report})
-    found = _elements(tmp_path)
-    assert "0.500 to 0.750" in "".join(found.words)
-    assert found.tags["img"] == 2
-    assert "pair_accuracy 0.625" in found.all("alt")[0]
+    page = _elements(tmp_path)
+    assert "0.500 to 0.750" in "".join(page.words)
+    assert page.tags["img"] == 2
+    assert "pair_accuracy 0.625" in page.all("alt")[0]
 
 
-@pytest.mark.parametrize("left_out", ["study.json", "criteria.json", "episode.json", "calls.jsonl"])
-def test_a_run_that_lacks_a_file_shows_the_rest(tmp_path: Path, hand: Any, left_out: str) -> None:
+@pytest.mark.parametrize("missing", ["study.json", "criteria.json", "episode.json", "calls.jsonl"])
+def test_a_run_that_lacks_a_file_shows_the_rest(tmp_path: Path, hand: Any, missing: str) -> None:
     hand.write_run(tmp_path)
-    (tmp_path / left_out).unlink()
+    (tmp_path / missing).unlink()
     words = "".join(_elements(tmp_path).words)
     assert "We drank to it." in words  # attempts.jsonl stands in for the episode
     assert "A toast to rain." in words
@@ -172,10 +172,10 @@ def test_a_file_of_another_form_is_left_out_and_told(
 ) -> None:
     hand.write_run(tmp_path)
     hand.put(tmp_path, name, content)
-    shown = read_contents(tmp_path)
+    contents = read_contents(tmp_path)
     empty_study = name == "study.json" and content.startswith("{")
-    assert empty_study or any(name in note for note in shown.notes)
-    assert "We drank to it." in "".join(Elements(render_page(shown)).words)
+    assert empty_study or any(name in note for note in contents.notes)
+    assert "We drank to it." in "".join(Elements(render_page(contents)).words)
 
 
 def test_a_newer_episode_that_can_be_read_is_told_to_be_newer(tmp_path: Path, hand: Any) -> None:
@@ -194,7 +194,7 @@ def test_a_judged_text_is_shown_with_its_judgement(tmp_path: Path, hand: Any) ->
         {"judgement": first.judgement.model_dump(), "reward": first.reward.model_dump()},
     )
     (work,) = read_contents(tmp_path).works
-    assert [cell.shown for row in work.scores for cell in row.cells] == ["broken", "4"]
+    assert [cell.words for row in work.scores for cell in row.cells] == ["broken", "4"]
 
 
 def test_equal_runs_give_equal_pages(tmp_path: Path, hand: Any) -> None:
@@ -225,7 +225,7 @@ def test_a_place_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_pat
 def test_without_the_libraries_the_extra_is_named(
     tmp_path: Path, hand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = read_contents(hand.write_run(tmp_path))
+    contents = read_contents(hand.write_run(tmp_path))
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ConfigError, match=r"jinja2.*quillgraph\[report\]"):
-        render_page(shown)
+        render_page(contents)

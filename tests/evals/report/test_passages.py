@@ -16,8 +16,8 @@ SPANS = st.builds(
 def test_overlapping_spans_cut_a_text_where_each_begins_and_ends() -> None:
     # 0123456789
     # The night.     a over "The ni", b over "night"
-    found = segments("The night.", [Span(0, 6, "cited", "a"), Span(4, 9, "behind", "b")])
-    assert [(each.text, each.names("cited"), each.names("behind")) for each in found] == [
+    parts = segments("The night.", [Span(0, 6, "cited", "a"), Span(4, 9, "behind", "b")])
+    assert [(each.text, each.names("cited"), each.names("behind")) for each in parts] == [
         ("The ", "a", ""),
         ("ni", "a", "b"),
         ("ght", "", "b"),
@@ -26,8 +26,8 @@ def test_overlapping_spans_cut_a_text_where_each_begins_and_ends() -> None:
 
 
 def test_an_incident_can_be_jumped_to_where_it_begins_and_nowhere_else() -> None:
-    found = segments("abcd", [Span(1, 3, "incident", "i1"), Span(2, 3, "cited", "k1")])
-    assert [each.begins for each in found] == [(), ("i1",), (), ()]
+    parts = segments("abcd", [Span(1, 3, "incident", "i1"), Span(2, 3, "cited", "k1")])
+    assert [each.begins for each in parts] == [(), ("i1",), (), ()]
 
 
 @given(TEXTS, st.lists(SPANS, max_size=6))

@@ -19,16 +19,16 @@ REPORT = JudgeReport(
 
 
 def test_the_report_of_a_judge_becomes_tables() -> None:
-    found = {table.title: table for table in tables({"report": REPORT.model_dump(mode="json")})}
-    assert found["report"].rows[0] == ("judge", "me")
-    assert found["report: excluded"].rows == (("no score", "1"),)
-    measures = found["report: measures"]
+    by_title = {table.title: table for table in tables({"report": REPORT.model_dump(mode="json")})}
+    assert by_title["report"].rows[0] == ("judge", "me")
+    assert by_title["report: excluded"].rows == (("no score", "1"),)
+    measures = by_title["report: measures"]
     assert measures.rows == (
         ("pair_accuracy", "0.625", "0.500 to 0.750", "8"),
         ("spearman", "–", "–", "0"),
     )
     assert measures.intervals[0] == Interval("pair_accuracy", 0.625, 0.5, 0.75)
-    assert found["report: curve"].points == ((2.0, 3.0), (6.0, 5.0))
+    assert by_title["report: curve"].points == ((2.0, 3.0), (6.0, 5.0))
 
 
 def test_probes_become_one_table_with_their_intervals() -> None:
@@ -41,8 +41,8 @@ def test_probes_become_one_table_with_their_intervals() -> None:
 
 
 def test_a_form_that_nobody_has_thought_of_is_shown_all_the_same() -> None:
-    found = list(tables({"a": {"b": {"c": 1}, "d": [1, "x"]}, "e": [], "f": [{"g": 1}, {"h": 2}]}))
-    assert [(table.title, table.rows) for table in found] == [
+    data = {"a": {"b": {"c": 1}, "d": [1, "x"]}, "e": [], "f": [{"g": 1}, {"h": 2}]}
+    assert [(table.title, table.rows) for table in tables(data)] == [
         ("b", (("c", "1"),)),
         ("d", (("1",), ("x",))),
         ("f", (("1", "–"), ("–", "2"))),

@@ -18,9 +18,9 @@ def test_metrics_are_shown_by_stage_and_group_and_held_out_beside_trained_on() -
         {"stage": "rl", "step": 1, "criteria/reward": 0.25},
         {"stage": "rl", "step": 0, "eval/reward": 0.125},
     ]
-    found = {(p.stage, p.group): p.curves for p in panels(rows)}
-    assert set(found) == {("sft", "trainer"), ("rl", "trainer"), ("rl", "criteria")}
-    trained, held_out = found["rl", "criteria"]
+    groups = {(p.stage, p.group): p.curves for p in panels(rows)}
+    assert set(groups) == {("sft", "trainer"), ("rl", "trainer"), ("rl", "criteria")}
+    trained, held_out = groups["rl", "criteria"]
     assert trained.points == ((1, 0.25), (2, 0.5))  # by step, whatever the order of the lines
     assert held_out.points == ((0, 0.125),)
 
@@ -71,19 +71,19 @@ def test_texts_are_spread_evenly_over_the_steps_with_the_first_and_the_last() ->
         for step in range(100)
         for n in range(2)
     ]
-    (shown,), requests = samples(rows)
-    steps = [sample.step for sample in shown.texts]
+    (texts,), requests = samples(rows)
+    steps = [sample.step for sample in texts.texts]
     assert (len(steps), steps[0], steps[-1], requests) == (MOST_STEPS, 0, 99, 1)
-    assert [sample.text for sample in shown.texts[:2]] == ["0.0", "9.0"]  # 99/11 = 9 apart
+    assert [sample.text for sample in texts.texts[:2]] == ["0.0", "9.0"]  # 99/11 = 9 apart
 
 
 def test_a_text_without_a_reward_has_none() -> None:
     row = {"step": 1, "request": "a", "text": "b", "value": None, "missing": ["no JSON"]}
-    (shown,), _ = samples([row, {"step": 2, "request": 3}])
-    assert (shown.texts[0].value, shown.texts[0].missing) == (None, 1)
+    (texts,), _ = samples([row, {"step": 2, "request": 3}])
+    assert (texts.texts[0].value, texts.texts[0].missing) == (None, 1)
 
 
 def test_requests_that_are_not_shown_are_counted() -> None:
     rows = [{"step": 1, "request": f"r{n}", "text": "t"} for n in range(20)]
-    shown, requests = samples(rows)
-    assert (len(shown), requests) == (MOST_REQUESTS, 20)
+    texts, requests = samples(rows)
+    assert (len(texts), requests) == (MOST_REQUESTS, 20)

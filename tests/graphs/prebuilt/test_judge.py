@@ -14,6 +14,7 @@ from quillgraph.agents.judges import Ballot
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Budget
 from quillgraph.backends.chat import ChatRequest
+from quillgraph.backends.errors import BudgetReached, ConfigError, InputError, ReplyError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.prebuilt.workshop import Workshop
@@ -204,3 +205,41 @@ async def test_what_was_never_judged_has_its_broken_demands_and_nothing_else() -
     assert [m.reason for m in done.judgement.missing] == [done.unpaid] * 3
     assert done.judgement.violations[0].reason == "expected at most 40 words, got 46"
     assert (done.reward.value, done.reward.violations) == (None, ("h1",))
+
+
+async def test_a_text_is_judged_from_python_with_one_call() -> None:
+    assessed = await judging.judge(
+        TEXT, CRITERIA, ScriptedChat(path=SCRIPTS / "ferry.yaml"), request=TASK.request
+    )
+    assert assessed.judgement.scores == {"k1.1": 6, "k2.1": 6, "k1.pitfall1": 8}
+    # .85 * (5 + 5 + .9 * 7) / (9 * 2.9) + .10 + .05
+    assert assessed.reward.value == pytest.approx(0.85 * 16.3 / 26.1 + 0.15)
+
+
+async def test_a_judge_of_ones_own_is_asked_as_it_is() -> None:
+    judge = Seen(Ballot(sevens("k1.1", "k2.1", "k1.pitfall1")), [])
+    assessed = await judging.judge(TEXT, CRITERIA, judge, request=TASK)
+    assert (judge.texts, assessed.judgement.judge) == ([TEXT], "ready")
+
+
+async def test_a_judge_that_is_never_understood_is_an_error_and_no_zero() -> None:
+    mute = ScriptedChat(reply=lambda _: "I would rather not.")
+    with pytest.raises(ReplyError, match="expected a verdict on any criterion"):
+        await judging.judge(TEXT, CRITERIA, mute, request=TASK)
+
+
+@pytest.mark.parametrize(
+    ("text", "request_", "options", "error", "reason"),
+    [
+        (TEXT, "An ode to rope.", {}, InputError, "made for another request"),
+        ("word " * 40_000, TASK.request, {}, InputError, "expected a text of at most"),
+        (TEXT, TASK.request, {"samples": 0}, ConfigError, "expected samples of 1 or more"),
+        (TEXT, TASK.request, {"budget": Budget(max_calls=1)}, BudgetReached, "1 call"),
+    ],
+)
+async def test_what_cannot_be_judged_is_refused(
+    text: str, request_: str, options: Any, error: type[Exception], reason: str
+) -> None:
+    model = ScriptedChat(path=SCRIPTS / "ferry.yaml")
+    with pytest.raises(error, match=reason):
+        await judging.judge(text, CRITERIA, model, request=request_, **options)

@@ -74,9 +74,9 @@ def test_an_accepted_revision_gives_a_target_of_each_kind() -> None:
     assert write.prompt == ({"role": "user", "content": TASK.request},)
     assert write.completion == revise.completion == BETTER
     assert [write.reward, write.delta] == pytest.approx([0.6, 0.3])
-    told = revise.prompt[-1]["content"]
-    assert DRAFT in told
-    assert "The fog is named and not seen." in told
+    prompt = revise.prompt[-1]["content"]
+    assert DRAFT in prompt
+    assert "The fog is named and not seen." in prompt
     # what code found needs no reflection, so the critique holds the other edit alone
     assert json.loads(criticise.completion) == {
         "items": [
@@ -107,12 +107,12 @@ def test_what_did_not_become_better_is_no_target(episode: WrittenEpisode) -> Non
 
 
 def test_the_best_of_several_drafts_is_measured_by_their_mean() -> None:
-    found = Success.of(
+    success = Success.of(
         lived(attempt(0, DRAFT, 0.2), attempt(1, BETTER, 0.8), attempt(2, "x", None), best=1)
     )
-    assert found is not None
+    assert success is not None
     # the mean of .2 and .8; the third has no reward and is in no mean
-    assert found.delta == pytest.approx(0.3)
+    assert success.delta == pytest.approx(0.3)
 
 
 def test_the_better_half_is_imitated() -> None:
@@ -126,13 +126,13 @@ def test_one_success_is_not_halved_away_and_none_is_none() -> None:
 
 
 def test_no_kind_gets_more_than_its_share() -> None:
-    found = targets(
+    chosen = targets(
         successes([revised() for _ in range(70)], 1.0),
         prompt="writer",
         mix=(0.7, 0.2, 0.1),
         seed=1,
     )
-    counts = [sum(t.kind == kind for t in found) for kind in ("write", "revise", "criticise")]
+    counts = [sum(t.kind == kind for t in chosen) for kind in ("write", "revise", "criticise")]
     assert counts == [70, 20, 10]
 
 
@@ -158,8 +158,8 @@ def test_preferences_set_the_better_text_above_the_worse_one() -> None:
     )
     drawn = lived(attempt(0, "a", 0.2), attempt(1, "b", 0.9), attempt(2, "c", 0.4), best=1)
     pairs = preferences([revised(), refused, drawn, revised(0.5, 0.5)], prompt="request")
-    said = [(pair.chosen[0]["content"], pair.rejected[0]["content"]) for pair in pairs]
-    assert said == [(BETTER, DRAFT), (BETTER, DRAFT), ("b", "a")]
+    texts = [(pair.chosen[0]["content"], pair.rejected[0]["content"]) for pair in pairs]
+    assert texts == [(BETTER, DRAFT), (BETTER, DRAFT), ("b", "a")]
     assert all(pair.chosen_reward > pair.rejected_reward for pair in pairs)
 
 
@@ -173,7 +173,7 @@ def test_episodes_are_read_from_files_folders_and_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("absent.json", None, "cannot read the episodes"),
         ("bad.json", '{"task": 3}', "expected an episode in .*bad.json, but 'task'"),
@@ -181,11 +181,11 @@ def test_episodes_are_read_from_files_folders_and_lines(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_without_episodes_is_refused(
-    tmp_path: Path, name: str, content: str | None, said: str
+    tmp_path: Path, name: str, content: str | None, message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_episodes([tmp_path / name])
 
 

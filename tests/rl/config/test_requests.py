@@ -27,15 +27,15 @@ def written(folder: Path, *rows: Any) -> Path:
 
 
 def test_the_split_is_by_request(tmp_path: Path) -> None:
-    found = read_requests(
+    requests = read_requests(
         written(tmp_path, {"request": "A"}, "", {"request": "B", "split": "held_out"})
     )
-    assert [task.request for task in found.train] == ["A"]
-    assert [task.request for task in found.held_out] == ["B"]
+    assert [task.request for task in requests.train] == ["A"]
+    assert [task.request for task in requests.held_out] == ["B"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([{"prompt": "A"}], "line 1: expected JSON like .* but 'request': field required"),
         ([{"request": "A", "gold": 1}], "'gold': extra inputs"),
@@ -47,9 +47,9 @@ def test_the_split_is_by_request(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_worked_on_is_refused(
-    tmp_path: Path, rows: list[Any], said: str
+    tmp_path: Path, rows: list[Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_requests(written(tmp_path, *rows))
 
 
@@ -69,25 +69,25 @@ def test_a_prompt_that_leaves_no_room_for_its_text_is_refused() -> None:
 
 
 def test_every_example_request_makes_a_demand_that_code_can_check() -> None:
-    found = read_requests(EXAMPLES / "prompts.jsonl")
-    assert len(found.held_out) >= 25
-    assert all(hard_set(task).criteria for task in found.all)
-    trained = {word for task in found.train for word in task.request.split('"')[1::2]}
-    held_out = {word for task in found.held_out for word in task.request.split('"')[1::2]}
+    requests = read_requests(EXAMPLES / "prompts.jsonl")
+    assert len(requests.held_out) >= 25
+    assert all(hard_set(task).criteria for task in requests.all)
+    trained = {word for task in requests.train for word in task.request.split('"')[1::2]}
+    held_out = {word for task in requests.held_out for word in task.request.split('"')[1::2]}
     # the words that are demanded are others, so none of them can have been learned by heart
     assert len(held_out - trained) >= 20
 
 
 def test_criteria_are_found_once_and_kept_for_the_run_and_for_others(tmp_path: Path) -> None:
-    told: list[str] = []
+    lines: list[str] = []
 
-    def found(run: str) -> dict[str, CriteriaSet]:
+    def find(run: str) -> dict[str, CriteriaSet]:
         places = {"folder": tmp_path / run, "cache": tmp_path / "cache"}
-        return asyncio.run(find_sets([TASK], study=None, tell=told.append, **places))
+        return asyncio.run(find_sets([TASK], study=None, tell=lines.append, **places))
 
-    first, again = found("run"), found("other")
+    first, again = find("run"), find("other")
     assert first == again == {TASK.request_hash: hard_set(TASK)}
-    assert told == ["finding the criteria of 1 of 1 requests"]
+    assert lines == ["finding the criteria of 1 of 1 requests"]
     assert len(list((tmp_path / "other").glob("*.json"))) == 1
 
 
@@ -103,11 +103,11 @@ def test_a_whole_study_is_run_for_each_request_and_read_the_next_time(tmp_path: 
     scripts = EXAMPLES.parent / "scripts"
     task = writing_task((scripts / "lighthouse.txt").read_text(encoding="utf-8"))
 
-    def found(script: ScriptedChat) -> CriteriaSet:
+    def find(script: ScriptedChat) -> CriteriaSet:
         study = Study.of(script, LexicalEmbeddings(), seed=7)
         return asyncio.run(find_sets([task], study=study, folder=tmp_path))[task.request_hash]
 
-    first = found(ScriptedChat(path=scripts / "lighthouse.yaml"))
+    first = find(ScriptedChat(path=scripts / "lighthouse.yaml"))
     assert {"hard", "soft"} <= {each.kind for each in first.criteria}
     # nobody is asked again
-    assert found(ScriptedChat(reply=lambda _: "no JSON")) == first
+    assert find(ScriptedChat(reply=lambda _: "no JSON")) == first

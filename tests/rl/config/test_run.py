@@ -53,7 +53,7 @@ def test_the_length_of_a_text_is_said_in_one_place_for_all_stages(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"modle": {}}, "unknown option 'modle': did you mean 'model'?"),
         ({"model": {"name": "a", "lora": {"rank": 8}}}, "unknown option 'model.lora.rank'"),
@@ -86,9 +86,9 @@ def test_the_length_of_a_text_is_said_in_one_place_for_all_stages(
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(
-    tmp_path: Path, changes: dict[str, Any], said: str
+    tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_config(written(tmp_path, **changes))
 
 

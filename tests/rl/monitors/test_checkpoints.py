@@ -156,8 +156,8 @@ def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path, part)
     kept.seal(written(kept, 1), 1)
     part.text = "x" * 2 * ROOM
-    said = r"step 2 .* the ones before are whole: free some room"
-    with pytest.raises(StorageError, match=said), no_room():
+    message = r"step 2 .* the ones before are whole: free some room"
+    with pytest.raises(StorageError, match=message), no_room():
         kept.seal(written(kept, 2), 2)
     assert not kept.scratch.exists()
     newest = kept.newest()

@@ -1,10 +1,7 @@
 """The policy on requests that it was not trained on."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,18 +40,9 @@ class Pleased:
 
 
 def test_a_model_that_is_sharded_among_processes_writes_what_it_writes_whole(
-    tiny_folder: Path, tmp_path: Path
+    tiny_folder: Path, tmp_path: Path, run_processes: Callable[..., None]
 ) -> None:
-    launcher = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*launcher, "--nproc_per_node", "2", str(SHARDED), str(tiny_folder), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_processes(SHARDED, tiny_folder, tmp_path, log=tmp_path / "log.txt", processes=2)
     first, second = (json.loads((tmp_path / f"texts-{n}.json").read_text()) for n in range(2))
     assert first == second
     assert first["whole"] == first["sharded"] == first["again"]
@@ -67,22 +55,22 @@ async def test_criteria_that_were_never_trained_on_are_told_apart() -> None:
     rules = next(rules for rules in seeds if len(rules.trained(CRITERIA)) < len(ids))
     scorer = JudgeQueue(Pleased(rules.trained(CRITERIA)))
     texts, sets = {TASK.request_hash: [TEXT]}, {TASK.request_hash: CRITERIA}
-    found = await evaluate(texts, [TASK], sets, scorer, rules, step=7)
+    evaluation = await evaluate(texts, [TASK], sets, scorer, rules, step=7)
     scorer.close()
-    assert found.metrics["eval/seen"] == 1.0
-    assert found.metrics["eval/unseen"] == 0.0
+    assert evaluation.metrics["eval/seen"] == 1.0
+    assert evaluation.metrics["eval/unseen"] == 0.0
     # the reward of an evaluation hides nothing, so it lies between
-    assert 0 < found.metrics["eval/soft"] < 1
-    assert found.scored[0].reward.inactive == ()
+    assert 0 < evaluation.metrics["eval/soft"] < 1
+    assert evaluation.scored[0].reward.inactive == ()
 
 
 async def test_where_nothing_was_held_out_nothing_is_told_apart() -> None:
     scorer = JudgeQueue(Pleased(frozenset()))
     texts, sets = {TASK.request_hash: [TEXT, TEXT]}, {TASK.request_hash: CRITERIA}
-    found = await evaluate(texts, [TASK], sets, scorer, RewardRules(dropout=0.9), step=0)
+    evaluation = await evaluate(texts, [TASK], sets, scorer, RewardRules(dropout=0.9), step=0)
     scorer.close()
-    assert not {"eval/seen", "eval/unseen"} & set(found.metrics)
-    assert len(found.scored) == 2
+    assert not {"eval/seen", "eval/unseen"} & set(evaluation.metrics)
+    assert len(evaluation.scored) == 2
 
 
 @pytest.mark.usefixtures("training_libraries")

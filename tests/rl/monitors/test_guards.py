@@ -48,18 +48,18 @@ def watched(early: Sequence[str], late: Sequence[str]) -> TextMonitor:
     ],
 )
 def test_a_planted_exploit_is_told_within_three_steps(name: str, exploit: str) -> None:
-    told: list[str] = []
-    watch = TextMonitor(tell=told.append)
+    lines: list[str] = []
+    watch = TextMonitor(tell=lines.append)
     for _ in range(FIRST_STEPS):
         watch([scored(PLAIN)] * 8)
     assert watch.drifts() == {}
     for step in range(1, LASTING + 1):
         watch([scored(exploit)] * 8)
         assert (name in watch.drifts()) == (step == LASTING)
-    assert any(line.startswith("warning: ") for line in told)
+    assert any(line.startswith("warning: ") for line in lines)
     watch([scored(exploit)] * 8)
     # each drift is told once
-    assert len(told) == len(watch.told)
+    assert len(lines) == len(watch.reported)
 
 
 def test_texts_that_stay_as_they_were_are_no_drift() -> None:
@@ -73,10 +73,10 @@ def test_one_odd_batch_is_no_drift() -> None:
 
 def test_signs_are_shares_over_the_texts() -> None:
     praised = "This story meets all the requirements of the request."
-    found = Signs.of([scored("one two three", 0.2), scored(f"one two three {praised}", 0.8)])
+    signs = Signs.of([scored("one two three", 0.2), scored(f"one two three {praised}", 0.8)])
     # 3 and 12 words; one of two speaks of itself
-    assert found.words == 7.5
-    assert found.length_reward == pytest.approx(1.0)
+    assert signs.words == 7.5
+    assert signs.length_reward == pytest.approx(1.0)
     assert Signs.of([scored(praised), scored(PLAIN)]).self_reference == 0.5
     assert Signs.of([scored(PLAIN), scored(PLAIN)]).length_reward is None
 
@@ -86,17 +86,17 @@ def test_a_watch_goes_on_where_it_was(tmp_path: Path) -> None:
     watch.save(tmp_path)
     other.load(tmp_path)
     assert other.drifts() == watch.drifts() != {}
-    assert other.told == watch.told
+    assert other.reported == watch.reported
 
 
 def judge(better: str) -> Role:
     """A judge who prefers the text that holds a word, and the first one where both do."""
 
     def reply(request: ChatRequest) -> str:
-        shown = request.messages[-1].content
-        first = shown.index("<first")
-        second = shown.index("<second")
-        is_in_first = better in shown[first:second]
+        prompt = request.messages[-1].content
+        first = prompt.index("<first")
+        second = prompt.index("<second")
+        is_in_first = better in prompt[first:second]
         return json.dumps({"better": "first" if is_in_first else "second"})
 
     return Role("judge", ScriptedChat(reply=reply))
@@ -110,12 +110,12 @@ async def test_the_win_rate_counts_what_was_not_decided_as_half() -> None:
 
 
 def diverging(rewards: Sequence[float], rates: Sequence[float], window: int = 5) -> list[bool]:
-    divergence, said = Divergence(least=0.45), []
+    divergence, alarms = Divergence(least=0.45), []
     for number, value in enumerate(rewards, 1):
         divergence([scored(PLAIN, value)])
         if number % window == 0:
-            said.append(divergence.check(rates[number // window - 1], window))
-    return said
+            alarms.append(divergence.check(rates[number // window - 1], window))
+    return alarms
 
 
 RISING = [n / 40 for n in range(20)]

@@ -25,9 +25,9 @@ class Trainer:
 
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    made = Trainer()
-    monkeypatch.setattr("time.perf_counter", lambda: made.now)
-    return made
+    timed = Trainer()
+    monkeypatch.setattr("time.perf_counter", lambda: timed.now)
+    return timed
 
 
 def test_what_lies_within_another_part_counts_once(trainer: Trainer) -> None:

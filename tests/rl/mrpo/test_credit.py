@@ -47,8 +47,8 @@ def text(score: float) -> Fresh:
         Verdict(criterion_id=name, score=value, votes=(value,), quote=quote)
         for name, value, quote in (("k1", score, "The fog came in."), ("k2", 4, None))
     )
-    found = Judgement(criteria_sha=CRITERIA.sha256, text_sha="t", judge="j", verdicts=verdicts)
-    return Fresh("p", CRITERIA.sha256, "The fog came in.", 4, 0.5, judgement=found)
+    judgement = Judgement(criteria_sha=CRITERIA.sha256, text_sha="t", judge="j", verdicts=verdicts)
+    return Fresh("p", CRITERIA.sha256, "The fog came in.", 4, 0.5, judgement=judgement)
 
 
 def credited(kind: Any, *group: Trajectory, **fields: Any) -> Any:
@@ -80,8 +80,8 @@ def test_hard_demands_and_weights_change_what_a_verdict_is_worth() -> None:
         RewardRules(dropout=0, hard_share=0.5),
         weight=2.0,
     )
-    found = credit([member(), member()], [text(10), text(1)], [0.3, -0.3], 0)
-    assert found[0] == pytest.approx((0.0625, 0.5375))
+    advantages = credit([member(), member()], [text(10), text(1)], [0.3, -0.3], 0)
+    assert advantages[0] == pytest.approx((0.0625, 0.5375))
 
 
 def test_a_member_without_an_episode_has_no_part() -> None:

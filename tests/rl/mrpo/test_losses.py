@@ -44,8 +44,8 @@ def test_where_behaviour_is_the_policy_shaping_pulls_a_twelfth_of_what_the_clip_
 def test_the_clip_holds_back_only_what_has_gone_far_enough(
     w: float, gain: float, objective: float
 ) -> None:
-    found = losses.clipped(_row(w), torch.tensor([gain], dtype=torch.float64))
-    assert found.item() == pytest.approx(objective)
+    value = losses.clipped(_row(w), torch.tensor([gain], dtype=torch.float64))
+    assert value.item() == pytest.approx(objective)
 
 
 def test_shaping_pulls_most_where_the_weight_is_gamma() -> None:

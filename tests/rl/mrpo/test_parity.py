@@ -74,13 +74,13 @@ def test_with_replay_and_anchor_off_loss_and_gradient_equal_those_of_trl(
 
     same = options | more | {"epsilon_high": 0.28, "adam_beta2": 0.95, "max_steps": 4}
     same |= {"loss_type": loss_type, "scale_rewards": scale_rewards, "beta": beta}
-    given = {"reward_funcs": [rarity], "train_dataset": prompts, "processing_class": tokenizer}
+    parts = {"reward_funcs": [rarity], "train_dataset": prompts, "processing_class": tokenizer}
     if is_adapted:  # on a CPU our own head is then read
-        given["peft_config"] = LoraConfig(r=4, target_modules="all-linear")
+        parts["peft_config"] = LoraConfig(r=4, target_modules="all-linear")
     model = str(tiny_folder)
-    theirs, their_weights = _trained(GRPOTrainer(model, args=GRPOConfig(**same), **given))
+    theirs, their_weights = _trained(GRPOTrainer(model, args=GRPOConfig(**same), **parts))
     off = MRPOConfig(**same, replay_weight=0, anchor_weight=0)
-    ours, our_weights = _trained(MRPOTrainer(model, args=off, **given))
+    ours, our_weights = _trained(MRPOTrainer(model, args=off, **parts))
 
     assert len(ours.losses) == len(theirs.losses) >= 3
     if more:

@@ -8,12 +8,12 @@ from quillgraph.rl.mrpo.plan import Fresh, Group, Rules, plan_step, to_remember
 from quillgraph.rl.mrpo.replay import Entry, Replay
 
 
-def fresh(*rewards: float | None, **given: Any) -> list[Fresh]:
+def fresh(*rewards: float | None, **changes: Any) -> list[Fresh]:
     fields: dict[str, Any] = {"prompt": "p", "criteria_sha": "c", "text": "", "tokens": 6}
-    return [Fresh(reward=reward, **fields | given) for reward in rewards]
+    return [Fresh(reward=reward, **fields | changes) for reward in rewards]
 
 
-def remembered(*rewards: float, prompt: str = "p", **given: Any) -> Replay:
+def remembered(*rewards: float, prompt: str = "p", **changes: Any) -> Replay:
     memory = Replay()
     for number, reward in enumerate(rewards):
         ids = tuple(range(number * 10, number * 10 + 6))
@@ -26,15 +26,15 @@ def remembered(*rewards: float, prompt: str = "p", **given: Any) -> Replay:
             "logprobs": (-1.0,) * 6,
             "step": 0,
         }
-        memory.add(Entry(prompt=prompt, reward=reward, **fields | given))
+        memory.add(Entry(prompt=prompt, reward=reward, **fields | changes))
     return memory
 
 
 def plan(texts: list[Fresh], memory: Replay | None = None, **rules: Any) -> Group:
-    (found,) = plan_step(
+    (group,) = plan_step(
         [texts], memory or Replay(), Rules(**rules), step=1, count=lambda text: text.reward
     )
-    return found
+    return group
 
 
 def judgement(*broken: str) -> Judgement:
@@ -55,9 +55,9 @@ def test_a_flat_group_is_skipped_without_memory_and_learns_from_it_with_memory()
 
 
 def test_with_nothing_to_learn_from_memory_a_nearly_flat_group_is_left_to_trl() -> None:
-    found = plan(fresh(0.5, 0.505), skips_flat=False)
-    assert not found.is_changed
-    assert not found.is_skipped
+    group = plan(fresh(0.5, 0.505), skips_flat=False)
+    assert not group.is_changed
+    assert not group.is_skipped
 
 
 @pytest.mark.parametrize(
@@ -71,43 +71,43 @@ def test_with_nothing_to_learn_from_memory_a_nearly_flat_group_is_left_to_trl() 
 def test_the_baseline_decides_whose_mean_is_taken_off(
     baseline: Any, ours: tuple[float, ...], theirs: list[float]
 ) -> None:
-    found = plan(fresh(0.2, 0.4), remembered(0.7, 0.5), baseline=baseline)
-    assert found.advantages == pytest.approx(ours)
-    assert [each.advantage for each in found.replayed] == pytest.approx(theirs)
+    group = plan(fresh(0.2, 0.4), remembered(0.7, 0.5), baseline=baseline)
+    assert group.advantages == pytest.approx(ours)
+    assert [each.advantage for each in group.replayed] == pytest.approx(theirs)
 
 
 def test_a_pick_that_gains_nothing_leaves_and_is_not_in_the_mean() -> None:
     # .2 .2 | 1.0 .3: mean .425, so .3 leaves; then .2 .2 1.0: mean .4667
-    found = plan(fresh(0.2, 0.2), remembered(1.0, 0.3))
-    assert [each.entry.reward for each in found.replayed] == [1.0]
-    assert found.advantages == pytest.approx((-0.266667,) * 2, abs=1e-6)
+    group = plan(fresh(0.2, 0.2), remembered(1.0, 0.3))
+    assert [each.entry.reward for each in group.replayed] == [1.0]
+    assert group.advantages == pytest.approx((-0.266667,) * 2, abs=1e-6)
 
 
 def test_texts_below_the_mean_are_replayed_if_that_is_asked_for() -> None:
-    found = plan(fresh(0.2, 0.2), remembered(1.0, 0.3), keeps_negative=True)
-    assert [each.advantage for each in found.replayed] == pytest.approx([0.575, -0.125])
+    group = plan(fresh(0.2, 0.2), remembered(1.0, 0.3), keeps_negative=True)
+    assert [each.advantage for each in group.replayed] == pytest.approx([0.575, -0.125])
 
 
 def test_an_absent_reward_is_in_no_mean_and_has_no_advantage() -> None:
-    found = plan(fresh(0.2, None, 0.6))
-    assert found.advantages == (pytest.approx(-0.2), None, pytest.approx(0.2))
-    assert found.is_changed  # TRL may have seen a reward where a rollout was excluded
+    group = plan(fresh(0.2, None, 0.6))
+    assert group.advantages == (pytest.approx(-0.2), None, pytest.approx(0.2))
+    assert group.is_changed  # TRL may have seen a reward where a rollout was excluded
 
 
 def test_a_group_without_any_reward_teaches_nothing() -> None:
-    found = plan(fresh(None, None), remembered(0.9))
-    assert found.advantages == (None, None)
-    assert found.replayed == ()
-    assert found.mean is None
+    group = plan(fresh(None, None), remembered(0.9))
+    assert group.advantages == (None, None)
+    assert group.replayed == ()
+    assert group.mean is None
 
 
 def test_the_gate_puts_a_violator_below_the_joint_mean() -> None:
     # .9 breaks; δ = (.9 - .6333 + .05)/(2/3) = .475: .425 .5 .5, mean .475
     good, bad = judgement(), judgement("h1")
     texts = fresh(0.9, judgement=bad) + fresh(0.5, 0.5, judgement=good)
-    found = plan(texts)
-    assert found.rewards == pytest.approx((0.425, 0.5, 0.5))
-    assert found.advantages == pytest.approx((-0.05, 0.025, 0.025))
+    group = plan(texts)
+    assert group.rewards == pytest.approx((0.425, 0.5, 0.5))
+    assert group.advantages == pytest.approx((-0.05, 0.025, 0.025))
     assert not plan(texts, has_gate=False).is_changed
 
 
@@ -115,10 +115,10 @@ def test_a_remembered_text_that_keeps_the_demands_gates_a_group_that_does_not() 
     texts = fresh(0.6, 0.55, judgement=judgement("h1"))
     assert plan(texts).rewards == (0.6, 0.55)  # all break: no shift
     # beside .58, which keeps them: δ = (.6 - .576667 + .05)/(1/3) = .22: .38 .33 | .58, mean .43
-    found = plan(texts, remembered(0.58, judgement=judgement()))
-    assert found.rewards == pytest.approx((0.38, 0.33))
-    assert found.advantages == pytest.approx((-0.05, -0.1))
-    assert found.replayed[0].advantage == pytest.approx(0.15)
+    group = plan(texts, remembered(0.58, judgement=judgement()))
+    assert group.rewards == pytest.approx((0.38, 0.33))
+    assert group.advantages == pytest.approx((-0.05, -0.1))
+    assert group.replayed[0].advantage == pytest.approx(0.15)
 
 
 def test_each_prompt_stands_for_its_share_of_the_step() -> None:
@@ -167,9 +167,9 @@ def test_prompts_of_middling_difficulty_replay_first_where_not_all_can() -> None
 def test_the_anchor_learns_from_revisions_better_than_the_mean() -> None:
     memory = remembered(0.9, 0.8, 0.3, is_revision=True)
     memory.add(next(iter(remembered(0.95))))
-    found = plan(fresh(0.4, 0.6), memory, replays=0, anchors=2)
-    assert [each.reward for each in found.anchors] == [0.9, 0.8]
-    assert found.replayed == ()
+    group = plan(fresh(0.4, 0.6), memory, replays=0, anchors=2)
+    assert [each.reward for each in group.anchors] == [0.9, 0.8]
+    assert group.replayed == ()
 
 
 def test_the_best_two_with_a_gain_are_remembered() -> None:
@@ -187,10 +187,10 @@ def test_fresh_and_remembered_texts_count_by_the_same_rule() -> None:
         seen.append(text)
         return None if text.reward is None else text.reward / 2
 
-    (found,) = plan_step([fresh(0.4, 0.6)], memory, Rules(), step=1, count=count)
+    (group,) = plan_step([fresh(0.4, 0.6)], memory, Rules(), step=1, count=count)
     assert len(seen) == 3
-    assert found.rewards == (0.2, 0.3)
-    assert found.replayed[0].advantage == pytest.approx(0.45 - 0.95 / 3)
+    assert group.rewards == (0.2, 0.3)
+    assert group.replayed[0].advantage == pytest.approx(0.45 - 0.95 / 3)
 
 
 def test_a_prompt_has_one_key_in_every_process() -> None:

@@ -19,16 +19,16 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 PROMPTS = ["p0", "p1", "p2", "p3"]
 
 
-def sampler(seed: int = 0, **given: Any) -> PromptSampler:
-    how = {"per_generation": 1, "copies": 2, "passes": 1, **given}
+def sampler(seed: int = 0, **options: Any) -> PromptSampler:
+    how = {"per_generation": 1, "copies": 2, "passes": 1, **options}
     return PromptSampler(PROMPTS, seed=seed, **how)
 
 
 def test_an_epoch_is_dealt_as_trl_deals_it() -> None:
-    made = sampler(per_generation=2, copies=3, passes=2)
-    dealt = list(made)
+    epoch = sampler(per_generation=2, copies=3, passes=2)
+    dealt = list(epoch)
     # 2 generations of 2 prompts, each prompt three times, each generation twice
-    assert len(dealt) == len(made) == 24
+    assert len(epoch) == len(dealt) == 24
     for start in (0, 12):
         generation = dealt[start : start + 12]
         assert generation[:6] == generation[6:]
@@ -41,20 +41,20 @@ def test_middling_prompts_come_more_often() -> None:
     # the same age the middling two take 2/2.27 = 88.1 % of the draws
     first = Counter[int]()
     for seed in range(400):
-        made = sampler(seed, per_generation=4)
-        made.drawn(1)
-        made.note(dict(zip(map(key_of, PROMPTS), (0.5, 0.5, 0.1, 0.9), strict=True)))
-        first[made.drawn(2)[0]] += 1
+        prompts = sampler(seed, per_generation=4)
+        prompts.drawn(1)
+        prompts.note(dict(zip(map(key_of, PROMPTS), (0.5, 0.5, 0.1, 0.9), strict=True)))
+        first[prompts.drawn(2)[0]] += 1
     assert (first[0] + first[1]) / 400 == pytest.approx(0.881, abs=0.05)
 
 
 def test_what_was_not_drawn_for_long_comes_again() -> None:
-    made = sampler()
+    prompts = sampler()
     hard = dict.fromkeys(map(key_of, PROMPTS), 0.5) | {key_of("p3"): 0.0}
     drawn = []
     for generation in range(200):
-        drawn.append(made.drawn(generation)[0])
-        made.note(hard)
+        drawn.append(prompts.drawn(generation)[0])
+        prompts.note(hard)
     counts = Counter(drawn)
     assert 2 <= counts[3] < min(counts[number] for number in (0, 1, 2))
 
@@ -72,9 +72,9 @@ def test_a_draw_knows_the_rewards_of_two_generations_before_and_no_later_ones() 
 
 
 def test_what_it_knows_is_kept_in_a_checkpoint(tmp_path: Path) -> None:
-    made, again = sampler(), sampler()
-    made.note({key_of("p1"): 0.5, key_of("p2"): None})
-    made.save(tmp_path)
+    before, again = sampler(), sampler()
+    before.note({key_of("p1"): 0.5, key_of("p2"): None})
+    before.save(tmp_path)
     again.load(tmp_path)
     assert again.means == [{key_of("p1"): 0.5}]
 
@@ -128,12 +128,14 @@ def test_a_run_that_is_cut_off_draws_the_prompts_that_it_would_have_drawn(
     assert ages == ([0] + [1] * 6 if overlap else [0] * 7)
     for one, other in zip(steps(whole), steps(broken), strict=True):
         assert (one["loss"], one["grad_norm"]) == pytest.approx(
-            (other["loss"], other["grad_norm"]), abs=1e-6
+            # an engine batches who asks at once, which moves the last bits of log-probs
+            (other["loss"], other["grad_norm"]),
+            abs=1e-5,
         )
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("changes", "message"),
     [
         ({"algorithm": "grpo"}, "with rl.prompts: middling set algorithm: mrpo"),
         ({"options": {"dataloader_num_workers": 1}}, "leave it at 0"),
@@ -141,7 +143,7 @@ def test_a_run_that_is_cut_off_draws_the_prompts_that_it_would_have_drawn(
     ],
 )
 def test_what_has_no_say_over_prompts_is_refused(
-    short_run: Callable[..., Path], tmp_path: Path, given: dict[str, Any], said: str
+    short_run: Callable[..., Path], tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
-        trained(short_run(prompts="middling", **given), tmp_path / "out")
+    with pytest.raises(ConfigError, match=message):
+        trained(short_run(prompts="middling", **changes), tmp_path / "out")

@@ -11,8 +11,8 @@ from quillgraph.backends.errors import StorageError
 from quillgraph.rl.mrpo.replay import Entry, Replay, ngram_overlap
 
 
-def entry(reward: float = 0.5, *, ids: tuple[int, ...] = (1, 2, 3, 4, 5), **given: Any) -> Entry:
-    logp = given.pop("logp", -1.0)
+def entry(reward: float = 0.5, *, ids: tuple[int, ...] = (1, 2, 3, 4, 5), **changes: Any) -> Entry:
+    logp = changes.pop("logp", -1.0)
     fields: dict[str, Any] = {
         "prompt": "p",
         "criteria_sha": "c",
@@ -24,25 +24,25 @@ def entry(reward: float = 0.5, *, ids: tuple[int, ...] = (1, 2, 3, 4, 5), **give
         "reward": reward,
         "step": 0,
     }
-    return Entry(**fields | given)
+    return Entry(**fields | changes)
 
 
-def choose(memory: Replay, **given: Any) -> list[float]:
+def choose(memory: Replay, **changes: Any) -> list[float]:
     entries = memory.of("p")
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "criteria_sha": "c",
         "rewards": {each.id: each.reward for each in entries},
         "above": 0.4,
         "step": 0,
         "most": 2,
     }
-    return [each.reward for each in memory.choose("p", **asked | given)]
+    return [each.reward for each in memory.choose("p", **options | changes)]
 
 
-def several(*rewards: float, **given: Any) -> Replay:
+def several(*rewards: float, **fields: Any) -> Replay:
     memory = Replay()
     for number, reward in enumerate(rewards):
-        memory.add(entry(reward, ids=tuple(range(number * 10, number * 10 + 6)), **given))
+        memory.add(entry(reward, ids=tuple(range(number * 10, number * 10 + 6)), **fields))
     return memory
 
 
@@ -153,8 +153,8 @@ def test_a_judgement_survives_being_saved() -> None:
     memory = Replay()
     memory.add(entry(judgement=judgement, logprobs=None, parts={"criteria": 0.5}))
     loaded = Replay().load_state_dict(json.loads(json.dumps(memory.state_dict())))
-    (found,) = loaded.of("p")
-    assert found == dataclasses.replace(
+    (kept,) = loaded.of("p")
+    assert kept == dataclasses.replace(
         entry(judgement=judgement), id=0, logprobs=None, parts={"criteria": 0.5}
     )
 

@@ -1,12 +1,15 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from quillgraph.rl.mrpo import losses  # noqa: E402
 from quillgraph.rl.mrpo.plan import Group, Replayed  # noqa: E402
 from quillgraph.rl.mrpo.replay import Entry  # noqa: E402
-from quillgraph.rl.mrpo.rows import (  # noqa: E402  # noqa: E402
+from quillgraph.rl.mrpo.rows import (  # noqa: E402
+    Drift,
     Normaliser,
     SideBatch,
     SideRow,
@@ -14,14 +17,14 @@ from quillgraph.rl.mrpo.rows import (  # noqa: E402  # noqa: E402
     lessoned_row,
     memory_rows,
     rider_rows,
-    side_loss,
 )
 from quillgraph.rl.trajectories.rows import Row  # noqa: E402
 
-RANGE = {"low": 0.2, "high": 0.28, "gamma": 0.1}
+RANGE = {"low": 0.2, "high": 0.28}
+TERMS = losses.mrpo_terms(**RANGE, gamma=0.1, replay_weight=1.0, anchor_weight=1.0)
 
 
-def row(kind: Any = "bare", **given: Any) -> SideRow:
+def row(kind: Any = "bare", **changes: Any) -> SideRow:
     fields: dict[str, Any] = {
         "prompt_ids": (7,),
         "completion_ids": (1, 2),
@@ -30,12 +33,22 @@ def row(kind: Any = "bare", **given: Any) -> SideRow:
         "advantage": 1.0,
         "weight": 1.0,
     }
-    return SideRow(kind=kind, **fields | given)
+    return SideRow(kind=kind, **fields | changes)
+
+
+def under(logps: Any, *rows: SideRow) -> Any:
+    return SideBatch.of(rows, pad=0, device=torch.device("cpu")).under(logps)
 
 
 def loss_of(*rows: SideRow, logps: Any) -> Any:
-    batch = SideBatch.of(rows, pad=0, device=torch.device("cpu"))
-    return side_loss(torch.tensor(logps, dtype=torch.float32), batch, **RANGE)
+    """Every term by its name without its weight, and the drift of the rows."""
+    read = under(torch.tensor(logps, dtype=torch.float32), *rows)
+    drift = Drift.of(read, **RANGE)
+    return SimpleNamespace(
+        **{each.name: each(read) for each in TERMS},
+        ratios=drift.replayed,
+        **{name: getattr(drift, name) for name in ("lessoned", "clipped", "bare")},
+    )
 
 
 def test_prompts_are_padded_on_the_left_and_completions_on_the_right() -> None:
@@ -56,7 +69,7 @@ def test_bare_rows_are_clipped_and_reflective_ones_shaped() -> None:
     # w = e^.5 = 1.6487 on both tokens: clipped 1.28 each; shaped 1.6487/1.7487 = .9428 each
     bare = loss_of(row("bare"), logps=[[-0.5, -0.5]])
     assert bare.replay.item() == pytest.approx(-2.56)
-    assert bare.fresh.item() == bare.anchor.item() == 0
+    assert bare.episode.item() == bare.anchor.item() == 0
     assert (bare.clipped.item(), bare.bare.item()) == (2, 2)
     reflective = loss_of(row("reflective"), logps=[[-0.5, -0.5]])
     assert reflective.replay.item() == pytest.approx(-2 * 1.648721 / 1.748721)
@@ -66,25 +79,24 @@ def test_bare_rows_are_clipped_and_reflective_ones_shaped() -> None:
 
 def test_a_text_of_unknown_origin_weighs_by_its_own_probability() -> None:
     # b = 1, so w = π = e^-.5 = .6065: .6065/.7065 = .8585; it has no ratio to report
-    found = loss_of(row("reflective", behaviour=None), logps=[[-0.5, -0.5]])
-    assert found.replay.item() == pytest.approx(-2 * 0.606531 / 0.706531)
-    assert found.ratios.numel() == 0
+    loss = loss_of(row("reflective", behaviour=None), logps=[[-0.5, -0.5]])
+    assert loss.replay.item() == pytest.approx(-2 * 0.606531 / 0.706531)
+    assert loss.ratios.numel() == 0
 
 
 def test_a_further_call_of_the_episode_counts_as_fresh_and_masks_nothing() -> None:
     # the second token has probability e^-10 < 1e-4: a replay would leave it out
-    found = loss_of(row("fresh", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
-    assert found.fresh.item() == pytest.approx(-2.0)
-    assert found.replay.item() == 0
-    assert found.ratios.numel() == 0
+    loss = loss_of(row("fresh", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
+    assert loss.episode.item() == pytest.approx(-2.0)
+    assert loss.replay.item() == 0
+    assert loss.ratios.numel() == 0
     assert loss_of(row(behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]]).replay.item() == -1
 
 
 def test_tokens_that_the_policy_did_not_write_touch_no_loss() -> None:
     logps = torch.tensor([[-0.9, -0.8]], requires_grad=True)
-    batch = SideBatch.of([row(mask=(True, False), anchor=0.5)], pad=0, device=torch.device("cpu"))
-    found = side_loss(logps, batch, **RANGE)
-    (found.replay + found.anchor).backward()
+    rows = under(logps, row(mask=(True, False), anchor=0.5))
+    sum(each(rows) for each in TERMS).backward()
     assert logps.grad is not None
     assert logps.grad[0, 0] != 0
     assert logps.grad[0, 1] == 0
@@ -93,15 +105,31 @@ def test_tokens_that_the_policy_did_not_write_touch_no_loss() -> None:
 def test_the_anchor_is_the_mean_surprise_of_its_targets() -> None:
     # two targets of two tokens: weight 1/4 each; (1 + 2 + 3 + 4)/4 = 2.5
     rows = [row("reflective", weight=0, anchor=0.25)] * 2
-    found = loss_of(*rows, logps=[[-1.0, -2.0], [-3.0, -4.0]])
-    assert found.anchor.item() == pytest.approx(2.5)
-    assert found.replay.item() == 0
+    loss = loss_of(*rows, logps=[[-1.0, -2.0], [-3.0, -4.0]])
+    assert loss.anchor.item() == pytest.approx(2.5)
+    assert loss.replay.item() == 0
+
+
+def test_the_terms_of_a_step_add_up_with_their_weights() -> None:
+    rows = under(
+        torch.tensor([[-1.0, -1.0], [-0.5, -0.5], [-0.5, -0.5], [-1.0, -3.0]]),
+        row("fresh", weight=0.5),  # w = 1: 2 · .5 = 1
+        row("bare", weight=0.25),  # w = e^.5, clipped at 1.28: 2 · .25 · 1.28 = .64
+        row("reflective", weight=0.25),  # e^.5 / (e^.5 + .1) = .942815: 2 · .25 · .942815 = .471408
+        row("reflective", weight=0, anchor=0.5),  # .5 · (1 + 3) = 2
+    )
+    # λ = .5, and of μ = .1 half is left where 40 of the 80 steps of the anchor are done
+    terms = losses.mrpo_terms(**RANGE, gamma=0.1, replay_weight=0.5, anchor_weight=0.1)
+    parts = {each.name: each(rows) * each.weight_at(40, 100) for each in terms}
+    assert parts["episode"].item() == pytest.approx(-1.0)
+    assert parts["replay"].item() == pytest.approx(-0.5 * (0.64 + 0.471408))
+    assert parts["anchor"].item() == pytest.approx(0.05 * 2)
 
 
 def test_a_place_holder_has_no_weight_at_all() -> None:
-    found = loss_of(row(anchor=1.0).silenced, logps=[[-0.5, -0.5]])
-    assert found.replay.item() == found.anchor.item() == found.fresh.item() == 0
-    assert found.ratios.numel() == 0
+    loss = loss_of(row(anchor=1.0).silenced, logps=[[-0.5, -0.5]])
+    assert loss.replay.item() == loss.anchor.item() == loss.episode.item() == 0
+    assert loss.ratios.numel() == 0
 
 
 def test_rows_are_dealt_so_that_hands_get_about_as_many_tokens() -> None:
@@ -111,7 +139,7 @@ def test_rows_are_dealt_so_that_hands_get_about_as_many_tokens() -> None:
     assert dealt([], 2) == [[], []]
 
 
-def entry(number: int, tokens: int, **given: Any) -> Entry:
+def entry(number: int, tokens: int, **changes: Any) -> Entry:
     fields: dict[str, Any] = {
         "prompt": "p",
         "criteria_sha": "c",
@@ -124,7 +152,7 @@ def entry(number: int, tokens: int, **given: Any) -> Entry:
         "step": 0,
         "id": number,
     }
-    return Entry(**fields | given)
+    return Entry(**fields | changes)
 
 
 @pytest.mark.parametrize(
@@ -185,14 +213,14 @@ def normaliser(loss_type: str) -> Normaliser:
 
 def test_a_text_without_its_lessons_is_shaped_and_masked_and_counts_as_fresh() -> None:
     # w = e^.5 = 1.6487: shaped .9428 each, as a reflective row, but in the term of fresh texts
-    found = loss_of(row("lessoned"), logps=[[-0.5, -0.5]])
-    assert found.fresh.item() == pytest.approx(-2 * 1.648721 / 1.748721)
-    assert found.replay.item() == 0
-    assert found.ratios.numel() == 0
-    assert found.lesson_ratios.tolist() == pytest.approx([1.648721] * 2)
+    loss = loss_of(row("lessoned"), logps=[[-0.5, -0.5]])
+    assert loss.episode.item() == pytest.approx(-2 * 1.648721 / 1.748721)
+    assert loss.replay.item() == 0
+    assert loss.ratios.numel() == 0
+    assert loss.lessoned.tolist() == pytest.approx([1.648721] * 2)
     # a token of probability e^-10 < 1e-4 is left out: 1/1.1 remains
     far = loss_of(row("lessoned", behaviour=(-1.0, -10.0)), logps=[[-1.0, -10.0]])
-    assert far.fresh.item() == pytest.approx(-1 / 1.1)
+    assert far.episode.item() == pytest.approx(-1 / 1.1)
     # .5 nats of drift: what is bad and unlearnt already needs no further push
     bad = row("lessoned", advantage=-1.0, behaviour=(-1.0, -1.0))
-    assert loss_of(bad, logps=[[-2.0, -2.0]]).fresh.item() == 0
+    assert loss_of(bad, logps=[[-2.0, -2.0]]).episode.item() == 0

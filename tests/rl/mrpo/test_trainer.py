@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,13 +38,16 @@ def trainer(
     from quillgraph.rl.mrpo.config import MRPOConfig
     from quillgraph.rl.mrpo.trainer import MRPOTrainer
 
-    own = ("reward_funcs", "recount", "reflect", "rollout_func", "train_dataset", "args", "model")
+    own = (
+        "reward_funcs", "recount", "reflect", "rollout_func", "train_dataset", "args", "model",
+        "terms",
+    )  # fmt: skip
 
-    def make(**given: Any) -> Any:
+    def make(**parts: Any) -> Any:
         settings = {"replay_start": 0, "replay_start_reward": 0.0, **options}
-        settings |= {name: value for name, value in given.items() if name not in own}
+        settings |= {name: value for name, value in parts.items() if name not in own}
         base = {"model": tiny_model(), "reward_funcs": [brightness], "train_dataset": prompts}
-        base |= {name: value for name, value in given.items() if name in own}
+        base |= {name: value for name, value in parts.items() if name in own}
         base.setdefault("args", MRPOConfig(**settings))
         return MRPOTrainer(processing_class=tokenizer, **base)
 
@@ -77,7 +81,7 @@ def test_several_groups_are_stored_and_replayed_in_a_real_run_under_fresh_hashes
 
 def test_kl_and_clip_counts_touch_fresh_tokens_only(trainer: Make, tiny_folder: Path) -> None:
     # algorithm 7.1, test 3: the same step with a memory full of far-off rows and with none
-    told = []
+    logged = []
     for weight in (0.0, 1.0):
         run = trainer(model=str(tiny_folder), beta=0.1, max_steps=1, replay_weight=weight)
         for prompt in {
@@ -85,11 +89,11 @@ def test_kl_and_clip_counts_touch_fresh_tokens_only(trainer: Make, tiny_folder: 
         }.values():
             run.memory.add(_entry(prompt, logprob=-9.0))
         run.train()
-        told.append(
+        logged.append(
             {name: _logged(run, name) for name in ("kl", "clip_ratio/region_mean", "entropy")}
         )
         assert bool(_logged(run, "replay/clip_share")) == bool(weight)
-    assert told[0] == told[1]
+    assert logged[0] == logged[1]
     assert _logged(run, "replay/clip_share") == [1.0]  # w is far above 1.28 for each of them
 
 
@@ -112,7 +116,7 @@ def test_rubric_dropout_hides_the_same_criteria_from_fresh_and_replayed_texts(
     trainer: Make,
 ) -> None:
     # algorithm 7.1, test 8: the rule sees each text with the step that it counts in
-    asked: list[tuple[int, str]] = []
+    recounted: list[tuple[int, str]] = []
 
     def judged(completions: list[Any], log_extra: Any, **_: Any) -> list[float]:
         texts = [each[0]["content"] for each in completions]
@@ -121,13 +125,13 @@ def test_rubric_dropout_hides_the_same_criteria_from_fresh_and_replayed_texts(
 
     def recount(judgement: Judgement, text: str, step: int) -> float:
         assert judgement.text_sha == text_hash(text)
-        asked.append((step, text))
+        recounted.append((step, text))
         return 0.1 * (text_hash(f"{step}")[0] > "7") + 0.01 * len(text.split())
 
     run = trainer(reward_funcs=[judged], recount={"judged": recount}, max_steps=8)
     run.train()
     steps = [each.step for each in run.ledger for _ in range(8)]
-    fresh_calls, all_calls = len(steps), len(asked)
+    fresh_calls, all_calls = len(steps), len(recounted)
     assert all_calls > fresh_calls  # remembered texts were counted anew too
     counted = _logged(run, "rewards/counted")
     # words of a text are worth .01 each, and some steps add .1 to all of them
@@ -147,16 +151,16 @@ def test_a_reflective_context_does_not_change_what_the_policy_is_asked_under(
 ) -> None:
     # algorithm 7.1, test 4: revisions written under different contexts have different behaviour
     # log-probs; what the update computes of them is the same, under the bare prompt
-    told, gains = [], []
+    logps, gains = [], []
     for behaviour in (-1.0, -3.0):
-        asked: list[Unsatisfying] = []
+        poor: list[Unsatisfying] = []
 
         def reflect(
             texts: Sequence[Unsatisfying],
             behaviour: float = behaviour,
-            asked: list[Unsatisfying] = asked,
+            poor: list[Unsatisfying] = poor,
         ) -> list[Revision | None]:
-            asked.extend(texts)
+            poor.extend(texts)
             ids = tuple(tokenizer.encode("sun sun sun"))
             return [Revision("sun sun sun", ids, (behaviour,) * 3, 1.0) for _ in texts]
 
@@ -172,13 +176,13 @@ def test_a_reflective_context_does_not_change_what_the_policy_is_asked_under(
                     each.prompt, add_generation_prompt=True, return_dict=False
                 )
             )
-            for each in asked
+            for each in poor
         }
         assert {tuple(entry.prompt_ids) for entry in run.memory} == bare
         assert all(entry.context == "reflective" for entry in run.memory)
-        told.append([round(each, 5) for each in seen])
+        logps.append([round(each, 5) for each in seen])
         gains.append(_logged(run, "replay/ratio_mean"))
-    assert told[0] == told[1] != []
+    assert logps[0] == logps[1] != []
     # e^2 between them: w depends on the context that a text was written in
     assert gains[1][0] / gains[0][0] == pytest.approx(7.389056, rel=1e-4)
 
@@ -263,7 +267,7 @@ def test_far_off_replays_are_left_out_of_the_step(trainer: Make) -> None:
 
 @pytest.mark.parametrize("loss_type", ["dr_grpo", "grpo", "dapo"])
 def test_micro_batches_do_not_change_what_a_step_learns(trainer: Make, loss_type: str) -> None:
-    found = []
+    norms = []
     for size in (8, 4, 2):
         run = trainer(
             loss_type=loss_type,
@@ -275,8 +279,128 @@ def test_micro_batches_do_not_change_what_a_step_learns(trainer: Make, loss_type
             run.memory.add(_entry(row["prompt"]))
         run.train()
         assert len(run.ledger[0].replayed) == 2
-        found.append(_logged(run, "grad_norm")[0])
-    assert found[1:] == pytest.approx([found[0]] * 2, rel=1e-4)
+        norms.append(_logged(run, "grad_norm")[0])
+    assert norms[1:] == pytest.approx([norms[0]] * 2, rel=1e-4)
+
+
+def _learned(run: Any) -> tuple[list[float], Any]:
+    """Train, and give the loss of each micro-batch and the gradient as it stands after it."""
+    import torch
+
+    losses: list[float] = []
+    gradients: list[Any] = []
+    inner = run.training_step
+
+    def step(*inputs: Any) -> Any:
+        losses.append(inner(*inputs).item())
+        parameters = run.model.parameters()
+        gradients.append(torch.cat([each.grad.flatten().clone() for each in parameters]))
+        return torch.tensor(losses[-1])
+
+    run.training_step = step
+    run.train()
+    return losses, gradients
+
+
+TWICE = {"num_iterations": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+"""Each batch twice, in two parts: in the second pass ratios leave 1 and losses leave 0."""
+
+
+@pytest.mark.parametrize("more", [{}, TWICE], ids=["once", "twice"])
+@pytest.mark.parametrize("loss_type", ["dr_grpo", "grpo"])
+def test_a_term_that_says_what_trl_says_doubles_loss_and_gradient(
+    trainer: Make, loss_type: str, more: dict[str, Any]
+) -> None:
+    import torch
+
+    from quillgraph.rl.mrpo import losses
+
+    def again(rows: losses.Rows) -> Any:
+        ratio_BT = losses.importance(rows.logps_BT, rows.behaviour_BT)
+        gain_BT = losses.clipped(ratio_BT, rows.advantages_B)
+        return -(gain_BT * rows.weights_B.unsqueeze(1) * rows.mask_BT).sum()
+
+    off = {"replay_weight": 0.0, "anchor_weight": 0.0, "loss_type": loss_type, "max_steps": 2}
+    off |= {"learning_rate": 0.0} if not more else {}
+    alone, its = _learned(trainer(reward_funcs=[tenths], **off, **more))
+    run = trainer(reward_funcs=[tenths], terms=[losses.Term("again", again)], **off, **more)
+    both, doubled = _learned(run)
+    first = 2 if more else len(its)  # the micro-batches before the policy has changed
+    assert both[:first] == pytest.approx([2 * each for each in alone[:first]], abs=1e-6)
+    for one, two in zip(its[:first], doubled[:first], strict=True):
+        assert one.abs().max() > 1e-4
+        torch.testing.assert_close(two, 2 * one, atol=1e-6, rtol=1e-4)
+
+
+def test_a_further_term_counts_with_its_weight_and_is_logged(trainer: Make) -> None:
+    from quillgraph.rl.mrpo.losses import Rows, Term
+
+    def tokens(rows: Rows) -> Any:
+        return (rows.weights_B.unsqueeze(1) * rows.mask_BT).sum() + 0 * rows.logps_BT.sum()
+
+    losses = []
+    for terms in ([], [Term("tokens", tokens, weight=0.25)]):
+        run = trainer(max_steps=1, terms=terms)
+        run.train()
+        losses.append(_logged(run, "loss")[0])
+    # 8 texts, each token weighs 1/(8 · 8): so the mean length over L_max
+    value = _logged(run, "completions/mean_length")[0] / 8
+    assert _logged(run, "tokens/loss") == [pytest.approx(value)]
+    assert losses[1] - losses[0] == pytest.approx(0.25 * value, abs=1e-6)
+
+
+def test_micro_batches_do_not_change_what_a_further_term_teaches(trainer: Make) -> None:
+    from quillgraph.rl.mrpo.losses import Rows, Term
+
+    def surprise(rows: Rows) -> Any:
+        return -(rows.logps_BT * rows.weights_B.unsqueeze(1) * rows.mask_BT).sum()
+
+    norms = []
+    for size in (8, 4, 2):
+        run = trainer(
+            reward_funcs=[flat],
+            terms=[Term("surprise", surprise)],
+            max_steps=1,
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=8 // size,
+        )
+        run.train()
+        norms.append(_logged(run, "grad_norm")[0])
+    assert norms[0] > 1e-3
+    assert norms[1:] == pytest.approx([norms[0]] * 2, rel=1e-4)
+
+
+def test_a_further_term_can_read_the_rows_beside_the_texts(trainer: Make) -> None:
+    from quillgraph.rl.mrpo.losses import Rows, Term
+
+    read: list[list[list[int]]] = []
+
+    def watch(rows: Rows) -> Any:
+        read.append(rows.completion_ids_BT.tolist())
+        return rows.logps_BT.sum() * 0
+
+    run = trainer(max_steps=1, terms=[Term("watch", watch, reads="beside")])
+    for row in run.train_dataset:
+        run.memory.add(_entry(row["prompt"]))
+    run.train()
+    assert read == [[[7, 8, 9, 10]] * 2]  # one remembered text of each of the two prompts
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "says"),
+    [
+        (lambda rows: rows.logps_BT, ConfigError, r"from the term 'odd' .* got Tensor of shape"),
+        (lambda rows: 0.5, ConfigError, "got float; sum it up, weighed by rows.weights_B"),
+        (lambda rows: rows.logps_BT.sum() / 0, InputError, "finite number from the term 'odd'"),
+    ],
+)
+def test_a_term_that_is_no_finite_number_ends_the_run(
+    trainer: Make, value: Callable[[Any], Any], error: type[Exception], says: str
+) -> None:
+    from quillgraph.rl.mrpo.losses import Term
+
+    with pytest.raises(error, match=says):
+        trainer(max_steps=1, terms=[Term("odd", value)]).train()
 
 
 def test_nothing_is_replayed_before_the_warm_up_or_under_poor_rewards(trainer: Make) -> None:
@@ -304,8 +428,8 @@ def test_violators_of_a_hard_criterion_end_below_the_mean(trainer: Make) -> None
     def judged(completions: list[Any], log_extra: Any, **_: Any) -> list[float]:
         texts = [each[0]["content"] for each in completions]
         broken = [("h1",) if number % 4 == 3 else () for number in range(len(texts))]
-        found = [_judgement(text, *each) for text, each in zip(texts, broken, strict=True)]
-        log_extra("judgement", [each.model_dump_json() for each in found])
+        judgements = [_judgement(text, *each) for text, each in zip(texts, broken, strict=True)]
+        log_extra("judgement", [each.model_dump_json() for each in judgements])
         return tenths(completions)
 
     # 0 .1 .2 and .3 in violation: δ = (.3 - .15 + .05)/.75 = .2667: .0333, mean .0833
@@ -334,7 +458,7 @@ def test_a_resumed_trainer_has_the_memory_and_the_ledger(trainer: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("changes", "says"),
     [
         ({"loss_type": "cispo"}, "'cispo' has no replay term"),
         ({"scale_rewards": "batch"}, "mixes groups"),
@@ -350,13 +474,14 @@ def test_a_resumed_trainer_has_the_memory_and_the_ledger(trainer: Make) -> None:
         ({"reflect": list, "replay_weight": 0.0, "anchor_weight": 0.0}, "nothing is remembered"),
         ({"recount": {"brightnes": max}}, "did you mean 'brightness'"),
         ({"reward_funcs": [brightness, brightness]}, "different names"),
+        ({"terms": [SimpleNamespace(name="replay")]}, "episode, replay, anchor are MRPO's own"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(
-    trainer: Make, given: dict[str, Any], says: str
+    trainer: Make, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        trainer(**given)
+        trainer(**changes)
 
 
 def test_a_data_set_without_criteria_hashes_is_refused(trainer: Make, prompts: Any) -> None:

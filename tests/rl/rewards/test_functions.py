@@ -30,21 +30,21 @@ def answer(text: str) -> list[dict[str, str]]:
 
 async def test_each_text_is_rewarded_under_the_criteria_of_its_own_request() -> None:
     function = criteria_reward(SETS, rules=UNGATED)
-    found = await function(
+    rewards = await function(
         prompts=[conversation(REQUESTS[0]), conversation(REQUESTS[1]), conversation(REQUESTS[0])],
         completions=[answer("salt wind"), answer("salt wind"), answer("salt")],
     )
     # two words where two are asked for; two of three: H = .5·2/3; one of two: H = .5·1/2
     expected = [1.0, 0.95 * 0.5 * 2 / 3 + 0.05, 0.95 * 0.5 / 2 + 0.05]
-    assert found == pytest.approx(expected)
+    assert rewards == pytest.approx(expected)
 
 
 async def test_the_request_may_stand_in_a_column_of_its_own() -> None:
     function = criteria_reward(SETS, rules=UNGATED)
-    found = await function(
+    rewards = await function(
         prompts=["another wording"], completions=["salt wind"], request=[REQUESTS[0]]
     )
-    assert found == [1.0]
+    assert rewards == [1.0]
 
 
 async def test_observers_and_the_log_are_told_of_every_text() -> None:
@@ -81,7 +81,7 @@ def raising(**_: Any) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "message"),
     [
         (raising, "'raising' failed with ZeroDivisionError: no words; it was given 2 texts"),
         (lambda **_: [1.0, math.nan], "expected a number or None .* got nan for the text 'b'"),
@@ -91,9 +91,9 @@ def raising(**_: Any) -> list[float]:
     ],
 )
 async def test_what_goes_wrong_in_a_users_function_is_said(
-    function: Callable[..., Any], said: str
+    function: Callable[..., Any], message: str
 ) -> None:
-    with pytest.raises(RewardError, match=said):
+    with pytest.raises(RewardError, match=message):
         await guarded(function)(prompts=["p", "p"], completions=["a", "b"])
 
 

@@ -10,14 +10,11 @@ from hypothesis import strategies as st
 from quillgraph.agents.checks import WordCount
 from quillgraph.agents.domain import LEVELS, TIER_WEIGHT, Core, CriteriaSet, Criterion
 from quillgraph.agents.judgements import CODE, Judgement, Verdict, Violation, text_hash
-from quillgraph.agents.judges import reward
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import RewardError
-from quillgraph.graphs.episodes import Attempt, Episode
 from quillgraph.rl.rewards.rules import (
     RewardRules,
-    episode_reward,
-    find_criteria,
+    criteria_of,
     group_rewards,
     recount_of,
 )
@@ -137,43 +134,8 @@ def test_what_is_held_out_is_some_and_not_all() -> None:
     assert 3.2 < sum(shares) / len(shares) < 4.0
 
 
-def attempt(criteria: CriteriaSet, text: str, judgement: Judgement) -> Attempt:
-    return Attempt(
-        number=0, parent=None, text=text, judgement=judgement,
-        reward=reward(judgement, criteria, text), decision="first",
-    )  # fmt: skip
-
-
-def episode(criteria: CriteriaSet, text: str, judgement: Judgement) -> Episode:
-    return Episode(
-        task=TASK, criteria_set=criteria, attempts=(attempt(criteria, text, judgement),), best=0,
-        stopped="done", is_complete=True,
-    )  # fmt: skip
-
-
-def test_the_reward_of_an_episode_is_that_of_the_text_that_stands() -> None:
-    found = episode_reward(episode(SETS, "a b c", judged(SETS, "a b c", CODE)))
-    assert found is not None
-    assert found.value == pytest.approx(1.0)
-
-
-def test_an_episode_that_nobody_could_judge_has_no_reward() -> None:
-    assert episode_reward(episode(SETS, "a b c", judged(SETS, "a b c"))) is None
-
-
-def test_an_episode_counts_under_the_criteria_of_the_step() -> None:
-    rules = RewardRules(dropout=0.5, seed=3)
-    scores: Any = {name: float(n) for n, name in enumerate(IDS, 2)}
-    lived = episode(SETS, "a b c", judged(SETS, "a b c", **scores))
-    whole, hidden = episode_reward(lived), episode_reward(lived, rules=rules, step=4)
-    assert whole is not None
-    assert hidden is not None
-    assert set(hidden.inactive) == set(IDS) - rules.active(SETS, 4)
-    assert hidden.inactive
-
-
 @pytest.mark.parametrize(
-    ("criteria_for", "said"),
+    ("criteria_for", "message"),
     [
         ({}, "got none; find them before training"),
         (lambda _: set_of(soft("k1")), "nothing to reward"),
@@ -184,12 +146,12 @@ def test_an_episode_counts_under_the_criteria_of_the_step() -> None:
     ],
 )
 def test_criteria_that_do_not_fit_a_request_are_refused(
-    criteria_for: Callable[..., Any] | dict[str, CriteriaSet], said: str
+    criteria_for: Callable[..., Any] | dict[str, CriteriaSet], message: str
 ) -> None:
-    with pytest.raises(RewardError, match=said):
-        find_criteria(criteria_for, TASK, has_judge=False)
+    with pytest.raises(RewardError, match=message):
+        criteria_of(criteria_for, TASK, has_judge=False)
 
 
 def test_soft_criteria_alone_will_do_where_there_is_a_judge() -> None:
     only: Sequence[Criterion] = (soft("k1"),)
-    assert find_criteria(lambda _: set_of(*only), TASK, has_judge=True) == set_of(*only)
+    assert criteria_of(lambda _: set_of(*only), TASK, has_judge=True) == set_of(*only)

@@ -35,8 +35,8 @@ def configure(short_run: Configure, tmp_path: Path) -> Configure:
     asyncio.run(remember(tmp_path / "memory.sqlite"))
 
     def make(options: dict[str, Any] | None = None, **rl: Any) -> Path:
-        shown = {"memory": "memory.sqlite", "share": 0.5}
-        return short_run({"max_steps": 3, **(options or {})}, **{"lessons": shown, **rl})
+        lessons = {"memory": "memory.sqlite", "share": 0.5}
+        return short_run({"max_steps": 3, **(options or {})}, **{"lessons": lessons, **rl})
 
     return make
 
@@ -57,17 +57,17 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     """Each step with the rows of the present episodes beside TRL's batch."""
     from quillgraph.rl.mrpo import trainer as mrpo
 
-    found: list[tuple[Any, Any]] = []
+    steps_seen: list[tuple[Any, Any]] = []
     inner = mrpo.own_rows  # type: ignore[attr-defined]
 
-    def watch(trainer: Any, step: Any) -> Any:
+    def watch(trainer: Any, step: Any, normaliser: Any) -> Any:
         before = step.out["advantages"].clone()
-        rows = inner(trainer, step)
-        found.append((step, (before, rows)))
+        rows = inner(trainer, step, normaliser)
+        steps_seen.append((step, (before, rows)))
         return rows
 
     monkeypatch.setattr("quillgraph.rl.mrpo.trainer.own_rows", watch)
-    return found
+    return steps_seen
 
 
 def test_some_texts_are_written_with_lessons_and_some_of_these_are_learned_from_without(
@@ -77,13 +77,13 @@ def test_some_texts_are_written_with_lessons_and_some_of_these_are_learned_from_
 
     out, tokenizer = tmp_path / "out", AutoTokenizer.from_pretrained(tmp_path / "tiny")
     trained(configure(), out)
-    told = steps(out)
+    metrics = steps(out)
     assert len(seen) == 3
-    for (step, (before, rows)), row in zip(seen, told, strict=True):
-        made = [each["trajectory"] for each in step.inputs]
-        shown = [number for number, each in enumerate(made) if each.lessons]
-        assert row["lessons/share"] == len(shown) / 8
-        assert all(each.lessons in ((), ("l1",)) for each in made)
+    for (step, (before, rows)), row in zip(seen, metrics, strict=True):
+        trajectories = [each["trajectory"] for each in step.inputs]
+        lessoned = [number for number, each in enumerate(trajectories) if each.lessons]
+        assert row["lessons/share"] == len(lessoned) / 8
+        assert all(each.lessons in ((), ("l1",)) for each in trajectories)
         # a text that was written with lessons has them in the prompt that TRL sees
         bare = [
             tokenizer.apply_chat_template(
@@ -92,17 +92,19 @@ def test_some_texts_are_written_with_lessons_and_some_of_these_are_learned_from_
             for each in step.inputs
         ]
         for number, prompt in enumerate(bare):
-            assert (step.prompt_ids(number) == tuple(prompt)) == (number not in shown)
+            assert (step.prompt_ids(number) == tuple(prompt)) == (number not in lessoned)
         # those that are learned from without them have no advantage there, and a row of their own
-        removed = [n for n in shown if before[n] != 0 and step.out["advantages"][n] == 0]
+        removed = [n for n in lessoned if before[n] != 0 and step.out["advantages"][n] == 0]
         assert [each.advantage for each in rows] == before[removed].tolist()
         assert [each.prompt_ids for each in rows] == [tuple(bare[n]) for n in removed]
-        assert [each.behaviour for each in rows] == [made[n].leading.logprobs for n in removed]
+        assert [each.behaviour for each in rows] == [
+            trajectories[n].leading.logprobs for n in removed
+        ]
         assert {each.kind for each in rows} <= {"lessoned"}
         assert all(each.weight == 1 / (8 * 8) for each in rows)
-    assert sum(row["lessons/share"] for row in told) > 0
-    assert sum(row["lessons/removed"] for row in told) > 0
-    assert any("lessons/ratio_mean" in row for row in told)
+    assert sum(row["lessons/share"] for row in metrics) > 0
+    assert sum(row["lessons/removed"] for row in metrics) > 0
+    assert any("lessons/ratio_mean" in row for row in metrics)
 
 
 @pytest.mark.parametrize(("share", "removed"), [(0.0, False), (1.0, True)])
@@ -111,9 +113,9 @@ def test_how_many_lessons_are_taken_away_is_an_option(
 ) -> None:
     out = tmp_path / "out"
     trained(configure(options={"lessons_removed": share, "max_steps": 1}), out)
-    (told,), ((step, (_, rows)),) = steps(out), seen
-    shown = sum(bool(each["trajectory"].lessons) for each in step.inputs)
-    assert told["lessons/removed"] == (shown if removed else 0)
+    (metrics,), ((step, (_, rows)),) = steps(out), seen
+    lessoned = sum(bool(each["trajectory"].lessons) for each in step.inputs)
+    assert metrics["lessons/removed"] == (lessoned if removed else 0)
     assert bool(rows) == removed
 
 
@@ -151,7 +153,7 @@ def test_a_run_that_goes_on_has_the_lessons_that_it_began_with(
 
 
 @pytest.mark.parametrize(
-    ("rl", "kind", "said"),
+    ("rl", "kind", "message"),
     [
         ({"lessons": {"memory": "gone.sqlite"}}, ConfigError, "no file .*gone.sqlite"),
         ({"lessons": {"memory": "m", "share": 0}}, ConfigError, "rl.lessons.share: .*greater than"),
@@ -161,9 +163,9 @@ def test_a_run_that_goes_on_has_the_lessons_that_it_began_with(
     ],
 )
 def test_lessons_that_cannot_be_had_are_refused(
-    configure: Configure, tmp_path: Path, rl: dict[str, Any], kind: type[Exception], said: str
+    configure: Configure, tmp_path: Path, rl: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         trained(configure(**rl), tmp_path / "out")
 
 

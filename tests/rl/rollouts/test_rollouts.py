@@ -72,8 +72,8 @@ def trainer(
     from quillgraph.rl.rollouts.rollouts import Rollouts
     from quillgraph.rl.rollouts.run import one_call
 
-    def make(*, lora: bool = True, rollouts: Any = None, **given: Any) -> Any:
-        settings = {"replay_start": 0, "replay_start_reward": 0.0, **options, **given}
+    def make(*, lora: bool = True, rollouts: Any = None, **parts: Any) -> Any:
+        settings = {"replay_start": 0, "replay_start_reward": 0.0, **options, **parts}
         folder = Path(options["output_dir"]) / "adapters"
         return MRPOTrainer(
             model=str(tiny_folder),
@@ -145,12 +145,12 @@ def test_judging_begins_while_other_texts_are_being_written(
 
     async def counted(prompt: Any, model: Any, sampling: Any) -> Trajectory:
         nonlocal written
-        made = await one_call(prompt, model, sampling)
+        trajectory = await one_call(prompt, model, sampling)
         written += 1
-        return made
+        return trajectory
 
-    def begin(prompt: Any, made: Trajectory) -> None:
-        begun.append(made)
+    def begin(prompt: Any, trajectory: Trajectory) -> None:
+        begun.append(trajectory)
         waiting.append(8 - written)
 
     run = trainer(
@@ -282,19 +282,6 @@ def test_further_calls_of_an_episode_ride_along_with_its_text(
     assert all(4 <= count <= 8 and learns for count, learns in riders)
 
 
-def test_the_reward_of_a_graph_is_absent_where_it_has_none() -> None:
-    from quillgraph.agents.judgements import Reward
-    from quillgraph.rl.rollouts.columns import trajectory_reward
-
-    worth = Reward(value=0.7, soft=0.7, length=None, repetition=1.0)
-    made = Trajectory(
-        episode="e", request_hash="r", criteria_sha=None, rows=(), reward=worth, excluded=None
-    )
-    unjudged = made.model_copy(update={"reward": None})
-    failed = made.model_copy(update={"excluded": "node: it raised"})
-    assert trajectory_reward([made, unjudged, failed, None]) == [0.7, None, None, None]
-
-
 def test_a_backend_that_cannot_train_is_refused(tmp_path: Path) -> None:
     from quillgraph.rl.rollouts.rollouts import Rollouts
     from quillgraph.rl.rollouts.run import one_call
@@ -376,10 +363,10 @@ def test_ratios_of_texts_written_ahead_are_to_the_policy_that_wrote_them(
             ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
             mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
             width = inputs["completion_ids"].size(1)
-            found, _, _ = run._get_per_token_logps_and_entropies(run.model, ids, mask, width)
+            logps_BT, _, _ = run._get_per_token_logps_and_entropies(run.model, ids, mask, width)
             for name, each in named.items():
                 each.copy_(kept[name])
-        return found
+        return logps_BT
 
     def watch(model: Any, inputs: Any) -> Any:
         now = {n: p.detach().clone() for n, p in run.model.named_parameters() if "lora" in n}

@@ -24,8 +24,8 @@ def asked_of(player: Player, **options: Any) -> ChatRequest:
 
 def test_a_trained_part_is_sampled_as_the_trainer_says_whatever_the_graph_asks_for() -> None:
     player = Player.of(ScriptedChat(reply=lambda _: "fog"), HOW)
-    asked = asked_of(player, temperature=0.2, top_p=0.5, max_tokens=99, seed=7)
-    assert (asked.temperature, asked.top_p, asked.max_tokens) == (1.0, 1.0, 8)
+    request = asked_of(player, temperature=0.2, top_p=0.5, max_tokens=99, seed=7)
+    assert (request.temperature, request.top_p, request.max_tokens) == (1.0, 1.0, 8)
     assert asked_of(player, max_tokens=3).max_tokens == 3
 
 
@@ -72,8 +72,8 @@ def test_a_single_call_of_the_policy_is_asked_as_it_ever_was() -> None:
 
 def test_a_frozen_part_is_sampled_as_the_graph_says() -> None:
     player = Player.of(ScriptedChat(reply=lambda _: "fog", max_tokens=40), HOW, is_trained=False)
-    asked = asked_of(player, temperature=0.2)
-    assert (asked.temperature, asked.max_tokens) == (0.2, 40)
+    request = asked_of(player, temperature=0.2)
+    assert (request.temperature, request.max_tokens) == (0.2, 40)
 
 
 def test_seeds_differ_between_episodes_and_calls_and_come_again_in_a_run_that_resumes() -> None:

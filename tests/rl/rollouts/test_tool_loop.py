@@ -72,8 +72,8 @@ async def test_every_call_of_an_agent_is_recorded_and_becomes_a_row_of_exact_tok
         if call.trace
     ]
     # what was sampled, calls included, and not what was read from it
-    asked = ChatRequest(messages=(), temperature=0, top_p=1, max_tokens=1)
-    assert text_of(rows[0].completion_ids) == answer(asked)
+    request = ChatRequest(messages=(), temperature=0, top_p=1, max_tokens=1)
+    assert text_of(rows[0].completion_ids) == answer(request)
     assert "The sea lies under fog.\nThe hill lies under fog." in text_of(rows[1].prompt_ids)
     assert len(trainable(episode.calls)) == 2
     # the second carries on the first, in words: the stand-in tokens of a script fall otherwise

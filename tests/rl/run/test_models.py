@@ -26,6 +26,6 @@ def test_an_engine_with_other_weights_than_the_policys_is_told(
         {"model": {"name": "org/policy"}, "data": {"prompts": "p.jsonl"}, "rl": {"rollouts": spec}}
     )
     engine: Any = SimpleNamespace(model=writer)
-    told: list[str] = []
-    tell_of_another_writer(config, engine, told.append)
-    assert [line.split(":")[0] for line in told] == ["warning"] * is_told
+    lines: list[str] = []
+    tell_of_another_writer(config, engine, lines.append)
+    assert [line.split(":")[0] for line in lines] == ["warning"] * is_told

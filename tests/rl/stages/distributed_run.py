@@ -1,6 +1,6 @@
-"""A short run for `accelerate launch`; prints nothing, leaves ledger and memory in a file.
+"""A short run, alone or among other processes; prints nothing, leaves ledger and memory in a file.
 
-Run: accelerate launch --multi_gpu --num_processes 2 distributed_run.py MODEL_FOLDER OUT ROWS WAY
+Arguments: MODEL_FOLDER OUT ROWS WAY; who is among others finds RANK and the like, as torchrun sets.
 """
 
 import json

@@ -1,9 +1,7 @@
 """Two processes on a CPU (gloo) learn from the same groups as one."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +12,29 @@ pytest.importorskip("trl")
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 
 
-def _run(folder: Path, out: Path, way: str, *, processes: int, rows: int) -> list[dict[str, Any]]:
-    out.mkdir()
-    launcher = ["-m", "accelerate.commands.launch", "--num_processes", str(processes)]
-    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    # accelerate starts several processes on one machine in this mode alone (`--cpu` wants MPI);
-    # `use_cpu=True` in the script then makes them gloo processes on the CPU
-    launcher += ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else []
-    done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(folder), str(out), str(rows), way],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((out / f"state-{n}.json").read_text()) for n in range(processes)]
+Run = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def train(run_processes: Callable[..., None], tiny_folder: Path) -> Run:
+    """Train in one process or several, and read the state that each of them leaves."""
+
+    def run(out: Path, way: str, *, processes: int, rows: int) -> list[dict[str, Any]]:
+        out.mkdir()
+        log = out / "log.txt"
+        run_processes(SCRIPT, tiny_folder, out, rows, way, log=log, processes=processes)
+        return [json.loads((out / f"state-{n}.json").read_text()) for n in range(processes)]
+
+    return run
 
 
 @pytest.mark.parametrize(("way", "age"), [("plain", 0), ("ahead", 1)])
 def test_two_processes_have_the_groups_the_memory_and_the_ledger_of_one(
-    tiny_folder: Path, tmp_path: Path, way: str, age: int
+    train: Run, tmp_path: Path, way: str, age: int
 ) -> None:
     # 24 texts a step in 3 groups of 8: the second group lies across both processes
-    (one,) = _run(tiny_folder, tmp_path / "one", way, processes=1, rows=24)
-    two = _run(tiny_folder, tmp_path / "two", way, processes=2, rows=12)
+    (one,) = train(tmp_path / "one", way, processes=1, rows=24)
+    two = train(tmp_path / "two", way, processes=2, rows=12)
 
     assert (one["processes"], two[0]["processes"]) == (1, 2)
     assert sum(len(each["replayed"]) for each in one["ledger"]) > 2
@@ -52,9 +47,9 @@ def test_two_processes_have_the_groups_the_memory_and_the_ledger_of_one(
 
 
 def test_an_engine_that_dies_in_one_process_ends_both_with_a_checkpoint(
-    tiny_folder: Path, tmp_path: Path
+    train: Run, tmp_path: Path
 ) -> None:
-    both = _run(tiny_folder, tmp_path / "out", "dying", processes=2, rows=12)
+    both = train(tmp_path / "out", "dying", processes=2, rows=12)
     assert [set(each) for each in both] == [{"stopped"}] * 2
     assert all("the engine died; step 1 is kept as a checkpoint" in e["stopped"] for e in both)
     assert (tmp_path / "out" / "checkpoint-1" / "adapter_model.safetensors").is_file()

@@ -126,10 +126,10 @@ def test_best_of_n_trains_with_the_best_draft_as_its_text_and_the_others_beside_
     side = watch_side_rows(monkeypatch)
     out = tmp_path / "out"
     trained(configure(graph="best_of_n", start={"n": 3}), out)
-    told = steps(out)
-    assert [row["rollouts/excluded"] for row in told] == [0, 0]
+    metrics = steps(out)
+    assert [row["rollouts/excluded"] for row in metrics] == [0, 0]
     # 8 episodes of 3 drafts; a draft that is hardly there is asked for a second time
-    assert all(24 <= row["rollouts/calls"] <= 48 for row in told)
+    assert all(24 <= row["rollouts/calls"] <= 48 for row in metrics)
     assert all(any(row.kind == "fresh" for row in each) for each in side)
     assert len(rows(out, "rollouts")) == 16
     assert (out / "adapter" / "adapter_model.safetensors").exists()
@@ -152,8 +152,8 @@ def test_a_graph_of_ones_own_is_rewarded_for_the_text_that_it_gives(
     assert all(text.startswith("sun ") for text in texts)
     # the graph's own seed is the same for all copies; theirs are not
     assert len(set(texts)) > 4
-    (told,) = steps(out)
-    assert told["rollouts/calls"] == 16
+    (metrics,) = steps(out)
+    assert metrics["rollouts/calls"] == 16
     riders = [row for each in side for row in each if row.kind == "fresh"]
     assert 0 < len(riders) <= 8
     assert all(len(row.completion_ids) <= 8 for row in riders)
@@ -162,16 +162,17 @@ def test_a_graph_of_ones_own_is_rewarded_for_the_text_that_it_gives(
 def test_the_calls_of_a_graph_are_sampled_from_the_policy_that_learns_from_them(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quillgraph.rl.mrpo.rows import side_loss
+    from quillgraph.rl.mrpo.rows import SideBatch
 
     gaps: list[float] = []
+    under = SideBatch.under
 
-    def watch(logps_BT: Any, batch: Any, **rules: Any) -> Any:
+    def watch(batch: Any, logps_BT: Any) -> Any:
         gap = (logps_BT.detach() - batch.behaviour_BT).abs() * batch.mask_BT
         gaps.append((gap * batch.is_fresh_B.unsqueeze(1)).max().item())
-        return side_loss(logps_BT, batch, **rules)
+        return under(batch, logps_BT)
 
-    monkeypatch.setattr("quillgraph.rl.mrpo.trainer.side_loss", watch)
+    monkeypatch.setattr(SideBatch, "under", watch)
     trained(configure(graph="own.py:build", trainable=["planner", "writer"]), tmp_path / "out")
     # the planner asks for a temperature of .2 and the trainer's is 1: yet no ratio is off
     assert len(gaps) == 2
@@ -258,7 +259,7 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
 
 
 @pytest.mark.parametrize(
-    ("rl", "kind", "said"),
+    ("rl", "kind", "message"),
     [
         (
             {"graph": "best_of_m"},
@@ -301,8 +302,8 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
     ],
 )
 def test_a_graph_that_cannot_be_trained_on_is_refused_with_the_reason(
-    configure: Configure, tmp_path: Path, rl: dict[str, Any], kind: type[Exception], said: str
+    configure: Configure, tmp_path: Path, rl: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         trained(configure(**rl), tmp_path / "out")
     assert not (tmp_path / "out" / "rollouts.jsonl").exists()

@@ -71,9 +71,9 @@ def trained(file: Path, out: Path, *, resume: bool = False) -> list[str]:
     """Train, and give what the user was told."""
     from quillgraph.rl.stages.pipeline import train
 
-    told: list[str] = []
-    train(load_config(file), out, resume=resume, tell=told.append)
-    return told
+    lines: list[str] = []
+    train(load_config(file), out, resume=resume, tell=lines.append)
+    return lines
 
 
 def rows(out: Path, name: str) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ def rows(out: Path, name: str) -> list[dict[str, Any]]:
 
 def test_a_run_leaves_its_whole_record(configure: Configure, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = trained(configure(), out)
+    lines = trained(configure(), out)
     assert (out / "adapter" / "adapter_model.safetensors").exists()
     card = json.loads((out / "adapter" / "quillgraph.json").read_text())
     assert card["base"] == str(tmp_path / "tiny")
@@ -95,7 +95,7 @@ def test_a_run_leaves_its_whole_record(configure: Configure, tmp_path: Path) -> 
     # 8 texts a step, and 2 for the one held-out request before and after
     assert [row["step"] for row in rows(out, "rollouts")] == [1] * 8 + [2] * 8
     assert [row["step"] for row in rows(out, "samples")] == [0, 0, 2, 2]
-    assert any("held out at step 2" in line for line in told)
+    assert any("held out at step 2" in line for line in lines)
     ledger = json.loads((out / "ledger.json").read_text())
     assert [step for step, _ in ledger] == [0, 1]
 
@@ -127,14 +127,14 @@ def test_sft_imitates_the_best_of_several_drafts_and_reinforcement_goes_on_from_
     rule = {"when": "story", "reply": ["sun sun sun", "sun moon rain sea stone", "sun door"] * 4}
     script.write_text(yaml.safe_dump({"rules": [rule]}))
     collected = {"graph": "best_of_n", "texts": 4, "backend": f"scripted:{script}"}
-    told = trained(
+    lines = trained(
         configure(
             sft={"collect": collected, "options": {"per_device_train_batch_size": 2}},
             rl={"options": {**STEP, "max_steps": 1}},
         ),
         out,
     )
-    assert any("episodes give {'write': " in line for line in told)
+    assert any("episodes give {'write': " in line for line in lines)
     targets = rows(out / "sft", "targets")
     assert {row["kind"] for row in targets} == {"write"}
     assert all(row["delta"] > 0 for row in targets)
@@ -176,7 +176,7 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind", "said"),
+    ("changes", "kind", "message"),
     [
         ({"model": {"name": "nowhere"}}, ConfigError, "expected a built-in model, a folder"),
         ({"rl": {"options": {**STEP, "max_step": 1}}}, ConfigError, "did you mean 'max_steps'"),
@@ -198,7 +198,33 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
         ({"rl": {"rollouts": "scripted:x.yaml"}}, ConfigError, "x.yaml"),
         ({"rewards": {"judge": "scorer:nowhere"}}, ConfigError, "expected scorer:FOLDER"),
         ({"guards": {"pairwise_judge": "scorer:prose"}}, ConfigError, "scores and no words"),
-        ({"rewards": {"functions": ["nothing:at_all"]}}, ConfigError, "cannot find 'nothing"),
+        (
+            {"rewards": {"functions": ["nothing:at_all"]}},
+            ConfigError,
+            "no module 'nothing' for rewards.functions 'nothing:at_all'",
+        ),
+        (
+            {"rewards": {"functions": ["nowhere.py:f"]}},
+            ConfigError,
+            r"no file .*nowhere.py; expected file.py:attribute",
+        ),
+        ({"rewards": {"functions": ["length"]}}, ConfigError, "expected module:function or file"),
+        ({"rewards": {"functions": ["math:sqr"]}}, ConfigError, "did you mean 'sqrt'"),
+        (
+            {"rewards": {"functions": ["math:pi"]}},
+            ConfigError,
+            "a function at 'math:pi', got float",
+        ),
+        (
+            {"rewards": {"functions": ["shutil:copy"]}},
+            ConfigError,
+            r"'shutil:copy' has no parameter \*\*columns",
+        ),
+        (
+            {"rl": {"terms": {"nothing:at_all": 0.1}}},
+            ConfigError,
+            "no module 'nothing' for rl.terms",
+        ),
         (
             {"report_to": ["tensorbord"]},
             ConfigError,
@@ -249,28 +275,28 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
     tmp_path: Path,
     changes: dict[str, Any],
     kind: type[QuillError],
-    said: str,
+    message: str,
 ) -> None:
     from quillgraph.rl.stages.pipeline import check
 
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         trained(configure(**changes), tmp_path / "out")
     assert not (tmp_path / "out" / "rollouts.jsonl").exists()
     assert not (tmp_path / "out" / "sft").exists()
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         check(load_config(configure(**changes)), tmp_path / "dry", lambda _: None)
 
 
 def test_a_dry_run_makes_the_trainer_and_leaves_it(configure: Configure, tmp_path: Path) -> None:
     from quillgraph.rl.stages.pipeline import check
 
-    told: list[str] = []
-    check(load_config(configure()), tmp_path / "dry", told.append)
-    assert "no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)" in told
+    lines: list[str] = []
+    check(load_config(configure()), tmp_path / "dry", lines.append)
+    assert "no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)" in lines
     assert not (tmp_path / "dry" / "checkpoints").exists()
     crowded = {"rl": {"prompts": "middling", "options": {**STEP, "num_generations": 2}}}
     with pytest.raises(ConfigError, match="expected at least 4 prompts, as many as a step takes"):
-        check(load_config(configure(**crowded)), tmp_path / "dry", told.append)
+        check(load_config(configure(**crowded)), tmp_path / "dry", lines.append)
 
 
 @pytest.mark.parametrize(("multiplies", "warned"), [(True, False), (False, True)])
@@ -284,10 +310,10 @@ def test_bfloat16_that_would_be_emulated_is_told(
     from quillgraph.rl.stages import trainer as trainers
 
     monkeypatch.setattr(trainers, "multiplies_bfloat16", lambda: multiplies)
-    told = trained(
+    lines = trained(
         configure(rl={"options": {**STEP, "max_steps": 1, "bf16": True}}), tmp_path / "o"
     )
-    assert any("bf16: auto takes float32 here" in line for line in told) is warned
+    assert any("bf16: auto takes float32 here" in line for line in lines) is warned
 
 
 def test_a_request_that_nothing_can_reward_is_refused(configure: Configure, tmp_path: Path) -> None:
@@ -370,16 +396,16 @@ def rewards_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("rewards_module")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("failing", "reward function 'failing' failed with RuntimeError: CUDA error or not"),
         ("missing", "no reward for any of 8 texts from 'missing'"),
     ],
 )
 def test_a_users_reward_function_that_goes_wrong_ends_the_run(
-    configure: Configure, tmp_path: Path, name: str, said: str
+    configure: Configure, tmp_path: Path, name: str, message: str
 ) -> None:
-    with pytest.raises(RewardError, match=said):
+    with pytest.raises(RewardError, match=message):
         trained(configure(rewards={"functions": [f"own_rewards:{name}"]}), tmp_path / "out")
 
 
@@ -400,8 +426,8 @@ def test_steps_in_which_no_text_is_better_than_another_are_told(
 
     whole = rewards.group_rewards
 
-    def equal(*given: Any, **options: Any) -> Any:
-        each, values = whole(*given, **options)
+    def equal(*parts: Any, **options: Any) -> Any:
+        each, values = whole(*parts, **options)
         return each, (0.5,) * len(values)
 
     monkeypatch.setattr("quillgraph.rl.rewards.functions.group_rewards", equal)
@@ -409,9 +435,9 @@ def test_steps_in_which_no_text_is_better_than_another_are_told(
     plain = {**STEP, "max_steps": 4}
     mrpo = {"algorithm": "mrpo", "options": {**plain, "hard_gate": False}}
     for rl in (mrpo, {"algorithm": "grpo", "options": plain}):
-        told = trained(configure(rl=rl), tmp_path / str(rl["algorithm"]))
-        said = [line for line in told if "all texts of each request had the same reward" in line]
-        assert len(said) == 1
+        lines = trained(configure(rl=rl), tmp_path / str(rl["algorithm"]))
+        warned = [line for line in lines if "all texts of each request had the same reward" in line]
+        assert len(warned) == 1
 
 
 def test_out_of_memory_says_what_to_lower(
@@ -468,11 +494,11 @@ def test_a_file_that_cannot_be_written_whole_is_told_whoever_writes_it(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def sealed(self: Checkpoints, written: Path, step: int) -> Path:
-        found = seal(self, written, step)
+        manifest = seal(self, written, step)
         # the writers of torch and of safetensors meet the end of a disk in words of their own
-        most = int((found / name).stat().st_size * share)
+        most = int((manifest / name).stat().st_size * share)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-        return found
+        return manifest
 
     monkeypatch.setattr(Checkpoints, "seal", sealed)
     try:

@@ -1,13 +1,12 @@
 """A run that is killed and resumed is the run that was not killed."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import yaml
 
 STEPS = 12
 PATIENCE_S = 240
+
+Start = Callable[..., BaseProcess]
 
 
 KILLS = {"plain": 5, "ahead": 2, "graph": 2}
@@ -37,9 +38,9 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
     """MRPO with replay on the tiny model: everything that a checkpoint has to hold is used."""
-    said = {**WAYS[way]}
-    if "rollouts" in said:
-        said["rollouts"] += str(tiny_folder)
+    settings = {**WAYS[way]}
+    if "rollouts" in settings:
+        settings["rollouts"] += str(tiny_folder)
     requests = [
         {"request": f"Write a story in exactly {n} words about the {word}.", "split": "train"}
         for n, word in enumerate(["sun", "moon", "rain", "sea", "stone", "bird", "night"], 2)
@@ -53,7 +54,7 @@ def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
                 "data": {"prompts": "prompts.jsonl"},
                 "criteria": {"study": "hard"},
                 "rl": {
-                    **said,
+                    **settings,
                     "options": {
                         "max_steps": STEPS,
                         "learning_rate": 1e-3,
@@ -73,19 +74,20 @@ def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
     return file
 
 
-def start(config: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    program = "from quillgraph.cli.main import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", program, "train", str(config), "--out", str(out), *options],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+@pytest.fixture
+def start(start_process: Callable[..., BaseProcess], command_file: Path, config: Path) -> Start:
+    """Start the training command in a process of its own."""
+
+    def begin(out: Path, *options: str) -> BaseProcess:
+        log = out.with_suffix(".log")
+        return start_process(command_file, "train", config, "--out", out, *options, log=log)
+
+    return begin
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said.decode()
+def finish(process: BaseProcess, out: Path) -> None:
+    process.join(PATIENCE_S)
+    assert process.exitcode == 0, out.with_suffix(".log").read_text()
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -94,17 +96,16 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def kill_at(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
+def kill_at(process: BaseProcess, out: Path, step: int) -> None:
     """Kill it as soon as it has logged a step."""
     deadline = time.monotonic() + PATIENCE_S
     while max((row["step"] for row in rows(out)), default=0) < step:
-        assert process.poll() is None, process.stderr and process.stderr.read().decode()
+        assert process.exitcode is None, out.with_suffix(".log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait(timeout=PATIENCE_S)
-    if process.stderr:
-        process.stderr.close()
+    process.kill()
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
 
 
 def curve(out: Path) -> dict[int, tuple[float, ...]]:
@@ -121,21 +122,21 @@ def trained(out: Path) -> Counter[str]:
 
 @pytest.mark.model
 def test_kills_change_neither_the_curve_nor_what_was_trained_on(
-    way: str, config: Path, tmp_path: Path
+    way: str, start: Start, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    finish(start(config, whole))
+    finish(start(whole), whole)
     steps = sorted(random.sample(range(1, STEPS), KILLS[way]))
     for number, step in enumerate(steps):
-        kill_at(start(config, broken, *["--resume"] * bool(number)), broken, step)
-    finish(start(config, broken, "--resume"))
+        kill_at(start(broken, *["--resume"] * bool(number)), broken, step)
+    finish(start(broken, "--resume"), broken)
 
     expected = curve(whole)
     assert sorted(expected) == list(range(1, STEPS + 1))
-    found = curve(broken)
-    assert sorted(found) == sorted(expected)
+    resumed = curve(broken)
+    assert sorted(resumed) == sorted(expected)
     for step, values in expected.items():
-        assert found[step] == pytest.approx(values, abs=1e-6), f"step {step}, killed at {steps}"
+        assert resumed[step] == pytest.approx(values, abs=1e-6), f"step {step}, killed at {steps}"
     assert trained(broken) == trained(whole)
     # 8 texts in each of 12 steps
     assert trained(broken).total() == 8 * STEPS

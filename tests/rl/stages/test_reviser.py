@@ -59,28 +59,28 @@ def revised(
         max_tokens=64,
         **{"functions": (), "weights": {"criteria": 1.0}, **further},
     )
-    found = reviser([poor(TASK, judgement=judgement)])
+    revision = reviser([poor(TASK, judgement=judgement)])
     scorer.close()
-    return found
+    return revision
 
 
 def test_a_revision_that_mends_what_code_found_is_kept_with_its_exact_tokens() -> None:
-    asked: list[str] = []
+    prompts: list[str] = []
 
     def reply(request: ChatRequest) -> str:
-        asked.append(request.messages[-1].content)
+        prompts.append(request.messages[-1].content)
         return EIGHT
 
-    (found,) = revised(reply, judgement=judgement_of(DRAFT))
-    assert found is not None
-    assert found.text == EIGHT
-    assert found.reward == pytest.approx(1.0)
+    (revision,) = revised(reply, judgement=judgement_of(DRAFT))
+    assert revision is not None
+    assert revision.text == EIGHT
+    assert revision.reward == pytest.approx(1.0)
     # a scripted token is four bytes of the text
-    assert len(found.completion_ids) == -(-len(EIGHT) // 4)
-    assert found.judgement is not None
-    assert not found.judgement.violated
+    assert len(revision.completion_ids) == -(-len(EIGHT) // 4)
+    assert revision.judgement is not None
+    assert not revision.judgement.violated
     # the plan says what was expected and what was found
-    assert "expected exactly 8 words, got 13" in asked[0]
+    assert "expected exactly 8 words, got 13" in prompts[0]
 
 
 def test_a_revision_counts_by_every_reward_function_as_a_fresh_text_does() -> None:
@@ -101,15 +101,15 @@ def test_a_revision_counts_by_every_reward_function_as_a_fresh_text_does() -> No
     def silent(completions: list[Any], **_: Any) -> Any:
         return [None]
 
-    (found,) = revised(
+    (revision,) = revised(
         lambda _: EIGHT,
         judgement=judgement_of(DRAFT),
         functions=[checked_values(words), checked_values(silent)],
         weights={"criteria": 1.0, "words": 0.5, "silent": 1.0},
     )
-    assert found is not None
-    assert found.parts == {"criteria": pytest.approx(1.0), "words": 8}
-    assert found.reward == pytest.approx(5.0)
+    assert revision is not None
+    assert revision.parts == {"criteria": pytest.approx(1.0), "words": 8}
+    assert revision.reward == pytest.approx(5.0)
 
 
 def test_a_revision_that_a_function_cannot_reward_is_left_out_and_said(
@@ -118,13 +118,13 @@ def test_a_revision_that_a_function_cannot_reward_is_left_out_and_said(
     def of_trajectories(trajectory: list[Any], **_: Any) -> Any:
         return [1.0]
 
-    found = revised(
+    revisions = revised(
         lambda _: EIGHT,
         judgement=judgement_of(DRAFT),
         functions=[checked_values(of_trajectories)],
         weights={"criteria": 1.0, "of_trajectories": 1.0},
     )
-    assert found == [None]
+    assert revisions == [None]
     assert "a revision is left out, as it cannot be rewarded" in caplog.text
 
 

@@ -232,13 +232,13 @@ def test_roles_are_brought_to_mean_zero_over_the_group(
         [[role for _, role in each] for each in group],
     )
     for role in "we":
-        found = [
+        scaled = [
             value
             for ours, theirs in zip(values, group, strict=True)
             for value, (_, whose) in zip(ours, theirs, strict=True)
             if whose == role
         ]
-        assert sum(found) == pytest.approx(0, abs=1e-9)
+        assert sum(scaled) == pytest.approx(0, abs=1e-9)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8))
@@ -273,9 +273,9 @@ def toy() -> Any:
 
 async def test_credit_by_node_finds_the_guilty_node_in_fewer_samples_than_uniform() -> None:
     benchmark = toy()
-    found = [await benchmark.simulate(seed, groups=12) for seed in range(5)]
+    samples = [await benchmark.simulate(seed, groups=12) for seed in range(5)]
     most = 12 * benchmark.GROUP + 1
-    node = [each["node"] or most for each in found]
-    uniform = [each["uniform"] or most for each in found]
+    node = [each["node"] or most for each in samples]
+    uniform = [each["uniform"] or most for each in samples]
     assert median(node) < median(uniform)
     assert all(ours <= theirs for ours, theirs in zip(node, uniform, strict=True))

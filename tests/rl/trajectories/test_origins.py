@@ -124,15 +124,15 @@ def test_one_call_leads_from_a_row_to_the_words() -> None:
     graph = trace_rows(study(), JUDGEMENT, ROWS, 0.25, PARTS, {"k1": ("write",)})
     credited: Any = {"parts": PARTS, "owners": {"k1": ("write",)}}
     for known in (state(), study()):
-        found = row_origins(1, known, JUDGEMENT, ROWS, 0.25, **credited)
-        assert found == origins(graph, 1)
-        assert [origin.words for origin in found] == [("Write of the sea.",), ("Be brief.",)]
+        traced = row_origins(1, known, JUDGEMENT, ROWS, 0.25, **credited)
+        assert traced == origins(graph, 1)
+        assert [origin.words for origin in traced] == [("Write of the sea.",), ("Be brief.",)]
 
 
 async def test_the_words_are_found_from_what_a_run_leaves() -> None:
     chat = ScriptedChat(path=SCRIPTS / "lighthouse.yaml")
     task = writing_task((SCRIPTS / "lighthouse.txt").read_text(encoding="utf-8"))
-    found: Any = (
+    traced: Any = (
         await criteria.build()
         .compile()
         .ainvoke({"task": task}, context=Study.of(chat, LexicalEmbeddings(), seed=7))
@@ -144,14 +144,14 @@ async def test_the_words_are_found_from_what_a_run_leaves() -> None:
 
     graph = StateGraph(Poem).add_node("write", write).add_edge(START, "write")
     episode = await run_graph(graph, task, trainable={"write"})
-    soft = next(each for each in found["criteria_set"].criteria if each.kind == "soft")
+    soft = next(each for each in traced["criteria_set"].criteria if each.kind == "soft")
     verdict = Verdict(
         criterion_id=soft.id, score=8, votes=(8,), quote="I keep the lamp.", evidence="s2"
     )
     judgement = Judgement(criteria_sha="c", text_sha="t", judge="j", verdicts=(verdict,))
     (origin,) = row_origins(
         0,
-        found,
+        traced,
         judgement,
         trajectory(episode).rows,
         0.5,
@@ -161,7 +161,7 @@ async def test_the_words_are_found_from_what_a_run_leaves() -> None:
     assert (origin.criterion_id, origin.credit, origin.quote) == (soft.id, 0.5, "I keep the lamp.")
     assert origin.words
     for words in origin.words:  # verbatim: of the request, or of a draft that the study read
-        read = [task.request, *(draft.text for draft in found["drafts"])]
+        read = [task.request, *(draft.text for draft in traced["drafts"])]
         assert any(words in text for text in read)
 
 

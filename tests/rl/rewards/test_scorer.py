@@ -39,10 +39,10 @@ class Counting:
         await asyncio.to_thread(self.go.wait)
         if self.broken:
             raise ServerFailed("the judge fell over")
-        asked = judged(tuple(criteria))
+        wanted = judged(tuple(criteria))
         if self.silent:
-            return Ballot((), tuple(Missing(criterion_id=c.id, reason="mumbles") for c in asked))
-        return Ballot(tuple(Verdict(criterion_id=c.id, score=6, votes=(6,)) for c in asked))
+            return Ballot((), tuple(Missing(criterion_id=c.id, reason="mumbles") for c in wanted))
+        return Ballot(tuple(Verdict(criterion_id=c.id, score=6, votes=(6,)) for c in wanted))
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def judge() -> Counting:
 
 @pytest.fixture
 def scorer(judge: Counting) -> Iterator[JudgeQueue]:
-    made = JudgeQueue(judge)
-    yield made
-    made.close()
+    queue = JudgeQueue(judge)
+    yield queue
+    queue.close()
 
 
 def submission(text: str = TEXT) -> Submission:
@@ -62,9 +62,9 @@ def submission(text: str = TEXT) -> Submission:
 
 
 async def test_equal_texts_are_judged_once(scorer: JudgeQueue, judge: Counting) -> None:
-    found = await scorer.judgements(TASK, CRITERIA, [TEXT, f"{TEXT} Not today.", TEXT])
+    judgements = await scorer.judgements(TASK, CRITERIA, [TEXT, f"{TEXT} Not today.", TEXT])
     assert len(judge.texts) == 2
-    assert found[0] == found[2] != found[1]
+    assert judgements[0] == judgements[2] != judgements[1]
 
 
 async def test_a_text_that_is_being_judged_is_not_asked_for_again(
@@ -112,10 +112,10 @@ async def test_a_judge_that_fails_is_asked_again_the_next_time(
 
 async def test_without_a_judge_nobody_is_asked_and_the_checks_are_made() -> None:
     scorer = JudgeQueue()
-    (found,) = await scorer.judgements(TASK, CRITERIA, ["word " * 200])
-    assert found.judge == "code"
-    assert not found.verdicts
-    assert found.violated
+    (judgement,) = await scorer.judgements(TASK, CRITERIA, ["word " * 200])
+    assert judgement.judge == "code"
+    assert not judgement.verdicts
+    assert judgement.violated
     scorer.close()
 
 

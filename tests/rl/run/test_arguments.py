@@ -25,14 +25,14 @@ class Arguments:
 
 
 def test_options_of_a_trainer_win_over_what_the_run_decides() -> None:
-    made = trainer_args(
+    args = trainer_args(
         Arguments, {"learning_rate": 1.0}, {"learning_rate": 2.0, "seed": 4, "other": 1}, "rl"
     )
-    assert (made.learning_rate, made.seed) == (1.0, 4)
+    assert (args.learning_rate, args.seed) == (1.0, 4)
 
 
 @pytest.mark.parametrize(
-    ("said", "decided", "multiplies", "found"),
+    ("options", "decided", "multiplies", "is_multiplied"),
     [
         ({"bf16": "auto"}, {"bf16": True, "use_cpu": False}, False, True),
         ({"bf16": "auto"}, {"bf16": False, "use_cpu": True}, True, True),
@@ -44,17 +44,17 @@ def test_options_of_a_trainer_win_over_what_the_run_decides() -> None:
 )
 def test_bf16_auto_goes_by_the_device(
     monkeypatch: pytest.MonkeyPatch,
-    said: dict[str, Any],
+    options: dict[str, Any],
     decided: dict[str, Any],
     multiplies: bool,
-    found: bool,
+    is_multiplied: bool,
 ) -> None:
     monkeypatch.setattr(of_trainers, "multiplies_bfloat16", lambda: multiplies)
-    assert trainer_args(Arguments, said, decided, "rl").bf16 is found
+    assert trainer_args(Arguments, options, decided, "rl").bf16 is is_multiplied
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"learning_rat": 1}, "unknown option 'rl.learning_rat': did you mean 'learning_rate'?"),
         ({"seed": 1}, "rl.seed: set seed instead"),
@@ -64,7 +64,7 @@ def test_bf16_auto_goes_by_the_device(
     ],
 )
 def test_options_that_are_unknown_owned_or_wrong_are_refused(
-    options: dict[str, Any], said: str
+    options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         trainer_args(Arguments, options, {}, "rl")

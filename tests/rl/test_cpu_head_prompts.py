@@ -44,13 +44,13 @@ def whole(model: Any) -> Any:
 def test_states_and_gradients_are_those_of_a_whole_reading(tiny_model: Callable[[], Any]) -> None:
     shared, apart = tiny_model().train(), tiny_model().train()
     read, mask = Read(shared), (LABELS != -100)[:, 4:]
-    found, expected = states(shared), whole(apart)
-    pull = torch.randn(found.shape)
-    (found * pull)[mask].sum().backward()
+    once, expected = states(shared), whole(apart)
+    pull = torch.randn(once.shape)
+    (once * pull)[mask].sum().backward()
     (expected * pull)[mask].sum().backward()
 
     assert read.shapes == [(2, 4), (5, 2)]  # two prompts, and the texts but for their last tokens
-    torch.testing.assert_close(found[mask], expected[mask], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(once[mask], expected[mask], atol=1e-5, rtol=1e-5)
     for ours, theirs in zip(shared.parameters(), apart.parameters(), strict=True):
         if theirs.grad is not None:
             torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4)

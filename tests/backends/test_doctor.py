@@ -2,22 +2,22 @@ from pathlib import Path
 
 import pytest
 
-from quillgraph.cli.commands import doctor
-from quillgraph.cli.commands.doctor import Diagnosis, examine
+from quillgraph.backends import doctor
+from quillgraph.backends.doctor import Diagnosis, diagnose
 
 
 def _findings() -> dict[str, Diagnosis]:
-    return {finding.topic: finding for finding in examine()}
+    return {finding.topic: finding for finding in diagnose()}
 
 
 def test_everything_is_looked_at_once() -> None:
-    topics = [finding.topic for finding in examine()]
+    topics = [finding.topic for finding in diagnose()]
     assert len(topics) == len(set(topics))
     assert {"python", "torch", "device", "vllm", "cache", "API keys", "backend"} <= set(topics)
 
 
 def test_whatever_is_not_well_comes_with_advice() -> None:
-    assert [each for each in examine() if each.state != "ok" and not each.advice] == []
+    assert [each for each in diagnose() if each.state != "ok" and not each.advice] == []
 
 
 def test_models_that_are_not_pulled_are_told_how_to_be(
@@ -46,7 +46,7 @@ def test_keys_are_named_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None
     finding = _findings()["API keys"]
     assert "OPENAI_API_KEY" in finding.found
     assert "EMPTY" not in finding.found
-    assert "do-not-show-this" not in str(examine())
+    assert "do-not-show-this" not in str(diagnose())
 
 
 @pytest.mark.parametrize(("multiplies", "numbers"), [(True, "bfloat16"), (False, "float32")])

@@ -68,7 +68,7 @@ def test_a_run_that_is_cut_off_goes_on_with_the_texts_that_were_ahead(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("changes", "message"),
     [
         ({"rollouts": None}, "takes an engine of its own: set rl.rollouts"),
         ({"algorithm": "grpo"}, "with rl.overlap set algorithm: mrpo"),
@@ -77,10 +77,10 @@ def test_a_run_that_is_cut_off_goes_on_with_the_texts_that_were_ahead(
     ],
 )
 def test_what_would_lag_further_or_be_misread_is_refused(
-    configure: Configure, tmp_path: Path, given: dict[str, Any], said: str
+    configure: Configure, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    file = configure(**given)
+    file = configure(**changes)
     text = file.read_text().replace("every: 1", "every: 2")
     file.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         trained(file, tmp_path / "out")

@@ -1,0 +1,63 @@
+"""Frozen criteria in a file, as a run has left them there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from quillgraph.agents.domain import FORMAT_VERSION, LEVELS, CriteriaSet
+from quillgraph.agents.judgements import judged
+from quillgraph.agents.text.file import read_text
+from quillgraph.backends.errors import InputError
+
+
+def read_criteria(file: Path) -> CriteriaSet:
+    """Read a frozen set of criteria: `criteria.json` of a run, or the result of `--json`.
+
+    Raises:
+        InputError: If it is no such file, is of another version, or does not have the hash that
+            it carries. Scores hold under the hash they were given for, so a set that was edited
+            is not quietly taken for the one it says it is.
+    """
+    try:
+        data: Any = json.loads(read_text(file))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"expected criteria as JSON in {file}, got something else in line {error.lineno}"
+        ) from error
+    if isinstance(data, dict) and "criteria_set" in data:
+        data = data["criteria_set"]
+    version = data.get("version") if isinstance(data, dict) else None
+    if version is not None and version != FORMAT_VERSION:
+        raise InputError(
+            f"expected criteria of version {FORMAT_VERSION} in {file}, got version {version!r}; "
+            "make them again with this version of quillgraph"
+        )
+    try:
+        criteria_set = CriteriaSet.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{file}{f', {where}' if where else ''}: {first['msg'].removeprefix('Value error, ')}; "
+            "make the criteria again, or delete `sha256` to vouch for an edited set under a new "
+            "hash"
+        ) from error
+    _check_criteria(criteria_set, file)
+    return criteria_set
+
+
+def _check_criteria(criteria_set: CriteriaSet, file: Path) -> None:
+    """What the form allows and no judge can work with, as hands may leave it."""
+    ids = [criterion.id for criterion in criteria_set.criteria]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise InputError(f"expected criteria with ids of their own in {file}, got {twice[0]} twice")
+    for criterion in judged(criteria_set.criteria):
+        if lacks := [band for band in LEVELS if band not in criterion.levels]:
+            raise InputError(
+                f"expected levels {', '.join(LEVELS)} of criterion {criterion.id} in {file}, but "
+                f"{', '.join(lacks)} is missing; a judge scores by them"
+            )
+    if not ids:
+        raise InputError(f"expected at least one criterion in {file}, got none")
