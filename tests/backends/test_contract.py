@@ -395,7 +395,7 @@ def _over_scores(reply: BaseMessage) -> dict[str, float]:
 
 
 async def test_a_trace_says_whether_its_distribution_was_bent(real_model: ChatBackend) -> None:
-    options = {"max_tokens": 4, "temperature": 1.0, "seed": 3}
+    options: dict[str, Any] = {"max_tokens": 4, "temperature": 1.0, "seed": 3}
     plain, bent, lowered = await asyncio.gather(
         real_model.ainvoke(ASK, **options),
         real_model.ainvoke(ASK, **options, min_p=0.1),
@@ -421,7 +421,9 @@ async def test_a_repetition_penalty_makes_what_was_read_less_likely(
     real_model: ChatBackend,
 ) -> None:
     ask = "Say blue blue blue blue blue and nothing else."
-    options = {"max_tokens": 8, "temperature": 1.0, "seed": 3, "top_logprobs": 20}
+    options: dict[str, Any] = {
+        "max_tokens": 8, "temperature": 1.0, "seed": 3, "top_logprobs": 20,
+    }  # fmt: skip
     plain, bent = await asyncio.gather(
         real_model.ainvoke(ask, **options),
         real_model.ainvoke(ask, **options, repetition_penalty=1.5),

@@ -92,7 +92,7 @@ def test_an_interface_that_takes_neither_min_p_nor_a_penalty_is_asked_for_neithe
         role = Role("writer", model)
         assert role.chooses
         assert writing_options(role) == STEADY_BY_TOP_P
-    request = served.build_request([], **STEADY_BY_TOP_P)
+    request = served.build_request([], None, **STEADY_BY_TOP_P)
     assert not request.is_bent
 
 
