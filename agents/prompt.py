@@ -6,6 +6,7 @@ their name. A role of yours brings its own file, by its path.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,6 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from quillgraph.backends.errors import ConfigError
 
+_SECTION = re.compile(r"\n?<(\w+)>\n\{\{(\w+)\}\}\n</\1>")
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
 _TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
 _MESSAGE: dict[str, type[BaseMessage]] = {
@@ -74,6 +76,7 @@ def _parsed(name: str, text: str, place: str) -> PromptTemplate:
 def render(prompt: str | Path, /, **fields: str) -> list[BaseMessage]:
     """Fill a prompt's fields and return its messages.
 
+    A section, `<name>` to `</name>` around one field, is left out where the field's value is empty.
     Values are inserted in one pass, so a value cannot open a field. Closing tags and the control
     tokens of chat templates are blunted in it, so quoted text cannot close its box, or its turn,
     and speak to the model.
@@ -93,9 +96,14 @@ def render(prompt: str | Path, /, **fields: str) -> list[BaseMessage]:
         )
     values = {field: _blunted(value) for field, value in fields.items()}
     return [
-        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], turn))
+        _MESSAGE[role](_FIELD.sub(lambda match: values[match[1]], _filled_sections(turn, values)))
         for role, turn in template.turns
     ]
+
+
+def _filled_sections(said: str, values: Mapping[str, str]) -> str:
+    """A turn without the sections that would stand empty."""
+    return _SECTION.sub(lambda match: match[0] if values[match[2]] else "", said).strip()
 
 
 def _blunted(value: str) -> str:

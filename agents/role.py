@@ -34,6 +34,9 @@ class Role:
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
     """What the run may still spend; roles of one run share it."""
+    is_learned_from: bool = False
+    """Whether its texts are rows of a training, so that nothing may bend what they are drawn from
+    (`agents.writers.sampling`)."""
 
     @property
     def items_per_call(self) -> int:

@@ -21,6 +21,8 @@ class Capabilities:
     """Returns the most probable tokens at each place of the reply, with their log-probs."""
     adapters: bool = False
     """Swaps LoRA adapters while it runs (`ChatBackend.load_adapter`)."""
+    min_p: bool = False
+    """Takes `min_p` and `repetition_penalty`, which OpenAI's API does not know."""
     tools: bool = False
     """Takes tools and tells which it calls, where the model has been taught to."""
     items_per_call: int = 1

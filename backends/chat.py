@@ -52,7 +52,8 @@ class ChatBackend(BaseChatModel, ABC):
 
     A subclass answers one `ChatRequest` with one `Completion` in `_complete`, raises nothing
     but `BackendError`s there, and declares its `capabilities`. Per call, `temperature`,
-    `top_p`, `max_tokens`, `seed`, `stop` and `json_schema` override the fields below, and
+    `top_p`, `max_tokens`, `seed`, `stop` and `json_schema` override the fields below, `min_p` and
+    `repetition_penalty` bend what is sampled from (where `Capabilities.min_p` is declared),
     `top_logprobs` asks for the alternatives to each token, and `tools` with `tool_choice` offers
     tools (`bind_tools`); any other option is refused.
     """
@@ -228,6 +229,13 @@ class ChatBackend(BaseChatModel, ABC):
                 f"call option 'top_logprobs': backend {type(self).__name__} reports no "
                 "alternatives; leave the option out, or use one that does, for example "
                 "vllm:smollm2-135m or openai:MODEL?top_logprobs=true"
+            )
+        if request.is_bent and not self.capabilities.min_p:
+            name = "min_p" if request.min_p else "repetition_penalty"
+            raise ConfigError(
+                f"call option {name!r}: backend {type(self).__name__} samples by temperature and "
+                "top_p alone; leave the option out, or use one that takes it, for example "
+                "vllm:smollm2-135m"
             )
         if request.tools or any(turn.is_of_tools for turn in turns):
             self._check_tools(request)

@@ -90,6 +90,7 @@ class ScriptedChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            min_p=True,
             tools=True,
             items_per_call=self.items_per_call,
         )

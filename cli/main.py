@@ -21,6 +21,7 @@ from quillgraph.cli.session.options import (
     Request,
     RequestFile,
     RunOrder,
+    Verbose,
     takes,
 )
 
@@ -94,6 +95,7 @@ def write(
     file: RequestFile = None,
     criteria_file: CriteriaFile = None,
     choices: Choices,
+    verbose: Verbose = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a text: find criteria, draft, judge, reflect, revise.
@@ -107,7 +109,7 @@ def write(
 
     settings = choices.settings()
     criteria_set = read_criteria(criteria_file) if criteria_file else None
-    run_write(read_request(request, file), settings, criteria_set, as_json=as_json)
+    run_write(read_request(request, file), settings, criteria_set, as_json=as_json, verbose=verbose)
 
 
 @app.command(epilog=EXIT_STATUSES)

@@ -34,7 +34,8 @@ SHARED: dict[str, str] = {
     "write": f"the verb; in `criteria_writing`: {NODE}",
     "reflect": f"the act; in `nodes`: {MAKER}",
     "revise": f"the act; in `nodes`: {MAKER}",
-    **dict.fromkeys(("dialogue", "edges", "forms", "language", "lengths", "person"), LANGUAGES),
+    **dict.fromkeys(("dialogue", "edges", "forms", "kind_of", "language", "lengths"), LANGUAGES),
+    **dict.fromkeys(("person", "read_number"), LANGUAGES),
     **dict.fromkeys(("list_items", "show_item", "forget_item", "export_items"), STORE),
 }
 """Names that stand in several modules, and why."""
@@ -48,6 +49,7 @@ GERUNDS: dict[str, str] = {
     "grounding": "what a criterion rests on",
     "learning": "what memory does",
     "matching": "pairs of criteria that say the same",
+    "phrasing": "how a language puts what requests name",
     "reading": "what a lens reads out of a text",
     "sampling": "drawing tokens or prompts by chance",
     "training": "what is shown of, or done in, a training",

@@ -4,7 +4,7 @@ from quillgraph.agents.writers.acceptance import refusals, stop_reason
 from quillgraph.agents.writers.reflection import (
     Plan,
     Reflection,
-    listed,
+    bulleted,
     plan_edits,
     reflect,
     reflecting_prompt,
@@ -14,6 +14,7 @@ from quillgraph.agents.writers.self_refine import criticise, refine
 from quillgraph.agents.writers.writer import (
     Precedents,
     Written,
+    drafting_prompt,
     revise,
     revising_fields,
     write_draft,
@@ -25,8 +26,9 @@ __all__ = [
     "Precedents",
     "Reflection",
     "Written",
+    "bulleted",
     "criticise",
-    "listed",
+    "drafting_prompt",
     "plan_edits",
     "refine",
     "reflect",

@@ -133,7 +133,7 @@ def reflecting_prompt(
         request=request,
         mark=exhibit.mark,
         text=exhibit.lines,
-        lessons=listed(lessons),
+        lessons=bulleted(lessons) or "none",
         criteria="\n\n".join(_posed(key, c, verdicts[c.id]) for key, c in criteria.items()),
         **({} if rival is None else {"rival": rival, "rival_mark": Exhibit.of(rival).mark}),
     )
@@ -175,9 +175,9 @@ def _from_scratch(reason: str) -> Reflection:
     )
 
 
-def listed(lines: Sequence[str]) -> str:
-    """Lines as a prompt lists them."""
-    return "\n".join(f"- {line}" for line in lines) or "none"
+def bulleted(lines: Sequence[str]) -> str:
+    """Lines as a prompt lists them; empty where there are none."""
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _posed(key: str, criterion: Criterion, verdict: Verdict) -> str:

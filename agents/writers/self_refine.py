@@ -8,6 +8,7 @@ from quillgraph.agents.prompt import render
 from quillgraph.agents.role import Role, say
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
+from quillgraph.agents.writers.sampling import writing_options
 
 FEEDBACK_TOKENS = 160
 """Longest feedback: a few sentences."""
@@ -31,7 +32,7 @@ async def refine(
     """
     messages = render("refining", request=role.brief(task), draft=draft, feedback=feedback)
     reply = await say(
-        role, messages, item=f"refine/{number}", temperature=0.8, max_tokens=max_tokens
+        role, messages, item=f"refine/{number}", max_tokens=max_tokens, **writing_options(role)
     )
     text = str(reply.content)
     cut = reply.response_metadata.get("finish_reason") == "length"

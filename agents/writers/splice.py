@@ -2,7 +2,8 @@
 
 Asked for the whole text again under a plan, a model of 135M parameters writes about the text
 (LOG.md 2026-11-23). It can go on from what stands, so each edit replaces one sentence, and all
-others stay as they are.
+others stay as they are. What an edit is for is said beside the request: told after the text, the
+model goes on with words about it (benchmarks/first_impression.py).
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from quillgraph.agents.text.language import is_cjk
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
 from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.agents.writers.reflection import Reflection
+from quillgraph.agents.writers.sampling import writing_options
 
 MOST_SENTENCES = 2
 """Sentences that come into the place of one."""
@@ -63,8 +65,8 @@ async def _sentences(
             aim=edit.fix,
         ),
         item=item,
-        temperature=0.8,
         max_tokens=SPLICE_TOKENS,
+        **writing_options(role),
     )
     text = without_meta(without_frame(str(reply.content)))
     sentences = [text[slice(*span)] for span in sentence_spans(text)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.judges.gate import SHORTEST
@@ -11,7 +11,8 @@ from quillgraph.agents.prompt import render
 from quillgraph.agents.role import Role, lost_reply, say
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
-from quillgraph.agents.writers.reflection import Plan, Reflection, listed
+from quillgraph.agents.writers.reflection import Plan, Reflection, bulleted
+from quillgraph.agents.writers.sampling import writing_options
 from quillgraph.agents.writers.splice import splice
 from quillgraph.backends.errors import BudgetReached, ReplyError
 from quillgraph.backends.messages import TokenTrace, trace_of
@@ -52,12 +53,24 @@ async def write_draft(
     Raises:
         ReplyError: If twice nothing comes but words about the text.
     """
-    # a model that only chooses would copy an excerpt rather than learn from it
-    shows = () if role.chooses else _excerpts(precedents)
-    fields = {"lessons": listed(precedents.lessons), "excerpts": "\n".join(shows) or "none"}
-    return await _write(
-        task, "writing", fields, role, item=f"draft/{number}", max_tokens=max_tokens
-    )
+    messages = drafting_prompt(role.brief(task), precedents, is_small=role.chooses)
+    return await _write(messages, role, item=f"draft/{number}", max_tokens=max_tokens)
+
+
+def drafting_prompt(
+    request: str, precedents: Precedents, *, is_small: bool = False
+) -> list[BaseMessage]:
+    """What a writer reads of a request and of what memory has on its like.
+
+    A small model reads the request as a person would put it: what stands around it costs whole
+    sentences (benchmarks/first_impression.py). It never reads an excerpt, which it would copy
+    rather than learn from.
+    """
+    lessons = bulleted(precedents.lessons)
+    if is_small:
+        return render("drafting", request=request, lessons=lessons)
+    excerpts = "\n".join(_excerpts(precedents))
+    return render("writing", request=request, lessons=lessons, excerpts=excerpts)
 
 
 async def write_one_of(
@@ -109,8 +122,8 @@ async def revise(
         if text is not None:
             return Written(text, None)
     fields = revising_fields(draft, plan, lessons)
-    item = f"revise/{number}"
-    return await _write(task, "revising", fields, role, item=item, max_tokens=max_tokens)
+    messages = render("revising", request=role.brief(task), **fields)
+    return await _write(messages, role, item=f"revise/{number}", max_tokens=max_tokens)
 
 
 def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict[str, str]:
@@ -119,24 +132,15 @@ def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict
         "draft": draft,
         "edits": "\n".join(f"{n}. {_edit_line(edit)}" for n, edit in enumerate(plan.edits, 1)),
         "keep": ", ".join(plan.keep) or "its length and its language",
-        "lessons": listed(lessons),
+        "lessons": bulleted(lessons),
     }
 
 
-async def _write(
-    task: WritingTask,
-    prompt: str,
-    fields: dict[str, str],
-    role: Role,
-    *,
-    item: str,
-    max_tokens: int,
-) -> Written:
-    messages = render(prompt, request=role.brief(task), **fields)
-    best = Written("", None)
+async def _write(messages: list[BaseMessage], role: Role, *, item: str, max_tokens: int) -> Written:
+    best, options = Written("", None), writing_options(role)
     for attempt in range(TRIES):
         reply = await say(
-            role, messages, item=f"{item}/{attempt}", temperature=0.8, max_tokens=max_tokens
+            role, messages, item=f"{item}/{attempt}", max_tokens=max_tokens, **options
         )
         best = max(best, _read(reply), key=lambda each: len(each.text))
         if len(best.text) >= SHORTEST:

@@ -55,8 +55,10 @@ def used_calls(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
 
 
 def trainable(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
-    """The calls that a loss may see: used by the graph, and with exact tokens."""
-    return tuple(each for each in used_calls(records) if is_exact(each))
+    """The calls that a loss may see: used by the graph, with exact tokens of a plain draw."""
+    return tuple(
+        each for each in used_calls(records) if is_exact(each) and not _trace(each).is_bent
+    )
 
 
 def continuity(records: Iterable[CallRecord]) -> Continuity:

@@ -115,7 +115,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def connected() -> Iterator[Callable[[str], ChatBackend]]:
+def connect_spec() -> Iterator[Callable[[str], ChatBackend]]:
     """Connects to a spec once in a test session."""
     chats: dict[str, ChatBackend] = {}
 
@@ -138,7 +138,7 @@ def backend(request: pytest.FixtureRequest) -> ChatBackend:
     chat: ChatBackend = (
         request.getfixturevalue(subject.fixture)
         if subject.fixture
-        else request.getfixturevalue("connected")(subject.name)
+        else request.getfixturevalue("connect_spec")(subject.name)
     )
     return chat
 

@@ -42,7 +42,16 @@ async def test_an_unknown_call_option_is_refused(backend: ChatBackend) -> None:
         await backend.ainvoke(ASK, temprature=1.0)
 
 
-@pytest.mark.parametrize("option", [{"max_tokens": 0}, {"temperature": -1.0}, {"top_p": 2.0}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"max_tokens": 0},
+        {"temperature": -1.0},
+        {"top_p": 2.0},
+        {"min_p": -0.1},
+        {"repetition_penalty": 0.0},
+    ],
+)
 async def test_a_value_out_of_range_is_refused_with_its_name(
     backend: ChatBackend, option: dict[str, Any]
 ) -> None:

@@ -24,7 +24,9 @@ def reply_message(
         started: When the call began, seconds since the epoch.
         latency: How long it took, seconds, without waiting for its turn.
     """
-    alternatives = completion.alternatives
+    trace, alternatives = completion.trace, completion.alternatives
+    if trace is not None and request.is_bent:
+        trace = trace.model_copy(update={"is_bent": True})
     calls, broken_calls = message_calls(completion.tool_calls)
     return AIMessage(
         content=completion.text,
@@ -37,7 +39,7 @@ def reply_message(
             "request_sha256": request.sha256,
             "started": started,
             "latency_s": latency,
-            "token_trace": completion.trace and completion.trace.model_dump(),
+            "token_trace": trace and trace.model_dump(),
             "alternatives": None
             if alternatives is None
             else [each.model_dump(mode="json") for each in alternatives],

@@ -23,6 +23,12 @@ class ChatRequest(BaseModel):
     """JSON schema that the reply must satisfy; None for free text."""
     temperature: float = Field(ge=0)
     top_p: float = Field(gt=0, le=1)
+    min_p: float = Field(default=0.0, ge=0, le=1, exclude_if=operator.not_)
+    """Share of the likeliest token's probability, after the temperature, that a token needs to be
+    drawn (arXiv:2407.01082); 0 keeps all. At temperature 0 it decides nothing."""
+    repetition_penalty: float = Field(default=1.0, gt=0, exclude_if=lambda value: value == 1.0)
+    """What the scores of the tokens of prompt and reply are divided by where they are positive, and
+    multiplied by where they are not, before the temperature (CTRL, arXiv:1909.05858); 1 is none."""
     max_tokens: int = Field(gt=0)
     seed: int | None = None
     stop: tuple[str, ...] = ()
@@ -33,6 +39,11 @@ class ChatRequest(BaseModel):
     """The tools that it may call, as OpenAI describes them (`tools.offer`)."""
     tool_choice: str | None = Field(default=None, exclude_if=operator.not_)
     """`none`, `required`, or the name of the tool that it must call; None leaves it the choice."""
+
+    @property
+    def is_bent(self) -> bool:
+        """Whether the reply is drawn from what no temperature makes of the model's distribution."""
+        return self.min_p > 0 or self.repetition_penalty != 1
 
     @property
     def may_call(self) -> bool:

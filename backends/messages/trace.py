@@ -1,11 +1,12 @@
 """What an engine read and wrote, token by token."""
 
 import math
+import operator
 from collections.abc import Iterable
 from typing import Protocol, Self
 
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from quillgraph.backends.errors import ServerFailed
 
@@ -26,10 +27,14 @@ class TokenTrace(BaseModel):
     completion_ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
     """Natural log-probability of each completion token under the distribution that it was
-    sampled from, after temperature, top-p and grammar; None where the engine gives none."""
+    sampled from, after penalty, temperature, min-p, top-p and grammar; None where the engine
+    gives none."""
     finish_reason: str
     weights_version: str = BASE
     """Which weights the call was sampled from (`ChatBackend.load_adapter`)."""
+    is_bent: bool = Field(default=False, exclude_if=operator.not_)
+    """Whether min-p or a repetition penalty took part in the draw. The log-probs are then of what
+    these left, which is no temperature of the policy: no loss may take them for its own."""
 
     @model_validator(mode="after")
     def _one_logprob_per_token(self) -> Self:
@@ -120,8 +125,8 @@ class Alternative(BaseModel):
     text: str
     """What the token adds to the reply; empty where it ends inside a character."""
     logprob: float
-    """Natural log-probability under the distribution that the token was sampled from, after
-    temperature, top-p and grammar, where the engine gives that (`Position`)."""
+    """Natural log-probability under the distribution that the token was sampled from, as in
+    `TokenTrace`, where the engine gives that (`Position`)."""
 
 
 class Position(BaseModel):

@@ -146,6 +146,7 @@ class VllmServerChat(ChatBackend):
             token_ids=self.token_ids,
             logprobs=self.token_ids,
             top_logprobs=True,
+            min_p=True,
             tools=True,
             adapters=self.max_lora_rank is not None if self._own else self.adapters,
             items_per_call=self.items_per_call or own_items,
@@ -288,6 +289,10 @@ class VllmServerChat(ChatBackend):
             "temperature": request.temperature,
             "top_p": request.top_p,
         }
+        if request.min_p:
+            body["min_p"] = request.min_p
+        if request.repetition_penalty != 1:
+            body["repetition_penalty"] = request.repetition_penalty
         if request.seed is not None:
             body["seed"] = request.seed
         if request.stop:

@@ -82,6 +82,7 @@ class TransformersChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            min_p=True,
             tools=True,
             adapters=importlib.util.find_spec("peft") is not None,
             items_per_call=items_per_call(shape),

@@ -209,7 +209,7 @@ class StepSampler:
         if live:
             rows = [self.rows[number] for number in live]
             draws = sample_tokens(
-                masked(scores_BV[live], rows),
+                masked(penalised(scores_BV[live], rows), rows),
                 [row.call.request for row in rows],
                 [row.generator for row in rows],
             )
@@ -246,6 +246,20 @@ class StepSampler:
         if cuts := [place for stop in request.stop if (place := text.find(stop)) >= 0]:
             return text[: min(cuts)], "stop"
         return (text, "stop" if stopped else "length") if stopped or spent else None
+
+
+def penalised(scores_BV: Tensor, rows: Sequence[DecodingRow]) -> Tensor:
+    """Lower the scores of the tokens that a row has read or written; changes `scores_BV`.
+
+    As in CTRL (arXiv:1909.05858, section 4.1), of negative scores as Transformers and vLLM do it.
+    """
+    for scores_V, row in zip(scores_BV, rows, strict=True):
+        penalty = row.call.request.repetition_penalty
+        if penalty != 1:
+            seen_N = torch.tensor([*{*row.prompt_ids, *row.ids}], device=scores_V.device)
+            scores_N = scores_V[seen_N]
+            scores_V[seen_N] = torch.where(scores_N > 0, scores_N / penalty, scores_N * penalty)
+    return scores_BV
 
 
 def masked(scores_BV: Tensor, rows: Sequence[DecodingRow]) -> Tensor:

@@ -3,6 +3,7 @@
 Shapes: B rows of a batch, V vocabulary, N tokens asked for.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ def sample_tokens(
         scores_BV,
         [request.temperature for request in requests],
         [request.top_p for request in requests],
+        [request.min_p for request in requests],
     )
     best_B1, tokens_B1 = logprobs_BV.max(dim=-1, keepdim=True)
     if best_B1.isnan().any():  # below, `min` would make a certain token of it
@@ -70,16 +72,25 @@ def _likeliest(logprobs_V: Tensor, number: int) -> dict[int, float]:
 
 
 def sampling_logprobs(
-    scores_BV: Tensor, temperatures: Sequence[float], top_ps: Sequence[float]
+    scores_BV: Tensor,
+    temperatures: Sequence[float],
+    top_ps: Sequence[float],
+    min_ps: Sequence[float],
 ) -> Tensor:
-    """Log-probabilities after each row's temperature and top-p.
+    """Log-probabilities after each row's temperature, min-p and top-p, in vLLM's order.
 
-    Top-p keeps the fewest most probable tokens whose mass reaches `top_p` (nucleus sampling,
-    arXiv:1904.09751, section 3.1). A row of temperature 0 is scaled by 1 and keeps all tokens.
+    Min-p keeps the tokens with at least that share of the best one's probability
+    (arXiv:2407.01082). Top-p keeps of them the fewest most probable ones whose mass reaches `top_p`
+    (nucleus sampling, arXiv:1904.09751, section 3.1). A row of temperature 0 is scaled by 1 and
+    keeps all tokens.
     """
     scale = [temperature or 1.0 for temperature in temperatures]
     logits_BV = scores_BV / torch.tensor(scale, device=scores_BV.device).unsqueeze(1)
-    for number, (temperature, top_p) in enumerate(zip(temperatures, top_ps, strict=True)):
+    cuts = zip(temperatures, top_ps, min_ps, strict=True)
+    for number, (temperature, top_p, min_p) in enumerate(cuts):
+        if temperature > 0 and min_p > 0:
+            least = logits_BV[number].max() + math.log(min_p)
+            logits_BV[number].masked_fill_(logits_BV[number] < least, float("-inf"))
         if temperature > 0 and top_p < 1:
             sorted_V, order_V = logits_BV[number].sort(descending=True)
             probs_V = sorted_V.softmax(dim=-1)

@@ -100,6 +100,7 @@ class VllmChat(ChatBackend):
             token_ids=True,
             logprobs=True,
             top_logprobs=True,
+            min_p=True,
             tools=True,
             adapters=self.max_lora_rank is not None,
             items_per_call=items_per_call(shape),

@@ -32,6 +32,8 @@ def sampling_params(request: ChatRequest) -> Any:
     return SamplingParams(
         temperature=request.temperature,
         top_p=request.top_p,
+        min_p=request.min_p,
+        repetition_penalty=request.repetition_penalty,
         max_tokens=request.max_tokens,
         seed=request.seed,
         stop=list(request.stop) or None,

@@ -13,7 +13,7 @@ from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.commands.criteria import STUDY_STAGES, StudyWork
 from quillgraph.cli.commands.library import library_file
-from quillgraph.cli.display.episode import attempts_tree, outcome, recalled_lessons
+from quillgraph.cli.display.episode import attempts_tree, outcome, overview, recalled_lessons
 from quillgraph.cli.display.items import write_json
 from quillgraph.cli.display.study import amount, criteria_tree
 from quillgraph.cli.session.budget import budget_of
@@ -131,9 +131,14 @@ class WritingWork:
 
 
 def run_write(
-    request: str, settings: Settings, criteria_set: CriteriaSet | None, *, as_json: bool
+    request: str,
+    settings: Settings,
+    criteria_set: CriteriaSet | None,
+    *,
+    as_json: bool,
+    verbose: bool = False,
 ) -> None:
-    """Write a text for a request and show how it came about.
+    """Write a text for a request and show it, and how it came about as far as is asked.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
@@ -158,15 +163,21 @@ def run_write(
             supervise(work, engines, folder, budget, timeout=settings.timeout)
     finally:
         if work.episode:
-            _show(work, work.episode, folder, as_json=as_json)
+            _show(work, work.episode, folder, as_json=as_json, verbose=verbose)
         folder.announce(console)
 
 
-def _show(work: WritingWork, episode: WrittenEpisode, folder: RunFolder, *, as_json: bool) -> None:
+def _show(
+    work: WritingWork, episode: WrittenEpisode, folder: RunFolder, *, as_json: bool, verbose: bool
+) -> None:
     if as_json:
         write_json({"run": str(folder.path), "episode": episode.model_dump(mode="json")})
         return
     console = Console()
+    if not verbose:
+        console.print(overview(episode))
+        console.print(f"in full: --verbose, or quillgraph report {folder.path}", style="dim")
+        return
     if work.study:
         console.print(criteria_tree(work.study.state))
     console.print(recalled_lessons(episode), attempts_tree(episode), sep="\n")

@@ -16,6 +16,64 @@ from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode, text_of
 LONGEST_QUOTE = 72
 
 
+def overview(episode: WrittenEpisode) -> Group:
+    """The text, how it meets each criterion, and what the loop did, a line for each."""
+    counts = (
+        f"{amount(len(episode.lessons), 'lesson')} recalled, {len(episode.learned)} learned"
+        if episode.lessons or episode.learned
+        else ""
+    )
+    lines: list[RenderableType] = [
+        _panel(episode),
+        _line("Criteria", style="bold"),
+        *_results(episode),
+        _line("The loop", style="bold"),
+        *(_fate(attempt) for attempt in episode.attempts),
+        Text(visible(_summary(episode))),
+    ]
+    return Group(*lines, *([_line(counts, style="dim")] if counts else []), *_lost(episode))
+
+
+def _results(episode: WrittenEpisode) -> list[Text]:
+    """What code and judge found of the text that stands, criterion by criterion."""
+    judgement = episode.attempts[episode.best].judgement
+    broken = {each.criterion_id: each.reason for each in judgement.violations}
+    scores = {each.criterion_id: each.score for each in judgement.verdicts}
+    gate = [_line(f"   ✗  turned away: {judgement.gate}", "red")] if judgement.gate else []
+    lines = []
+    for criterion in episode.criteria_set.criteria:
+        if criterion.id in broken:
+            lines.append(_line(f"   ✗  {criterion.name}: {broken[criterion.id]}", "red"))
+        elif criterion.id in scores:
+            lines.append(_line(f"{scores[criterion.id]:4g}  {criterion.name}"))
+        elif criterion.check:
+            lines.append(_line(f"   ✓  {criterion.name}", "green"))
+        else:
+            lines.append(_line(f"  ??  {criterion.name}: no verdict", "yellow"))
+    return gate + lines
+
+
+def _fate(attempt: Attempt) -> Text:
+    """An attempt in a line: what it was, what it came to, and why it was refused or what for."""
+    reward = attempt.reward.value
+    worth = "  no reward" if reward is None else f"  reward {reward:.3f}"
+    edited = dict.fromkeys(edit.criterion for edit in attempt.plan.edits) if attempt.plan else ()
+    why = f"  for {', '.join(edited)}" if edited else ""
+    if attempt.reasons:
+        why = f"  because {attempt.reasons[0]}"
+    return _fitted(_headline(attempt).append(visible(worth + why), style="dim"))
+
+
+def _line(text: str, style: str = "") -> Text:
+    return _fitted(Text(visible(text), style=style))
+
+
+def _fitted(line: Text) -> Text:
+    """A line that is cut at the edge of the screen and never broken."""
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
 def recalled_lessons(episode: WrittenEpisode) -> Text:
     """Which lessons of earlier episodes were shown."""
     if not episode.lessons:
@@ -28,7 +86,10 @@ def attempts_tree(episode: WrittenEpisode) -> Tree:
     """Every text in order, with its scores and what became of it."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
-        branch = tree.add(_headline(attempt))
+        head = _headline(attempt)
+        if attempt.reasons:
+            head.append(visible(f"  ({'; '.join(attempt.reasons)})"), style="dim")
+        branch = tree.add(head)
         if attempt.plan:
             plan = branch.add(Text("plan", style="dim"))
             for edit in attempt.plan.edits:
@@ -69,25 +130,33 @@ def parts(reward: Reward) -> str:
 
 def outcome(episode: WrittenEpisode) -> Group:
     """The text that stands, and why the loop ended."""
+    lines: list[RenderableType] = [_panel(episode), Text(visible(_summary(episode)))]
+    for lesson in episode.learned:
+        lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
+    return Group(*lines, *_lost(episode))
+
+
+def _panel(episode: WrittenEpisode) -> Panel:
+    mark = "" if episode.is_complete else ", the best so far: the run ended early"
+    return Panel(Text(visible(episode.text)), title=f"Text {episode.best}{mark}")
+
+
+def _lost(episode: WrittenEpisode) -> list[Text]:
+    if not episode.dropped:
+        return []
+    lost = amount(len(episode.dropped), "reply or item", "replies or items")
+    return [Text(f"{lost} dropped", style="yellow")]
+
+
+def _summary(episode: WrittenEpisode) -> str:
     first, best = episode.attempts[0].reward.value, episode.attempts[episode.best].reward.value
     accepted = sum(attempt.decision == "accepted" for attempt in episode.attempts)
     refused = sum(attempt.decision == "refused" for attempt in episode.attempts)
     gain = "" if first is None or best is None else f"; reward {first:.3f} → {best:.3f}"
-    summary = (
+    return (
         f"{amount(accepted, 'revision')} accepted, {refused} rolled back{gain}; "
         f"ended because {episode.stopped}"
     )
-    mark = "" if episode.is_complete else ", the best so far: the run ended early"
-    lines: list[RenderableType] = [
-        Panel(Text(visible(episode.text)), title=f"Text {episode.best}{mark}"),
-        Text(visible(summary)),
-    ]
-    for lesson in episode.learned:
-        lines.append(Text(visible(f"learned [{lesson.id}] {lesson.text}"), style="magenta"))
-    if episode.dropped:
-        lost = amount(len(episode.dropped), "reply or item", "replies or items")
-        lines.append(Text(f"{lost} dropped", style="yellow"))
-    return Group(*lines)
 
 
 def in_a_line(episode: Episode) -> str:
@@ -123,14 +192,11 @@ def _headline(attempt: Attempt) -> Text:
     change = "" if attempt.delta is None else f"  ΔR {attempt.delta:+.3f}"
     what = "first draft" if attempt.parent is None else f"revision of {attempt.parent}"
     colour = {"accepted": "green", "refused": "red"}.get(attempt.decision, "cyan")
-    head = Text.assemble(
+    return Text.assemble(
         (f"{attempt.number} {what}", "bold"),
         ("" if attempt.decision == "first" else f"  {attempt.decision}", colour),
         change,
     )
-    if attempt.reasons:
-        head.append(visible(f"  ({'; '.join(attempt.reasons)})"), style="dim")
-    return head
 
 
 def _score(verdict: Verdict, name: str) -> Text:

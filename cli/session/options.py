@@ -39,6 +39,10 @@ Resume = Annotated[
         metavar="RUN_DIR",
     ),
 ]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Show criteria, verdicts, plans and lessons with their words."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Config = Annotated[

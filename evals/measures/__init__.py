@@ -2,13 +2,13 @@
 
 from quillgraph.evals.measures.families import family_of_each
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
-from quillgraph.evals.measures.matching import Confirm, Wording
+from quillgraph.evals.measures.matching import Confirm, WordedCriterion
 from quillgraph.evals.measures.repeatability import reusability
 
 __all__ = [
     "Confirm",
     "Estimate",
-    "Wording",
+    "WordedCriterion",
     "cluster_bootstrap",
     "family_of_each",
     "reusability",

@@ -22,7 +22,7 @@ NEAR = 0.5
 at .41 or less (LOG.md 2026-11-23)."""
 
 
-class Wording(Value):
+class WordedCriterion(Value):
     """A criterion in words, whoever wrote it."""
 
     name: str
@@ -36,19 +36,19 @@ class Wording(Value):
         return f"{self.name}. {self.description}"
 
 
-def wordings(criteria: Sequence[Criterion]) -> list[Wording]:
+def wordings(criteria: Sequence[Criterion]) -> list[WordedCriterion]:
     """Criteria in the words by which they are compared."""
-    return [Wording(name=each.name, description=each.description) for each in criteria]
+    return [WordedCriterion(name=each.name, description=each.description) for each in criteria]
 
 
-Confirm = Callable[[Wording, Wording], Awaitable[bool | None]]
+Confirm = Callable[[WordedCriterion, WordedCriterion], Awaitable[bool | None]]
 """Says whether two criteria ask for the same; None where it could not be understood."""
 
 
 def confirmed_by(role: Role) -> Confirm:
     """Have a judge say whether two criteria are the same."""
 
-    async def confirm(automatic: Wording, human: Wording) -> bool | None:
+    async def confirm(automatic: WordedCriterion, human: WordedCriterion) -> bool | None:
         wordings = {
             "a": (automatic.name, automatic.description),
             "h": (human.name, human.description),
@@ -94,8 +94,8 @@ class Overlap(Value):
 
 
 async def matched_overlap(
-    automatic: Sequence[Wording],
-    human: Sequence[Wording],
+    automatic: Sequence[WordedCriterion],
+    human: Sequence[WordedCriterion],
     embeddings: Embeddings,
     confirm: Confirm | None = None,
 ) -> Overlap:
@@ -123,8 +123,8 @@ async def matched_overlap(
 
 async def _answers(
     candidates: Sequence[tuple[int, int]],
-    automatic: Sequence[Wording],
-    human: Sequence[Wording],
+    automatic: Sequence[WordedCriterion],
+    human: Sequence[WordedCriterion],
     confirm: Confirm | None,
 ) -> list[bool | None]:
     if confirm is None:

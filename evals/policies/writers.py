@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from quillgraph.agents.prompt import render
 from quillgraph.agents.role import Role, say
+from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import (
@@ -84,7 +84,7 @@ class ModelWriter:
         try:
             with recorded_as(self.recorder, f"{self.name}/{prompt.id}/{number}"):
                 reply = await say(
-                    role, self._messages(prompt), item=item, max_tokens=self.text_tokens
+                    role, self._messages(prompt, role), item=item, max_tokens=self.text_tokens
                 )
         except (BackendError, ReplyError, InputError) as error:
             return text.model_copy(update={"failure": f"{type(error).__name__}: {error}"})
@@ -99,10 +99,10 @@ class ModelWriter:
             }
         )
 
-    def _messages(self, prompt: Prompt) -> Sequence[BaseMessage]:
+    def _messages(self, prompt: Prompt, role: Role) -> Sequence[BaseMessage]:
         if self.reading == "request":
             return [HumanMessage(prompt.task.request)]
-        return render("writing", request=prompt.task.request, lessons="none", excerpts="none")
+        return drafting_prompt(prompt.task.request, Precedents(), is_small=role.chooses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from quillgraph.evals.report.opposite import PolicyTexts, policy_texts
 from quillgraph.evals.report.tables import Table, tables
 from quillgraph.evals.report.training import (
     WATCH,
-    Check,
+    BaseComparison,
     PlotPanel,
     Samples,
     Sign,
@@ -77,7 +77,7 @@ class Training:
 
     panels: tuple[PlotPanel, ...]
     signs: tuple[Sign, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[BaseComparison, ...]
     warned: tuple[str, ...]
     least_win_rate: float | None
     samples: tuple[Samples, ...]

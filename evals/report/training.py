@@ -79,7 +79,7 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class BaseComparison:
     """A comparison with the policy that training began with."""
 
     step: int
@@ -146,18 +146,18 @@ def signs(parts: Iterable[PlotPanel]) -> tuple[Sign, ...]:
     )
 
 
-def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Check, ...]:
+def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[BaseComparison, ...]:
     """Win rates against the first policy, by a judge that knows no criteria.
 
     Args:
         rows: Those of `metrics.jsonl`.
         least: Rate below which the run's settings raise an alarm; None if they do not say.
     """
-    rates = list[Check]()
+    rates = list[BaseComparison]()
     for row in rows:
         step, rate = row.get("step"), row.get(WIN_RATE)
         if _is_step(step) and _is_number(rate):
-            rates.append(Check(int(step), float(rate), least is not None and rate < least))
+            rates.append(BaseComparison(int(step), float(rate), least is not None and rate < least))
     return tuple(rates)
 
 

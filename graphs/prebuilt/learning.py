@@ -9,6 +9,7 @@ from quillgraph.agents.judgements import judged
 from quillgraph.agents.memory import Contrast, Fate, Lesson, MemoryEntry, apply, consolidate
 from quillgraph.agents.role import Role
 from quillgraph.backends.errors import BudgetReached
+from quillgraph.backends.messages import TokenTrace
 from quillgraph.graphs.episodes.episode import Attempt
 from quillgraph.graphs.memory.memory import Memory
 
@@ -86,13 +87,18 @@ def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
             plan=_planned(attempt),
             lessons=attempt.lessons,
             token_ids=attempt.trace.completion_ids if attempt.trace else (),
-            logprobs=(attempt.trace.logprobs or ()) if attempt.trace else (),
+            logprobs=_own_logprobs(attempt.trace),
             weights=attempt.trace.weights_version if attempt.trace else None,
             created=now,
         )
         for attempt in lived["attempts"]
         if attempt.reward.value is not None
     ]
+
+
+def _own_logprobs(trace: TokenTrace | None) -> tuple[float, ...]:
+    """Log-probabilities under the model's own distribution; none of a text drawn for a reader."""
+    return () if trace is None or trace.is_bent else trace.logprobs or ()
 
 
 def contrast_of(lived: Lived) -> Contrast | None:

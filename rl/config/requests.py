@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value, WritingTask
 from quillgraph.agents.memory import Lesson
-from quillgraph.agents.prompt import render
 from quillgraph.agents.requests import writing_task
-from quillgraph.agents.writers import listed
+from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends.errors import ConfigError, InputError
 
 Turns = list[dict[str, str]]
@@ -78,8 +77,8 @@ def prompt_of(
     """What the policy reads for a task; with lessons it is always what the writer reads."""
     if kind == "request" and not lessons:
         return [{"role": "user", "content": task.request}]
-    texts = listed([each.text for each in lessons])
-    messages = render("writing", request=task.request, lessons=texts, excerpts="none")
+    shown = Precedents(lessons=tuple(each.text for each in lessons))
+    messages = drafting_prompt(task.request, shown)
     turns: Any = convert_to_openai_messages(messages)
     return list(turns)
 

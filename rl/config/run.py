@@ -57,7 +57,8 @@ class DataConfig(Value):
     prompts: OwnPath
     """JSON lines with `request` and `split`, which is `train` or `held_out`."""
     prompt: Literal["request", "writer"] = "request"
-    """What the policy reads: the bare request, or the writer's prompt of `quillgraph write`."""
+    """What the policy reads: the bare request, which is what a small model reads in `quillgraph
+    write` (`Role.chooses`), or the prompt of a larger model's writer there."""
     text_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of a text, in every stage; None: `rl.options.max_completion_length`, else 256."""
 

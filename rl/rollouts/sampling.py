@@ -38,6 +38,10 @@ class Sampling:
         }
 
 
+UNBENT = {"min_p": 0.0, "repetition_penalty": 1.0}
+"""Options that leave the distribution of a temperature as it is."""
+
+
 def samplings(prompts: Sequence[Any], trainer: GroupTrainer, step: int) -> list[Sampling]:
     """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy.
 
@@ -73,10 +77,10 @@ class Player(ChatBackend):
 
     Each call gets a seed of its own, made of the episode's and of what is asked: copies of a prompt
     differ whatever seeds a graph sets, and a run that resumes asks with the same ones. A part that
-    is trained is sampled at the trainer's temperature and top-p and no longer than the trainer's
-    completions, whatever the graph asks for: the ratio of an update is between distributions of
-    one temperature. A reply under a JSON schema has the log-probs of its grammar, which are not
-    the policy's, so it gives them up and never becomes a row.
+    is trained is sampled at the trainer's temperature and top-p, without min-p or a penalty, and no
+    longer than the trainer's completions, whatever the graph asks for: the ratio of an update is
+    between distributions of one temperature. A reply under a JSON schema has the log-probs of its
+    grammar, which are not the policy's, so it gives them up and never becomes a row.
     """
 
     engine: ChatBackend
@@ -129,7 +133,9 @@ class Player(ChatBackend):
         seed = int.from_bytes(hashlib.sha256(about.encode()).digest()[:4]) >> 1
         fixed: dict[str, Any] = {"seed": seed}
         if self.is_trained:
-            fixed |= self.sampling.options() | {
+            fixed |= {
+                **self.sampling.options(),
+                **UNBENT,
                 "seed": seed,
                 "max_tokens": min(request.max_tokens, self.sampling.max_tokens),
             }

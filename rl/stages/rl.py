@@ -199,7 +199,7 @@ def _reviser(run: Run, engine: ChatBackend, rules: RewardRules, args: Any) -> Re
     names = [NAME, *(each.__name__ for each in functions)]
     weights = args.reward_weights or [1.0] * len(names)
     return Reviser(
-        writer=Role("writer", engine, run.config.seed),
+        writer=Role("writer", engine, run.config.seed, is_learned_from=True),
         tasks=run.tasks,
         sets=run.sets,
         scorer=run.scorer,

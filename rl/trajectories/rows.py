@@ -58,7 +58,8 @@ class RowCount(Value):
 
     rows: int = 0
     missing: int = 0
-    """Answered calls without token ids or log-probs."""
+    """Answered calls without token ids or log-probs of the model's own: also those that were drawn
+    under min-p or a penalty, for a reader."""
     given_up: int = 0
     """Calls whose reply the graph did not go on from: it could not be read and was asked for again,
     or its node was tried again."""
@@ -166,9 +167,13 @@ def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
 
 
 def row_of(record: CallRecord) -> Row | None:
-    """Read a call as a row; None where the backend gave no ids or no log-probs."""
+    """Read a call as a row.
+
+    None where the backend gave no ids or no log-probs, and where these are not of the model's own
+    distribution at some temperature and top-p, as of a text that a small model wrote for a reader.
+    """
     trace = record.trace
-    if trace is None or trace.logprobs is None or not is_exact(record):
+    if trace is None or trace.logprobs is None or trace.is_bent or not is_exact(record):
         return None
     return Row(
         prompt_ids=trace.prompt_ids,
@@ -215,7 +220,8 @@ def _exclusion(episode: Episode, reward: Reward | None, count: RowCount) -> str 
         return f"{episode.failure.kind}: {episode.failure.reason}"
     if not count.rows:
         return (
-            f"tokens: none of {count.missing} calls in a trainable role has token ids and log-probs"
+            f"tokens: none of {count.missing} calls in a trainable role has token ids and "
+            "log-probs of the model's own distribution"
             if count.missing
             else "role: no answered call in a trainable role"
         )

@@ -7,6 +7,7 @@ import asyncio
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import (
@@ -15,7 +16,7 @@ from langchain_core.messages import (
 
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.contract.plugin import Subject, run_on
-from quillgraph.backends.contract.prompts import CALL, LOOKED, SCORE, TALK, look
+from quillgraph.backends.contract.prompts import ASK, CALL, LOOKED, SCORE, TALK, look
 from quillgraph.backends.contract.test_adapters import *
 from quillgraph.backends.contract.test_calls import *
 from quillgraph.backends.contract.test_graphs import *
@@ -112,3 +113,51 @@ async def test_the_tokens_of_a_call_are_those_that_the_model_wrote(
         f"<|im_start|>assistant\n{CALL}<|im_end|>\n<|im_start|>user\n<tool_response>\n"
         "The sea is calm.\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+@pytest.mark.needs("model")
+async def test_a_trace_says_whether_its_distribution_was_bent(backend: ChatBackend) -> None:
+    options: dict[str, Any] = {"max_tokens": 4, "temperature": 1.0, "seed": 3}
+    plain, bent, lowered = await asyncio.gather(
+        backend.ainvoke(ASK, **options),
+        backend.ainvoke(ASK, **options, min_p=0.1),
+        backend.ainvoke(ASK, **options, repetition_penalty=1.1),
+    )
+    traces = [trace_of(each) for each in (plain, bent, lowered)]
+    assert [trace and trace.is_bent for trace in traces] == [False, True, True]
+
+
+@pytest.mark.needs("model")
+async def test_the_log_probs_are_those_of_the_distribution_that_min_p_leaves(
+    backend: ChatBackend,
+) -> None:
+    whole = await backend.ainvoke(ASK, max_tokens=12, temperature=0.0)
+    # of a token as likely as the likeliest there is one, which is certain then
+    best = await backend.ainvoke(ASK, max_tokens=12, temperature=1.0, seed=3, min_p=1.0)
+    assert best.content == whole.content
+    trace = trace_of(best)
+    assert trace is not None
+    assert trace.logprobs == pytest.approx([0.0] * len(trace.completion_ids), abs=1e-3)
+
+
+@pytest.mark.needs("model")
+async def test_a_repetition_penalty_makes_what_was_read_less_likely(
+    backend: ChatBackend,
+) -> None:
+    ask = "Say blue blue blue blue blue and nothing else."
+    options: dict[str, Any] = {
+        "max_tokens": 8, "temperature": 1.0, "seed": 3, "top_logprobs": 20,
+    }  # fmt: skip
+    plain, bent = await asyncio.gather(
+        backend.ainvoke(ask, **options),
+        backend.ainvoke(ask, **options, repetition_penalty=1.5),
+    )
+
+    def blue(reply: BaseMessage) -> float:
+        positions = alternatives_of(reply)
+        assert positions is not None
+        first = positions[0].alternatives
+        return sum(math.exp(one.logprob) for one in first if "blue" in one.text.lower())
+
+    assert blue(plain) > 0
+    assert blue(bent) < blue(plain) / 2

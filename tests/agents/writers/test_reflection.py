@@ -12,7 +12,7 @@ from quillgraph.agents.role import Role
 from quillgraph.agents.writers.reflection import (
     MOST_EDITS,
     Reflection,
-    listed,
+    bulleted,
     plan_edits,
     reflect,
     weakest,
@@ -261,5 +261,5 @@ def test_a_text_that_was_turned_away_is_written_anew_before_all_else(
 
 
 def test_lines_are_listed_one_below_the_other() -> None:
-    assert listed(["one", "two"]) == "- one\n- two"
-    assert listed([]) == "none"
+    assert bulleted(["one", "two"]) == "- one\n- two"
+    assert bulleted([]) == ""

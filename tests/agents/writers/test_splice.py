@@ -28,7 +28,7 @@ async def test_the_quoted_sentences_are_replaced_and_nothing_else(
     task: WritingTask, role_of: MakeRole, asked: list[ChatRequest]
 ) -> None:
     def reply(request: ChatRequest) -> str:
-        return "He sang. He wept." if "sing" in request.messages[-1].content else "Oil ran out."
+        return "He sang. He wept." if "sing" in request.messages[0].content else "Oil ran out."
 
     edits = [edit("He counted the waves.", "Let him sing."), edit("The lamp turned.")]
     text = await splice(task, DRAFT, edits, role_of(reply, chooses=True), number=1)
@@ -42,14 +42,15 @@ async def test_the_writer_goes_on_from_what_stands_before_the_place(
     draft = "x" * BEFORE_CHARS + ". The lamp turned. He slept."
     await splice(task, draft, [edit("He slept.")], role_of("Oil ran out."), number=1)
     roles = [(turn.role, turn.content) for turn in asked[0].messages]
-    assert roles[1] == ("user", task.request)
+    # what the edit is for stands beside the request: behind the text, the model talks about it
+    assert roles[0] == ("user", f"{task.request}\n\nLet the wick drown.")
     # 600 characters, the blank before the place among them
-    assert roles[2] == ("assistant", "x" * (BEFORE_CHARS - 19) + ". The lamp turned.")
-    assert roles[3][1].endswith("Let the wick drown.")
+    assert roles[1] == ("assistant", "x" * (BEFORE_CHARS - 19) + ". The lamp turned.")
+    assert roles[2][1].startswith("Go on with the next two sentences")
     assert asked[0].max_tokens == SPLICE_TOKENS
     asked.clear()
     await splice(task, draft, [edit("x" * BEFORE_CHARS + ".")], role_of("Oil."), number=1)
-    assert asked[0].messages[2].content == "…"
+    assert asked[0].messages[1].content == "…"
 
 
 @pytest.mark.parametrize("quotes", [[], [None], ["It is not there."], [None, "nobody"]])
@@ -68,7 +69,7 @@ async def test_of_two_edits_of_a_sentence_and_of_two_like_sentences_the_first_co
     text = await splice(task, draft, edits, role_of("The salt."), number=1)
     assert text == "The salt. A lamp. The sea. A boat."
     assert len(asked) == 1
-    assert asked[0].messages[-1].content.endswith("First.")
+    assert asked[0].messages[0].content.endswith("First.")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,8 @@ async def test_the_seed_of_a_place_depends_on_the_round_and_not_on_the_other_pla
     await splice(task, DRAFT, both, role, number=1)
     await splice(task, DRAFT, both[1:], role, number=1)
     await splice(task, DRAFT, both[1:], role, number=2)
-    seeds = {len(request.messages[2].content): request.seed for request in asked[:2]}
-    assert asked[2].seed == seeds[len(asked[2].messages[2].content)] != asked[3].seed
+    seeds = {len(request.messages[1].content): request.seed for request in asked[:2]}
+    assert asked[2].seed == seeds[len(asked[2].messages[1].content)] != asked[3].seed
     assert len(set(seeds.values())) == 2
 
 

@@ -90,7 +90,25 @@ async def test_without_a_memory_there_is_none_to_read(
     task: WritingTask, role_of: MakeRole, asked: list[ChatRequest]
 ) -> None:
     await write_draft(task, Precedents(), role_of(STORY), number=0, max_tokens=99)
-    assert last_turn(asked[0]).count("\nnone\n") == 2
+    # no section stands empty
+    assert last_turn(asked[0]) == f"<request>\n{task.request}\n</request>"
+
+
+async def test_a_small_writer_without_lessons_reads_the_request_and_nothing_else(
+    task: WritingTask, role_of: MakeRole, asked: list[ChatRequest]
+) -> None:
+    small = role_of(STORY, chooses=True)
+    await write_draft(task, Precedents(), small, number=0, max_tokens=99)
+    assert [(turn.role, turn.content) for turn in asked[0].messages] == [("user", task.request)]
+
+
+async def test_a_revision_without_lessons_has_no_section_for_them(
+    task: WritingTask, role_of: MakeRole, asked: list[ChatRequest]
+) -> None:
+    await revise(task, STORY, PLAN, role_of(STORY), lessons=(), number=1, max_tokens=99)
+    said = last_turn(asked[0])
+    assert said.startswith(f"<request>\n{task.request}\n</request>\n<draft>\n{STORY}\n</draft>\n")
+    assert "lessons" not in said
 
 
 async def test_drafts_of_other_numbers_have_other_seeds(

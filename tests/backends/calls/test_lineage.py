@@ -72,6 +72,12 @@ def test_a_call_without_exact_tokens_is_never_trainable(fields: dict[str, Any]) 
     assert numbers(trainable([bad, record(1)])) == [1]
 
 
+def test_a_call_that_min_p_or_a_penalty_bent_is_exact_and_never_trainable() -> None:
+    bent = record(0, trace=trace((1,), (2,)).model_copy(update={"is_bent": True}))
+    assert is_exact(bent)
+    assert numbers(trainable([bent, record(1)])) == [1]
+
+
 def test_a_superseded_call_is_never_trainable_however_exact_it_is() -> None:
     first = record(0)
     assert is_exact(first)

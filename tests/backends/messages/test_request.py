@@ -28,6 +28,18 @@ def test_the_hash_of_a_request_without_tools_is_the_one_that_cassettes_and_seeds
     assert PLAIN.sha256 == "d97937f1036f77adc24bc7e8a220f26401b77e7a097138171f27a96de4a2bf63"
 
 
+def test_what_bends_nothing_leaves_the_hash_and_what_does_changes_it() -> None:
+    def asked(**options: float) -> ChatRequest:
+        return ChatRequest(**{**PLAIN.model_dump(), **options})
+
+    assert asked(min_p=0.0, repetition_penalty=1.0).sha256 == PLAIN.sha256
+    assert not asked(min_p=0.0, repetition_penalty=1.0).is_bent
+    bent = [asked(min_p=0.1), asked(repetition_penalty=1.1), asked(repetition_penalty=0.9)]
+    assert all(each.is_bent for each in bent)
+    assert len({each.sha256 for each in (PLAIN, *bent)}) == 4
+    assert ChatRequest.model_validate_json(bent[0].model_dump_json()) == bent[0]
+
+
 def test_tools_and_the_choice_among_them_are_part_of_the_hash() -> None:
     def with_choice(choice: str | None) -> ChatRequest:
         offered = offer([look], choice)
@@ -63,6 +75,6 @@ def test_a_reply_without_calls_is_written_as_if_there_were_none() -> None:
 
 def test_a_call_may_override_everything_but_the_words() -> None:
     assert sorted(OPTIONS) == [
-        "json_schema", "max_tokens", "seed", "temperature", "tool_choice", "tools",
-        "top_logprobs", "top_p",
+        "json_schema", "max_tokens", "min_p", "repetition_penalty", "seed", "temperature",
+        "tool_choice", "tools", "top_logprobs", "top_p",
     ]  # fmt: skip

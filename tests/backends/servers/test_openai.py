@@ -860,3 +860,16 @@ async def test_alternatives_are_refused_before_the_call_where_they_cannot_be_giv
     assert not chat.capabilities.top_logprobs
     with pytest.raises(ConfigError, match=r"top_logprobs.*OpenAIChat reports no alternatives"):
         await chat.ainvoke("Write a long story about the sea.", top_logprobs=3)
+
+
+async def test_what_bends_the_sampling_is_refused_where_only_temperature_and_top_p_are_taken(
+    server: Server,
+) -> None:
+    model = chat(server)
+    assert not model.capabilities.min_p
+    with pytest.raises(ConfigError, match=r"'min_p': backend OpenAIChat samples by temperature"):
+        await model.ainvoke("Write.", min_p=0.1)
+    with pytest.raises(ConfigError, match=r"'repetition_penalty': backend OpenAIChat"):
+        await model.ainvoke("Write.", repetition_penalty=1.1)
+    # what changes nothing is nothing to refuse
+    assert await model.ainvoke("Write.", min_p=0.0, repetition_penalty=1.0)

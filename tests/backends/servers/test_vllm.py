@@ -133,3 +133,15 @@ async def test_a_model_that_was_taught_no_tools_is_refused_before_a_server_start
         await server.bind_tools([look]).ainvoke(ASK)
     assert server._own is not None
     assert server._own._process is None
+
+
+def test_min_p_and_a_penalty_are_sent_where_they_change_something() -> None:
+    chat = VllmServerChat(model="m", base_url="http://127.0.0.1:9/v1")
+
+    def sent(**options: float) -> set[str]:
+        body = json.loads(chat._body(chat.build_request([], None, **options), "m"))
+        return {name for name in ("min_p", "repetition_penalty") if name in body}
+
+    assert sent() == sent(min_p=0.0, repetition_penalty=1.0) == set()
+    assert sent(min_p=0.1) == {"min_p"}
+    assert sent(repetition_penalty=1.1) == {"repetition_penalty"}

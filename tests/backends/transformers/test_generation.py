@@ -12,6 +12,7 @@ from quillgraph.backends.transformers.generation import (  # noqa: E402
     DecodingRow,
     PendingCall,
     StepSampler,
+    penalised,
 )
 from quillgraph.backends.transformers.sampler import Draw, sample_tokens, sampling_logprobs  # noqa: E402
 
@@ -69,7 +70,7 @@ def step(rows: list[DecodingRow], *tokens: int) -> list[int]:
 
 def test_each_row_has_its_own_temperature_and_top_p() -> None:
     three = scores(0.5, 0.3, 0.2).repeat(3, 1)
-    probabilities = sampling_logprobs(three, [1.0, 0.5, 1.0], [1.0, 1.0, 0.7]).exp()
+    probabilities = sampling_logprobs(three, [1.0, 0.5, 1.0], [1.0, 1.0, 0.7], [0.0] * 3).exp()
     # temperature 0.5 squares: 0.25, 0.09, 0.04 over their sum 0.38
     # top-p 0.7 keeps 0.5 and 0.3, for 0.5 alone falls short of it: 0.5/0.8, 0.3/0.8
     expected = [[0.5, 0.3, 0.2], [0.25 / 0.38, 0.09 / 0.38, 0.04 / 0.38], [0.625, 0.375, 0.0]]
@@ -77,8 +78,37 @@ def test_each_row_has_its_own_temperature_and_top_p() -> None:
 
 
 def test_top_p_below_the_best_token_still_keeps_that_token() -> None:
-    probabilities = sampling_logprobs(scores(0.2, 0.5, 0.3), [1.0], [0.1]).exp()
+    probabilities = sampling_logprobs(scores(0.2, 0.5, 0.3), [1.0], [0.1], [0.0]).exp()
     torch.testing.assert_close(probabilities, torch.tensor([[0.0, 1.0, 0.0]]))
+
+
+def test_min_p_keeps_what_comes_near_the_best_token_after_the_temperature() -> None:
+    three = scores(0.5, 0.3, 0.2).repeat(3, 1)
+    probabilities = sampling_logprobs(three, [1.0, 0.5, 0.0], [1.0] * 3, [0.5, 0.5, 0.5]).exp()
+    # half of 0.5 is 0.25: 0.2 falls; at temperature 0.5 0.09 of 0.25 falls, too; at 0 nothing does
+    expected = [[0.625, 0.375, 0.0], [1.0, 0.0, 0.0], [0.5, 0.3, 0.2]]
+    torch.testing.assert_close(probabilities, torch.tensor(expected))
+
+
+def test_top_p_is_a_share_of_what_min_p_has_left() -> None:
+    # min-p 0.5 leaves 0.5 and 0.3, of which 0.5 is 0.625: enough for 0.6 of them, not of all
+    probabilities = sampling_logprobs(scores(0.5, 0.3, 0.2), [1.0], [0.6], [0.5]).exp()
+    torch.testing.assert_close(probabilities, torch.tensor([[1.0, 0.0, 0.0]]))
+
+
+def test_a_penalty_lowers_what_a_row_has_read_or_written_and_no_other_row() -> None:
+    plain, bent = row(), row(repetition_penalty=2.0)  # both have read token 5
+    bent.ids = [0, 0, 1]
+    logits = torch.tensor([[4.0, -1.0, 3.0, 0.0, 0.0, 6.0]]).repeat(2, 1)
+    lowered = penalised(logits, [plain, bent])
+    # positive scores are halved, negative ones doubled; a token that came twice counts once
+    expected = [[4.0, -1.0, 3.0, 0.0, 0.0, 6.0], [2.0, -2.0, 3.0, 0.0, 0.0, 3.0]]
+    torch.testing.assert_close(lowered, torch.tensor(expected))
+
+
+def test_a_token_that_the_grammar_forbids_stays_forbidden_under_a_penalty() -> None:
+    forbidden = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, float("-inf")]])
+    assert penalised(forbidden, [row(repetition_penalty=2.0)])[0, 5] == float("-inf")
 
 
 def test_a_greedy_row_takes_the_best_token_and_reports_its_probability() -> None:

@@ -50,8 +50,48 @@ def script_with(*rules: dict[str, Any], name: str = "other.yaml") -> str:
     return name
 
 
-def test_the_loop_is_told_on_stdout_and_its_run_is_kept(quillgraph: Any) -> None:
+def test_the_screen_shows_the_text_first_then_the_criteria_then_the_loop(
+    quillgraph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     done = quillgraph(*words())
+    assert done.status == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert len(lines) <= 24
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "Text 1" in lines[0]
+    assert lines[1].startswith("│ Fog sat on the wheel like wet wool.")
+    criteria, loop = lines.index("Criteria"), lines.index("The loop")
+    assert lines[criteria + 1 : loop] == [
+        "✓  At most 40 words",
+        "6  A fog one can hear",
+        "6  The pilot decides",
+        "8  No feeling by name",
+    ]
+    told = lines[loop + 1 :]
+    assert told[0] == "0 first draft  reward 0.616"
+    edited = "for A fog one can hear, The pilot decides"
+    assert told[1] == f"1 revision of 0  accepted  ΔR +0.065  reward 0.681  {edited}"
+    assert told[2] == (
+        "2 revision of 1  refused  ΔR +0.150  reward 0.830  because adds a violation: expected at "
+        "most 40 wo…"
+    )
+    assert told[3] == (
+        "3 revision of 1  refused  ΔR +0.124  reward 0.805  because The pilot decides falls from 6 "
+        "to 4"
+    )
+    assert told[4] == (
+        "1 revision accepted, 2 rolled back; reward 0.616 → 0.681; ended because 3 rounds are over"
+    )
+    assert told[5] == "0 lessons recalled, 2 learned"
+    assert told[6] == "in full: --verbose, or quillgraph report run"
+    assert "A fog one can hear “" not in done.stdout
+
+
+def test_the_loop_is_told_in_full_where_it_is_asked_for_and_its_run_is_kept(
+    quillgraph: Any,
+) -> None:
+    done = quillgraph(*words("--verbose"))
     assert done.status == 0, done.stderr
     for part in (
         "No lessons from earlier episodes.",
@@ -193,7 +233,7 @@ def test_a_set_that_was_edited_and_vouched_for_has_a_hash_of_its_own(quillgraph:
 def test_the_second_run_shows_the_lessons_of_the_first(quillgraph: Any) -> None:
     assert quillgraph(*words()).status == 0
     learned = {lesson.id for lesson in episode().learned}
-    done = quillgraph(*words("--out", "second"))
+    done = quillgraph(*words("--out", "second", "--verbose"))
     assert "Lessons recalled:\n[l-" in done.stdout
     assert {lesson.id for lesson in episode("second").lessons} == learned
     listed = json.loads(quillgraph("memory", "list", "--json").stdout)
@@ -270,7 +310,7 @@ def test_a_judge_that_never_answers_leaves_the_first_draft_without_a_reward(
     quillgraph: Any,
 ) -> None:
     script = script_with({"when": r"\AYou judge", "reply": "Hm."})
-    done = quillgraph(*words(script=script))
+    done = quillgraph(*words("--verbose", script=script))
     assert done.status == 0
     assert "no reward: no verdict on 3 criteria" in done.stdout
     assert "ended because no reward: no verdict on k1.1, k2.1, k1.pitfall1" in done.stdout

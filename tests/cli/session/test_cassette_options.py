@@ -84,12 +84,15 @@ def test_a_write_on_the_real_model_replays_twice_byte_for_byte_without_network(
     assert timeless("first") == timeless("second")
     assert calls("first") == calls("second")
     episode = Episode.model_validate_json(Path("first", "episode.json").read_text("utf-8"))
+    assert episode.attempts
     recording = Cassette(SMOLLM2)
     assert len(read_records(Path("first", "calls.jsonl"))) == len(recording.calls)
     assert recording.voice().model == "smollm2-135m"
     # the tokens are those of the real model
-    trace = episode.attempts[0].trace
+    records = read_records(Path("first", "calls.jsonl"))
+    trace = next(each.trace for each in records if each.role == "writer")
     assert trace is not None
+    assert trace.is_bent
     assert trace.logprobs is not None
     assert min(trace.logprobs) < 0
 

@@ -32,7 +32,7 @@ from quillgraph.evals.criteria.results import ELICITED, CriteriaResults
 from quillgraph.evals.criteria.sources import CriteriaSource, Found
 from quillgraph.evals.data.cases import Case
 from quillgraph.evals.data.records import Preference, RatedText, RubricRequest
-from quillgraph.evals.measures.matching import Wording
+from quillgraph.evals.measures.matching import WordedCriterion
 
 
 class Angles(Embeddings):
@@ -263,7 +263,7 @@ async def test_a_budget_that_is_spent_ends_the_work_and_keeps_what_is_done(tmp_p
 
 
 async def test_a_judge_may_refuse_what_lies_near(tmp_path: Path) -> None:
-    async def confirm(one: Wording, other: Wording) -> bool | None:
+    async def confirm(one: WordedCriterion, other: WordedCriterion) -> bool | None:
         return other.name != "At 10"
 
     sources = [source("ours", OURS), source("human", HUMAN, varies=False)]

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from quillgraph.evals.measures.matching import Wording, matched_overlap
+from quillgraph.evals.measures.matching import WordedCriterion, matched_overlap
 
 
 class Placed(Embeddings):
@@ -16,8 +16,10 @@ class Placed(Embeddings):
         return self.embed_documents([text])[0]
 
 
-def words(*places: str) -> Sequence[Wording]:
-    return [Wording(name=f"n{number}", description=place) for number, place in enumerate(places)]
+def words(*places: str) -> Sequence[WordedCriterion]:
+    return [
+        WordedCriterion(name=f"n{number}", description=place) for number, place in enumerate(places)
+    ]
 
 
 async def test_one_broad_criterion_matches_one_and_not_all() -> None:
@@ -40,7 +42,7 @@ async def test_the_assignment_is_the_best_as_a_whole_and_not_greedy() -> None:
 
 
 async def test_a_judge_may_refuse_a_match_or_be_unreadable() -> None:
-    async def confirm(a: Wording, b: Wording) -> bool | None:
+    async def confirm(a: WordedCriterion, b: WordedCriterion) -> bool | None:
         return {"n0": False, "n1": None}.get(b.name, True)
 
     same = words("1.0 0.0")
@@ -69,4 +71,4 @@ async def test_an_empty_side_has_no_share(automatic: int, human: int) -> None:
 def test_a_name_that_was_cut_from_the_description_is_not_said_twice(
     name: str, description: str, text: str
 ) -> None:
-    assert Wording(name=name, description=description).as_text == text
+    assert WordedCriterion(name=name, description=description).as_text == text

@@ -76,11 +76,12 @@ def writer(
     reading: Reading = "request",
     budget: Budget | None = None,
     text_tokens: int = 40,
+    items_per_call: int = 8,
 ) -> Writer:
     (policy,) = read_policies([spec])
     return writer_for(
         policy,
-        ScriptedChat(reply=reply),
+        ScriptedChat(reply=reply, items_per_call=items_per_call),
         budget=budget or Budget(),
         recorder=Recorder(None, "run", calls.append),
         seed=5,
@@ -105,6 +106,14 @@ async def test_the_writers_prompt_is_that_of_the_command_write(calls: list[CallR
     await writer("scripted:f", calls, reading="writer").write(PROMPT, 0, None)
     assert "You are a writer." in calls[0].messages[0]["content"]
     assert "Write of the sea." in calls[0].messages[1]["content"]
+
+
+async def test_the_writers_prompt_of_a_small_policy_is_the_bare_request(
+    calls: list[CallRecord],
+) -> None:
+    small = writer("scripted:f", calls, reading="writer", items_per_call=1)
+    await small.write(PROMPT, 0, None)
+    assert calls[0].messages == [{"role": "user", "content": "Write of the sea."}]
 
 
 async def test_texts_of_one_prompt_have_seeds_of_their_own(calls: list[CallRecord]) -> None:

@@ -70,6 +70,19 @@ def test_each_call_is_a_row() -> None:
     assert {row.role for row in read.rows} == {"write"}
 
 
+def test_a_text_that_was_drawn_for_a_reader_is_no_row() -> None:
+    plain, other = TALK[:2]
+    assert other.trace is not None
+    bent = other.model_copy(update={"trace": other.trace.model_copy(update={"is_bent": True})})
+    found = trajectory(episode(plain, bent), WORTH)
+    assert [row.calls for row in found.rows] == [(0,)]
+    assert found.count == RowCount(rows=1, missing=1)
+    alone = trajectory(episode(bent), WORTH)
+    assert alone.rows == ()
+    assert alone.excluded is not None
+    assert alone.excluded.endswith("token ids and log-probs of the model's own distribution")
+
+
 def test_counts_that_older_checkpoints_hold_are_passed_over() -> None:
     older = {"rows": 2, "merged": 0, "forks": 0, "missing": 1, "given_up": 0}
     assert RowCount.model_validate(older) == RowCount(rows=2, missing=1)
