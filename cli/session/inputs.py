@@ -11,9 +11,9 @@ from quillgraph.graphs.episodes import (
     BatchEntry,
     Excluded,
     Graph,
+    complete_start,
     read_entries,
     read_entry,
-    start_of,
 )
 
 
@@ -100,6 +100,6 @@ def _read(graph: Graph, kind: str, text: str, extra: Mapping[str, Any], where: s
     start = (
         read_entry(graph, text, extra)
         if kind == ".json"
-        else start_of(graph, {**extra, "request": text})
+        else complete_start(graph, {**extra, "request": text})
     )
     return Inputs(kind, text, (BatchEntry(1, start),))

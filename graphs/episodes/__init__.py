@@ -41,7 +41,13 @@ from quillgraph.graphs.episodes.source import (
     entry_of,
     episode_source,
 )
-from quillgraph.graphs.episodes.start import TaskStart, parts_of, schema_of, start_of
+from quillgraph.graphs.episodes.start import (
+    TaskStart,
+    complete_start,
+    parts_of,
+    schema_of,
+    start_of,
+)
 
 __all__ = [
     "EPISODES",
@@ -64,6 +70,7 @@ __all__ = [
     "build",
     "cast",
     "compiled_form",
+    "complete_start",
     "durable",
     "entry_of",
     "episode_source",

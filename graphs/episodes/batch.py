@@ -18,7 +18,7 @@ from quillgraph.graphs.episodes.durability import EPISODES, Resuming, durable
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.runner import run_graph
 from quillgraph.graphs.episodes.source import Answer, Graph, episode_source
-from quillgraph.graphs.episodes.start import TaskStart, schema_of, start_of
+from quillgraph.graphs.episodes.start import TaskStart, complete_start, schema_of
 
 AT_ONCE = 16
 """Entries that are run side by side; how many calls an engine takes at a time is its own matter."""
@@ -68,7 +68,7 @@ def read_entry(graph: Graph, text: str, extra: Mapping[str, Any]) -> TaskStart:
         data = {"request": data}
     if not isinstance(data, dict):
         raise InputError(f"expected a JSON object or a request in quotes, got {excerpt!r}")
-    return start_of(graph, {**extra, **data})
+    return complete_start(graph, {**extra, **data})
 
 
 def read_entries(

@@ -13,7 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from quillgraph.backends.calls import Budget, CallRecord, Journal, JsonLines, read_records
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, StorageError
 from quillgraph.graphs.episodes.episode import Episode
 from quillgraph.graphs.episodes.kept_calls import KeptCall, KeptCalls
 from quillgraph.graphs.episodes.saver import GraphSaver
@@ -95,16 +95,23 @@ def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterato
 
     Args:
         graph: The graph.
-        folder: Where checkpoints and journal are, or will be.
+        folder: Where checkpoints and journal are, or will be; made if it is not there.
         budget: What its calls may cost; what is replayed costs nothing.
 
     Raises:
         ConfigError: If the graph cannot be compiled.
-        StorageError: If the files cannot be used.
+        StorageError: If the folder cannot be made, or the files cannot be used.
     """
     kept = copy.copy(compiled_form(graph))
     kept.__class__ = Resuming
     assert isinstance(kept, Resuming)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"expected a folder for checkpoints at {folder}, or a place to make one, got: "
+            f"{error.strerror}; name another folder"
+        ) from error
     with (
         GraphSaver.open(folder / CHECKPOINTS) as saver,
         Journal(folder / JOURNAL, budget) as journal,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -59,6 +59,34 @@ def start_of(graph: Graph, data: Mapping[str, Any]) -> TaskStart:
     return TaskStart(writing_task(json.dumps(data, ensure_ascii=False, default=str)), typed)
 
 
+def complete_start(graph: Graph, data: Mapping[str, Any]) -> TaskStart:
+    """Read a start as `start_of` does, and check that nothing is missing which the graph needs.
+
+    A graph says what it needs by an input schema of its own: a `TypedDict` with required keys. A
+    schema that is the whole state says nothing, as most of a state is made on the way.
+
+    Raises:
+        InputError: As `start_of` does, and naming the fields that are missing.
+    """
+    start = start_of(graph, data)
+    schema = schema_of(graph, "input_schema")
+    if schema is schema_of(graph, "state_schema"):
+        return start
+    needed = getattr(schema, "__required_keys__", frozenset())
+    if missing := sorted(set(needed) - set(WAYS) - set(start.rest)):
+        example = ", ".join(f'"{name}": …' for name in ("request", *missing))
+        raise InputError(
+            f"expected the graph's input to have {', '.join(missing)} beside the request, got "
+            f"{', '.join(sorted(start.rest)) or 'the request alone'}; give {_them(missing)} in a "
+            f"JSON object, with --input FILE.json: {{{example}}}"
+        )
+    return start
+
+
+def _them(missing: list[str]) -> str:
+    return "it" if len(missing) == 1 else "them"
+
+
 def _task(request: Any) -> WritingTask:
     if not isinstance(request, str):
         raise InputError(f"request: expected text, got {type(request).__name__}")
@@ -66,8 +94,10 @@ def _task(request: Any) -> WritingTask:
 
 
 def _bare(kind: Any) -> Any:
-    """The type without its reducer."""
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    """The type without its reducer, and without the word on whether it must be there."""
+    while get_origin(kind) in (Annotated, NotRequired, Required):
+        kind = get_args(kind)[0]
+    return kind
 
 
 def _value(name: str, kind: Any, value: Any) -> Any:

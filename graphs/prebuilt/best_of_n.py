@@ -7,7 +7,7 @@ they are drawn side by side.
 """
 
 import operator
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -32,10 +32,10 @@ class BestOfNInput(TypedDict):
 
     task: WritingTask
     criteria_set: CriteriaSet
-    tokens: int | None
+    tokens: NotRequired[int | None]
     """Tokens to spend, prompts and replies of writer and judge together, as the workshop's budget
     counts them: nothing else may spend from it meanwhile. Passed by less than one draft."""
-    n: int | None
+    n: NotRequired[int | None]
 
 
 class BestOfNOutput(TypedDict):

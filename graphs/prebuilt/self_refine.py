@@ -5,7 +5,7 @@ It is the baseline without criteria that the reflection loop has to beat at equa
 
 import operator
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -29,10 +29,10 @@ class SelfRefineInput(TypedDict):
     """What the graph starts from: give `tokens` or, as `rounds`, the number of revisions."""
 
     task: WritingTask
-    tokens: int | None
+    tokens: NotRequired[int | None]
     """Tokens to spend, prompts and replies together, as the writer's budget counts them: nothing
     else may spend from it meanwhile. Passed by less than one round."""
-    rounds: int | None
+    rounds: NotRequired[int | None]
 
 
 class SelfRefineOutput(TypedDict):

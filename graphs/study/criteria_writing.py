@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Collection
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -58,7 +58,7 @@ class CriteriaWritingInput(TypedDict):
     categories: tuple[Category, ...]
     core: Core
     tiers: dict[str, Tier]
-    consulted: Consulted
+    consulted: NotRequired[Consulted]
     """What the library suggests; absent where there is none."""
 
 

@@ -3,7 +3,7 @@
 import operator
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Annotated, TypedDict, TypeVar
+from typing import Annotated, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 from langgraph.graph import END, START, StateGraph
@@ -43,13 +43,13 @@ class Data(TypedDict):
     """What a round starts from."""
 
     task: WritingTask
-    consulted: Consulted
+    consulted: NotRequired[Consulted]
     constraints: tuple[Constraint, ...]
     incidents: list[Incident]
-    codes: tuple[Code, ...]
-    coded: tuple[str, ...]
-    new_codes: tuple[int, ...]
-    saturation: tuple[CodingRound, ...]
+    codes: NotRequired[tuple[Code, ...]]
+    coded: NotRequired[tuple[str, ...]]
+    new_codes: NotRequired[tuple[int, ...]]
+    saturation: NotRequired[tuple[CodingRound, ...]]
 
 
 class OpenCodingOutput(TypedDict):

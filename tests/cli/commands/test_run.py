@@ -142,6 +142,14 @@ def test_a_graph_runs_on_a_state_as_json(quillgraph: Any) -> None:
     assert [attempt["decision"] for attempt in episode["attempts"]] == ["drawn", "drawn"]
 
 
+def test_a_graph_that_a_request_cannot_start_is_refused_before_the_run(quillgraph: Any) -> None:
+    done = quillgraph("run", "open_coding", "A scene at sea.", *POET[2:])
+    assert done.status != 0
+    assert "expected the graph's input to have constraints, incidents" in done.error
+    assert "--input FILE.json" in done.error
+    assert not Path("run").exists()
+
+
 def test_of_1000_lines_the_bad_one_is_reported_and_the_others_run(
     own: Path, quillgraph: Any
 ) -> None:

@@ -325,3 +325,19 @@ async def test_calls_that_are_under_way_when_the_budget_runs_out_are_kept(tmp_pa
         made.append((budget.calls, len(episode.calls), bool(episode.failure)))
     assert made == [(3, 3, True), (1, 4, False)]
     assert len(model.asked) == 4
+
+
+async def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "first"
+    with durable(book(Flaky()), folder) as graph:
+        assert graph.checkpointer is not None
+    assert (folder / "checkpoints.sqlite").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file", encoding="utf-8")
+    with (
+        pytest.raises(StorageError, match=r"expected a folder for checkpoints at .*first.*another"),
+        durable(book(Flaky()), tmp_path / "runs" / "first"),
+    ):
+        pass
