@@ -127,14 +127,14 @@ def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str
 
 def _made_before(folder: RunFolder) -> Counter[str]:
     """What earlier processes have spent that were at the run."""
-    file, made = folder.path / "calls.jsonl", Counter[str]()
+    file, counts = folder.path / "calls.jsonl", Counter[str]()
     for call in read_records(file) if file.exists() else ():
         if not call.replayed:
-            made["calls"] += 1
-            made["failed_calls"] += call.error is not None
-            made["prompt_tokens"] += call.prompt_tokens
-            made["completion_tokens"] += call.completion_tokens
-    return made
+            counts["calls"] += 1
+            counts["failed_calls"] += call.error is not None
+            counts["prompt_tokens"] += call.prompt_tokens
+            counts["completion_tokens"] += call.completion_tokens
+    return counts
 
 
 def _usage(recorder: Recorder, folder: RunFolder, before: Counter[str]) -> dict[str, Any]:

@@ -40,11 +40,11 @@ class CastModel(RunnableBinding[Any, Any]):
         return str((self.config.get("metadata") or {})["role"])
 
     def __getattr__(self, name: str) -> Any:
-        found = super().__getattr__(name)
+        attribute = super().__getattr__(name)
         # these two make a new runnable of the bare model, which would know nothing of the role
         if name not in ("bind_tools", "with_structured_output"):
-            return found
-        return lambda *args, **options: found(*args, **options).with_config(self.config)
+            return attribute
+        return lambda *args, **options: attribute(*args, **options).with_config(self.config)
 
 
 def in_role(model: BaseChatModel, role: str) -> CastModel:
@@ -232,10 +232,10 @@ def cast(
     }  # fmt: skip
     if maker := _maker(schema):
         takes = inspect.signature(maker).parameters
-        made: C = maker(
+        context: C = maker(
             **{name: value for name, value in offers.items() if name in takes}, **measures
         )
-        return made
+        return context
     ensemble = _Ensemble(**offers, measures=measures)  # type: ignore[arg-type]
     return schema(**_parts(schema, ensemble))
 

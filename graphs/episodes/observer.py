@@ -92,9 +92,9 @@ class Writes(Listener):
 
     def on_chain_end(self, outputs: dict[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
         """Note what a node returned, or what a subgraph gave to the node around it."""
-        place, is_node, given = self._runs.pop(run_id, ("", False, None))
+        place, is_node, entry = self._runs.pop(run_id, ("", False, None))
         if is_node:
-            before = given if isinstance(given, Mapping) else {}
+            before = entry if isinstance(entry, Mapping) else {}
             inner = self._inner.pop(place, set())
             self._returned[_task_of(place)] = {
                 key: value
@@ -111,13 +111,13 @@ class Writes(Listener):
         A command to the graph around it comes as an error too, and counts as what the node of that
         graph returned.
         """
-        place, is_node, given = self._runs.pop(run_id, ("", False, None))
+        place, is_node, entry = self._runs.pop(run_id, ("", False, None))
         self._graphs.discard(run_id)
         if isinstance(error, ParentCommand):
             if is_node and error.args[0].graph == Command.PARENT:  # else it is on its way already
-                own = _keys_of(given)
-                told = _named(error.args[0].update)
-                handed = {key: value for key, value in told if key not in own}
+                own = _keys_of(entry)
+                updates = _named(error.args[0].update)
+                handed = {key: value for key, value in updates if key not in own}
                 self._returned[_task_around(place)] = handed
         elif is_node:
             is_interrupt = isinstance(error, GraphBubbleUp)
@@ -132,9 +132,9 @@ class Writes(Listener):
 
         After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
         """
-        place, asked = call.namespace or "", self._recorder.last_asked(call.call)
+        place, last = call.namespace or "", self._recorder.last_asked(call.call)
         return any(
-            asked < upto and (place == node or (with_inner and place.startswith(f"{node}|")))
+            last < upto and (place == node or (with_inner and place.startswith(f"{node}|")))
             for node, with_inner, upto in self._given_up
         )
 
@@ -164,10 +164,10 @@ def _task_around(place: str) -> str:
     return _task_of(parts[-1]) if parts else ""
 
 
-def _keys_of(given: Any) -> set[str]:
+def _keys_of(entry: Any) -> set[str]:
     """Names of the parts of its graph's state that a node was given."""
-    inner = given.get("state") if isinstance(given, Mapping) else None  # a `ToolNode` of LangGraph
-    return {key for each in (given, inner) for key, _ in _updates(each)}
+    inner = entry.get("state") if isinstance(entry, Mapping) else None  # a `ToolNode` of LangGraph
+    return {key for each in (entry, inner) for key, _ in _updates(each)}
 
 
 def _named(update: Any) -> Iterator[tuple[str, Any]]:

@@ -141,18 +141,18 @@ def lasting(name: str) -> str:
     return f"{Path(place).resolve()}{colon}{attribute}" if place.endswith(".py") else name
 
 
-def _made(found: Any, name: str) -> Graph:
-    if not isinstance(found, StateGraph | Pregel) and callable(found):
+def _made(graph: Any, name: str) -> Graph:
+    if not isinstance(graph, StateGraph | Pregel) and callable(graph):
         with _error_with_line(f"calling {name}"):
             try:
-                found = found()
+                graph = graph()
             except TypeError as error:
                 raise ConfigError(
                     f"{_WANTED}, but calling {name} fails: {error}{own_line(error)}"
                 ) from error
-    if not isinstance(found, StateGraph | Pregel):
-        raise ConfigError(f"{_WANTED}, got {type(found).__name__} from {name}")
-    return found
+    if not isinstance(graph, StateGraph | Pregel):
+        raise ConfigError(f"{_WANTED}, got {type(graph).__name__} from {name}")
+    return graph
 
 
 def _loaded(point: EntryPoint) -> Any:
@@ -232,8 +232,8 @@ def _module_name(path: Path) -> str:
     if (held := sys.modules.get(path.stem)) is not None:
         place = getattr(held, "__file__", None)
     else:
-        found = find_spec(path.stem)
-        place = str(path) if found is None else found.origin
+        spec = find_spec(path.stem)
+        place = str(path) if spec is None else spec.origin
     return path.stem if place is not None and Path(place).resolve() == path else own
 
 

@@ -72,7 +72,7 @@ def complete_start(graph: Graph, data: Mapping[str, Any]) -> TaskStart:
     schema = schema_of(graph, "input_schema")
     if schema is schema_of(graph, "state_schema"):
         return start
-    needed = getattr(schema, "__required_keys__", frozenset())
+    needed: frozenset[str] = getattr(schema, "__required_keys__", frozenset())
     if missing := sorted(set(needed) - set(WAYS) - set(start.rest)):
         example = ", ".join(f'"{name}": …' for name in ("request", *missing))
         raise InputError(

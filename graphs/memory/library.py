@@ -192,7 +192,7 @@ class Library:
 
     def _suggest(self, task: WritingTask, query: np.ndarray) -> Consulted:
         with self._catalogue.current() as head:
-            found = self._catalogue.shelf.nearest(
+            neighbours = self._catalogue.shelf.nearest(
                 query,
                 language=task.language,
                 genre=task.genre,
@@ -209,7 +209,7 @@ class Library:
                     genre=known.genre,
                     cosine=round(cosine, 4),
                 )
-                for known, cosine in found
+                for known, cosine in neighbours
             ),
         )
 
@@ -217,7 +217,7 @@ class Library:
         self, criteria: Sequence[Criterion], task: WritingTask, places: np.ndarray
     ) -> dict[str, KnownCriterion]:
         with self._catalogue.current():
-            found = {
+            twins = {
                 criterion.id: self._catalogue.shelf.twin(
                     place,
                     language=task.language,
@@ -227,7 +227,7 @@ class Library:
                 )
                 for criterion, place in zip(criteria, places, strict=True)
             }
-        return {each: twin for each, twin in found.items() if twin is not None}
+        return {each: twin for each, twin in twins.items() if twin is not None}
 
     def _keep(
         self, passed: Sequence[Passed], task: WritingTask, places: np.ndarray, now: str
@@ -275,8 +275,8 @@ class Library:
             return self._catalogue.write(head, stored, after, now)
 
     def _find(self, criterion_id: str) -> KnownCriterion:
-        if found := self._catalogue.entries([criterion_id]):
-            return found[criterion_id].known
+        if entries := self._catalogue.entries([criterion_id]):
+            return entries[criterion_id].known
         guess = nearest(criterion_id, [each.known.id for each in self._catalogue.all()])
         raise ConfigError(
             f"expected the id of a criterion, got {criterion_id!r}: {guess}; "

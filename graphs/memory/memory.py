@@ -163,12 +163,12 @@ class Memory:
         revisions = [entry for entry in entries if entry.delta is not None and entry.lessons]
         credited = []
         for lesson in self._lessons(None) if revisions else ():
-            made = [entry for entry in revisions if lesson.id in entry.lessons]
-            if made:
+            revised = [entry for entry in revisions if lesson.id in entry.lessons]
+            if revised:
                 change = {
-                    "uses": lesson.uses + len(made),
-                    "gain": lesson.gain + sum(entry.delta or 0.0 for entry in made),
-                    "last_used": max(entry.created for entry in made),
+                    "uses": lesson.uses + len(revised),
+                    "gain": lesson.gain + sum(entry.delta or 0.0 for entry in revised),
+                    "last_used": max(entry.created for entry in revised),
                 }
                 credited.append(_put_lesson(lesson.model_copy(update=change), lesson.genre))
         return credited

@@ -42,11 +42,11 @@ async def recalled(
         embeddings: Place requests and conditions.
         most: Most lessons.
     """
-    asked = {name.casefold() for name in criteria_names}
+    names = {name.casefold() for name in criteria_names}
     fitting = [
         lesson
         for lesson in lessons
-        if not asked or asked & {name.casefold() for name in lesson.criteria}
+        if not names or names & {name.casefold() for name in lesson.criteria}
     ]
     kin = (task.genre, task.language)
     texts = [entry for entry in entries if (entry.genre, entry.language) == kin]

@@ -121,10 +121,10 @@ class Shelf:
         open_ones[[self._place[each] for each in own]] = False
         cosines = self._vectors[: len(self.known)] @ query
         same = genres == self._words.get(genre, -1)
-        found = self._best(cosines, open_ones & same, most)
-        if len(found) < most:
-            found += self._best(cosines, open_ones & ~same, most - len(found))
-        return [(self.known[place], float(cosines[place])) for place in found]
+        places = self._best(cosines, open_ones & same, most)
+        if len(places) < most:
+            places += self._best(cosines, open_ones & ~same, most - len(places))
+        return [(self.known[place], float(cosines[place])) for place in places]
 
     def twin(
         self, query: Vectors, *, language: str, genre: str, kind: str, above: float
@@ -143,8 +143,8 @@ class Shelf:
         wanted = [self._words.get(word, -1) for word in (language, genre, kind)]
         alike = (self._columns[: len(self.known), :3] == wanted).all(axis=1)
         cosines = self._vectors[: len(self.known)] @ query
-        found = self._best(cosines, alike & (cosines > above), 1)
-        return self.known[found[0]] if found else None
+        places = self._best(cosines, alike & (cosines > above), 1)
+        return self.known[places[0]] if places else None
 
     def _best(self, cosines: Vectors, among: npt.NDArray[np.bool_], most: int) -> list[int]:
         places = np.flatnonzero(among)

@@ -168,8 +168,8 @@ def _inspect(path: Path, kind: FileKind) -> None:
                     f"expected a {kind.name} of version {kind.version} or older, but {path} has "
                     f"version {version}: a newer quillgraph wrote it; update quillgraph"
                 )
-            if (said := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise _Damaged(" ".join(said.split()))
+            if (report := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise _Damaged(" ".join(report.split()))
     except sqlite3.DatabaseError as error:
         if _is_damage(error):
             raise _Damaged(str(error)) from error
@@ -293,10 +293,10 @@ class GuardedStore:
             StorageError: If one has not the form.
         """
         with self._reading(form):
-            found: list[Item | None] = []
+            items: list[Item | None] = []
             for start in range(0, len(keys), _AT_ONCE):
-                found += self._batch([GetOp(at, k) for k in keys[start : start + _AT_ONCE]])
-            return [None if item is None else form.model_validate(item.value) for item in found]
+                items += self._batch([GetOp(at, k) for k in keys[start : start + _AT_ONCE]])
+            return [None if item is None else form.model_validate(item.value) for item in items]
 
     def all(self, at: tuple[str, ...], form: type[V]) -> list[V]:
         """Read all items under a namespace.
@@ -305,8 +305,8 @@ class GuardedStore:
             StorageError: If one has not the form.
         """
         with self._reading(form):
-            found = self._batch([SearchOp(at, limit=_ALL)])[0]
-            return [form.model_validate(item.value) for item in found]
+            items = self._batch([SearchOp(at, limit=_ALL)])[0]
+            return [form.model_validate(item.value) for item in items]
 
     @contextmanager
     def _reading(self, form: type[Value]) -> Iterator[None]:

@@ -121,8 +121,8 @@ def deal_drafts(state: BestOfNInput) -> list[Send] | str:
         ConfigError: If it is not said how many drafts, or how many tokens.
     """
     n, tokens = state.get("n"), state.get("tokens")
-    given = [number for number in (n, tokens) if number is not None]
-    if len(given) != 1 or given[0] < 1:
+    numbers = [number for number in (n, tokens) if number is not None]
+    if len(numbers) != 1 or numbers[0] < 1:
         raise ConfigError(f"expected either n or tokens, of 1 or more, got n={n}, tokens={tokens}")
     if n is None:
         return "draw_next"
@@ -146,7 +146,7 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> BestOfNOutput:
     best = best_of(attempts)
     ended = _budgets(state)
     judgements = [attempt.judgement for attempt in attempts]
-    told = await credit(state["criteria_set"], judgements, runtime.context.library)
+    uncredited = await credit(state["criteria_set"], judgements, runtime.context.library)
     number = f"{len(attempts)} draft{'s were' if len(attempts) > 1 else ' was'} drawn"
     if not state.get("is_judged", True) and judged(state["criteria_set"].criteria):
         number += f" and not judged: two with judgements take more than {state['tokens']} tokens"
@@ -158,7 +158,7 @@ async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> BestOfNOutput:
             best=best.number,
             stopped=f"{number}, then {ended[0]}" if ended else number,
             is_complete=not ended,
-            dropped=(*state.get("dropped", ()), *told),
+            dropped=(*state.get("dropped", ()), *uncredited),
         )
     }
 
@@ -189,10 +189,10 @@ async def _write(state: DrawInput, studio: Workshop) -> Written | Dropped:
 
 
 async def _judged(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
-    found = await judging.assess(_submission(state, written.text), studio)
-    unpaid = [_unpaid(state["number"], found.unpaid)] if found.unpaid else []
-    attempt = _attempt(state, written, found.judgement, found.reward)
-    return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
+    assessed = await judging.assess(_submission(state, written.text), studio)
+    unpaid = [_unpaid(state["number"], assessed.unpaid)] if assessed.unpaid else []
+    attempt = _attempt(state, written, assessed.judgement, assessed.reward)
+    return {"attempts": [attempt], "dropped": [*assessed.dropped, *unpaid]}
 
 
 async def _checked(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:

@@ -159,18 +159,18 @@ async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
         number=SIDES.index(side),
         max_tokens=arena.text_tokens,
     )
-    found = await judging.assess(_submission(state, written.text), arena)
+    assessed = await judging.assess(_submission(state, written.text), arena)
     attempt = Attempt(
         number=SIDES.index(side),
         parent=None,
         text=written.text,
-        judgement=found.judgement,
-        reward=found.reward,
+        judgement=assessed.judgement,
+        reward=assessed.reward,
         decision="drawn",
         side=side,
         trace=written.trace,
     )
-    return {"attempts": [attempt], "dropped": [*found.dropped, *_unpaid(found.unpaid, side)]}
+    return {"attempts": [attempt], "dropped": [*assessed.dropped, *_unpaid(assessed.unpaid, side)]}
 
 
 async def object_to(state: Turn, runtime: Runtime[Arena]) -> ObjectionUpdate:
@@ -193,8 +193,8 @@ async def object_to(state: Turn, runtime: Runtime[Arena]) -> ObjectionUpdate:
     except ContextOverflow as error:
         return {"dropped": [_lost("objection", "critic", str(error))]}
     edits = plan_edits(state["criteria_set"], own.judgement, answers.items)
-    told: ObjectionUpdate = {"dropped": list(answers.dropped)}
-    return {**told, "plan": edits} if edits.edits else told
+    update: ObjectionUpdate = {"dropped": list(answers.dropped)}
+    return {**update, "plan": edits} if edits.edits else update
 
 
 async def answer(state: Turn, runtime: Runtime[Arena]) -> AnswerUpdate:
@@ -222,30 +222,30 @@ async def answer(state: Turn, runtime: Runtime[Arena]) -> AnswerUpdate:
 async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
     """Judge the revision, and accept it or stand by the text before."""
     own, written = standing(state["history"]), state["written"]
-    found = await judging.assess(_submission(state, written.text), runtime.context)
-    tried, first = (found.judgement, found.reward), state["history"][0]
+    assessed = await judging.assess(_submission(state, written.text), runtime.context)
+    tried, first = (assessed.judgement, assessed.reward), state["history"][0]
     reasons = refusals(
         state["criteria_set"],
         tried,
         (own.judgement, own.reward),
         (first.judgement, first.reward),
     )
-    before, after = own.reward.value, found.reward.value
+    before, after = own.reward.value, assessed.reward.value
     attempt = Attempt(
         number=state["number"],
         parent=own.number,
         text=written.text,
         plan=state["plan"],
-        judgement=found.judgement,
-        reward=found.reward,
+        judgement=assessed.judgement,
+        reward=assessed.reward,
         delta=None if before is None or after is None else after - before,
         decision="refused" if reasons else "accepted",
         reasons=reasons,
         side=state["side"],
         trace=written.trace,
     )
-    unpaid = _unpaid(found.unpaid, state["side"])
-    return {"attempts": [attempt], "dropped": [*found.dropped, *unpaid]}
+    unpaid = _unpaid(assessed.unpaid, state["side"])
+    return {"attempts": [attempt], "dropped": [*assessed.dropped, *unpaid]}
 
 
 def weigh(state: Debating, runtime: Runtime[Arena]) -> WeighUpdate:
@@ -287,9 +287,9 @@ def turns(state: Debating) -> list[Send] | Literal["close"]:
 
 def close(state: Debating) -> DebateOutput:
     """Choose the winner and seal the record."""
-    told = sorted(state["attempts"], key=lambda attempt: attempt.number)
+    ordered = sorted(state["attempts"], key=lambda attempt: attempt.number)
     # a side that had nothing to answer has left a gap
-    places = {attempt.number: place for place, attempt in enumerate(told)}
+    places = {attempt.number: place for place, attempt in enumerate(ordered)}
     attempts = tuple(
         each.model_copy(
             update={
@@ -297,7 +297,7 @@ def close(state: Debating) -> DebateOutput:
                 "parent": None if each.parent is None else places[each.parent],
             }
         )
-        for each in told
+        for each in ordered
     )
     stand = [standing(tuple(a for a in attempts if a.side == side)) for side in SIDES]
     return {

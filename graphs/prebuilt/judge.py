@@ -86,14 +86,16 @@ class SettleUpdate(TypedDict):
 def examine(state: Submission) -> ExamineUpdate:
     """Do what needs no judge: the gate, and the hard criteria."""
     criteria_set, text = state["criteria_set"], state["text"]
-    found = (
+    results = (
         (criterion.id, criterion.check.violation(text))
         for criterion in checked(criteria_set.criteria)
         if criterion.check
     )
     return {
         "gate": refusal(plain(text), state["task"].request, criteria_set),
-        "violations": tuple(Violation(criterion_id=c, reason=said) for c, said in found if said),
+        "violations": tuple(
+            Violation(criterion_id=c, reason=reason) for c, reason in results if reason
+        ),
     }
 
 
@@ -145,27 +147,27 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
     if judge is None or examined["gate"] or not judged(submission["criteria_set"].criteria):
         name = judge.name if judge else CODE
         return _sealed(submission, name, (), (), examined)["judgement"]
-    found = await _scored(submission, judge)
-    sealed = _sealed(submission, judge.name, found["verdicts"], found["missing"], examined)
+    scored = await _scored(submission, judge)
+    sealed = _sealed(submission, judge.name, scored["verdicts"], scored["missing"], examined)
     return sealed["judgement"]
 
 
 async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
-    asked = judged(criteria)
-    shown = text_for_judge(submission["text"], criteria)
+    questions = judged(criteria)
+    text = text_for_judge(submission["text"], criteria)
     try:
-        ballot = await judge.judge(submission["task"], shown, asked)
+        ballot = await judge.judge(submission["task"], text, questions)
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
-        return {"verdicts": (), "missing": _all_missing(asked, str(error)), "dropped": []}
-    verdicts, strange = _asked_for(ballot, asked)
+        return {"verdicts": (), "missing": _all_missing(questions, str(error)), "dropped": []}
+    verdicts, strange = _asked_for(ballot, questions)
     read = {verdict.criterion_id for verdict in verdicts}
     reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
     return {
         "verdicts": verdicts,
         "missing": tuple(
             Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
-            for c in asked
+            for c in questions
             if c.id not in read
         ),
         "dropped": [*ballot.dropped, *strange],
@@ -221,12 +223,12 @@ class SoleJudge:
 async def assess(submission: Submission, bench: Bench) -> Assessed:
     """Judge a text; one that the budget does not reach for stays, and every verdict is missing."""
     try:
-        found = await _graph().ainvoke(submission, context=bench)
+        output = await _graph().ainvoke(submission, context=bench)
     except BudgetReached as error:
         missing = _all_missing(judged(submission["criteria_set"].criteria), str(error))
         unread = _sealed(submission, bench.judge.name, (), missing, examine(submission))
         return Assessed(unread["judgement"], unread["reward"], [], str(error))
-    return Assessed(found["judgement"], found["reward"], found.get("dropped", []), None)
+    return Assessed(output["judgement"], output["reward"], output.get("dropped", []), None)
 
 
 class JudgeMeasures(TypedDict, total=False):
@@ -332,12 +334,12 @@ def _all_missing(criteria: tuple[Criterion, ...], reason: str) -> tuple[Missing,
 
 
 def _asked_for(
-    ballot: Ballot, asked: tuple[Criterion, ...]
+    ballot: Ballot, questions: tuple[Criterion, ...]
 ) -> tuple[tuple[Verdict, ...], list[Dropped]]:
     """One verdict on each criterion; whatever else a judge of another make returns is dropped."""
     first: dict[str, Verdict] = {}
     strange = []
-    due = {criterion.id for criterion in asked}
+    due = {criterion.id for criterion in questions}
     for verdict in ballot.verdicts:
         if verdict.criterion_id in due and verdict.criterion_id not in first:
             first[verdict.criterion_id] = verdict

@@ -126,10 +126,10 @@ def judge(by: str = "judge") -> Node[judging.Submission, JudgeOutput]:
         submission = judging.Submission(
             task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
         )
-        found = await judging.assess(submission, JudgeContext(_judge(runtime.context, by)))
-        if found.unpaid:
-            raise BudgetReached(found.unpaid)
-        return {"judgement": found.judgement, "reward": found.reward}
+        assessed = await judging.assess(submission, JudgeContext(_judge(runtime.context, by)))
+        if assessed.unpaid:
+            raise BudgetReached(assessed.unpaid)
+        return {"judgement": assessed.judgement, "reward": assessed.reward}
 
     return judge
 
@@ -226,8 +226,8 @@ def under(graph: Graph, context: Callable[[Any], Any], *, keep: Sequence[str]) -
         raise ConfigError(f"the graph gives no {unknown[0]!r}: {nearest(unknown[0], gives)}")
 
     async def run(state: dict[str, Any], runtime: Runtime[Any]) -> dict[str, Any]:
-        given = {name: state[name] for name in takes if name in state}
-        output = await inner.ainvoke(given, context=context(runtime.context))
+        entry = {name: state[name] for name in takes if name in state}
+        output = await inner.ainvoke(entry, context=context(runtime.context))
         return {name: output[name] for name in keep}
 
     return run
@@ -240,25 +240,25 @@ def role(context: Any, name: str) -> Role:
         ConfigError: If there is no such field, or something else is in it, such as a model that
             was bound to options: a role sets those of each of its calls.
     """
-    found = field(context, name)
-    if isinstance(found, RunnableBinding):
+    model = field(context, name)
+    if isinstance(model, RunnableBinding):
         # a model that was cast in a role has the role's name as its config
-        bound = {*found.kwargs, *(() if isinstance(found, CastModel) else found.config)}
+        bound = {*model.kwargs, *(() if isinstance(model, CastModel) else model.config)}
         if bound:
             raise ConfigError(
                 f"expected {name!r} of the context as a model of its own, got one that is bound to "
                 f"{', '.join(sorted(bound))}, which would be lost: give these to the model itself, "
                 "as in connect('vllm:MODEL?temperature=0')"
             )
-        found = found.bound
-    if isinstance(found, BaseChatModel):
-        return Role(name, found)
-    if not isinstance(found, Role):
+        model = model.bound
+    if isinstance(model, BaseChatModel):
+        return Role(name, model)
+    if not isinstance(model, Role):
         raise ConfigError(
             f"expected a Role or a chat model as {name!r} of the context, got "
-            f"{type(found).__name__}"
+            f"{type(model).__name__}"
         )
-    return found
+    return model
 
 
 def field(context: Any, name: str) -> Any:
@@ -285,6 +285,6 @@ def _fields(context: Any) -> dict[str, Any]:
 
 
 def _judge(context: Any, name: str) -> Judge:
-    found = field(context, name)
-    is_model = isinstance(found, Role | BaseChatModel | RunnableBinding)
-    return PromptedJudge((role(context, name),)) if is_model else found
+    judge = field(context, name)
+    is_model = isinstance(judge, Role | BaseChatModel | RunnableBinding)
+    return PromptedJudge((role(context, name),)) if is_model else judge

@@ -95,16 +95,16 @@ async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> RecallUpdate:
     if memory is None:
         return {"precedents": Precedents(), "shown": (), "lessons": known}
     about = _weakest(state) if state.get("attempts") else judged(state["criteria_set"].criteria)
-    found = await memory.recall(state["task"], [criterion.name for criterion in about])
-    new = tuple(lesson for lesson in found.lessons if lesson.id not in {k.id for k in known})
+    precedents = await memory.recall(state["task"], [criterion.name for criterion in about])
+    new = tuple(lesson for lesson in precedents.lessons if lesson.id not in {k.id for k in known})
     return {
         "precedents": Precedents(
-            lessons=tuple(lesson.text for lesson in found.lessons),
-            success=excerpt(found.success.text) if found.success else None,
-            error=excerpt(found.error.text) if found.error else None,
-            excerpts=tuple(each.id for each in (found.success, found.error) if each),
+            lessons=tuple(lesson.text for lesson in precedents.lessons),
+            success=excerpt(precedents.success.text) if precedents.success else None,
+            error=excerpt(precedents.error.text) if precedents.error else None,
+            excerpts=tuple(each.id for each in (precedents.success, precedents.error) if each),
         ),
-        "shown": found.lessons,
+        "shown": precedents.lessons,
         "lessons": (*known, *new),
     }
 
@@ -180,17 +180,19 @@ async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> JudgeUpdate:
     )
     if state.get("attempts") and state["text"] == _best(state).text:
         return {"judgement": _best(state).judgement, "reward": _best(state).reward}
-    found = await judging.assess(submission, runtime.context)
-    judged_now = JudgeUpdate(judgement=found.judgement, reward=found.reward, dropped=found.dropped)
-    if found.unpaid:
-        judged_now.update({"stopped": found.unpaid, "is_complete": False})
+    assessed = await judging.assess(submission, runtime.context)
+    judged_now = JudgeUpdate(
+        judgement=assessed.judgement, reward=assessed.reward, dropped=assessed.dropped
+    )
+    if assessed.unpaid:
+        judged_now.update({"stopped": assessed.unpaid, "is_complete": False})
     return judged_now
 
 
 def decide(state: Reflecting, runtime: Runtime[Workshop]) -> DecideUpdate:
     """Accept the text or roll back to the best one before, and say whether to go on."""
-    attempts, found = state.get("attempts", []), (state["judgement"], state["reward"])
-    attempt = _attempt(state, found)
+    attempts, outcome = state.get("attempts", []), (state["judgement"], state["reward"])
+    attempt = _attempt(state, outcome)
     best = attempt if attempt.decision != "refused" else _best(state)
     decisions = [a.decision == "accepted" for a in (*attempts, attempt) if a.number]
     stopped = state.get("stopped") or stop_reason(
@@ -205,9 +207,9 @@ def decide(state: Reflecting, runtime: Runtime[Workshop]) -> DecideUpdate:
 async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
     """Leave the episode's texts to memory with the lessons of its scores, these to the library."""
     memory, judgements = runtime.context.memory, [each.judgement for each in state["attempts"]]
-    told = await credit(state["criteria_set"], judgements, runtime.context.library)
+    uncredited = await credit(state["criteria_set"], judgements, runtime.context.library)
     if memory is None:
-        return {"learned": (), "dropped": told}
+        return {"learned": (), "dropped": uncredited}
     lived = Lived(
         task=state["task"],
         criteria_set=state["criteria_set"],
@@ -218,8 +220,8 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
         learned = await learn_from(lived, memory, runtime.context.consolidator)
     except StorageError as error:  # the text is there; a full disk must not take it along
         lost = Dropped(stage="memory", agent="memory", reason=str(error), text="the episode")
-        return {"learned": (), "dropped": [*told, lost]}
-    return {**learned, "dropped": [*told, *learned["dropped"]]}
+        return {"learned": (), "dropped": [*uncredited, lost]}
+    return {**learned, "dropped": [*uncredited, *learned["dropped"]]}
 
 
 def close(state: Reflecting) -> ReflectionOutput:
@@ -301,7 +303,7 @@ def _budget_spent(error: BudgetReached) -> Ended:
     return {"stopped": str(error), "is_complete": False}
 
 
-def _attempt(state: Reflecting, found: tuple[Judgement, Reward]) -> Attempt:
+def _attempt(state: Reflecting, outcome: tuple[Judgement, Reward]) -> Attempt:
     """The text at hand as an attempt, decided on."""
     attempts = state.get("attempts", [])
     attempt = Attempt(
@@ -311,8 +313,8 @@ def _attempt(state: Reflecting, found: tuple[Judgement, Reward]) -> Attempt:
         plan=state.get("plan"),
         lessons=tuple(lesson.id for lesson in state["shown"]),
         excerpts=state["precedents"].excerpts if not attempts else (),
-        judgement=found[0],
-        reward=found[1],
+        judgement=outcome[0],
+        reward=outcome[1],
         decision="first",
         trace=state.get("trace"),
     )
@@ -321,14 +323,14 @@ def _attempt(state: Reflecting, found: tuple[Judgement, Reward]) -> Attempt:
     best, first = _best(state), attempts[0]
     reasons = refusals(
         state["criteria_set"],
-        found,
+        outcome,
         (best.judgement, best.reward),
         (first.judgement, first.reward),
     )
     return attempt.model_copy(
         update={
             "parent": best.number,
-            "delta": _change(best.reward, found[1]),
+            "delta": _change(best.reward, outcome[1]),
             "decision": "refused" if reasons else "accepted",
             "reasons": reasons,
         }

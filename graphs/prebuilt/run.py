@@ -170,8 +170,8 @@ def _of(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _embeddings(options: WritingOptions) -> Embeddings:
     """What compares codes and requests; nothing is loaded where nothing is compared."""
-    if given := options.get("embeddings"):
-        return given
+    if embeddings := options.get("embeddings"):
+        return embeddings
     kept = (options.get("memory"), options.get("library"))
     is_asked = options.get("criteria") is None or any(isinstance(each, Path) for each in kept)
     return connect_embeddings(EMBEDDINGS if is_asked else "lexical")

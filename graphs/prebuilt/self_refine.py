@@ -66,8 +66,8 @@ async def draft(state: SelfRefineInput, runtime: Runtime[Desk]) -> RefineUpdate:
             backend counts none.
     """
     tokens, rounds, desk = state.get("tokens"), state.get("rounds"), runtime.context
-    given = [number for number in (tokens, rounds) if number is not None]
-    if len(given) != 1 or given[0] < 1:
+    numbers = [number for number in (tokens, rounds) if number is not None]
+    if len(numbers) != 1 or numbers[0] < 1:
         raise ConfigError(
             f"expected either tokens or rounds, of 1 or more, got tokens={tokens}, rounds={rounds}"
         )
@@ -89,11 +89,11 @@ async def refine_once(state: Refining, runtime: Runtime[Desk]) -> RefineUpdate:
     desk, number = runtime.context, len(state["costs"])
     before = desk.writer.budget.tokens
     try:
-        said = await criticise(state["task"], state["text"], desk.writer, number=number)
+        criticism = await criticise(state["task"], state["text"], desk.writer, number=number)
         text = await refine(
             state["task"],
             state["text"],
-            said,
+            criticism,
             desk.writer,
             number=number,
             max_tokens=desk.text_tokens,

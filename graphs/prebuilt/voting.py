@@ -154,21 +154,23 @@ async def vote(state: BallotInput, runtime: Runtime[Panel]) -> VoteUpdate:
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=candidate.text
     )
-    found = await judging.assess(submission, Seat(getattr(runtime.context, name)))
-    unpaid = [_unpaid(found.unpaid, f"{name} on draft {candidate.number}")] if found.unpaid else []
-    ballot = JudgeBallot(judge=name, candidate=candidate.number, judgement=found.judgement)
-    return {"ballots": [ballot], "dropped": [*found.dropped, *unpaid]}
+    assessed = await judging.assess(submission, Seat(getattr(runtime.context, name)))
+    unpaid = (
+        [_unpaid(assessed.unpaid, f"{name} on draft {candidate.number}")] if assessed.unpaid else []
+    )
+    ballot = JudgeBallot(judge=name, candidate=candidate.number, judgement=assessed.judgement)
+    return {"ballots": [ballot], "dropped": [*assessed.dropped, *unpaid]}
 
 
 def count(state: Voting) -> VotingOutput:
     """Count the votes and seal the record."""
     up = sorted(state["candidates"], key=lambda each: each.number)
-    found = [_by(state, name) for name in JUDGES]
-    duels = tally([each.number for each in up], votes_of(found, state["criteria_set"]))
-    merged = {each.number: pooled([by[each.number] for by in found]) for each in up}
+    ballots = [_by(state, name) for name in JUDGES]
+    duels = tally([each.number for each in up], votes_of(ballots, state["criteria_set"]))
+    merged = {each.number: pooled([by[each.number] for by in ballots]) for each in up}
     standings = tuple(sorted(duels, key=lambda each: len(merged[each.candidate].violated)))
     budgets = [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]
-    told = f"{len(up)} drafts stood for election" + (f", then {budgets[0]}" if budgets else "")
+    message = f"{len(up)} drafts stood for election" + (f", then {budgets[0]}" if budgets else "")
     attempts = tuple(
         _attempt(state, place, each, merged[each.number]) for place, each in enumerate(up)
     )
@@ -180,7 +182,7 @@ def count(state: Voting) -> VotingOutput:
             criteria_set=state["criteria_set"],
             attempts=attempts,
             best=numbers.index(standings[0].candidate),
-            stopped=told,
+            stopped=message,
             is_complete=not budgets,
             dropped=tuple(state.get("dropped", ())),
         ),

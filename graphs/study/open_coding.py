@@ -52,8 +52,8 @@ class Data(TypedDict):
     saturation: NotRequired[tuple[CodingRound, ...]]
 
 
-class OpenCodingOutput(TypedDict):
-    """What coding gives."""
+class OpenCodingOutput(TypedDict, total=False):
+    """What coding gives; nothing where there is nothing to code."""
 
     codes: tuple[Code, ...]
     coded: tuple[str, ...]

@@ -69,18 +69,18 @@ def words_behind(graph: nx.DiGraph[Any], criterion_id: str) -> tuple[str, ...]:
 
 def behind(graph: nx.DiGraph[Any], node: str, kind: str) -> tuple[str, ...]:
     """Name what a node rests on, of one kind, such as the codes behind a criterion."""
-    found: set[Any] = nx.ancestors(_without_core(graph), node)
+    ancestors: set[Any] = nx.ancestors(_without_core(graph), node)
     return tuple(
-        each for each, data in graph.nodes(data=True) if each in found and data["kind"] == kind
+        each for each, data in graph.nodes(data=True) if each in ancestors and data["kind"] == kind
     )
 
 
 def coverage(graph: nx.DiGraph[Any]) -> float:
     """Share of the request's incidents from which a path leads to a criterion."""
-    asked = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
+    demands = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
     reached = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
-    covered = [n for n in asked if reached & nx.descendants(_without_core(graph), n)]
-    return len(covered) / len(asked) if asked else 0.0
+    covered = [n for n in demands if reached & nx.descendants(_without_core(graph), n)]
+    return len(covered) / len(demands) if demands else 0.0
 
 
 def write_graph(graph: nx.DiGraph[Any], path: Path) -> None:
@@ -122,10 +122,10 @@ def write_graphml(graph: nx.DiGraph[Any], path: Path) -> None:
 
 def mermaid(graph: nx.DiGraph[Any]) -> str:
     """Draw the graph as a Mermaid flow chart, without the spans behind the incidents."""
-    shown = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
-    name = {node: f"n{number}" for number, node in enumerate(shown)}
+    nodes = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
+    name = {node: f"n{number}" for number, node in enumerate(nodes)}
     lines = ["flowchart LR"]
-    lines += [f'  {name[node]}["{_quoted(graph.nodes[node]["label"])}"]' for node in shown]
+    lines += [f'  {name[node]}["{_quoted(graph.nodes[node]["label"])}"]' for node in nodes]
     lines += [
         f"  {name[a]} -->|{data['relation']}| {name[b]}"
         for a, b, data in graph.edges(data=True)

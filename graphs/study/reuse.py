@@ -90,11 +90,11 @@ async def same_as_known(
     same = {at: twins[at].id for at, c in named.items() if _is_named(twins[at], c)}
     pairs = [Pair(f"p{number}", at, twins[at].id) for number, at in enumerate(named, 1)]
     open_pairs = [pair for pair in pairs if pair.left not in same]
-    said = {at: (each.name, each.description) for at, each in named.items()}
-    said |= {twin.id: (twin.name, twin.description) for twin in twins.values()}
+    descriptions = {at: (each.name, each.description) for at, each in named.items()}
+    descriptions |= {twin.id: (twin.name, twin.description) for twin in twins.values()}
     size = comparator.items_per_call
     chunks = [open_pairs[start : start + size] for start in range(0, len(open_pairs), size)]
-    answers = await side_by_side(ask_sameness(c, said, comparator, STAGE) for c in chunks)
+    answers = await side_by_side(ask_sameness(c, descriptions, comparator, STAGE) for c in chunks)
     held = {pair for answer in answers for pair in agreed(answer)}
     same |= {pair.left: pair.right for pair in open_pairs if pair.id in held}
     return same, tuple(lost for answer in answers for lost in answer.dropped)
@@ -106,8 +106,8 @@ def _is_named(known: KnownCriterion, criterion: Criterion) -> bool:
 
 
 def _memos(kept: LibraryUpdate) -> list[Memo]:
-    told = [
+    texts = [
         f"{len(kept.reused)} of {len(kept.ids)} criteria were known from other requests",
         *(f"{each.name!r} is suggested no more; {each.retired}" for each in kept.retired),
     ]
-    return [Memo(stage=STAGE, round=1, agent=STAGE, text=text) for text in told]
+    return [Memo(stage=STAGE, round=1, agent=STAGE, text=text) for text in texts]

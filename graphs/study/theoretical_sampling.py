@@ -107,14 +107,14 @@ async def read(state: ReadInput, runtime: Runtime[Study]) -> ReadUpdate:
 def _foreign_language(drawn: Draft, task: WritingTask) -> str | None:
     """Name the language of a draft in which nobody asked for it, if it is long enough to tell."""
     constraints = find_constraints(segment(task), task.language)
-    asked = {c.check.language for c in constraints if isinstance(c.check, WrittenIn)}
-    asked = asked or {task.language}
+    demanded = {c.check.language for c in constraints if isinstance(c.check, WrittenIn)}
+    demanded = demanded or {task.language}
     cjk = len(CJK.findall(drawn.text))
     letters = letter_count(drawn.text) + cjk * (LETTERS_PER_CHARACTER - 1)
-    if letters < FEWEST_LETTERS or UNDETERMINED in asked:
+    if letters < FEWEST_LETTERS or UNDETERMINED in demanded:
         return None
-    found = language_of(drawn.text)
-    return None if found in asked else found
+    language = language_of(drawn.text)
+    return None if language in demanded else language
 
 
 FEWEST_LETTERS = 80

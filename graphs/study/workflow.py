@@ -76,9 +76,11 @@ def steps_on_request(state: Grounding, runtime: Runtime[Study]) -> list[str]:
 
 async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> AuditUpdate:
     """Ask for the checkable demands that the rules have missed."""
-    found = state["constraints"]
-    answers = await audit_request(state["task"], state["incidents"], found, runtime.context.coder)
-    return {"constraints": (*found, *answers.items), "dropped": list(answers.dropped)}
+    constraints = state["constraints"]
+    answers = await audit_request(
+        state["task"], state["incidents"], constraints, runtime.context.coder
+    )
+    return {"constraints": (*constraints, *answers.items), "dropped": list(answers.dropped)}
 
 
 def freeze(state: Grounding, runtime: Runtime[Study]) -> FreezeUpdate:
