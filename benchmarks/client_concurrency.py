@@ -159,13 +159,13 @@ def alone(model: BaseChatModel) -> Call:
 
 async def call_of(arm: str, url: str, traced: bool, folder: Path, stack: AsyncExitStack) -> Call:
     """Make the arm's client."""
-    asked = {"model": "m", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 512}
+    body = {"model": "m", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 512}
     if arm == "aiohttp":
         connector = aiohttp.TCPConnector(limit=0)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
 
         async def raw() -> str | None:
-            async with session.post(f"{url}/chat/completions", json=asked) as answer:
+            async with session.post(f"{url}/chat/completions", json=body) as answer:
                 return str((await answer.json())["choices"][0]["message"]["content"])
 
         return raw
@@ -260,16 +260,16 @@ def table(runs: dict[str, list[Measured]]) -> dict[str, Any]:
     return {"arms": rows, "throughput_ratio": medians, "throughput_ratio_by_repeat": ratios}
 
 
-def show(level: int, found: dict[str, Any]) -> None:
+def show(level: int, measures: dict[str, Any]) -> None:
     """Print one level's table."""
     print(f"\n{level} in flight")
     print(f"{'arm':18} {'calls/s':>8} {'CPU ms/call':>12} {'peak':>6} {'lost':>5}")
-    for arm, row in found["arms"].items():
+    for arm, row in measures["arms"].items():
         print(
             f"{arm:18} {row['calls_per_s']:8.0f} {row['cpu_ms_per_call']:12.2f} "
             f"{row['peak_in_flight']:6d} {row['lost']:5d}"
         )
-    print("ours over ChatOpenAI:", found["throughput_ratio"])
+    print("ours over ChatOpenAI:", measures["throughput_ratio"])
 
 
 def main() -> None:
@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--gc", choices=("seldom", "python"), default="seldom")
     chosen = parser.parse_args()
     traced = chosen.body == "traced"
-    found: dict[str, Any] = {}
+    levels: dict[str, Any] = {}
     # one loop for all: ChatOpenAI shares a pool of connections between its instances, which would
     # outlive the loop that they were opened on
     with (
@@ -298,11 +298,11 @@ def main() -> None:
                 turn = repeat % len(chosen.arms)
                 for arm in chosen.arms[turn:] + chosen.arms[:turn]:
                     runs[arm].append(runner.run(measure(arm, p, level, traced, Path(name))))
-            found[str(level)] = table(runs)
-            found[str(level)]["runs"] = {
+            levels[str(level)] = table(runs)
+            levels[str(level)]["runs"] = {
                 arm: [asdict(run) for run in each] for arm, each in runs.items()
             }
-            show(level, found[str(level)])
+            show(level, levels[str(level)])
     packages = ("aiohttp", "openai", "langchain-openai", "langchain-core", "langgraph")
     result = {
         "body": chosen.body,
@@ -315,7 +315,7 @@ def main() -> None:
         "load_1min_at_end": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
-        "levels": found,
+        "levels": levels,
     }
     kind = ("-traced" if traced else "") + ("-gc-python" if chosen.gc == "python" else "")
     file = RESULTS / f"client_concurrency{kind}.json"

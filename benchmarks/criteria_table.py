@@ -49,14 +49,14 @@ FILES = {
 SEED, OTHER_SEED = 7, 1_000_003
 
 
-def sources(backend: ChatBackend, given: argparse.Namespace) -> list[CriteriaSource]:
+def sources(backend: ChatBackend, options: argparse.Namespace) -> list[CriteriaSource]:
     """The columns of the table."""
     embeddings = connect_embeddings("minilm")
-    seeds = [SEED + run * OTHER_SEED for run in range(given.runs)]
+    seeds = [SEED + run * OTHER_SEED for run in range(options.runs)]
     studies = [cast(Study, backend, embeddings=embeddings, seed=seed) for seed in seeds]
     return [
         study_source(studies),
-        *(study_source(studies, [stage]) for stage in given.without),
+        *(study_source(studies, [stage]) for stage in options.without),
         one_shot_source([Role("one_shot", backend, seed) for seed in seeds]),
         generic_source(),
         human_source(),
@@ -65,27 +65,27 @@ def sources(backend: ChatBackend, given: argparse.Namespace) -> list[CriteriaSou
 
 def chosen(data: Path, limit: int | None) -> dict[str, tuple[Case, ...]]:
     """The requests of each file, in an order that a limit only cuts, so that it can be raised."""
-    found = {}
+    files = {}
     for name, file in FILES.items():
         cases = list(cases_of([load(data / file)]).cases)
         random.Random(SEED).shuffle(cases)
-        found[name] = tuple(cases[:limit])
-    return found
+        files[name] = tuple(cases[:limit])
+    return files
 
 
-async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> dict[str, Any]:
+async def run(options: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> dict[str, Any]:
     """Work on what is not done yet, then measure."""
-    backend = connect(given.backend, max_concurrency=32)
-    embeddings, columns = connect_embeddings("minilm"), sources(backend, given)
+    backend = connect(options.backend, max_concurrency=32)
+    embeddings, columns = connect_embeddings("minilm"), sources(backend, options)
     recorder, begun = Recorder(None, "table"), time.perf_counter()
-    done = {name: CriteriaResults.within(given.work / name) for name in files}
+    done = {name: CriteriaResults.within(options.work / name) for name in files}
     before = sum(len(results.elicited.rows) for results in done.values())
     await backend.start()
     try:
         for name, cases in files.items():
             work = CriteriaComparison(
-                columns, embeddings, done[name], judge=None, runs=given.runs,
-                at_once=given.at_once, listeners=[recorder],
+                columns, embeddings, done[name], judge=None, runs=options.runs,
+                at_once=options.at_once, listeners=[recorder],
             )  # fmt: skip
             await work.run(cases)
     finally:
@@ -98,7 +98,7 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
     tables = {
         name: await criteria_report(
             cases, [each.name for each in columns], done[name.split()[0]], embeddings,
-            runs=given.runs, seed=SEED, excluded={}, data=name, model=given.backend, judge=None,
+            runs=options.runs, seed=SEED, excluded={}, data=name, model=options.backend, judge=None,
             confirmed=False, placed_by="minilm",
         )
         for name, cases in by_language(files).items()
@@ -108,32 +108,32 @@ async def run(given: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> 
 
 def by_language(files: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]]:
     """Requests in other scripts apart: what lies near in them cannot be told."""
-    found = {}
+    groups = {}
     for name, cases in files.items():
         english = tuple(c for c in cases if language_of(c.request.request) == "en")
         others = tuple(c for c in cases if c not in english)
-        found[f"{name} (English)"] = english
+        groups[f"{name} (English)"] = english
         if others:
-            found[f"{name} (other languages)"] = others
-    return {name: cases for name, cases in found.items() if cases}
+            groups[f"{name} (other languages)"] = others
+    return {name: cases for name, cases in groups.items() if cases}
 
 
-def store(given: argparse.Namespace, found: dict[str, Any]) -> None:
+def store(options: argparse.Namespace, report: dict[str, Any]) -> None:
     """Write the tables for machines and for readers."""
-    tables: dict[str, CriteriaReport] = found["tables"]
+    tables: dict[str, CriteriaReport] = report["tables"]
     summary = {
-        "backend": given.backend,
+        "backend": options.backend,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "this_time": found["this_time"],
+        "this_time": report["this_time"],
         "tables": {name: table.model_dump(mode="json") for name, table in tables.items()},
     }
-    name = given.backend.replace(":", "-").replace("/", "-")
+    name = options.backend.replace(":", "-").replace("/", "-")
     stored = RESULTS / f"criteria_table-{name}.json"
     stored.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    told = "\n".join(sources_markdown(table) for table in tables.values())
-    stored.with_suffix(".md").write_text(told, encoding="utf-8")
-    print(told)
-    print(json.dumps(found["this_time"]))
+    markdown = "\n".join(sources_markdown(table) for table in tables.values())
+    stored.with_suffix(".md").write_text(markdown, encoding="utf-8")
+    print(markdown)
+    print(json.dumps(report["this_time"]))
 
 
 def main() -> None:
@@ -146,8 +146,8 @@ def main() -> None:
     parser.add_argument("--without", action="append", choices=STAGES, default=[])
     parser.add_argument("--at-once", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("runs/criteria_table"))
-    given = parser.parse_args()
-    store(given, asyncio.run(run(given, chosen(given.data, given.limit))))
+    options = parser.parse_args()
+    store(options, asyncio.run(run(options, chosen(options.data, options.limit))))
 
 
 if __name__ == "__main__":

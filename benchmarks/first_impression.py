@@ -123,19 +123,24 @@ PROPOSED = Condition("bare", 0.7, 0.1, 1.1)
 
 def draft_conditions() -> list[Condition]:
     """Every prompt as it is sampled now and as proposed; then one number changed at a time."""
-    found = [Condition(prompt) for prompt in PROMPTS]
-    found += [PROPOSED, replace(PROPOSED, prompt="present")]
-    found += [replace(PROPOSED, repetition_penalty=1.0), replace(PROPOSED, min_p=0.0)]
-    found += [replace(PROPOSED, temperature=0.5), replace(PROPOSED, repetition_penalty=1.2)]
+    conditions = [Condition(prompt) for prompt in PROMPTS]
+    conditions += [PROPOSED, replace(PROPOSED, prompt="present")]
+    conditions += [replace(PROPOSED, repetition_penalty=1.0), replace(PROPOSED, min_p=0.0)]
+    conditions += [replace(PROPOSED, temperature=0.5), replace(PROPOSED, repetition_penalty=1.2)]
     # what a server of OpenAI's API takes: temperature and top-p alone
     plain = Condition("bare", 0.7)
-    found += [replace(plain, top_p=0.8), replace(plain, temperature=0.4)]
-    found += [replace(PROPOSED, prompt=each) for each in FURTHER]
-    found += [replace(PROPOSED, temperature=t) for t in (0.3, 1.0)]
-    found += [replace(PROPOSED, prompt=p, temperature=0.5) for p in ("present", "system, bare")]
-    found += [replace(PROPOSED, min_p=0.0, top_k=50), replace(PROPOSED, repetition_penalty=1.05)]
-    found += [replace(PROPOSED, min_p=0.05), Condition("bare", 1.0)]
-    return list(dict.fromkeys(found))
+    conditions += [replace(plain, top_p=0.8), replace(plain, temperature=0.4)]
+    conditions += [replace(PROPOSED, prompt=each) for each in FURTHER]
+    conditions += [replace(PROPOSED, temperature=t) for t in (0.3, 1.0)]
+    conditions += [
+        replace(PROPOSED, prompt=p, temperature=0.5) for p in ("present", "system, bare")
+    ]
+    conditions += [
+        replace(PROPOSED, min_p=0.0, top_k=50),
+        replace(PROPOSED, repetition_penalty=1.05),
+    ]
+    conditions += [replace(PROPOSED, min_p=0.05), Condition("bare", 1.0)]
+    return list(dict.fromkeys(conditions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,23 +201,23 @@ def draft_before(draft: str, edit: Edit) -> str:
 
 def revision_conditions() -> list[Condition]:
     """Every form as it is sampled now and as proposed; then the present form at other numbers."""
-    found = [Condition("splice"), replace(PROPOSED, prompt="splice")]
-    found += [replace(PROPOSED, prompt=form) for form in (*SPLICES, *WHOLES)]
-    found += [replace(PROPOSED, prompt="splice", repetition_penalty=1.0), Condition("whole")]
-    found += [replace(PROPOSED, prompt="splice, no system", temperature=0.5)]
-    return list(dict.fromkeys(found))
+    conditions = [Condition("splice"), replace(PROPOSED, prompt="splice")]
+    conditions += [replace(PROPOSED, prompt=form) for form in (*SPLICES, *WHOLES)]
+    conditions += [replace(PROPOSED, prompt="splice", repetition_penalty=1.0), Condition("whole")]
+    conditions += [replace(PROPOSED, prompt="splice, no system", temperature=0.5)]
+    return list(dict.fromkeys(conditions))
 
 
 def requests() -> dict[str, WritingTask]:
     """The English requests, by number or by name."""
-    found = {"bedtime": (REQUESTS / "bedtime.txt").read_text(encoding="utf-8").strip()}
+    texts = {"bedtime": (REQUESTS / "bedtime.txt").read_text(encoding="utf-8").strip()}
     for n, line in enumerate((REQUESTS / "ferries.jsonl").read_text("utf-8").splitlines()):
-        found[f"ferries-{n}"] = json.loads(line)["request"]
+        texts[f"ferries-{n}"] = json.loads(line)["request"]
     for line in (REQUESTS / "writingbench.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
         if row["language"] == "en" and len(row["request"].split()) < LONGEST_REQUEST:
-            found[str(row["index"])] = row["request"]
-    return {name: writing_task(request) for name, request in found.items()}
+            texts[str(row["index"])] = row["request"]
+    return {name: writing_task(request) for name, request in texts.items()}
 
 
 class Engine:
@@ -231,13 +236,13 @@ class Engine:
         self.llm = LLM(folder, max_model_len=4096, max_num_seqs=48, **options, **cpu_options(4096))
 
     def write(
-        self, asked: Sequence[tuple[Turns, Condition, int]], longest: int
+        self, orders: Sequence[tuple[Turns, Condition, int]], longest: int
     ) -> list[tuple[str, bool]]:
         """Texts, and whether each was cut at the longest."""
         from vllm import SamplingParams, TokensPrompt
 
         prompts, params = [], []
-        for turns, how, seed in asked:
+        for turns, how, seed in orders:
             is_open = "prefix" in turns[-1]
             plain = [{"role": t["role"], "content": t["content"]} for t in turns]
             ids = self.tokenizer.apply_chat_template(
@@ -262,9 +267,9 @@ class Engine:
         return [(each.outputs[0].text, each.outputs[0].finish_reason == "length") for each in done]
 
 
-def cleaned(said: str, is_cut: bool) -> str:
+def cleaned(reply: str, is_cut: bool) -> str:
     """The text of a reply, as the writer reads it."""
-    return without_frame(up_to_last_sentence(said) if is_cut else said)
+    return without_frame(up_to_last_sentence(reply) if is_cut else reply)
 
 
 def edits_for(name: str, draft: str, criteria: Sequence[Criterion]) -> list[Edit]:
@@ -338,17 +343,17 @@ def _revisions(
     about = [(name, sample) for name in plans for sample in range(samples)]
     if how.prompt in WHOLES:
         form = WHOLES[how.prompt]
-        asked = [(form(tasks[n].brief, drafts[n], plans[n]), how, _seed(n, s)) for n, s in about]
-        texts = [cleaned(*said) for said in engine.write(asked, TEXT_TOKENS)]
+        orders = [(form(tasks[n].brief, drafts[n], plans[n]), how, _seed(n, s)) for n, s in about]
+        texts = [cleaned(*replies) for replies in engine.write(orders, TEXT_TOKENS)]
         new: list[list[str]] = [[] for _ in about]
     else:
         turned = SPLICES[how.prompt]
         single = [(n, s, edit) for n, s in about for edit in plans[n]]
-        asked = [
+        orders = [
             (turned(tasks[n].brief, drafts[n], e), how, _seed(n, s, e.start)) for n, s, e in single
         ]
-        said = iter(engine.write(asked, SPLICE_TOKENS))
-        new = [[_two_sentences(*next(said)) for _ in plans[n]] for n, _ in about]
+        replies = iter(engine.write(orders, SPLICE_TOKENS))
+        new = [[_two_sentences(*next(replies)) for _ in plans[n]] for n, _ in about]
         texts = [
             _spliced(drafts[n], plans[n], words) for (n, _), words in zip(about, new, strict=True)
         ]
@@ -376,8 +381,8 @@ def _facts(
     }
 
 
-def _two_sentences(said: str, is_cut: bool) -> str:
-    words = without_meta(without_frame(said))
+def _two_sentences(reply: str, is_cut: bool) -> str:
+    words = without_meta(without_frame(reply))
     sentences = [words[slice(*span)] for span in sentence_spans(words)]
     return " ".join((sentences[:-1] if is_cut else sentences)[:2])
 
@@ -412,5 +417,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--file", type=Path, default=Path("runs/first_impression.jsonl"))
     parser.add_argument("--samples", type=int, default=1, help="texts for each request")
-    told = parser.parse_args()
-    write(told.file, told.samples)
+    options = parser.parse_args()
+    write(options.file, options.samples)

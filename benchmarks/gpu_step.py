@@ -74,28 +74,28 @@ def _tokenizer() -> Any:
         vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     core.train_from_iterator(["a long story about a lighthouse and a winter market"], trainer)
-    made = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core, pad_token="<pad>", eos_token="<|im_end|>", padding_side="left"
     )
-    made.chat_template = TEMPLATE
-    return made
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
 
 
-def step(size: str, given: argparse.Namespace) -> bool:
+def step(size: str, options: argparse.Namespace) -> bool:
     """Measure all arms with a model of this size; whether every one of them ran."""
     arms = "trl,mrpo,mrpo-replay-1"
-    if not given.smoke:
+    if not options.smoke:
         arms = f"mrpo-vllm,trl-vllm,{arms}"
     with tempfile.TemporaryDirectory() as folder:
-        made = subprocess.run([sys.executable, __file__, "--write", size, folder], check=False)
-        if made.returncode:
+        process = subprocess.run([sys.executable, __file__, "--write", size, folder], check=False)
+        if process.returncode:
             raise SystemExit(f"the model of size {size} could not be made")
         command = [sys.executable, str(HERE / "train_step.py"), "--model", folder]
-        command += ["--name", f"qwen3-{size}-{given.card}", "--arms", given.arms or arms]
-        command += ["--texts", str(given.texts), "--micro", str(given.micro)]
-        command += ["--tokens", str(given.tokens), "--steps", str(given.steps)]
-        command += ["--device", "cpu" if given.smoke else "cuda", "--out", str(given.out)]
-        command += ["--engine-share", str(given.engine_share)]
+        command += ["--name", f"qwen3-{size}-{options.card}", "--arms", options.arms or arms]
+        command += ["--texts", str(options.texts), "--micro", str(options.micro)]
+        command += ["--tokens", str(options.tokens), "--steps", str(options.steps)]
+        command += ["--device", "cpu" if options.smoke else "cuda", "--out", str(options.out)]
+        command += ["--engine-share", str(options.engine_share)]
         return not subprocess.run(command, check=False).returncode
 
 
@@ -121,17 +121,17 @@ def main() -> None:
     parser.add_argument("--engine-share", type=float, default=0.35)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.write:
-        write_model(Path(given.write[1]), SIZES[given.write[0]])
+    options = parser.parse_args()
+    if options.write:
+        write_model(Path(options.write[1]), SIZES[options.write[0]])
         return
-    if given.smoke:
-        given.sizes, given.card = "tiny", "cpu-smoke"
-        given.texts, given.micro, given.tokens, given.steps = 8, 4, 16, 2
-        given.out = Path(tempfile.gettempdir())
+    if options.smoke:
+        options.sizes, options.card = "tiny", "cpu-smoke"
+        options.texts, options.micro, options.tokens, options.steps = 8, 4, 16, 2
+        options.out = Path(tempfile.gettempdir())
     else:
-        given.card = card()
-    ran = [step(size, given) for size in given.sizes.split(",")]
+        options.card = card()
+    ran = [step(size, options) for size in options.sizes.split(",")]
     raise SystemExit(0 if all(ran) else 1)
 
 

@@ -337,15 +337,15 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def show(name: str, found: dict[str, Any]) -> None:
+def show(name: str, report: dict[str, Any]) -> None:
     """Print one scene as a table."""
-    print(f"\n{name}: {found['nodes']} nodes, {found['runs']} runs an arm")
-    for arm, row in found["arms"].items():
+    print(f"\n{name}: {report['nodes']} nodes, {report['runs']} runs an arm")
+    for arm, row in report["arms"].items():
         print(
             f"  {arm:10}{row['median_ms']:9.3f} ms median{row['p95_ms']:9.3f} ms p95"
             f"{row['cpu_median_ms']:9.3f} ms of processor"
         )
-    for what, row in found["added_a_node"].items():
+    for what, row in report["added_a_node"].items():
         within = row["ms"] <= MOST_ADDED_MS or row["share"] <= MOST_ADDED_SHARE
         verdict = "" if "LangGraph" in what else "  within" if within else "  above"
         print(
@@ -358,7 +358,7 @@ async def main(runs: int) -> None:
     """Measure, print and store."""
     round_graph = open_coding.build_round().compile()
     core_graph = selective_coding.build().compile()
-    found = {
+    report = {
         "python": platform.python_version(),
         "langgraph": version("langgraph"),
         "langchain-core": version("langchain-core"),
@@ -370,11 +370,11 @@ async def main(runs: int) -> None:
             chain_calls, plain_chain(), core_graph, chain_start, runs, CHAIN_NODES
         ),
     }
-    print(f"Python {found['python']}, LangGraph {found['langgraph']}, {found['cpu']}")
+    print(f"Python {report['python']}, LangGraph {report['langgraph']}, {report['cpu']}")
     for name in ("fan-out", "chain"):
-        show(name, found[name])  # type: ignore[arg-type]  # the others are strings
+        show(name, report[name])  # type: ignore[arg-type]  # the others are strings
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(found, indent=1) + "\n"
+    text = json.dumps(report, indent=1) + "\n"
     (RESULTS / "graph_overhead.json").write_text(text, encoding="utf-8")
 
 

@@ -32,7 +32,7 @@ RHYMES = {
     "sea": ("free", "tree", "key"),
     "stone": ("alone", "bone", "home"),
 }
-WORDS = (*ARTICLES, *NOUNS, *VERBS, *SMALL, *(word for found in RHYMES.values() for word in found))
+WORDS = (*ARTICLES, *NOUNS, *VERBS, *SMALL, *(word for group in RHYMES.values() for word in group))
 LENGTH = 6
 PROMPTS = [(noun, rhyme) for noun in NOUNS for rhyme in RHYMES]
 
@@ -223,12 +223,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean samples of each arm, and paired differences from GRPO."""
     by_arm = {arm: {r["seed"]: r for r in rows if r["arm"] == arm} for arm in ARMS}
     base = by_arm["GRPO"]
-    found: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     for arm, runs in by_arm.items():
         samples = [run["samples"] for run in runs.values()]
         both = sorted(set(runs) & set(base))
         saved = [base[seed]["samples"] - runs[seed]["samples"] for seed in both]
-        found[arm] = {
+        report[arm] = {
             "seeds": len(runs),
             "reached": sum(run["reached"] for run in runs.values()),
             "samples": round(float(np.mean(samples)), 1),
@@ -237,7 +237,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "saved_95": interval(saved),
             "final_reward": round(float(np.mean([run["final"] for run in runs.values()])), 4),
         }
-    return found
+    return report
 
 
 def draw(rows: Sequence[dict[str, Any]], file: Path) -> None:
@@ -269,24 +269,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--results", type=Path, default=RESULTS, help="what is there is not run")
-    asked = parser.parse_args()
-    asked.results.mkdir(parents=True, exist_ok=True)
-    stored = asked.results / "hidden_rubric.jsonl"
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    stored = options.results / "hidden_rubric.jsonl"
     rows = [json.loads(line) for line in stored.open()] if stored.exists() else []
-    done = {(row["arm"], row["seed"]) for row in rows if row["steps"] == asked.steps}
-    for seed in range(asked.seeds):
+    done = {(row["arm"], row["seed"]) for row in rows if row["steps"] == options.steps}
+    for seed in range(options.seeds):
         for arm in ARMS:
             if (arm, seed) in done:
                 continue
-            rows.append(run(arm, seed, asked.steps))
+            rows.append(run(arm, seed, options.steps))
             with stored.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
             print(f"{arm}, seed {seed}: {rows[-1]['samples']} samples, {rows[-1]['final']}")
-    rows = [row for row in rows if row["steps"] == asked.steps]
-    found = summary(rows)
-    print(json.dumps(found, indent=1))
-    (asked.results / "hidden_rubric.json").write_text(json.dumps(found, indent=1) + "\n")
-    draw(rows, asked.results / "hidden_rubric.png")
+    rows = [row for row in rows if row["steps"] == options.steps]
+    report = summary(rows)
+    print(json.dumps(report, indent=1))
+    (options.results / "hidden_rubric.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw(rows, options.results / "hidden_rubric.png")
 
 
 if __name__ == "__main__":

@@ -61,11 +61,11 @@ def counters() -> dict[str, float]:
     from vllm.v1.metrics.reader import get_metrics_snapshot
 
     wanted = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
-    found: dict[str, float] = dict.fromkeys(wanted, 0.0)
+    counts: dict[str, float] = dict.fromkeys(wanted, 0.0)
     for metric in get_metrics_snapshot():
         if metric.name in wanted:
-            found[metric.name] += metric.value
-    return found
+            counts[metric.name] += metric.value
+    return counts
 
 
 def highest_hit_rate(prompts: list[list[int]], block: int) -> float:
@@ -174,9 +174,11 @@ async def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--model", default="smollm2-135m")
     arguments.add_argument("--texts", type=int, default=8)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     model = VllmChat(
-        model=resolve(asked.model), max_concurrency=64, engine_options={"disable_log_stats": False}
+        model=resolve(options.model),
+        max_concurrency=64,
+        engine_options={"disable_log_stats": False},
     )
     await model.start()
     task = writing_task(REQUEST)
@@ -184,14 +186,14 @@ async def main() -> None:
     drafts = await asyncio.gather(
         *(
             write_draft(task, Precedents(), role, number=number, max_tokens=260)
-            for number in range(asked.texts)
+            for number in range(options.texts)
         )
     )
     texts = [draft.text for draft in drafts]
     one, votes = await measure(task, texts, model, 1)
     seven, joint = await measure(task, texts, model, len(ASPECTS))
     result = {
-        "model": asked.model,
+        "model": options.model,
         "device": platform.processor() or platform.machine(),
         "texts": len(texts),
         "mean_sentences": round(float(np.mean([len(Exhibit.of(t).sentences) for t in texts])), 1),
@@ -201,7 +203,7 @@ async def main() -> None:
     }
     await model.aclose()
     print(json.dumps(result, indent=1))
-    name = f"judge_prefix-{asked.model.replace('/', '_')}.json"
+    name = f"judge_prefix-{options.model.replace('/', '_')}.json"
     (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

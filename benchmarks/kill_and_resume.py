@@ -68,11 +68,11 @@ def killed(folder: Path, backend: str, after: int, draws: random.Random) -> dict
     return {"was_running": was_running, "answered": answered(folder) - before}
 
 
-def found(folder: Path, kills: list[dict[str, Any]], backend: str) -> dict[str, Any]:
+def outcome_of(folder: Path, kills: list[dict[str, Any]], backend: str) -> dict[str, Any]:
     """What the files of the run say."""
     records, episodes = read_calls(folder / "run"), read_episodes(folder / "run")
     paid = [call for call in records if not call.replayed and call.error is None]
-    asked = Counter((call.run, call.request_sha256) for call in paid)
+    times_paid = Counter((call.run, call.request_sha256) for call in paid)
     lines = (folder / "run" / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
     return {
         "backend": backend,
@@ -84,7 +84,7 @@ def found(folder: Path, kills: list[dict[str, Any]], backend: str) -> dict[str, 
         ),
         "calls_answered": len(paid),
         "calls_replayed": sum(call.replayed for call in records),
-        "finished_calls_repeated": sum(times - 1 for times in asked.values()),
+        "finished_calls_repeated": sum(times - 1 for times in times_paid.values()),
         "calls_in_episodes": sum(len(each.calls) for each in episodes.values()),
     }
 
@@ -97,14 +97,14 @@ def main(backend: str, kills: int, seed: int) -> None:
         (folder / "batch.jsonl").write_text(batch(), encoding="utf-8")
         # a draft and a verdict on each of three criteria
         calls = len(batch().splitlines()) * DRAFTS * 4
-        told = []
+        stops = []
         for number in range(kills):
-            told.append(killed(folder, backend, draws.randint(1, calls // (kills + 1)), draws))
-            print(f"kill {number + 1}: {told[-1]}", flush=True)
+            stops.append(killed(folder, backend, draws.randint(1, calls // (kills + 1)), draws))
+            print(f"kill {number + 1}: {stops[-1]}", flush=True)
         last = subprocess.run(begun(folder, backend), capture_output=True, text=True, check=False)
         if last.returncode:
             sys.exit(f"the last run ended with {last.returncode}: {last.stderr[-500:]}")
-        result = found(folder, told, backend)
+        result = outcome_of(folder, stops, backend)
     print(json.dumps(result, indent=1))
     (HERE / "results").mkdir(exist_ok=True)
     text = json.dumps(result, indent=1) + "\n"

@@ -122,11 +122,11 @@ async def fill(path: Path, size: int, placed: Placed) -> float:
 
 
 async def timed(
-    asked: Sequence[WritingTask], look_up: Callable[[WritingTask], Awaitable[Any]]
+    tasks: Sequence[WritingTask], look_up: Callable[[WritingTask], Awaitable[Any]]
 ) -> Any:
     """Milliseconds of each look-up, by the clock and of the processor."""
     taken, worked = [], []
-    for task in asked:
+    for task in tasks:
         start, work = time.perf_counter(), time.process_time()
         await look_up(task)
         worked.append(1000 * (time.process_time() - work))
@@ -148,27 +148,27 @@ def row(taken: Sequence[float]) -> dict[str, float]:
     }
 
 
-async def right(library: Library, asked: Sequence[WritingTask], placed: Placed) -> int:
+async def right(library: Library, tasks: Sequence[WritingTask], placed: Placed) -> int:
     """How many answers are those of a search that sorts everything."""
     known = [each for each in await library.criteria() if each.retired is None]
     vectors = np.asarray(placed.embed_documents([f"{k.name}: {k.description}" for k in known]))
     count = 0
-    for task in asked:
+    for task in tasks:
         cosines = vectors @ np.asarray(placed.embed_query(task.request))
         places = [
             n for n, k in enumerate(known)
             if k.language == task.language and k.requests != (request_key(task),)
         ]  # fmt: skip
         places.sort(key=lambda n: (known[n].genre != task.genre, -cosines[n]))
-        found = [each.id for each in (await library.suggest(task)).suggestions]
-        count += found == [known[n].id for n in places[:5]]
+        ids = [each.id for each in (await library.suggest(task)).suggestions]
+        count += ids == [known[n].id for n in places[:5]]
     return count
 
 
-async def changes(library: Library, other: Library, asked: Sequence[WritingTask]) -> dict[str, Any]:
+async def changes(library: Library, other: Library, tasks: Sequence[WritingTask]) -> dict[str, Any]:
     """What writing costs, and a look-up after another has written."""
     keeping, after, credits = [], [], []
-    for number, task in enumerate(asked):
+    for number, task in enumerate(tasks):
         passed = [Passed(criterion(10_000_000 + 7 * number + n), None, (3, 8)) for n in range(7)]
         start = time.perf_counter()
         ids = (await library.keep(passed, task, datetime.now(UTC).isoformat())).ids
@@ -186,7 +186,7 @@ async def changes(library: Library, other: Library, asked: Sequence[WritingTask]
     }
 
 
-async def plain(size: int, asked: Sequence[WritingTask], placed: Placed, *, store_runs: int) -> Any:
+async def plain(size: int, tasks: Sequence[WritingTask], placed: Placed, *, store_runs: int) -> Any:
     """What one would write oneself, on the same vectors: a sorted matrix, and LangGraph's store."""
     texts = [criterion_text(criterion(number)) for number in range(size)]
     vectors = np.asarray(placed.embed_documents(texts), dtype=np.float32)
@@ -196,7 +196,7 @@ async def plain(size: int, asked: Sequence[WritingTask], placed: Placed, *, stor
         query = np.asarray(placed.embed_query(task.request), dtype=np.float32)
         return np.argsort(-(vectors @ query))[:5]
 
-    argsort = await timed(asked, sort)
+    argsort = await timed(tasks, sort)
     store = InMemoryStore(index={"dims": DIMENSIONS, "embed": placed, "fields": ["text"]})
     start = time.perf_counter()
     for number, text in enumerate(texts):
@@ -209,7 +209,7 @@ async def plain(size: int, asked: Sequence[WritingTask], placed: Placed, *, stor
     return {
         "numpy_argsort": argsort,
         "langgraph_in_memory_store": {
-            **await timed(asked[:store_runs], search), "filled_s": round(filled, 2),
+            **await timed(tasks[:store_runs], search), "filled_s": round(filled, 2),
         },
     }  # fmt: skip
 
@@ -217,7 +217,7 @@ async def plain(size: int, asked: Sequence[WritingTask], placed: Placed, *, stor
 async def scene(size: int, runs: int, folder: Path) -> dict[str, Any]:
     """Everything about one size."""
     placed, path = Placed(), folder / f"{size}.sqlite"
-    asked = requests(runs)
+    tasks = requests(runs)
     filled = await fill(path, size, placed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with Library.open(path, placed) as library, Library.open(path, placed) as other:
@@ -226,16 +226,16 @@ async def scene(size: int, runs: int, folder: Path) -> dict[str, Any]:
         opened = time.perf_counter() - start
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         await other.ready()
-        for task in asked:  # so that MiniLM is loaded, and every request known
+        for task in tasks:  # so that MiniLM is loaded, and every request known
             placed.embed_query(task.request)
         placed.fresh = False
-        apart = await timed(asked, library.suggest)
+        apart = await timed(tasks, library.suggest)
         placed.fresh = True
-        included = await timed(asked, library.suggest)
+        included = await timed(tasks, library.suggest)
         placed.fresh = False
-        correct = await right(library, asked[:20], placed)
-        written = await changes(library, other, asked[:20])
-    rivals = await plain(size, asked, placed, store_runs=max(5, min(runs, 200_000 // size)))
+        correct = await right(library, tasks[:20], placed)
+        written = await changes(library, other, tasks[:20])
+    rivals = await plain(size, tasks, placed, store_runs=max(5, min(runs, 200_000 // size)))
     return {
         "criteria": size,
         "filled_s": round(filled, 2),
@@ -250,19 +250,19 @@ async def scene(size: int, runs: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any]) -> None:
+def show(report: dict[str, Any]) -> None:
     """Print one size."""
-    size = found["criteria"]
-    print(f"\n{size:,} criteria: opened in {found['opened_s']} s, {found['file_mb']} MB on disk")
-    named = {"library": found["lookup"], "library, with MiniLM": found["lookup_with_embedding"]}
-    for name, each in {**named, **found["alternatives"]}.items():
+    size = report["criteria"]
+    print(f"\n{size:,} criteria: opened in {report['opened_s']} s, {report['file_mb']} MB on disk")
+    named = {"library": report["lookup"], "library, with MiniLM": report["lookup_with_embedding"]}
+    for name, each in {**named, **report["alternatives"]}.items():
         print(
             f"  {name:28}{each['median_ms']:10.2f} ms median{each['p95_ms']:10.2f} ms p95"
             f"{each['cpu_p95_ms']:10.2f} ms p95 of processor"
         )
-    print(f"  {found['answers_right_of_20']} of 20 answers as a full sort gives them")
+    print(f"  {report['answers_right_of_20']} of 20 answers as a full sort gives them")
     if (bar := BARS_MS.get(size)) is not None:
-        verdict = "within" if found["lookup"]["p95_ms"] < bar else "above"
+        verdict = "within" if report["lookup"]["p95_ms"] < bar else "above"
         print(f"  {verdict} the bar of {bar:g} ms")
 
 
@@ -274,7 +274,7 @@ async def main(sizes: Sequence[int], runs: int) -> None:
         for size in sizes:
             scenes.append(await scene(size, runs, Path(folder)))
             show(scenes[-1])
-    found = {
+    report = {
         "python": platform.python_version(),
         "numpy": np.__version__,
         "sqlite": sqlite3.sqlite_version,
@@ -285,7 +285,7 @@ async def main(sizes: Sequence[int], runs: int) -> None:
         "lookups": runs,
         "sizes": scenes,
     }
-    text = json.dumps(found, indent=1) + "\n"
+    text = json.dumps(report, indent=1) + "\n"
     (RESULTS / "library.json").write_text(text, encoding="utf-8")
 
 
@@ -295,5 +295,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--runs", type=int, default=200, help="look-ups of each kind")
-    given = parser.parse_args()
-    asyncio.run(main(given.sizes, given.runs))
+    options = parser.parse_args()
+    asyncio.run(main(options.sizes, options.runs))

@@ -115,15 +115,15 @@ def judged(
 
 
 def credits_of(
-    group: list[Episode], found: list[tuple[Judgement, Reward]], known: CriteriaSet
+    group: list[Episode], outcomes: list[tuple[Judgement, Reward]], known: CriteriaSet
 ) -> dict[str, tuple[tuple[float, ...] | None, ...]]:
     """Credit a group's rows in both ways."""
-    rows = [trajectory(each, one[1]) for each, one in zip(group, found, strict=True)]
-    earned, _ = advantages([one[1].value for one in found])
+    rows = [trajectory(each, one[1]) for each, one in zip(group, outcomes, strict=True)]
+    earned, _ = advantages([one[1].value for one in outcomes])
     parts = criterion_parts(
-        [one[0].scores for one in found], known.criteria, SOFT_SHARE + LENGTH_SHARE
+        [one[0].scores for one in outcomes], known.criteria, SOFT_SHARE + LENGTH_SHARE
     )
-    owners = [by_evidence(one[0], each) for each, one in zip(group, found, strict=True)]
+    owners = [by_evidence(one[0], each) for each, one in zip(group, outcomes, strict=True)]
     return {
         "uniform": group_credit(rows, earned),
         "node": group_credit(rows, earned, parts, owners),
@@ -138,7 +138,7 @@ async def simulate(seed: int, groups: int) -> Found:
     means: dict[str, defaultdict[tuple[str, str], list[float]]] = {
         way: defaultdict(list) for way in ("uniform", "node")
     }
-    found: Found = dict.fromkeys(means)
+    shares: Found = dict.fromkeys(means)
     graph = graph_of(dice)
     for number in range(1, groups + 1):
         group = [each async for each in episodes(graph, task)]
@@ -149,9 +149,9 @@ async def simulate(seed: int, groups: int) -> Found:
                 for name, sentence, value in zip(NODES, sentences, values or (), strict=True):
                     means[way][name, sentence.split()[1]].append(value)
             lowest = min(means[way], key=lambda choice: fmean(means[way][choice]))
-            first = found[way] or number * GROUP
-            found[way] = first if lowest == guilty else None
-    return found
+            first = shares[way] or number * GROUP
+            shares[way] = first if lowest == guilty else None
+    return shares
 
 
 def episodes(graph: StateGraph[Any, Any, Any, Any], task: WritingTask) -> Any:
@@ -159,7 +159,7 @@ def episodes(graph: StateGraph[Any, Any, Any, Any], task: WritingTask) -> Any:
     return run_graphs(graph, [task] * GROUP, at_once=1, trainable=NODES, start={"sentences": []})
 
 
-def plot(found: list[Found], most: int, path: Path) -> None:
+def plot(runs: list[Found], most: int, path: Path) -> None:
     """Draw the share of seeds in which the guilty style has been found."""
     import matplotlib
 
@@ -169,12 +169,12 @@ def plot(found: list[Found], most: int, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
     counts = range(0, most + 1, GROUP)
     for way, colour in (("node", "#1b6ca8"), ("uniform", "#b0483a")):
-        done = [one[way] for one in found]
+        done = [one[way] for one in runs]
         share = [sum(1 for at in done if at and at <= n) / len(done) for n in counts]
         axes.step(counts, share, where="post", color=colour, label=f"{way} credit")
     axes.set(
         xlabel="episodes", ylabel="share of seeds", ylim=(0, 1.03),
-        title=f"The guilty one of {len(NODES) * len(STYLES)} choices is found ({len(found)} seeds)",
+        title=f"The guilty one of {len(NODES) * len(STYLES)} choices is found ({len(runs)} seeds)",
     )  # fmt: skip
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
@@ -182,31 +182,31 @@ def plot(found: list[Found], most: int, path: Path) -> None:
 
 async def main(seeds: int, groups: int) -> None:
     """Measure, print and store."""
-    found = [await simulate(seed, groups) for seed in range(seeds)]
+    runs = [await simulate(seed, groups) for seed in range(seeds)]
     most = groups * GROUP
     summary = {
         way: {
-            "found": sum(one[way] is not None for one in found),
+            "found": sum(one[way] is not None for one in runs),
             # where it was not found, it takes more than were drawn
-            "median_episodes": median(one[way] or most + 1 for one in found),
+            "median_episodes": median(one[way] or most + 1 for one in runs),
         }
         for way in ("node", "uniform")
     }
-    sooner = sum((one["node"] or most + 1) < (one["uniform"] or most + 1) for one in found)
-    later = sum((one["node"] or most + 1) > (one["uniform"] or most + 1) for one in found)
-    told = {
+    sooner = sum((one["node"] or most + 1) < (one["uniform"] or most + 1) for one in runs)
+    later = sum((one["node"] or most + 1) > (one["uniform"] or most + 1) for one in runs)
+    report = {
         "seeds": seeds, "episodes": most, "group": GROUP, "nodes": len(NODES),
         "styles": len(STYLES), "usual": USUAL, "cost": COST, "noise": NOISE,
         "wrong_citations": WRONG_CITATIONS, "ways": summary, "node_sooner": sooner,
-        "node_later": later, "by_seed": found,
+        "node_later": later, "by_seed": runs,
     }  # fmt: skip
     for way, row in summary.items():
         print(f"{way:8} found in {row['found']}/{seeds} seeds, median {row['median_episodes']:.0f}")
     print(f"node credit was sooner in {sooner} seeds, later in {later}")
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(told, indent=1) + "\n"
+    text = json.dumps(report, indent=1) + "\n"
     (RESULTS / "node_credit.json").write_text(text, encoding="utf-8")
-    plot(found, most, RESULTS / "node_credit.png")
+    plot(runs, most, RESULTS / "node_credit.png")
 
 
 if __name__ == "__main__":
@@ -215,5 +215,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
     parser.add_argument("--groups", type=int, default=24, help="groups of eight episodes a seed")
-    given = parser.parse_args()
-    asyncio.run(main(given.seeds, given.groups))
+    options = parser.parse_args()
+    asyncio.run(main(options.seeds, options.groups))

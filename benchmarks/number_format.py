@@ -36,12 +36,12 @@ SHAPE = 256, 576, 1536
 def seconds(work: Callable[[], Any], repeats: int) -> float:
     """The shortest time of some repeats."""
     work()
-    found = []
+    times = []
     for _ in range(repeats):
         begun = time.perf_counter()
         work()
-        found.append(time.perf_counter() - begun)
-    return min(found)
+        times.append(time.perf_counter() - begun)
+    return min(times)
 
 
 def gigaflops(name: str) -> float:
@@ -88,11 +88,11 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=60)
-    told = parser.parse_args()
-    pairs = load(told.data / "WQRM_annotations.json").preferences
+    options = parser.parse_args()
+    pairs = load(options.data / "WQRM_annotations.json").preferences
     texts = sorted({text for pair in pairs for text in (pair.left, pair.right)})
-    drawn = random.Random(0).sample(texts, told.texts + 1)  # the first one warms up
-    found = {
+    drawn = random.Random(0).sample(texts, options.texts + 1)  # the first one warms up
+    report = {
         "machine": platform.machine(),
         "cores": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -101,8 +101,8 @@ def main() -> None:
         "scorer": compared(drawn),
     }
     file = RESULTS / f"number_format-{'bfloat16' if multiplies_bfloat16() else 'float32'}.json"
-    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def graph_of() -> Any:
 
     def node(name: str) -> Any:
         async def write(state: Text) -> Text:
-            asked = f"{name}: {state['request']} {state.get('text', '')}"
-            return {"text": str((await model.ainvoke(asked)).content)}
+            prompt = f"{name}: {state['request']} {state.get('text', '')}"
+            return {"text": str((await model.ainvoke(prompt)).content)}
 
         return write
 
@@ -127,16 +127,16 @@ async def main(episodes: int, at_once: int, rounds: int) -> None:
             times[name].append(await timed(run(graph, repeat(task, episodes), at_once)))
         memory.append(resident_mb())
     # the first round warms up
-    walls = {name: [wall for wall, _ in found[1:]] for name, found in times.items()}
+    walls = {name: [wall for wall, _ in pairs[1:]] for name, pairs in times.items()}
     measured = {
-        name: {"wall_s": median(walls[name]), "cpu_s": median(cpu for _, cpu in found[1:])}
-        for name, found in times.items()
+        name: {"wall_s": median(walls[name]), "cpu_s": median(cpu for _, cpu in pairs[1:])}
+        for name, pairs in times.items()
     }
     calls = episodes * len(NODES)
     slower = measured["recorded"]["wall_s"] / measured["plain"]["wall_s"] - 1
     cpu_ms = 1000 * (measured["recorded"]["cpu_s"] - measured["plain"]["cpu_s"]) / calls
     grown = memory[-1] - memory[1]
-    told = {
+    report = {
         "python": platform.python_version(), "langgraph": version("langgraph"),
         "episodes_a_round": episodes, "at_once": at_once, "call_s": CALL_S, "rounds": rounds,
         "arms": measured, "walls_s": walls, "added_share_of_wall": slower,
@@ -153,7 +153,7 @@ async def main(episodes: int, at_once: int, rounds: int) -> None:
         f"memory {memory[1]:.0f} MB → {memory[-1]:.0f} MB ({grown:+.1f}) over {rounds - 1} rounds"
     )
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(told, indent=1) + "\n"
+    text = json.dumps(report, indent=1) + "\n"
     (RESULTS / "recording.json").write_text(text, encoding="utf-8")
 
 
@@ -164,6 +164,6 @@ if __name__ == "__main__":
     parser.add_argument("--episodes", type=int, default=4096, help="episodes a round")
     parser.add_argument("--at-once", type=int, default=256, help="episodes in flight")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with collecting_seldom():
-        asyncio.run(main(asked.episodes, asked.at_once, asked.rounds))
+        asyncio.run(main(options.episodes, options.at_once, options.rounds))

@@ -53,7 +53,9 @@ async def compare(
         "stopped": loop.stopped,
         "own_gain": _gain(loop),
         **{
-            f"{name}_{key}": value for name, found in scored.items() for key, value in found.items()
+            f"{name}_{key}": value
+            for name, measures in scored.items()
+            for key, value in measures.items()
         },
     }
 
@@ -84,12 +86,12 @@ async def _scored(
 ) -> dict[str, Any]:
     workshop = cast(Workshop, model, seed=HELD_OUT_SEED, samples=HELD_OUT_VOTES)
     start = judging.Submission(task=task, criteria_set=criteria_set, text=text)
-    found = await judging.build().compile().ainvoke(start, context=workshop)
-    hard, judgement = checked(criteria_set.criteria), found["judgement"]
+    output = await judging.build().compile().ainvoke(start, context=workshop)
+    hard, judgement = checked(criteria_set.criteria), output["judgement"]
     kept = len(hard) - len(judgement.violations)
     return {
         "hard": kept / len(hard) if hard else None,
-        "soft": found["reward"].soft,
+        "soft": output["reward"].soft,
         "characters": len(text),
     }
 
@@ -110,13 +112,15 @@ async def run(
         async with gate:
             task, criteria_set = writing_task(row["request"]), row["criteria_set"]
             try:
-                found = await compare(
+                comparison = await compare(
                     task, CriteriaSet.model_validate(criteria_set), model, text_tokens
                 )
             except QuillError as error:
-                found = {"error": f"{type(error).__name__}: {error}"}
+                comparison = {"error": f"{type(error).__name__}: {error}"}
             with finished.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"index": row["index"], **found}, ensure_ascii=False) + "\n")
+                file.write(
+                    json.dumps({"index": row["index"], **comparison}, ensure_ascii=False) + "\n"
+                )
             print(f"{row['index']} done", flush=True)
 
     await model.start()

@@ -80,15 +80,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=7)
-    given = parser.parse_args()
-    entries = rows(given.rows, 0)
-    rates = [inserting(entries) for _ in range(given.rounds)]
+    options = parser.parse_args()
+    entries = rows(options.rows, 0)
+    rates = [inserting(entries) for _ in range(options.rounds)]
     memory = Replay()
     for entry in entries:
         memory.add(entry)
     taken = sorted(choosing(memory, PROMPTS * 3))
     result: dict[str, Any] = {
-        "rows": given.rows,
+        "rows": options.rows,
         "tokens_per_row": TOKENS,
         "kept": len(memory),
         "inserted_per_s": round(statistics.median(rates)),

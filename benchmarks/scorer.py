@@ -73,7 +73,7 @@ async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> J
     compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
 
     compared = [row.model_copy(update={"group": cluster[row.id]}) for row in compared]
-    found = judge_report(
+    report = judge_report(
         [row.model_copy(update={"group": cluster[row.id]}) for row in scored],
         compared,
         judge=judge.name,
@@ -81,7 +81,7 @@ async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> J
         data=name,
     )
     leads = {f"lead_over_the_{which}": lead(compared, which) for which in ("shorter", "longer")}
-    return found.model_copy(update={"measures": {**found.measures, **(leads if pairs else {})}})
+    return report.model_copy(update={"measures": {**report.measures, **(leads if pairs else {})}})
 
 
 def lead(pairs: Sequence[ScoredPair], which: str) -> Estimate:
@@ -120,7 +120,7 @@ async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
 
     findings: list[ProbeResult] = [await probe_change(name, texts, score) for name in CHANGES]
     findings.append(await probe_degenerate(texts, score))
-    real = [found for text in texts if (found := await score(text)) is not None]
+    real = [value for text in texts if (value := await score(text)) is not None]
     rubric = " ".join(
         f"{each.name}. {each.description} {' '.join(each.levels.values())}"
         for each in generic_rubric()
@@ -146,47 +146,47 @@ async def ask(spec: str, data: dict[str, Loaded]) -> dict[str, Any]:
     await model.start()
     try:
         begun = time.perf_counter()
-        found = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
+        measured = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
         seconds = time.perf_counter() - begun
     finally:
         await model.aclose()
-    shown(found)
-    reports = [each.model_dump(mode="json") for each in found]
+    show(measured)
+    reports = [each.model_dump(mode="json") for each in measured]
     return {"spec": spec, "seconds": round(seconds, 1), "reports": reports}
 
 
-def shown(reports: list[JudgeReport]) -> None:
+def show(reports: list[JudgeReport]) -> None:
     """A Markdown table."""
     print("| file | measure | value | 95 % interval | clusters |\n|---|---|---|---|---|")
-    for found in reports:
-        for name, each in found.measures.items():
-            print(f"| {found.data} | {name} | {_told(each)} | {each.clusters} |")
-        print(f"excluded: {found.excluded}")
+    for report in reports:
+        for name, each in report.measures.items():
+            print(f"| {report.data} | {name} | {_told(each)} | {each.clusters} |")
+        print(f"excluded: {report.excluded}")
 
 
-def _told(found: Estimate) -> str:
-    if found.value is None:
+def _told(estimate: Estimate) -> str:
+    if estimate.value is None:
         return "– | –"
-    ends = "–" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
-    return f"{found.value:.3f} | {ends}"
+    ends = "–" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f} | {ends}"
 
 
 async def score(name: str, data: dict[str, Loaded]) -> dict[str, Any]:
     """Have the scorer score all, and be probed."""
     judge = trained_judge(f"{KIND}{name}", kept_in=cache_folder() / "features")
     begun = time.perf_counter()
-    found = [await measure(judge, name, each, None) for name, each in data.items()]
+    measured = [await measure(judge, name, each, None) for name, each in data.items()]
     seconds = time.perf_counter() - begun
-    shown(found)
+    show(measured)
     part = [await measure(judge, name, each, CLUSTERS) for name, each in data.items()]
-    shown(part)
+    show(part)
     texts = texts_for_probes([each.text for each in data["lamp_R_test.json"].rated], PROBED)
     probes = await probed(judge, texts)
     print(json.dumps(probes))
     return {
         "config": judge.scorer.config.model_dump(mode="json"),
         "seconds": round(seconds, 1),
-        "reports": [each.model_dump(mode="json") for each in found],
+        "reports": [each.model_dump(mode="json") for each in measured],
         "reports_of_the_first_clusters": [each.model_dump(mode="json") for each in part],
         **probes,
     }

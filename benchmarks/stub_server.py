@@ -37,8 +37,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Wait until a request is whole, and answer it."""
         self.received += data
-        head, found, rest = self.received.partition(b"\r\n\r\n")
-        if not found:
+        head, separator, rest = self.received.partition(b"\r\n\r\n")
+        if not separator:
             return
         fields = head.lower()
         start = fields.find(b"content-length:")

@@ -54,22 +54,22 @@ def dataset(steps: int, texts: int) -> Any:
     from datasets import Dataset
 
     count = steps * texts // GROUP
-    asked = [f"Write a long story about {SUBJECTS[n % 4]}, part {n}." for n in range(count)]
+    requests = [f"Write a long story about {SUBJECTS[n % 4]}, part {n}." for n in range(count)]
     return Dataset.from_list(
-        [{"prompt": [{"role": "user", "content": each}], "criteria_sha": "c0"} for each in asked]
+        [{"prompt": [{"role": "user", "content": each}], "criteria_sha": "c0"} for each in requests]
     )
 
 
-def options(given: argparse.Namespace, folder: str) -> dict[str, Any]:
+def options(choices: argparse.Namespace, folder: str) -> dict[str, Any]:
     """What all arms share."""
-    on_gpu = given.device == "cuda"
+    on_gpu = choices.device == "cuda"
     return {
         "output_dir": folder,
-        "per_device_train_batch_size": given.micro or given.texts,
-        "gradient_accumulation_steps": given.texts // (given.micro or given.texts),
+        "per_device_train_batch_size": choices.micro or choices.texts,
+        "gradient_accumulation_steps": choices.texts // (choices.micro or choices.texts),
         "num_generations": GROUP,
-        "max_completion_length": given.tokens,
-        "max_steps": given.steps + 1,
+        "max_completion_length": choices.tokens,
+        "max_steps": choices.steps + 1,
         "learning_rate": 1e-5,
         "loss_type": "dr_grpo",
         "scale_rewards": "none",
@@ -77,7 +77,7 @@ def options(given: argparse.Namespace, folder: str) -> dict[str, Any]:
         "save_strategy": "no",
         "report_to": "none",
         "use_cpu": not on_gpu,
-        "bf16": on_gpu or given.bf16,
+        "bf16": on_gpu or choices.bf16,
         "model_init_kwargs": {"dtype": "bfloat16" if on_gpu else "float32"},
         "gradient_checkpointing": on_gpu,
         "disable_tqdm": True,
@@ -86,7 +86,7 @@ def options(given: argparse.Namespace, folder: str) -> dict[str, Any]:
     }
 
 
-def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
+def trainer_of(arm: str, choices: argparse.Namespace, folder: str) -> Any:
     """Make the trainer of an arm."""
     from peft import LoraConfig
     from trl import GRPOConfig, GRPOTrainer
@@ -94,17 +94,17 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
     from quillgraph.rl.mrpo import MRPOConfig, MRPOTrainer
 
     base: dict[str, Any] = {
-        "model": given.model,
+        "model": choices.model,
         "reward_funcs": [chance],
-        "train_dataset": dataset(given.steps + 1, given.texts),
+        "train_dataset": dataset(choices.steps + 1, choices.texts),
         "peft_config": LoraConfig(r=16, target_modules="all-linear"),
     }
-    shared = options(given, folder)
+    shared = options(choices, folder)
     if arm != "mrpo-vllm":  # whatever the model is, all texts have the same length
         least = "min_tokens" if arm == "trl-vllm" else "min_new_tokens"
-        shared["generation_kwargs"] = {least: given.tokens}
+        shared["generation_kwargs"] = {least: choices.tokens}
     if arm.startswith("trl"):
-        engine = {"use_vllm": True, "vllm_gpu_memory_utilization": given.engine_share}
+        engine = {"use_vllm": True, "vllm_gpu_memory_utilization": choices.engine_share}
         return GRPOTrainer(args=GRPOConfig(**shared, **engine if "vllm" in arm else {}), **base)
     replays = int(arm[-1]) if "replay" in arm else 0
     own: dict[str, Any] = {
@@ -114,28 +114,28 @@ def trainer_of(arm: str, given: argparse.Namespace, folder: str) -> Any:
     }
     own |= {"replay_start_reward": 0.0, "replays_per_prompt": max(1, replays)}
     if "vllm" in arm:
-        base["rollout_func"] = rollouts(given, folder)
+        base["rollout_func"] = rollouts(choices, folder)
     trainer = MRPOTrainer(args=MRPOConfig(**shared, **own), **base)
-    remember(trainer, given, replays)
+    remember(trainer, choices, replays)
     return trainer
 
 
-def rollouts(given: argparse.Namespace, folder: str) -> Any:
+def rollouts(choices: argparse.Namespace, folder: str) -> Any:
     """Texts by vLLM in this process."""
     from quillgraph.backends.vllm import VllmChat
     from quillgraph.rl.rollouts import Rollouts, one_call
 
     engine = VllmChat(
-        model=given.model,
+        model=choices.model,
         max_lora_rank=16,
-        max_model_len=given.tokens + 256,
-        max_concurrency=given.texts,
-        gpu_memory_utilization=given.engine_share,
+        max_model_len=choices.tokens + 256,
+        max_concurrency=choices.texts,
+        gpu_memory_utilization=choices.engine_share,
     )
     return Rollouts(engine, Path(folder) / "adapters", one_call)
 
 
-def remember(trainer: Any, given: argparse.Namespace, replays: int) -> None:
+def remember(trainer: Any, choices: argparse.Namespace, replays: int) -> None:
     """Fill memory with texts that are always chosen, as long as the fresh ones."""
     from quillgraph.rl.columns import key_of
     from quillgraph.rl.mrpo import Entry
@@ -151,16 +151,16 @@ def remember(trainer: Any, given: argparse.Namespace, replays: int) -> None:
                 criteria_sha="c0",
                 context="bare",
                 prompt_ids=ids,
-                completion_ids=[100 + 300 * number + n for n in range(given.tokens)],
-                mask=[1] * given.tokens,
-                logprobs=[-9.0] * given.tokens,
+                completion_ids=[100 + 300 * number + n for n in range(choices.tokens)],
+                mask=[1] * choices.tokens,
+                logprobs=[-9.0] * choices.tokens,
                 reward=10.0,
                 step=0,
             )
             trainer.memory.add(entry)
 
 
-def measured(arm: str, given: argparse.Namespace) -> dict[str, Any]:
+def measured(arm: str, choices: argparse.Namespace) -> dict[str, Any]:
     """Train with one arm in this process, and take the time of each step and its parts."""
     import torch
     from transformers import TrainerCallback
@@ -178,7 +178,7 @@ def measured(arm: str, given: argparse.Namespace) -> dict[str, Any]:
 
     parts: defaultdict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = trainer_of(arm, given, folder)
+        trainer = trainer_of(arm, choices, folder)
         for name, method in PARTS.items():
             if hasattr(trainer, method):
                 setattr(trainer, method, _timed(getattr(trainer, method), parts[name]))
@@ -189,15 +189,17 @@ def measured(arm: str, given: argparse.Namespace) -> dict[str, Any]:
             asyncio.run(trainer.rollout_func.model.aclose())
     steps = [each for each in trainer.state.log_history if "loss" in each]
     per_step = {name: _sums(taken, len(steps)) for name, taken in parts.items() if taken}
-    found = {name: round(statistics.median(taken[1:]), 4) for name, taken in per_step.items()}
-    found["update"] = round(found["step"] - found["generate_and_score"], 4)
-    tokens = statistics.median(each["completions/mean_length"] for each in steps[1:]) * given.texts
-    told = {"arm": arm, "seconds": found, "tokens_per_step": tokens}
-    told["tokens_per_s"] = round(tokens / found["step"], 1)
-    told["replayed_tokens_per_step"] = steps[-1].get("replay/tokens", 0.0)
-    told["sync_s"] = steps[-1].get("rollouts/sync_s")
-    told["peak_gib"] = round(_peak(torch), 3)
-    return told
+    seconds = {name: round(statistics.median(taken[1:]), 4) for name, taken in per_step.items()}
+    seconds["update"] = round(seconds["step"] - seconds["generate_and_score"], 4)
+    tokens = (
+        statistics.median(each["completions/mean_length"] for each in steps[1:]) * choices.texts
+    )
+    report = {"arm": arm, "seconds": seconds, "tokens_per_step": tokens}
+    report["tokens_per_s"] = round(tokens / seconds["step"], 1)
+    report["replayed_tokens_per_step"] = steps[-1].get("replay/tokens", 0.0)
+    report["sync_s"] = steps[-1].get("rollouts/sync_s")
+    report["peak_gib"] = round(_peak(torch), 3)
+    return report
 
 
 def _timed(method: Any, taken: list[float]) -> Any:
@@ -229,35 +231,35 @@ def in_a_process(arm: str, arguments: list[str]) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         command = [sys.executable, __file__, *arguments, "--arm", arm, "--result", result.name]
         done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
-        found: dict[str, Any] = {"arm": arm, "failed_with_status": done.returncode}
+        report: dict[str, Any] = {"arm": arm, "failed_with_status": done.returncode}
         if not done.returncode:
-            found = json.loads(Path(result.name).read_text(encoding="utf-8"))
-    print(json.dumps(found), flush=True)
-    return found
+            report = json.loads(Path(result.name).read_text(encoding="utf-8"))
+    print(json.dumps(report), flush=True)
+    return report
 
 
 def summary(arms: list[dict[str, Any]]) -> dict[str, float]:
     """What the arms say of each other, where both have run."""
     by_name = {each["arm"]: each for each in arms if "seconds" in each}
     seconds = {name: each["seconds"]["step"] for name, each in by_name.items()}
-    told: dict[str, float] = {}
+    ratios: dict[str, float] = {}
     if {"trl", "mrpo"} <= by_name.keys():
-        told["mrpo / trl, seconds"] = seconds["mrpo"] / seconds["trl"]
+        ratios["mrpo / trl, seconds"] = seconds["mrpo"] / seconds["trl"]
         busy = {name: each["seconds"]["step_cpu"] for name, each in by_name.items()}
-        told["mrpo / trl, CPU seconds"] = busy["mrpo"] / busy["trl"]
-        told["mrpo / trl, peak memory"] = by_name["mrpo"]["peak_gib"] / by_name["trl"]["peak_gib"]
+        ratios["mrpo / trl, CPU seconds"] = busy["mrpo"] / busy["trl"]
+        ratios["mrpo / trl, peak memory"] = by_name["mrpo"]["peak_gib"] / by_name["trl"]["peak_gib"]
     for ours, theirs in (("mrpo-vllm", "trl"), ("mrpo-vllm", "trl-vllm")):
         if {ours, theirs} <= by_name.keys():
-            told[f"{ours} against {theirs}, times as fast"] = seconds[theirs] / seconds[ours]
+            ratios[f"{ours} against {theirs}, times as fast"] = seconds[theirs] / seconds[ours]
             rates = [by_name[name]["tokens_per_s"] for name in (ours, theirs)]
-            told[f"{ours} against {theirs}, times the tokens a second"] = rates[0] / rates[1]
+            ratios[f"{ours} against {theirs}, times the tokens a second"] = rates[0] / rates[1]
     for name in ("mrpo-replay-1", "mrpo-replay-2"):
         if "mrpo" in seconds and (tokens := by_name.get(name, {}).get("replayed_tokens_per_step")):
             extra = by_name[name]["seconds"]["side_rows"]
-            told[f"{name}, ms of forward pass for a replayed token"] = extra / tokens * 1e3
+            ratios[f"{name}, ms of forward pass for a replayed token"] = extra / tokens * 1e3
             update = by_name[name]["seconds"]["update"] - by_name["mrpo"]["seconds"]["update"]
-            told[f"{name}, ms of the step for a replayed token"] = update / tokens * 1e3
-    return {name: round(value, 3) for name, value in told.items()}
+            ratios[f"{name}, ms of the step for a replayed token"] = update / tokens * 1e3
+    return {name: round(value, 3) for name, value in ratios.items()}
 
 
 def parsed() -> argparse.Namespace:
@@ -281,28 +283,36 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, print and store."""
-    given = parsed()
-    if given.arm:
+    choices = parsed()
+    if choices.arm:
         from quillgraph.backends.weights import resolve
 
-        name = given.name or Path(given.model).name
-        given.model = str(resolve(given.model))
+        name = choices.name or Path(choices.model).name
+        choices.model = str(resolve(choices.model))
         warnings.simplefilter("ignore")
-        found = measured(given.arm, given)
-        given.result.write_text(json.dumps(found), encoding="utf-8")
+        row = measured(choices.arm, choices)
+        choices.result.write_text(json.dumps(row), encoding="utf-8")
         return
-    name = given.name or Path(given.model).name
-    told = {"model": name, "device": given.device, "machine": platform.machine()}
-    told |= {"cpus": os.cpu_count(), "texts": given.texts, "at_once": given.micro or given.texts}
-    told |= {"group": GROUP, "tokens": given.tokens, "bf16": given.bf16 or given.device == "cuda"}
-    found = {each.name: each.version for each in distributions() if each.name in PACKAGES}
-    told |= {"versions": found}
-    given.out.mkdir(exist_ok=True, parents=True)
+    name = choices.name or Path(choices.model).name
+    report = {"model": name, "device": choices.device, "machine": platform.machine()}
+    report |= {
+        "cpus": os.cpu_count(),
+        "texts": choices.texts,
+        "at_once": choices.micro or choices.texts,
+    }
+    report |= {
+        "group": GROUP,
+        "tokens": choices.tokens,
+        "bf16": choices.bf16 or choices.device == "cuda",
+    }
+    versions = {each.name: each.version for each in distributions() if each.name in PACKAGES}
+    report |= {"versions": versions}
+    choices.out.mkdir(exist_ok=True, parents=True)
     arms: list[dict[str, Any]] = []
-    for arm in given.arms.split(","):
+    for arm in choices.arms.split(","):
         arms.append(in_a_process(arm, sys.argv[1:]))
-        whole = json.dumps({**told, "arms": arms, "summary": summary(arms)}, indent=1)
-        (given.out / f"train_step-{name}.json").write_text(whole + "\n", encoding="utf-8")
+        whole = json.dumps({**report, "arms": arms, "summary": summary(arms)}, indent=1)
+        (choices.out / f"train_step-{name}.json").write_text(whole + "\n", encoding="utf-8")
     print(json.dumps(summary(arms), indent=1))
     if failed := [each["arm"] for each in arms if "failed_with_status" in each]:
         raise SystemExit(f"{', '.join(failed)} failed; the other arms are stored")

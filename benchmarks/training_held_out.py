@@ -48,26 +48,26 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=(1, 2, 3))
     parser.add_argument("--steps", type=int, help="instead of the configuration's max_steps")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "training_held_out")
-    told = parser.parse_args()
-    base = yaml.safe_load(told.config.read_text(encoding="utf-8"))
-    if told.steps:
-        base["rl"]["options"]["max_steps"] = told.steps
-    keys = {arm: _key(configured(base, told.config.parent, arm, seed=0)) for arm in ARMS}
+    options = parser.parse_args()
+    base = yaml.safe_load(options.config.read_text(encoding="utf-8"))
+    if options.steps:
+        base["rl"]["options"]["max_steps"] = options.steps
+    keys = {arm: _key(configured(base, options.config.parent, arm, seed=0)) for arm in ARMS}
     name = Path(str(base["model"]["name"])).name
     file = RESULTS / f"training_held_out-{name}.jsonl"
     rows = _rows(file)
     done = {(row["arm"], row["seed"]): row for row in rows if row["config"] == keys[row["arm"]]}
-    for seed in told.seeds:
-        for arm in told.arms:
+    for seed in options.seeds:
+        for arm in options.arms:
             if (arm, seed) not in done:
-                row = _measured(base, told.config.parent, arm, seed, told.work / keys[arm])
+                row = _measured(base, options.config.parent, arm, seed, options.work / keys[arm])
                 row |= {"config": keys[arm], **_machine()}
                 done[arm, seed] = row
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(row) + "\n")
             print(_told(done[arm, seed]), flush=True)
-    for arm in told.arms:
-        _summarise(arm, [done[arm, seed] for seed in told.seeds])
+    for arm in options.arms:
+        _summarise(arm, [done[arm, seed] for seed in options.seeds])
 
 
 def configured(base: dict[str, Any], near: Path, arm: str, seed: int) -> dict[str, Any]:

@@ -32,23 +32,25 @@ async def main(backend: str, embeddings: str) -> None:
     library = Library(InMemoryStore(), places)
     study = cast(Study, model, embeddings=places, seed=7, library=library)
     graph = criteria.build().compile()
-    found, known = [], []
+    sets, known = [], []
     for age in AGES:
         task = writing_task(REQUEST.replace("six", age))
         done = (await graph.ainvoke({"task": task}, context=study))["criteria_set"]
-        told = done.stats["library"]
-        found.append(told["ids"])
-        known.append(told["reused"])
+        stats = done.stats["library"]
+        sets.append(stats["ids"])
+        known.append(stats["reused"])
         print(
-            f"{age}-year-old: {len(told['suggested'])} suggestions, "
-            f"{len(told['reused'])} of {len(told['ids'])} criteria known"
+            f"{age}-year-old: {len(stats['suggested'])} suggestions, "
+            f"{len(stats['reused'])} of {len(stats['ids'])} criteria known"
         )
     await model.aclose()
     for each in await library.criteria():
         # how far apart two drafts come out under it; `--contrast` writes and judges such drafts
-        told = "no drafts compared" if each.discrimination is None else f"{each.discrimination:.2f}"
-        print(f"- {each.name}: {each.uses} requests, spread of the drafts: {told}")
-    print(f"reused after the first request: {reusability(found[1:], known[1:]):.0%}")
+        spread = (
+            "no drafts compared" if each.discrimination is None else f"{each.discrimination:.2f}"
+        )
+        print(f"- {each.name}: {each.uses} requests, spread of the drafts: {spread}")
+    print(f"reused after the first request: {reusability(sets[1:], known[1:]):.0%}")
 
 
 if __name__ == "__main__":  # vLLM starts a process that imports this file again

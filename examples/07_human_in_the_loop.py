@@ -29,17 +29,17 @@ PREPARED = {"drop": ["k1.pitfall1"], "reword": {"k2.2": "Sentences grow shorter 
 
 def review(state: Grounding) -> Grounding:
     """Wait for a person's word, then freeze what they leave under a hash of its own."""
-    found = state["criteria_set"]
-    shown = {each.id: f"{each.name}. {each.description}" for each in found.criteria}
-    said = interrupt(shown)
-    if unknown := {*said["drop"], *said["reword"]} - set(shown):
+    criteria_set = state["criteria_set"]
+    descriptions = {each.id: f"{each.name}. {each.description}" for each in criteria_set.criteria}
+    reply = interrupt(descriptions)
+    if unknown := {*reply["drop"], *reply["reword"]} - set(descriptions):
         raise ValueError(f"no criterion {', '.join(sorted(unknown))}")
     kept = [
-        each.model_copy(update={"description": said["reword"].get(each.id, each.description)})
-        for each in found.criteria
-        if each.id not in said["drop"]
+        each.model_copy(update={"description": reply["reword"].get(each.id, each.description)})
+        for each in criteria_set.criteria
+        if each.id not in reply["drop"]
     ]
-    rest = found.model_dump(exclude={"criteria", "sha256"})
+    rest = criteria_set.model_dump(exclude={"criteria", "sha256"})
     return {"criteria_set": CriteriaSet(**rest, criteria=tuple(kept))}
 
 
@@ -47,8 +47,8 @@ def answer_with(ask: bool) -> Any:
     """Answer the interrupt from the terminal, or as prepared."""
 
     async def answer(question: dict[str, str]) -> Any:
-        for name, told in question.items():
-            print(f"  [{name}] {told}")
+        for name, description in question.items():
+            print(f"  [{name}] {description}")
         if not ask:
             return PREPARED
         drop = await asyncio.to_thread(input, "Drop which ids? ")

@@ -55,9 +55,9 @@ async def one_pass(folder: Path, model: ChatBackend, budget: Budget) -> None:
             episode = await run_graph(
                 graph, request, start=start, context=workshop, episode_id=f"line {number}"
             )
-            made, held = budget.calls - before, len(episode.calls)
+            new_calls, held = budget.calls - before, len(episode.calls)
             ending = f"stopped, {episode.failure.reason}" if episode.failure else "done"
-            print(f"- line {number}: {made} calls made, {held} in its episode; {ending}")
+            print(f"- line {number}: {new_calls} calls made, {held} in its episode; {ending}")
             if episode.failure:
                 break
 
