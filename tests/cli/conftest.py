@@ -82,9 +82,9 @@ def answer() -> Callable[[Request], Response]:
 
 
 def _answer(request: Request) -> Response:
-    asked = request.get_json()
-    draw = _draw("".join(message["content"] for message in asked["messages"]))
-    form = asked.get("response_format")
+    body = request.get_json()
+    draw = _draw("".join(message["content"] for message in body["messages"]))
+    form = body.get("response_format")
     if form is None:
         text = " ".join(draw(WORDS) for _ in range(12)).capitalize() + "."
     else:

@@ -90,22 +90,22 @@ CASES: list[tuple[list[object], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), CASES)
+@pytest.mark.parametrize(("words", "parts"), CASES)
 def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
-    words: list[object], told: list[str], quillgraph: Any, tmp_path: Path
+    words: list[object], parts: list[str], quillgraph: Any, tmp_path: Path
 ) -> None:
     before = set(tmp_path.iterdir())
     done = quillgraph("criteria", *words)
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr.startswith("quillgraph: ")
     assert done.stderr.count("\n") == 1
-    for part in told:
+    for part in parts:
         assert part in done.stderr
     assert set(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("QUILLGRAPH_SEED", "abc", "QUILLGRAPH_SEED: expected a whole number, got 'abc'"),
         ("QUILLGRAPH_DRAFTS", "-1", "QUILLGRAPH_DRAFTS: expected 0 or more, got '-1'"),
@@ -119,7 +119,7 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     ],
 )
 def test_bad_values_of_the_environment_name_their_variable(
-    variable: str, value: str, told: str, quillgraph: Any, monkeypatch: pytest.MonkeyPatch
+    variable: str, value: str, message: str, quillgraph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUILLGRAPH_BACKEND", "scripted:script.yaml")
     monkeypatch.setenv(variable, value)
@@ -127,11 +127,11 @@ def test_bad_values_of_the_environment_name_their_variable(
     assert done.status == 2
     assert done.stderr.startswith("quillgraph: ")
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["criteria", REQUEST, "--bakend", "x"], "--backend"),
         (["criteri", REQUEST], "Did you mean 'criteria'"),
@@ -140,11 +140,11 @@ def test_bad_values_of_the_environment_name_their_variable(
     ],
 )
 def test_what_the_command_line_does_not_know_is_wrong_usage(
-    words: list[str], told: str, quillgraph: Any
+    words: list[str], message: str, quillgraph: Any
 ) -> None:
     done = quillgraph(*words)
     assert done.status == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -27,8 +27,8 @@ COMMAND = Path(sys.executable).with_name("quillgraph")
 
 
 def kept() -> dict[str, Any]:
-    said: dict[str, Any] = json.loads(Path("run", "run.json").read_text(encoding="utf-8"))
-    return said
+    facts: dict[str, Any] = json.loads(Path("run", "run.json").read_text(encoding="utf-8"))
+    return facts
 
 
 def study() -> dict[str, Any]:
@@ -41,8 +41,8 @@ def calls() -> list[CallRecord]:
 
 
 def words(spec: str, *more: object) -> list[str]:
-    given = ("criteria", REQUEST, "--backend", spec, "--out", "run", *more)
-    return [str(word) for word in given]
+    arguments = ("criteria", REQUEST, "--backend", spec, "--out", "run", *more)
+    return [str(word) for word in arguments]
 
 
 def spec_of(server: HTTPServer, *, retries: int = 0) -> str:
@@ -59,7 +59,7 @@ def refusing(server: HTTPServer, status: int, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "told"),
+    ("status", "message", "parts"),
     [
         (401, "no such key", ["answered 401: no such key", "OPENAI_API_KEY"]),
         (404, "no such model", ["answered 404", "model 'm'"]),
@@ -74,14 +74,14 @@ def refusing(server: HTTPServer, status: int, message: str) -> None:
     ],
 )
 def test_a_server_that_refuses_ends_the_run_with_its_words(
-    status: int, message: str, told: list[str], httpserver: HTTPServer, quillgraph: Any
+    status: int, message: str, parts: list[str], httpserver: HTTPServer, quillgraph: Any
 ) -> None:
     refusing(httpserver, status, message)
     httpserver.expect_request("/v1/models").respond_with_json({"data": [{"id": "mm"}]})
     done = quillgraph(*words(spec_of(httpserver)))
     assert (done.status, done.stdout) == (3, "")
     assert done.error.startswith("quillgraph: ")
-    for part in told:
+    for part in parts:
         assert part in done.error
     assert "Traceback" not in done.stderr
     assert kept()["status"] == "failed"

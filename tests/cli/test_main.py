@@ -33,9 +33,9 @@ def test_the_help_of_a_group_lists_every_command_whole(command: str, quillgraph:
 
 
 def test_the_help_of_criteria_explains_specs_and_statuses(quillgraph: Any) -> None:
-    said = " ".join(quillgraph("criteria", "--help").stdout.split())
+    text = " ".join(quillgraph("criteria", "--help").stdout.split())
     for part in ("KIND:MODEL[@URL]", "vllm:smollm2-135m", "NAME=SPEC", "4 a budget was reached"):
-        assert part in said
+        assert part in text
 
 
 def test_the_command_imports_nothing_heavy_before_it_is_told_what_to_do() -> None:
@@ -78,7 +78,7 @@ def test_a_graph_is_drawn_as_a_picture(quillgraph: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "status", "message"),
     [
         (["--draw", "criterai"], 2, "unknown graph 'criterai': did you mean 'criteria'?"),
         (["--png", "drawn.png"], 2, "expected --draw NAME with --png"),
@@ -86,12 +86,12 @@ def test_a_graph_is_drawn_as_a_picture(quillgraph: Any, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_drawn_is_said_in_one_line(
-    words: list[str], status: int, told: str, quillgraph: Any
+    words: list[str], status: int, message: str, quillgraph: Any
 ) -> None:
     done = quillgraph("graphs", *words)
     assert (done.status, done.stdout) == (status, "")
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def test_the_built_in_models_are_listed(

@@ -31,8 +31,8 @@ class Run:
 
 
 def arguments(spec: str, *more: object) -> list[str]:
-    given = ("criteria", REQUEST, "--backend", spec, "--embeddings", "lexical", *more)
-    return [str(word) for word in given]
+    words = ("criteria", REQUEST, "--backend", spec, "--embeddings", "lexical", *more)
+    return [str(word) for word in words]
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +64,22 @@ def test_a_run_folder_holds_what_led_to_the_criteria(run: Run) -> None:
 
 
 def test_run_json_says_what_ran_and_how_it_ended(run: Run, spec: str) -> None:
-    said = run.read("run.json")
-    assert said["status"] == "done"
-    assert said["settings"]["backend"] == spec
-    assert (said["settings"]["seed"], said["settings"]["drafts"]) == (7, 2)
-    assert {"quillgraph", "langgraph", "openai"} <= set(said["versions"])
-    assert said["started"] <= said["finished"]
-    assert (said["calls"], said["failed_calls"]) == (
+    facts = run.read("run.json")
+    assert facts["status"] == "done"
+    assert facts["settings"]["backend"] == spec
+    assert (facts["settings"]["seed"], facts["settings"]["drafts"]) == (7, 2)
+    assert {"quillgraph", "langgraph", "openai"} <= set(facts["versions"])
+    assert facts["started"] <= facts["finished"]
+    assert (facts["calls"], facts["failed_calls"]) == (
         len(read_records(run.folder / "calls.jsonl")),
         0,
     )
     # the server counts 10 tokens for every prompt and 5 for every reply
-    assert said["prompt_tokens"] == 10 * said["calls"]
-    assert said["completion_tokens"] == 5 * said["calls"]
+    assert facts["prompt_tokens"] == 10 * facts["calls"]
+    assert facts["completion_tokens"] == 5 * facts["calls"]
     # and gives no ids of them
-    assert said["continuity"] == {"clean": 0, "fork": 0, "missing": said["calls"]}
-    assert f"{said['calls']} calls, of which {said['calls']} came without token ids" in run.stderr
+    assert facts["continuity"] == {"clean": 0, "fork": 0, "missing": facts["calls"]}
+    assert f"{facts['calls']} calls, of which {facts['calls']} came without token ids" in run.stderr
 
 
 def test_the_key_is_in_no_file_and_on_no_stream(run: Run) -> None:
@@ -208,8 +208,8 @@ def test_settings_may_come_from_a_file(spec: str, quillgraph: Any, tmp_path: Pat
     settings = {"backend": spec, "drafts": 0, "seed": 3, "out": "kept"}
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     assert quillgraph("criteria", REQUEST, "--config", "settings.yaml", "--seed", 4).status == 0
-    said = json.loads((tmp_path / "kept" / "run.json").read_text(encoding="utf-8"))
-    assert (said["settings"]["drafts"], said["settings"]["seed"]) == (0, 4)
+    facts = json.loads((tmp_path / "kept" / "run.json").read_text(encoding="utf-8"))
+    assert (facts["settings"]["drafts"], facts["settings"]["seed"]) == (0, 4)
 
 
 def test_a_run_without_out_makes_a_folder_named_after_the_request(
@@ -224,8 +224,8 @@ def test_a_server_that_counts_no_tokens_is_reported_once_on_stderr(
     quillgraph: Any, httpserver: HTTPServer, answer: Callable[[Request], Response]
 ) -> None:
     def without_usage(request: Request) -> Response:
-        said = json.loads(answer(request).get_data(as_text=True))
-        return Response(json.dumps({"choices": said["choices"]}), content_type="application/json")
+        body = json.loads(answer(request).get_data(as_text=True))
+        return Response(json.dumps({"choices": body["choices"]}), content_type="application/json")
 
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(without_usage)
     address = httpserver.url_for("/v1")

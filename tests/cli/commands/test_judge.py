@@ -20,11 +20,11 @@ def _text(_nothing_from_outside: None) -> None:
 
 
 def words(*more: object, script: object = SCRIPTS / "ferry.yaml") -> list[str]:
-    given = (
+    arguments = (
         "judge", "--criteria", SCRIPTS / "ferry.criteria.json", "--file", SCRIPTS / "ferry.txt",
         "--text", "text.txt", "--backend", f"scripted:{script}", "--out", "run", *more,
     )  # fmt: skip
-    return [str(word) for word in given]
+    return [str(word) for word in arguments]
 
 
 def read(name: str) -> Any:
@@ -57,7 +57,7 @@ def test_json_is_alone_on_stdout_and_says_the_same_as_the_file(quillgraph: Any) 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "turned away: no letters in it"),
         ("# ***\n\n---\n", "turned away: no letters in it"),
@@ -73,12 +73,12 @@ def test_json_is_alone_on_stdout_and_says_the_same_as_the_file(quillgraph: Any) 
     ],
 )
 def test_what_is_no_text_has_a_reward_of_0_without_a_call(
-    text: str, told: str, quillgraph: Any
+    text: str, message: str, quillgraph: Any
 ) -> None:
     Path("text.txt").write_text(text, encoding="utf-8")
     done = quillgraph(*words())
     assert done.status == 0, done.stderr
-    assert told in done.stdout
+    assert message in done.stdout
     assert "reward 0.000" in done.stdout
     assert read("run.json")["calls"] == 0
 
@@ -93,7 +93,7 @@ def test_a_plea_among_honest_sentences_is_shown_to_the_judge_as_data(quillgraph:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--text", "none.txt"], "cannot read none.txt: No such file"),
         (["--text", "picture.png"], "expected UTF-8 text in picture.png"),
@@ -106,14 +106,14 @@ def test_a_plea_among_honest_sentences_is_shown_to_the_judge_as_data(quillgraph:
     ],
 )
 def test_what_cannot_be_judged_is_refused_before_anything_is_made(
-    more: list[str], told: str, quillgraph: Any
+    more: list[str], message: str, quillgraph: Any
 ) -> None:
     Path("picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00")
     Path("long.txt").write_text("x" * 64_001, encoding="utf-8")
     done = quillgraph(*words(*more))
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert told in done.error
+    assert message in done.error
     assert not Path("run").exists()
 
 

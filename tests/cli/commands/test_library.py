@@ -76,10 +76,10 @@ def test_a_list_may_be_of_one_genre_and_for_a_machine(
 def test_one_criterion_is_shown_with_its_measures(
     ids: dict[str, str], file: Path, quillgraph: Any
 ) -> None:
-    shown = quillgraph("library", "show", ids["Gull"], "--path", file).stdout.splitlines()
-    said = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in shown}
-    assert (said["uses"], said["discrimination"], said["saturation"]) == ("1", "0.5", "0.0")
-    assert said["levels"] == "1-2: not so"
+    lines = quillgraph("library", "show", ids["Gull"], "--path", file).stdout.splitlines()
+    fields = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in lines}
+    assert (fields["uses"], fields["discrimination"], fields["saturation"]) == ("1", "0.5", "0.0")
+    assert fields["levels"] == "1-2: not so"
     raw = json.loads(quillgraph("library", "show", ids["Gull"], "--path", file, "--json").stdout)
     assert (raw["name"], raw["groups"]) == ("Gull", 5)
 
@@ -127,8 +127,8 @@ def test_a_run_compares_with_a_library_and_adds_to_it(file: Path, quillgraph: An
     assert one["stats"]["library"]["version"].startswith("7-")
     assert len(one["stats"]["library"]["suggested"]) == 2
     assert two["stats"]["library"]["version"].startswith("8-")
-    shown = quillgraph("criteria", "--file", request, *STUDY, "--library", file)
-    assert ": 2 suggestions to compare with; 0 of 4 criteria known from" in shown.stderr
+    done = quillgraph("criteria", "--file", request, *STUDY, "--library", file)
+    assert ": 2 suggestions to compare with; 0 of 4 criteria known from" in done.stderr
     assert len(json.loads(quillgraph("library", "list", "--path", file, "--json").stdout)) == 7
 
 
@@ -136,18 +136,18 @@ def test_no_run_uses_a_library_unless_it_is_told_to(
     file: Path, quillgraph: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = SCRIPTS / "lighthouse.txt"
-    asked = ("criteria", "--file", request, *STUDY, "--json")
-    stats = json.loads(quillgraph(*asked).stdout)["criteria_set"]["stats"]
+    words = ("criteria", "--file", request, *STUDY, "--json")
+    stats = json.loads(quillgraph(*words).stdout)["criteria_set"]["stats"]
     assert "library" not in stats
     assert not (file.parent / "data").exists()
-    own = json.loads(quillgraph(*asked, "--library", "own").stdout)["criteria_set"]["stats"]
+    own = json.loads(quillgraph(*words, "--library", "own").stdout)["criteria_set"]["stats"]
     assert own["library"]["version"] == "0"
     assert (file.parent / "data" / "quillgraph" / "library.sqlite").exists()
     monkeypatch.setenv("QUILLGRAPH_LIBRARY", str(file))
-    stats = json.loads(quillgraph(*asked, "--no-library").stdout)["criteria_set"]["stats"]
+    stats = json.loads(quillgraph(*words, "--no-library").stdout)["criteria_set"]["stats"]
     assert "library" not in stats
     assert not file.exists()
-    assert quillgraph(*asked).status == 0
+    assert quillgraph(*words).status == 0
     assert len(json.loads(quillgraph("library", "list", "--json").stdout)) == 4
 
 

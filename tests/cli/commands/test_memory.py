@@ -106,12 +106,12 @@ def test_a_list_may_be_of_one_genre_and_for_a_machine(quillgraph: Any) -> None:
 
 @pytest.mark.usefixtures("filled")
 def test_one_item_is_shown_in_full(quillgraph: Any) -> None:
-    said = {
+    fields = {
         line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1]
         for line in quillgraph("memory", "show", "e-1").stdout.splitlines()
     }
-    assert (said["text"], said["scores"]) == ("The lamp.␇", "Calm rhythm: 7.5")
-    assert (said["token_ids"], said["parent_id"]) == ("2 values; --json has them", "-")
+    assert (fields["text"], fields["scores"]) == ("The lamp.␇", "Calm rhythm: 7.5")
+    assert (fields["token_ids"], fields["parent_id"]) == ("2 values; --json has them", "-")
     assert "support" in quillgraph("memory", "show", "l-1a2b").stdout
     assert json.loads(quillgraph("memory", "show", "e-1", "--json").stdout) == (
         ENTRY.model_dump(mode="json")

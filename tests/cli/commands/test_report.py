@@ -41,10 +41,10 @@ def test_the_page_lies_in_the_run_folder_and_shows_what_became_of_each_text(
 def test_the_page_can_lie_elsewhere_and_be_made_again(quillgraph: Any, written: Path) -> None:
     first = quillgraph("report", written, "--out", "page.html", "--json")
     assert first.status == 0
-    told = json.loads(first.stdout)
-    assert told["report"] == "page.html"
-    assert told["bytes"] == Path("page.html").stat().st_size
-    assert told["notes"] == []
+    report = json.loads(first.stdout)
+    assert report["report"] == "page.html"
+    assert report["bytes"] == Path("page.html").stat().st_size
+    assert report["notes"] == []
     page = Path("page.html").read_text(encoding="utf-8")
     assert quillgraph("report", written, "--out", "page.html").status == 0
     assert Path("page.html").read_text(encoding="utf-8") == page
@@ -99,7 +99,7 @@ def test_what_is_missing_is_told_on_stderr_and_in_the_page(quillgraph: Any, writ
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "expected RUN_DIR"),
         (["nowhere"], "expected the folder of a run"),
@@ -108,13 +108,13 @@ def test_what_is_missing_is_told_on_stderr_and_in_the_page(quillgraph: Any, writ
     ],
 )
 def test_what_is_no_run_ends_with_a_line_that_says_what_was_expected(
-    quillgraph: Any, words: list[str], told: str
+    quillgraph: Any, words: list[str], message: str
 ) -> None:
     Path("empty").mkdir()
     Path("file.txt").write_text("x")
     done = quillgraph("report", *words)
     assert done.status == 2
-    assert told in done.error
+    assert message in done.error
     assert done.stdout == ""
 
 

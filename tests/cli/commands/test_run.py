@@ -161,8 +161,11 @@ def test_of_1000_lines_the_bad_one_is_reported_and_the_others_run(
     assert done.stdout.count("A line on rain.") == 999
     assert "1 request gave no episode; the first is line 700: expected JSON, got" in done.error
     # told before the others have run
-    told, began = "1 line left out; the first is line 700: expected JSON", "running 999 requests"
-    assert 0 <= done.stderr.index(told) < done.stderr.index(began)
+    left_out, began = (
+        "1 line left out; the first is line 700: expected JSON",
+        "running 999 requests",
+    )
+    assert 0 <= done.stderr.index(left_out) < done.stderr.index(began)
     (failure,) = map(json.loads, Path("run", "failures.jsonl").read_text("utf-8").splitlines())
     assert (failure["number"], failure["kind"]) == (700, "input")
     assert sorted(read_episodes(Path("run"))) == [n for n in range(1, 1001) if n != 700]
@@ -231,7 +234,7 @@ def test_a_question_of_the_graph_waits_for_its_answer(own: Path, quillgraph: Any
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["reflektion", "x"], "unknown graph 'reflektion': did you mean 'reflection'?"),
         (["poems.py:bild", "x"], "no 'bild' in poems.py: did you mean 'build'?"),
@@ -250,16 +253,16 @@ def test_a_question_of_the_graph_waits_for_its_answer(own: Path, quillgraph: Any
     ids=str,
 )  # fmt: skip
 def test_what_cannot_be_run_is_said_in_a_line(
-    words: list[str], told: str, own: Path, quillgraph: Any
+    words: list[str], message: str, own: Path, quillgraph: Any
 ) -> None:
     done = quillgraph("run", *words, *(() if "--resume" in words else POET))
     assert done.status in (1, 2)
     assert done.stdout == ""
-    assert told in done.error
+    assert message in done.error
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ('{"reqest": "x"}', "the graph takes no 'reqest': did you mean 'request'?"),
         ('{"request": 3}', "request: expected text, got int"),
@@ -271,11 +274,11 @@ def test_what_cannot_be_run_is_said_in_a_line(
     ],
     ids=str,
 )
-def test_a_line_that_cannot_be_read_says_why(line: str, told: str, quillgraph: Any) -> None:
+def test_a_line_that_cannot_be_read_says_why(line: str, message: str, quillgraph: Any) -> None:
     Path("batch.jsonl").write_text(line, encoding="utf-8")
     done = quillgraph("run", "best_of_n", "--input", "batch.jsonl", *POET)
     assert done.status == 2
-    assert f"line 1: {told}" in done.error or told in done.error
+    assert f"line 1: {message}" in done.error or message in done.error
     assert not Path("run").exists()
 
 

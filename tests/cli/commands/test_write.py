@@ -26,11 +26,11 @@ CRITERIA = SCRIPTS / "ferry.criteria.json"
 
 
 def words(*more: object, script: Path | str = SCRIPTS / "ferry.yaml") -> list[str]:
-    given = (
+    arguments = (
         "write", "--file", SCRIPTS / "ferry.txt", "--criteria", CRITERIA,
         "--backend", f"scripted:{script}", "--out", "run", *more,
     )  # fmt: skip
-    return [str(word) for word in given]
+    return [str(word) for word in arguments]
 
 
 def read(name: str, folder: str = "run") -> Any:
@@ -68,23 +68,23 @@ def test_the_screen_shows_the_text_first_then_the_criteria_then_the_loop(
         "6  The pilot decides",
         "8  No feeling by name",
     ]
-    told = lines[loop + 1 :]
-    assert told[0] == "0 first draft  reward 0.616"
+    rounds = lines[loop + 1 :]
+    assert rounds[0] == "0 first draft  reward 0.616"
     edited = "for A fog one can hear, The pilot decides"
-    assert told[1] == f"1 revision of 0  accepted  ΔR +0.065  reward 0.681  {edited}"
-    assert told[2] == (
+    assert rounds[1] == f"1 revision of 0  accepted  ΔR +0.065  reward 0.681  {edited}"
+    assert rounds[2] == (
         "2 revision of 1  refused  ΔR +0.150  reward 0.830  because adds a violation: expected at "
         "most 40 wo…"
     )
-    assert told[3] == (
+    assert rounds[3] == (
         "3 revision of 1  refused  ΔR +0.124  reward 0.805  because The pilot decides falls from 6 "
         "to 4"
     )
-    assert told[4] == (
+    assert rounds[4] == (
         "1 revision accepted, 2 rolled back; reward 0.616 → 0.681; ended because 3 rounds are over"
     )
-    assert told[5] == "0 lessons recalled, 2 learned"
-    assert told[6] == "in full: --verbose, or quillgraph report run"
+    assert rounds[5] == "0 lessons recalled, 2 learned"
+    assert rounds[6] == "in full: --verbose, or quillgraph report run"
     assert "A fog one can hear “" not in done.stdout
 
 
@@ -119,15 +119,15 @@ def test_the_loop_is_told_in_full_where_it_is_asked_for_and_its_run_is_kept(
 
 def test_the_files_of_a_run_hold_the_same_values(quillgraph: Any) -> None:
     assert quillgraph(*words()).status == 0
-    told = episode()
-    assert Path("run", "text.txt").read_text(encoding="utf-8") == told.text + "\n"
+    written = episode()
+    assert Path("run", "text.txt").read_text(encoding="utf-8") == written.text + "\n"
     kept = Path("run", "criteria.json").read_text(encoding="utf-8")
-    assert CriteriaSet.model_validate_json(kept) == told.criteria_set
+    assert CriteriaSet.model_validate_json(kept) == written.criteria_set
     lines = Path("run", "attempts.jsonl").read_text(encoding="utf-8").splitlines()
-    assert tuple(map(Attempt.model_validate_json, lines)) == told.attempts
+    assert tuple(map(Attempt.model_validate_json, lines)) == written.attempts
     lines = Path("run", "judgements.jsonl").read_text(encoding="utf-8").splitlines()
     assert [Judgement.model_validate_json(line) for line in lines] == [
-        attempt.judgement for attempt in told.attempts
+        attempt.judgement for attempt in written.attempts
     ]
     assert "graph TD" in Path("run", "graph.mmd").read_text(encoding="utf-8")
 
@@ -136,15 +136,15 @@ def test_the_episode_alone_tells_the_run_again(quillgraph: Any) -> None:
     assert quillgraph(*words()).status == 0
     Path("run", "episode.json").rename("alone.json")
     shutil.rmtree("run")
-    told = WrittenEpisode.model_validate_json(Path("alone.json").read_text(encoding="utf-8"))
-    first = best = told.attempts[0]
-    for attempt in told.attempts:
-        assert reward(attempt.judgement, told.criteria_set, attempt.text) == attempt.reward
+    written = WrittenEpisode.model_validate_json(Path("alone.json").read_text(encoding="utf-8"))
+    first = best = written.attempts[0]
+    for attempt in written.attempts:
+        assert reward(attempt.judgement, written.criteria_set, attempt.text) == attempt.reward
         for verdict in attempt.judgement.verdicts:
             assert (verdict.quote or "") in attempt.text
         if attempt.number:
             reasons = refusals(
-                told.criteria_set,
+                written.criteria_set,
                 (attempt.judgement, attempt.reward),
                 (best.judgement, best.reward),
                 (first.judgement, first.reward),
@@ -152,7 +152,7 @@ def test_the_episode_alone_tells_the_run_again(quillgraph: Any) -> None:
             assert (attempt.reasons, attempt.decision == "accepted") == (reasons, not reasons)
             assert attempt.delta == (attempt.reward.value or 0) - (best.reward.value or 0)
             best = best if reasons else attempt
-    assert told.best == best.number
+    assert written.best == best.number
 
 
 def test_json_is_alone_on_stdout(quillgraph: Any) -> None:
@@ -171,7 +171,7 @@ def test_criteria_for_another_request_are_noted_and_used(quillgraph: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("{", "expected criteria as JSON in bad.json, got something else in line 1"),
         ("[]", "bad.json: "),
@@ -183,7 +183,7 @@ def test_criteria_for_another_request_are_noted_and_used(quillgraph: Any) -> Non
     ],
 )
 def test_criteria_that_cannot_be_used_are_refused_in_a_line(
-    change: str | dict[str, Any] | None, told: str, quillgraph: Any
+    change: str | dict[str, Any] | None, message: str, quillgraph: Any
 ) -> None:
     if isinstance(change, dict):
         changed = {**json.loads(CRITERIA.read_text(encoding="utf-8")), **change}
@@ -193,19 +193,19 @@ def test_criteria_that_cannot_be_used_are_refused_in_a_line(
     done = quillgraph(*words("--criteria", "bad.json"))
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert told in done.error
+    assert message in done.error
     assert not Path("run").exists()
 
 
 @pytest.mark.parametrize(
-    ("place", "change", "told"),
+    ("place", "change", "message"),
     [
         (1, {"levels": {"1-2": "Nothing."}}, "levels 1-2, 3-4, 5-6, 7-8, 9-10 of criterion k1.1"),
         (1, {"id": "k2.1"}, "got k2.1 twice"),
     ],
 )
 def test_an_edited_set_that_no_judge_can_work_with_is_refused(
-    place: int, change: dict[str, Any], told: str, quillgraph: Any
+    place: int, change: dict[str, Any], message: str, quillgraph: Any
 ) -> None:
     data = json.loads(CRITERIA.read_text(encoding="utf-8"))
     data["sha256"] = ""
@@ -213,7 +213,7 @@ def test_an_edited_set_that_no_judge_can_work_with_is_refused(
     Path("edited.json").write_text(json.dumps(data), encoding="utf-8")
     done = quillgraph(*words("--criteria", "edited.json"))
     assert (done.status, done.stdout) == (2, "")
-    assert told in done.error
+    assert message in done.error
 
 
 def test_a_set_that_was_edited_and_vouched_for_has_a_hash_of_its_own(quillgraph: Any) -> None:
@@ -279,10 +279,10 @@ def test_a_budget_in_mid_loop_shows_and_keeps_the_best_text_so_far(
         f"quillgraph: the budget of {calls} calls is spent; raise --max-calls; "
         "the best text so far is kept"
     )
-    told = episode()
-    assert (told.is_complete, told.best, len(told.attempts)) == (False, best, texts)
+    written = episode()
+    assert (written.is_complete, written.best, len(written.attempts)) == (False, best, texts)
     assert f"Text {best}, the best so far: the run ended early" in done.stdout
-    assert Path("run", "text.txt").read_text(encoding="utf-8") == told.text + "\n"
+    assert Path("run", "text.txt").read_text(encoding="utf-8") == written.text + "\n"
     assert read("run.json")["status"] == "budget reached"
 
 
@@ -299,9 +299,9 @@ def test_a_server_that_fails_in_mid_loop_leaves_the_text_before_kept_and_shown(
     done = quillgraph(*words("--json", "--role", nobody))
     assert done.status == 3
     assert "cannot reach http://127.0.0.1:9/v1" in done.error
-    told = WrittenEpisode.model_validate(json.loads(done.stdout)["episode"])
-    assert (told.is_complete, len(told.attempts)) == (False, 1)
-    assert told == episode()
+    written = WrittenEpisode.model_validate(json.loads(done.stdout)["episode"])
+    assert (written.is_complete, len(written.attempts)) == (False, 1)
+    assert written == episode()
     assert read("run.json")["status"] == "failed"
     assert "reached: 1 text, kept in run" in done.stderr
 

@@ -24,6 +24,6 @@ def test_a_graphs_text_is_shown_as_a_text_and_all_else_as_data(
     task = writing_task("Fog.")
     episode = Episode(task=task, stopped="end", is_complete=True, output=output)
     assert in_a_line(episode) == line
-    shown = whole(episode)
-    assert isinstance(shown, Text)
-    assert shown.plain == block
+    screen = whole(episode)
+    assert isinstance(screen, Text)
+    assert screen.plain == block

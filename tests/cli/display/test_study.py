@@ -14,11 +14,11 @@ SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 
 
 def words(*more: object) -> list[str]:
-    given = (
+    arguments = (
         "criteria", "--file", SCRIPTS / "lighthouse.txt", "--out", "run",
         "--backend", f"scripted:{SCRIPTS / 'lighthouse.yaml'}", *more,
     )  # fmt: skip
-    return [str(word) for word in given]
+    return [str(word) for word in arguments]
 
 
 def test_a_study_is_summed_up_in_one_line(quillgraph: Any) -> None:
@@ -50,7 +50,7 @@ def test_without_drafts_nobody_is_said_to_have_failed_a_trial(quillgraph: Any, s
 
 
 @pytest.mark.parametrize(
-    ("coverage", "told"),
+    ("coverage", "line"),
     [
         (1.0, "every clause of the request has a criterion"),
         (0.75, "3 of 4 clauses of the request have a criterion"),
@@ -58,7 +58,7 @@ def test_without_drafts_nobody_is_said_to_have_failed_a_trial(quillgraph: Any, s
         (0.0, "0 of 4 clauses of the request have a criterion"),
     ],
 )
-def test_it_is_said_how_many_clauses_have_a_criterion(coverage: float, told: str) -> None:
+def test_it_is_said_how_many_clauses_have_a_criterion(coverage: float, line: str) -> None:
     stats = {
         "coverage": coverage, "codes": 2, "categories": 1, "saturation": [], "saturated": False,
         "dropped": {},
@@ -75,7 +75,7 @@ def test_it_is_said_how_many_clauses_have_a_criterion(coverage: float, told: str
         "criteria_set": criteria_set, "criteria": [], "memos": [], "drafts": [],
         "incidents": [clause] * 4 + [note] * 3,
     }  # fmt: skip
-    assert told in summary(state)
+    assert line in summary(state)
 
 
 def test_one_is_told_apart_from_many() -> None:

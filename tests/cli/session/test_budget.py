@@ -50,7 +50,7 @@ def test_budgets_of_nodes_come_from_a_file_and_options_go_before(quillgraph: Any
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("value", "message"),
     [
         (
             "revise",
@@ -63,11 +63,11 @@ def test_budgets_of_nodes_come_from_a_file_and_options_go_before(quillgraph: Any
     ],
 )
 def test_a_budget_that_means_nothing_is_refused_before_anything_is_made(
-    given: str, told: str, quillgraph: Any
+    value: str, message: str, quillgraph: Any
 ) -> None:
-    done = quillgraph(*ferry("--node-budget", given))
+    done = quillgraph(*ferry("--node-budget", value))
     assert done.status == 2
-    assert told in done.error
+    assert message in done.error
     assert not Path("run").exists()
 
 
@@ -130,14 +130,14 @@ def build():
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "message"),
     [
         (("--node-budget", "one=0.2s"), "the 0.2 s of node 'one' are over; raise --node-budget"),
         (("--timeout", "0.2"), "the 0.2 s of the run are over; raise --timeout"),
     ],
 )
 def test_time_that_is_over_stops_the_calls_of_any_graph(
-    option: tuple[str, str], told: str, quillgraph: Any
+    option: tuple[str, str], message: str, quillgraph: Any
 ) -> None:
     Path("slow.py").write_text(SLOW_GRAPH, encoding="utf-8")
     done = quillgraph(
@@ -145,4 +145,4 @@ def test_time_that_is_over_stops_the_calls_of_any_graph(
         "--backend", f"scripted:{SCRIPTS / 'ferry.yaml'}",
     )  # fmt: skip
     assert done.status == 4
-    assert told in done.error
+    assert message in done.error

@@ -58,8 +58,8 @@ def ferry(*more: object) -> list[object]:
 def timeless(folder: str) -> str:
     """An episode as it lies on disk, but for the times of its lessons."""
     text = Path(folder, "episode.json").read_text(encoding="utf-8")
-    told = json.loads(text)
-    for lesson in told["learned"]:
+    episode = json.loads(text)
+    for lesson in episode["learned"]:
         for name in ("last_used", "confirmed"):
             if lesson.get(name):
                 text = text.replace(lesson[name], "TIME")
@@ -146,10 +146,10 @@ def test_criteria_and_judge_replay_from_a_server(
         command = [*command, "--file", SCRIPTS / "ferry.txt"]
     done = quillgraph(*command, "--backend", spec, "--record", "c.jsonl", "--out", "recorded")
     assert done.status == 0, done.stderr
-    asked = len(server.log)
+    requests = len(server.log)
     done = quillgraph(*command, "--backend", "cassette:c.jsonl", "--out", "again")
     assert done.status == 0, done.stderr
-    assert len(server.log) == asked
+    assert len(server.log) == requests
     assert Path("again", result).read_bytes() == Path("recorded", result).read_bytes()
     assert calls("again") == calls("recorded")
     assert calls("again")
@@ -193,9 +193,9 @@ def test_other_options_than_the_recordings_are_told_with_the_first_call_that_dif
     assert done.status == 3
     assert "note: recorded with seed 0, now 3" in done.stderr
     assert "quillgraph: c.jsonl holds no such call of node draft, role writer; run" in done.stderr
-    told = done.stderr.splitlines()
-    assert "  --- recorded: node draft, role writer" in told
-    assert any(line.startswith("  -seed: ") for line in told)
+    lines = done.stderr.splitlines()
+    assert "  --- recorded: node draft, role writer" in lines
+    assert any(line.startswith("  -seed: ") for line in lines)
 
 
 def test_a_run_that_fails_leaves_a_whole_cassette(quillgraph: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_run_that_fails_leaves_a_whole_cassette(quillgraph: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda text: text[:-30], "the recording bad.jsonl was not finished"),
         (lambda text: text.replace("writer", "Writer", 1), "does not have the digest it carries"),
@@ -218,7 +218,7 @@ def test_a_run_that_fails_leaves_a_whole_cassette(quillgraph: Any) -> None:
     ids=["truncated", "edited", "another version", "another file"],
 )
 def test_a_bad_cassette_is_refused_before_anything_is_made(
-    change: Any, told: str, quillgraph: Any
+    change: Any, message: str, quillgraph: Any
 ) -> None:
     scripted = ("--backend", f"scripted:{SCRIPTS / 'ferry.yaml'}", "--no-memory")
     assert quillgraph(*ferry(*scripted, "--record", "c.jsonl", "--out", "recorded")).status == 0
@@ -226,7 +226,7 @@ def test_a_bad_cassette_is_refused_before_anything_is_made(
     Path("bad.jsonl").write_text(change(text), encoding="utf-8")
     done = quillgraph(*ferry("--backend", "cassette:bad.jsonl", "--out", "again"))
     assert done.status == 2
-    assert told in done.error
+    assert message in done.error
     assert not Path("again").exists()
 
 

@@ -58,17 +58,17 @@ class SlowServer:
 @pytest.fixture
 def slow(answer: Callable[[Request], Response]) -> Iterator[SlowServer]:
     with HTTPServer(threaded=True) as server:
-        told = SlowServer(f"openai:m@{server.url_for('/v1')}?max_retries=0&max_concurrency=4")
+        slowed = SlowServer(f"openai:m@{server.url_for('/v1')}?max_retries=0&max_concurrency=4")
 
         def reply(request: Request) -> Response:
             time.sleep(0.05)
             response = answer(request)
-            told.answers()
+            slowed.answers()
             return response
 
         server.expect_request("/v1/chat/completions").respond_with_handler(reply)
-        yield told
-        told.opened.set()
+        yield slowed
+        slowed.opened.set()
 
 
 def started(*words: object) -> subprocess.Popen[bytes]:
@@ -84,13 +84,13 @@ def wait_for_records(file: Path, calls: int) -> None:
         time.sleep(0.005)
 
 
-def asked(calls: list[CallRecord]) -> Counter[tuple[str, str | None]]:
+def counts_of(calls: list[CallRecord]) -> Counter[tuple[str, str | None]]:
     """How often each request of each run was put to the model and answered."""
     paid = [call for call in calls if not call.replayed and call.error is None]
     return Counter((call.run, call.request_sha256) for call in paid)
 
 
-def made(episode: Episode) -> list[tuple[Any, ...]]:
+def outcome_of(episode: Episode) -> list[tuple[Any, ...]]:
     """The calls of an episode as its graph made them; fan-out may end in any order."""
     return sorted((c.graph, c.visit, c.role, c.attempt, c.request_sha256) for c in episode.calls)
 
@@ -124,12 +124,12 @@ def test_a_batch_killed_at_random_moments_ends_as_if_it_had_not_been(
     records = read_records(Path("killed", "calls.jsonl"))
     # it was cut within nodes, not only between them
     assert any(record.replayed for record in records)
-    assert set(asked(records).values()) == {1}
+    assert set(counts_of(records).values()) == {1}
     # a call that was answered just before a kill may be known by its replay alone
     known = {(call.run, call.request_sha256) for call in records if call.error is None}
-    assert known == set(asked(read_records(Path("whole", "calls.jsonl"))))
+    assert known == set(counts_of(read_records(Path("whole", "calls.jsonl"))))
     # the server may have answered at most those that were in flight when the run was killed
     assert calls <= slow.answered - before <= calls + 4 * KILLS
     for number, episode in whole.items():
         assert killed[number].output == episode.output
-        assert made(killed[number]) == made(episode)
+        assert outcome_of(killed[number]) == outcome_of(episode)

@@ -12,11 +12,11 @@ STAGES = {"start": "starting", "run": "running 3 requests"}
 
 
 def test_a_long_stage_says_now_and_then_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, said = 0.0, io.StringIO()
+    now, screen = 0.0, io.StringIO()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     with (
         Recorder(None, "run") as recorder,
-        ProgressWatch(plain_console(said), recorder, STAGES) as watch,
+        ProgressWatch(plain_console(screen), recorder, STAGES) as watch,
     ):
         watch.finished("start")
         watch.reached("1 done")
@@ -24,7 +24,7 @@ def test_a_long_stage_says_now_and_then_how_far_it_is(monkeypatch: pytest.Monkey
         watch.reached("2 done")
         now = 1.5 * EVERY_S
         watch.reached("3 done")
-    assert said.getvalue().splitlines() == [
+    assert screen.getvalue().splitlines() == [
         "starting …",
         "running 3 requests …",
         "running 3 requests: 2 done …",

@@ -77,11 +77,11 @@ def test_each_field_gets_what_its_type_asks_for_under_its_own_name() -> None:
 def test_our_contexts_are_made_by_the_same_rule(schema: Any, roles: tuple[str, ...]) -> None:
     assert set(roles_of(schema)) == set(roles)
     settings = {"text_tokens": 60, "drafts": 3, "rounds": 1, "samples": 2}
-    made = cast_of(schema, **fitting(schema, settings))
-    assert isinstance(made, schema)
+    context = cast_of(schema, **fitting(schema, settings))
+    assert isinstance(context, schema)
     for name, value in settings.items():
-        assert getattr(made, name, value) == value
-    assert all(getattr(made, name) is not None for name in roles)
+        assert getattr(context, name, value) == value
+    assert all(getattr(context, name) is not None for name in roles)
 
 
 class Scored:
@@ -104,9 +104,9 @@ def test_a_trained_scorer_stands_where_a_model_would_be_asked() -> None:
         (Panel, ("first_judge", "second_judge", "third_judge")),
     ):
         assert judges_of(schema) == names
-        made = cast_of(schema, judges={names[-1]: scorer})
-        assert getattr(made, names[-1]) is scorer
-        assert all(isinstance(getattr(made, name), PromptedJudge) for name in names[:-1])
+        context = cast_of(schema, judges={names[-1]: scorer})
+        assert getattr(context, names[-1]) is scorer
+        assert all(isinstance(getattr(context, name), PromptedJudge) for name in names[:-1])
 
 
 class Typed(TypedDict, total=False):
@@ -130,14 +130,14 @@ def test_a_graph_without_a_context_gets_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "message"),
     [
         (Desk, r"unknown role 'pot': did you mean 'poet'\? valid: critic, judge, poet"),
         (None, "unknown role 'pot': the graph's context has no roles"),
     ],
 )
-def test_a_role_that_the_context_does_not_have_is_refused(schema: Any, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_role_that_the_context_does_not_have_is_refused(schema: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         cast_of(schema, roles={"pot": OTHER})
 
 
@@ -190,8 +190,8 @@ class Own:
 
 
 def test_a_context_that_says_how_it_is_made_is_made_so() -> None:
-    made = cast_of(Own, seed=4, lines=5)
-    assert (made.lines, made.poet.seed) == (10, 4)
+    context = cast_of(Own, seed=4, lines=5)
+    assert (context.lines, context.poet.seed) == (10, 4)
     assert cast_of(Own).lines == 6
     with pytest.raises(ConfigError, match=r"unknown measure 'line': did you mean 'lines'\?"):
         cast_of(Own, line=5)

@@ -41,7 +41,7 @@ class OneChapter(TypedDict):
 class Flaky(ScriptedChat):
     """Answers in the order in which it is asked, and breaks on what it is told to break on."""
 
-    asked: list[str] = []  # noqa: RUF012 pydantic copies it
+    requests: list[str] = []  # noqa: RUF012 pydantic copies it
     answered: list[str] = []  # noqa: RUF012
     breaks_on: set[str] = set()  # noqa: RUF012
 
@@ -50,7 +50,7 @@ class Flaky(ScriptedChat):
 
     def _answer(self, request: ChatRequest) -> str:
         question = request.messages[-1].content
-        self.asked.append(question)
+        self.requests.append(question)
         if question in self.breaks_on:
             raise ServerFailed("the engine broke")
         self.answered.append(question)
@@ -110,7 +110,7 @@ async def test_a_thread_that_is_over_is_given_again_without_a_call(tmp_path: Pat
         with durable(book(model), tmp_path) as graph:
             done = await graph.ainvoke({"titles": ("a",)}, THREAD)
             assert done["ending"] == "end, answer 4"
-    assert len(model.asked) == 4
+    assert len(model.requests) == 4
 
 
 def test_a_thread_goes_on_without_an_event_loop_too(tmp_path: Path) -> None:
@@ -160,11 +160,11 @@ async def test_threads_know_nothing_of_each_other_and_can_be_forgotten(tmp_path:
     with durable(book(model), tmp_path) as graph:
         await graph.ainvoke({"titles": ("a",)}, THREAD)
         await graph.ainvoke({"titles": ("a",)}, other)
-        assert len(model.asked) == 8
+        assert len(model.requests) == 8
         graph.forget("1")
         await graph.ainvoke({"titles": ("a",)}, THREAD)
         await graph.ainvoke({"titles": ("a",)}, other)
-    assert len(model.asked) == 12
+    assert len(model.requests) == 12
 
 
 async def test_calls_before_an_interrupt_are_not_made_again_after_the_answer(
@@ -173,8 +173,8 @@ async def test_calls_before_an_interrupt_are_not_made_again_after_the_answer(
     model = Flaky()
 
     async def ask(state: Book) -> Book:
-        said = await model.ainvoke("propose")
-        return {"ending": f"{said.text}: {interrupt('well?')}"}
+        reply = await model.ainvoke("propose")
+        return {"ending": f"{reply.text}: {interrupt('well?')}"}
 
     asking = StateGraph(Book)
     asking.add_node("ask", ask)
@@ -254,7 +254,7 @@ class Endless(ScriptedChat):
 
 @pytest.mark.parametrize("way", ["ainvoke", "invoke"])
 @pytest.mark.parametrize(
-    ("budget", "told"),
+    ("budget", "message"),
     [
         (lambda: Budget(max_seconds=0.2), "the 0.2 s of the run are over; raise --timeout"),
         (
@@ -264,7 +264,7 @@ class Endless(ScriptedChat):
     ],
 )
 async def test_time_that_is_over_stops_the_call_in_flight(
-    budget: Callable[[], Budget], told: str, way: str, tmp_path: Path
+    budget: Callable[[], Budget], message: str, way: str, tmp_path: Path
 ) -> None:
     model = Endless(reply=lambda _: "so")
 
@@ -281,9 +281,9 @@ async def test_time_that_is_over_stops_the_call_in_flight(
     with durable(graph, tmp_path, budget()) as kept:
         episode = await run_graph(kept, "A request.", start={"titles": ()})
     assert episode.failure is not None
-    assert (episode.failure.kind, episode.failure.reason) == ("budget", told)
+    assert (episode.failure.kind, episode.failure.reason) == ("budget", message)
     # the call that was stopped had been made, so it is on record
-    assert [call.error for call in episode.calls] == [None, f"BudgetReached: {told}"]
+    assert [call.error for call in episode.calls] == [None, f"BudgetReached: {message}"]
 
 
 async def test_the_time_of_another_node_is_not_spent(tmp_path: Path) -> None:
@@ -298,10 +298,10 @@ async def test_the_time_of_another_node_is_not_spent(tmp_path: Path) -> None:
 class Slow(ScriptedChat):
     """Takes a while, so that several calls are under way when a budget runs out."""
 
-    asked: list[str] = []  # noqa: RUF012 pydantic copies it
+    requests: list[str] = []  # noqa: RUF012 pydantic copies it
 
     async def _complete(self, request: ChatRequest) -> Completion:
-        self.asked.append(request.sha256)
+        self.requests.append(request.sha256)
         await asyncio.sleep(0.05)
         return await super()._complete(request)
 
@@ -315,16 +315,16 @@ async def test_calls_that_are_under_way_when_the_budget_runs_out_are_kept(tmp_pa
     criteria = EXAMPLES / "scripts" / "ferry.criteria.json"
     start = {"criteria_set": CriteriaSet.model_validate_json(criteria.read_text("utf-8"))}
     request = (EXAMPLES / "scripts" / "ferry.txt").read_text("utf-8")
-    made = []
+    counts = []
     for most in (3, None):  # a draft and two of three votes, then the rest
         budget = Budget(max_calls=most)
         with durable(graph, tmp_path, budget) as kept:
             episode = await run_graph(
                 kept, request, start=start, context=cast(Workshop, model, samples=3), episode_id="1"
             )
-        made.append((budget.calls, len(episode.calls), bool(episode.failure)))
-    assert made == [(3, 3, True), (1, 4, False)]
-    assert len(model.asked) == 4
+        counts.append((budget.calls, len(episode.calls), bool(episode.failure)))
+    assert counts == [(3, 3, True), (1, 4, False)]
+    assert len(model.requests) == 4
 
 
 async def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:

@@ -44,13 +44,13 @@ def test_every_reward_is_found_again_from_the_verdicts_and_the_text(
 
 def test_every_broken_demand_and_every_gate_is_found_again_by_code(episode: WrittenEpisode) -> None:
     for attempt in episode.attempts:
-        found = [
+        results = [
             (c.id, c.check.violation(attempt.text))
             for c in checked(episode.criteria_set.criteria)
             if c.check
         ]
-        told = {v.criterion_id: v.reason for v in attempt.judgement.violations}
-        assert told == {each: said for each, said in found if said}
+        violations = {v.criterion_id: v.reason for v in attempt.judgement.violations}
+        assert violations == {each: reason for each, reason in results if reason}
         gate = refusal(plain(attempt.text), episode.task.request, episode.criteria_set)
         assert attempt.judgement.gate == gate
 

@@ -66,7 +66,7 @@ async def run(graph: StateGraph[Any, Any, Any, Any], folder: Path, **options: An
         return await run_graph(kept, "Fog.", episode_id="1", **options)
 
 
-def said(calls: tuple[CallRecord, ...] | list[CallRecord]) -> list[tuple[int, str, bool]]:
+def calls_of(calls: tuple[CallRecord, ...] | list[CallRecord]) -> list[tuple[int, str, bool]]:
     """Number, question, and whether it was answered."""
     return [(each.call, each.messages[-1]["content"], each.error is None) for each in calls]
 
@@ -83,15 +83,15 @@ async def test_an_episode_has_the_calls_that_were_made_before_the_stop(tmp_path:
     roles: Any = {"trainable": {"one", "two"}, "record": record}
     stopped = await run(graph, tmp_path, **roles)
     assert stopped.failure is not None
-    assert said(stopped.calls) == [(0, "a", True), (1, "b", True), (2, "c", False)]
+    assert calls_of(stopped.calls) == [(0, "a", True), (1, "b", True), (2, "c", False)]
     model.breaks_on = set()
     whole = await run(graph, tmp_path, **roles)
     # b is replayed and keeps its number; 3 was the number under which it was asked for again
     expected = [(0, "a", True), (1, "b", True), (2, "c", False), (4, "c", True)]
-    assert (whole.failure, said(whole.calls)) == (None, expected)
+    assert (whole.failure, calls_of(whole.calls)) == (None, expected)
     assert [each.call for each in trainable(whole.calls)] == [0, 1, 4]
     assert set(whole.given_up) == {2}
-    assert said(read_records(record)) == [*expected[:3], (1, "b", True), (4, "c", True)]
+    assert calls_of(read_records(record)) == [*expected[:3], (1, "b", True), (4, "c", True)]
 
 
 async def test_a_thread_that_is_over_gives_its_episode_again(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_numbers_of_two_processes_are_one_count(tmp_path: Path) -> None:
     read = read_episodes(tmp_path)[1]
     # 0 ask, 1 again (broke); 2 was the replay of ask, 3 again, 4 a try that failed, 5 the next
     for each in (episode, read):
-        assert [number for number, *_ in said(each.calls)] == [0, 1, 3, 4, 5]
+        assert [number for number, *_ in calls_of(each.calls)] == [0, 1, 3, 4, 5]
         assert [call.supersedes for call in each.calls] == [None, 0, 0, None, None]
         assert each.given_up == (1, 4)
         assert [call.call for call in used_calls(each.calls)] == [3, 4, 5]
@@ -159,7 +159,7 @@ async def test_a_try_that_came_to_nothing_before_the_stop_is_known_after_it(
     assert (await run(graph, tmp_path)).failure is not None
     model.breaks_on = set()
     episode = await run(graph, tmp_path)
-    assert said(episode.calls) == [
+    assert calls_of(episode.calls) == [
         (0, "try 1", True), (1, "try 2", True), (2, "b", False), (3, "b", True),
     ]  # fmt: skip
     assert episode.given_up == (0, 2)
@@ -178,7 +178,7 @@ async def test_a_call_that_the_second_process_does_not_ask_for_again_is_given_up
     await run(graph, tmp_path)
     model.breaks_on = set()
     episode = await run(graph, tmp_path)
-    assert [number for number, *_ in said(episode.calls)] == [0, 1, 2, 3]
+    assert [number for number, *_ in calls_of(episode.calls)] == [0, 1, 2, 3]
     assert episode.given_up == (0, 1)
 
 
@@ -189,7 +189,7 @@ async def test_what_a_subgraph_has_finished_counts_when_it_goes_on(tmp_path: Pat
     await run(graph, tmp_path)
     model.breaks_on = set()
     episode = await run(graph, tmp_path)
-    assert said(episode.calls) == [(0, "a", True), (1, "b", False), (2, "b", True)]
+    assert calls_of(episode.calls) == [(0, "a", True), (1, "b", False), (2, "b", True)]
     assert episode.given_up == (1,)
 
 
@@ -206,7 +206,7 @@ async def test_a_node_that_is_tried_again_begins_its_subgraph_anew(tmp_path: Pat
     inner = chain(one=asks(model, "a"), two=fails_once).compile()
     graph = chain(count_retries(2), outer=inner, last=asks(model, "c"))
     stopped = await run(graph, tmp_path)
-    assert [number for number, *_ in said(stopped.calls)] == [0, 1, 2, 3, 4]
+    assert [number for number, *_ in calls_of(stopped.calls)] == [0, 1, 2, 3, 4]
     model.breaks_on = set()
     episode = await run(graph, tmp_path)
     # a and b of the first try come to nothing, and c broke

@@ -29,23 +29,23 @@ def workshop() -> Workshop:
 
 
 async def test_the_loops_own_episode_is_taken_over_with_its_calls() -> None:
-    found = await run_graph(
+    episode = await run_graph(
         reflection.build(),
         FERRY,
         context=workshop(),
         start={"criteria_set": CRITERIA},
         trainable={"writer"},
     )
-    assert isinstance(found, WrittenEpisode)
-    assert (found.failure, found.output, found.best) == (None, {}, 1)
-    assert found.criteria_set == CRITERIA
-    assert {role_of(call) for call in found.calls} == {"writer", "judge", "reflector"}
-    assert WrittenEpisode.model_validate_json(found.model_dump_json()) == found
+    assert isinstance(episode, WrittenEpisode)
+    assert (episode.failure, episode.output, episode.best) == (None, {}, 1)
+    assert episode.criteria_set == CRITERIA
+    assert {role_of(call) for call in episode.calls} == {"writer", "judge", "reflector"}
+    assert WrittenEpisode.model_validate_json(episode.model_dump_json()) == episode
     # one row for each text that the writer wrote, in order, with the reward of the one that stands
-    rows = trajectory(found)
-    assert len(rows.rows) == len(found.attempts)
-    assert [row.node for row in rows.rows] == ["draft"] + ["revise"] * (len(found.attempts) - 1)
-    assert (rows.reward, rows.excluded) == (found.standing.reward, None)
+    rows = trajectory(episode)
+    assert len(rows.rows) == len(episode.attempts)
+    assert [row.node for row in rows.rows] == ["draft"] + ["revise"] * (len(episode.attempts) - 1)
+    assert (rows.reward, rows.excluded) == (episode.standing.reward, None)
     assert rows.criteria_sha == CRITERIA.sha256
 
 
@@ -60,38 +60,45 @@ class Judged(TypedDict, total=False):
 
 async def judged_text() -> dict[str, Any]:
     task = writing_task(FERRY)
-    submission = judging.Submission(task=task, criteria_set=CRITERIA, text="Fog sat on the wheel.")
-    found = await judging.assess(submission, workshop())
-    return {"text": "Fog sat on the wheel.", "judgement": found.judgement, "reward": found.reward}
+    text = "Fog sat on the wheel."
+    submission = judging.Submission(task=task, criteria_set=CRITERIA, text=text)
+    assessed = await judging.assess(submission, workshop())
+    return {
+        "text": text,
+        "judgement": assessed.judgement,
+        "reward": assessed.reward,
+    }
 
 
-def foreign(**given: Any) -> StateGraph[Any, Any, Any, Any]:
+def foreign(**output: Any) -> StateGraph[Any, Any, Any, Any]:
     graph = StateGraph(Judged)
-    graph.add_node("only", lambda _: given)
+    graph.add_node("only", lambda _: output)
     graph.add_edge(START, "only")
     return graph
 
 
 async def test_a_judged_text_of_a_foreign_graph_is_an_attempt() -> None:
-    given = await judged_text()
-    found = await run_graph(foreign(**given, mood="grey"), FERRY, start={"criteria_set": CRITERIA})
-    assert isinstance(found, WrittenEpisode)
-    assert (found.text, found.standing.judgement) == (given["text"], given["judgement"])
-    assert found.standing.reward == given["reward"]
+    output = await judged_text()
+    episode = await run_graph(
+        foreign(**output, mood="grey"), FERRY, start={"criteria_set": CRITERIA}
+    )
+    assert isinstance(episode, WrittenEpisode)
+    assert (episode.text, episode.standing.judgement) == (output["text"], output["judgement"])
+    assert episode.standing.reward == output["reward"]
     # what has its place in the episode does not stand in the output once more
-    assert found.output == {"request": writing_task(FERRY).request, "mood": "grey"}
+    assert episode.output == {"request": writing_task(FERRY).request, "mood": "grey"}
 
 
 async def test_a_judgement_of_another_text_makes_no_attempt() -> None:
-    given = await judged_text()
-    found = await run_graph(
-        foreign(**{**given, "text": "Something else."}), FERRY, start={"criteria_set": CRITERIA}
+    output = await judged_text()
+    episode = await run_graph(
+        foreign(**{**output, "text": "Something else."}), FERRY, start={"criteria_set": CRITERIA}
     )
-    assert not isinstance(found, WrittenEpisode)
-    assert (found.attempts, found.criteria_set) == ((), CRITERIA)
+    assert not isinstance(episode, WrittenEpisode)
+    assert (episode.attempts, episode.criteria_set) == ((), CRITERIA)
 
 
 async def test_without_criteria_there_is_a_plain_episode() -> None:
-    found = await run_graph(foreign(text="Fog."), FERRY)
-    assert (type(found), found.criteria_set) == (Episode, None)
-    assert found.output == {"request": writing_task(FERRY).request, "text": "Fog."}
+    episode = await run_graph(foreign(text="Fog."), FERRY)
+    assert (type(episode), episode.criteria_set) == (Episode, None)
+    assert episode.output == {"request": writing_task(FERRY).request, "text": "Fog."}

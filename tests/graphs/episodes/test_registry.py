@@ -39,9 +39,9 @@ def test_an_unknown_graph_is_refused_with_the_name_that_may_be_meant() -> None:
 
 
 def test_the_graphs_for_langgraphs_own_server_are_those_that_have_a_name() -> None:
-    told = json.loads((FOLDER.parent / "langgraph.json").read_text(encoding="utf-8"))["graphs"]
-    assert {name: each["description"] for name, each in told.items()} == registry.GRAPHS
-    for name, each in told.items():
+    config = json.loads((FOLDER.parent / "langgraph.json").read_text(encoding="utf-8"))["graphs"]
+    assert {name: each["description"] for name, each in config.items()} == registry.GRAPHS
+    for name, each in config.items():
         graph = compiled_form(registry.build(each["path"]))
         assert graph.nodes.keys() == compiled_form(registry.build(name)).nodes.keys()
 
@@ -141,7 +141,7 @@ def test_a_file_that_fails_takes_no_module_away(own: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
         ("x = 1\ndef build(:\n", r"SyntaxError: .*\(broken\.py, line 2\)$"),
         ("x = 1\ny = z\n", r"importing .*broken.* NameError: .*\(broken\.py, line 2\)$"),
@@ -151,13 +151,13 @@ def test_a_file_that_fails_takes_no_module_away(own: Path) -> None:
 )
 @pytest.mark.parametrize("as_module", [False, True])
 def test_code_that_fails_is_told_with_its_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str, as_module: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str, as_module: bool
 ) -> None:
     (tmp_path / "broken.py").write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "broken", raising=False)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         registry.build("broken:build" if as_module else "broken.py:build")
     sys.modules.pop("broken", None)
 

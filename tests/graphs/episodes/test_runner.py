@@ -48,8 +48,8 @@ class ForeignChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        said = AIMessage(f"on {messages[-1].content}")
-        return ChatResult(generations=[ChatGeneration(message=said)])
+        reply = AIMessage(f"on {messages[-1].content}")
+        return ChatResult(generations=[ChatGeneration(message=reply)])
 
 
 class Essay(TypedDict):
@@ -227,8 +227,8 @@ def handing_on(update: Any) -> Any:
 
     def hand(state: Inner) -> Command[Any]:
         model.invoke("whose turn?")
-        told = {**state, **update} if isinstance(update, dict) else update
-        return Command(graph=Command.PARENT, update=told, goto="end")
+        handed = {**state, **update} if isinstance(update, dict) else update
+        return Command(graph=Command.PARENT, update=handed, goto="end")
 
     inner: Any = StateGraph(Inner).add_node("hand", hand).add_edge(START, "hand").compile()
     return inner
@@ -303,8 +303,8 @@ async def test_graphs_that_nodes_make_are_followed_from_the_first_run_that_meets
     async def call(state: Line) -> Any:
         if state["request"] == "flat":
             return {"number": 1}
-        made = one_node(lambda _: {"tyop": 1}).compile()  # LangGraph cannot see it ahead
-        return await made.ainvoke(state)
+        inner = one_node(lambda _: {"tyop": 1}).compile()  # LangGraph cannot see it ahead
+        return await inner.ainvoke(state)
 
     async def failures(*requests: str) -> list[str | None]:
         source = episode_source(one_node(call))
@@ -354,8 +354,8 @@ async def test_a_node_that_raises_ends_its_episode_and_keeps_the_calls() -> None
 
     episode = await run_graph(one_node(one_node(breaks).compile()), "Write of fog.")
     place = f"(test_runner.py, line {breaks.__code__.co_firstlineno + 2})"
-    told = f"RuntimeError: bang {place}"
-    assert episode.failure == Failure(kind="node", reason=told, node="only/only")
+    message = f"RuntimeError: bang {place}"
+    assert episode.failure == Failure(kind="node", reason=message, node="only/only")
     assert [call.reply for call in episode.calls] == ["on hello"]
     assert episode.given_up == (0,)
 
@@ -517,19 +517,19 @@ async def test_a_batch_goes_on_past_an_episode_that_fails(tmp_path: Path) -> Non
         in_flight += 1
         peak = max(peak, in_flight)
         await asyncio.sleep(0)
-        said = str((await model.ainvoke(state["request"])).content)
+        reply = str((await model.ainvoke(state["request"])).content)
         in_flight -= 1
-        if "3" in said:
-            raise RuntimeError(said)
-        return {"text": said}
+        if "3" in reply:
+            raise RuntimeError(reply)
+        return {"text": reply}
 
     tasks = [writing_task(f"Write {number} lines.") for number in range(9)]
     record = tmp_path / "calls.jsonl"
-    found = [e async for e in run_graphs(one_node(node), tasks, at_once=4, record=record)]
-    assert sorted(each.task.request for each in found) == [task.request for task in tasks]
-    assert [each.task.request for each in found if each.failure] == ["Write 3 lines."]
+    episodes = [e async for e in run_graphs(one_node(node), tasks, at_once=4, record=record)]
+    assert sorted(each.task.request for each in episodes) == [task.request for task in tasks]
+    assert [each.task.request for each in episodes if each.failure] == ["Write 3 lines."]
     assert peak == 4
-    assert {call.run for call in read_records(record)} == {each.id for each in found}
+    assert {call.run for call in read_records(record)} == {each.id for each in episodes}
 
 
 async def test_a_start_that_raises_is_the_failure_of_its_episode_alone() -> None:
@@ -538,12 +538,12 @@ async def test_a_start_that_raises_is_the_failure_of_its_episode_alone() -> None
 
     tasks = [writing_task(request) for request in ("one", "two", "three")]
     graph = one_node(lambda _: {"text": "so"})
-    found = {e.task.request: e async for e in run_graphs(graph, tasks, start=start, at_once=1)}
-    assert {name for name, each in found.items() if each.is_complete} == {"one", "three"}
-    assert found["two"].failure == Failure(
+    episodes = {e.task.request: e async for e in run_graphs(graph, tasks, start=start, at_once=1)}
+    assert {name for name, each in episodes.items() if each.is_complete} == {"one", "three"}
+    assert episodes["two"].failure == Failure(
         kind="input", reason="start= raised for 'two': KeyError: 'two'"
     )
-    assert found["two"].stopped == "start= raised for 'two': KeyError: 'two'"
+    assert episodes["two"].stopped == "start= raised for 'two': KeyError: 'two'"
 
 
 async def test_what_ended_beside_an_error_is_given_before_it() -> None:
@@ -558,17 +558,17 @@ async def test_what_ended_beside_an_error_is_given_before_it() -> None:
 
     others = {"a", "b", "c", "d", "e"}
     tasks = [writing_task(request) for request in ("first", "bad", *others)]
-    found = []
+    requests = []
 
     async def take() -> None:
         async for each in run_graphs(one_node(node), tasks):
-            found.append(each.task.request)
+            requests.append(each.task.request)
             gate.set()
             await asyncio.sleep(0.1)  # in which all the others end
 
     with pytest.raises(StorageError, match="the disk is full"):
         await take()
-    assert set(found) == {"first"} | others
+    assert set(requests) == {"first"} | others
 
 
 async def test_a_batch_that_is_left_early_leaves_nothing_running() -> None:

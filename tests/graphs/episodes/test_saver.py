@@ -69,12 +69,12 @@ async def test_a_study_that_broke_goes_on_from_its_last_stage(
     saver: BaseCheckpointSaver[Any],
 ) -> None:
     script = ScriptedChat(path=SCRIPTS / "lighthouse.yaml")
-    asked: list[str] = []
+    systems: list[str] = []
     broken = True
 
     def reply(request: ChatRequest) -> str:
         role = request.messages[0].content[:20]
-        asked.append(role)
+        systems.append(role)
         if broken and role.startswith("You finish a study"):
             raise ServerFailed("the engine broke")
         return script._by_rule(request)
@@ -87,8 +87,8 @@ async def test_a_study_that_broke_goes_on_from_its_last_stage(
     assert kept.next == ("selective_coding",)
     assert len(kept.values["categories"]) == 4
     broken = False
-    asked.clear()
+    systems.clear()
     state = await graph.ainvoke(None, THREAD, context=study(model))
-    assert not any(role.startswith(("You are a", "You read", "You group")) for role in asked)
+    assert not any(role.startswith(("You are a", "You read", "You group")) for role in systems)
     whole = await criteria.build().compile().ainvoke(start(), context=study())
     assert state["criteria_set"].sha256 == whole["criteria_set"].sha256

@@ -44,8 +44,8 @@ async def write(state: Text, runtime: Runtime[Cast]) -> Text:
 async def edit(state: Text, runtime: Runtime[Cast]) -> Text:
     from langchain_core.messages import HumanMessage
 
-    said = await say(runtime.context.editor, [HumanMessage("edit")], item="t")
-    return {"text": f"{said.content}, {runtime.context.most_words} words"}
+    reply = await say(runtime.context.editor, [HumanMessage("edit")], item="t")
+    return {"text": f"{reply.content}, {runtime.context.most_words} words"}
 
 
 def graph_of(*nodes: Any, schema: Any = Cast) -> StateGraph[Any, Any, Any, Any]:
@@ -75,8 +75,8 @@ async def test_roles_reach_the_fields_of_a_context_and_mark_their_calls() -> Non
 
 @pytest.mark.parametrize("as_class", [False, True])
 async def test_roles_join_the_rest_of_the_context(as_class: bool) -> None:
-    given = Cast(says("no"), Role("editor", says("no")), 7) if as_class else {"most_words": 7}
-    episode = await run_graph(graph_of(write, edit), "Fog.", roles=cast(), context=given)
+    context = Cast(says("no"), Role("editor", says("no")), 7) if as_class else {"most_words": 7}
+    episode = await run_graph(graph_of(write, edit), "Fog.", roles=cast(), context=context)
     assert episode.output is not None
     assert episode.output["text"] == "edited, 7 words"
 
@@ -85,8 +85,8 @@ async def test_a_role_stays_with_what_is_made_of_its_model() -> None:
     async def ask(state: Text, runtime: Runtime[Names]) -> Text:
         bound = runtime.context["writer"].bind(temperature=0.0)
         await bound.ainvoke("bound")
-        found = runtime.context["writer"].with_structured_output(Answer)
-        formed = await found.ainvoke("formed")
+        structured = runtime.context["writer"].with_structured_output(Answer)
+        formed = await structured.ainvoke("formed")
         assert isinstance(formed, Answer)
         return {"text": formed.words}
 

@@ -51,11 +51,11 @@ class Placed(Embeddings):
 
 
 def criterion(name: str, **fields: Any) -> Criterion:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": name, "description": "It is so.", "kind": "soft", "tier": "essential",
         "weight": 1.0, "levels": {}, "category_id": "k1", "evidence": ("i1",),
     }  # fmt: skip
-    return Criterion(name=name, **{**given, **fields})
+    return Criterion(name=name, **{**defaults, **fields})
 
 
 def passed(*names: str, scores: tuple[float, ...] = ()) -> list[Passed]:
@@ -86,9 +86,9 @@ async def test_a_later_request_is_shown_the_five_nearest_of_its_genre_first() ->
     assert await suggested(library, MOON) == ["b", "e", "c", "d", "f"]
     another = TALE.model_copy(update={"request": MOON.request})
     assert await suggested(library, another) == ["tale", "b", "e", "c", "d"]
-    found = (await library.suggest(MOON)).suggestions[0]
-    assert found.genre == "poem"
-    assert found.cosine == pytest.approx(0.9, abs=1e-3)
+    suggestion = (await library.suggest(MOON)).suggestions[0]
+    assert suggestion.genre == "poem"
+    assert suggestion.cosine == pytest.approx(0.9, abs=1e-3)
 
 
 async def test_a_request_is_not_shown_what_it_alone_has_led_to() -> None:
@@ -258,8 +258,8 @@ async def test_changes_that_nobody_would_take_over_one_by_one_are_not_kept(
                 assert await suggested(two, MOON) == ["a", "b"]
             await one.keep(passed(name), SEA, NOW)
         with closing(sqlite3.connect(path)) as file:
-            found = file.execute("SELECT key FROM store WHERE prefix = 'changes'").fetchall()
-        assert sorted(int(key) for (key,) in found) == [3, 4]
+            rows = file.execute("SELECT key FROM store WHERE prefix = 'changes'").fetchall()
+        assert sorted(int(key) for (key,) in rows) == [3, 4]
         # the two that are kept are those that the other has not seen, so it needs no more
         monkeypatch.setattr(catalogue.Catalogue, "_load", None)
         assert await suggested(two, MOON) == ["a", "b", "c", "d"]

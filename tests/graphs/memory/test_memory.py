@@ -51,7 +51,7 @@ class Placed(Embeddings):
 
 
 def lesson(lesson_id: str, **fields: Any) -> Lesson:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "condition": f"When {lesson_id}",
         "strategy": "cut it short",
         "polarity": "do",
@@ -59,17 +59,17 @@ def lesson(lesson_id: str, **fields: Any) -> Lesson:
         "genre": "story",
         "language": "en",
     }
-    return Lesson(id=lesson_id, **{**given, **fields})
+    return Lesson(id=lesson_id, **{**defaults, **fields})
 
 
 def entry(entry_id: str, **fields: Any) -> MemoryEntry:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "request_hash": "0", "request": REQUEST, "genre": "story", "language": "en",
         "criteria_sha": "1", "kind": "success", "context_kind": "bare", "parent_id": None,
         "text": "The lamp.", "scores": {"Calm rhythm": 7.5}, "reward": 0.5, "delta": None,
         "created": NOW,
     }  # fmt: skip
-    return MemoryEntry(id=entry_id, **{**given, **fields})
+    return MemoryEntry(id=entry_id, **{**defaults, **fields})
 
 
 def in_process(cosines: dict[str, float] | None = None) -> Memory:
@@ -105,7 +105,7 @@ async def test_of_lessons_that_are_equally_near_the_better_supported_comes_first
 
 
 @pytest.mark.parametrize(
-    ("names", "found"),
+    ("names", "recalled"),
     [
         (["CALM rhythm"], ["a"]),
         (["Other", "plain words"], ["b"]),
@@ -114,16 +114,16 @@ async def test_of_lessons_that_are_equally_near_the_better_supported_comes_first
     ],
 )
 async def test_a_lesson_is_about_a_criterion_that_was_asked_for(
-    names: list[str], found: list[str]
+    names: list[str], recalled: list[str]
 ) -> None:
     memory = in_process({"When a": 0.5})
     await memory.keep_lessons([lesson("a"), lesson("b", criteria=("Plain words",))], "story")
-    assert ids((await memory.recall(TASK, names)).lessons) == found
+    assert ids((await memory.recall(TASK, names)).lessons) == recalled
 
 
 @pytest.mark.parametrize("kind", ["success", "error"])
 @pytest.mark.parametrize(
-    ("fields", "cosine", "found"),
+    ("fields", "cosine", "comes"),
     [
         ({}, 0.51, True),
         ({}, 0.49, False),
@@ -132,14 +132,14 @@ async def test_a_lesson_is_about_a_criterion_that_was_asked_for(
     ],
 )
 async def test_a_text_for_a_similar_request_of_the_same_kind_comes_to_mind(
-    kind: str, fields: dict[str, str], cosine: float, found: bool
+    kind: str, fields: dict[str, str], cosine: float, comes: bool
 ) -> None:
     memory = in_process({"Another request": cosine})
     await memory.remember([entry("e", kind=kind, request="Another request", **fields)])
     recalled = await memory.recall(TASK, [])
     one = recalled.success if kind == "success" else recalled.error
     other = recalled.error if kind == "success" else recalled.success
-    assert (one is not None, other) == (found, None)
+    assert (one is not None, other) == (comes, None)
     assert SIMILAR_REQUEST == 0.5
 
 
@@ -263,20 +263,20 @@ async def test_a_change_that_fails_changes_nothing_and_lets_go_of_the_lock(path:
         await memory.keep_lessons([lesson("a")], "story")
         with pytest.raises(ValueError, match="broken"):
             await memory.edit("story", broken)
-        told = await memory.edit("story", lambda pool: ((*pool, lesson("b")), len(pool)))
-        assert (told, ids(await memory.lessons())) == (1, ["a", "b"])
+        count = await memory.edit("story", lambda pool: ((*pool, lesson("b")), len(pool)))
+        assert (count, ids(await memory.lessons())) == (1, ["a", "b"])
 
 
 async def test_lessons_are_credited_once_with_what_revisions_gained() -> None:
     memory = in_process()
     pool = [lesson("a", uses=1, gain=0.25), lesson("b"), lesson("c")]
     await memory.keep_lessons(pool, "story")
-    made = [
+    entries = [
         entry("e-0", lessons=("c",), delta=None),  # a first draft gained nothing over anything
         entry("e-1", lessons=("a", "b", "gone"), delta=-0.5, created=NOW),
         entry("e-2", lessons=("a",), delta=0.75, created="2026-11-23T12:00:01+00:00"),
     ]
-    for known in (made[:2], made * 2, made):
+    for known in (entries[:2], entries * 2, entries):
         await memory.remember(known)
     assert [(each.uses, each.gain, each.last_used) for each in await memory.lessons()] == [
         (3, 0.5, "2026-11-23T12:00:01+00:00"),
@@ -290,9 +290,9 @@ async def test_entries_and_the_credit_of_their_lessons_are_written_at_once() -> 
 
     class Watched(InMemoryStore):
         def batch(self, ops: Iterable[Any]) -> list[Any]:
-            asked = list(ops)
-            writes.append([each.key for each in asked if isinstance(each, PutOp)])
-            return super().batch(asked)
+            operations = list(ops)
+            writes.append([each.key for each in operations if isinstance(each, PutOp)])
+            return super().batch(operations)
 
     memory = Memory(Watched(), Placed({}))
     await memory.keep_lessons([lesson("a")], "story")
@@ -404,9 +404,9 @@ def test_two_processes_may_begin_a_file_at_once(path: Path) -> None:
 async def test_tasks_of_one_process_lose_nothing_either(path: Path) -> None:
     async with Memory.open(path, Placed({})) as one, Memory.open(path, Placed({})) as two:
         await one.keep_lessons([lesson("a")], "story")
-        made = [entry(f"e-{number}", lessons=("a",), delta=1.0) for number in range(20)]
+        entries = [entry(f"e-{number}", lessons=("a",), delta=1.0) for number in range(20)]
         await asyncio.gather(
-            *((one, two)[place % 2].remember([each]) for place, each in enumerate(made))
+            *((one, two)[place % 2].remember([each]) for place, each in enumerate(entries))
         )
         assert [(each.uses, each.gain) for each in await one.lessons()] == [(20, 20.0)]
 
@@ -459,8 +459,8 @@ async def test_a_lock_that_is_held_for_long_is_told_of(
 ) -> None:
     monkeypatch.setattr(store_file, "BUSY_S", 0.1)
     path.parent.mkdir()
-    told = r"held .*memory\.sqlite\.lock for 0\.1 s; end it"
-    with store_file.alone(path, MEMORY), pytest.raises(StorageError, match=told):
+    message = r"held .*memory\.sqlite\.lock for 0\.1 s; end it"
+    with store_file.alone(path, MEMORY), pytest.raises(StorageError, match=message):
         async with Memory.open(path, Placed({})):
             pass
 

@@ -14,24 +14,24 @@ NOW = "2026-01-01T00:00:00+00:00"
 
 
 def shelved(at: str, vector: Any, **fields: Any) -> Shelved:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "name": at, "description": at, "kind": "soft", "levels": {}, "genre": "poem",
         "language": "en", "requests": ("r",), "born": NOW, "last_used": NOW,
     }  # fmt: skip
     unit = np.asarray(vector, dtype=np.float32)
     return Shelved(
-        known=KnownCriterion(id=at, **{**given, **fields}),
+        known=KnownCriterion(id=at, **{**defaults, **fields}),
         vector=packed(unit / np.linalg.norm(unit)),
     )
 
 
-def names(found: list[tuple[KnownCriterion, float]]) -> list[str]:
-    return [known.id for known, _ in found]
+def names(neighbours: list[tuple[KnownCriterion, float]]) -> list[str]:
+    return [known.id for known, _ in neighbours]
 
 
 def near(shelf: Shelf, query: Any, most: int = 5, **fields: Any) -> list[str]:
-    asked = {"language": "en", "genre": "poem", "besides": "none", **fields}
-    return names(shelf.nearest(np.asarray(query, dtype=np.float32), most=most, **asked))
+    query_fields = {"language": "en", "genre": "poem", "besides": "none", **fields}
+    return names(shelf.nearest(np.asarray(query, dtype=np.float32), most=most, **query_fields))
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=50))
@@ -98,12 +98,12 @@ def test_a_twin_has_the_same_language_genre_and_kind_and_may_be_retired() -> Non
         shelved("zh", (1, 0), language="zh"), shelved("old", (1, 0.2), retired="old"),
     ])  # fmt: skip
     query = np.asarray((1, 0), dtype=np.float32)
-    asked: dict[str, Any] = {"language": "en", "genre": "poem", "kind": "soft"}
-    twin = shelf.twin(query, above=0.85, **asked)
+    fields: dict[str, Any] = {"language": "en", "genre": "poem", "kind": "soft"}
+    twin = shelf.twin(query, above=0.85, **fields)
     assert twin is not None
     assert twin.id == "old"
     # 1/sqrt(1.04) = .9806
-    assert shelf.twin(query, above=0.985, **asked) is None
+    assert shelf.twin(query, above=0.985, **fields) is None
 
 
 def test_another_dimension_is_refused() -> None:

@@ -73,9 +73,9 @@ def drawing(**fields: Any) -> Drawing:
 
 
 async def won(
-    model: ScriptedChat, *handlers: Any, budget: Budget | None = None, **given: int
+    model: ScriptedChat, *handlers: Any, budget: Budget | None = None, **measures: int
 ) -> WrittenEpisode:
-    start: Any = {"task": TASK, "criteria_set": CRITERIA, **given}
+    start: Any = {"task": TASK, "criteria_set": CRITERIA, **measures}
     workshop = cast(Workshop, model, budget=budget)
     config: Any = {"callbacks": list(handlers)}
     done = await best_of_n.build().compile().ainvoke(start, config, context=workshop)
@@ -232,8 +232,8 @@ async def test_tokens_that_nobody_counts_are_refused_rather_than_taken_for_free(
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"n": 2, "tokens": 100}, {"n": 0}, {"n": -3}, {"tokens": 0}], ids=str
+    "measures", [{}, {"n": 2, "tokens": 100}, {"n": 0}, {"n": -3}, {"tokens": 0}], ids=str
 )
-async def test_it_must_be_said_how_many(given: dict[str, Any]) -> None:
+async def test_it_must_be_said_how_many(measures: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected either n or tokens, of 1 or more, got n="):
-        await won(drawing(), **given)
+        await won(drawing(), **measures)

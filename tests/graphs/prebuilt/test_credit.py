@@ -58,10 +58,10 @@ async def test_a_retired_criterion_is_told_as_what_an_episode_lost() -> None:
     group = [judgement(**{flat.id: 5, sharp.id: score}) for score in (1, 9)]
     for _ in range(4):
         assert await credit(known, group, library) == []
-    (told,) = await credit(known, group, library)
-    assert told.stage == "library"
-    assert told.reason == "dead: it told no texts apart in any of 5 groups"
-    assert told.text == flat.name
+    (dropped,) = await credit(known, group, library)
+    assert dropped.stage == "library"
+    assert dropped.reason == "dead: it told no texts apart in any of 5 groups"
+    assert dropped.text == flat.name
     assert await credit(known, group, None) == []
 
 

@@ -47,14 +47,14 @@ async def test_each_side_answers_the_critic_and_keeps_what_makes_its_text_better
 
 async def test_the_critic_sees_both_texts_and_speaks_for_the_other() -> None:
     episode = await debated(arena(rounds=1))
-    shown = {
+    prompts = {
         call.messages[-1]["content"].partition("<rival")[0]: call.messages[-1]["content"]
         for call in episode.calls
         if call.role == "critic"
     }
-    assert len(shown) == 2
+    assert len(prompts) == 2
     writer, rival = (attempt.text for attempt in episode.attempts[:2])
-    for text, whole in shown.items():
+    for text, whole in prompts.items():
         own, other = (writer, rival) if "s1: The fog was very thick" in text else (rival, writer)
         assert own.split(". ")[0] in text
         assert other in whole.partition("<rival")[2]
@@ -97,8 +97,8 @@ def test_without_two_drafts_there_is_no_debate() -> None:
 
 async def test_a_side_that_the_critic_cannot_be_understood_on_has_no_turn() -> None:
     def mute(request: ChatRequest) -> str:
-        asked = request.messages[0].content
-        return "I cannot say." if asked.startswith("You argue") else frozen._by_rule(request)
+        system = request.messages[0].content
+        return "I cannot say." if system.startswith("You argue") else frozen._by_rule(request)
 
     frozen = ScriptedChat(path=SCRIPTS / "debate.frozen.yaml")
     writer = ScriptedChat(path=SCRIPTS / "debate.writer.yaml")

@@ -46,7 +46,7 @@ def sevens(*ids: str) -> tuple[Verdict, ...]:
     return tuple(Verdict(criterion_id=each, score=7, votes=(7,)) for each in ids)
 
 
-async def found(
+async def judged_state(
     text: str, judge: Any = None, *, criteria: CriteriaSet = CRITERIA
 ) -> judging.Assessment:
     workshop = cast(Workshop, ScriptedChat(path=SCRIPTS / "ferry.yaml"))
@@ -59,7 +59,7 @@ async def found(
 
 
 async def test_a_text_gets_verdicts_and_one_reward() -> None:
-    done = await found(TEXT)
+    done = await judged_state(TEXT)
     judgement = done["judgement"]
     assert judgement.scores == {"k1.1": 6, "k2.1": 6, "k1.pitfall1": 8}
     assert (judgement.criteria_sha, judgement.text_sha) == (CRITERIA.sha256, text_hash(TEXT))
@@ -90,7 +90,7 @@ async def test_a_text_gets_verdicts_and_one_reward() -> None:
 )
 async def test_what_is_no_text_is_turned_away_before_a_judge_is_asked(text: str, gate: str) -> None:
     judge = Seen(Ballot(sevens("k1.1", "k2.1", "k1.pitfall1")), [])
-    done = await found(text, judge)
+    done = await judged_state(text, judge)
     assert judge.texts == []
     assert gate in str(done["judgement"].gate)
     assert (done["reward"].value, done["reward"].soft) == (0.0, 0.0)
@@ -99,14 +99,14 @@ async def test_what_is_no_text_is_turned_away_before_a_judge_is_asked(text: str,
 
 async def test_a_text_of_the_rubric_itself_is_turned_away() -> None:
     pasted = " ".join(f"{c.name}. {c.description}" for c in CRITERIA.criteria)
-    done = await found(pasted)
+    done = await judged_state(pasted)
     assert "pasted from the request or the criteria" in str(done["judgement"].gate)
 
 
 async def test_a_broken_demand_is_listed_and_the_judge_is_asked_all_the_same() -> None:
     long = f"{TEXT} The gulls fell silent, and the engine with them, and nobody said a word."
     judge = Seen(Ballot(sevens("k1.1", "k2.1", "k1.pitfall1")), [])
-    done = await found(long, judge)
+    done = await judged_state(long, judge)
     # 31 + 14
     (broken,) = done["judgement"].violations
     assert (broken.criterion_id, broken.reason) == ("h1", "expected at most 40 words, got 45")
@@ -117,15 +117,15 @@ async def test_a_broken_demand_is_listed_and_the_judge_is_asked_all_the_same() -
 
 async def test_the_judge_is_shown_words_and_no_markup() -> None:
     judge = Seen(Ballot(sevens("k1.1", "k2.1", "k1.pitfall1")), [])
-    await found(f"# **Fog**\n\n> *{TEXT}*", judge)
-    (shown,) = judge.texts
-    assert TEXT in shown
-    assert not set(shown) & set("#*>")
+    await judged_state(f"# **Fog**\n\n> *{TEXT}*", judge)
+    (text,) = judge.texts
+    assert TEXT in text
+    assert not set(text) & set("#*>")
 
 
 async def test_a_missing_verdict_leaves_no_reward() -> None:
     ballot = Ballot(sevens("k1.1", "k2.1"), (Missing(criterion_id="k1.pitfall1", reason="lost"),))
-    done = await found(TEXT, Seen(ballot, []))
+    done = await judged_state(TEXT, Seen(ballot, []))
     assert (done["reward"].value, done["reward"].soft) == (None, None)
     assert done["reward"].excluded == ("k1.pitfall1",)
     assert done["judgement"].missing[0].reason == "lost"
@@ -138,7 +138,7 @@ async def test_criteria_that_code_alone_decides_are_rewarded_without_a_judge() -
             "criteria": tuple(c for c in CRITERIA.criteria if c.kind == "hard"),
         }
     )
-    done = await found(TEXT, criteria=hard)
+    done = await judged_state(TEXT, criteria=hard)
     assert (done["judgement"].verdicts, done["reward"].soft) == ((), None)
     # the text keeps the one demand that it cannot miss: R = .95·1 + .05·1
     assert done["reward"].hard == 1.0
@@ -148,7 +148,7 @@ async def test_criteria_that_code_alone_decides_are_rewarded_without_a_judge() -
 async def test_a_text_that_is_longer_than_a_judge_should_be_shown_has_no_verdict(
     long_text: str,
 ) -> None:
-    done = await found(long_text)
+    done = await judged_state(long_text)
     assert done["reward"].value is None
     assert {m.reason[:58] for m in done["judgement"].missing} == {
         "expected a text of at most 64,000 characters to judge, got"
@@ -173,10 +173,10 @@ async def test_whatever_else_a_judge_of_another_make_returns_is_dropped_and_coun
 
 
 async def test_what_a_text_says_to_its_judge_stays_behind_the_fence() -> None:
-    asked: list[ChatRequest] = []
+    requests: list[ChatRequest] = []
 
     def score(request: ChatRequest) -> str:
-        asked.append(request)
+        requests.append(request)
         ids = [f"q{n}" for n in (1, 2, 3)]
         votes = [{"criterion": q, "score": 2, "evidence": "s1", "reason": "No."} for q in ids]
         return json.dumps({"items": votes})
@@ -186,7 +186,7 @@ async def test_what_a_text_says_to_its_judge_stays_behind_the_fence() -> None:
     submission = judging.Submission(task=TASK, criteria_set=CRITERIA, text=plea)
     done = await judging.build().compile().ainvoke(submission, context=workshop)
     assert done["judgement"].scores == {"k1.1": 2, "k2.1": 2, "k1.pitfall1": 2}
-    for request in asked:
+    for request in requests:
         words = request.messages[-1].content
         opened = words.index("<text ")
         mark = words[opened + 6 : words.index(">", opened)]

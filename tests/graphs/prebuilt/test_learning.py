@@ -65,7 +65,7 @@ async def remembered(file: Path) -> tuple[tuple[Lesson, ...], list[tuple[str, fl
         return await memory.lessons(), [(entry.kind, entry.reward) for entry in entries]
 
 
-def asked(records: Sequence[CallRecord], role: str) -> list[str]:
+def prompts_of(records: Sequence[CallRecord], role: str) -> list[str]:
     return [str(r.messages[-1]["content"]) for r in records if r.role == role]
 
 
@@ -112,8 +112,8 @@ async def test_a_similar_request_is_written_with_the_lessons_of_the_one_before(
     assert {lesson.text for lesson in after.lessons} == {SOUND, LENGTH}
     ids = {lesson.id for lesson in before.learned}
     assert all(set(attempt.lessons) == ids for attempt in after.attempts)
-    drafted, *revised = asked(records, "writer")
-    for words in (drafted, *revised, *asked(records, "reflector")):
+    drafted, *revised = prompts_of(records, "writer")
+    for words in (drafted, *revised, *prompts_of(records, "reflector")):
         assert f"- {SOUND}" in words
         assert f"- {LENGTH}" in words
     # the draft sees what stood and what was given up the last time, too; a revision does not
@@ -121,7 +121,7 @@ async def test_a_similar_request_is_written_with_the_lessons_of_the_one_before(
     assert f"This was tried and given up:\n{before.attempts[3].text}" in drafted
     assert before.attempts[3].text not in "".join(revised)
     # the judge is told nothing of it
-    assert not any(SOUND in words for words in asked(records, "judge"))
+    assert not any(SOUND in words for words in prompts_of(records, "judge"))
 
 
 async def test_lessons_are_credited_with_the_changes_of_the_revisions_they_were_used_in(
@@ -178,7 +178,7 @@ async def test_another_request_brings_other_texts_but_its_criteria_bring_the_les
     other = "Write a script about two sisters who count the coins of a late aunt."
     with Recorder(tmp_path / "calls.jsonl", "other") as recorder:
         await lived(file, other, recorder)
-    drafted = asked(read_records(tmp_path / "calls.jsonl"), "writer")[0]
+    drafted = prompts_of(read_records(tmp_path / "calls.jsonl"), "writer")[0]
     assert SOUND in drafted
     assert before.text not in drafted
 
@@ -193,8 +193,8 @@ async def test_without_a_memory_nothing_is_recalled_remembered_or_learned(
     assert (episode.lessons, episode.learned) == ((), ())
     assert await remembered(file) == before
     records = read_records(tmp_path / "calls.jsonl")
-    assert asked(records, "consolidator") == []
-    assert not any(SOUND in words for words in asked(records, "writer"))
+    assert prompts_of(records, "consolidator") == []
+    assert not any(SOUND in words for words in prompts_of(records, "writer"))
 
 
 async def test_a_budget_spent_before_the_lessons_costs_the_lessons_alone(file: Path) -> None:
@@ -240,7 +240,7 @@ async def test_the_consolidator_reads_scores_and_critiques_and_no_text(
 ) -> None:
     with Recorder(tmp_path / "calls.jsonl", "one") as recorder:
         episode = await lived(file, REQUEST, recorder)
-    (words,) = asked(read_records(tmp_path / "calls.jsonl"), "consolidator")
+    (words,) = prompts_of(read_records(tmp_path / "calls.jsonl"), "consolidator")
     # best is text 1, worst the first draft
     assert "A fog one can hear: best 6, worst 4" in words
     assert "kept (+0.07)" in words

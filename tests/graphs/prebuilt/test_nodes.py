@@ -124,15 +124,15 @@ def test_a_part_that_the_graph_does_not_give_is_refused_when_the_node_is_made() 
 
 
 @pytest.mark.parametrize(
-    ("context", "told"),
+    ("context", "message"),
     [
         (None, "expected 'writer' in the graph's context, got none"),
         ({"novelist": None}, "the graph's context has no 'writer': valid: novelist"),
         ({"writer": 3}, "expected a Role or a chat model as 'writer' of the context, got int"),
     ],
 )
-def test_a_role_that_is_not_there_is_named(context: Any, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_a_role_that_is_not_there_is_named(context: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         pieces.role(context, "writer")
 
 
@@ -165,15 +165,15 @@ def test_a_field_that_a_context_has_from_another_class_is_a_role(kind: type[Any]
 
 
 @pytest.mark.parametrize(
-    ("bound", "told"),
+    ("bound", "message"),
     [
         (lambda chat: chat.bind(temperature=0.0, seed=3), "bound to seed, temperature, which"),
         (lambda chat: chat.with_config(tags=["dry"]), "bound to tags, which"),
         (lambda chat: in_role(chat, "writer").bind(top_p=0.5), "bound to top_p, which"),
     ],
 )
-def test_a_model_whose_options_would_be_lost_is_refused(bound: Any, told: str) -> None:
+def test_a_model_whose_options_would_be_lost_is_refused(bound: Any, message: str) -> None:
     chat = ScriptedChat(reply=lambda _: "so")
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         pieces.role({"writer": bound(chat)}, "writer")
     assert pieces.role({"writer": in_role(chat, "writer")}, "writer").model is chat

@@ -46,7 +46,7 @@ def instead(role: str, reply: str) -> ScriptedChat:
     return ScriptedChat(model=role, reply=lambda _: reply)
 
 
-async def told(workshop: Workshop, *handlers: Any, **config: Any) -> WrittenEpisode:
+async def episode_of(workshop: Workshop, *handlers: Any, **config: Any) -> WrittenEpisode:
     start = Assignment(task=TASK, criteria_set=CRITERIA)
     run: Any = {"callbacks": list(handlers), **config}
     done = await reflection.build().compile().ainvoke(start, run, context=workshop)
@@ -62,7 +62,7 @@ class Played:
     episode: WrittenEpisode
     records: Sequence[CallRecord]
 
-    def asked(self, role: str) -> list[str]:
+    def prompts(self, role: str) -> list[str]:
         """What a role was asked, without the worked examples before it."""
         return [str(r.messages[-1]["content"]) for r in self.records if r.role == role]
 
@@ -71,7 +71,7 @@ class Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     path = tmp_path_factory.mktemp("ferry") / "calls.jsonl"
     with Recorder(path, "ferry") as recorder:
-        episode = asyncio.run(told(ferry(), recorder))
+        episode = asyncio.run(episode_of(ferry(), recorder))
     return Played(episode, read_records(path))
 
 
@@ -118,11 +118,11 @@ def test_rewards_and_their_changes_are_those_of_the_formula(played: Played) -> N
     # 44 words where 40 are asked for: (80 - 44) / (80 - 40)
     length = {0: 1.0, 1: 1.0, 2: 0.9, 3: 1.0}
     for attempt in played.episode.attempts:
-        n, found = attempt.number, attempt.reward
-        assert found.soft == pytest.approx(soft[n])
-        assert found.length == pytest.approx(length[n])
-        assert found.repetition == 1.0
-        assert found.value == pytest.approx(0.85 * soft[n] + 0.10 * length[n] + 0.05)
+        n, reward = attempt.number, attempt.reward
+        assert reward.soft == pytest.approx(soft[n])
+        assert reward.length == pytest.approx(length[n])
+        assert reward.repetition == 1.0
+        assert reward.value == pytest.approx(0.85 * soft[n] + 0.10 * length[n] + 0.05)
     assert [a.delta for a in played.episode.attempts] == [
         None,
         pytest.approx(0.85 * 2 / 26.1),  # fog 4 → 6: +.065
@@ -156,7 +156,7 @@ def test_the_plan_names_the_weakest_criteria_first_and_what_to_keep(played: Play
 
 
 def test_the_reviser_reads_the_best_text_its_plan_and_what_to_keep(played: Played) -> None:
-    drafted, *revised = played.asked("writer")
+    drafted, *revised = played.prompts("writer")
     assert TASK.request in drafted
     assert "<draft>\nThe fog was very thick" in revised[0]
     assert "1. A fog one can hear: The fog is called thick and touches nothing." in revised[0]
@@ -164,13 +164,13 @@ def test_the_reviser_reads_the_best_text_its_plan_and_what_to_keep(played: Playe
     assert 'Begin at: "He waited for a while, and then he went on."' in revised[0]
     assert "Keep what makes it good: No feeling by name" in revised[0]
     # what was rolled back is not gone on with
-    for asked in revised[1:]:
-        assert "<draft>\nFog sat on the wheel" in asked
-        assert "The pilot waited for a while" in asked
+    for prompt in revised[1:]:
+        assert "<draft>\nFog sat on the wheel" in prompt
+        assert "The pilot waited for a while" in prompt
 
 
 def test_the_reflector_is_told_what_was_tried_on_this_text_and_rolled_back(played: Played) -> None:
-    first, second, third = played.asked("reflector")
+    first, second, third = played.prompts("reflector")
     tried = "Already tried and rolled back: "
     assert tried not in first
     # the first revision was accepted: what was done on another text says nothing of this one
@@ -181,9 +181,9 @@ def test_the_reflector_is_told_what_was_tried_on_this_text_and_rolled_back(playe
 
 
 def test_the_judge_sees_every_text_under_the_same_seeds_and_orders(played: Played) -> None:
-    asked = [record for record in played.records if record.role == "judge"]
+    records = [record for record in played.records if record.role == "judge"]
     by_text: dict[str, list[Any]] = {}
-    for record in asked:
+    for record in records:
         words = str(record.messages[-1]["content"])
         text, criteria = words.split("<criteria>")
         order = [line.split(".")[0] for line in criteria.splitlines() if line.startswith("q")]
@@ -201,13 +201,13 @@ def test_every_role_is_asked_as_often_as_its_work_needs(played: Played) -> None:
 
 
 async def test_with_more_rounds_two_refusals_running_end_the_loop() -> None:
-    episode = await told(ferry(rounds=4))
+    episode = await episode_of(ferry(rounds=4))
     assert len(episode.attempts) == 4
     assert episode.stopped == "2 revisions running were refused"
 
 
 async def test_without_rounds_the_first_draft_is_judged_and_stands() -> None:
-    episode = await told(ferry(rounds=0))
+    episode = await episode_of(ferry(rounds=0))
     assert [a.decision for a in episode.attempts] == ["first"]
     assert (episode.stopped, episode.is_complete) == ("0 rounds are over", True)
 
@@ -215,7 +215,7 @@ async def test_without_rounds_the_first_draft_is_judged_and_stands() -> None:
 async def test_the_loop_needs_no_more_steps_than_langgraph_grants_for_the_default_rounds() -> None:
     # recall, draft, judge, decide; 3 times recall, reflect, plan, revise, judge, decide;
     # learn, close: 4 + 18 + 2
-    episode = await told(ferry(), recursion_limit=25)
+    episode = await episode_of(ferry(), recursion_limit=25)
     assert len(episode.attempts) == 4
 
 
@@ -240,7 +240,7 @@ async def test_wherever_a_budget_ends_the_best_text_so_far_comes_back(
     calls: int, played: Played
 ) -> None:
     budget = Budget(max_calls=calls)
-    episode = await told(ferry(budget=budget))
+    episode = await episode_of(ferry(budget=budget))
     assert budget.calls == min(calls, CALLS)
     assert episode.is_complete == (calls == CALLS)
     if calls < CALLS:
@@ -256,7 +256,7 @@ async def test_wherever_a_budget_ends_the_best_text_so_far_comes_back(
 
 
 async def test_a_text_that_could_not_be_judged_says_why() -> None:
-    episode = await told(ferry(budget=Budget(max_calls=2)))
+    episode = await episode_of(ferry(budget=Budget(max_calls=2)))
     (only,) = episode.attempts
     assert (only.decision, only.reward.value, only.reward.soft) == ("first", None, None)
     assert only.reward.excluded == (FOG, PILOT, PITFALL)
@@ -269,19 +269,19 @@ async def test_a_text_that_could_not_be_judged_says_why() -> None:
 
 async def test_a_budget_that_pays_for_no_text_is_an_error() -> None:
     with pytest.raises(BudgetReached, match="the budget of 0 calls"):
-        await told(ferry(budget=Budget(max_calls=0)))
+        await episode_of(ferry(budget=Budget(max_calls=0)))
 
 
 @pytest.mark.parametrize("tokens", range(1, 4200, 300))
 async def test_wherever_a_budget_of_tokens_ends_a_text_comes_back(tokens: int) -> None:
-    episode = await told(ferry(budget=Budget(max_tokens=tokens)))
+    episode = await episode_of(ferry(budget=Budget(max_tokens=tokens)))
     assert episode.text
     assert episode.is_complete or "tokens is spent" in episode.stopped
 
 
 async def test_a_judge_that_never_answers_leaves_the_first_draft_without_a_reward() -> None:
     judge = instead("judge", "I would rather not say")
-    episode = await told(ferry(roles={"judge": judge}))
+    episode = await episode_of(ferry(roles={"judge": judge}))
     (only,) = episode.attempts
     assert (only.decision, only.reward.value, only.delta) == ("first", None, None)
     assert episode.stopped == "no reward: no verdict on k1.1, k2.1, k1.pitfall1"
@@ -293,7 +293,7 @@ async def test_a_judge_that_never_answers_leaves_the_first_draft_without_a_rewar
 
 async def test_a_judge_that_forgets_a_criterion_leaves_no_reward_rather_than_a_zero() -> None:
     one = '{"items": [{"criterion": "q1", "score": 9, "evidence": "s1", "reason": "It is."}]}'
-    episode = await told(ferry(roles={"judge": instead("judge", one)}))
+    episode = await episode_of(ferry(roles={"judge": instead("judge", one)}))
     (only,) = episode.attempts
     # q1 is the pitfall in both orders
     assert only.judgement.scores == {PITFALL: 9}
@@ -307,7 +307,7 @@ async def test_a_writer_that_gives_no_revision_leaves_the_best_text_standing() -
         return "The fog was very thick and the pilot was very afraid. Somewhere a bell rang."
 
     judge = JudgeOf(lambda text, criterion: 5.0)
-    episode = await told(built(ScriptedChat(reply=write), judge))
+    episode = await episode_of(built(ScriptedChat(reply=write), judge))
     assert (episode.best, len(episode.attempts)) == (0, 1)
     assert (episode.stopped, episode.is_complete) == ("the writer gave no revision", True)
     (lost,) = [entry for entry in episode.dropped if entry.stage == "revision"]
@@ -316,7 +316,7 @@ async def test_a_writer_that_gives_no_revision_leaves_the_best_text_standing() -
 
 
 async def test_a_reflector_that_finds_nothing_ends_the_loop_and_is_counted() -> None:
-    episode = await told(ferry(roles={"reflector": instead("reflector", "It is fine.")}))
+    episode = await episode_of(ferry(roles={"reflector": instead("reflector", "It is fine.")}))
     assert [a.decision for a in episode.attempts] == ["first"]
     assert episode.stopped == "the reflector found nothing to revise"
     assert [entry.stage for entry in episode.dropped] == ["reflection"]
@@ -331,7 +331,7 @@ async def test_a_first_draft_that_is_turned_away_is_written_anew_from_what_the_g
             return "A bell rang once, to port, and the pilot cut the engine and listened."
         return "fog fog fog fog\n" * 6
 
-    episode = await told(built(ScriptedChat(reply=write), JudgeOf(lambda text, c: 7.0)))
+    episode = await episode_of(built(ScriptedChat(reply=write), JudgeOf(lambda text, c: 7.0)))
     first, second = episode.attempts[:2]
     assert (first.reward.value, sorted(first.judgement.violated)) == (0.0, ["gate"])
     assert first.judgement.verdicts == ()
@@ -342,7 +342,7 @@ async def test_a_first_draft_that_is_turned_away_is_written_anew_from_what_the_g
 
 async def test_a_text_too_long_for_a_judge_stays_without_a_reward(long_text: str) -> None:
     writer = instead("writer", long_text)
-    episode = await told(ferry(roles={"writer": writer}, text_tokens=100_000))
+    episode = await episode_of(ferry(roles={"writer": writer}, text_tokens=100_000))
     (only,) = episode.attempts
     assert (only.text, only.judgement.gate) == (long_text, None)
     assert only.reward.value is None
@@ -415,7 +415,7 @@ def test_under_the_same_scores_the_result_is_never_worse_than_the_first_draft(
     writer: int, judge: int, rounds: int
 ) -> None:
     workshop = built(ScriptedChat(reply=some_text(writer)), JudgeOf(some_score(judge)), rounds)
-    episode = asyncio.run(told(workshop, recursion_limit=60))
+    episode = asyncio.run(episode_of(workshop, recursion_limit=60))
     first, best = episode.attempts[0], held(episode)
     assert first.reward.value is not None
     assert best.reward.value is not None
@@ -432,7 +432,7 @@ def test_under_the_same_scores_the_result_is_never_worse_than_the_first_draft(
 @settings(max_examples=25)
 def test_what_stands_only_ever_rises_and_every_refusal_says_why(writer: int, judge: int) -> None:
     workshop = built(ScriptedChat(reply=some_text(writer)), JudgeOf(some_score(judge)), 6)
-    episode = asyncio.run(told(workshop, recursion_limit=60))
+    episode = asyncio.run(episode_of(workshop, recursion_limit=60))
     standing = episode.attempts[0]
     for attempt in episode.attempts[1:]:
         assert attempt.parent == standing.number
@@ -474,7 +474,7 @@ def test_planted_regressions_are_rolled_back(planted: list[str]) -> None:
         name = next(name for name, each in texts.items() if each.strip() == text.strip())
         return scores[name][(FOG, PILOT, PITFALL).index(criterion)]
 
-    episode = asyncio.run(told(built(ScriptedChat(reply=write), JudgeOf(score))))
+    episode = asyncio.run(episode_of(built(ScriptedChat(reply=write), JudgeOf(score))))
     assert [a.decision for a in episode.attempts] == ["first", "refused", "refused"]
     assert not any(a.judgement.gate for a in episode.attempts)
     assert (episode.best, episode.text) == (0, texts["first"])

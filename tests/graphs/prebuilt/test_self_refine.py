@@ -20,19 +20,19 @@ class Refining(ScriptedChat):
 
     counted: bool = True
     overflows: bool = False
-    asked: list[str]
+    prompts: list[str]
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(reply=self._answer, **{"asked": [], **fields})
+        super().__init__(reply=self._answer, **{"prompts": [], **fields})
 
     def _answer(self, request: ChatRequest) -> str:
         text = request.messages[-1].content
-        self.asked.append(text)
+        self.prompts.append(text)
         if "What would make it better:" in text:
             if self.overflows:
                 raise ContextOverflow("too long")
-            return f"More bell. (round {sum('better:' in each for each in self.asked)})"
-        versions = sum("<feedback>" in each for each in self.asked)
+            return f"More bell. (round {sum('better:' in each for each in self.prompts)})"
+        versions = sum("<feedback>" in each for each in self.prompts)
         return f"The ferry leaves the harbour, version {versions}."
 
     async def _complete(self, request: ChatRequest) -> Completion:
@@ -41,10 +41,10 @@ class Refining(ScriptedChat):
         return done.model_copy(update={"prompt_tokens": prompt, "completion_tokens": reply})
 
 
-async def refined(model: ScriptedChat, **given: int) -> tuple[str, int]:
+async def refined(model: ScriptedChat, **measures: int) -> tuple[str, int]:
     budget = Budget()
     desk = self_refine.Desk(Role("writer", model, budget=budget))
-    start: Any = {"task": TASK, **given}
+    start: Any = {"task": TASK, **measures}
     done = await self_refine.build().compile().ainvoke(start, context=desk)
     return done["text"], budget.tokens
 
@@ -72,7 +72,7 @@ async def test_rounds_can_be_counted_instead_and_each_reads_text_and_feedback() 
     model = Refining()
     text, _ = await refined(model, rounds=2)
     assert text == "The ferry leaves the harbour, version 2."
-    last = model.asked[-1]
+    last = model.prompts[-1]
     assert "version 1." in last
     assert "More bell. (round 2)" in last
 
@@ -82,10 +82,10 @@ async def test_a_text_beyond_the_window_is_the_last_one() -> None:
     assert text == "The ferry leaves the harbour, version 0."
 
 
-@pytest.mark.parametrize("given", [{}, {"tokens": 0}, {"tokens": 9, "rounds": 1}])
-async def test_either_tokens_or_rounds_must_be_given(given: dict[str, int]) -> None:
+@pytest.mark.parametrize("measures", [{}, {"tokens": 0}, {"tokens": 9, "rounds": 1}])
+async def test_either_tokens_or_rounds_must_be_given(measures: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="expected either tokens or rounds"):
-        await refined(Refining(), **given)
+        await refined(Refining(), **measures)
 
 
 async def test_tokens_that_nobody_counts_cannot_be_spent() -> None:

@@ -44,12 +44,12 @@ def judge(*points: int | None) -> ScriptedChat:
 
     def score(request: ChatRequest) -> str:
         text = "".join(turn.content for turn in request.messages)
-        given = next(p for p, draft in zip(points, DRAFTS, strict=True) if draft[:12] in text)
+        point = next(p for p, draft in zip(points, DRAFTS, strict=True) if draft[:12] in text)
         items = [
-            {"criterion": f"q{n}", "score": given, "evidence": "s1", "reason": "So it is."}
+            {"criterion": f"q{n}", "score": point, "evidence": "s1", "reason": "So it is."}
             for n in (1, 2, 3)
         ]
-        return json.dumps({"items": items}) if given else "I cannot say."
+        return json.dumps({"items": items}) if point else "I cannot say."
 
     return ScriptedChat(reply=score)
 

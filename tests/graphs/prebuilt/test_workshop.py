@@ -40,7 +40,7 @@ def test_the_roles_share_one_budget_and_one_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"roles": {"jugde": OTHER}}, "unknown role 'jugde': did you mean 'judge'?"),
         ({"rounds": -1}, "expected rounds of 0 or more, got -1"),
@@ -48,10 +48,10 @@ def test_the_roles_share_one_budget_and_one_seed() -> None:
         ({"text_tokens": 0}, "expected text_tokens of 1 or more, got 0"),
     ],
 )
-def test_what_cannot_be_is_refused(options: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         cast(Workshop, COMMON, **options)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_model_without_schemas_may_write_and_do_nothing_else() -> None:

@@ -69,11 +69,11 @@ async def test_nobody_is_asked_for_it_and_the_study_ends_with_criteria(
     stage: str, items_per_call: int, choosing_chat: Callable[..., ScriptedChat]
 ) -> None:
     chat = choosing_chat(seed=2, items_per_call=items_per_call)
-    _, asked = await studied(None, chat)
+    _, calls = await studied(None, chat)
     without, still_asked = await studied(stage, chat)
     assert not set(still_asked) & SILENT[stage]
     # comparison is needed only where codes lie close
-    assert stage == "comparison" or set(asked) >= SILENT[stage]
+    assert stage == "comparison" or set(calls) >= SILENT[stage]
     assert without["criteria_set"].criteria
     assert {i for c in without["criteria"] for i in c.evidence} <= {
         incident.id for incident in without["incidents"]
@@ -100,9 +100,9 @@ async def test_without_selective_coding_nothing_is_the_core_and_all_weigh_alike(
 async def test_without_validation_criteria_stay_as_they_were_first_written(
     choosing_chat: Callable[..., ScriptedChat],
 ) -> None:
-    state, asked = await studied("validation", choosing_chat(seed=2, items_per_call=8))
+    state, calls = await studied("validation", choosing_chat(seed=2, items_per_call=8))
     soft = [c for c in state["criteria"] if c.kind != "hard"]
-    assert asked["criteria_writer"] == len(soft) == len(state["slots"])
+    assert calls["criteria_writer"] == len(soft) == len(state["slots"])
     assert not state.get("findings")
     assert not state.get("trials")
 
@@ -125,8 +125,10 @@ async def test_without_comparison_close_codes_stay_apart_and_equal_labels_are_on
     labels = {"reader": "The storm that keeps watch", "editor": "A storm that keeps watch"}
 
     def reply(request: Any) -> str:
-        asked = request.messages[-1].content
-        label = next((said for who, said in labels.items() if f"Code it as a {who}" in asked), "")
+        prompt = request.messages[-1].content
+        label = next(
+            (named for who, named in labels.items() if f"Code it as a {who}" in prompt), ""
+        )
         label = label or labels["editor"]
         return (
             f'{{"items": [{{"label": "{label}", "gloss": "The storm never threatens the child.", '

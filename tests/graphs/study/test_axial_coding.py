@@ -43,23 +43,23 @@ class Axial:
         lost: str = "nothing",
     ) -> None:
         self.groups, self.relations, self.lost = groups, relations, lost
-        self.asked: list[str] = []
+        self.steps: list[str] = []
         self.subjects: list[str] = []
 
     def __call__(self, request: ChatRequest) -> str:
         system = request.messages[0].content
-        asked = next(t.content for t in request.messages[::-1] if t.content.startswith("<"))
+        prompt = next(t.content for t in request.messages[::-1] if t.content.startswith("<"))
         if system.startswith("You group"):
-            self.asked.append("group")
+            self.steps.append("group")
             if isinstance(self.groups, str):
                 return self.groups
             return json.dumps({"items": [{"name": "group", "codes": g} for g in self.groups]})
         if system.startswith("You describe"):
-            self.asked.append("describe")
-            ids = re.findall(r"^(c\d+): ", asked, re.MULTILINE)
+            self.steps.append("describe")
+            ids = re.findall(r"^(c\d+): ", prompt, re.MULTILINE)
             return "No." if self.lost in ids else json.dumps(self._category(ids))
-        self.asked.append("relate")
-        self.subjects.append(asked.rpartition("Relate ")[2])
+        self.steps.append("relate")
+        self.subjects.append(prompt.rpartition("Relate ")[2])
         if isinstance(self.relations, str):
             return self.relations
         links = [{"src": a, "type": kind, "dst": b} for a, kind, b in self.relations]
@@ -133,7 +133,7 @@ async def test_a_group_that_nobody_can_describe_is_counted_and_the_others_stay()
     assert members(state) == {"k1": ("c1",), "k3": ("c3",), "k4": ("c4",)}
     assert [(d.reason, d.text) for d in state["dropped"]] == [("reply", "No.")]
     # asked twice before it was given up
-    assert axial.asked.count("describe") == 5
+    assert axial.steps.count("describe") == 5
 
 
 async def test_if_no_group_can_be_described_the_stage_fails() -> None:
@@ -151,7 +151,7 @@ async def test_a_category_on_a_single_code_is_kept_with_a_memo() -> None:
 async def test_a_single_code_needs_no_grouping_and_a_single_category_no_relation() -> None:
     axial = Axial("never asked")
     state = await related(axial, 1)
-    assert axial.asked == ["describe"]
+    assert axial.steps == ["describe"]
     assert members(state) == {"k1": ("c1",)}
     assert state["relations"] == ()
 

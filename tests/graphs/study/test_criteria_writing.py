@@ -67,16 +67,16 @@ class Writer:
         self.taken: dict[str, str] = {}
 
     def __call__(self, request: ChatRequest) -> str:
-        system, asked = request.messages[0].content, request.messages[-1].content
+        system, prompt = request.messages[0].content, request.messages[-1].content
         if system.startswith("You score"):
-            key = next(key for key, (_, said) in WRITTEN.items() if f" {said}\n" in asked)
+            key = next(key for key, (_, sentence) in WRITTEN.items() if f" {sentence}\n" in prompt)
             both = zip(DRAFTS, self.scores[key], strict=True)
-            given = (score for draft, score in both if f"<text>\n{draft.text}\n" in asked)
-            return json.dumps({"score": next(given, self.probe)})
-        quality = "S" if "Property: sound" in asked else "L"
+            scores = (score for draft, score in both if f"<text>\n{draft.text}\n" in prompt)
+            return json.dumps({"score": next(scores, self.probe)})
+        quality = "S" if "Property: sound" in prompt else "L"
         key = f"no {quality}" if "about a fault" in system else quality
         self.taken.setdefault(
-            key, re.findall(r"^Names already taken: (.*)$", asked, re.MULTILINE)[-1]
+            key, re.findall(r"^Names already taken: (.*)$", prompt, re.MULTILINE)[-1]
         )
         name, description = WRITTEN[key]
         levels = {band: f"what a text of {band} does" for band in LEVELS}
@@ -147,7 +147,7 @@ async def test_fewer_than_five_criteria_are_told_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("won", "said"),
+    ("won", "texts"),
     [
         # 3 / 4 is above .7, 2 / 4 below
         (("S", "no S", "L"), []),
@@ -156,11 +156,11 @@ async def test_fewer_than_five_criteria_are_told_of() -> None:
     ],
 )
 async def test_criteria_on_which_strong_drafts_do_not_win_are_told_of_and_kept(
-    won: tuple[str, ...], said: list[str]
+    won: tuple[str, ...], texts: list[str]
 ) -> None:
     scores = {key: (9, 4) if key in won else (4, 9) for key in WRITTEN}
     state, _ = await written(SEA, LENGTH, scores=scores)
-    assert [m.text for m in state["memos"] if m.agent == "validator"] == said
+    assert [m.text for m in state["memos"] if m.agent == "validator"] == texts
     assert len(state["criteria"]) == 5
 
 

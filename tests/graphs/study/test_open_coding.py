@@ -70,24 +70,24 @@ class Coders:
     def __init__(self, say: Say, same: bool | str = True) -> None:
         self.say, self.same = say, same
         self.coded: list[tuple[str, list[str]]] = []
-        self.shown: list[str] = []
+        self.codebooks: list[str] = []
         self.compared: list[str] = []
 
     def __call__(self, request: ChatRequest) -> str:
         # asked again, the complaint comes last
-        asked = next(t.content for t in request.messages[::-1] if t.content.startswith("<"))
-        if asked.startswith("<pairs>"):
-            self.compared += re.findall(r"^p\d+: .*$", asked, re.MULTILINE)
+        prompt = next(t.content for t in request.messages[::-1] if t.content.startswith("<"))
+        if prompt.startswith("<pairs>"):
+            self.compared += re.findall(r"^p\d+: .*$", prompt, re.MULTILINE)
             if isinstance(self.same, str):
                 return self.same
-            ids = re.findall(r"^(p\d+): ", asked, re.MULTILINE)
+            ids = re.findall(r"^(p\d+): ", prompt, re.MULTILINE)
             return json.dumps({"items": [{"pair": i, "same": self.same} for i in ids]})
-        passages = asked.partition("<passages>\n")[2].partition("\n</passages>")[0]
+        passages = prompt.partition("<passages>\n")[2].partition("\n</passages>")[0]
         ids = re.findall(r"^([\w.]+): ", passages, re.MULTILINE)
-        who = re.search(r"Code it as an? (?:brief )?(\w+)", asked)
+        who = re.search(r"Code it as an? (?:brief )?(\w+)", prompt)
         assert who
         self.coded.append((who[1], ids))
-        self.shown.append(asked.partition("<codes>\n")[2].partition("\n</codes>")[0])
+        self.codebooks.append(prompt.partition("<codes>\n")[2].partition("\n</codes>")[0])
         return json.dumps({"items": self.say(who[1], ids)})
 
 
@@ -309,8 +309,8 @@ async def test_a_coder_is_shown_the_five_known_codes_that_lie_nearest() -> None:
     coders = Coders(seven)
     # one passage gets one code, so seven need two
     await coded(coders, [clause(1), clause(2), note(1, "wave")], Angles({**degrees, "wave": 125.0}))
-    assert coders.shown[0] == "none"
-    assert coders.shown[-1].splitlines() == [f"c{n}: Code {n}" for n in (3, 4, 2, 5, 1)]
+    assert coders.codebooks[0] == "none"
+    assert coders.codebooks[-1].splitlines() == [f"c{n}: Code {n}" for n in (3, 4, 2, 5, 1)]
 
 
 async def test_coding_goes_on_where_an_earlier_call_left_off() -> None:

@@ -35,8 +35,8 @@ def incident(number: int, text: str) -> Incident:
     )
 
 
-def note(name: str, doc: str, span: tuple[int, int], text: str, said: str) -> Incident:
-    return Incident(id=name, source="draft", doc_id=doc, span=span, text=text, note=said)
+def note(name: str, doc: str, span: tuple[int, int], text: str, words: str) -> Incident:
+    return Incident(id=name, source="draft", doc_id=doc, span=span, text=text, note=words)
 
 
 def code(name: str, *evidence: str) -> Code:

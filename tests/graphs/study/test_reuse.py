@@ -41,8 +41,8 @@ class Heard(ScriptedChat):
     prompts: list[tuple[str, str]]
 
     async def _complete(self, request: ChatRequest) -> Any:
-        said = "\n".join(turn.content for turn in request.messages)
-        self.prompts.append((request.messages[0].content, said))
+        prompt = "\n".join(turn.content for turn in request.messages)
+        self.prompts.append((request.messages[0].content, prompt))
         return await super()._complete(request)
 
 
@@ -51,11 +51,11 @@ def heard() -> Heard:
 
 
 def criterion(name: str, **fields: Any) -> Criterion:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": name, "description": "The text is like that.", "kind": "soft",
         "tier": "essential", "weight": 1.0, "levels": {}, "category_id": "k1", "evidence": ("i1",),
     }  # fmt: skip
-    return Criterion(name=name, **{**given, **fields})
+    return Criterion(name=name, **{**defaults, **fields})
 
 
 def in_process() -> Library:
@@ -80,15 +80,15 @@ async def test_suggestions_are_shown_to_coders_and_criteria_writers_and_to_nobod
     library, model = in_process(), heard()
     await kept(library, "The storm stays outside")
     state = await studied(library, model)
-    shown = {system[:40] for system, said in model.prompts if MARK in said}
-    assert shown == {
+    systems = {system[:40] for system, prompt in model.prompts if MARK in prompt}
+    assert systems == {
         "You are a coder in a grounded-theory stu",
         "You write one grading criterion for text",
         "You write one grading criterion about a ",
     }
     assert all(
-        "- The storm stays outside: The text is like that." in said
-        for _, said in model.prompts if MARK in said
+        "- The storm stays outside: The text is like that." in prompt
+        for _, prompt in model.prompts if MARK in prompt
     )  # fmt: skip
     stats = state["criteria_set"].stats["library"]
     assert stats["version"].startswith("1-")
@@ -99,18 +99,18 @@ async def test_suggestions_are_shown_to_coders_and_criteria_writers_and_to_nobod
 async def test_a_model_that_chooses_is_shown_none_and_its_criteria_are_kept_all_the_same(
     choosing_chat: Any,
 ) -> None:
-    library, asked = in_process(), []
+    library, prompts = in_process(), []
     await kept(library, "The storm stays outside")
     inner = choosing_chat(seed=3)
 
     class Choosing(ScriptedChat):
         async def _complete(self, request: ChatRequest) -> Any:
-            asked.append("\n".join(turn.content for turn in request.messages))
+            prompts.append("\n".join(turn.content for turn in request.messages))
             return await inner._complete(request)
 
     state = await studied(library, Choosing(reply=lambda _: "", items_per_call=1))
-    assert asked
-    assert not any(MARK in said for said in asked)
+    assert prompts
+    assert not any(MARK in prompt for prompt in prompts)
     stats = state["criteria_set"].stats["library"]
     assert len(stats["suggested"]) == 1
     soft = [each.id for each in judged(state["criteria_set"].criteria)]
@@ -165,14 +165,14 @@ async def test_what_the_drafts_scored_is_known_of_a_criterion_from_the_start() -
 
 async def test_another_request_that_comes_to_the_same_is_told_so() -> None:
     library = in_process()
-    found = (await studied(library))["criteria_set"]
-    soft = judged(found.criteria)
+    criteria_set = (await studied(library))["criteria_set"]
+    soft = judged(criteria_set.criteria)
     await library.keep([Passed(each, None) for each in soft], OTHER.model_copy(
-        update={"genre": found.genre, "language": found.language}), NOW)  # fmt: skip
+        update={"genre": criteria_set.genre, "language": criteria_set.language}), NOW)  # fmt: skip
     again = await studied(library)
     assert set(again["kept"].reused) == {each.id for each in soft}
-    told = [memo.text for memo in again["memos"] if memo.stage == "library"]
-    assert told == ["4 of 4 criteria were known from other requests"]
+    texts = [memo.text for memo in again["memos"] if memo.stage == "library"]
+    assert texts == ["4 of 4 criteria were known from other requests"]
 
 
 async def test_a_library_that_cannot_be_written_costs_the_study_nothing_else(
@@ -196,36 +196,36 @@ FIRST, CLOSE = "The lamp is warm in the window", "The lamp is warm in the window
 
 
 def comparing(*answers: tuple[str, bool]) -> tuple[Role, list[str]]:
-    asked: list[str] = []
+    prompts: list[str] = []
 
     def reply(request: ChatRequest) -> str:
-        asked.append(request.messages[-1].content)
+        prompts.append(request.messages[-1].content)
         return json.dumps({"items": [{"pair": pair, "same": same} for pair, same in answers]})
 
-    return Role("comparator", ScriptedChat(reply=reply, items_per_call=8)), asked
+    return Role("comparator", ScriptedChat(reply=reply, items_per_call=8)), prompts
 
 
 @pytest.mark.parametrize(("answers", "is_same"), [([("p1", True)], True), ([("p1", False)], False)])
 async def test_criteria_that_lie_near_are_one_if_the_comparator_says_so(
     answers: Sequence[tuple[str, bool]], is_same: bool
 ) -> None:
-    library, (role, asked) = in_process(), comparing(*answers)
+    library, (role, prompts) = in_process(), comparing(*answers)
     await kept(library, FIRST)
     (known,) = await library.criteria()
     same, dropped = await same_as_known([criterion(CLOSE)], OTHER, library, role)
     assert same == ({CLOSE: known.id} if is_same else {})
     assert dropped == ()
-    assert f'p1: "{CLOSE}" (The text is like that.) / "{FIRST}"' in asked[0]
+    assert f'p1: "{CLOSE}" (The text is like that.) / "{FIRST}"' in prompts[0]
 
 
 async def test_what_is_named_alike_needs_no_question_and_what_lies_far_gets_none() -> None:
-    library, (role, asked) = in_process(), comparing()
+    library, (role, prompts) = in_process(), comparing()
     await kept(library, FIRST)
     (known,) = await library.criteria()
     named = criterion(FIRST.upper())
     far = criterion("Nobody speaks", description="There is no dialogue at all.")
     same, _ = await same_as_known([named, far], OTHER, library, role)
-    assert (same, asked) == ({FIRST.upper(): known.id}, [])
+    assert (same, prompts) == ({FIRST.upper(): known.id}, [])
 
 
 async def test_an_answer_that_cannot_be_read_keeps_them_apart_and_is_told() -> None:
@@ -265,10 +265,10 @@ async def test_contrast_without_a_library_goes_by_the_drafts_and_without_drafts_
     plain, sharp = await studied(None), await studied(None, contrast=True)
     # all four criteria spread the drafts alike in this study, so nothing shifts
     contrast = sharp["criteria_set"].stats["contrast"]
-    told = contrast["discrimination"]
+    measures = contrast["discrimination"]
     assert contrast["silent"] == {}
-    assert len(told) == 4
-    assert len({round(each, 9) for each in told.values()}) == 1
+    assert len(measures) == 4
+    assert len({round(each, 9) for each in measures.values()}) == 1
     assert [c.weight for c in sharp["criteria_set"].criteria] == pytest.approx(
         [c.weight for c in plain["criteria_set"].criteria]
     )

@@ -37,11 +37,11 @@ async def selected(
     tiers: str = "essential important important optional",
     core: str = "k1",
 ) -> dict[str, Any]:
-    asked = {f"k{n}": tier for n, tier in enumerate(tiers.split(), 1)}
+    tier_of = {f"k{n}": tier for n, tier in enumerate(tiers.split(), 1)}
     storyline = "The sea takes and the sea gives back."
-    reply = json.dumps({"core": core, "storyline": storyline, "tiers": asked})
+    reply = json.dumps({"core": core, "storyline": storyline, "tiers": tier_of})
     study = cast(Study, ScriptedChat(reply=lambda _: reply), embeddings=LexicalEmbeddings())
-    start: Any = {"task": TASK, "categories": CATEGORIES[: len(asked)], "relations": relations}
+    start: Any = {"task": TASK, "categories": CATEGORIES[: len(tier_of)], "relations": relations}
     graph = selective_coding.build().compile()
     return typing.cast("dict[str, Any]", await graph.ainvoke(start, context=study))
 

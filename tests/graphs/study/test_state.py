@@ -54,10 +54,10 @@ def test_a_foreign_model_is_refused_where_a_schema_has_to_be_kept() -> None:
     foreign = FakeListChatModel(responses=["so"])
     with pytest.raises(ConfigError) as refusal:
         study_of(roles={"coder": foreign})
-    said = str(refusal.value)
-    assert "role 'coder' needs json_schema" in said
-    assert "FakeListChatModel does not offer" in said
-    assert "--role coder=" in said
+    message = str(refusal.value)
+    assert "role 'coder' needs json_schema" in message
+    assert "FakeListChatModel does not offer" in message
+    assert "--role coder=" in message
 
 
 def test_a_foreign_model_may_write_drafts() -> None:

@@ -118,10 +118,10 @@ def test_the_codes_hold_the_evidence_of_all_who_saw_them(played: Played) -> None
 def test_two_close_pairs_are_compared_and_only_the_one_held_the_same_is_merged(
     played: Played,
 ) -> None:
-    asked, later = played.of("comparator")
+    call, later = played.of("comparator")
     # in the second round one pair was held to be the same by its coder, not by its words
     assert "Something to see and to hear" in prompt(later)
-    lines = [line for line in prompt(asked).splitlines() if line.startswith("p")]
+    lines = [line for line in prompt(call).splitlines() if line.startswith("p")]
     assert [line.split(" (")[0] for line in lines] == [
         'p1: "A storm that keeps watch"',
         'p2: "A gull that falls asleep first"',
@@ -144,13 +144,13 @@ def test_a_coding_without_an_incident_is_asked_for_again_then_dropped_and_counte
     played: Played,
 ) -> None:
     again = [record for record in played.of("coder") if record.attempt == 1]
-    (asked,) = again
-    assert prompt(asked) == (
+    (call,) = again
+    assert prompt(call) == (
         "items.2.evidence.0: Input should be 'i1', 'i4' or 'i5'. "
         "Answer again with JSON of the asked form only."
     )
-    assert "'i9'" not in prompt(asked)
-    assert "i9" in str(asked.messages[-2]["content"])
+    assert "'i9'" not in prompt(call)
+    assert "i9" in str(call.messages[-2]["content"])
     (lost,) = [d for d in played.state["dropped"] if d.stage == "open coding"]
     assert lost.agent == "coder"
     assert "A ship in distress" in lost.text
@@ -179,14 +179,14 @@ def test_coding_goes_on_until_notes_bring_nothing_new_and_leaves_the_rest_unread
 
 
 def test_categories_have_poles_and_only_codes_in_their_paradigm(played: Played) -> None:
-    found = played.state["categories"]
-    assert {c.name: c.code_ids for c in found} == {
+    categories = played.state["categories"]
+    assert {c.name: c.code_ids for c in categories} == {
         "The lighthouse as shelter": ("c2", "c3"),
         "A voice that lulls": ("c1", "c8"),
         "Company in the dark": ("c4", "c6", "c7"),
         "An ending without a lesson": ("c5",),
     }
-    shelter, voice, company, _ = found
+    shelter, voice, company, _ = categories
     assert [(p.name, p.low_pole, p.high_pole) for p in voice.properties] == [
         (
             "pace",
@@ -263,8 +263,8 @@ def test_every_piece_of_evidence_is_verbatim_in_the_request_or_in_a_draft(played
 
 
 def test_a_duplicate_is_refused_before_it_is_tried_and_written_again(played: Played) -> None:
-    found = [f for f in played.state["findings"] if f.criterion_id == "k2.2"]
-    assert [(f.fault, f.reason) for f in found] == [
+    findings = [f for f in played.state["findings"] if f.criterion_id == "k2.2"]
+    assert [(f.fault, f.reason) for f in findings] == [
         ("duplicate", "it says the same as 'A storm heard from inside'; test something else")
     ]
     writings = [r for r in played.of("criteria_writer") if "A voice that lulls" in prompt(r)]
@@ -283,9 +283,9 @@ def test_a_duplicate_is_refused_before_it_is_tried_and_written_again(played: Pla
 def test_a_criterion_that_keywords_satisfy_is_written_again_twice_then_dropped(
     played: Played,
 ) -> None:
-    found = [f for f in played.state["findings"] if f.criterion_id == "k3.3"]
-    assert [f.fault for f in found] == ["exploitable"] * 3
-    assert "(rubric, keywords) scores no worse than the weakest real draft" in found[0].reason
+    findings = [f for f in played.state["findings"] if f.criterion_id == "k3.3"]
+    assert [f.fault for f in findings] == ["exploitable"] * 3
+    assert "(rubric, keywords) scores no worse than the weakest real draft" in findings[0].reason
     trials = [t for t in played.state["trials"].values() if t.criterion_id == "k3.3"]
     assert len(trials) == 3
     assert trials[0].drafts == {"d1": 9, "d2": 4, "d3": 8, "d4": 3}

@@ -64,16 +64,16 @@ def document(state: Grounding, doc_id: str) -> str:
 
 def assert_it_holds(state: Grounding) -> None:
     """What every finished study keeps to, whatever its model said."""
-    found = state["criteria"]
-    names = [criterion.name.casefold() for criterion in found]
+    criteria = state["criteria"]
+    names = [criterion.name.casefold() for criterion in criteria]
     assert len(names) == len(set(names))
     incidents = {incident.id: incident for incident in state["incidents"]}
     for incident in incidents.values():
         start, end = incident.span
         assert document(state, incident.doc_id)[start:end] == incident.text
-    assert {i for criterion in found for i in criterion.evidence} <= set(incidents)
+    assert {i for criterion in criteria for i in criterion.evidence} <= set(incidents)
     graph = provenance.trace(state)
-    for criterion in found:
+    for criterion in criteria:
         assert provenance.words_behind(graph, criterion.id)
 
 
@@ -241,10 +241,10 @@ def half_deaf(chat: ScriptedChat, title: str) -> ScriptedChat:
     """Answers half of the requests of one form, and all others, in the asked form."""
 
     def reply(request: ChatRequest) -> str:
-        asked = (request.json_schema or {}).get("title")
+        schema = (request.json_schema or {}).get("title")
         digest = hashlib.sha256(request.messages[-1].content.encode()).digest()
         assert chat.reply is not None
-        return "No." if asked == title and digest[0] % 2 else chat.reply(request)
+        return "No." if schema == title and digest[0] % 2 else chat.reply(request)
 
     return ScriptedChat(reply=reply, items_per_call=1)
 
