@@ -39,13 +39,13 @@ class Placed(Embeddings):
 
 
 @pytest.fixture
-def asked() -> list[ChatRequest]:
+def requests() -> list[ChatRequest]:
     """What the roles of this test were asked, in order."""
     return []
 
 
 @pytest.fixture
-def role_of(asked: list[ChatRequest]) -> Callable[..., Role]:
+def role_of(requests: list[ChatRequest]) -> Callable[..., Role]:
     """Make a role that answers by a function of the request, a text or a JSON value."""
 
     def make(
@@ -57,9 +57,9 @@ def role_of(asked: list[ChatRequest]) -> Callable[..., Role]:
         budget: Budget | None = None,
     ) -> Role:
         def reply(request: ChatRequest) -> str:
-            asked.append(request)
-            said = answer(request) if callable(answer) else answer
-            return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+            requests.append(request)
+            content = answer(request) if callable(answer) else answer
+            return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
         model = ScriptedChat(reply=reply, items_per_call=1 if chooses else 8)
         return Role(name, model, seed=seed, budget=budget or Budget())
@@ -68,11 +68,11 @@ def role_of(asked: list[ChatRequest]) -> Callable[..., Role]:
 
 
 @pytest.fixture
-def role_saying(role_of: Callable[..., Role], asked: list[ChatRequest]) -> Callable[..., Role]:
+def role_saying(role_of: Callable[..., Role], requests: list[ChatRequest]) -> Callable[..., Role]:
     """Make a role that says its lines in order, and the last one for ever."""
 
     def make(*lines: Any, **options: Any) -> Role:
-        return role_of(lambda _: lines[min(len(asked), len(lines)) - 1], **options)
+        return role_of(lambda _: lines[min(len(requests), len(lines)) - 1], **options)
 
     return make
 
@@ -104,13 +104,13 @@ def incident() -> Callable[..., Incident]:
 
     def make(incident_id: str, text: str = "about a lighthouse keeper", **fields: Any) -> Incident:
         noted = "n" in incident_id
-        given = {
+        defaults = {
             "source": "draft" if noted else "request",
             "doc_id": incident_id.split(".")[0] if noted else "request",
             "span": (0, len(text)),
             "note": "It makes the reader wait." if noted else None,
         }
-        return Incident(id=incident_id, text=text, **{**given, **fields})
+        return Incident(id=incident_id, text=text, **{**defaults, **fields})
 
     return make
 
@@ -118,9 +118,9 @@ def incident() -> Callable[..., Incident]:
 @pytest.fixture(scope="session")
 def code() -> Callable[..., Code]:
     def make(code_id: str, label: str | None = None, **fields: Any) -> Code:
-        given = {"evidence": ("i1",), "coder": "reader", "confidence": 3}
+        defaults = {"evidence": ("i1",), "coder": "reader", "confidence": 3}
         named = label or f"Quality {code_id}"
-        return Code(id=code_id, label=named, gloss=f"It shows {named}.", **{**given, **fields})
+        return Code(id=code_id, label=named, gloss=f"It shows {named}.", **{**defaults, **fields})
 
     return make
 
@@ -128,9 +128,11 @@ def code() -> Callable[..., Code]:
 @pytest.fixture(scope="session")
 def coding() -> Callable[..., Coding]:
     def make(label: str, *evidence: str, **fields: Any) -> Coding:
-        given: dict[str, Any] = {"coder": "editor", "confidence": 3}
+        defaults: dict[str, Any] = {"coder": "editor", "confidence": 3}
         seen_in = evidence or ("i1",)
-        return Coding(label=label, gloss=f"It shows {label}.", evidence=seen_in, **(given | fields))
+        return Coding(
+            label=label, gloss=f"It shows {label}.", evidence=seen_in, **(defaults | fields)
+        )
 
     return make
 
@@ -162,7 +164,7 @@ def category(dimension: Callable[[str], Property]) -> Callable[..., Category]:
 @pytest.fixture(scope="session")
 def criterion() -> Callable[..., Criterion]:
     def make(criterion_id: str = "k1.0", **fields: Any) -> Criterion:
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "name": f"Name of {criterion_id}",
             "description": "The text shows the keeper at work.",
             "kind": "soft",
@@ -171,7 +173,7 @@ def criterion() -> Callable[..., Criterion]:
             "category_id": "k1",
             "evidence": ("i1",),
         }
-        given |= fields
-        return Criterion(id=criterion_id, weight=TIER_WEIGHT[given["tier"]], **given)
+        defaults |= fields
+        return Criterion(id=criterion_id, weight=TIER_WEIGHT[defaults["tier"]], **defaults)
 
     return make

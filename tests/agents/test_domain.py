@@ -30,7 +30,7 @@ from quillgraph.agents.domain import (
 @pytest.fixture(scope="module")
 def criteria_set(criterion: Callable[..., Criterion]) -> Callable[..., CriteriaSet]:
     def make(**fields: Any) -> CriteriaSet:
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "request_hash": "ab12",
             "language": "en",
             "genre": "story",
@@ -44,7 +44,7 @@ def criteria_set(criterion: Callable[..., Criterion]) -> Callable[..., CriteriaS
                 ),
             ),
         }
-        return CriteriaSet(**{**given, **fields})
+        return CriteriaSet(**{**defaults, **fields})
 
     return make
 
@@ -182,8 +182,8 @@ def test_a_tasks_hash_is_that_of_its_words_alone(request: str) -> None:
         note=st.none() | st.text(st.characters(exclude_categories=["Cs"])),
     )
 )
-def test_any_incident_survives_json(made: Incident) -> None:
-    assert Incident.model_validate_json(made.model_dump_json()) == made
+def test_any_incident_survives_json(incident: Incident) -> None:
+    assert Incident.model_validate_json(incident.model_dump_json()) == incident
 
 
 def test_a_memo_survives_json() -> None:

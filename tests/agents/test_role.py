@@ -32,24 +32,24 @@ class Colour(BaseModel):
 
 
 async def test_an_answer_that_fits_is_asked_for_once_and_under_its_schema(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     answer = await ask(role_saying({"name": "blue"}), PROMPT, Colour, item="sea", temperature=0.25)
     assert answer == Colour(name="blue")
-    [request] = asked
+    [request] = requests
     assert request.json_schema == Colour.model_json_schema()
     assert request.temperature == 0.25
     assert [turn.content for turn in request.messages] == ["Name a colour.", "Of the sea?"]
 
 
 async def test_an_answer_that_does_not_fit_is_asked_for_again_with_the_complaint(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     answer = await ask(
         role_saying({"name": "o"}, {"name": "blue"}), PROMPT, Colour, item="sea", max_tokens=99
     )
     assert answer == Colour(name="blue")
-    first, second = asked
+    first, second = requests
     # the conversation goes on: what was said, and what is wrong with it
     assert second.messages[:2] == first.messages
     assert [turn.role for turn in second.messages[2:]] == ["assistant", "user"]
@@ -63,28 +63,33 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again_with_the_complaint
 
 
 async def test_a_complaint_about_the_whole_reply_says_so(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     await ask(role_saying("[1, 2]", {"name": "blue"}), PROMPT, Colour, item="sea")
-    assert asked[1].messages[3].content.startswith("the reply: Input should be a valid dictionary")
+    assert (
+        requests[1].messages[3].content.startswith("the reply: Input should be a valid dictionary")
+    )
 
 
 async def test_the_second_misfit_is_an_error_that_carries_the_second_reply(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     with pytest.raises(ReplyError, match="Colour as JSON from role 'coder'") as caught:
         await ask(role_saying("first", "second", {"name": "blue"}), PROMPT, Colour, item="sea")
     assert caught.value.reply == "second"
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 async def test_the_second_attempt_has_another_seed_than_the_first(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying("no", {"name": "blue"})
     await ask(role, PROMPT, Colour, item="sea")
-    assert [request.seed for request in asked] == [role.seed_for("sea/0"), role.seed_for("sea/1")]
-    assert asked[0].seed != asked[1].seed
+    assert [request.seed for request in requests] == [
+        role.seed_for("sea/0"),
+        role.seed_for("sea/1"),
+    ]
+    assert requests[0].seed != requests[1].seed
 
 
 def role_with(seed: int, name: str = "coder") -> Role:
@@ -108,26 +113,26 @@ def test_seeds_differ_between_runs_roles_and_items() -> None:
 
 
 async def test_the_seed_of_a_call_does_not_depend_on_the_order_of_calls(
-    role_of: Callable[..., Role], asked: list[ChatRequest]
+    role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     async def seeds_of(items: list[str]) -> dict[str, int | None]:
-        asked.clear()
+        requests.clear()
         role = role_of({"name": "blue"})
         calls = (ask(role, [HumanMessage(item)], Colour, item=item) for item in items)
         await asyncio.gather(*calls)
-        return {request.messages[0].content: request.seed for request in asked}
+        return {request.messages[0].content: request.seed for request in requests}
 
     assert await seeds_of(["a", "b", "c"]) == await seeds_of(["c", "a", "b"])
 
 
 async def test_free_text_comes_back_as_it_was_said(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying("The sea is grey.")
     message = await say(role, PROMPT, item="draft0", temperature=1.0)
     assert message.content == "The sea is grey."
-    assert asked[0].json_schema is None
-    assert asked[0].seed == role.seed_for("draft0/0")
+    assert requests[0].json_schema is None
+    assert requests[0].seed == role.seed_for("draft0/0")
 
 
 async def test_every_attempt_is_admitted_and_counted(role_saying: Callable[..., Role]) -> None:
@@ -143,12 +148,12 @@ async def test_every_attempt_is_admitted_and_counted(role_saying: Callable[..., 
 
 
 async def test_a_spent_budget_ends_the_asking_before_the_model_hears_of_it(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying("no", {"name": "blue"}, budget=Budget(max_calls=1))
     with pytest.raises(BudgetReached):
         await ask(role, PROMPT, Colour, item="sea")
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 # --- replies that are cut ---------------------------------------------------------------------
@@ -160,7 +165,7 @@ WHOLE = (
 
 
 async def test_a_reply_cut_in_mid_string_is_asked_for_again_with_twice_the_room(
-    role_of: Callable[..., Role], asked: list[ChatRequest]
+    role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     # WHOLE has 92 bytes, 23 tokens; 20 tokens are 80 bytes, and end within the last string
     assert len(WHOLE) == 92
@@ -169,20 +174,20 @@ async def test_a_reply_cut_in_mid_string_is_asked_for_again_with_twice_the_room(
     assert read_reply(WHOLE[:80], CUT_FORM).model_dump()["levels"]["high"] == "The text drips w"
     answer = await ask(role_of(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=20)
     assert answer == CUT_FORM.model_validate_json(WHOLE)
-    assert [request.max_tokens for request in asked] == [20, 40]
-    assert asked[1].messages[2].content == WHOLE[:80]
-    assert "Answer again with JSON" in asked[1].messages[3].content
+    assert [request.max_tokens for request in requests] == [20, 40]
+    assert requests[1].messages[2].content == WHOLE[:80]
+    assert "Answer again with JSON" in requests[1].messages[3].content
 
 
 async def test_a_reply_that_is_cut_twice_is_an_error_and_not_mended(
-    role_of: Callable[..., Role], asked: list[ChatRequest]
+    role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     # 22 tokens are 88 bytes, which could be mended too
     assert read_reply(WHOLE[:88], CUT_FORM)
     with pytest.raises(ReplyError) as caught:
         await ask(role_of(WHOLE), PROMPT, CUT_FORM, item="sea", max_tokens=11)
     assert caught.value.reply == WHOLE[:88]
-    assert [request.max_tokens for request in asked] == [11, 22]
+    assert [request.max_tokens for request in requests] == [11, 22]
 
 
 def role_cut_at_its_end(*replies: str) -> Role:
@@ -228,13 +233,13 @@ async def each_colour(role: Role, at_most: int = 3, at_least: int = 1) -> Any:
 
 
 async def test_a_list_that_fits_is_kept_whole(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     answers = await each_colour(role_saying({"items": [{"name": "blue"}, {"name": "grey"}]}))
     assert [item.name for item in answers.items] == ["blue", "grey"]
     assert answers.dropped == ()
-    assert len(asked) == 1
-    schema = asked[0].json_schema
+    assert len(requests) == 1
+    schema = requests[0].json_schema
     assert schema is not None
     assert schema["properties"]["items"]["minItems"] == 1
     assert schema["properties"]["items"]["maxItems"] == 3
@@ -251,12 +256,12 @@ def objects(schema: Any) -> list[dict[str, Any]]:
 
 
 async def test_every_object_of_a_list_has_all_its_keys_and_no_other(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying(f'{{"items": [{WHOLE}]}}')
     answers = await ask_each(role, PROMPT, CUT_FORM, item="sea", stage="looking", at_most=3)
     assert answers.items == (CUT_FORM.model_validate_json(WHOLE),)
-    found = objects(asked[0].json_schema)
+    found = objects(requests[0].json_schema)
     assert {each["title"] for each in found} == {"CutList", "Cut", "Levels"}
     for each in found:
         assert each["additionalProperties"] is False
@@ -264,23 +269,23 @@ async def test_every_object_of_a_list_has_all_its_keys_and_no_other(
 
 
 async def test_a_list_with_a_key_beside_it_is_asked_for_again(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     items = [{"name": "blue"}]
     answers = await each_colour(role_saying({"items": items, "hue": 3}, {"items": items}))
     assert [item.name for item in answers.items] == ["blue"]
-    assert len(asked) == 2
-    assert asked[1].messages[3].content.startswith("hue: Extra inputs are not permitted")
+    assert len(requests) == 2
+    assert requests[1].messages[3].content.startswith("hue: Extra inputs are not permitted")
 
 
 async def test_items_that_break_the_form_twice_are_dropped_one_by_one(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     answers = await each_colour(
         role_saying({"items": [{"name": "blue"}, {"name": "x"}, {"hue": 3}]})
     )
     assert [item.name for item in answers.items] == ["blue"]
-    assert len(asked) == 2
+    assert len(requests) == 2
     assert [(d.stage, d.agent, d.text) for d in answers.dropped] == [
         ("looking", "coder", "{'name': 'x'}"),
         ("looking", "coder", "{'hue': 3}"),
@@ -302,12 +307,12 @@ async def test_items_above_the_most_are_dropped_and_counted(
 
 
 async def test_a_list_that_stays_too_short_is_kept_as_far_as_it_goes(
-    role_saying: Callable[..., Role], asked: list[ChatRequest]
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     answers = await each_colour(role_saying({"items": [{"name": "blue"}]}), at_least=2)
     assert [item.name for item in answers.items] == ["blue"]
     assert answers.dropped == ()
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 @pytest.mark.parametrize("reply", ["I would rather not.", "", '{"items": []}', '{"items": 3}'])

@@ -59,8 +59,8 @@ def test_the_later_of_two_criteria_that_lie_close_is_a_duplicate(
 
 def test_equal_names_are_duplicates_however_far_apart(criterion: MakeCriterion) -> None:
     pair = [criterion("a", name="Salt Air"), criterion("b", name="salt air")]
-    [found] = duplicates(pair, np.eye(2))
-    assert found.criterion_id == "b"
+    [refusal] = duplicates(pair, np.eye(2))
+    assert refusal.criterion_id == "b"
 
 
 def test_a_fault_to_avoid_is_no_duplicate_of_the_quality_that_it_spoils(
@@ -137,16 +137,16 @@ def test_a_soft_criterion_must_set_drafts_apart_and_withstand_probes(
 
 
 def test_the_writer_is_told_which_texts_fooled_the_criterion(criterion: MakeCriterion) -> None:
-    [found] = weaknesses([criterion("k1.0")], trial([4, 8], [4, 3, 6]))
-    assert "(p1, p3)" in found.reason
+    [refusal] = weaknesses([criterion("k1.0")], trial([4, 8], [4, 3, 6]))
+    assert "(p1, p3)" in refusal.reason
 
 
 def test_a_probe_at_the_foot_of_the_scale_is_not_told_among_those_that_fooled(
     criterion: MakeCriterion,
 ) -> None:
     assert LOWEST == 1
-    [found] = weaknesses([criterion("k1.0")], trial([1, 8], [1, 2, 1]))
-    assert "(p2)" in found.reason
+    [refusal] = weaknesses([criterion("k1.0")], trial([1, 8], [1, 2, 1]))
+    assert "(p2)" in refusal.reason
 
 
 @pytest.mark.parametrize(

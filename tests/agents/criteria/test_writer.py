@@ -247,11 +247,16 @@ def test_constraints_become_hard_criteria_that_cite_where_they_stand(
     incident: Callable[..., Incident],
 ) -> None:
     constraints = find_constraints([incident("i3", "Write at most 300 words.")])
-    [made] = hard_criteria(constraints)
-    assert (made.id, made.kind, made.tier, made.weight) == ("h1", "hard", "essential", 1.0)
-    assert (made.evidence, made.category_id, made.levels) == (("i3",), None, {})
-    assert made.check == WordCount(max=300)
-    assert made.name == constraints[0].name
+    [criterion] = hard_criteria(constraints)
+    assert (criterion.id, criterion.kind, criterion.tier, criterion.weight) == (
+        "h1",
+        "hard",
+        "essential",
+        1.0,
+    )
+    assert (criterion.evidence, criterion.category_id, criterion.levels) == (("i3",), None, {})
+    assert criterion.check == WordCount(max=300)
+    assert criterion.name == constraints[0].name
 
 
 def test_there_is_room_for_five_hard_criteria(incident: Callable[..., Incident]) -> None:
@@ -266,13 +271,13 @@ def test_there_is_room_for_five_hard_criteria(incident: Callable[..., Incident])
 
 
 def written(**fields: Any) -> dict[str, Any]:
-    given = {
+    defaults = {
         "name": "The sea at hand.",
         "description": "The text lets the sea drip. ",
         "evidence": ["i1"],
         "levels": {band: f"Level {band} drips." for band in LEVELS},
     }
-    return given | fields
+    return defaults | fields
 
 
 @pytest.fixture
@@ -313,15 +318,15 @@ async def test_the_writer_is_asked_for_the_bands_by_their_names(
     slot: Callable[..., Slot],
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     incidents = [incident(f"i{n}") for n in range(1, 8)]
     await write_criterion(task, slot(), incidents, role_of(written()), storyline="He stays.")
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     assert tuple(schema["$defs"]["Levels"]["properties"]) == LEVELS
     assert schema["properties"]["evidence"]["maxItems"] == MOST_EVIDENCE
     assert schema["properties"]["evidence"]["items"]["enum"] == [each.id for each in incidents]
-    prompt = asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content
     assert "Storyline: He stays." in prompt
     assert 'Property: depth, from "lacks depth" to "is full of depth".' in prompt
     assert "Names already taken: none" in prompt
@@ -333,7 +338,7 @@ async def test_a_refused_criterion_is_written_again_with_the_complaint_and_anoth
     slot: Callable[..., Slot],
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     role = role_of(written())
     for complaint in ("", "all drafts get the same score"):
@@ -346,10 +351,10 @@ async def test_a_refused_criterion_is_written_again_with_the_complaint_and_anoth
             taken=["Salt", "Fog"],
             complaint=complaint,
         )
-    prompt = asked[1].messages[-1].content
+    prompt = requests[1].messages[-1].content
     assert "Names already taken: Salt, Fog" in prompt
     assert prompt.endswith("Your last version was refused: all drafts get the same score")
-    assert asked[0].seed != asked[1].seed
+    assert requests[0].seed != requests[1].seed
 
 
 async def test_a_fault_to_avoid_has_a_prompt_of_its_own(
@@ -357,14 +362,15 @@ async def test_a_fault_to_avoid_has_a_prompt_of_its_own(
     slot: Callable[..., Slot],
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     made = await write_criterion(
         task, slot("pitfall", "pitfall"), [incident("i1")], role_of(written()), storyline="-"
     )
     assert (made.kind, made.tier, made.weight) == ("pitfall", "pitfall", 0.9)
     assert (
-        "about a fault that texts for a writing request must avoid" in asked[0].messages[0].content
+        "about a fault that texts for a writing request must avoid"
+        in requests[0].messages[0].content
     )
 
 
@@ -394,16 +400,16 @@ async def test_a_small_writer_words_the_criterion_by_its_poles_and_chooses_the_e
     slot: Callable[..., Slot],
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     incidents = [incident("i1"), incident("d1.n1"), incident("d1.n2")]
     role = role_of({"evidence": ["d1.n2"]}, chooses=True)
-    made = await write_criterion(task, slot(), incidents, role, storyline="-")
-    assert (made.name, made.description) == ("depth", "The text is full of depth.")
-    assert made.levels["9-10"] == "From first to last the text is full of depth."
+    criterion = await write_criterion(task, slot(), incidents, role, storyline="-")
+    assert (criterion.name, criterion.description) == ("depth", "The text is full of depth.")
+    assert criterion.levels["9-10"] == "From first to last the text is full of depth."
     # what the request says is evidence by right
-    assert made.evidence == ("i1", "d1.n2")
-    schema: Any = asked[0].json_schema
+    assert criterion.evidence == ("i1", "d1.n2")
+    schema: Any = requests[0].json_schema
     assert schema["properties"]["evidence"]["items"]["enum"] == ["d1.n1", "d1.n2"]
 
 
@@ -427,15 +433,15 @@ async def test_a_criterion_that_drafts_alone_speak_of_rests_on_the_request_too(
     of_a_draft: Slot,
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     chosen: list[str],
     cited: tuple[str, ...],
 ) -> None:
     task = WritingTask(request="Write a story of the sea.\nLet the pale moon speak.", language="en")
     role = role_of({"evidence": chosen}, chooses=True)
-    made = await write_criterion(task, of_a_draft, [incident("d1.n1")], role, storyline="-")
-    assert made.evidence == cited
-    schema: Any = asked[0].json_schema
+    criterion = await write_criterion(task, of_a_draft, [incident("d1.n1")], role, storyline="-")
+    assert criterion.evidence == cited
+    schema: Any = requests[0].json_schema
     # those of the request are offered first, the nearest before the others
     assert schema["properties"]["evidence"]["items"]["enum"] == ["i2", "i1", "d1.n1"]
 
@@ -454,12 +460,12 @@ async def test_a_small_writer_is_not_asked_where_only_the_request_speaks(
     slot: Callable[..., Slot],
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     incidents = [incident("i1"), incident("i2")]
     role = role_of("-", chooses=True)
     made = await write_criterion(task, slot("pitfall", "pitfall"), incidents, role, storyline="-")
-    assert asked == []
+    assert requests == []
     assert made.evidence == ("i1", "i2")
     assert made.name == "No lapse in depth"
     assert made.description == "The text avoids a fault: it lacks depth."

@@ -110,36 +110,36 @@ def test_one_code_is_a_group_of_its_own(code: MakeCode) -> None:
 
 
 async def test_a_model_groups_codes_by_id(
-    task: WritingTask, code: MakeCode, role_saying: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, code: MakeCode, role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     items = [{"name": f"Group {n}", "codes": [f"c{n}"]} for n in (1, 2, 3, 4)]
     codes = [code(f"c{n}") for n in range(1, 5)]
     answers = await group_codes(task, codes, role_saying({"items": items}))
     assert [dict(item) for item in answers.items] == items
-    prompt = asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content
     assert "c1: Quality c1 (It shows Quality c1.)\nc2: " in prompt
     assert "Make 4 to 4 categories." in prompt
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     assert schema["properties"]["items"]["minItems"] == 4
     assert schema["properties"]["items"]["maxItems"] == 4
 
 
 async def test_a_group_with_an_unknown_code_is_dropped_and_counted(
-    task: WritingTask, code: MakeCode, role_saying: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, code: MakeCode, role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     items = [{"name": "Known", "codes": ["c1", "c2"]}, {"name": "Unknown", "codes": ["c1", "c9"]}]
     answers = await group_codes(task, [code("c1"), code("c2")], role_saying({"items": items}))
     assert [dict(item)["name"] for item in answers.items] == ["Known"]
     [dropped] = answers.dropped
     assert (dropped.stage, "c9" in dropped.text) == ("axial coding", True)
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 # --- a category ------------------------------------------------------------------------------
 
 
 def described_as(**fields: Any) -> dict[str, Any]:
-    given = {
+    defaults = {
         "name": "The sea at hand.",
         "definition": " The sea is felt in things. ",
         "properties": [
@@ -147,11 +147,11 @@ def described_as(**fields: Any) -> dict[str, Any]:
         ],
         "slots": {"c1": "strategies", "c2": "none"},
     }
-    return given | fields
+    return defaults | fields
 
 
 async def test_a_category_has_the_words_poles_and_slots_of_the_reply(
-    task: WritingTask, code: MakeCode, role_saying: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, code: MakeCode, role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     codes = [code("c1"), code("c2")]
     described = await describe_category(task, "k3", codes, role_saying(described_as()))
@@ -165,7 +165,7 @@ async def test_a_category_has_the_words_poles_and_slots_of_the_reply(
         ),
         paradigm={"strategies": ("c1",)},
     )
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     slots = schema["$defs"]["Slots"]["properties"]
     assert slots["c1"]["enum"] == [*PARADIGM, "none"]
     assert schema["properties"]["properties"]["maxItems"] == MOST_PROPERTIES
@@ -203,7 +203,7 @@ def link(src: str, dst: str, kind: str = "causes") -> dict[str, str]:
 
 
 async def test_relations_are_those_of_the_reply(
-    category: Callable[..., Category], role_saying: MakeRole, asked: list[ChatRequest]
+    category: Callable[..., Category], role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     categories = [category("k1"), category("k2"), category("k3")]
     role = role_saying({"items": [link("k1", "k2"), link("k2", "k3", "part_of")]})
@@ -212,19 +212,19 @@ async def test_relations_are_those_of_the_reply(
         Relation(src="k1", dst="k2", type="causes"),
         Relation(src="k2", dst="k3", type="part_of"),
     )
-    prompt = asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content
     assert "k1: Aspect k1: What k1 is about.\nk2: " in prompt
     assert prompt.endswith("Relate k1, k2.")
 
 
 async def test_one_subject_cannot_be_related_to_itself(
-    category: Callable[..., Category], role_saying: MakeRole, asked: list[ChatRequest]
+    category: Callable[..., Category], role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     categories = [category("k1"), category("k2"), category("k3")]
     answers = await relate(categories, ["k2"], role_saying({"items": [link("k2", "k2")]}))
     assert answers.items == ()
     assert len(answers.dropped) == 1
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     assert schema["$defs"]["RelationReply"]["properties"]["dst"]["enum"] == ["k1", "k3"]
     assert schema["properties"]["items"]["maxItems"] == 1
 

@@ -150,20 +150,20 @@ async def test_the_comparator_sees_both_codes_of_each_pair_with_their_glosses(
     code: MakeCode,
     coding: MakeCoding,
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     pairs = [Pair("p1", "c1", "new1"), Pair("p2", "new1", "new2")]
     items = [{"pair": "p1", "same": True}, {"pair": "p2", "same": False}]
     role = role_saying({"items": items}, name="comparator")
     answers = await compare(pairs, [code("c1", "A")], [coding("B"), coding("C")], role)
     assert [dict(item) for item in answers.items] == items
-    assert asked[0].messages[-1].content == (
+    assert requests[0].messages[-1].content == (
         "<pairs>\n"
         'p1: "A" (It shows A.) / "B" (It shows B.)\n'
         'p2: "B" (It shows B.) / "C" (It shows C.)\n'
         "</pairs>"
     )
-    assert asked[0].temperature == 0.0
+    assert requests[0].temperature == 0.0
 
 
 async def test_a_pair_that_was_not_asked_about_is_dropped(

@@ -35,7 +35,7 @@ def assert_verbatim(incidents: tuple[Incident, ...], draft: Draft) -> None:
 
 
 async def test_notes_become_incidents_that_quote_their_sentence(
-    task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
+    task: WritingTask, role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying({"items": [note("s3", "He is alone."), note("s1"), note("s4")]})
     answers = await observe(task, DRAFT, role, LexicalEmbeddings())
@@ -45,15 +45,15 @@ async def test_notes_become_incidents_that_quote_their_sentence(
         ("The lamp turned.", "It makes the reader wait."),
         ("It was very nice.", "It makes the reader wait."),
     ]
-    prompt = asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content
     assert "s1: The lamp turned.\ns2: “Stay,” said nobody!\ns3: He counted the waves.\ns4" in prompt
 
 
 async def test_the_observer_does_not_learn_how_able_the_writer_was(
-    task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
+    task: WritingTask, role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     await observe(task, DRAFT, role_saying({"items": [note("s1")]}), LexicalEmbeddings())
-    whole = "\n".join(turn.content for request in asked for turn in request.messages)
+    whole = "\n".join(turn.content for request in requests for turn in request.messages)
     assert "weak" not in whole
     assert "d2" not in whole
 
@@ -86,30 +86,30 @@ async def test_of_two_notes_on_a_sentence_the_first_is_kept_in_its_place(
 async def test_a_longer_draft_gets_more_notes_up_to_the_most(
     task: WritingTask,
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     sentences: int,
     fewest: int,
     most: int,
 ) -> None:
     draft = Draft(id="d1", text="The lamp turned. " * sentences, strength="strong")
     await observe(task, draft, role_saying({"items": []}), LexicalEmbeddings())
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     assert schema["properties"]["items"]["minItems"] == fewest
     assert schema["properties"]["items"]["maxItems"] == most
     assert most <= MOST_NOTES
-    prompt = asked[0].messages[-1].content.count("The lamp turned.")
+    prompt = requests[0].messages[-1].content.count("The lamp turned.")
     assert prompt == min(sentences, MOST_SENTENCES)
 
 
 async def test_a_draft_without_a_sentence_is_not_asked_about(
-    task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
+    task: WritingTask, role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     draft = Draft(id="d1", text="… !! —", strength="strong")
     for chooses in (False, True):
         role = role_saying("-", chooses=chooses)
         answers = await observe(task, draft, role, LexicalEmbeddings())
         assert (answers.items, answers.dropped) == ((), ())
-    assert asked == []
+    assert requests == []
 
 
 def first_offered(request: ChatRequest) -> dict[str, str]:
@@ -133,7 +133,7 @@ async def test_a_small_observer_chooses_a_sentence_in_each_third(
 
 
 async def test_a_small_observer_that_chooses_nothing_is_dropped_and_counted(
-    task: WritingTask, role_saying: Callable[..., Role], asked: list[ChatRequest]
+    task: WritingTask, role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying("Once upon a time", chooses=True, name="observer")
     answers = await observe(task, DRAFT, role, LexicalEmbeddings())
@@ -141,7 +141,7 @@ async def test_a_small_observer_that_chooses_nothing_is_dropped_and_counted(
     assert [(d.stage, d.agent, d.reason, d.text) for d in answers.dropped] == [
         ("observation", "observer", "reply", "Once upon a time")
     ]
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 @settings(max_examples=30)

@@ -16,14 +16,14 @@ EMBEDDINGS = LexicalEmbeddings()
 
 
 def entry(**fields: Any) -> dict[str, Any]:
-    given = {
+    defaults = {
         "label": "Salt in every scene",
         "gloss": "The sea can be tasted in each paragraph.",
         "evidence": ["i1"],
         "near": "new",
         "confidence": 4,
     }
-    return given | fields
+    return defaults | fields
 
 
 async def test_a_coder_names_what_incidents_show(
@@ -50,12 +50,12 @@ async def test_the_coder_is_shown_passages_notes_known_codes_and_concepts(
     task: WritingTask,
     incident: Callable[..., Incident],
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
-    shown = [incident("i1", "a funny thing"), incident("d1.n1", "He waited.", note="It drags.")]
+    incidents = [incident("i1", "a funny thing"), incident("d1.n1", "He waited.", note="It drags.")]
     role = role_saying({"items": [entry()]})
-    await open_code(task, shown, [code_of("c3")], "reader", role, EMBEDDINGS)
-    prompt = asked[0].messages[-1].content
+    await open_code(task, incidents, [code_of("c3")], "reader", role, EMBEDDINGS)
+    prompt = requests[0].messages[-1].content
     assert task.request in prompt
     assert 'i1: a funny thing\nd1.n1: "He waited." (a reader notes: It drags.)' in prompt
     assert "<codes>\nc3: Slowness\n</codes>" in prompt
@@ -66,12 +66,12 @@ async def test_without_known_codes_the_prompt_says_none(
     task: WritingTask,
     incident: Callable[..., Incident],
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     await open_code(
         task, [incident("i1")], [], "reader", role_saying({"items": [entry()]}), EMBEDDINGS
     )
-    assert "<codes>\nnone\n</codes>" in asked[0].messages[-1].content
+    assert "<codes>\nnone\n</codes>" in requests[0].messages[-1].content
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 1), (2, MOST_CODES)])
@@ -79,14 +79,14 @@ async def test_one_incident_gives_one_code_and_several_give_many(
     task: WritingTask,
     incident: Callable[..., Incident],
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     count: int,
     most: int,
 ) -> None:
     incidents = [incident(f"i{number}") for number in range(1, count + 1)]
     role = role_saying({"items": [entry()]})
     await open_code(task, incidents, [], "reader", role, EMBEDDINGS)
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     assert schema["properties"]["items"]["maxItems"] == most
 
 
@@ -137,19 +137,19 @@ async def test_coders_of_different_identity_have_different_seeds(
     task: WritingTask,
     incident: Callable[..., Incident],
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     role = role_saying({"items": [entry()]})
     for identity in IDENTITIES:
         await open_code(task, [incident("i1")], [], identity, role, EMBEDDINGS)
-    assert len({request.seed for request in asked}) == len(IDENTITIES)
+    assert len({request.seed for request in requests}) == len(IDENTITIES)
 
 
 async def test_a_small_coder_chooses_a_reading_for_each_incident(
     task: WritingTask,
     incident: Callable[..., Incident],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     def reply(request: ChatRequest) -> dict[str, str]:
         schema: Any = request.json_schema
@@ -163,17 +163,17 @@ async def test_a_small_coder_chooses_a_reading_for_each_incident(
         (("i1",), "humour"),
         (("i2",), "restraint"),
     ]
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 async def test_a_small_coder_that_chooses_nothing_is_dropped_and_counted(
     task: WritingTask,
     incident: Callable[..., Incident],
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     role = role_saying({"reading": "Once upon a time"}, chooses=True)
     answers = await open_code(task, [incident("i1")], [], "reader", role, EMBEDDINGS)
     assert answers.items == ()
     assert [(d.stage, d.reason) for d in answers.dropped] == [("open coding", "reply")]
-    assert len(asked) == 2
+    assert len(requests) == 2

@@ -18,12 +18,12 @@ STORYLINE = "The keeper stays because leaving would be a lie."
 
 
 def selection(**fields: Any) -> dict[str, Any]:
-    given = {
+    defaults = {
         "core": "k2",
         "storyline": STORYLINE,
         "tiers": {"k1": "important", "k2": "essential", "k3": "optional"},
     }
-    return given | fields
+    return defaults | fields
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,12 @@ async def test_core_storyline_and_tiers_are_those_of_the_reply(
     task: WritingTask,
     three: list[Category],
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     chosen = await select(task, three, related("k1>k2"), role_of(selection()))
     assert (chosen.core.category_id, chosen.core.storyline) == ("k2", STORYLINE)
     assert chosen.tiers == {"k1": "important", "k2": "essential", "k3": "optional"}
-    prompt = asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content
     assert "<relations>\nk1 causes k2\n</relations>" in prompt
     assert "k3: Aspect k3: What k3 is about." in prompt
 

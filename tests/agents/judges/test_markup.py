@@ -130,8 +130,8 @@ def test_whatever_the_marks_no_word_is_lost(pieces: list[str]) -> None:
     text = "".join(pieces)
     # what stands behind a fence's opening on its line names a language and is not shown
     assume(not re.search("```.*(lamp|sea|灯)", text))
-    found = re.findall("lamp|sea|灯", plain(text))
-    assert found == re.findall("lamp|sea|灯", text)
+    words = re.findall("lamp|sea|灯", plain(text))
+    assert words == re.findall("lamp|sea|灯", text)
 
 
 def test_a_scene_that_tildes_part_keeps_its_heading() -> None:

@@ -97,12 +97,12 @@ async def test_hard_criteria_never_reach_the_judge(
     three: tuple[Criterion, ...],
     criterion: MakeCriterion,
     role_of: MakeRole,
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     hard = criterion("h1", kind="hard", levels={}, category_id=None)
     ballot = await PromptedJudge((role_of(scoring(SCORES)),)).judge(task, TEXT, [hard, *three])
     assert [verdict.criterion_id for verdict in ballot.verdicts] == ["k1.1", "k1.2", "k1.p"]
-    assert not any("Name of h1" in last_turn(request) for request in asked)
+    assert not any("Name of h1" in last_turn(request) for request in requests)
     assert ballot.missing == ()
 
 
@@ -110,23 +110,23 @@ async def test_what_judging_takes_at_the_least_is_known_before_anybody_is_asked(
     task: WritingTask,
     three: tuple[Criterion, ...],
     role_of: MakeRole,
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     judge = PromptedJudge((role_of(scoring(SCORES)),), samples=2, criteria_per_call=2)
     least = judge.least_tokens(task, TEXT, three)
-    assert asked == []
+    assert requests == []
     await judge.judge(task, TEXT, three)
-    assert len(asked) == 4  # two criteria and one, twice
-    turns = [turn.content for request in asked for turn in request.messages]
+    assert len(requests) == 4  # two criteria and one, twice
+    turns = [turn.content for request in requests for turn in request.messages]
     assert least == sum(len(re.findall(r"\w+|[^\w\s]", turn)) for turn in turns)
     assert judge.least_tokens(task, TEXT, []) == 0
 
 
 async def test_without_criteria_nobody_is_asked(
-    task: WritingTask, role_saying: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     ballot = await PromptedJudge((role_saying("-"),)).judge(task, TEXT, [])
-    assert (ballot.verdicts, ballot.missing, asked) == ((), (), [])
+    assert (ballot.verdicts, ballot.missing, requests) == ((), (), [])
 
 
 async def test_the_median_of_all_votes_stands(
@@ -147,22 +147,22 @@ async def test_the_median_of_all_votes_stands(
 
 
 async def test_a_judge_is_sampled_twice_unless_told_otherwise(
-    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
-    role = role_of(lambda _: items(vote(score=5 if len(asked) == 1 else 8)))
+    role = role_of(lambda _: items(vote(score=5 if len(requests) == 1 else 8)))
     [verdict] = (await PromptedJudge((role,)).judge(task, TEXT, [criterion()])).verdicts
     assert (verdict.score, len(verdict.votes)) == (6.5, 2)
-    assert len({request.seed for request in asked}) == 2
-    assert {(request.temperature, request.top_logprobs) for request in asked} == {(0.7, 0)}
+    assert len({request.seed for request in requests}) == 2
+    assert {(request.temperature, request.top_logprobs) for request in requests} == {(0.7, 0)}
 
 
 async def test_one_sample_is_taken_at_temperature_0_with_the_alternatives(
-    task: WritingTask, criterion: MakeCriterion, role_saying: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     # a token of the scripted backend is four bytes, so the score as it was written stands
     judge = PromptedJudge((role_saying(items(vote(score=7))),), samples=1)
     [verdict] = (await judge.judge(task, TEXT, [criterion()])).verdicts
-    assert (asked[0].temperature, asked[0].top_logprobs) == (0.0, 20)
+    assert (requests[0].temperature, requests[0].top_logprobs) == (0.0, 20)
     assert verdict.score == 7
 
 
@@ -214,15 +214,15 @@ async def test_all_calls_on_a_text_share_what_stands_before_the_criteria(
     task: WritingTask,
     three: tuple[Criterion, ...],
     role_of: MakeRole,
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     criteria_per_call: int,
 ) -> None:
     judge = PromptedJudge((role_of(scoring(SCORES)),), criteria_per_call=criteria_per_call)
     await judge.judge(task, TEXT, three)
     # 2 samples of 3 criteria
-    assert len(asked) == {1: 6, 2: 4}[criteria_per_call]
-    assert len({request.messages[:-1] for request in asked}) == 1
-    questions = [last_turn(request) for request in asked]
+    assert len(requests) == {1: 6, 2: 4}[criteria_per_call]
+    assert len({request.messages[:-1] for request in requests}) == 1
+    questions = [last_turn(request) for request in requests]
     ends = (n for n, letters in enumerate(zip(*questions, strict=False)) if len(set(letters)) > 1)
     shared = questions[0][: next(ends)]
     assert shared.endswith("</text " + Exhibit.of(TEXT).mark + ">\n<criteria>\nq1: Name of k1.")
@@ -230,45 +230,47 @@ async def test_all_calls_on_a_text_share_what_stands_before_the_criteria(
     lines = "s1: The lamp turned.\ns2: “Stay,” said nobody!\n\ns3: He counted the waves.\ns4: "
     assert lines in shared
     assert task.request in shared
-    for request in asked:
+    for request in requests:
         assert last_turn(request).endswith("9-10: What level 9-10 does.\n</criteria>")
 
 
 async def test_one_criterion_per_call_or_several_in_an_order_of_each_sample(
-    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
     six = [criterion(f"k1.{n}") for n in range(6)]
     role = role_of(scoring({f"k1.{n}": n + 2 for n in range(6)}))
     one = await PromptedJudge((role,), samples=1, criteria_per_call=1).judge(task, TEXT, six)
-    assert [asked_about(request) for request in asked] == [[c.name] for c in six]
-    asked.clear()
+    assert [asked_about(request) for request in requests] == [[c.name] for c in six]
+    requests.clear()
     four = await PromptedJudge((role,), samples=3, criteria_per_call=4).judge(task, TEXT, six)
-    orders = [asked_about(a) + asked_about(b) for a, b in zip(asked[::2], asked[1::2], strict=True)]
-    assert [len(asked_about(request)) for request in asked] == [4, 2] * 3
+    orders = [
+        asked_about(a) + asked_about(b) for a, b in zip(requests[::2], requests[1::2], strict=True)
+    ]
+    assert [len(asked_about(request)) for request in requests] == [4, 2] * 3
     assert all(sorted(order) == sorted(c.name for c in six) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
     # whatever the order, each vote belongs to its criterion
     assert [v.score for v in one.verdicts] == [v.score for v in four.verdicts] == [2, 3, 4, 5, 6, 7]
     # None is as many as the backend can hold apart, which is 8
-    asked.clear()
+    requests.clear()
     await PromptedJudge((role,), samples=1).judge(task, TEXT, six)
-    assert [len(asked_about(request)) for request in asked] == [6]
+    assert [len(asked_about(request)) for request in requests] == [6]
 
 
 async def test_two_texts_are_judged_under_the_same_seeds_and_orders(
-    task: WritingTask, three: tuple[Criterion, ...], role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, three: tuple[Criterion, ...], role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
     judge = PromptedJudge((role_of(scoring(SCORES)),), samples=3)
     await judge.judge(task, TEXT, three)
     await judge.judge(task, "Another text. It is short.", three)
-    first, second = asked[:3], asked[3:]
+    first, second = requests[:3], requests[3:]
     assert [r.seed for r in first] == [r.seed for r in second]
     assert [asked_about(r) for r in first] == [asked_about(r) for r in second]
-    assert len({r.seed for r in asked}) == 3
+    assert len({r.seed for r in requests}) == 3
 
 
 async def test_the_same_request_gets_the_same_ballot(
-    task: WritingTask, three: tuple[Criterion, ...], role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, three: tuple[Criterion, ...], role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
     def by_seed(request: ChatRequest) -> dict[str, Any]:
         assert request.seed is not None
@@ -278,7 +280,7 @@ async def test_the_same_request_gets_the_same_ballot(
     judge = PromptedJudge((role_of(by_seed),))
     first = await judge.judge(task, TEXT, three)
     assert await judge.judge(task, TEXT, three) == first
-    assert [r.sha256 for r in asked[:2]] == [r.sha256 for r in asked[2:]]
+    assert [r.sha256 for r in requests[:2]] == [r.sha256 for r in requests[2:]]
 
 
 async def test_the_order_of_the_criteria_does_not_matter_where_each_has_its_call(
@@ -310,7 +312,7 @@ async def test_what_is_no_verdict_is_asked_for_again_and_is_then_missing_and_nev
     task: WritingTask,
     criterion: MakeCriterion,
     role_of: MakeRole,
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     reply: Any,
 ) -> None:
     judge = PromptedJudge((role_of(reply, name="judge"),), samples=1)
@@ -319,18 +321,18 @@ async def test_what_is_no_verdict_is_asked_for_again_and_is_then_missing_and_nev
     [missing] = ballot.missing
     assert missing.criterion_id == "k1.1"
     assert missing.reason
-    assert len(asked) == 2
+    assert len(requests) == 2
     assert {(d.stage, d.agent) for d in ballot.dropped} == {("judging", "judge")}
 
 
 async def test_a_second_reply_that_can_be_read_is_a_verdict(
-    task: WritingTask, criterion: MakeCriterion, role_saying: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_saying: MakeRole, requests: list[ChatRequest]
 ) -> None:
     role = role_saying(items(vote(score=11)), items(vote(score=2)))
     ballot = await PromptedJudge((role,), samples=1).judge(task, TEXT, [criterion()])
     assert [verdict.score for verdict in ballot.verdicts] == [2]
-    assert (ballot.missing, ballot.dropped, len(asked)) == ((), (), 2)
-    assert "less than or equal to 10" in last_turn(asked[1])
+    assert (ballot.missing, ballot.dropped, len(requests)) == ((), (), 2)
+    assert "less than or equal to 10" in last_turn(requests[1])
 
 
 async def test_one_sample_that_is_lost_leaves_the_other_to_stand(
@@ -407,13 +409,13 @@ async def test_a_text_cannot_leave_its_fence(
     task: WritingTask,
     criterion: MakeCriterion,
     role_of: MakeRole,
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     text: str,
 ) -> None:
     judge = PromptedJudge((role_of(items(vote(score=2))),), samples=1)
     [verdict] = (await judge.judge(task, text, [criterion()])).verdicts
     assert verdict.score == 2
-    said, mark = last_turn(asked[0]), Exhibit.of(text).mark
+    said, mark = last_turn(requests[0]), Exhibit.of(text).mark
     assert mark not in text
     assert said.count(f"<text {mark}>") == said.count(f"</text {mark}>") == 1
     # the boxes of the prompt are closed in order, and nothing else is
@@ -421,7 +423,7 @@ async def test_a_text_cannot_leave_its_fence(
     inside = said[said.index(f"<text {mark}>") : said.index(f"</text {mark}>")]
     for sentence in Exhibit.of(text).sentences.values():
         assert sentence.replace("</", "<\u200b/") in inside
-    assert [turn.role for turn in asked[0].messages] == ["system", "user", "assistant", "user"]
+    assert [turn.role for turn in requests[0].messages] == ["system", "user", "assistant", "user"]
 
 
 def test_the_mark_is_another_one_where_the_text_holds_it() -> None:
@@ -450,25 +452,25 @@ def test_whatever_the_text_its_mark_does_not_occur_in_it_and_its_sentences_do(te
 
 
 async def test_a_small_judge_gives_its_reason_by_the_level_that_it_chose(
-    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
     bare = {"criterion": "q1", "score": 6, "evidence": "s1"}
     judge = PromptedJudge((role_of(items(bare), chooses=True),), samples=1)
     ballot = await judge.judge(task, TEXT, [criterion("k1.1"), criterion("k1.2")])
     assert [v.reason for v in ballot.verdicts] == ["What level 5-6 does."] * 2
     # it holds one criterion apart
-    assert [len(asked_about(request)) for request in asked] == [1, 1]
+    assert [len(asked_about(request)) for request in requests] == [1, 1]
 
 
 async def test_a_small_judge_may_cite_the_sentences_that_are_nearest_to_the_criterion(
-    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
     text = " ".join(f"Word{n} is here." for n in range(9)) + " The keeper is at work."
     bare = {"criterion": "q1", "score": 6, "evidence": "s10"}
     judge = PromptedJudge((role_of(items(bare), chooses=True),), samples=1)
     ballot = await judge.judge(task, text, [criterion()])
     assert ballot.verdicts[0].quote == "The keeper is at work."
-    schema: Any = asked[0].json_schema
+    schema: Any = requests[0].json_schema
     offered = schema["$defs"]["Vote"]["properties"]["evidence"]["enum"]
     assert len(offered) == MOST_CITABLE + 1
     assert {"s10", "none"} <= set(offered)
@@ -512,7 +514,7 @@ def test_the_reason_that_is_shown_belongs_to_the_score_that_is_shown() -> None:
 
 
 async def test_a_long_text_is_cited_without_an_enum_of_thousands(
-    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, asked: list[ChatRequest]
+    task: WritingTask, criterion: MakeCriterion, role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
     text = " ".join(f"Wave {number} came." for number in range(1, 501))
     reply = items(
@@ -521,7 +523,7 @@ async def test_a_long_text_is_cited_without_an_enum_of_thousands(
     )
     judge = PromptedJudge((role_of(reply),), samples=1)
     ballot = await judge.judge(task, text, [criterion("k1.1"), criterion("k1.2")])
-    assert "s400" not in str(asked[0].json_schema)
+    assert "s400" not in str(requests[0].json_schema)
     first, second = ballot.verdicts
     assert (first.score, first.quote) == (8.0, "Wave 500 came.")
     # a sentence that is not there bears nothing out

@@ -90,7 +90,7 @@ def rewarded(
 
 
 @pytest.mark.parametrize(
-    ("check", "asked"),
+    ("check", "requests"),
     [
         (WordCount(min=400, max=600), LengthRange(400, 600, "words")),
         (WordCount(max=600), LengthRange(0, 600, "words")),
@@ -103,9 +103,9 @@ def rewarded(
     ],
 )
 def test_the_length_that_is_asked_for_is_read_off_the_check(
-    hard: Callable[..., Criterion], check: Any, asked: LengthRange | None
+    hard: Callable[..., Criterion], check: Any, requests: LengthRange | None
 ) -> None:
-    assert length_range([hard(check)]) == asked
+    assert length_range([hard(check)]) == requests
 
 
 def test_hard_criteria_count_the_whole_text_and_the_first_says_what_is_counted(
@@ -123,7 +123,7 @@ def test_hard_criteria_count_the_whole_text_and_the_first_says_what_is_counted(
 
 
 @pytest.mark.parametrize(
-    ("checks", "asked"),
+    ("checks", "requests"),
     [
         ((WordCount(min=5), WordCount(max=10)), LengthRange(5, 10, "words")),
         ((WordCount(max=10), WordCount(min=5)), LengthRange(5, 10, "words")),
@@ -137,9 +137,9 @@ def test_hard_criteria_count_the_whole_text_and_the_first_says_what_is_counted(
     ],
 )
 def test_a_length_that_several_criteria_ask_for_lies_in_all_their_ranges(
-    hard: Callable[..., Criterion], checks: tuple[Any, ...], asked: LengthRange
+    hard: Callable[..., Criterion], checks: tuple[Any, ...], requests: LengthRange
 ) -> None:
-    assert length_range([hard(check, f"h{n}") for n, check in enumerate(checks)]) == asked
+    assert length_range([hard(check, f"h{n}") for n, check in enumerate(checks)]) == requests
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_only_a_text_that_keeps_the_check_has_the_full_term(
     hard: Callable[..., Criterion], count: int, lo: int, span: int | None
 ) -> None:
     check = WordCount(min=lo, max=None if span is None else lo + span)
-    asked = length_range([hard(check)])
-    assert asked is not None
+    requests = length_range([hard(check)])
+    assert requests is not None
     text = words(count)
-    term = length_term(text, asked)
+    term = length_term(text, requests)
     assert 0 <= term <= 1
     assert (term == 1) == (check.violation(text) is None)
 

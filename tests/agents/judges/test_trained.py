@@ -111,8 +111,8 @@ async def test_scores_stay_on_the_scale(bias: float, score: float) -> None:
 
 
 async def test_hard_criteria_are_left_to_code() -> None:
-    asked = [criterion("Fog"), criterion("Words", kind="hard")]
-    ballot = await judge_of().judge(TASK, FOG, asked)
+    requests = [criterion("Fog"), criterion("Words", kind="hard")]
+    ballot = await judge_of().judge(TASK, FOG, requests)
     assert [each.criterion_id for each in ballot.verdicts] == ["fog"]
 
 

@@ -61,7 +61,7 @@ def last_of_each(request: ChatRequest) -> dict[str, str]:
 
 
 async def test_a_coding_is_the_reading_that_was_chosen(
-    incident: Callable[..., Incident], role_of: Callable[..., Role], asked: list[ChatRequest]
+    incident: Callable[..., Incident], role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     chosen = await choose_coding(
         STORY,
@@ -75,9 +75,9 @@ async def test_a_coding_is_the_reading_that_was_chosen(
     assert (chosen.lens, chosen.words) == ("subject", "lighthouse keeper")
     assert (chosen.evidence, chosen.coder, chosen.confidence) == (("i1",), "auditor", CUED)
     # what may be chosen is what was shown
-    prompt = asked[0].messages[-1].content.split("Readings:\n")[1].splitlines()
-    assert prompt == offered(asked[0], "reading")
-    assert f"Read it as {IDENTITIES['auditor']}." in asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content.split("Readings:\n")[1].splitlines()
+    assert prompt == offered(requests[0], "reading")
+    assert f"Read it as {IDENTITIES['auditor']}." in requests[0].messages[-1].content
 
 
 async def test_a_reading_that_nothing_calls_for_is_less_sure(
@@ -94,7 +94,7 @@ async def test_a_reading_that_nothing_calls_for_is_less_sure(
 
 
 async def test_a_prohibition_is_read_as_restraint_and_whole(
-    incident: Callable[..., Incident], role_of: Callable[..., Role], asked: list[ChatRequest]
+    incident: Callable[..., Incident], role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     chosen = await choose_coding(
         STORY,
@@ -103,12 +103,12 @@ async def test_a_prohibition_is_read_as_restraint_and_whole(
         role_of(last_of_each, chooses=True),
         EMBEDDINGS,
     )
-    assert offered(asked[0], "reading") == ["Restraint: Don’t mention the war"]
+    assert offered(requests[0], "reading") == ["Restraint: Don’t mention the war"]
     assert (chosen.lens, chosen.confidence) == ("restraint", CUED)
 
 
 async def test_a_drafts_sentence_is_read_by_the_demands_of_the_request(
-    incident: Callable[..., Incident], role_of: Callable[..., Role], asked: list[ChatRequest]
+    incident: Callable[..., Incident], role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     sentence = "The turtle wore a velvet crown."
     chosen = await choose_coding(
@@ -119,7 +119,7 @@ async def test_a_drafts_sentence_is_read_by_the_demands_of_the_request(
         EMBEDDINGS,
     )
     # what the draft made up is no demand: every reading is turned on words of the request
-    for reading in offered(asked[0], "reading"):
+    for reading in offered(requests[0], "reading"):
         assert reading.split(": ")[1] in STORY.request
     assert chosen.evidence == ("d1.n1",)
     assert chosen.confidence == GUESSED
@@ -135,22 +135,22 @@ async def test_what_a_draft_shows_is_less_sure_even_where_the_request_calls_for_
 
 
 async def test_a_long_passage_is_shown_in_part(
-    incident: Callable[..., Incident], role_of: Callable[..., Role], asked: list[ChatRequest]
+    incident: Callable[..., Incident], role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     text = "a funny story " + "about marmalade " * 60
     role = role_of(last_of_each, chooses=True)
     await choose_coding(STORY, incident("i1", text), "reader", role, EMBEDDINGS)
-    passage = asked[0].messages[-1].content.split("Passage: ")[1].split("\nRead it as")[0]
+    passage = requests[0].messages[-1].content.split("Passage: ")[1].split("\nRead it as")[0]
     assert passage == text[:MOST_PASSAGE].strip()
 
 
 async def test_an_answer_outside_the_offer_is_asked_for_again(
-    incident: Callable[..., Incident], role_saying: Callable[..., Role], asked: list[ChatRequest]
+    incident: Callable[..., Incident], role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_saying({"reading": "Truth"}, {"reading": "Humour: funny story"}, chooses=True)
     chosen = await choose_coding(STORY, incident("i1", "a funny story"), "reader", role, EMBEDDINGS)
     assert chosen.label == "Humour: funny story"
-    assert "Input should be 'Humour: funny story'" in asked[1].messages[-1].content
+    assert "Input should be 'Humour: funny story'" in requests[1].messages[-1].content
 
 
 async def test_a_second_answer_outside_the_offer_is_an_error(
@@ -158,7 +158,7 @@ async def test_a_second_answer_outside_the_offer_is_an_error(
     category: Callable[..., Category],
     code: Callable[..., Code],
     role_saying: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
 ) -> None:
     role = role_saying({"reading": "Truth", "core": "k9", "leader": "c9"}, chooses=True)
     note, draft = incident("i1", "a funny story"), Draft(id="d1", text="Go on.", strength="weak")
@@ -173,7 +173,7 @@ async def test_a_second_answer_outside_the_offer_is_an_error(
         with pytest.raises(ReplyError):
             await call
     # each was asked twice
-    assert len(asked) == 2 * len(calls)
+    assert len(requests) == 2 * len(calls)
 
 
 # --- notes -----------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def sentences(count: int) -> tuple[Draft, list[tuple[int, int]]]:
 )
 async def test_every_sentence_is_offered_in_its_third(
     role_of: Callable[..., Role],
-    asked: list[ChatRequest],
+    requests: list[ChatRequest],
     count: int,
     thirds: list[set[int]],
 ) -> None:
@@ -207,7 +207,7 @@ async def test_every_sentence_is_offered_in_its_third(
     notes = await choose_notes(STORY, draft, spans, role_of(last_of_each, chooses=True), EMBEDDINGS)
     assert len(notes) == len(thirds)
     for part, numbers in zip(PARTS, thirds, strict=False):
-        offers = offered(asked[0], part)
+        offers = offered(requests[0], part)
         assert {int(offer.split(" ")[0][1:]) for offer in offers} == numbers
         assert all(offer.endswith((": works", ": fails")) for offer in offers)
 
@@ -244,7 +244,7 @@ async def test_notes_on_a_chinese_draft_are_chinese(role_of: Callable[..., Role]
 
 
 async def test_a_prohibition_that_all_three_read_alike_is_offered_once(
-    role_of: Callable[..., Role], asked: list[ChatRequest]
+    role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     task = WritingTask(
         request="Do not mention the long war.\nNever name the drowned man.", language="en"
@@ -252,7 +252,7 @@ async def test_a_prohibition_that_all_three_read_alike_is_offered_once(
     draft, spans = sentences(1)
     await choose_notes(task, draft, spans, role_of(last_of_each, chooses=True), EMBEDDINGS)
     # two demands, not one of them twice: each may work or fail
-    readings = {offer.rsplit(":", 1)[0] for offer in offered(asked[0], "opening")}
+    readings = {offer.rsplit(":", 1)[0] for offer in offered(requests[0], "opening")}
     assert len(readings) == 2
 
 
@@ -260,7 +260,7 @@ async def test_a_prohibition_that_all_three_read_alike_is_offered_once(
 
 
 async def test_the_chosen_leader_names_the_category_and_the_others_follow_by_confidence(
-    code: Callable[..., Code], role_saying: Callable[..., Role], asked: list[ChatRequest]
+    code: Callable[..., Code], role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     codes = [
         code("c1", "Salt", confidence=4),
@@ -276,7 +276,7 @@ async def test_the_chosen_leader_names_the_category_and_the_others_follow_by_con
     # empty slots are left out, and "none" is no slot
     assert chosen.paradigm == {"causal": ("c1", "c3")}
     # a guess may not lead where there is a surer code
-    assert offered(asked[0], "leader") == ["c1", "c3"]
+    assert offered(requests[0], "leader") == ["c1", "c3"]
 
 
 async def test_codes_of_one_dimension_give_the_category_one_property(
@@ -299,7 +299,7 @@ def in_clauses(category: Category) -> Category:
 
 
 async def test_the_core_its_tiers_and_its_storyline_are_what_was_chosen(
-    category: Callable[..., Category], role_saying: Callable[..., Role], asked: list[ChatRequest]
+    category: Callable[..., Category], role_saying: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     categories = [
         in_clauses(category("k1", properties=["salt"])),
@@ -313,11 +313,11 @@ async def test_the_core_its_tiers_and_its_storyline_are_what_was_chosen(
     assert (core, chosen) == ("k3", tiers)
     # the first other category that is not optional stands beside the core
     assert storyline == "The text is full of foam, and is full of fog."
-    assert "<relations>\nk1 enables k3\n</relations>" in asked[0].messages[-1].content
+    assert "<relations>\nk1 enables k3\n</relations>" in requests[0].messages[-1].content
 
 
 async def test_a_core_among_optional_ones_tells_the_story_alone(
-    category: Callable[..., Category], role_of: Callable[..., Role], asked: list[ChatRequest]
+    category: Callable[..., Category], role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     categories = [
         in_clauses(category("k1", properties=["salt"])),
@@ -328,7 +328,7 @@ async def test_a_core_among_optional_ones_tells_the_story_alone(
     assert (await choose_core(STORY, categories, [], role))[2] == "The text is full of salt."
     chinese = await choose_core(GEDICHT, categories, [], role)
     assert chinese[2] == "文本要is full of salt。"
-    assert "<relations>\nnone\n</relations>" in asked[0].messages[-1].content
+    assert "<relations>\nnone\n</relations>" in requests[0].messages[-1].content
 
 
 async def test_a_storyline_quotes_poles_in_free_words(
@@ -348,16 +348,16 @@ async def test_a_storyline_quotes_poles_in_free_words(
 
 
 async def test_evidence_is_chosen_among_the_incidents_and_cited_once(
-    incident: Callable[..., Incident], role_of: Callable[..., Role], asked: list[ChatRequest]
+    incident: Callable[..., Incident], role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     incidents = [incident(f"d1.n{n}", f"sentence {n} " + "x" * 200) for n in (1, 2, 3)]
     role = role_of({"evidence": ["d1.n3", "d1.n3"]}, chooses=True)
     cited = await choose_evidence(STORY, "The text is wet.", incidents, "k1.0", role)
     assert cited == ("d1.n3",)
-    assert offered(asked[0], "evidence") == ["d1.n1", "d1.n2", "d1.n3"]
-    schema: Any = asked[0].json_schema
+    assert offered(requests[0], "evidence") == ["d1.n1", "d1.n2", "d1.n3"]
+    schema: Any = requests[0].json_schema
     assert schema["properties"]["evidence"]["maxItems"] == MOST_EVIDENCE
-    prompt = asked[0].messages[-1].content
+    prompt = requests[0].messages[-1].content
     assert "Criterion: The text is wet." in prompt
     # 120 characters of an incident are shown: "sentence 1 " has 11 of them
     assert f"d1.n1: sentence 1 {'x' * 109}\n" in prompt

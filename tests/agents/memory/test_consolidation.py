@@ -24,7 +24,7 @@ NAMES = ("Calm rhythm", "Plain words")
 
 
 def lesson(lesson_id: str, **fields: Any) -> Lesson:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "condition": f"When {lesson_id} is weak",
         "strategy": f"work on {lesson_id}",
         "polarity": "do",
@@ -32,12 +32,14 @@ def lesson(lesson_id: str, **fields: Any) -> Lesson:
         "genre": "story",
         "language": "en",
     }
-    return Lesson(id=lesson_id, **{**given, **fields})
+    return Lesson(id=lesson_id, **{**defaults, **fields})
 
 
 def add(condition: str = "When it drags", strategy: str = "cut it", **fields: Any) -> Operation:
-    given: dict[str, Any] = {"criteria": ("Calm rhythm",)}
-    return Operation(operation="ADD", condition=condition, strategy=strategy, **{**given, **fields})
+    defaults: dict[str, Any] = {"criteria": ("Calm rhythm",)}
+    return Operation(
+        operation="ADD", condition=condition, strategy=strategy, **{**defaults, **fields}
+    )
 
 
 def update(lesson_id: str, condition: str, strategy: str, **fields: Any) -> Operation:
@@ -54,11 +56,11 @@ def form_of(request: ChatRequest) -> dict[str, Any]:
 
 
 def answered(operation: str, lesson_id: str = "new", **fields: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "operation": operation, "id": lesson_id, "condition": "", "strategy": "",
         "polarity": "do", "criteria": ["Calm rhythm"],
     }  # fmt: skip
-    return {**given, **fields}
+    return {**defaults, **fields}
 
 
 @pytest.fixture(scope="session")
@@ -91,11 +93,11 @@ def contrast() -> Contrast:
 
 
 async def test_the_consolidator_reads_scores_critiques_and_lessons(
-    contrast: Contrast, role_of: Callable[..., Role], asked: list[ChatRequest]
+    contrast: Contrast, role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_of({"items": [answered("NONE")]})
     await consolidate(TASK, contrast, [lesson("l-1")], role)
-    words = str(asked[0].messages[-1].content)
+    words = str(requests[0].messages[-1].content)
     assert "Calm rhythm: best 8, worst 3\nPlain words: best 5.5, worst unread" in words
     assert "kept (+0.12): critique: three verbs a line; plan: halve the verbs" in words
     assert "taken back (-0.05): plan: add a storm" in words
@@ -120,12 +122,12 @@ async def test_its_answers_become_operations(
 
 
 async def test_ids_and_criteria_are_enums_and_an_empty_pool_can_only_grow(
-    contrast: Contrast, role_of: Callable[..., Role], asked: list[ChatRequest]
+    contrast: Contrast, role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     role = role_of({"items": [answered("NONE")]})
     for pool in ([lesson("l-1"), lesson("l-2")], []):
         await consolidate(TASK, contrast, pool, role)
-    full, empty = map(form_of, asked)
+    full, empty = map(form_of, requests)
     assert full["id"]["enum"] == ["l-1", "l-2", "new"]
     assert full["criteria"]["items"]["enum"] == list(NAMES)
     assert full["operation"]["enum"] == ["ADD", "UPDATE", "DELETE", "NONE"]
@@ -133,12 +135,12 @@ async def test_ids_and_criteria_are_enums_and_an_empty_pool_can_only_grow(
 
 
 async def test_of_a_large_pool_the_lessons_about_these_criteria_are_read_first(
-    contrast: Contrast, role_of: Callable[..., Role], asked: list[ChatRequest]
+    contrast: Contrast, role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     pool = [lesson(f"l-{n}", criteria=("Other",), support=n) for n in range(1, 30)]
     pool.append(lesson("l-near", criteria=("PLAIN words",)))
     await consolidate(TASK, contrast, pool, role_of({"items": [answered("NONE")]}))
-    ids = form_of(asked[0])["id"]["enum"]
+    ids = form_of(requests[0])["id"]["enum"]
     # sixteen lessons: the near one, then 29, 28, ... 15
     assert ids == ["l-near", *(f"l-{n}" for n in range(29, 14, -1)), "new"]
 
@@ -170,7 +172,7 @@ async def test_operations_that_cannot_be_read_are_dropped_one_by_one(
 
 
 async def test_a_small_model_chooses_among_worded_lessons(
-    contrast: Contrast, role_of: Callable[..., Role], asked: list[ChatRequest]
+    contrast: Contrast, role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     answers = await consolidate(TASK, contrast, [], role_of({"keep": ["n2", "n2"]}, chooses=True))
     assert [each.text for each in answers.items] == [
@@ -178,10 +180,10 @@ async def test_a_small_model_chooses_among_worded_lessons(
         "before"
     ]
     assert {each.operation for each in answers.items} == {"ADD"}
-    words = str(asked[0].messages[-1].content)
+    words = str(requests[0].messages[-1].content)
     assert "n1: When “Calm rhythm” is still weak: revise for it alone" in words
-    assert asked[0].json_schema is not None
-    assert asked[0].json_schema["properties"]["keep"]["minItems"] == 1
+    assert requests[0].json_schema is not None
+    assert requests[0].json_schema["properties"]["keep"]["minItems"] == 1
 
 
 async def test_a_small_model_that_chooses_nothing_is_dropped(
@@ -193,11 +195,11 @@ async def test_a_small_model_that_chooses_nothing_is_dropped(
 
 
 async def test_an_episode_that_moved_nothing_is_not_asked_about(
-    role_of: Callable[..., Role], asked: list[ChatRequest]
+    role_of: Callable[..., Role], requests: list[ChatRequest]
 ) -> None:
     still = Contrast(criteria=NAMES, best={"Calm rhythm": 8}, worst={"Calm rhythm": 7})
     answers = await consolidate(TASK, still, [], role_of({"keep": ["n1"]}, chooses=True))
-    assert (answers.items, asked) == ((), [])
+    assert (answers.items, requests) == ((), [])
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ def after(days: int) -> str:
 
 
 def criterion(name: str = "Salt on the tongue", **fields: Any) -> Criterion:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": "k1.0", "description": "The text lets the sea be tasted.", "kind": "soft",
         "tier": "essential", "weight": 1.0, "levels": {"1-2": "no sea"}, "category_id": "k1",
         "evidence": ("i1",),
     }  # fmt: skip
-    return Criterion(name=name, **{**given, **fields})
+    return Criterion(name=name, **{**defaults, **fields})
 
 
 def known(*groups: tuple[float, ...]) -> KnownCriterion:

@@ -155,6 +155,6 @@ async def test_the_auditor_is_shown_the_passages_and_what_is_known() -> None:
     known = find_constraints(segment(writing_task("Use at most 300 words.")))
     answers = await audit_request(TASK, INCIDENTS, known, Role("coder", ScriptedChat(reply=reply)))
     assert answers == type(answers)((), ())
-    asked = seen[0].messages[-1].content
-    assert "i2: The otter has to turn up." in asked
-    assert "Found by rule: At most 300 words" in asked
+    prompt = seen[0].messages[-1].content
+    assert "i2: The otter has to turn up." in prompt
+    assert "Found by rule: At most 300 words" in prompt

@@ -61,28 +61,28 @@ AS_EVER = {"temperature": 0.8, "top_p": 1.0, "min_p": 0.0, "repetition_penalty":
 
 @WAYS
 async def test_what_a_small_model_writes_for_a_reader_is_kept_to_what_it_finds_likely(
-    task: WritingTask, role_of: MakeRole, asked: list[ChatRequest], write: Write
+    task: WritingTask, role_of: MakeRole, requests: list[ChatRequest], write: Write
 ) -> None:
     await write(task, role_of(STORY, chooses=True))
-    assert [sampling(each) for each in asked] == [{**AS_EVER, **STEADY}]
-    assert asked[0].is_bent
+    assert [sampling(each) for each in requests] == [{**AS_EVER, **STEADY}]
+    assert requests[0].is_bent
 
 
 @WAYS
 async def test_a_small_model_that_is_learned_from_is_asked_as_it_ever_was(
-    task: WritingTask, role_of: MakeRole, asked: list[ChatRequest], write: Write
+    task: WritingTask, role_of: MakeRole, requests: list[ChatRequest], write: Write
 ) -> None:
     role = dataclasses.replace(role_of(STORY, chooses=True), is_learned_from=True)
     await write(task, role)
-    assert [sampling(each) for each in asked] == [AS_EVER]
+    assert [sampling(each) for each in requests] == [AS_EVER]
 
 
 @WAYS
 async def test_a_larger_model_is_asked_as_it_ever_was(
-    task: WritingTask, role_of: MakeRole, asked: list[ChatRequest], write: Write
+    task: WritingTask, role_of: MakeRole, requests: list[ChatRequest], write: Write
 ) -> None:
     await write(task, role_of(STORY))
-    assert [sampling(each) for each in asked] == [AS_EVER]
+    assert [sampling(each) for each in requests] == [AS_EVER]
 
 
 def test_an_interface_that_takes_neither_min_p_nor_a_penalty_is_asked_for_neither() -> None:
