@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from quillgraph.agents.text import amount
 from quillgraph.backends import Recorder
-from quillgraph.cli.display.study import amount
 from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.folder import RunFolder
 from quillgraph.cli.session.inputs import Inputs

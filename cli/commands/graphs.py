@@ -10,8 +10,8 @@ from typing import Any
 
 import networkx as nx
 
+from quillgraph.agents.text import visible
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.cli.display.terminal import visible
 from quillgraph.graphs.episodes import GRAPHS, build, compiled_form, foreign
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from quillgraph.agents.criteria import read_criteria
+from quillgraph.agents.text import amount, visible
 from quillgraph.backends.errors import ConfigError, InputError, QuillError
 from quillgraph.cli.commands.batch import FAILURES, BatchWork
 from quillgraph.cli.display.episode import in_a_line, whole
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import amount
-from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.budget import budget_of, charge_earlier
 from quillgraph.cli.session.engines import connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun

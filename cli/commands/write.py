@@ -9,13 +9,14 @@ from rich.console import Console
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text import amount
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.commands.criteria import STUDY_STAGES, StudyWork
 from quillgraph.cli.commands.library import library_file
 from quillgraph.cli.display.episode import attempts_tree, outcome, overview, recalled_lessons
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import amount, criteria_tree
+from quillgraph.cli.display.study import criteria_tree
 from quillgraph.cli.session.budget import budget_of
 from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
 from quillgraph.cli.session.folder import RunFolder

@@ -7,7 +7,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from quillgraph.agents.domain import LEVELS, Criterion, Incident
-from quillgraph.cli.display.terminal import visible
+from quillgraph.agents.text import amount, visible
 from quillgraph.graphs.study import Grounding
 
 LONGEST_QUOTE = 90
@@ -132,8 +132,3 @@ def _quote(incident: Incident) -> str:
     words = " ".join(incident.text.split())
     short = words if len(words) <= LONGEST_QUOTE else words[: LONGEST_QUOTE - 1] + "…"
     return f"“{short}” [{incident.id}]"
-
-
-def amount(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: `1 code`, `2 codes`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -10,17 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.text import amount
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
-from quillgraph.cli.display.criteria import (
-    caveat,
-    comparison_table,
-    criteria_exclusions,
-    differences_table,
-    plot_criteria,
-    sources_markdown,
-)
-from quillgraph.cli.display.study import amount
+from quillgraph.cli.display.evals import table_of
 from quillgraph.cli.evals.evaluation import (
     INQUIRY,
     Output,
@@ -41,7 +34,14 @@ from quillgraph.evals.criteria import (
     CriteriaReport,
     CriteriaResults,
     Observer,
+    caveat,
     compare_criteria,
+    comparison_rows,
+    comparison_title,
+    criteria_exclusions,
+    parity_rows,
+    plot_criteria,
+    sources_markdown,
 )
 from quillgraph.evals.data import Cases, cases_of
 from quillgraph.graphs.study import ROLES, stages_left_out
@@ -199,9 +199,10 @@ def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Ou
 
 def _print(report: CriteriaReport) -> None:
     console = Console()
-    console.print(comparison_table(report))
+    console.print(table_of(comparison_title(report), comparison_rows(report)))
     if report.differences:
-        console.print(differences_table(report))
+        title = "Decision parity: differences in agreement"
+        console.print(table_of(title, parity_rows(report)))
     for line in filter(None, (criteria_exclusions(report), caveat(report))):
         console.print(line, markup=False)
 

@@ -11,19 +11,11 @@ from rich.console import Console
 from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
+from quillgraph.agents.text import visible
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError, nearest
-from quillgraph.cli.display.evals import picture
-from quillgraph.cli.display.policies import (
-    against_table,
-    legend,
-    plot_policies,
-    policies_markdown,
-    policies_table,
-    policy_exclusions,
-)
-from quillgraph.cli.display.terminal import visible
+from quillgraph.cli.display.evals import table_of
 from quillgraph.cli.evals.evaluation import (
     INQUIRY,
     Output,
@@ -41,6 +33,7 @@ from quillgraph.cli.session.settings import Settings
 from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import load
 from quillgraph.evals.judges import requirement_of
+from quillgraph.evals.picture import picture
 from quillgraph.evals.policies import (
     Contest,
     ContestOptions,
@@ -49,7 +42,13 @@ from quillgraph.evals.policies import (
     PolicyReport,
     PolicyResults,
     Reading,
+    against_rows,
+    legend,
     measure_names,
+    plot_policies,
+    policies_markdown,
+    policy_exclusions,
+    policy_rows,
     read_contest,
     refuse_unfit,
 )
@@ -263,7 +262,10 @@ def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
 def _print(report: PolicyReport) -> None:
     sys.stdout.write(legend(report) + "\n")
     console = Console()
-    console.print(policies_table(report))
-    if len(report.policies) > 1:
-        console.print(against_table(report))
+    title = f"{report.prompts} prompts of {report.data}, {report.texts} texts each"
+    console.print(table_of(title, policy_rows(report)))
+    if others := [against_rows(report, each.name) for each in report.policies[1:]]:
+        title = f"Against {report.reference}, judged by {report.judge}"
+        head = ["policy", "measure", "value", "95 % interval", "prompts"]
+        console.print(table_of(title, [head], *others, left=["measure"]))
     sys.stdout.write(policy_exclusions(report) + "\n")
