@@ -9,8 +9,8 @@ from rich.console import Console
 
 from quillgraph.backends.errors import ConfigError, GuardTripped
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import log_shown, plain_console
+from quillgraph.cli.session.progress import announce, log_shown, plain_console
+from quillgraph.graphs.supervision import RunFolder
 from quillgraph.rl.config import TrainConfig, load_config
 from quillgraph.rl.processes import are_several
 from quillgraph.rl.stages import check, require_packages, train
@@ -41,7 +41,7 @@ def run_train(
     result = _kept(config, folder, console, resume=resume, dry_run=dry_run)
     if as_json:
         write_json({"run": str(folder.path), **result})
-    folder.announce(console)
+    announce(folder.path, console)
 
 
 def _run_among_others(config: TrainConfig, file: Path, *, resume: bool, dry_run: bool) -> None:

@@ -23,14 +23,10 @@ from quillgraph.cli.evals.evaluation import (
     refuse_unmet,
     reopened,
     write_result,
-    write_rows,
 )
-from quillgraph.cli.session.budget import charge_earlier
-from quillgraph.cli.session.engines import Engines, with_backend
-from quillgraph.cli.session.folder import RunFolder, alone_in
-from quillgraph.cli.session.progress import ProgressWatch, log_shown, plain_console
+from quillgraph.cli.session.engines import with_backend
+from quillgraph.cli.session.progress import log_shown, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import load
 from quillgraph.evals.judges import requirement_of
 from quillgraph.evals.picture import picture
@@ -51,6 +47,14 @@ from quillgraph.evals.policies import (
     policy_rows,
     read_contest,
     refuse_unfit,
+)
+from quillgraph.graphs.supervision import (
+    Engines,
+    RunFolder,
+    Watch,
+    alone_in,
+    charge_earlier,
+    supervise,
 )
 
 COMPARED = "compared"
@@ -210,7 +214,7 @@ class PolicyWork:
         """Writing takes longest."""
         return STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Do what has not been done yet."""
         budget = Budget(self.settings.max_calls, self.settings.max_tokens_total)
         charge_earlier(budget, self.folder)
@@ -226,7 +230,8 @@ class PolicyWork:
         folder.write_json("report.json", self.result())
         folder.write_text("report.md", policies_markdown(self.report))
         if self.contest.data_format == "writingbench":
-            write_rows(folder, self.results.writingbench_files(self.contest.all_places))
+            for name, rows in self.results.writingbench_files(self.contest.all_places).items():
+                folder.write_rows(name, rows)
 
     def reached(self) -> str:
         """Say how far it has come."""
@@ -247,7 +252,7 @@ def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
     chats = {f"policy {n}": chat for n, chat in enumerate(models.chats)}
     common = models.idle(work.contest.judge)
     engines = Engines(common, chats, LexicalEmbeddings(), at_once=False)
-    supervise(work, engines, folder, timeout=work.settings.timeout)
+    supervise(work, engines, folder, timeout=work.settings.timeout, watching=watch_on)
     assert work.report is not None
     if output.plot:
         plot_policies(work.report, output.plot)

@@ -9,7 +9,7 @@ import yaml
 
 from quillgraph.agents.domain import Core, CriteriaSet, Incident
 from quillgraph.agents.text import amount
-from quillgraph.cli.display.study import summary
+from quillgraph.graphs.study import summary
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 
