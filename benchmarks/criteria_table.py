@@ -24,7 +24,6 @@ from typing import Any
 from quillgraph.agents.role import Role
 from quillgraph.agents.text import language_of
 from quillgraph.backends import ChatBackend, Recorder, connect, connect_embeddings
-from quillgraph.cli.display.criteria import sources_markdown
 from quillgraph.evals import load
 from quillgraph.evals.criteria import (
     CriteriaComparison,
@@ -35,6 +34,7 @@ from quillgraph.evals.criteria import (
     generic_source,
     human_source,
     one_shot_source,
+    sources_markdown,
     study_source,
 )
 from quillgraph.evals.data import Case, cases_of

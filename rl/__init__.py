@@ -84,4 +84,11 @@ _PLACES = {
 def __getattr__(name: str) -> typing.Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("quillgraph"):
+            raise
+        raise ImportError(
+            f"{__name__}.{name} needs {error.name}: pip install 'quillgraph[rl]'"
+        ) from error

@@ -28,8 +28,8 @@ settings.load_profile("untimed")
 
 
 SCOPES = {
-    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py(?!.*\[tr)",
-    "vllm-server": r"\[vllm[-_]server|servers/test_vllm\.py|test_cassette_options",
+    "vllm": r"\[vllm(?![-_]server)|_on_smollm2\.py(?!.*\[tr)|test_cassette_options",
+    "vllm-server": r"\[vllm[-_]server|servers/test_vllm\.py",
     "fork server": r"rl/.*/test_(resume|distributed|evaluation)\.py|rl/test_processes\.py",
     "transformers": r"\[transformers|transformers/test_chat\.py",
     "alone": r"servers/test_fleet|mrpo/test_memory_helps|session/test_killed_runs",

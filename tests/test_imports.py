@@ -49,3 +49,16 @@ def _loaded_by(module: str, heavy: list[str], *, program: str = PROGRAM) -> list
     assert done.returncode == 0, done.stderr
     loaded: list[str] = json.loads(done.stdout)
     return loaded
+
+
+def test_a_trainer_without_its_libraries_says_what_to_install() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None  # as where it is not installed\n"
+        "import quillgraph.rl\n"
+        "quillgraph.rl.MRPOTrainer"
+    )
+    command = [sys.executable, "-P", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wanted = "ImportError: quillgraph.rl.MRPOTrainer needs torch: pip install 'quillgraph[rl]'"
+    assert done.stderr.splitlines()[-1] == wanted

@@ -1,5 +1,6 @@
 """What can be measured of a text, whatever it is for."""
 
+from quillgraph.agents.text.amount import amount
 from quillgraph.agents.text.file import read_text
 from quillgraph.agents.text.language import (
     CJK,
@@ -12,12 +13,14 @@ from quillgraph.agents.text.measures import ngrams, tokens, word_count
 from quillgraph.agents.text.meta_talk import is_meta
 from quillgraph.agents.text.numerals import Numerals
 from quillgraph.agents.text.sentences import sentence_spans
+from quillgraph.agents.text.terminal import visible
 
 __all__ = [
     "CJK",
     "LETTERS_PER_CHARACTER",
     "UNDETERMINED",
     "Numerals",
+    "amount",
     "is_meta",
     "language_of",
     "letter_count",
@@ -25,5 +28,6 @@ __all__ = [
     "read_text",
     "sentence_spans",
     "tokens",
+    "visible",
     "word_count",
 ]

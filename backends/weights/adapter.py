@@ -1,4 +1,8 @@
-"""LoRA adapters on disk: what a folder holds, and whether it fits a model."""
+"""LoRA adapters on disk: what a folder holds, and whether it fits a model.
+
+An engine loads one by `load_adapter` of its chat model; how is in `vllm/adapters.py`,
+`servers/adapters.py` and `transformers/chat.py`.
+"""
 
 import json
 from collections.abc import Iterator, Mapping

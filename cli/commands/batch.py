@@ -1,18 +1,14 @@
 """The work of `quillgraph run`: a graph on all that the command line names."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from quillgraph.agents.text import amount
 from quillgraph.backends import Recorder
-from quillgraph.cli.display.study import amount
-from quillgraph.cli.session.engines import Engines
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.inputs import Inputs
-from quillgraph.cli.session.progress import ProgressWatch
 from quillgraph.cli.session.settings import Settings
 from quillgraph.graphs.episodes import Batch, Excluded, cast, fitting
+from quillgraph.graphs.supervision import Engines, Inputs, RunFolder, Watch
 
 FAILURES = "failures.jsonl"
 
@@ -39,7 +35,7 @@ class BatchWork:
         """What gave no episode, by its place."""
         return sorted([*self.batch.excluded, *self.inputs.unreadable], key=lambda each: each.number)
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Run what has no episode yet; one that fails does not stop the others.
 
         Raises:
@@ -63,8 +59,7 @@ class BatchWork:
 
     def keep(self, folder: RunFolder) -> None:
         """Write what gave no episode; episodes are written as they are finished."""
-        lines = (json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in self.excluded)
-        folder.write_text(FAILURES, "".join(lines))
+        folder.write_rows(FAILURES, map(asdict, self.excluded))
 
     def reached(self) -> str:
         """Say how many are done."""

@@ -1,11 +1,8 @@
 """`quillgraph criteria`: run the Grounded-Theory workflow and leave a run folder."""
 
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from rich.console import Console
 
@@ -14,13 +11,10 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends import Budget, Recorder
 from quillgraph.cli.commands.library import library_file
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import criteria_markdown, criteria_tree, reached, summary
-from quillgraph.cli.session.budget import budget_of
-from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import ProgressWatch, plain_console
+from quillgraph.cli.display.study import criteria_tree
+from quillgraph.cli.session.engines import budget_of, connected, recorded_run, with_backend
+from quillgraph.cli.session.progress import announce, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.memory import Library
 from quillgraph.graphs.study import (
@@ -28,10 +22,14 @@ from quillgraph.graphs.study import (
     Grounding,
     Study,
     StudyRun,
+    findings,
     opened_library,
-    provenance,
+    reached,
+    summary,
     workflow,
+    write_study,
 )
+from quillgraph.graphs.supervision import Engines, RunFolder, Watch, mermaid_of, supervise
 
 STUDY_STAGES = {
     "start": "starting the model",
@@ -70,13 +68,13 @@ class StudyWork:
         """Those of the workflow."""
         return STUDY_STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Run the workflow with the library that the settings name."""
         async with opened_library(library_file(self.settings), engines.embeddings) as library:
             await self.find(engines, recorder, watch, library)
 
     async def find(
-        self, engines: Engines, recorder: Recorder, watch: ProgressWatch, library: Library | None
+        self, engines: Engines, recorder: Recorder, watch: Watch, library: Library | None
     ) -> None:
         """Run the workflow with a library that is open."""
         settings = self.settings
@@ -96,17 +94,7 @@ class StudyWork:
 
     def keep(self, folder: RunFolder) -> None:
         """Write what the study has reached."""
-        state = self.state
-        folder.write_json("study.json", {k: v for k, v in state.items() if k != "criteria_set"})
-        folder.write_lines("drafts.jsonl", state.get("drafts", []))
-        if "criteria_set" not in state:
-            return
-        folder.write_json("criteria.json", state["criteria_set"])
-        folder.write_text("criteria.md", criteria_markdown(state))
-        graph = provenance.trace(state)
-        folder.write("provenance.json", partial(provenance.write_graph, graph))
-        folder.write("provenance.graphml", partial(provenance.write_graphml, graph))
-        folder.write_text("provenance.mmd", provenance.mermaid(graph))
+        write_study(self.state, folder)
 
     def reached(self) -> str:
         """Say how far the study came."""
@@ -125,30 +113,13 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
     engines = connected(settings, ROLES, console)
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
-    folder.write_text("graph.mmd", workflow.build().compile().get_graph(xray=1).draw_mermaid())
+    folder.write_text("graph.mmd", mermaid_of(workflow.build()))
     work = StudyWork.of(task, settings, budget)
-    with recorded(engines, settings) as engines:
-        supervise(work, engines, folder, budget, timeout=settings.timeout)
+    with recorded_run(settings, engines) as engines:
+        supervise(work, engines, folder, budget, timeout=settings.timeout, watching=watch_on)
     if as_json:
         write_json({"run": str(folder.path), **findings(work.state)})
     else:
         Console().print(criteria_tree(work.state))
         console.print(summary(work.state))
-    folder.announce(console)
-
-
-def findings(state: Grounding) -> dict[str, Any]:
-    """The criteria of a study with their evidence, for machines."""
-    criteria_set = state["criteria_set"]
-    cited = {incident for each in criteria_set.criteria for incident in each.evidence}
-    return {
-        "criteria_set": criteria_set.model_dump(mode="json"),
-        "evidence": {
-            incident.id: incident.model_dump(mode="json")
-            for incident in state["incidents"]
-            if incident.id in cited
-        },
-        "coverage": criteria_set.stats["coverage"],
-        "saturation": criteria_set.stats["saturation"],
-        "dropped": dict(Counter(f"{entry.stage}: {entry.reason}" for entry in state["dropped"])),
-    }
+    announce(folder.path, console)

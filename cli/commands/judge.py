@@ -15,13 +15,10 @@ from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.episode import judgement_lines
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.session.budget import budget_of
-from quillgraph.cli.session.engines import JUDGES, Engines, connected, recorded, with_backend
-from quillgraph.cli.session.folder import RunFolder
+from quillgraph.cli.session.engines import budget_of, connected, recorded_run, with_backend
 from quillgraph.cli.session.inputs import read_request
-from quillgraph.cli.session.progress import ProgressWatch, plain_console
+from quillgraph.cli.session.progress import announce, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.prebuilt import (
     WRITING_ROLES,
@@ -32,6 +29,7 @@ from quillgraph.graphs.prebuilt import (
     refuse_silence,
 )
 from quillgraph.graphs.prebuilt import judge as judging
+from quillgraph.graphs.supervision import JUDGES, Engines, RunFolder, Watch, supervise
 
 
 @dataclass(slots=True)
@@ -48,7 +46,7 @@ class SubmissionWork:
         """There is not much to wait for."""
         return {"start": "starting the model", "settle": "judging"}
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Run the graph.
 
         Raises:
@@ -133,12 +131,12 @@ def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> N
     folder.write_text("text.txt", submission["text"])
     folder.write_json("criteria.json", submission["criteria_set"])
     work = SubmissionWork(submission, settings, budget)
-    with recorded(engines, settings) as engines:
-        supervise(work, engines, folder, budget, timeout=settings.timeout)
+    with recorded_run(settings, engines) as engines:
+        supervise(work, engines, folder, budget, timeout=settings.timeout, watching=watch_on)
     assert work.assessed is not None
     if as_json:
         write_json({"run": str(folder.path), **work.result(work.assessed)})
     else:
         judgement, reward = work.assessed.judgement, work.assessed.reward
         Console().print(judgement_lines(judgement, reward, submission["criteria_set"]))
-    folder.announce(console)
+    announce(folder.path, console)

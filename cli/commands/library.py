@@ -8,9 +8,8 @@ from typing import TypeVar
 from rich.text import Text
 
 from quillgraph.agents.memory import KnownCriterion
+from quillgraph.agents.text import amount, visible
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
-from quillgraph.cli.display.study import amount
-from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.graphs.memory import LIBRARY, OWN, Library
 

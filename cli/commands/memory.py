@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from rich.text import Text
 
 from quillgraph.agents.memory import Lesson, MemoryEntry
+from quillgraph.agents.text import visible
 from quillgraph.cli.display.items import console, export, show_fields, with_file, write_json
-from quillgraph.cli.display.terminal import visible
 from quillgraph.cli.session.settings import load_settings
 from quillgraph.graphs.memory import MEMORY, Memory, excerpt
 

@@ -9,30 +9,36 @@ from typing import Any
 from rich.console import Console
 
 from quillgraph.agents.criteria import read_criteria
+from quillgraph.agents.text import amount, visible
 from quillgraph.backends.errors import ConfigError, InputError, QuillError
 from quillgraph.cli.commands.batch import FAILURES, BatchWork
 from quillgraph.cli.display.episode import in_a_line, whole
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import amount
-from quillgraph.cli.display.terminal import visible
-from quillgraph.cli.session.budget import budget_of, charge_earlier
-from quillgraph.cli.session.engines import connected, recorded, with_backend
-from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
-from quillgraph.cli.session.inputs import KEPT, Inputs, kept_inputs, read_inputs
+from quillgraph.cli.session.engines import budget_of, connected, recorded_run, with_backend
+from quillgraph.cli.session.inputs import read_inputs
 from quillgraph.cli.session.options import Choices, RunOrder
-from quillgraph.cli.session.progress import plain_console
+from quillgraph.cli.session.progress import announce, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings, load_settings
-from quillgraph.cli.session.supervisor import supervise
 from quillgraph.graphs.episodes import (
     Answer,
     Batch,
     Graph,
-    compiled_form,
     judges_of,
     read_episodes,
     registry,
     roles_of,
     schema_of,
+)
+from quillgraph.graphs.supervision import (
+    KEPT,
+    Inputs,
+    RunFolder,
+    alone_in,
+    charge_earlier,
+    goes_on_as_begun,
+    kept_inputs,
+    mermaid_of,
+    supervise,
 )
 
 DRAWING, CRITERIA = "graph.mmd", "criteria.json"
@@ -49,7 +55,7 @@ def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
             "expected a GRAPH or --resume RUN_DIR, got neither; `quillgraph graphs` lists them"
         )
     graph = registry.build(order.graph)
-    drawn = _drawn(graph)
+    drawn = mermaid_of(graph)
     criteria = read_criteria(order.criteria_file) if order.criteria_file else None
     inputs = read_inputs(
         graph, order.request, order.input_file, {"criteria_set": criteria} if criteria else {}
@@ -96,7 +102,7 @@ def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
         }
         with chdir(folder.began_in):
             graph = registry.build(spec)
-            if _drawn(graph) != (folder.path / DRAWING).read_text(encoding="utf-8"):
+            if mermaid_of(graph) != (folder.path / DRAWING).read_text(encoding="utf-8"):
                 raise ConfigError(
                     f"graph {spec} has changed since the run in {path} began; start a new one"
                 )
@@ -134,14 +140,14 @@ def _run(
     engines = connected(settings, roles_of(context), console, judges=judges_of(context))
     try:
         if batch.waiting:
-            with recorded(engines, settings) as engines:
-                supervise(work, engines, folder, timeout=settings.timeout)
+            with recorded_run(settings, engines) as engines:
+                supervise(work, engines, folder, timeout=settings.timeout, watching=watch_on)
         else:  # no model need be started for it
             work.keep(folder)
             folder.finish("done")
     finally:
         _show(work, folder, as_json=as_json)
-        folder.announce(console)
+        announce(folder.path, console)
     _refuse_losses(work, folder)
 
 
@@ -191,7 +197,3 @@ def _show(work: BatchWork, folder: RunFolder, *, as_json: bool) -> None:
         for each in episodes:
             # unwrapped: what is JSON must stay so when it is piped
             Console().print(whole(each), soft_wrap=True)
-
-
-def _drawn(graph: Graph) -> str:
-    return compiled_form(graph).get_graph(xray=1).draw_mermaid()

@@ -7,13 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from quillgraph.backends.errors import ConfigError, GuardTripped
+from quillgraph.backends.errors import ConfigError
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import log_shown, plain_console
+from quillgraph.cli.session.progress import announce, log_shown, plain_console
 from quillgraph.rl.config import TrainConfig, load_config
 from quillgraph.rl.processes import are_several
-from quillgraph.rl.stages import check, require_packages, train
+from quillgraph.rl.stages import require_packages, train_in, train_or_check, training_folder
 
 
 def run_train(
@@ -37,11 +36,12 @@ def run_train(
     if are_several():
         return _run_among_others(config, file, resume=resume, dry_run=dry_run)
     console = plain_console(sys.stderr)
-    folder = _folder(config, file, resume=resume, dry_run=dry_run)
-    result = _kept(config, folder, console, resume=resume, dry_run=dry_run)
+    folder = training_folder(config, file, resume=resume, dry_run=dry_run)
+    with log_shown(console):
+        result = train_in(folder, config, console.print, resume=resume, dry_run=dry_run)
     if as_json:
         write_json({"run": str(folder.path), **result})
-    folder.announce(console)
+    announce(folder.path, console)
 
 
 def _run_among_others(config: TrainConfig, file: Path, *, resume: bool, dry_run: bool) -> None:
@@ -54,55 +54,12 @@ def _run_among_others(config: TrainConfig, file: Path, *, resume: bool, dry_run:
         )
     them = processes()
     if them.is_main_process:
-        folder = _folder(config, file, resume=resume, dry_run=dry_run)
+        folder = training_folder(config, file, resume=resume, dry_run=dry_run)
         them.wait_for_everyone()
-        _kept(config, folder, plain_console(sys.stderr), resume=resume, dry_run=dry_run)
+        console = plain_console(sys.stderr)
+        with log_shown(console):
+            train_in(folder, config, console.print, resume=resume, dry_run=dry_run)
     else:
         them.wait_for_everyone()
-        _work(config, config.out, Console(quiet=True), resume=resume, dry_run=dry_run)
-
-
-def _kept(
-    config: TrainConfig, folder: RunFolder, console: Console, *, resume: bool, dry_run: bool
-) -> dict[str, Any]:
-    """Do the work, and write down how it went."""
-    try:
-        with log_shown(console):
-            result = _work(config, folder.path, console, resume=resume, dry_run=dry_run)
-    except BaseException as error:
-        folder.end_early(error, {GuardTripped: "stopped by a guard"})
-        raise
-    folder.finish("checked" if dry_run else "done")
-    return result
-
-
-def _work(
-    config: TrainConfig, folder: Path, console: Console, *, resume: bool, dry_run: bool
-) -> dict[str, Any]:
-    if dry_run:
-        check(config, folder, console.print)
-        console.print("everything is there: nothing was trained")
-        return {"trained": False}
-    outcome = train(config, folder, resume=resume, tell=console.print)
-    console.print(f"adapter: {outcome.adapter}")
-    if outcome.curves is None:
-        console.print("no picture of the curves: pip install 'quillgraph[plot]'")
-    curves = outcome.curves and str(outcome.curves)
-    return {"trained": True, "adapter": str(outcome.adapter), "curves": curves}
-
-
-def _folder(config: TrainConfig, file: Path, *, resume: bool, dry_run: bool) -> RunFolder:
-    settings = config.model_dump(mode="json")
-    if not resume:
-        title = file.stem + ("-dry-run" if dry_run else "")
-        folder = RunFolder(config.out, title, settings)
-        folder.write_text("config.yaml", file.read_text(encoding="utf-8"))
-        return folder
-    if config.out is None:
-        raise ConfigError(
-            "expected the folder of the run that is to go on: name it as out: in the configuration "
-            "or with --out"
-        )
-    folder = RunFolder.reopened(config.out)
-    folder.note(settings=settings)
-    return folder
+        silent = Console(quiet=True).print
+        train_or_check(config, config.out, silent, resume=resume, dry_run=dry_run)

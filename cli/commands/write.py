@@ -9,20 +9,18 @@ from rich.console import Console
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text import amount
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.cli.commands.criteria import STUDY_STAGES, StudyWork
 from quillgraph.cli.commands.library import library_file
 from quillgraph.cli.display.episode import attempts_tree, outcome, overview, recalled_lessons
 from quillgraph.cli.display.items import write_json
-from quillgraph.cli.display.study import amount, criteria_tree
-from quillgraph.cli.session.budget import budget_of
-from quillgraph.cli.session.engines import Engines, connected, recorded, with_backend
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import ProgressWatch, plain_console
+from quillgraph.cli.display.study import criteria_tree
+from quillgraph.cli.session.engines import budget_of, connected, recorded_run, with_backend
+from quillgraph.cli.session.progress import announce, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
-from quillgraph.graphs.episodes import Graph, WrittenEpisode, cast, compiled_form
+from quillgraph.graphs.episodes import Graph, WrittenEpisode, cast
 from quillgraph.graphs.memory import MEMORY
 from quillgraph.graphs.prebuilt import (
     WRITING_ROLES,
@@ -33,6 +31,7 @@ from quillgraph.graphs.prebuilt import (
 )
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.study import ROLES, opened_library, workflow
+from quillgraph.graphs.supervision import Engines, RunFolder, Watch, mermaid_of, supervise
 
 LOOP_STAGES = {
     "recall": "recalling lessons",
@@ -75,7 +74,7 @@ class WritingWork:
         """The finished episode, or what one that was ended early has come to."""
         return self.loop.episode if self.loop else None
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Find the criteria, then run the loop.
 
         Raises:
@@ -152,19 +151,18 @@ def run_write(
     engines = connected(settings, (*ROLES, *WRITING_ROLES), console)
     folder = RunFolder(settings.out, task.request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", task.request)
-    drawings = (compiled_form(graph).get_graph(xray=1).draw_mermaid() for graph in graphs)
-    folder.write_text("graph.mmd", "\n".join(drawings))
+    folder.write_text("graph.mmd", "\n".join(map(mermaid_of, graphs)))
     if settings.memory is None and (settings.record or engines.is_replay):
         # what earlier runs have left would make each repetition another run
         settings = settings.model_copy(update={"memory": folder.path / "memory.sqlite"})
     work = WritingWork.of(task, settings, budget, criteria_set)
     try:
-        with recorded(engines, settings) as engines:
-            supervise(work, engines, folder, budget, timeout=settings.timeout)
+        with recorded_run(settings, engines) as engines:
+            supervise(work, engines, folder, budget, timeout=settings.timeout, watching=watch_on)
     finally:
         if work.episode:
             _show(work, work.episode, folder, as_json=as_json, verbose=verbose)
-        folder.announce(console)
+        announce(folder.path, console)
 
 
 def _show(

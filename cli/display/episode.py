@@ -9,8 +9,7 @@ from rich.tree import Tree
 
 from quillgraph.agents.domain import CriteriaSet
 from quillgraph.agents.judgements import GATE, Judgement, Reward, Verdict
-from quillgraph.cli.display.study import amount
-from quillgraph.cli.display.terminal import visible
+from quillgraph.agents.text import amount, visible
 from quillgraph.graphs.episodes import Attempt, Episode, WrittenEpisode, text_of
 
 LONGEST_QUOTE = 72

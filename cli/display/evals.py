@@ -1,125 +1,27 @@
-"""Evaluations as a person reads them."""
+"""Rows of evaluations as tables on a terminal."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.evals.judges import JudgeReport, ProbeResult
-from quillgraph.evals.measures import Estimate
+Rows = Sequence[Sequence[str]]
 
 
-def measures_table(report: JudgeReport) -> Table:
-    """Each measure with its interval."""
-    table = Table(
-        title=f"{report.judge} on {report.data} ({report.criteria})", title_justify="left"
-    )
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("prompts", justify="right")
-    for name, estimate in report.measures.items():
-        table.add_row(name, number(estimate.value), span(estimate), str(estimate.clusters))
-    if report.calibration:
-        changed = report.calibration
-        errors = f"{changed.error_before:.2f} → {changed.error_after:.2f}"
-        table.add_row("error, calibrated", errors, "", str(changed.tested_on))
+def table_of(title: str, rows: Rows, *sections: Rows, left: Sequence[str] = ()) -> Table:
+    """Make a table of rows.
+
+    Args:
+        title: Stands above it.
+        rows: The head, and the first rows.
+        sections: More rows, with a line before each section.
+        left: Columns of words; the first is one, all others are numbers.
+    """
+    table = Table(title=title, title_justify="left")
+    head, *body = rows
+    for name in head:
+        table.add_column(name, justify="left" if name in (head[0], *left) else "right")
+    for section in (body, *sections):
+        for row in section:
+            table.add_row(*row)
+        table.add_section()
     return table
-
-
-def judge_exclusions(report: JudgeReport) -> str:
-    """What is in no measure, and how often."""
-    counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
-    return f"excluded: {counts}" if counts else "nothing excluded"
-
-
-def findings_table(findings: Sequence[ProbeResult]) -> Table:
-    """Each probe with what the change earned and the verdict."""
-    table = Table(title="Probes", title_justify="left")
-    for name in ("probe", "effect", "95 % interval", "tolerated", "unread", "verdict"):
-        table.add_column(name, justify="left" if name in ("probe", "verdict") else "right")
-    for probe in findings:
-        table.add_row(
-            probe.probe,
-            number(probe.effect.value),
-            span(probe.effect),
-            f"{probe.tolerance:g}",
-            str(probe.unread),
-            probe.verdict,
-        )
-    return table
-
-
-def judge_markdown(report: JudgeReport) -> str:
-    """The measures as a Markdown table, for papers and READMEs."""
-    lines = ["| measure | value | 95 % interval | prompts |", "|---|---|---|---|"]
-    lines += [
-        f"| {name} | {number(estimate.value)} | {span(estimate)} | {estimate.clusters} |"
-        for name, estimate in report.measures.items()
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def plot_curve(report: JudgeReport, file: Path) -> None:
-    """Draw people's scores over the judge's.
-
-    Raises:
-        ConfigError: If matplotlib is not installed, or there are no scored texts to draw.
-        StorageError: If the file cannot be written.
-    """
-    if not report.curve:
-        raise ConfigError(f"{report.data} has no scored texts, so there is no curve to draw")
-    plots = picture()
-    figure, axes = plots.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot([1, 10], [1, 10], color="grey", linewidth=0.8, linestyle=":", label="equal scores")
-    bands = report.curve
-    axes.plot([b.judged for b in bands], [b.human for b in bands], marker="o", label=report.judge)
-    axes.set(xlabel="judge", ylabel="people", title=report.data)
-    axes.legend()
-    save(figure, file)
-
-
-def picture() -> Any:
-    """The module that draws, set to need no screen.
-
-    Raises:
-        ConfigError: If matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ConfigError("--plot needs matplotlib: pip install 'quillgraph[plot]'") from error
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def save(figure: Any, file: Path) -> None:
-    """Write a picture and give it back.
-
-    Raises:
-        StorageError: If the file cannot be written.
-    """
-    try:
-        figure.savefig(file, dpi=150)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"cannot write {file}: {error}") from error
-    finally:
-        picture().close(figure)
-
-
-def number(value: float | None) -> str:
-    """A measured number; a dash where there is none."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def span(estimate: Estimate) -> str:
-    """The ends of an interval; a dash where there is none."""
-    return (
-        "–"
-        if estimate.low is None or estimate.high is None
-        else f"{estimate.low:.3f} to {estimate.high:.3f}"
-    )

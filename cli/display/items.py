@@ -12,9 +12,9 @@ from langchain_core.embeddings import Embeddings
 from rich.console import Console
 from rich.text import Text
 
+from quillgraph.agents.text import visible
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, StorageError
-from quillgraph.cli.display.terminal import visible
 from quillgraph.graphs.memory import FileKind
 
 T = TypeVar("T")

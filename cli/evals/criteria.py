@@ -10,41 +10,45 @@ from typing import Any
 from rich.console import Console
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.text import amount
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
-from quillgraph.cli.display.criteria import (
-    caveat,
-    comparison_table,
-    criteria_exclusions,
-    differences_table,
-    plot_criteria,
-    sources_markdown,
-)
-from quillgraph.cli.display.study import amount
+from quillgraph.cli.display.evals import table_of
 from quillgraph.cli.evals.evaluation import (
     INQUIRY,
     Output,
     at_least,
     reopened,
     write_result,
-    write_rows,
 )
-from quillgraph.cli.session.budget import budget_of, charge_earlier
-from quillgraph.cli.session.engines import Engines, connected, with_backend
-from quillgraph.cli.session.folder import RunFolder, alone_in
-from quillgraph.cli.session.progress import ProgressWatch, plain_console
+from quillgraph.cli.session.engines import budget_of, connected, with_backend
+from quillgraph.cli.session.progress import plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import load
 from quillgraph.evals.criteria import (
     CriteriaOptions,
     CriteriaReport,
     CriteriaResults,
     Observer,
+    caveat,
     compare_criteria,
+    comparison_rows,
+    comparison_title,
+    criteria_exclusions,
+    parity_rows,
+    plot_criteria,
+    sources_markdown,
 )
 from quillgraph.evals.data import Cases, cases_of
 from quillgraph.graphs.study import ROLES, stages_left_out
+from quillgraph.graphs.supervision import (
+    Engines,
+    RunFolder,
+    Watch,
+    alone_in,
+    charge_earlier,
+    supervise,
+)
 
 PLAYERS = (*ROLES, "judge")
 """The roles that the command line may give another model."""
@@ -155,7 +159,7 @@ class CriteriaWork:
             "measure": "measuring",
         }
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Find, match and judge, then measure."""
         measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
         options = CriteriaOptions(without=self.inquiry.without, runs=self.inquiry.runs, **measures)
@@ -177,7 +181,9 @@ class CriteriaWork:
             return
         folder.write_json("report.json", self.report)
         folder.write_text("report.md", sources_markdown(self.report))
-        write_rows(folder, self.results.writingbench_files(self.cases, list(self.report.sources)))
+        files = self.results.writingbench_files(self.cases, list(self.report.sources))
+        for name, rows in files.items():
+            folder.write_rows(name, rows)
 
     def reached(self) -> str:
         """Say how many results there are."""
@@ -186,7 +192,7 @@ class CriteriaWork:
 
 
 def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Output) -> None:
-    supervise(work, engines, folder, work.budget, timeout=work.settings.timeout)
+    supervise(work, engines, folder, work.budget, timeout=work.settings.timeout, watching=watch_on)
     assert work.report is not None
     if output.plot:
         plot_criteria(work.report, output.plot)
@@ -199,9 +205,10 @@ def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Ou
 
 def _print(report: CriteriaReport) -> None:
     console = Console()
-    console.print(comparison_table(report))
+    console.print(table_of(comparison_title(report), comparison_rows(report)))
     if report.differences:
-        console.print(differences_table(report))
+        title = "Decision parity: differences in agreement"
+        console.print(table_of(title, parity_rows(report)))
     for line in filter(None, (criteria_exclusions(report), caveat(report))):
         console.print(line, markup=False)
 

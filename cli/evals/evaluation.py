@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
 from quillgraph.backends.errors import InputError
-from quillgraph.cli.session.folder import RunFolder, alone_in, goes_on_as_begun
 from quillgraph.cli.session.progress import plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.evals import Estimate
 from quillgraph.evals.judges import unmet
+from quillgraph.graphs.supervision import RunFolder, alone_in, goes_on_as_begun
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -92,18 +92,6 @@ def write_result(folder: RunFolder, result: Mapping[str, Any]) -> None:
     """Write a result for machines, with the folder of its run."""
     line = json.dumps({"run": str(folder.path), **result}, ensure_ascii=False)
     sys.stdout.write(line + "\n")
-
-
-def write_rows(folder: RunFolder, files: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Write files of JSON lines into the folder of a run.
-
-    Args:
-        folder: The folder.
-        files: Name of a file to its rows.
-    """
-    for name, rows in files.items():
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        folder.write_text(name, "".join(lines))
 
 
 def refuse_unmet(requirements: Sequence[str], measures: dict[str, Estimate]) -> None:

@@ -14,21 +14,23 @@ from quillgraph.agents.judges import Judge, PromptedJudge
 from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
-from quillgraph.cli.display.evals import (
-    findings_table,
+from quillgraph.cli.display.evals import table_of
+from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
+from quillgraph.cli.session.engines import connected, with_backend
+from quillgraph.cli.session.progress import plain_console, watch_on
+from quillgraph.cli.session.settings import Settings
+from quillgraph.evals import Loaded, evaluate_judge, load
+from quillgraph.evals.judges import (
+    JudgeOptions,
+    JudgeResults,
     judge_exclusions,
     judge_markdown,
-    measures_table,
+    judge_rows,
     plot_curve,
+    probe_rows,
+    refuse_unjudged,
 )
-from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
-from quillgraph.cli.session.engines import JUDGES, Engines, connected, with_backend
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import ProgressWatch, plain_console
-from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
-from quillgraph.evals import Loaded, evaluate_judge, load
-from quillgraph.evals.judges import JudgeOptions, JudgeResults, refuse_unjudged
+from quillgraph.graphs.supervision import JUDGES, Engines, RunFolder, Watch, supervise
 
 STAGES = {
     "start": "starting the model",
@@ -85,7 +87,7 @@ class JudgeWork:
         """Scoring takes longest."""
         return STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Score, then probe."""
         from langchain_core.runnables.config import var_child_runnable_config
 
@@ -142,7 +144,7 @@ def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> No
     title = f"eval judge {evidence.data.name}"
     folder = RunFolder(settings.out, title, settings.model_dump(mode="json"))
     work = JudgeWork(evidence, settings)
-    supervise(work, engines, folder, timeout=settings.timeout)
+    supervise(work, engines, folder, timeout=settings.timeout, watching=watch_on)
     report = work.results.report
     assert report is not None
     if output.plot:
@@ -150,7 +152,8 @@ def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> No
     if output.as_json:
         write_result(folder, work.result())
     else:
-        Console().print(measures_table(report), judge_exclusions(report), sep="\n")
-        Console().print(findings_table(work.results.probes))
+        title = f"{report.judge} on {report.data} ({report.criteria})"
+        Console().print(table_of(title, judge_rows(report)), judge_exclusions(report), sep="\n")
+        Console().print(table_of("Probes", probe_rows(work.results.probes), left=["verdict"]))
     console.print(f"run folder: {folder.path}", style="dim")
     refuse_unmet(output.require, report.measures)

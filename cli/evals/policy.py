@@ -11,19 +11,11 @@ from rich.console import Console
 from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
+from quillgraph.agents.text import visible
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import ConfigError, InputError, nearest
-from quillgraph.cli.display.evals import picture
-from quillgraph.cli.display.policies import (
-    against_table,
-    legend,
-    plot_policies,
-    policies_markdown,
-    policies_table,
-    policy_exclusions,
-)
-from quillgraph.cli.display.terminal import visible
+from quillgraph.cli.display.evals import table_of
 from quillgraph.cli.evals.evaluation import (
     INQUIRY,
     Output,
@@ -31,16 +23,13 @@ from quillgraph.cli.evals.evaluation import (
     refuse_unmet,
     reopened,
     write_result,
-    write_rows,
 )
-from quillgraph.cli.session.budget import charge_earlier
-from quillgraph.cli.session.engines import Engines, with_backend
-from quillgraph.cli.session.folder import RunFolder, alone_in
-from quillgraph.cli.session.progress import ProgressWatch, log_shown, plain_console
+from quillgraph.cli.session.engines import with_backend
+from quillgraph.cli.session.progress import log_shown, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
-from quillgraph.cli.session.supervisor import supervise
 from quillgraph.evals import load
 from quillgraph.evals.judges import requirement_of
+from quillgraph.evals.picture import picture
 from quillgraph.evals.policies import (
     Contest,
     ContestOptions,
@@ -49,9 +38,23 @@ from quillgraph.evals.policies import (
     PolicyReport,
     PolicyResults,
     Reading,
+    against_rows,
+    legend,
     measure_names,
+    plot_policies,
+    policies_markdown,
+    policy_exclusions,
+    policy_rows,
     read_contest,
     refuse_unfit,
+)
+from quillgraph.graphs.supervision import (
+    Engines,
+    RunFolder,
+    Watch,
+    alone_in,
+    charge_earlier,
+    supervise,
 )
 
 COMPARED = "compared"
@@ -211,7 +214,7 @@ class PolicyWork:
         """Writing takes longest."""
         return STAGES
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Do what has not been done yet."""
         budget = Budget(self.settings.max_calls, self.settings.max_tokens_total)
         charge_earlier(budget, self.folder)
@@ -227,7 +230,8 @@ class PolicyWork:
         folder.write_json("report.json", self.result())
         folder.write_text("report.md", policies_markdown(self.report))
         if self.contest.data_format == "writingbench":
-            write_rows(folder, self.results.writingbench_files(self.contest.all_places))
+            for name, rows in self.results.writingbench_files(self.contest.all_places).items():
+                folder.write_rows(name, rows)
 
     def reached(self) -> str:
         """Say how far it has come."""
@@ -248,7 +252,7 @@ def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
     chats = {f"policy {n}": chat for n, chat in enumerate(models.chats)}
     common = models.idle(work.contest.judge)
     engines = Engines(common, chats, LexicalEmbeddings(), at_once=False)
-    supervise(work, engines, folder, timeout=work.settings.timeout)
+    supervise(work, engines, folder, timeout=work.settings.timeout, watching=watch_on)
     assert work.report is not None
     if output.plot:
         plot_policies(work.report, output.plot)
@@ -263,7 +267,10 @@ def _compare(work: PolicyWork, folder: RunFolder, output: Output) -> None:
 def _print(report: PolicyReport) -> None:
     sys.stdout.write(legend(report) + "\n")
     console = Console()
-    console.print(policies_table(report))
-    if len(report.policies) > 1:
-        console.print(against_table(report))
+    title = f"{report.prompts} prompts of {report.data}, {report.texts} texts each"
+    console.print(table_of(title, policy_rows(report)))
+    if others := [against_rows(report, each.name) for each in report.policies[1:]]:
+        title = f"Against {report.reference}, judged by {report.judge}"
+        head = ["policy", "measure", "value", "95 % interval", "prompts"]
+        console.print(table_of(title, [head], *others, left=["measure"]))
     sys.stdout.write(policy_exclusions(report) + "\n")

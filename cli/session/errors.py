@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import typer
 
-from quillgraph.cli.display.terminal import visible
-
 
 @contextmanager
 def reporting(*, debug: bool) -> Iterator[None]:
@@ -27,9 +25,7 @@ def reporting(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(error.exit_status) from error
     except CassetteMiss as error:
         message, *difference = str(error).split("\n")
-        _say(message, debug=debug)
-        for line in difference:
-            sys.stderr.write(f"  {visible(line)}\n")
+        _say(message, *difference, debug=debug)
         raise typer.Exit(error.exit_status) from error
     except QuillError as error:
         _say(str(error), debug=debug)
@@ -44,8 +40,11 @@ def reporting(*, debug: bool) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _say(message: str, *, debug: bool) -> None:
+def _say(message: str, *more: str, debug: bool) -> None:
+    from quillgraph.agents.text import visible
+
     if debug:
         traceback.print_exc(file=sys.stderr)
     # parsers of YAML and servers tell their errors in many lines
     sys.stderr.write(f"quillgraph: {visible(' '.join(message.split()))}\n")
+    sys.stderr.writelines(f"  {visible(line)}\n" for line in more)

@@ -1,20 +1,13 @@
 """What a command is to work on: a request, or a file of many starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quillgraph.agents.text import read_text
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episodes import (
-    BatchEntry,
-    Excluded,
-    Graph,
-    complete_start,
-    read_entries,
-    read_entry,
-)
+from quillgraph.graphs.episodes import Graph
+from quillgraph.graphs.supervision import KEPT, Inputs, inputs_of
 
 
 def read_request(request: str | None, file: Path | None) -> str:
@@ -38,27 +31,6 @@ def read_request(request: str | None, file: Path | None) -> str:
     return request
 
 
-KEPT = {".jsonl": "input.jsonl", ".json": "input.json", ".txt": "request.txt"}
-"""Under which name a run keeps what it was given, by what kind it is of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """All that a graph shall be run on."""
-
-    kind: str
-    """One of `KEPT`."""
-    text: str
-    """As it was given."""
-    entries: tuple[BatchEntry, ...]
-    unreadable: tuple[Excluded, ...] = ()
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether they came as a file of many."""
-        return self.kind == ".jsonl"
-
-
 def read_inputs(
     graph: Graph, request: str | None, file: Path | None, extra: Mapping[str, Any]
 ) -> Inputs:
@@ -78,28 +50,5 @@ def read_inputs(
         got = "neither" if file is None else "both"
         raise InputError(f"expected a REQUEST or --input FILE, got {got}")
     if file is not None and file.suffix in KEPT:
-        return _read(graph, file.suffix, read_text(file), extra, str(file))
-    return _read(graph, ".txt", read_request(request, file), extra, "the request")
-
-
-def kept_inputs(graph: Graph, folder: Path, extra: Mapping[str, Any]) -> Inputs:
-    """Read again what a run was given, from its folder.
-
-    Raises:
-        InputError: If it is not there any more.
-    """
-    for kind, name in KEPT.items():
-        if (file := folder / name).exists():
-            return _read(graph, kind, read_text(file), extra, str(file))
-    raise InputError(f"expected {' or '.join(KEPT.values())} in {folder}, got none of them")
-
-
-def _read(graph: Graph, kind: str, text: str, extra: Mapping[str, Any], where: str) -> Inputs:
-    if kind == ".jsonl":
-        return Inputs(kind, text, *read_entries(graph, text, extra, where))
-    start = (
-        read_entry(graph, text, extra)
-        if kind == ".json"
-        else complete_start(graph, {**extra, "request": text})
-    )
-    return Inputs(kind, text, (BatchEntry(1, start),))
+        return inputs_of(graph, file.suffix, read_text(file), extra, str(file))
+    return inputs_of(graph, ".txt", read_request(request, file), extra, "the request")

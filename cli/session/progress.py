@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -21,6 +22,11 @@ STOPPING = "stopping … (Ctrl-C again stops at once)"
 def plain_console(file: TextIO) -> Console:
     """Make a console that prints words as they are: paths stay whole, brackets stay brackets."""
     return Console(file=file, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def announce(folder: Path, console: Console) -> None:
+    """Say where a run is kept."""
+    console.print(f"run folder: {folder}", style="dim")
 
 
 @contextmanager
@@ -115,7 +121,16 @@ class ProgressWatch:
         if not self._console.is_terminal:
             self._console.print(STOPPING, style="dim")
 
+    def say(self, words: str, *, style: str = "") -> None:
+        """Say how the run has ended."""
+        self._console.print(words, style=style)
+
     def _say(self, doing: str) -> None:
         self._told_at = time.monotonic()
         if not self._console.is_terminal:
             self._console.print(f"{doing} …", style="dim")
+
+
+def watch_on(terminal: TextIO, recorder: Recorder, stages: Mapping[str, str]) -> ProgressWatch:
+    """Watch a run on a terminal."""
+    return ProgressWatch(plain_console(terminal), recorder, stages)

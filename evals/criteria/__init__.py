@@ -15,6 +15,15 @@ from quillgraph.evals.criteria.sources import (
     one_shot_source,
     study_source,
 )
+from quillgraph.evals.criteria.tables import (
+    caveat,
+    comparison_rows,
+    comparison_title,
+    criteria_exclusions,
+    parity_rows,
+    plot_criteria,
+    sources_markdown,
+)
 
 __all__ = [
     "MEASURES",
@@ -24,10 +33,17 @@ __all__ = [
     "CriteriaResults",
     "CriteriaSource",
     "Observer",
+    "caveat",
     "compare_criteria",
+    "comparison_rows",
+    "comparison_title",
+    "criteria_exclusions",
     "criteria_report",
     "generic_source",
     "human_source",
     "one_shot_source",
+    "parity_rows",
+    "plot_criteria",
+    "sources_markdown",
     "study_source",
 ]

@@ -18,6 +18,13 @@ from quillgraph.evals.judges.probes import (
 )
 from quillgraph.evals.judges.report import JudgeReport, judge_report, requirement_of, unmet
 from quillgraph.evals.judges.scores import HumanDataScorer, JudgedText, ScoredPair
+from quillgraph.evals.judges.tables import (
+    judge_exclusions,
+    judge_markdown,
+    judge_rows,
+    plot_curve,
+    probe_rows,
+)
 from quillgraph.evals.judges.training import (
     EMBEDDER,
     LAYERS,
@@ -43,11 +50,16 @@ __all__ = [
     "ScoredPair",
     "Trained",
     "evaluate_judge",
+    "judge_exclusions",
+    "judge_markdown",
     "judge_report",
+    "judge_rows",
+    "plot_curve",
     "probe_change",
     "probe_degenerate",
     "probe_position",
     "probe_retest",
+    "probe_rows",
     "refuse_unjudged",
     "requirement_of",
     "texts_for_probes",

@@ -18,6 +18,14 @@ from quillgraph.evals.policies.report import (
     policy_report,
 )
 from quillgraph.evals.policies.results import PolicyResults
+from quillgraph.evals.policies.tables import (
+    against_rows,
+    legend,
+    plot_policies,
+    policies_markdown,
+    policy_exclusions,
+    policy_rows,
+)
 from quillgraph.evals.policies.writers import Reading
 
 __all__ = [
@@ -35,9 +43,15 @@ __all__ = [
     "Reading",
     "ScoredText",
     "WrittenText",
+    "against_rows",
     "compare_policies",
+    "legend",
     "measure_names",
+    "plot_policies",
+    "policies_markdown",
+    "policy_exclusions",
     "policy_report",
+    "policy_rows",
     "read_contest",
     "read_policies",
     "refuse_unfit",

@@ -9,6 +9,14 @@ from quillgraph.graphs.study.run import (
     opened_library,
 )
 from quillgraph.graphs.study.state import ROLES, Grounding, Study
+from quillgraph.graphs.study.summary import (
+    criteria_markdown,
+    findings,
+    quote,
+    reached,
+    summary,
+    write_study,
+)
 
 __all__ = [
     "ROLES",
@@ -17,10 +25,16 @@ __all__ = [
     "Study",
     "StudyRun",
     "behind",
+    "criteria_markdown",
     "find_criteria",
+    "findings",
     "ground_criteria",
     "opened_library",
+    "quote",
+    "reached",
     "stages_left_out",
+    "summary",
     "trace",
     "words_behind",
+    "write_study",
 ]

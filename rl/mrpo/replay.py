@@ -1,7 +1,8 @@
 """What training remembers of earlier steps: rows of exact tokens, to be learned from again.
 
 A data layer: rows go in, rows come out, and nothing here knows a model or a loss
-(`ALGORITHM.md` 6.5, memory writing and replay choice).
+(`ALGORITHM.md` 6.5, memory writing and replay choice). What a replayed row weighs is decided in
+`rows.memory_rows`, times the term's weight in `trainer`.
 """
 
 import statistics

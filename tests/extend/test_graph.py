@@ -26,7 +26,7 @@ rules:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}(?: title=\S+)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def run(*words: str, folder: Path, site: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -106,9 +106,9 @@ def test_its_episodes_become_rows_of_the_role_that_is_trained(site: Path, tmp_pa
 def test_the_code_of_the_page_runs(tmp_path: Path) -> None:
     python = blocks("python")
     (tmp_path / "letters.py").write_text(python[0], encoding="utf-8")
-    done = run("-c", "\n".join(python), folder=tmp_path)
+    done = run("-c", "\n".join(python[1:]), folder=tmp_path, site=tmp_path)
     assert done.returncode == 0, done.stderr
-    (tmp_path / "keeper.yaml").write_text(KEEPER, encoding="utf-8")
+    (tmp_path / "keeper.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
     (command,) = blocks("bash")
     name, *words = re.findall(r'"[^"]*"|\S+', command)
     assert name == "quillgraph"
@@ -118,7 +118,7 @@ def test_the_code_of_the_page_runs(tmp_path: Path) -> None:
 
 
 def test_the_configuration_of_the_page_is_one(tmp_path: Path) -> None:
-    (text,) = blocks("yaml")
+    _, text = blocks("yaml")
     (tmp_path / "train.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "prompts.jsonl").write_text('{"request": "Write a letter."}\n', encoding="utf-8")
     config = load_config(tmp_path / "train.yaml")

@@ -872,4 +872,4 @@ async def test_what_bends_the_sampling_is_refused_where_only_temperature_and_top
     with pytest.raises(ConfigError, match=r"'repetition_penalty': backend OpenAIChat"):
         await model.ainvoke("Write.", repetition_penalty=1.1)
     # what changes nothing is nothing to refuse
-    assert await model.ainvoke("Write.", min_p=0.0, repetition_penalty=1.0)
+    assert await ask(model, "Write.", min_p=0.0, repetition_penalty=1.0)

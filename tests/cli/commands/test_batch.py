@@ -13,11 +13,11 @@ from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.cli.commands.batch import BatchWork
-from quillgraph.cli.session.engines import Engines
 from quillgraph.cli.session.inputs import read_inputs
 from quillgraph.cli.session.progress import ProgressWatch, plain_console
 from quillgraph.cli.session.settings import load_settings
 from quillgraph.graphs.episodes import EPISODES, Batch
+from quillgraph.graphs.supervision import Engines
 
 
 class Line(TypedDict, total=False):

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from quillgraph.agents.domain import Core, CriteriaSet, Incident
-from quillgraph.cli.display.study import amount, summary
+from quillgraph.agents.text import amount
+from quillgraph.graphs.study import summary
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 

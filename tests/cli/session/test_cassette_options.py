@@ -13,8 +13,8 @@ from quillgraph.backends.calls import read_records
 from quillgraph.backends.cassette.chat import Cassette
 from quillgraph.backends.embeddings import LexicalEmbeddings
 from quillgraph.backends.weights import pull
-from quillgraph.cli.session import engines
 from quillgraph.graphs.episodes import Episode
+from quillgraph.graphs.supervision import engines
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 CRITERIA = SCRIPTS / "ferry.criteria.json"

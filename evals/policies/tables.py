@@ -1,51 +1,40 @@
-"""Comparisons of policies as a person reads them."""
+"""Comparisons of policies as a person reads them: rows of tables, Markdown and a plot."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from quillgraph.cli.display.evals import number, picture, save, span
-from quillgraph.cli.display.terminal import visible
-from quillgraph.evals.measures import Estimate
-from quillgraph.evals.policies import OF_TEXTS, OF_WINS, PolicyReport
+from quillgraph.agents.text import visible
+from quillgraph.evals.measures.cells import number, span
+from quillgraph.evals.measures.intervals import Estimate
+from quillgraph.evals.picture import picture, save
+from quillgraph.evals.policies.report import OF_TEXTS, OF_WINS, PolicyReport
 
 DRAWN = ("hard", "soft", "diversity", "repetition", "words", "tokens")
 """Measures of texts that are drawn, beside the wins."""
 
 
-def policies_table(report: PolicyReport) -> Table:
-    """What each policy's texts are like."""
-    title = f"{report.prompts} prompts of {report.data}, {report.texts} texts each"
-    table = Table(title=title, title_justify="left")
-    table.add_column("measure")
-    for each in report.policies:
-        table.add_column(each.name, justify="right")
-    for measure in _told(report, OF_TEXTS):
-        values = (report.measures[measure][each.name] for each in report.policies)
-        table.add_row(measure, *(number(estimate.value) for estimate in values))
-    return table
+def policy_rows(report: PolicyReport) -> list[list[str]]:
+    """A head, then what each policy's texts are like, a row for each measure."""
+    names = [each.name for each in report.policies]
+    rows = (
+        [measure, *(number(report.measures[measure][name].value) for name in names)]
+        for measure in _known_measures(report, OF_TEXTS)
+    )
+    return [["measure", *names], *rows]
+
+
+def against_rows(report: PolicyReport, name: str) -> list[list[str]]:
+    """A policy against the reference, with intervals: name, measure, value, interval, prompts."""
+    return [
+        [name, measure, number(estimate.value), span(estimate), str(estimate.clusters)]
+        for measure, estimate in _against(report, name).items()
+    ]
 
 
 def legend(report: PolicyReport) -> str:
     """Which policy a name stands for."""
     return visible("\n".join(f"{each.name}: {each.spec}" for each in report.policies))
-
-
-def against_table(report: PolicyReport) -> Table:
-    """Each of the others against the reference, with intervals."""
-    title = f"Against {report.reference}, judged by {report.judge}"
-    table = Table(title=title, title_justify="left")
-    for name in ("policy", "measure", "value", "95 % interval", "prompts"):
-        table.add_column(name, justify="left" if name in ("policy", "measure") else "right")
-    for each in report.policies[1:]:
-        for measure, estimate in _against(report, each.name).items():
-            table.add_row(
-                each.name, measure, number(estimate.value), span(estimate), str(estimate.clusters)
-            )
-        table.add_section()
-    return table
 
 
 def policies_markdown(report: PolicyReport) -> str:
@@ -61,7 +50,7 @@ def policies_markdown(report: PolicyReport) -> str:
         f"| measure | {' | '.join(columns)} |",
         "|---" * (1 + len(columns)) + "|",
     ]
-    for measure in [*_told(report, OF_TEXTS), *_told(report, OF_WINS)]:
+    for measure in [*_known_measures(report, OF_TEXTS), *_known_measures(report, OF_WINS)]:
         rows = report.measures[measure]
         cells = (_cell(rows[column]) if column in rows else "" for column in columns)
         lines.append(f"| {measure} | {' | '.join(cells)} |")
@@ -124,7 +113,7 @@ def _against(report: PolicyReport, name: str) -> dict[str, Estimate]:
     }
 
 
-def _told(report: PolicyReport, measures: Mapping[str, str]) -> list[str]:
+def _known_measures(report: PolicyReport, measures: Mapping[str, str]) -> list[str]:
     """The measures that any policy has a value of: no hard demands, no column."""
     return [measure for measure in measures if _known(report.measures.get(measure, {}))]
 

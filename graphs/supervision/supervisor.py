@@ -2,30 +2,58 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TextIO
 
-from quillgraph.backends import Budget, Recorder, collecting_seldom, read_records
+from quillgraph.backends import Budget, Recorder, collecting_seldom
 from quillgraph.backends.calls import continuity
 from quillgraph.backends.errors import BackendError, BudgetReached, StorageError
 from quillgraph.backends.runtime import output_to
-from quillgraph.cli.session.engines import Engines
-from quillgraph.cli.session.folder import RunFolder
-from quillgraph.cli.session.progress import ProgressWatch, plain_console
+from quillgraph.graphs.episodes.durability import CALLS, read_calls
+from quillgraph.graphs.supervision.engines import Engines
+from quillgraph.graphs.supervision.folder import RunFolder
 
 GRACE_S = 5.0
 """Seconds that a graph has to come to its end once its time is over."""
 
 
+class Watch(Protocol):
+    """Shows where a run is; a context manager that is used once."""
+
+    @property
+    def stage(self) -> str:
+        """What is going on."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *ending: Any) -> None: ...
+
+    def finished(self, node: str) -> None:
+        """Take note of a node that has finished."""
+
+    def reached(self, far: str) -> None:
+        """Say how far a long stage is."""
+
+    def stopping(self) -> None:
+        """Say that the run has been told to stop, and does."""
+
+    def say(self, words: str, *, style: str = "") -> None:
+        """Say how the run has ended."""
+
+
+Watching = Callable[[TextIO, Recorder, Mapping[str, str]], Watch]
+"""Makes the watch of a run: of where to show it, what counts its calls, and its stages."""
+
+
 class Work(Protocol):
-    """What a command has its models do."""
+    """What a run has its models do."""
 
     @property
     def stages(self) -> Mapping[str, str]:
         """Nodes of the graphs in order, and what is going on until each is done."""
 
-    async def run(self, engines: Engines, recorder: Recorder, watch: ProgressWatch) -> None:
+    async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Run the graphs, remembering whatever is reached."""
 
     def keep(self, folder: RunFolder) -> None:
@@ -42,6 +70,7 @@ def supervise(
     budget: Budget | None = None,
     *,
     timeout: float | None,
+    watching: Watching,
 ) -> None:
     """Do the work, and write down how it went however it ends.
 
@@ -51,34 +80,34 @@ def supervise(
         folder: Where calls are recorded and results kept.
         budget: What the calls of the work may spend.
         timeout: Most seconds, counted from when the models are up.
+        watching: Makes what shows how the run goes.
 
     Raises:
         QuillError: After what was finished has been written to the run folder.
     """
     log, before = folder.path / "engine.log", _made_before(folder)
     with (
-        Recorder(folder.path / "calls.jsonl", run=folder.path.name, budget=budget) as recorder,
+        Recorder(folder.path / CALLS, run=folder.path.name, budget=budget) as recorder,
         output_to(log) as terminal,
     ):
-        console = plain_console(terminal)
-        watch = ProgressWatch(console, recorder, work.stages)
+        watch = watching(terminal, recorder, work.stages)
         try:
             with watch, collecting_seldom():
                 asyncio.run(_run(work, engines, recorder, watch, timeout))
             work.keep(folder)
         except BaseException as error:
-            console.print(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
+            watch.say(f"stopped while {watch.stage}; {work.reached()}, kept in {folder.path}")
             _end(work, folder, error, _usage(recorder, folder, before))
             if _is_engines_own(error, engines, folder) and log.stat().st_size:
                 raise type(error)(f"{error}; the engine's own words are in {log}") from error
             raise
         usage = _usage(recorder, folder, before)
         folder.finish("done", **usage)
-        console.print(_in_words(usage), style="dim")
+        watch.say(_in_words(usage), style="dim")
 
 
 async def _run(
-    work: Work, engines: Engines, recorder: Recorder, watch: ProgressWatch, time: float | None
+    work: Work, engines: Engines, recorder: Recorder, watch: Watch, time: float | None
 ) -> None:
     # a budget ends the calls in time; what is left to end then is what goes on without any
     grace = GRACE_S if recorder.budget else 0.0
@@ -108,7 +137,7 @@ def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -
     if not isinstance(error, BackendError):
         return False
     message = f"{type(error).__name__}: {error}"
-    calls = read_records(folder.path / "calls.jsonl")
+    calls = read_calls(folder.path)
     # what fails without a call fails on starting
     return engines.prints_here(next((call.role for call in calls if call.error == message), None))
 
@@ -127,8 +156,8 @@ def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str
 
 def _made_before(folder: RunFolder) -> Counter[str]:
     """What earlier processes have spent that were at the run."""
-    file, counts = folder.path / "calls.jsonl", Counter[str]()
-    for call in read_records(file) if file.exists() else ():
+    counts = Counter[str]()
+    for call in read_calls(folder.path):
         if not call.replayed:
             counts["calls"] += 1
             counts["failed_calls"] += call.error is not None
@@ -143,7 +172,7 @@ def _usage(recorder: Recorder, folder: RunFolder, before: Counter[str]) -> dict[
         "failed_calls": before["failed_calls"] + recorder.failed,
         "prompt_tokens": before["prompt_tokens"] + recorder.prompt_tokens,
         "completion_tokens": before["completion_tokens"] + recorder.completion_tokens,
-        "continuity": continuity(read_records(folder.path / "calls.jsonl")).as_dict(),
+        "continuity": continuity(read_calls(folder.path)).as_dict(),
     }
 
 

@@ -1,14 +1,12 @@
-"""Comparisons of criteria as a person reads them: tables, Markdown and a plot."""
+"""Comparisons of criteria as a person reads them: rows of tables, Markdown and a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from quillgraph.cli.display.evals import picture, save
-from quillgraph.evals.criteria import MEASURES, CriteriaReport
-from quillgraph.evals.measures import Estimate
+from quillgraph.evals.criteria.report import MEASURES, CriteriaReport
+from quillgraph.evals.measures.intervals import Estimate
+from quillgraph.evals.picture import picture, save
 
 BUILT_IN = ("minilm", "lexical")
 """Embeddings of which we know what they cannot do."""
@@ -25,28 +23,6 @@ SHOWN = (
 CRITERIA_PANEL = ("recall", "precision", "coverage", "reusability", "consistency")
 AGREEMENT_PANEL = ("spearman", "spearman_within", "alpha", "pair_accuracy", "kappa")
 """Measures that are drawn: of the criteria themselves, and of what a judge makes of them."""
-
-
-def comparison_table(report: CriteriaReport) -> Table:
-    """A row for each measure, a column for each source, with 95 % intervals."""
-    table = Table(title=_title(report), title_justify="left")
-    head, *rows = _rows(report)
-    for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def differences_table(report: CriteriaReport) -> Table:
-    """How much better a judge agrees with people on our criteria than on each other source's."""
-    table = Table(title="Decision parity: differences in agreement", title_justify="left")
-    head, *rows = _difference_rows(report)
-    for number, name in enumerate(head):
-        table.add_column(name, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def criteria_exclusions(report: CriteriaReport) -> str:
@@ -72,9 +48,9 @@ def caveat(report: CriteriaReport) -> str:
 
 def sources_markdown(report: CriteriaReport) -> str:
     """All of it as Markdown, for papers and READMEs."""
-    parts = [_title(report), _table(_rows(report))]
+    parts = [comparison_title(report), _table(comparison_rows(report))]
     if report.differences:
-        parts.append(_table(_difference_rows(report)))
+        parts.append(_table(parity_rows(report)))
     parts += [f"{line}." for line in (criteria_exclusions(report), caveat(report)) if line]
     return "\n\n".join(parts) + "\n"
 
@@ -98,7 +74,7 @@ def plot_criteria(report: CriteriaReport, file: Path) -> None:
     for place, panel in zip(axes[0], drawn, strict=True):
         _draw(place, report, panel)
     axes[0][0].legend()
-    figure.suptitle(_title(report), fontsize="medium")
+    figure.suptitle(comparison_title(report), fontsize="medium")
     save(figure, file)
 
 
@@ -124,7 +100,8 @@ def _reach(one: Estimate, side: str) -> float:
     return 0.0 if end is None or one.value is None else abs(end - one.value)
 
 
-def _title(report: CriteriaReport) -> str:
+def comparison_title(report: CriteriaReport) -> str:
+    """What is compared, on what, and by whom."""
     parts = [
         f"Criteria of {report.model} on {report.data}, {report.requests} requests",
         *([f"{report.texts} texts judged by {report.judge}"] if report.judge else []),
@@ -133,7 +110,8 @@ def _title(report: CriteriaReport) -> str:
     return "; ".join(parts)
 
 
-def _rows(report: CriteriaReport) -> list[list[str]]:
+def comparison_rows(report: CriteriaReport) -> list[list[str]]:
+    """A head, then a row for each measure, a column for each source, with 95 % intervals."""
     columns = report.sources.values()
     return [
         ["measure", *report.sources],
@@ -150,7 +128,8 @@ def _is_measured(name: str, report: CriteriaReport) -> bool:
     return any(name in each.measures for each in report.sources.values())
 
 
-def _difference_rows(report: CriteriaReport) -> list[list[str]]:
+def parity_rows(report: CriteriaReport) -> list[list[str]]:
+    """How much better a judge agrees with people on our criteria than on each other source's."""
     names = dict.fromkeys(name for each in report.differences.values() for name in each)
     return [
         ["difference", *names],

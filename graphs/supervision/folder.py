@@ -3,7 +3,7 @@
 import json
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,6 @@ from typing import Any
 
 import filelock
 from pydantic import BaseModel
-from rich.console import Console
 
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
 
@@ -88,10 +87,6 @@ class RunFolder:
             )
         return began
 
-    def announce(self, console: Console) -> None:
-        """Say where the run is kept."""
-        console.print(f"run folder: {self.path}", style="dim")
-
     def note(self, **facts: Any) -> None:
         """Add to `run.json` what is needed to go on with the run."""
         self._run |= facts
@@ -147,6 +142,10 @@ class RunFolder:
         """Write a value as JSON; pydantic values anywhere in it are dumped."""
         text = json.dumps(value, ensure_ascii=False, indent=1, default=_plain)
         self.write_text(name, text + "\n")
+
+    def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write what is no pydantic value as JSON lines."""
+        self.write_text(name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
         """Write values as JSON lines."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quillgraph.cli.display.terminal import visible
+from quillgraph.agents.text import visible
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quillgraph.agents.domain import Core
 from quillgraph.backends.errors import StorageError
-from quillgraph.cli.session.folder import RunFolder, slug, versions
+from quillgraph.graphs.supervision.folder import RunFolder, slug, versions
 
 
 def test_a_run_is_running_until_it_says_how_it_ended(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from quillgraph.backends.errors import StorageError
-from quillgraph.cli.display.criteria import (
+from quillgraph.evals.criteria import CriteriaReport
+from quillgraph.evals.criteria.report import SourceReport
+from quillgraph.evals.criteria.tables import (
     criteria_exclusions,
     plot_criteria,
     sources_markdown,
 )
-from quillgraph.evals.criteria import CriteriaReport
-from quillgraph.evals.criteria.report import SourceReport
 from quillgraph.evals.measures import Estimate
 
 REPORT = CriteriaReport(

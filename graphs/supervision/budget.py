@@ -1,34 +1,34 @@
-"""What a run may spend, as its settings say."""
+"""What a run may spend, in all and in each node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quillgraph.backends import Allowance, Budget
 from quillgraph.backends.errors import ConfigError, nearest
-from quillgraph.cli.session.settings import Settings
-from quillgraph.graphs.episodes import Graph, compiled_form, read_calls
+from quillgraph.graphs.episodes.durability import read_calls
+from quillgraph.graphs.episodes.source import Graph, compiled_form
 
 
-def budget_of(settings: Settings, graphs: Sequence[Graph]) -> Budget:
-    """Read the budgets of a run and of its nodes.
+def node_allowances(amounts: Mapping[str, str], graphs: Sequence[Graph]) -> dict[str, Allowance]:
+    """Read what each node may spend in all.
 
     Args:
-        settings: They hold the budgets.
+        amounts: Node to amounts such as `20calls,5000tokens,30s`.
         graphs: The graphs that will run.
 
     Raises:
         ConfigError: On an amount that is none, or a node that no graph has.
     """
     nodes = {}
-    for name, amounts in settings.node_budgets.items():
-        known = {node for graph in graphs for node in _nodes_of(graph)}
+    known = {node for graph in graphs if amounts for node in _nodes_of(graph)}
+    for name, words in amounts.items():
         if name not in known:
             raise ConfigError(f"--node-budget: unknown node {name!r}: {nearest(name, known)}")
         try:
-            nodes[name] = Allowance.parse(amounts)
+            nodes[name] = Allowance.parse(words)
         except ConfigError as error:
             raise ConfigError(f"--node-budget {name}: {error}") from error
-    return Budget(settings.max_calls, settings.max_tokens_total, settings.timeout, nodes)
+    return nodes
 
 
 def _nodes_of(graph: Graph) -> set[str]:

@@ -1,0 +1,140 @@
+"""A study in words and files: criteria as Markdown, a summary, and what a run's folder keeps."""
+
+from collections import Counter
+from functools import partial
+from typing import Any
+
+from quillgraph.agents.domain import LEVELS, Incident
+from quillgraph.agents.text import amount
+from quillgraph.graphs.study import provenance
+from quillgraph.graphs.study.state import Grounding
+from quillgraph.graphs.supervision.folder import RunFolder
+
+LONGEST_QUOTE = 90
+
+UNTRUSTED = "the validator did not put real drafts above degenerate texts"
+"""How the memo begins that says that the criteria could not be tried out."""
+
+
+def write_study(state: Grounding, folder: RunFolder) -> None:
+    """Write what a study has reached into the folder of its run.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    folder.write_json("study.json", {k: v for k, v in state.items() if k != "criteria_set"})
+    folder.write_lines("drafts.jsonl", state.get("drafts", []))
+    if "criteria_set" not in state:
+        return
+    folder.write_json("criteria.json", state["criteria_set"])
+    folder.write_text("criteria.md", criteria_markdown(state))
+    graph = provenance.trace(state)
+    folder.write("provenance.json", partial(provenance.write_graph, graph))
+    folder.write("provenance.graphml", partial(provenance.write_graphml, graph))
+    folder.write_text("provenance.mmd", provenance.mermaid(graph))
+
+
+def findings(state: Grounding) -> dict[str, Any]:
+    """The criteria of a study with their evidence, for machines."""
+    criteria_set = state["criteria_set"]
+    cited = {incident for each in criteria_set.criteria for incident in each.evidence}
+    return {
+        "criteria_set": criteria_set.model_dump(mode="json"),
+        "evidence": {
+            incident.id: incident.model_dump(mode="json")
+            for incident in state["incidents"]
+            if incident.id in cited
+        },
+        "coverage": criteria_set.stats["coverage"],
+        "saturation": criteria_set.stats["saturation"],
+        "dropped": dict(Counter(f"{entry.stage}: {entry.reason}" for entry in state["dropped"])),
+    }
+
+
+def criteria_markdown(state: Grounding) -> str:
+    """Write the criteria as Markdown, with levels and evidence."""
+    done = state["criteria_set"]
+    incidents = {incident.id: incident for incident in state["incidents"]}
+    lines = ["# Criteria", "", f"> {done.core.storyline}", ""]
+    for criterion in done.criteria:
+        lines += [
+            f"## {criterion.name}",
+            "",
+            f"{criterion.description} *({criterion.kind}, {criterion.tier}, "
+            f"weight {criterion.weight:g})*",
+            "",
+        ]
+        if criterion.levels:
+            lines += [*(f"- **{band}** {criterion.levels[band]}" for band in LEVELS), ""]
+        lines += ["Rests on:", "", *(f"- {quote(incidents[i])}" for i in criterion.evidence), ""]
+    lines += [f"`sha256 {done.sha256}`", ""]
+    return "\n".join(lines)
+
+
+def summary(state: Grounding) -> str:
+    """Say in a line how the study went, and in another if nothing stood the test."""
+    stats = state["criteria_set"].stats
+    rounds = len(stats["saturation"])
+    ended = "saturated" if stats["saturated"] else "not saturated"
+    dropped = sum(stats["dropped"].values())
+    return (
+        f"{amount(len(state['criteria']), 'criterion', 'criteria')} from "
+        f"{amount(stats['codes'], 'code')} in "
+        f"{amount(stats['categories'], 'category', 'categories')}; "
+        f"{_covered(state)}; "
+        f"{ended} after {amount(rounds, 'round')} of coding"
+        + (f"; {amount(dropped, 'reply or item', 'replies or items')} dropped" if dropped else "")
+        + _reuse(stats)
+        + _distrust(state)
+    )
+
+
+def _covered(state: Grounding) -> str:
+    clauses = sum(incident.source == "request" for incident in state["incidents"])
+    covered = round(state["criteria_set"].stats["coverage"] * clauses)
+    if covered == clauses:
+        return "every clause of the request has a criterion"
+    has = "has" if covered == 1 else "have"
+    return f"{covered} of {amount(clauses, 'clause')} of the request {has} a criterion"
+
+
+def _reuse(stats: dict[str, Any]) -> str:
+    """What the library had to say, if there was one."""
+    if (library := stats.get("library")) is None:
+        return ""
+    judged = amount(len(library["ids"]), "criterion", "criteria")
+    return (
+        f"\nlibrary {library['version']}: {amount(len(library['suggested']), 'suggestion')} to "
+        f"compare with; {len(library['reused'])} of {judged} known from other requests"
+        + (f"; {len(library['retired'])} retired" if library["retired"] else "")
+    )
+
+
+def _distrust(state: Grounding) -> str:
+    """Whether the model that tried the criteria out could not do so."""
+    if not any(memo.text.startswith(UNTRUSTED) for memo in state["memos"]):
+        return ""
+    return (
+        f"\ntried on {amount(len(state['drafts']), 'draft')}: the model could not tell them from "
+        "degenerate texts, so its scores refused nothing"
+    )
+
+
+def reached(state: Grounding) -> str:
+    """Say what a study that ended early has reached."""
+    counts = [
+        amount(len(state["incidents"]), "incident") if state.get("incidents") else "",
+        amount(len(state["drafts"]), "draft") if state.get("drafts") else "",
+        amount(len(state["codes"]), "code") if state.get("codes") else "",
+        amount(len(state["categories"]), "category", "categories")
+        if state.get("categories")
+        else "",
+    ]
+    return f"reached: {', '.join(filter(None, counts)) or 'nothing yet'}"
+
+
+def quote(incident: Incident) -> str:
+    """The first words of an incident, and its id."""
+    words = " ".join(incident.text.split())
+    short = words if len(words) <= LONGEST_QUOTE else words[: LONGEST_QUOTE - 1] + "…"
+    return f"“{short}” [{incident.id}]"
