@@ -6,7 +6,7 @@ costs three points. The verdict cites the sentence; one time in ten it cites ano
 eight episodes are run through `run_graphs` and credited in two ways:
 
 uniform  every row has the advantage of its trajectory, as in GRPO
-node     each criterion's part goes to the node that wrote the cited sentence (`rl.credit`)
+node     each criterion's part goes to the node that wrote the cited sentence (`rl.trajectories`)
 
 What a policy gradient would add up for a style of a node is the mean advantage of the rows that
 chose it. The guilty style is found once that mean is the lowest of all 18, and stays so.

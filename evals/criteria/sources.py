@@ -71,7 +71,7 @@ def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Cri
 
     Args:
         studies: One for each run, of seeds of their own.
-        without: Stages to leave out, of `graphs.bypassing.STAGES`.
+        without: Stages to leave out, of `graphs.study.ablation.STAGES`.
 
     Raises:
         ConfigError: If there is no such stage.

@@ -46,7 +46,7 @@ def fit_relevance(
     *,
     seed: int = 0,
 ) -> tuple[Relevance, Vectors]:
-    """Fit a logistic regression on the measures of `agents.relevance`.
+    """Fit a logistic regression on the measures of `agents.judges.scorer_folder`.
 
     Args:
         rubrics: Requests with criteria, and a reference text that meets them.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ESTIMATE = frozenset({"value", "low", "high"})
-"""Fields by which an `evals.intervals.Estimate` is known."""
+"""Fields by which an `evals.measures.Estimate` is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ def revise(
 ) -> Node[ReviserInput, WriterOutput]:
     """Make a node that writes the `text` again under the `plan`.
 
-    It has no say in whether the revision may stand: see `agents.accepting.refusals`.
+    It has no say in whether the revision may stand: see `agents.writers.refusals`.
 
     Args:
         by: Role that writes.

@@ -1,9 +1,9 @@
 """The reflection loop with memory: MRPO without training (`ALGORITHM.md` 6.4).
 
 Draft, judge, reflect, plan, revise, judge again, and accept or roll back. "Controlled" is
-a guarantee, held by `agents.accepting`: under the same scores the text that is returned is never
-worse than the first draft, breaks no demand that the draft kept, and has lost no more than a point
-on any essential criterion.
+a guarantee, held by `agents.writers.acceptance`: under the same scores the text that is returned is
+never worse than the first draft, breaks no demand that the draft kept, and has lost no more than a
+point on any essential criterion.
 """
 
 from collections.abc import Callable
