@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
 
 import json_repair
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.reply import form as list_of
-from quillgraph.backends.calls import Budget, Place, budgets_of, within
+from quillgraph.backends.calls import (
+    Budget,
+    Place,
+    budgets_of,
+    config_around,
+    handlers_around,
+    within,
+)
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError
@@ -226,10 +230,9 @@ async def _call(
     options: dict[str, Any],
     supersedes: str | None = None,
 ) -> AIMessage:
-    around = ensure_config()
-    nodes = Place.of(around["metadata"]).nodes
+    nodes = Place.of(config_around()["metadata"]).nodes
     # where the budget hears the call by itself, it is not told of it a second time
-    is_heard = role.budget in budgets_of(_handlers(around))
+    is_heard = role.budget in budgets_of(handlers_around())
     if not is_heard:
         role.budget.admit(nodes)
     is_stopped = is_heard and isinstance(role.model, ChatBackend)
@@ -243,12 +246,6 @@ async def _call(
     if not is_heard:
         role.budget.count(reply, nodes)
     return reply
-
-
-def _handlers(config: RunnableConfig) -> list[BaseCallbackHandler]:
-    """The callback handlers that hear the calls of a node."""
-    callbacks = config.get("callbacks")
-    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
 
 
 def _complaint(error: ValidationError) -> str:

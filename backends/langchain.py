@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage
 from pydantic import Field, PrivateAttr, ValidationError
 
 from quillgraph.backends.calls.redaction import Redaction, is_secret
+from quillgraph.backends.calls.scope import silence
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import (
@@ -123,7 +124,8 @@ class ForeignChat(ChatBackend):
 
     async def _complete(self, request: ChatRequest) -> Completion:
         try:
-            message, text = await self._ask(request)
+            with silence():  # the call around is heard
+                message, text = await self._ask(request)
         except QuillError:
             raise
         except Exception as error:  # noqa: BLE001  # other packages' errors have no common root

@@ -2,10 +2,16 @@
 
 from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.episodes.durability import durable
-from quillgraph.graphs.episodes.episode import Attempt, Episode, Failure, WrittenEpisode
+from quillgraph.graphs.episodes.episode import (
+    Attempt,
+    Episode,
+    Failure,
+    Question,
+    WrittenEpisode,
+)
 from quillgraph.graphs.episodes.registry import GRAPHS, build
 from quillgraph.graphs.episodes.runner import run_graph, run_graphs
-from quillgraph.graphs.episodes.source import EpisodeSource, episode_source
+from quillgraph.graphs.episodes.source import Declined, EpisodeSource, episode_source
 from quillgraph.graphs.memory.library import Library
 from quillgraph.graphs.memory.memory import Memory
 from quillgraph.graphs.prebuilt import nodes
@@ -24,6 +30,7 @@ __all__ = [
     "Arena",
     "Assignment",
     "Attempt",
+    "Declined",
     "Episode",
     "EpisodeSource",
     "Failure",
@@ -31,6 +38,7 @@ __all__ = [
     "Library",
     "Memory",
     "Panel",
+    "Question",
     "Study",
     "Workshop",
     "WrittenEpisode",

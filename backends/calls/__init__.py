@@ -12,6 +12,14 @@ from quillgraph.backends.calls.record import (
     read_records,
     recorder_of,
 )
+from quillgraph.backends.calls.scope import (
+    Scope,
+    config_around,
+    current_scope,
+    handlers_around,
+    running,
+    silence,
+)
 
 __all__ = [
     "Budget",
@@ -21,12 +29,18 @@ __all__ = [
     "Listener",
     "Place",
     "Recorder",
+    "Scope",
     "budgets_of",
+    "config_around",
     "continuity",
+    "current_scope",
+    "handlers_around",
     "is_exact",
     "is_json",
     "read_records",
     "recorder_of",
+    "running",
+    "silence",
     "used_calls",
     "within",
 ]

@@ -215,6 +215,10 @@ class Budget(Listener):
         self.admit(nodes)
         self._admitted[run_id] = nodes
 
+    def on_llm_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        """As `on_chat_model_start`, of a model that completes a text."""
+        self.on_chat_model_start(run_id=run_id, metadata=kwargs.get("metadata"))
+
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Count the tokens of a reply."""
         nodes = self._admitted.pop(run_id, ())
@@ -229,8 +233,17 @@ class Budget(Listener):
 
 def budgets_of(handlers: Iterable[BaseCallbackHandler]) -> list[Budget]:
     """The budgets of the call that is being made, each once: handlers, or held by handlers."""
-    budgets = [getattr(each, "budget", each) for each in handlers]
+    budgets = [getattr(each, "budget", each) for each in _with_around(handlers)]
     return list(dict.fromkeys(each for each in budgets if isinstance(each, Budget)))
+
+
+def _with_around(handlers: Iterable[Any]) -> Iterable[Any]:
+    """The handlers, and those of the runs that theirs is made within."""
+    for each in handlers:
+        handler = each
+        while handler is not None:
+            yield handler
+            handler = getattr(handler, "around", None)
 
 
 def was_stopped(error: BudgetReached) -> bool:

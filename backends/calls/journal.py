@@ -16,11 +16,11 @@ from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.globals import get_llm_cache, set_llm_cache
 from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
 from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables.config import ensure_config
 
 from quillgraph.backends.calls.budget import Budget
 from quillgraph.backends.calls.listener import Listener
 from quillgraph.backends.calls.place import Place
+from quillgraph.backends.calls.scope import config_around
 from quillgraph.backends.errors import StorageError
 
 JOURNAL, REPLAYED = "journal", "replayed"
@@ -215,18 +215,18 @@ _SEAM = _Seam()
 
 def _journal() -> Journal | None:
     """The journal of the run that makes the call: the innermost, where a run is within another."""
-    callbacks = ensure_config().get("callbacks")
+    callbacks = config_around().get("callbacks")
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     return next((each for each in reversed(handlers) if isinstance(each, Journal)), None)
 
 
 def _nodes() -> tuple[str, ...]:
     """The nodes around the call that is being made."""
-    return tuple(Place.of(ensure_config().get("metadata")).nodes)
+    return tuple(Place.of(config_around().get("metadata")).nodes)
 
 
 def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
-    place = ensure_config().get("configurable", {})
+    place = config_around().get("configurable", {})
     thread, namespace = place.get("thread_id"), place.get("checkpoint_ns")
     if thread is None or not namespace:
         return None

@@ -1,5 +1,6 @@
 """One record per model call, streamed to disk as the calls finish."""
 
+import logging
 import operator
 import threading
 import time
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,9 +20,12 @@ from quillgraph.backends.calls.budget import Budget, was_stopped
 from quillgraph.backends.calls.journal import JOURNAL, REPLAYED
 from quillgraph.backends.calls.jsonl import JsonLines
 from quillgraph.backends.calls.listener import Listener
+from quillgraph.backends.calls.scope import with_place
 from quillgraph.backends.errors import BudgetReached
 from quillgraph.backends.messages.trace import TokenTrace, trace_of
 from quillgraph.backends.messages.turn import as_openai_dict, called
+
+logger = logging.getLogger(__name__)
 
 
 class CallRecord(BaseModel):
@@ -88,6 +92,7 @@ class Recorder(Listener):
         sink: Is handed each record as its call ends, such as a list's `append`.
         budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
             one waiting for ever, so a recorder with a budget stands last.
+        around: Recorder of the run in one of whose nodes this run is made; it hears the calls, too.
         earlier: What another process has recorded of the same run; visits and numbers go on, and
             what is replayed of it keeps its numbers.
     """
@@ -99,8 +104,10 @@ class Recorder(Listener):
         sink: Callable[[CallRecord], object] | None = None,
         budget: Budget | None = None,
         earlier: Sequence[CallRecord] = (),
+        around: "Recorder | None" = None,
     ) -> None:
         super().__init__()
+        self.around, self._is_over = around, False
         self.run, self.budget, self._sink = run, budget, sink
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
@@ -132,6 +139,7 @@ class Recorder(Listener):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_over = True
         # a call that is cancelled ends without a word from LangChain
         for run_id in list(self._open):
             self.failed += 1
@@ -153,9 +161,22 @@ class Recorder(Listener):
         Raises:
             BudgetReached: If it may not be made; it is then not recorded.
         """
+        place = with_place(metadata)
+        if self.around:
+            self.around.on_chat_model_start(
+                serialized, messages, run_id=run_id, metadata=metadata, **kwargs
+            )
         if self.budget:
-            self.budget.on_chat_model_start(run_id=run_id, metadata=metadata)
-        place = metadata or {}
+            try:
+                self.budget.on_chat_model_start(run_id=run_id, metadata=place)
+            except BudgetReached as error:
+                if self.around:
+                    self.around.on_llm_error(error, run_id=run_id)
+                raise
+        if self._is_over:
+            logger.warning(
+                "a call was made after its run %s had ended: no episode has it", self.run
+            )
         options = dict(kwargs.get("invocation_params") or {})
         with self._lock:
             self._open[run_id] = {
@@ -171,8 +192,17 @@ class Recorder(Listener):
             }
             self.calls += 1
 
+    def on_llm_start(
+        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """As `on_chat_model_start`, of a model that completes a text."""
+        messages: list[list[BaseMessage]] = [[HumanMessage(each) for each in prompts]]
+        self.on_chat_model_start(serialized, messages, run_id=run_id, **kwargs)
+
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that was answered."""
+        if self.around:
+            self.around.on_llm_end(response, run_id=run_id)
         if self.budget:
             self.budget.on_llm_end(response, run_id=run_id)
         generation = response.generations[0][0]
@@ -200,6 +230,8 @@ class Recorder(Listener):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that failed."""
+        if self.around:
+            self.around.on_llm_error(error, run_id=run_id)
         if self.budget:
             self.budget.on_llm_error(error, run_id=run_id)
         if isinstance(error, BudgetReached) and not was_stopped(error):  # so it was never made

@@ -1,7 +1,9 @@
 """`quillgraph run`: begin a run, or take one up again, and show what came of it."""
 
 import json
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +12,7 @@ from rich.console import Console
 
 from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.text import amount, visible
+from quillgraph.backends.calls import JsonLines
 from quillgraph.backends.errors import ConfigError, InputError, QuillError
 from quillgraph.cli.commands.batch import FAILURES, BatchWork
 from quillgraph.cli.display.episode import in_a_line, whole
@@ -68,7 +71,7 @@ def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
     if criteria:
         folder.write_json(CRITERIA, criteria)
     with alone_in(folder.path):
-        _run(graph, inputs, settings, folder, answer=order.answer, as_json=as_json)
+        _run(graph, inputs, settings, folder, answers=order.answer, as_json=as_json)
 
 
 def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
@@ -109,7 +112,7 @@ def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
             criteria = folder.path / CRITERIA
             extra = {"criteria_set": read_criteria(criteria)} if criteria.exists() else {}
             inputs, settings = kept_inputs(graph, folder.path, extra), load_settings(None, **kept)
-            _run(graph, inputs, settings, folder, answer=order.answer, as_json=as_json)
+            _run(graph, inputs, settings, folder, answers=order.answer, as_json=as_json)
 
 
 def _run(
@@ -118,10 +121,11 @@ def _run(
     settings: Settings,
     folder: RunFolder,
     *,
-    answer: str | None,
+    answers: Sequence[str] | None,
     as_json: bool,
 ) -> None:
     console = plain_console(sys.stderr)
+    _refuse_strange_ids(answer := _answering(answers), folder)
     if inputs.unreadable:
         line, lines = inputs.unreadable[0], amount(len(inputs.unreadable), "line")
         console.print(f"{lines} left out; the first is line {line.number}: {line.reason}")
@@ -133,7 +137,7 @@ def _run(
         folder.path,
         budget,
         read_episodes(folder.path),
-        answer=_answering(answer),
+        answer=answer,
         by_line=inputs.is_batch,
     )
     work, context = BatchWork(batch, inputs, settings), schema_of(graph, "context_schema")
@@ -147,6 +151,7 @@ def _run(
             folder.finish("done")
     finally:
         _show(work, folder, as_json=as_json)
+        _show_questions(work, folder, console)
         announce(folder.path, console)
     _refuse_losses(work, folder)
 
@@ -165,19 +170,71 @@ def _refuse_losses(work: BatchWork, folder: RunFolder) -> None:
         )
 
 
-def _answering(reply: str | None) -> Answer | None:
-    """An answer from the command line, to every question."""
-    if reply is None:
+_ID = re.compile(r"(?P<id>[0-9a-f]{32})=(?P<answer>.*)", re.DOTALL)
+"""An answer to the question of this id; LangGraph's ids are 128 bits."""
+
+
+def _answering(answers: Sequence[str] | None) -> Answer | None:
+    """The answers of the command line: one to every question, or each to its own.
+
+    Raises:
+        ConfigError: If there are several for one question.
+    """
+    if not answers:
         return None
+    matches = [_ID.fullmatch(each) for each in answers]
+    by_id = {match["id"]: _value(match["answer"]) for match in matches if match}
+    if len(answers) == 1 and not by_id:
+        value = _value(answers[0])
+
+        async def answer(question: Any) -> Any:
+            return value
+
+        return answer
+    if len(by_id) < len(answers):
+        raise ConfigError(
+            "expected one --answer to every question, or --answer ID=ANSWER once for each of them, "
+            f"got {', '.join(map(repr, answers))}"
+        )
+    return by_id
+
+
+def _value(reply: str) -> Any:
     try:
-        value: Any = json.loads(reply)
+        return json.loads(reply)
     except ValueError:
-        value = reply
+        return reply
 
-    async def answer(question: Any) -> Any:
-        return value
 
-    return answer
+def _refuse_strange_ids(answer: Answer | None, folder: RunFolder) -> None:
+    """Refuse answers to questions that the run did not list when it stopped.
+
+    Raises:
+        ConfigError: Naming the questions that are open.
+    """
+    if not isinstance(answer, Mapping):
+        return
+    file = folder.path / FAILURES
+    rows = JsonLines(file).read(dict[str, Any]) if file.exists() else []
+    asked = [each for row in rows for each in row.get("questions", ())]
+    if strange := sorted(set(answer) - {each["id"] for each in asked}):
+        listed = "; ".join(f"{each['id']} asks {each['value']!r}" for each in asked)
+        raise ConfigError(
+            f"no question {strange[0]} is open in {folder.path}; open are: {listed or 'none'}"
+        )
+
+
+def _show_questions(work: BatchWork, folder: RunFolder, console: Console) -> None:
+    """List the questions that are open, and say how they are answered."""
+    for each in work.excluded:
+        place = f"line {each.number}, " if work.inputs.is_batch else ""
+        for asked in each.questions:
+            words = json.dumps(asked["value"], ensure_ascii=False)
+            text = f"{place}node {asked['node']} asks {words}: --answer {asked['id']}=ANSWER"
+            console.print(visible(text), soft_wrap=True, markup=False, highlight=False)
+    if any(each.kind == "interrupt" for each in work.excluded):
+        text = f"go on with: quillgraph run --resume {folder.path}"
+        console.print(visible(text), soft_wrap=True, markup=False, highlight=False)
 
 
 def _show(work: BatchWork, folder: RunFolder, *, as_json: bool) -> None:

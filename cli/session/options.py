@@ -212,10 +212,12 @@ class RunOrder:
     ] = None
     resume: Resume = None
     answer: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Answer to what the graph asks by an interrupt, as JSON or plain text.",
-            metavar="JSON",
+            help="Answer to what the graph asks by an interrupt, as JSON or plain text. "
+            "ID=ANSWER answers the question of that id, which a run lists when it stops for one; "
+            "an ANSWER alone answers every question. May be given several times.",
+            metavar="[ID=]ANSWER",
         ),
     ] = None
     """None leaves its questions open."""

@@ -46,6 +46,8 @@ class Excluded:
     number: int
     kind: str
     reason: str
+    questions: tuple[Mapping[str, Any], ...] = ()
+    """What it waits for, as JSON: id, node and value of each question."""
 
 
 def read_entry(graph: Graph, text: str, extra: Mapping[str, Any]) -> TaskStart:
@@ -165,9 +167,11 @@ class Batch:
                 self._add(entry.number, episode)
                 graph.forget(str(entry.number))
             else:
-                where = f"in node {failure.node}: " if failure.node else ""
+                is_of_node = failure.node and failure.kind != "interrupt"
+                where = f"in node {failure.node}: " if is_of_node else ""
                 reason = f"{where}{failure.reason}"
-                self.excluded.append(Excluded(entry.number, failure.kind, reason))
+                asked = tuple(each.model_dump(mode="json") for each in failure.questions)
+                self.excluded.append(Excluded(entry.number, failure.kind, reason, asked))
             notice()
             if failure is not None and failure.kind == "budget":
                 return

@@ -46,19 +46,34 @@ class Attempt(Value):
     not all that was written in one call."""
 
 
+class Question(Value):
+    """What a graph asked by `interrupt`, and nobody answered."""
+
+    id: str
+    """LangGraph's id of it, by which it can be answered when the run goes on."""
+    node: str
+    """Path of the node that asks."""
+    value: Any
+    """What it asks, as JSON."""
+
+
 class Failure(Value):
     """Why a run gave no result: an exclusion that is counted, never a reward of zero."""
 
     kind: Literal[
-        "node", "lost keys", "recursion", "budget", "backend", "state", "interrupt", "role", "input"
-    ]
+        "node", "lost keys", "recursion", "budget", "backend", "state", "interrupt", "role",
+        "input", "unheard",
+    ]  # fmt: skip
     """What gave way: a node raised; a node returned keys that the state does not have; too many
     steps; budget spent; a model could not be reached or understood; the state cannot be written
-    as JSON; a question of the graph found no answer; no call was made in a trainable role; the
-    caller's own function gave no input for the task."""
+    as JSON; nodes wait, for an answer or at a breakpoint; no call was made in a trainable role;
+    the caller's own function gave no input for the task; a call was made that may be the run's and
+    could not be assigned to it."""
     reason: str
     node: str | None = None
     """Path of the node, as in `CallRecord.graph`; None where it was no single one."""
+    questions: tuple[Question, ...] = ()
+    """The questions that are open, of a run that waits for answers."""
 
 
 class Episode(Value):

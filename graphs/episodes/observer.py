@@ -5,6 +5,7 @@ against what reaches the state.
 """
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
@@ -12,18 +13,19 @@ from typing import Any, Self
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langgraph.errors import GraphBubbleUp, ParentCommand
+from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
+from langgraph.errors import GraphBubbleUp, GraphRecursionError, ParentCommand
 from langgraph.types import Command
 from pydantic import BaseModel
 
-from quillgraph.backends.calls import CallRecord, Listener, Recorder
+from quillgraph.backends.calls import CallRecord, Listener, Recorder, Scope, current_scope
 from quillgraph.graphs.episodes.durability import Resuming
 from quillgraph.graphs.episodes.source import EpisodeSource
 
 Keys = dict[str, Any]
 
 
-class Writes(Listener):
+class Writes(Listener, GraphCallbackHandler):
     """Notes what every node of a run returns, in subgraphs too, until the state has been written.
 
     `lost` then compares it with the keys that arrived. A node that is a subgraph, or hands on what
@@ -31,8 +33,12 @@ class Writes(Listener):
     part of a state. So may a node that returns unchanged what it was given, and one that hands on
     to the graph around it (`Command.PARENT`) keys of what it was given.
 
+    It also counts the steps of each graph. LangGraph's own limit lets one more step run before it
+    looks, and begins anew with each answer to an interrupt.
+
     Args:
         recorder: Who numbers the calls of the run.
+        most_steps: Supersteps that each graph may have; the nodes of another are refused.
         give_up: Where a later process may go on: is told which node's calls so far come to nothing,
             and whether those of the graphs within it do so too. They do where the node is tried
             again, but a later process would find these graphs where they were.
@@ -41,9 +47,15 @@ class Writes(Listener):
     def __init__(
         self,
         recorder: Recorder,
+        most_steps: int,
         give_up: Callable[[str, bool], None] | None = None,
     ) -> None:
         super().__init__()
+        self._most_steps = most_steps
+        self._steps: defaultdict[str, set[int]] = defaultdict(set)
+        """Steps that each graph has begun, by its place."""
+        self.interrupted: GraphInterruptEvent | None = None
+        """How the graph has paused, if it has."""
         self._runs: dict[UUID, tuple[str, bool, Any]] = {}
         """Place of an open run in the graph, whether it is a node, and what it was given."""
         self._graphs: set[UUID] = set()
@@ -79,9 +91,15 @@ class Writes(Listener):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note where a run begins; whatever runs nodes is a graph."""
+        """Note where a run begins; whatever runs nodes is a graph.
+
+        Raises:
+            GraphRecursionError: If it is a node of a step that the graph may not have.
+        """
         is_node = any(tag.startswith("graph:step:") for tag in tags or ())
         place = str((metadata or {}).get("langgraph_checkpoint_ns", ""))
+        if is_node:
+            self._count_step(place, metadata)
         self._runs[run_id] = (place, is_node, inputs)
         self.met_graphs |= is_node and "|" in place
         if is_node and parent_run_id:
@@ -126,6 +144,16 @@ class Writes(Listener):
                 self._failed.add(place)
             if self._tell:
                 self._tell(place, False)
+
+    def on_interrupt(self, event: GraphInterruptEvent) -> None:
+        """Note that the run has paused."""
+        self.interrupted = event
+
+    def _count_step(self, place: str, metadata: dict[str, Any] | None) -> None:
+        steps = self._steps[place.rpartition("|")[0]]
+        steps.add(int((metadata or {}).get("langgraph_step", 0)))
+        if len(steps) > self._most_steps:
+            raise GraphRecursionError(f"step {len(steps)} of {self._most_steps}")
 
     def was_given_up(self, call: CallRecord) -> bool:
         """Say whether a call was made in a try of its node that came to nothing.
@@ -218,10 +246,16 @@ class Hearing:
         self._given_up = {each.record.call for each in earlier if each.given_up}
         self._file = file
         self._recorder = Recorder(
-            None, name, self._hear, source.budget, earlier=tuple(self._calls.values())
+            None,
+            name,
+            self._hear,
+            source.budget,
+            earlier=tuple(self._calls.values()),
+            around=_recorder_around(),
         )
         give_up = partial(self._kept.give_up, name) if self._kept else None
-        self.writes = Writes(self._recorder, give_up)
+        self.writes = Writes(self._recorder, source.most_steps, give_up)
+        self.scope = Scope((self.writes, self._recorder))
 
     def __enter__(self) -> Self:
         return self
@@ -237,7 +271,7 @@ class Hearing:
     @property
     def callbacks(self) -> list[BaseCallbackHandler]:
         """Who is to listen; the recorder last, as it may have a budget."""
-        return [self.writes, self._recorder]
+        return list(self.scope.callbacks)
 
     @property
     def calls(self) -> tuple[CallRecord, ...]:
@@ -260,3 +294,10 @@ class Hearing:
             self._kept.keep(record, given_up=self.writes.was_given_up(record))
         self._file.add(record)
         self._calls.setdefault(record.call, record)
+
+
+def _recorder_around() -> Recorder | None:
+    """Who records the run in one of whose nodes this one is made; None if there is none."""
+    if (scope := current_scope()) is None:
+        return None
+    return next((each for each in scope.callbacks if isinstance(each, Recorder)), None)

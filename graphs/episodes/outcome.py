@@ -15,7 +15,14 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement, Reward, text_hash
 from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
-from quillgraph.graphs.episodes.episode import Attempt, Episode, Failure, WrittenEpisode, role_of
+from quillgraph.graphs.episodes.episode import (
+    Attempt,
+    Episode,
+    Failure,
+    Question,
+    WrittenEpisode,
+    role_of,
+)
 
 
 def own_line(error: BaseException) -> str:
@@ -58,19 +65,39 @@ class LostKeys(QuillError):
         )
 
 
-class Unanswered(QuillError):
-    """A graph asked something by `interrupt`, and nobody was there to answer."""
+class Paused(QuillError):
+    """Nodes wait: for the answers to what they asked, or at a breakpoint."""
 
-    def __init__(self, question: Any) -> None:
-        super().__init__(question)
+    def __init__(
+        self, questions: tuple[Question, ...], stops: tuple[str, ...], why: str = ""
+    ) -> None:
+        super().__init__(questions, stops, why)
+        self.questions, self.stops, self.why = questions, stops, why
+
+    @property
+    def node(self) -> str | None:
+        """Path of the first that waits."""
+        return next(iter((*(each.node for each in self.questions), *self.stops)), None)
 
     def __str__(self) -> str:
-        return f"the graph asked {self.args[0]!r}; give answer= to reply to its interrupts"
+        parts = []
+        if self.questions:
+            asked = "; ".join(
+                f"{each.value!r} (node {each.node}, id {each.id})" for each in self.questions
+            )
+            parts.append(f"the graph asked {asked}; give answer= to reply to its interrupts")
+        if self.stops:
+            parts.append(
+                f"the graph stopped at a breakpoint, with {', '.join(self.stops)} still to run; "
+                "run a durable graph again under the same id to go on behind it, or compile the "
+                "graph without interrupt_before and interrupt_after"
+            )
+        return "; ".join([*([self.why] if self.why else []), *parts])
 
 
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (LostKeys, "lost keys"),
-    (Unanswered, "interrupt"),
+    (Paused, "interrupt"),
     (GraphRecursionError, "recursion"),
     (BudgetReached, "budget"),
     (BackendError, "backend"),
@@ -85,12 +112,15 @@ def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
     if kind == "node":
         reason += own_line(error)
     if kind == "recursion":
+        node = None
         reason = (
             f"the graph has not ended after {most_steps} supersteps: it loops for ever, or needs "
             "a larger most_steps"
         )
     elif "msgpack serializable" in reason:
         kind, reason = "state", f"the state cannot be written to the graph's checkpointer: {reason}"
+    if isinstance(error, Paused):
+        return Failure(kind=kind, reason=reason, node=error.node, questions=error.questions)
     return Failure(kind=kind, reason=reason, node=node)
 
 

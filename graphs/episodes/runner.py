@@ -8,32 +8,36 @@ What is wrong before the run is an error; what goes wrong in it is in the episod
 import asyncio
 import copy
 import uuid
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
-from langgraph.types import Command
+from langgraph.pregel import Pregel
+from langgraph.types import Command, Interrupt, StateSnapshot
+from pydantic_core import to_jsonable_python
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.requests import writing_task
-from quillgraph.backends.calls import Recorder, recorder_of
+from quillgraph.agents.text import amount
+from quillgraph.backends.calls import Recorder, recorder_of, running
 from quillgraph.backends.errors import ConfigError, InputError, StorageError
-from quillgraph.graphs.episodes.episode import Episode, Failure
+from quillgraph.graphs.episodes.episode import Episode, Failure, Question
 from quillgraph.graphs.episodes.observer import Hearing, Writes
 from quillgraph.graphs.episodes.outcome import (
     LostKeys,
-    Unanswered,
+    Paused,
     failure_of,
     sealed,
     unused_roles,
 )
 from quillgraph.graphs.episodes.source import (
     Answer,
+    Declined,
     EpisodeSource,
     Graph,
     Start,
@@ -93,11 +97,14 @@ async def run_graph(
     with recorder_of(record, name) as file, Hearing(source, name, file) as hearing:
         run = _Run(hearing.writes)
         try:
-            await run.through(source, entry, _config(source, name, hearing))
+            with running(hearing.scope):
+                await run.through(source, entry, _config(source, name, hearing))
         except StorageError:  # the record is lost, so to go on would be to lose more
             raise
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
             run.failure = failure_of(error, run.failed, source.most_steps)
+    if run.failure is None and hearing.scope.unheard:
+        run.failure = Failure(kind="unheard", reason=_unheard(hearing.scope.unheard))
     if run.failure is None or run.writes.met_graphs:
         source.learn(nests=run.writes.met_graphs)
     calls = {"calls": hearing.calls, "given_up": hearing.given_up}
@@ -181,36 +188,94 @@ class _Run:
     failed: str | None = None
     """Path of the innermost node that raised."""
     failure: Failure | None = None
+    _asking: dict[str, str] = field(default_factory=dict)
+    """Id of a question to the path of the node that asks it."""
+    _begun: dict[str, str] = field(default_factory=dict)
+    """Id of a task that has not ended to its path."""
 
     async def through(self, source: EpisodeSource, entry: Any, config: RunnableConfig) -> None:
-        """Go through the graph, and on after each interrupt that finds an answer."""
+        """Go through the graph, and on after each interrupt that finds an answer.
+
+        Raises:
+            Paused: If nodes wait at the end, for an answer or at a breakpoint.
+        """
         graph = source.graph
-        if source.answer and not graph.checkpointer:
+        if (source.answer is not None or source.stops) and not graph.checkpointer:
             # a graph can only be resumed from a checkpoint; one's own for each run, gone with it
             # not `graph.copy`, which would forget the types that its checkpoints may hold
             graph = copy.copy(graph)
             graph.checkpointer = InMemorySaver()
-        while entry is not None:
-            questions: tuple[Any, ...] = ()
-            parts = graph.astream(
-                entry,
-                config,
-                context=source.context,
-                output_keys=graph.output_channels,
-                stream_mode=["values", "tasks"],
-                subgraphs=source.nests is not False,
-                version="v2",
-            )
-            async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
-                async for part in parts:
-                    if part["type"] == "tasks":
-                        self._watch(part["ns"], part["data"])
-                    elif part["type"] == "values" and not part["ns"]:
-                        self.output, questions = part["data"], part["interrupts"]
-            entry = await _resumed(questions, source.answer)
+        declined: set[str] = set()
+        while True:
+            await self._stream(graph, source, entry, config)
+            questions, stops = await self._waiting(graph, config)
+            if not questions and not stops:
+                return
+            # to go on would be to pass the breakpoint, too
+            asked = () if stops else [each for each in questions if each.id not in declined]
+            answers = await _answers(asked, source.answer, declined, questions)
+            if not answers:
+                raise Paused(tuple(_as_json(each) for each in questions), stops)
+            entry = Command(resume=answers)
+
+    async def _stream(
+        self,
+        graph: Pregel[Any, Any, Any, Any],
+        source: EpisodeSource,
+        entry: Any,
+        config: RunnableConfig,
+    ) -> None:
+        """Go through the graph until it ends or pauses."""
+        self.writes.interrupted = None
+        self._begun.clear()
+        parts = graph.astream(
+            entry,
+            config,
+            context=source.context,
+            output_keys=graph.output_channels,
+            stream_mode=["values", "tasks"],
+            subgraphs=source.nests is not False,
+            version="v2",
+        )
+        async with aclosing(parts):  # type: ignore[type-var]  # it is an async generator
+            async for part in parts:
+                if part["type"] == "tasks":
+                    self._watch(part["ns"], part["data"])
+                elif part["type"] == "values" and not part["ns"]:
+                    self.output = part["data"]
+
+    async def _waiting(
+        self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig
+    ) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+        """The questions that are open, and the paths of the nodes that wait for no answer.
+
+        Its state says so, where the graph has one that is kept; what it sent on its way says so
+        else.
+        """
+        event = self.writes.interrupted
+        if graph.checkpointer:
+            state = await graph.aget_state({"configurable": config["configurable"]}, subgraphs=True)
+            waiting = list(_unfinished(state))
+        elif event is None:
+            return (), ()
+        else:
+            waiting = [("", event.interrupts)] if event.interrupts else []
+            waiting += [] if waiting else [(path, ()) for path in self._begun.values() or ("",)]
+        questions = tuple(
+            Question(id=each.id, node=self._asking.get(each.id, path), value=each.value)
+            for path, interrupts in waiting
+            for each in interrupts
+        )
+        return questions, tuple(path for path, interrupts in waiting if not interrupts)
 
     def _watch(self, around: tuple[str, ...], task: Mapping[str, Any]) -> None:
         path = "/".join((*(part.partition(":")[0] for part in around), task["name"]))
+        for each in task.get("interrupts", ()):
+            self._asking.setdefault(each["id"], path)  # the innermost node is the first to say so
+        if "result" not in task:
+            self._begun[task["id"]] = path
+        elif not task["interrupts"]:
+            self._begun.pop(task["id"], None)
         if task.get("error"):
             self.failed = self.failed or path
         elif START in task.get("triggers", ()):
@@ -221,18 +286,69 @@ class _Run:
             raise LostKeys(path, keys)
 
 
-async def _resumed(questions: tuple[Any, ...], answer: Answer | None) -> Any:
-    """What to go on with after these interrupts; None where there were none."""
-    if not questions:
-        return None
-    if answer is None:
-        raise Unanswered(questions[0].value)
-    return Command(resume={each.id: await answer(each.value) for each in questions})
+def _unfinished(
+    state: StateSnapshot, around: str = ""
+) -> Iterator[tuple[str, tuple[Interrupt, ...]]]:
+    """The innermost nodes that have not come to their end, and what they ask."""
+    for task in state.tasks:
+        if task.name not in state.next or task.result is not None:
+            continue
+        path = f"{around}{task.name}"
+        inner = task.state if isinstance(task.state, StateSnapshot) and task.state.next else None
+        if inner:
+            yield from _unfinished(inner, f"{path}/")
+        else:
+            yield path, task.interrupts
+
+
+async def _answers(
+    asked: Iterable[Question],
+    answer: Answer | None,
+    declined: set[str],
+    questions: tuple[Question, ...],
+) -> dict[str, Any]:
+    """The answers that there are; the questions without one are added to those declined.
+
+    Raises:
+        Paused: If the caller's own function raises.
+    """
+    answers = {}
+    for each in asked:
+        try:
+            if answer is None:
+                raise Declined
+            if isinstance(answer, Mapping):
+                if each.id not in answer:
+                    raise Declined
+                answers[each.id] = answer[each.id]
+            else:
+                answers[each.id] = await answer(each.value)
+        except Declined:
+            declined.add(each.id)
+        except Exception as error:
+            why = f"answer= raised {type(error).__name__}: {error}"
+            raise Paused(tuple(_as_json(each) for each in questions), (), why) from error
+    return answers
+
+
+def _as_json(question: Question) -> Question:
+    """The question as it can be kept."""
+    value = to_jsonable_python(question.value, fallback=repr)
+    return question.model_copy(update={"value": value})
+
+
+def _unheard(threads: list[str]) -> str:
+    calls = f"{amount(len(threads), 'call')} in thread {threads[0]!r}"
+    return (
+        f"{calls}, which was started before the runs that were under way, may be this run's and "
+        "could not be assigned to one: start the thread in the node, or submit "
+        "contextvars.copy_context().run to it"
+    )
 
 
 def _config(source: EpisodeSource, name: str, hearing: Hearing) -> RunnableConfig:
     return {
         "callbacks": hearing.callbacks,
-        "recursion_limit": source.most_steps,
+        "recursion_limit": source.most_steps + 1,  # `Writes` counts exactly
         "configurable": {"thread_id": name},
     }

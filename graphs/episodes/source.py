@@ -22,8 +22,14 @@ Graph = StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any]
 MOST_STEPS = 100
 """Supersteps after which a graph is taken for an endless loop; LangGraph's own limit is 10,007."""
 
-Answer = Callable[[Any], Awaitable[Any]]
-"""From what a graph's `interrupt` asks to the answer that it is resumed with."""
+
+class Declined(Exception):
+    """An `Answer` raises it to leave a question open: the others are answered all the same."""
+
+
+Answer = Callable[[Any], Awaitable[Any]] | Mapping[str, Any]
+"""From what a graph's `interrupt` asks to the answer that it is resumed with: a function of the
+question, which raises `Declined` where it has no answer, or answers by the questions' ids."""
 
 Start = Mapping[str, Any] | Callable[[WritingTask], Mapping[str, Any]]
 
@@ -46,6 +52,8 @@ class EpisodeSource:
     """Whether other graphs run within this one; None until a whole run has shown that none does.
     To follow them costs a fifth of a run's time that is not spent on models, so it is left out
     where there are none."""
+    stops: bool = False
+    """Whether the graph, or one within it, has a breakpoint (`interrupt_before`)."""
 
     def learn(self, *, nests: bool) -> None:
         """Take note of whether a run that was gone through met other graphs."""
@@ -78,8 +86,10 @@ def episode_source(
             that no role was named for has its node as its role.
         context: The graph's run-time context, whole or without the roles.
         budget: What all runs together may spend.
-        most_steps: Supersteps after which a run is taken for an endless loop.
-        answer: Answers the graph's interrupts; without it an interrupt ends the run.
+        most_steps: Supersteps that a run may have, and each graph within it on each visit; one
+            that needs another is taken for an endless loop.
+        answer: Answers the graph's interrupts, one question at a time. Questions that it leaves
+            open end the run, and so do all without it.
 
     Raises:
         ConfigError: If it is no graph or one without an entry, on a role that the graph does not
@@ -102,7 +112,14 @@ def episode_source(
         most_steps=most_steps,
         answer=answer,
         nests=True if any(True for _ in compiled.get_subgraphs()) else None,
+        stops=_has_breakpoints(compiled),
     )
+
+
+def _has_breakpoints(graph: Pregel[Any, Any, Any, Any]) -> bool:
+    graphs = [graph, *(inner for _, inner in graph.get_subgraphs(recurse=True))]
+    names = ("interrupt_before_nodes", "interrupt_after_nodes")
+    return any(getattr(each, name, None) for each in graphs for name in names)
 
 
 def entry_of(
