@@ -146,7 +146,10 @@ class ForeignChat(ChatBackend):
         )
 
     async def _ask(self, request: ChatRequest) -> tuple[AIMessage, str]:
-        chat = self.chat.model_copy(update=self._settings(request))
+        settings = self._settings(request)
+        if self.chat.cache is None:  # the call around has looked there
+            settings["cache"] = False
+        chat = self.chat.model_copy(update=settings)
         messages = [message_of(turn) for turn in request.messages]
         # no handler hears the call within: it would be recorded and paid for twice
         quiet: Any = {"callbacks": []}

@@ -197,7 +197,7 @@ class Budget(Listener):
         usage = reply.usage_metadata if isinstance(reply, AIMessage) else None
         with self._lock:
             for account in self.accounts(nodes):
-                account.tokens += usage["total_tokens"] if usage else 0
+                account.tokens += usage.get("total_tokens", 0) if usage else 0
 
     def on_chat_model_start(
         self,

@@ -3,19 +3,22 @@
 import hashlib
 import json
 import sqlite3
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 from langchain_core.caches import BaseCache
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.globals import get_llm_cache, set_llm_cache
+from langchain_core.language_models import BaseChatModel, BaseLLM
 from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
-from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
 from quillgraph.backends.calls.budget import Budget
 from quillgraph.backends.calls.listener import Listener
@@ -55,7 +58,8 @@ class Journal(Listener):
     with which options, and how many times that task has asked it. So equal samples stay
     independent.
 
-    A budget is kept here, too: what is answered from the journal costs nothing.
+    A budget is kept here, too: what is answered from the journal costs nothing, and what passes
+    the journal by is paid for as it begins.
 
     Args:
         path: SQLite file; made if it is not there.
@@ -65,13 +69,13 @@ class Journal(Listener):
         StorageError: If it cannot be used, or holds replies under keys of an earlier version.
     """
 
-    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = True
-    ignore_custom_event = ignore_retry = True
+    ignore_chain = ignore_agent = ignore_retriever = ignore_custom_event = ignore_retry = True
 
     def __init__(self, path: Path, budget: Budget | None = None) -> None:
         super().__init__()
         self.path, self.budget = path, budget or Budget()
         self._occurrences: Counter[tuple[str, str, str]] = Counter()
+        self._passing: set[UUID] = set()
         self._lock = threading.Lock()
         with _storage_errors(path):
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -114,6 +118,32 @@ class Journal(Listener):
         self.rewind(thread)
         with _storage_errors(self.path):
             self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
+
+    def on_chat_model_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        """Admit a call that will not look here.
+
+        Raises:
+            BudgetReached: If the budget is spent.
+        """
+        if _passes_by():
+            self.budget.on_chat_model_start(run_id=run_id, metadata=config_around().get("metadata"))
+            self._passing.add(run_id)
+
+    def on_llm_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
+        """As `on_chat_model_start`."""
+        self.on_chat_model_start(run_id=run_id)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """Count the tokens of such a call."""
+        if run_id in self._passing:
+            self._passing.discard(run_id)
+            self.budget.on_llm_end(response, run_id=run_id)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Forget such a call."""
+        if run_id in self._passing:
+            self._passing.discard(run_id)
+            self.budget.on_llm_error(error, run_id=run_id)
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """Answer a call that had finished before; None lets the model answer.
@@ -211,6 +241,35 @@ class _Seam(BaseCache):
 
 
 _SEAM = _Seam()
+
+
+_STREAMS = frozenset(
+    each.__code__
+    for kind in (BaseChatModel, BaseLLM)
+    for name in ("stream", "astream")
+    if (each := getattr(kind, name))
+)
+_LOOKING = frozenset(
+    each.__code__
+    for kind in (BaseChatModel, BaseLLM)
+    for name in ("generate", "agenerate")
+    if (each := getattr(kind, name))
+)
+
+
+def _passes_by() -> bool:
+    """Whether LangChain is about to make a call without a look at its cache.
+
+    It tells the handlers nothing of that. It is to be seen in which of its methods makes the call.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in _STREAMS:
+            return True
+        if frame.f_code in _LOOKING:
+            return frame.f_locals["self"].cache is False
+        frame = frame.f_back
+    return False
 
 
 def _journal() -> Journal | None:

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from quillgraph.backends.calls.budget import Budget, was_stopped
+from quillgraph.backends.calls.budget import Budget, budgets_of, was_stopped
 from quillgraph.backends.calls.journal import JOURNAL, REPLAYED
 from quillgraph.backends.calls.jsonl import JsonLines
 from quillgraph.backends.calls.listener import Listener
@@ -108,6 +108,8 @@ class Recorder(Listener):
     ) -> None:
         super().__init__()
         self.around, self._is_over = around, False
+        if around and budget in budgets_of([around]):
+            budget = None  # it is asked there
         self.run, self.budget, self._sink = run, budget, sink
         self.calls = self.failed = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
@@ -115,6 +117,7 @@ class Recorder(Listener):
         self._journalled: dict[tuple[str | None, str], int] = {}
         self._last_asked: dict[int, int] = {}
         self._open: dict[UUID, dict[str, Any]] = {}
+        self._passed_on: set[UUID] = set()
         self._steps: defaultdict[str, list[str]] = defaultdict(list)
         self._lock = threading.Lock()
         for record in earlier:
@@ -162,16 +165,12 @@ class Recorder(Listener):
             BudgetReached: If it may not be made; it is then not recorded.
         """
         place = with_place(metadata)
-        if self.around:
-            self.around.on_chat_model_start(
-                serialized, messages, run_id=run_id, metadata=metadata, **kwargs
-            )
+        self._pass_on(serialized, messages, run_id=run_id, metadata=metadata, **kwargs)
         if self.budget:
             try:
                 self.budget.on_chat_model_start(run_id=run_id, metadata=place)
             except BudgetReached as error:
-                if self.around:
-                    self.around.on_llm_error(error, run_id=run_id)
+                self._end_around(run_id, "on_llm_error", error)
                 raise
         if self._is_over:
             logger.warning(
@@ -201,14 +200,14 @@ class Recorder(Listener):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that was answered."""
-        if self.around:
-            self.around.on_llm_end(response, run_id=run_id)
+        self._end_around(run_id, "on_llm_end", response)
         if self.budget:
             self.budget.on_llm_end(response, run_id=run_id)
         generation = response.generations[0][0]
         message = generation.message if isinstance(generation, ChatGeneration) else None
         meta = message.response_metadata if message else {}
-        usage = message.usage_metadata if isinstance(message, AIMessage) else None
+        # of a reply that it had before LangChain gives a usage that may hold the costs alone
+        usage: Any = message.usage_metadata if isinstance(message, AIMessage) else None
         self._recognise(run_id, meta.get(JOURNAL))
         if message and message.id and run_id in self._open:
             self._numbers[message.id] = self._open[run_id]["call"]
@@ -219,9 +218,9 @@ class Recorder(Listener):
             model=meta.get("model_name"),
             request_sha256=meta.get("request_sha256"),
             trace=trace_of(message) if message else None,
-            prompt_tokens=usage["input_tokens"] if usage else 0,
+            prompt_tokens=usage.get("input_tokens", 0) if usage else 0,
             cached_tokens=usage.get("input_token_details", {}).get("cache_read") if usage else None,
-            completion_tokens=usage["output_tokens"] if usage else 0,
+            completion_tokens=usage.get("output_tokens", 0) if usage else 0,
             started=meta.get("started"),
             latency_s=meta.get("latency_s"),
             journal=meta.get(JOURNAL),
@@ -230,8 +229,7 @@ class Recorder(Listener):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Write the record of a call that failed."""
-        if self.around:
-            self.around.on_llm_error(error, run_id=run_id)
+        self._end_around(run_id, "on_llm_error", error)
         if self.budget:
             self.budget.on_llm_error(error, run_id=run_id)
         if isinstance(error, BudgetReached) and not was_stopped(error):  # so it was never made
@@ -239,6 +237,17 @@ class Recorder(Listener):
             return
         self.failed += 1
         self._write(run_id, error=f"{type(error).__name__}: {error}")
+
+    def _pass_on(self, *call: Any, run_id: UUID, **about: Any) -> None:
+        """Let the run around hear a call begin, unless it does already."""
+        if self.around and run_id not in self.around._open:
+            self.around.on_chat_model_start(*call, run_id=run_id, **about)
+            self._passed_on.add(run_id)
+
+    def _end_around(self, run_id: UUID, ending: str, outcome: Any) -> None:
+        if run_id in self._passed_on:
+            self._passed_on.discard(run_id)
+            getattr(self.around, ending)(outcome, run_id=run_id)
 
     def last_asked(self, call: int) -> int:
         """When a call was last asked for, counted in calls of this run.

@@ -36,7 +36,7 @@ class Scope:
     """A run that is under way.
 
     Args:
-        callbacks: Who hears its calls: two handlers at most, the one with a budget last.
+        callbacks: Who hears its calls: three handlers at most, the one with a budget last.
     """
 
     def __init__(self, callbacks: tuple[BaseCallbackHandler, ...]) -> None:
@@ -206,7 +206,7 @@ class _Hook:
         return _LOST if is_lost and self._number == 0 else None
 
 
-for _number in (0, 1):
+for _number in range(3):
     register_configure_hook(cast(ContextVar[Any], _Hook(_number)), inheritable=True)
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 from langgraph.errors import GraphBubbleUp, GraphRecursionError, ParentCommand
+from langgraph.graph import START
 from langgraph.types import Command
 from pydantic import BaseModel
 
@@ -150,8 +151,11 @@ class Writes(Listener, GraphCallbackHandler):
         self.interrupted = event
 
     def _count_step(self, place: str, metadata: dict[str, Any] | None) -> None:
+        about = metadata or {}
+        if about.get("langgraph_node") == START:  # what leads into a graph is no step of it
+            return
         steps = self._steps[place.rpartition("|")[0]]
-        steps.add(int((metadata or {}).get("langgraph_step", 0)))
+        steps.add(int(about.get("langgraph_step", 0)))
         if len(steps) > self._most_steps:
             raise GraphRecursionError(f"step {len(steps)} of {self._most_steps}")
 
@@ -255,7 +259,8 @@ class Hearing:
         )
         give_up = partial(self._kept.give_up, name) if self._kept else None
         self.writes = Writes(self._recorder, source.most_steps, give_up)
-        self.scope = Scope((self.writes, self._recorder))
+        journal = (graph.journal,) if isinstance(graph, Resuming) else ()
+        self.scope = Scope((self.writes, *journal, self._recorder))
 
     def __enter__(self) -> Self:
         return self
@@ -271,7 +276,7 @@ class Hearing:
     @property
     def callbacks(self) -> list[BaseCallbackHandler]:
         """Who is to listen; the recorder last, as it may have a budget."""
-        return list(self.scope.callbacks)
+        return [self.writes, self._recorder]
 
     @property
     def calls(self) -> tuple[CallRecord, ...]:
