@@ -52,6 +52,7 @@ _SCOPE: ContextVar[Scope | None] = ContextVar("quillgraph_scope")
 """None where calls are not to be heard, as they are heard from somebody else."""
 
 _running: list[Scope] = []
+_patched: list[bool] = []
 _tasks: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()
 _here = threading.local()
 _lock = threading.Lock()
@@ -68,15 +69,14 @@ def running(scope: Scope) -> Iterator[None]:
     _here.hosts = getattr(_here, "hosts", 0) + 1
     with _lock:
         _running.append(scope)
-        if len(_running) == 1:
+        if not _patched:
+            _patched.append(True)
             _patch()
     try:
         yield
     finally:
         with _lock:
             _running.remove(scope)
-            if not _running:
-                _unpatch()
         _SCOPE.reset(token)
         _here.hosts -= 1
         if before is None:
@@ -111,9 +111,9 @@ def config_around() -> RunnableConfig:
     return context.run(ensure_config) if context is not _OUTSIDE else own
 
 
-def with_place(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def with_place(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """A call's metadata, with where in the graph it is made, if the call itself has lost that."""
-    own = dict(metadata or {})
+    own = metadata or {}
     if "langgraph_checkpoint_ns" in own or not _running:
         return own
     around = config_around().get("metadata") or {}
@@ -274,33 +274,16 @@ def _pooled() -> Iterator[None]:
         _here.pools = before
 
 
-_PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
-    (threading.Thread, "start", _start),
-    (ThreadPoolExecutor, "submit", _submit),
-    *(
-        (ThreadPool, name, _submit)
-        for name in ("apply_async", "_map_async", "imap", "imap_unordered")
-    ),
-    (asyncio.BaseEventLoop, "create_task", _create_task),
-)
-_patched: list[tuple[Any, str, Any, Any]] = []
-
-
 def _patch() -> None:
-    """Carry contexts as long as a run is under way."""
-    for owner, name, wrapper in _PATCHES:
-        original = getattr(owner, name)
-        patch = wrapper(original)
-        _patched.append((owner, name, patch, vars(owner).get(name)))
-        setattr(owner, name, patch)
+    """Carry contexts from now on; it does nothing as long as no run is under way.
 
-
-def _unpatch() -> None:
-    for owner, name, patch, original in _patched:
-        if vars(owner).get(name) is not patch:
-            continue  # somebody has wrapped ours, which does nothing without a run
-        if original is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, original)
-    _patched.clear()
+    It is not taken back: to change a class costs all code that uses it more than is left here.
+    """
+    ways = ("apply_async", "_map_async", "imap", "imap_unordered")
+    for owner, name, wrapper in (
+        (threading.Thread, "start", _start),
+        (ThreadPoolExecutor, "submit", _submit),
+        *((ThreadPool, way, _submit) for way in ways),
+        (asyncio.BaseEventLoop, "create_task", _create_task),
+    ):
+        setattr(owner, name, wrapper(getattr(owner, name)))

@@ -22,6 +22,7 @@ FERRY = (
 )
 
 OWN_GRAPH = """
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -66,6 +67,42 @@ def asking() -> StateGraph:
     graph = build()
     graph.add_node("ask", ask)
     graph.add_edge("write", "ask")
+    return graph
+
+
+def asking_twice() -> StateGraph:
+    def name(state: Poem) -> Poem:
+        return {"title": interrupt("Which title?")}
+
+    def choose(state: Poem) -> Poem:
+        return {"text": interrupt("Which form?")}
+
+    def join(state: Poem) -> Poem:
+        return {"text": f"{state['title']}, {state['text']}"}
+
+    graph = StateGraph(Poem)
+    graph.add_node("name", name)
+    graph.add_node("form", choose)
+    graph.add_node("join", join)
+    graph.add_edge(START, "name")
+    graph.add_edge(START, "form")
+    graph.add_edge(["name", "form"], "join")
+    return graph
+
+
+def stopping():
+    return build().compile(interrupt_before=["write"])
+
+
+def threaded() -> StateGraph:
+    def write(state: Poem, runtime: Runtime[Desk]) -> Poem:
+        with ThreadPoolExecutor(4) as pool:
+            replies = list(pool.map(runtime.context.poet.invoke, ["fog", "rope", "bell", "quay"]))
+        return {"text": replies[0].text}
+
+    graph = StateGraph(Poem, context_schema=Desk)
+    graph.add_node("write", write)
+    graph.add_edge(START, "write")
     return graph
 
 
@@ -231,6 +268,54 @@ def test_a_question_of_the_graph_waits_for_its_answer(own: Path, quillgraph: Any
     assert json.loads(done.stdout)["episodes"][0]["output"]["title"] == "Rain"
     # the poem was not written again
     assert len(read_records(Path("run", "calls.jsonl"))) == 1
+
+
+def test_each_question_is_answered_by_its_id(own: Path, quillgraph: Any) -> None:
+    done = quillgraph("run", "poems.py:asking_twice", "On rain.", *POET)
+    assert done.status == 1
+    rows = [json.loads(line) for line in Path("run", "failures.jsonl").read_text().splitlines()]
+    ids = {each["node"]: each["id"] for each in rows[0]["questions"]}
+    assert f'node name asks "Which title?": --answer {ids["name"]}=ANSWER' in done.stderr
+    assert f'node form asks "Which form?": --answer {ids["form"]}=ANSWER' in done.stderr
+    assert "go on with: quillgraph run --resume run" in done.stderr
+    done = quillgraph("run", "--resume", "run", "--answer", f"{'0' * 32}=Rain")
+    assert done.status == 2
+    assert f"no question {'0' * 32} is open in" in done.error
+    assert f"{ids['name']} asks 'Which title?'" in done.error
+    done = quillgraph("run", "--resume", "run", "--answer", "Rain", "--answer", "Ode")
+    assert done.status == 2
+    assert "expected one --answer to every question, or --answer ID=ANSWER" in done.error
+    done = quillgraph("run", "--resume", "run", "--answer", f"{ids['form']}=an ode")
+    assert done.status == 1
+    assert "Which title?" in done.error
+    assert "Which form?" not in done.stderr
+    words = ("--answer", f"{ids['name']}=Rain", "--json")
+    done = quillgraph("run", "--resume", "run", *words)
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["episodes"][0]["output"]["text"] == "Rain, an ode"
+
+
+def test_one_answer_goes_to_every_question(own: Path, quillgraph: Any) -> None:
+    done = quillgraph("run", "poems.py:asking_twice", "On rain.", *POET, "--answer", "x", "--json")
+    assert done.status == 0, done.stderr
+    assert json.loads(done.stdout)["episodes"][0]["output"]["text"] == "x, x"
+
+
+def test_a_run_goes_on_behind_a_breakpoint(own: Path, quillgraph: Any) -> None:
+    done = quillgraph("run", "poems.py:stopping", "On rain.", *POET)
+    assert done.status == 1
+    assert "stopped at a breakpoint, with write still to run" in done.error
+    assert "go on with: quillgraph run --resume run" in done.stderr
+    assert quillgraph("run", "--resume", "run").status == 0
+
+
+def test_calls_in_threads_are_held_to_the_budget(own: Path, quillgraph: Any) -> None:
+    done = quillgraph("run", "poems.py:threaded", "On rain.", *POET, "--max-calls", 2)
+    assert done.status == 4
+    assert len(read_records(Path("run", "calls.jsonl"))) == 2
+    assert quillgraph("run", "--resume", "run", "--max-calls", 4).status == 0
+    calls = [each for each in read_records(Path("run", "calls.jsonl")) if not each.replayed]
+    assert len(calls) == 4
 
 
 @pytest.mark.parametrize(
