@@ -1,0 +1,15 @@
+"""From what a model gives to the text that is judged, and what stands beside it."""
+
+from quillgraph.agents.replies.message import is_message
+from quillgraph.agents.replies.reply import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
+from quillgraph.agents.replies.thinking import opens_thinking
+
+__all__ = [
+    "NOTHING_ASIDE",
+    "Aside",
+    "ReplyText",
+    "answer_of",
+    "is_message",
+    "opens_thinking",
+    "reply_text",
+]
