@@ -58,7 +58,10 @@ class Violation(Value):
 
 
 class Missing(Value):
-    """A criterion on which no judge could be understood. It is not a zero."""
+    """A criterion on which no judge could be understood, or for which there is no text.
+
+    It is not a zero.
+    """
 
     criterion_id: str
     reason: str

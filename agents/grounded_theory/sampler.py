@@ -5,6 +5,7 @@ from typing import Literal
 
 from quillgraph.agents.domain import Draft, WritingTask
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role, say
 
 SHORTEST_DRAFT = 20
@@ -50,7 +51,7 @@ async def draft_sample(
             temperature=persona.temperature,
             max_tokens=max_tokens,
         )
-        text = str(reply.content).strip()
+        text = reply_text(reply, request=task.request).words.strip()
         if len(text) >= SHORTEST_DRAFT:
             return Draft(id=f"d{number + 1}", text=text, strength=persona.strength)
     return None

@@ -32,12 +32,14 @@ EMPTY = "no text: the reply has no content"
 
 _TO_A_READER = re.compile(
     r"\b(?:letters?|e-?mails?|mails?|messages?|memos?|notes?|cards?|repl(?:y|ies)|speech(?:es)?"
-    r"|toasts?|newsletters?|invitations?|announcements?|posts?|prompts?|dialogues?|chats?"
-    r"|conversations?|scripts?|reviews?|responses?)\b|信|邮件|电邮|短信|消息|演讲|致辞|致词|发言|贺卡"
-    r"|邀请|通知|公告|对话|脚本|评论|回复",
+    r"|toasts?|newsletters?|invitations?|announcements?|posts?)\b"
+    r"|封[^，。！？]{0,12}(?:信|邮件)|邮件|短信|演讲稿?|致辞|致词|发言稿|贺卡|邀请函|通知|公告",
     re.IGNORECASE,
 )
 """A request for words to a reader: thanks and offers in them are the text's own."""
+
+_SUBJECT = re.compile(r"\b(?:about|of|on|who|that|where|in which|with)\b|关于|讲述", re.IGNORECASE)
+"""What follows is what the text is about, and not what it is."""
 
 
 class Aside(BaseModel):
@@ -93,7 +95,7 @@ def reply_text(reply: Any, *, request: str = "", opened: bool = False) -> ReplyT
     answer = answer_of(reply, opened=opened)
     if not answer.text:
         return answer
-    start, end = framed(answer.text, is_to_reader=bool(_TO_A_READER.search(request)))
+    start, end = framed(answer.text, is_to_reader=_is_to_reader(request))
     text = answer.text[start:end]
     # nothing but such words is no frame of anything; the gate turns it away
     if not text or text == answer.text:
@@ -101,6 +103,10 @@ def reply_text(reply: Any, *, request: str = "", opened: bool = False) -> ReplyT
     preface = "\n\n".join(filter(None, (answer.aside.preface, answer.text[:start].strip())))
     aside = {"preface": preface, "sign_off": answer.text[end:].strip()}
     return ReplyText(text=text, aside=answer.aside.model_copy(update=aside))
+
+
+def _is_to_reader(request: str) -> bool:
+    return bool(_TO_A_READER.search(_SUBJECT.split(request, maxsplit=1)[0]))
 
 
 def answer_of(reply: Any, *, opened: bool = False) -> ReplyText:

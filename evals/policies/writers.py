@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role, say
 from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends import Budget, Recorder
@@ -32,9 +33,9 @@ from quillgraph.graphs.episodes import (
     fitting,
     parts_of,
     registry,
+    reply_of,
     run_graph,
     schema_of,
-    text_of,
 )
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
@@ -89,9 +90,12 @@ class ModelWriter:
         except (BackendError, ReplyError, InputError) as error:
             return text.model_copy(update={"failure": f"{type(error).__name__}: {error}"})
         usage = reply.usage_metadata
+        written = reply_text(reply, request=prompt.task.request)
         return text.model_copy(
             update={
-                "text": str(reply.content).strip(),
+                "text": written.words.strip(),
+                "failure": written.missing,
+                "aside": written.aside,
                 "prompt_tokens": usage["input_tokens"] if usage else 0,
                 "completion_tokens": usage["output_tokens"] if usage else 0,
                 "calls": 1,
@@ -154,18 +158,18 @@ class GraphWriter:
         # some graphs make do with what a spent budget has left them: no text of a fair comparison
         if failed.kind == "budget" if failed else not episode.is_complete:
             raise BudgetReached(episode.stopped)
-        text = None if failed else text_of(episode)
+        reply = reply_of(episode)
         where = f"in node {failed.node}: " if failed and failed.node else ""
-        missing = f"the graph gave no text, only {', '.join(episode.output or {}) or 'nothing'}"
         return WrittenText(
             policy=self.name,
             prompt=prompt.id,
             number=number,
-            text=text or "",
+            text="" if failed else reply.words,
+            aside=reply.aside,
             prompt_tokens=sum(call.prompt_tokens for call in episode.calls),
             completion_tokens=sum(call.completion_tokens for call in episode.calls),
             calls=len(episode.calls),
-            failure=f"{where}{failed.reason}" if failed else None if text is not None else missing,
+            failure=f"{where}{failed.reason}" if failed else reply.missing,
         )
 
 

@@ -28,6 +28,7 @@ from quillgraph.graphs.episodes.episode import (
     Episode,
     WrittenEpisode,
     role_of,
+    reply_of,
     text_of,
 )
 from quillgraph.graphs.episodes.registry import GRAPHS, attribute_at, build, foreign
@@ -89,5 +90,6 @@ __all__ = [
     "run_graphs",
     "schema_of",
     "start_of",
+    "reply_of",
     "text_of",
 ]

@@ -24,7 +24,15 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from quillgraph.backends.errors import ConfigError, InputError
-from quillgraph.rl.columns import CRITERIA_SHA, EXCLUDED, JUDGEMENT, TEXT
+from quillgraph.rl.columns import (
+    CRITERIA_SHA,
+    EXCLUDED,
+    JUDGEMENT,
+    OPENED,
+    REQUEST,
+    TEXT,
+    rewarded_texts,
+)
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.mrpo import fresh as reading
 from quillgraph.rl.mrpo import losses
@@ -191,14 +199,19 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return stored
 
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
+        count = len(inputs)
+        everyones = list(self._logs["completion"])[-count * self.accelerator.num_processes :]
+        first = self.accelerator.process_index * count
+        names = (REQUEST, TEXT, EXCLUDED, OPENED)
+        replies = rewarded_texts(
+            [each["prompt"] for each in inputs],
+            everyones[first : first + count],
+            {name: [each.get(name) for each in inputs] for name in names},
+        )
+        rows = zip(inputs, mask.sum(1).tolist(), replies, strict=True)
         marks = [
-            (
-                each.get(CRITERIA_SHA) or "",
-                each.get(EXCLUDED),
-                int(tokens),
-                each.get(TEXT),
-            )
-            for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
+            (each.get(CRITERIA_SHA) or "", reply.missing, int(tokens), reply.words)
+            for each, tokens, reply in rows
         ]
         return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
 

@@ -11,6 +11,7 @@ from datasets import Dataset
 from trl import GRPOTrainer
 
 from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import GuardTripped
@@ -165,13 +166,16 @@ def _rollouts(
     run: Run, engine: ChatBackend, clock: Clock, ahead: PromptOrder | PromptSampler | None
 ) -> Rollouts:
     """Texts from the engine; each is judged as soon as it is written."""
-    tasks = run.tasks
+    tasks, opened = run.tasks, run.policy.opens_thinking
 
     def begin(prompt: Any, trajectory: Trajectory) -> None:
         task, text = tasks[key_of(prompt)], trajectory.text
         if text is None:
             ids = trajectory.leading.completion_ids
-            text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+            reply = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+            text = reply_text(reply, request=task.request, opened=opened).text
+        if text is None:  # thinking that was cut off: there is nothing to judge
+            return
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
     rollouts = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
