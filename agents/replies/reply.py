@@ -92,17 +92,35 @@ def reply_text(reply: Any, *, request: str = "", opened: bool = False) -> ReplyT
     Returns:
         The text with what was taken off. Reading it once more takes nothing else off.
     """
-    answer = answer_of(reply, opened=opened)
-    if not answer.text:
-        return answer
-    start, end = framed(answer.text, is_to_reader=_is_to_reader(request))
-    text = answer.text[start:end]
+    read = answer_of(reply, opened=opened)
+    is_to_reader = _is_to_reader(request)
+    while read.text and (bare := _unframed(read.text, is_to_reader)) is not None:
+        # thinking may stand behind such words
+        inner = answer_of(bare[1])
+        read = ReplyText(
+            text=inner.text,
+            missing=inner.missing,
+            aside=Aside(
+                thinking=_joined(read.aside.thinking, inner.aside.thinking),
+                preface=_joined(read.aside.preface, bare[0]),
+                sign_off=_joined(bare[2], read.aside.sign_off),
+                tool_calls=read.aside.tool_calls,
+            ),
+        )
+    return read
+
+
+def _unframed(text: str, is_to_reader: bool) -> tuple[str, str, str] | None:
+    """What stands before a text, the text and what stands behind it; None where nothing does."""
+    start, end = framed(text, is_to_reader=is_to_reader)
     # nothing but such words is no frame of anything; the gate turns it away
-    if not text or text == answer.text:
-        return answer
-    preface = "\n\n".join(filter(None, (answer.aside.preface, answer.text[:start].strip())))
-    aside = {"preface": preface, "sign_off": answer.text[end:].strip()}
-    return ReplyText(text=text, aside=answer.aside.model_copy(update=aside))
+    if start == end or text[start:end] == text:
+        return None
+    return text[:start].strip(), text[start:end], text[end:].strip()
+
+
+def _joined(*words: str) -> str:
+    return "\n\n".join(filter(None, words))
 
 
 def _is_to_reader(request: str) -> bool:
@@ -129,8 +147,7 @@ def _read(message: MessageParts, opened: bool = False) -> ReplyText:
     """The text of one message, whatever it calls."""
     is_opened = (opened or message.is_opened) and not message.thinking
     text, thinking = part(message.words or "", opened=is_opened)
-    thoughts = "\n\n".join(filter(None, (*message.thinking, thinking)))
-    aside = Aside(thinking=thoughts, tool_calls=message.calls)
+    aside = Aside(thinking=_joined(*message.thinking, thinking), tool_calls=message.calls)
     if text is None:
         return ReplyText(text=None, missing=CUT, aside=aside)
     if not text.strip() and message.thinking:  # how a reply with a field for it has ended
@@ -161,8 +178,8 @@ def _answer(messages: Sequence[Any], opened: bool) -> ReplyText:
         chosen = ReplyText(text=None, missing=CALL_ALONE)
     chosen = chosen or blank or ReplyText(text=None, missing=NO_REPLY)
     aside = Aside(
-        thinking="\n\n".join(each.aside.thinking for each in reversed(said) if each.aside.thinking),
-        preface="\n\n".join(each for each in reversed(prefaces) if each),
+        thinking=_joined(*(each.aside.thinking for each in reversed(said))),
+        preface=_joined(*reversed(prefaces)),
         tool_calls=tuple(call for each in reversed(said) for call in each.aside.tool_calls),
     )
     return ReplyText(text=chosen.text, missing=chosen.missing, aside=aside)

@@ -143,13 +143,12 @@ def framed(text: str, *, is_to_reader: bool = False) -> tuple[int, int]:
     """
     spans = sentence_spans(text)
     before, behind = _frame_run(text, spans), 0
-    if is_to_reader and not any(_hands_over(text[slice(*each)]) for each in spans[:before]):
-        before = 0
+    if is_to_reader:
+        before = _up_to_handover(text, spans[:before])
     if before < len(spans):
         behind = _frame_run(text, spans[:before:-1])
-        last = spans[len(spans) - behind :]
-        if is_to_reader and not any(_hands_over(text[slice(*each)]) for each in last):
-            behind = 0
+        if is_to_reader:
+            behind = _up_to_handover(text, spans[: len(spans) - behind - 1 : -1])
     kept = spans[before : len(spans) - behind]
     if not kept:
         return len(text), len(text)
@@ -171,6 +170,12 @@ def _frame_run(text: str, spans: Sequence[tuple[int, int]]) -> int:
     """How many of these sentences, from the first on, speak about the text."""
     own = (number for number, span in enumerate(spans) if not _is_frame(text[slice(*span)]))
     return next(own, len(spans))
+
+
+def _up_to_handover(text: str, spans: Sequence[tuple[int, int]]) -> int:
+    """How many of these sentences there are up to the last one that hands a text over."""
+    numbers = (number for number, span in enumerate(spans, 1) if _hands_over(text[slice(*span)]))
+    return max(numbers, default=0)
 
 
 def _is_frame(sentence: str) -> bool:

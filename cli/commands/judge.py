@@ -27,6 +27,7 @@ from quillgraph.graphs.prebuilt import (
     Workshop,
     judge_alone,
     refuse_silence,
+    submitted,
 )
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.supervision import JUDGES, Engines, RunFolder, Watch, supervise
@@ -76,9 +77,11 @@ class SubmissionWork:
 
     def result(self, assessed: Assessed) -> dict[str, object]:
         """Judgement and reward, for machines."""
+        aside = submitted(self.submission).aside
         return {
             "judgement": assessed.judgement.model_dump(mode="json"),
             "reward": assessed.reward.model_dump(mode="json"),
+            **({"aside": aside.model_dump(mode="json")} if aside else {}),
         }
 
 
@@ -88,17 +91,13 @@ def read_submission(
     """Read the criteria, the text and the request that they are about.
 
     Raises:
-        InputError: If one of them is missing, cannot be read, or does not belong to the others.
+        InputError: If one of them is missing, cannot be read, or does not belong to the others, or
+            if the text is thinking that was cut off.
     """
     if criteria is None or text is None:
         missing = "--criteria FILE" if criteria is None else "--text FILE"
         raise InputError(f"expected {missing}, got none; judge needs both criteria and a text")
     criteria_set, words = read_criteria(criteria), read_text(text)
-    if len(words) > MOST_TEXT_CHARS:
-        raise InputError(
-            f"expected a text of at most {MOST_TEXT_CHARS:,} characters in {text}, got "
-            f"{len(words):,}; judge its chapters one by one"
-        )
     beside = criteria.with_name("request.txt")
     if request is None and file is None:
         if not beside.exists():
@@ -112,7 +111,16 @@ def read_submission(
             f"the criteria in {criteria} were made for another request than the one given; "
             "give the request that they were made for"
         )
-    return Submission(task=task, criteria_set=criteria_set, text=words)
+    submission = Submission(task=task, criteria_set=criteria_set, text=words)
+    reply = submitted(submission)
+    if reply.text is None:
+        raise InputError(f"expected a text to judge in {text}, got {reply.missing}")
+    if len(reply.text) > MOST_TEXT_CHARS:
+        raise InputError(
+            f"expected a text of at most {MOST_TEXT_CHARS:,} characters in {text}, got "
+            f"{len(reply.text):,}; judge its chapters one by one"
+        )
+    return submission
 
 
 def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> None:
@@ -128,7 +136,11 @@ def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> N
     engines = connected(settings, WRITING_ROLES, console, playing=JUDGES)
     folder = RunFolder(settings.out, request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", request)
-    folder.write_text("text.txt", submission["text"])
+    reply = submitted(submission)
+    if reply.aside:
+        parts = ", ".join(name.replace("_", " ") for name in reply.aside.model_dump())
+        console.print(f"note: not judged, and kept in judgement.json: {parts}")
+    folder.write_text("text.txt", reply.words)
     folder.write_json("criteria.json", submission["criteria_set"])
     work = SubmissionWork(submission, settings, budget)
     with recorded_run(settings, engines) as engines:

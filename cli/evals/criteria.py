@@ -19,6 +19,7 @@ from quillgraph.cli.evals.evaluation import (
     Output,
     at_least,
     reopened,
+    tell_left_out,
     write_result,
 )
 from quillgraph.cli.session.engines import budget_of, connected, with_backend
@@ -100,6 +101,7 @@ def begin_eval_criteria(inquiry: CriteriaInquiry, settings: Settings, output: Ou
     """
     inquiry, console = inquiry.checked(), plain_console(sys.stderr)
     cases = inquiry.read(settings.seed)
+    tell_left_out(console, cases.excluded, cases.skipped)
     settings = with_backend(settings, console)
     engines = connected(settings, PLAYERS, console)
     title = f"eval criteria {inquiry.data[0].name}"

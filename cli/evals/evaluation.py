@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
+from rich.console import Console
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.text import visible
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.session.progress import plain_console
 from quillgraph.cli.session.settings import Settings, load_settings
@@ -55,6 +57,22 @@ def at_least(lowest: int, **options: int | None) -> None:
     for name, number in options.items():
         if number is not None and number < lowest:
             raise InputError(f"expected --{name} of {lowest} or more, got {number}")
+
+
+def tell_left_out(
+    console: Console, reasons: Mapping[str, int], skipped: Sequence[str] = ()
+) -> None:
+    """Say before the first call which records an evaluation will be without.
+
+    Args:
+        console: Where it is said.
+        reasons: Why records are left out, and how many.
+        skipped: Those that could not be read, each with its place and the reason.
+    """
+    counts = "; ".join(f"{reason} ({count})" for reason, count in reasons.items() if count)
+    if counts:
+        first = f"; the first is {skipped[0]}" if skipped else ""
+        console.print(visible(f"note: left out: {counts}{first}"))
 
 
 @contextmanager

@@ -15,7 +15,13 @@ from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.evals import table_of
-from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
+from quillgraph.cli.evals.evaluation import (
+    Output,
+    at_least,
+    refuse_unmet,
+    tell_left_out,
+    write_result,
+)
 from quillgraph.cli.session.engines import connected, with_backend
 from quillgraph.cli.session.progress import plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
@@ -138,6 +144,8 @@ def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> No
         Exit: With status 1 if a requirement is not met.
     """
     console = plain_console(sys.stderr)
+    skipped = evidence.data.skipped
+    tell_left_out(console, {"records that could not be read": len(skipped)}, skipped)
     settings = with_backend(settings, console, playing=JUDGES)
     settings = settings.model_copy(update={"embeddings": "lexical"})
     engines = connected(settings, JUDGES, console, playing=JUDGES)

@@ -22,6 +22,7 @@ from quillgraph.cli.evals.evaluation import (
     at_least,
     refuse_unmet,
     reopened,
+    tell_left_out,
     write_result,
 )
 from quillgraph.cli.session.engines import with_backend
@@ -180,6 +181,7 @@ def _prepared(
     with log_shown(console):
         engines = EngineTurns(contest.models)
     refuse_unfit(contest, engines)
+    tell_left_out(console, contest.excluded, contest.skipped)
     for note in contest.notes:
         console.print(f"note: {note}")
     return contest, engines

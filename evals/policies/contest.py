@@ -70,6 +70,9 @@ class Contest:
     notes: tuple[str, ...] = ()
     """What has to be known before the numbers are believed."""
     excluded: Mapping[str, int] = field(default_factory=dict)
+    """Why records of the file are left out, and how many."""
+    skipped: tuple[str, ...] = ()
+    """Those that could not be read, each with its place and the reason."""
 
     @property
     def reference(self) -> Policy:
@@ -185,6 +188,7 @@ def read_contest(
         options=options,
         notes=(*reservations(entered, judge), *_caveats(entrants, tasks, options.reading)),
         excluded=excluded,
+        skipped=data.skipped,
     )
 
 

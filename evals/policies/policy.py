@@ -19,6 +19,7 @@ from quillgraph.evals.policies.training_record import (
     TrainingRecord,
     policy_folder,
     read_training,
+    stranger_base,
     training_above,
 )
 
@@ -162,6 +163,11 @@ def _of_run(folder: Path, spec: str) -> dict[str, Any]:
         )
     found, kind = policy_folder(folder), default_backend()[0].partition(":")[0]
     if (found / ADAPTER).is_file():
+        if (base := stranger_base(found, training)) is not None:
+            raise ConfigError(
+                f"the adapter in {found} is not the run's: it was trained on {base!r}, and the run "
+                f"on {training.base!r}; name both, as KIND:MODEL+{found}"
+            )
         model = BackendSpec(kind=kind, model=training.base)
         return {"model": model, "adapter": found, "training": training}
     return {"model": BackendSpec(kind=kind, model=str(found)), "training": training}

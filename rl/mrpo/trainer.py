@@ -46,11 +46,12 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.replay import Replay
 from quillgraph.rl.mrpo.rows import Drift, Normaliser, SideBatch, SideRow, dealt, memory_rows
 from quillgraph.rl.rewards.group import Rewards
+from quillgraph.rl.rewards.joint import CompleteRewards
 
 TRL_VERSION = "1.16"
 
 
-class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+class MRPOTrainer(CompleteRewards, GRPOTrainer):  # type: ignore[misc]
     """Policy optimisation with a memory of good texts, replayed beside each fresh group.
 
     Takes what `trl.GRPOTrainer` takes. The dataset needs the column `criteria_sha` where anything

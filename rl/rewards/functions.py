@@ -14,7 +14,7 @@ from quillgraph.agents.judges import Judge
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
 from quillgraph.agents.replies import ReplyText
-from quillgraph.rl.columns import JUDGEMENT, REQUEST, request_of, rewarded_texts
+from quillgraph.rl.columns import EXCLUDED, JUDGEMENT, REQUEST, TEXT, request_of, rewarded_texts
 from quillgraph.rl.rewards.rules import (
     CriteriaFor,
     Observer,
@@ -133,7 +133,11 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
     ) -> list[float | None]:
         texts = rewarded_texts(prompts, completions, columns)
         forms = [_form(text, each) for text, each in zip(texts, completions, strict=True)]
-        columns = {**columns, "replies": completions}
+        columns |= {
+            "replies": completions,
+            TEXT: [each.text for each in texts],
+            EXCLUDED: [each.missing for each in texts],
+        }
         try:
             rewards = function(prompts=prompts, completions=forms, **columns)
             values = list(await rewards if inspect.isawaitable(rewards) else rewards)

@@ -30,6 +30,7 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.trainer import MRPOTrainer
 from quillgraph.rl.processes import processes
 from quillgraph.rl.rewards.functions import NAME, checked_values, criteria_reward, guarded
+from quillgraph.rl.rewards.joint import CompleteRewards
 from quillgraph.rl.rewards.rules import Observer, RewardRules, recount_of
 from quillgraph.rl.rollouts.ahead import PromptOrder
 from quillgraph.rl.rollouts.lessons import lessoned_run
@@ -42,6 +43,10 @@ from quillgraph.rl.stages.reviser import Reviser
 from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
 from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
+
+
+class CompleteGRPOTrainer(CompleteRewards, GRPOTrainer):  # type: ignore[misc]
+    """TRL's GRPO trainer, but that it leaves texts out that lack a reward."""
 
 
 def rl_stage(run: Run, *, resume: bool) -> None:
@@ -94,7 +99,7 @@ def _parts_of(trainer: GroupTrainer) -> list[Part]:
 
 
 def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock) -> Any:
-    """TRL's GRPO trainer as it is, or ours on top of it.
+    """TRL's GRPO trainer with its own loss, or ours on top of it.
 
     Args:
         run: What it trains, on what.
@@ -125,7 +130,7 @@ def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock)
         ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
         options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
     if not is_mrpo:
-        trainer = GRPOTrainer(**options)
+        trainer = CompleteGRPOTrainer(**options)
         score_on_cpu(trainer)
         return trainer
     by_sha = {each.sha256: each for each in run.sets.values()}
