@@ -69,7 +69,12 @@ def rewarded_texts(
 
 
 def _rewarded_text(
-    prompt: Any, completion: Any, request: str | None, text: str | None, why: str | None, opened: Any
+    prompt: Any,
+    completion: Any,
+    request: str | None,
+    text: str | None,
+    why: str | None,
+    opened: Any,
 ) -> ReplyText:
     if why is not None:
         return ReplyText(text=None, missing=why)

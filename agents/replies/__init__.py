@@ -2,7 +2,7 @@
 
 from quillgraph.agents.replies.message import is_message
 from quillgraph.agents.replies.reply import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
-from quillgraph.agents.replies.thinking import opens_thinking
+from quillgraph.agents.replies.thought import opens_thinking
 
 __all__ = [
     "NOTHING_ASIDE",

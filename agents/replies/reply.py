@@ -19,7 +19,7 @@ from quillgraph.agents.replies.message import (
     parts_of_message,
     role_name,
 )
-from quillgraph.agents.replies.thinking import part
+from quillgraph.agents.replies.thought import part
 from quillgraph.agents.text.meta_talk import framed
 
 CUT = (
@@ -82,9 +82,9 @@ def reply_text(reply: Any, *, request: str = "", opened: bool = False) -> ReplyT
     """Read the text of a reply.
 
     Args:
-        reply: A string, a message, the messages of a conversation, or the blocks of one. Of messages
-            the text is that of the last answer: not of what is said before a tool is called, and
-            not of anything that comes before the last turn of the user.
+        reply: A string, a message, the messages of a conversation, or the blocks of a message. Of
+            messages the text is that of the last answer: not of what is said before a tool is
+            called, and not of anything before the user's last turn.
         request: What was asked for. Where it asks for words to a reader, such as a letter, thanks
             and offers at the ends stay: they may be the text's own.
         opened: Whether the prompt ended in an opening mark of thinking.

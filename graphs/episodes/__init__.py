@@ -27,8 +27,8 @@ from quillgraph.graphs.episodes.episode import (
     Attempt,
     Episode,
     WrittenEpisode,
-    role_of,
     reply_of,
+    role_of,
     text_of,
 )
 from quillgraph.graphs.episodes.registry import GRAPHS, attribute_at, build, foreign
@@ -84,12 +84,12 @@ __all__ = [
     "read_entries",
     "read_entry",
     "read_episodes",
+    "reply_of",
     "role_of",
     "roles_of",
     "run_graph",
     "run_graphs",
     "schema_of",
     "start_of",
-    "reply_of",
     "text_of",
 ]

@@ -177,7 +177,11 @@ async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
     questions, reply = judged(criteria), submitted(submission)
     if reply.text is None:
-        return {"verdicts": (), "missing": _all_missing(criteria, str(reply.missing)), "dropped": []}
+        return {
+            "verdicts": (),
+            "missing": _all_missing(criteria, str(reply.missing)),
+            "dropped": [],
+        }
     text = text_for_judge(reply.text, criteria)
     try:
         ballot = await judge.judge(submission["task"], text, questions)

@@ -11,9 +11,9 @@ from typing import Any
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judges import Judge
+from quillgraph.agents.replies import ReplyText
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
-from quillgraph.agents.replies import ReplyText
 from quillgraph.rl.columns import EXCLUDED, JUDGEMENT, REQUEST, TEXT, request_of, rewarded_texts
 from quillgraph.rl.rewards.rules import (
     CriteriaFor,

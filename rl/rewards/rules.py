@@ -194,8 +194,8 @@ async def rewarded_group(
     rewards, values = group_rewards(criteria_set, texts, judgements, rules, step=step)
     rows = zip(replies, judgements, rewards, values, strict=True)
     return [
-        RewardedText(step, task, reply.words, *row, reply.aside, reply.missing)
-        for reply, *row in rows
+        RewardedText(step, task, reply.words, judgement, reward, value, reply.aside, reply.missing)
+        for reply, judgement, reward, value in rows
     ]
 
 

@@ -148,7 +148,9 @@ def test_langchains_own_messages_are_read_as_their_dicts_are() -> None:
     assert reply_text([each.model_dump() for each in messages]).text == FOG
 
 
-LETTER = "Thank you for your message.\n\nThe boat leaves at nine.\n\nLet me know if you have questions."
+LETTER = (
+    "Thank you for your message.\n\nThe boat leaves at nine.\n\nLet me know if you have questions."
+)
 
 
 def test_words_around_the_text_are_taken_off_and_kept() -> None:
@@ -171,8 +173,8 @@ def test_nothing_but_such_words_is_left_for_the_gate() -> None:
 
 
 _PIECES = st.sampled_from(
-    ["<think>", "</think>", "plan ", "Fog. ", "\n", "Sure! ", "[THINK]", "[/THINK]", "assistantfinal",
-     "<answer>", "</answer>", "analysis", "I hope you like it!"]
+    ["<think>", "</think>", "plan ", "Fog. ", "\n", "Sure! ", "[THINK]", "[/THINK]",
+     "assistantfinal", "<answer>", "</answer>", "analysis", "I hope you like it!"]
 )  # fmt: skip
 
 

@@ -6,9 +6,10 @@ thinking.
 """
 
 import re
-from collections.abc import Iterator
 
-_NAME = r"(?:\w{1,12}[:|])?(?:\w{1,12}_)?think(?:ing)?(?:[_:]\w{1,12})?|thoughts?|reasoning|scratchpad"
+_NAME = (
+    r"(?:\w{1,12}[:|])?(?:\w{1,12}_)?think(?:ing)?(?:[_:]\w{1,12})?|thoughts?|reasoning|scratchpad"
+)
 
 _OPENING = re.compile(rf"\s*(?:<(?P<name>{_NAME})>|◁(?P<moon>think(?:ing)?)▷)", re.IGNORECASE)
 """`<think>` and its like, as most models write it: Qwen, DeepSeek, GLM, Seed, Kimi, Claude."""
@@ -145,5 +146,3 @@ def _unwrapped(text: str) -> str:
             inner = text[begin.end() :]
             return re.split(closing.format(begin[1]), inner, maxsplit=1, flags=re.IGNORECASE)[0]
     return text
-
-
