@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quillgraph.agents.replies import ReplyText, answer_of, opens_thinking, reply_text
+from quillgraph.agents.replies import ReplyText, answer_of, reply_text
+from quillgraph.backends.messages import opens_thinking
 
 JUDGEMENT = "judgement"
 """Column under which a reward function logs what was found of each text, by TRL's `log_extra`: the

@@ -2,7 +2,6 @@
 
 from quillgraph.agents.replies.message import is_message
 from quillgraph.agents.replies.reply import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
-from quillgraph.agents.replies.thought import opens_thinking
 
 __all__ = [
     "NOTHING_ASIDE",
@@ -10,6 +9,5 @@ __all__ = [
     "ReplyText",
     "answer_of",
     "is_message",
-    "opens_thinking",
     "reply_text",
 ]

@@ -19,8 +19,8 @@ from quillgraph.agents.replies.message import (
     parts_of_message,
     role_name,
 )
-from quillgraph.agents.replies.thought import part
 from quillgraph.agents.text.meta_talk import framed
+from quillgraph.backends.messages import split_thinking
 
 CUT = (
     "no text: the thinking was cut off before it; raise the longest reply, or ask for less thinking"
@@ -146,7 +146,7 @@ def answer_of(reply: Any, *, opened: bool = False) -> ReplyText:
 def _read(message: MessageParts, opened: bool = False) -> ReplyText:
     """The text of one message, whatever it calls."""
     is_opened = (opened or message.is_opened) and not message.thinking
-    text, thinking = part(message.words or "", opened=is_opened)
+    text, thinking = split_thinking(message.words or "", opened=is_opened)
     aside = Aside(thinking=_joined(*message.thinking, thinking), tool_calls=message.calls)
     if text is None:
         return ReplyText(text=None, missing=CUT, aside=aside)

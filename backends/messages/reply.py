@@ -30,6 +30,9 @@ def reply_message(
     calls, broken_calls = message_calls(completion.tool_calls)
     return AIMessage(
         content=completion.text,
+        additional_kwargs={"reasoning_content": completion.reasoning}
+        if completion.reasoning
+        else {},
         tool_calls=calls,
         invalid_tool_calls=broken_calls,
         usage_metadata=_usage(completion),
@@ -40,6 +43,7 @@ def reply_message(
             "started": started,
             "latency_s": latency,
             "token_trace": trace and trace.model_dump(),
+            **({"opened_thinking": True} if completion.opened_thinking else {}),
             "alternatives": None
             if alternatives is None
             else [each.model_dump(mode="json") for each in alternatives],

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quillgraph.agents.replies import opens_thinking
 from quillgraph.backends.errors import ConfigError, PolicyError
+from quillgraph.backends.messages import opens_thinking
 from quillgraph.backends.weights import from_pretrained, resolve
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.run import ModelConfig

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from quillgraph.agents.replies import Aside, answer_of, opens_thinking, reply_text
+from quillgraph.agents.replies import Aside, answer_of, reply_text
 from quillgraph.agents.replies.reply import CALL_ALONE, CUT, EMPTY, NO_REPLY, THOUGHT_ALONE
+from quillgraph.backends.messages import opens_thinking
 
 FOG = "Fog sat on the wheel."
 HARMONY = (

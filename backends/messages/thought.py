@@ -58,7 +58,7 @@ _BARE_HARMONY_CUT = re.compile(r"\s*analysis(?=[A-Z\"'“])")
 """gpt-oss's channels, with their marks and as they read where a decoder has left these out."""
 
 
-def part(reply: str, *, opened: bool = False) -> tuple[str | None, str]:
+def split_thinking(reply: str, *, opened: bool = False) -> tuple[str | None, str]:
     """Part a reply into its text and its thinking.
 
     Args:
@@ -73,10 +73,9 @@ def part(reply: str, *, opened: bool = False) -> tuple[str | None, str]:
     text: str | None = reply
     while text is not None and (parted := _first(text, opened=opened)) is not None:
         text, thinking = parted
+        text = text if text is None else _unwrapped(text).strip()
         opened = False
         thoughts.append(thinking.strip())
-    if thoughts and text is not None:
-        text = _unwrapped(text).strip()
     return text, "\n\n".join(each for each in thoughts if each)
 
 
