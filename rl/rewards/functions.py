@@ -133,11 +133,12 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
     ) -> list[float | None]:
         texts = rewarded_texts(prompts, completions, columns)
         forms = [_form(text, each) for text, each in zip(texts, completions, strict=True)]
-        columns |= {
+        further = {
             "replies": completions,
             TEXT: [each.text for each in texts],
             EXCLUDED: [each.missing for each in texts],
         }
+        columns |= {key: value for key, value in further.items() if _takes(function, key)}
         try:
             rewards = function(prompts=prompts, completions=forms, **columns)
             values = list(await rewards if inspect.isawaitable(rewards) else rewards)
@@ -181,6 +182,16 @@ def refuse_all_missing(
             "answers in the asked form, with `quillgraph judge`"
         )
     return values
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a place for an argument of this name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of C code, which tells nothing
+        return False
+    any_name = (each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return name in parameters or any(any_name)
 
 
 def _is_number(value: Any) -> bool:

@@ -430,7 +430,7 @@ def test_steps_in_which_no_text_is_better_than_another_are_told(
         each, values = whole(*parts, **options)
         return each, (0.5,) * len(values)
 
-    monkeypatch.setattr("quillgraph.rl.rewards.functions.group_rewards", equal)
+    monkeypatch.setattr("quillgraph.rl.rewards.rules.group_rewards", equal)
     monkeypatch.setattr("quillgraph.rl.stages.rl.recount_of", lambda *_: lambda *_: 0.5)
     plain = {**STEP, "max_steps": 4}
     mrpo = {"algorithm": "mrpo", "options": {**plain, "hard_gate": False}}
