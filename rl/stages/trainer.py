@@ -129,8 +129,8 @@ def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Excep
         return OutOfMemory(_too_large(error, stage))
     if _is_of_disk(error):
         return StorageError(
-            f"cannot write a checkpoint to {checkpoints.folder}: {message}; the ones before are "
-            "whole: free some room and go on with --resume"
+            f"cannot write a checkpoint to {checkpoints.folder}: {message}; earlier "
+            "checkpoints are intact: free disk space and go on with --resume"
         )
     return error
 
