@@ -1,4 +1,4 @@
-"""The address behind an `OpenAIChat`, and what its failures mean in our own error tree."""
+"""The address of a server, and the translation of its failures into our own errors."""
 
 import os
 import re
@@ -41,12 +41,11 @@ class Endpoint:
     key: str = field(repr=False)
     """The key; empty for a server that wants none."""
     key_place: str
-    """Where the key was looked for, in words."""
+    """Where the key comes from, for messages."""
     idle_timeout_s: float
     max_concurrency: int
     tries: int = 0
-    """How often the call has been made that the methods are asked about; 0 where it was no call,
-    but a probe or a greeting."""
+    """Number of attempts of the call so far, for messages; 0 for a probe that is no call."""
 
     def __post_init__(self) -> None:
         _check_address(self.address)
@@ -56,7 +55,7 @@ class Endpoint:
             raise ConfigError(f"the key in {self.key_place} has characters that no header takes")
 
     def at_try(self, tries: int) -> Self:
-        """The same, for a call that is made for the n-th time."""
+        """Copy the endpoint for the n-th attempt of a call."""
         return replace(self, tries=tries)
 
     @property
@@ -65,7 +64,7 @@ class Endpoint:
         return urlsplit(self.address).hostname == "api.openai.com"
 
     def redacted(self, text: str) -> str:
-        """A server's words, short, and without the key should they repeat it."""
+        """Shorten a server's message to 400 characters, and remove the key from it."""
         return (text.replace(self.key, "***") if self.key else text)[:400]
 
     def connection_error(self, error: "openai.APIConnectionError") -> Unreachable:
@@ -111,9 +110,9 @@ class Endpoint:
 
         Args:
             status: HTTP status.
-            words: The server's.
-            kind: Its code, type and parameter of the error, in one string.
-            listed: Its list of models, should it be asked for one that it does not have.
+            words: The server's message.
+            kind: The error's code, type and parameter, in one string.
+            listed: The server's list of models, for an error about an unknown model.
         """
         message = f"{self.address} answered {status}: {self.redacted(words)}"
         if status in (401, 403):
@@ -125,7 +124,7 @@ class Endpoint:
         if status == 429:
             advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
             return RateLimited(f"{message}{self._tried}; {advice}")
-        if status >= 500 or status == 408:  # 408: it tired of waiting for the request
+        if status >= 500 or status == 408:  # 408: the server timed out waiting for the request
             return ServerFailed(f"{message}{self._tried}; look into the server's log")
         if status in (400, 413) and _OVERFLOW.search(f"{kind} {message}"):
             return ContextOverflow(f"{message}; shorten the prompt or lower max_tokens")

@@ -68,8 +68,8 @@ def items_per_call(shape: Any) -> int:
 def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tuple[int, ...]:
     """Render a request by the model's chat template.
 
-    Control tokens that stand in the words of a message are broken: a text that is judged must not
-    end its turn and begin one of the system's.
+    Control tokens inside a message are broken up: a text that is judged must not end its turn and
+    begin a system turn.
 
     Raises:
         Refused: If the template has no place for the messages, or for tools.
@@ -113,7 +113,7 @@ _PROBE = "light_the_lamp"
 def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
     """Make sure that a model's chat template has a place for tools.
 
-    One that has none leaves tools out without a word.
+    A template without one leaves tools out silently.
 
     Args:
         tokenizer: The model's.
