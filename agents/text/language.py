@@ -1,7 +1,7 @@
 """Which language a text is written in, and in which script.
 
-Chinese, Japanese and Korean are told by their scripts alone, so their codes stand here and not with
-the rules of a language.
+Chinese, Japanese and Korean are recognised by their scripts alone, so their codes are here and not
+with the rules of a language.
 """
 
 import re
@@ -39,7 +39,7 @@ def letter_count(text: str) -> int:
 
 
 def is_cjk(text: str) -> bool:
-    """Whether Chinese or Japanese characters carry the text, rather than stand in it."""
+    """Whether the text is mainly in Chinese or Japanese characters."""
     cjk = len(CJK.findall(text))
     return cjk * LETTERS_PER_CHARACTER > letter_count(text) - cjk
 
@@ -50,7 +50,7 @@ make a Chinese word and 4.7 letters an English one."""
 
 
 UNDETERMINED = "und"
-"""What ISO 639 says for a text without letters."""
+"""ISO 639 code for a text without letters."""
 
 _KANA_SHARE = 0.1
 """Of the characters of a Japanese text about half are kana; a Chinese one may quote a few."""
@@ -61,9 +61,10 @@ by 0.7, and requests in plain ASCII are nearly always English."""
 
 
 def language_of(text: str) -> str:
-    """Name the language that carries the text.
+    """Name the main language of the text.
 
-    Chinese, Japanese and Korean are told by the shares of their scripts, which is right even for
+    Chinese, Japanese and Korean are recognised by the shares of their scripts, which is right
+    even for
     three characters and for requests that quote English; the rest by py3langid (naive Bayes
     on byte n-grams, BSD-3-Clause), which is loaded on the first such text and takes about 1 s.
 
