@@ -22,7 +22,7 @@ SHOWN = (
 
 CRITERIA_PANEL = ("recall", "precision", "coverage", "reusability", "consistency")
 AGREEMENT_PANEL = ("spearman", "spearman_within", "alpha", "pair_accuracy", "kappa")
-"""Measures of a judge's agreement with people that the plot shows."""
+"""Measures in the two panels of the plot: of the criteria, and of a judge who uses them."""
 
 
 def criteria_exclusions(report: CriteriaReport) -> str:

@@ -99,7 +99,7 @@ class _Cases:
         self._rows: list[Vectors] = []
         self._meets: list[bool] = []
         self.names: list[tuple[int, bool] | None] = []
-        """Number of the criterion, and whether the request is withheld; None if any text meets it."""
+        """Criterion's number, and whether the request is withheld; None if any text meets it."""
         self.fold: list[int] = []
         draw = np.random.default_rng(seed)
         for n in range(len(rubrics)):

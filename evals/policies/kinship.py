@@ -1,4 +1,4 @@
-"""Who judges whom: what a reader has to know before believing a comparison of policies."""
+"""How a judge is related to the policies: reservations about a comparison."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from quillgraph.evals.policies.policy import Policy
 
 
 def identity(spec: str | BackendSpec) -> str:
-    """Name by which a model is known again, whatever engine runs it and with which options.
+    """Name that identifies a model, independent of its engine and options.
 
     The same weights in two folders, or behind two names, are not recognised.
     """
@@ -52,7 +52,7 @@ def refuse_training_judge(policies: Sequence[Policy], judge: str) -> None:
 
 
 def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
-    """What speaks against believing the judge on these policies."""
+    """Reasons to doubt the judge on these policies."""
     asked = identity(judge)
     for each in policies:
         if identity(each.model) == asked:
@@ -82,7 +82,7 @@ def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
 def seen_in_training(
     policy: Policy, tasks: Sequence[WritingTask], requests: Sequence[str] | None
 ) -> str:
-    """Say how many of the prompts a policy was trained on; empty if it was trained on none.
+    """Say on how many of the prompts a policy was trained; empty if on none.
 
     Args:
         policy: A policy whose training is known.

@@ -1,4 +1,4 @@
-"""Policies by name: a model, an adapter on one, what a training run has left, a graph on these."""
+"""Reads policies: a model, an adapter, the result of a training run, or a graph on one of these."""
 
 import re
 import string
@@ -37,19 +37,19 @@ class Policy(Value):
     """Something that writes."""
 
     name: str
-    """How tables and requirements call it."""
+    """Name in tables and requirements."""
     spec: str
-    """As it was given."""
+    """The spec as the user wrote it."""
     model: BackendSpec
     adapter: Path | None = None
     training: TrainingRecord | None = None
-    """Where the weights come from, as far as that is known."""
+    """Record of the training, if it is known."""
     graph: str | None = None
-    """Name of the graph that the model plays in; None if it is asked by itself."""
+    """Name of the graph that runs the model; None if the model is called directly."""
     options: Mapping[str, int | str] = Field(default_factory=dict)
     """Parts of the graph's input, and measures such as `rounds`."""
     at_equal_tokens: bool = False
-    """Whether it may spend as much on a text as the dearest of the others."""
+    """Whether it may spend as much on a text as the most expensive other policy."""
 
 
 def read_policies(specs: Sequence[str], *, baselines: bool = False) -> tuple[Policy, ...]:
