@@ -131,11 +131,11 @@ def train_scorer(
     """
     scores = scored_vectors(material, reader, seed=seed, progress=progress)
     progress("comparing heads")
-    tried = {head: predicted(HEADS[head], scores) for head in HEADS}
-    validations = [validate(head, points, scores) for head, points in tried.items()]
+    predictions = {head: predicted(HEADS[head], scores) for head in HEADS}
+    validations = [validate(head, points, scores) for head, points in predictions.items()]
     validations.sort(key=lambda each: each.merit, reverse=True)
     best = validations[0].head
-    line = calibrated(HEADS[best].fit(scores), tried[best], scores.points)
+    line = calibrated(HEADS[best].fit(scores), predictions[best], scores.points)
     progress("learning what keeps to a subject")
     texts = [each.text for each in material.rated]
     relevance, anchors = fit_relevance(material.rubrics, texts[:: len(texts) // 50], embeddings)

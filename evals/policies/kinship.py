@@ -28,11 +28,11 @@ def identity(spec: str | BackendSpec) -> str:
 
 def trained_by(policies: Sequence[Policy], judge: str) -> tuple[Policy, ...]:
     """The policies that were rewarded by the verdicts of a judge."""
-    asked = identity(judge)
+    judge_model = identity(judge)
     return tuple(
         each
         for each in policies
-        if each.training and each.training.judge and identity(each.training.judge) == asked
+        if each.training and each.training.judge and identity(each.training.judge) == judge_model
     )
 
 
@@ -53,9 +53,9 @@ def refuse_training_judge(policies: Sequence[Policy], judge: str) -> None:
 
 def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
     """Reasons to doubt the judge on these policies."""
-    asked = identity(judge)
+    judge_model = identity(judge)
     for each in policies:
-        if identity(each.model) == asked:
+        if identity(each.model) == judge_model:
             what = "the base of" if each.adapter else "the same model as"
             yield f"The judge is {what} policy {each.name}: models prefer what they would write."
     for each in trained_by(policies, judge):
@@ -70,7 +70,7 @@ def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
                 f"No record of the training of policy {each.name} lies above {each.adapter}: "
                 "whether the judge has trained it is not known."
             )
-        if training and training.guard and identity(training.guard) == asked:
+        if training and training.guard and identity(training.guard) == judge_model:
             yield f"The judge has watched over the training of policy {each.name}."
         if training and training.functions:
             yield (
