@@ -41,7 +41,7 @@ class Target(Value):
     """Gain in reward over the text or texts that it improves on."""
 
     def row(self) -> dict[str, Turns]:
-        """The row of a TRL dataset; the prompt has its own column, so its tokens are not learned."""
+        """The row of a TRL dataset; the prompt has its own column, so only the reply is learned."""
         reply = [{"role": "assistant", "content": self.completion}]
         return {"prompt": list(self.prompt), "completion": reply}
 

@@ -261,7 +261,7 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
                 }
             },
             ConfigError,
-            r"\{'top_k': 5\} are of TRL's own generation",
+            r"\{'top_k': 5\} are options of TRL's own generation",
         ),
         (
             {"sft": {}, "rl": {"options": {**STEP, "max_step": 1}}},
@@ -292,7 +292,7 @@ def test_a_dry_run_makes_the_trainer_and_leaves_it(configure: Configure, tmp_pat
 
     lines: list[str] = []
     check(load_config(configure()), tmp_path / "dry", lines.append)
-    assert "no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)" in lines
+    assert "no revisions in memory and no SFT anchor: they need an engine (rl.rollouts)" in lines
     assert not (tmp_path / "dry" / "checkpoints").exists()
     crowded = {"rl": {"prompts": "middling", "options": {**STEP, "num_generations": 2}}}
     with pytest.raises(ConfigError, match="expected at least 4 prompts, as many as a step takes"):
