@@ -71,24 +71,24 @@ class Endpoint:
         """Say that nobody answers, or not in time."""
         import openai
 
-        tried = self.at_try(_tries(error))
+        endpoint = self.at_try(_tries(error))
         if isinstance(error, openai.APITimeoutError):
-            return tried.silent(self.idle_timeout_s)
-        return tried.unreachable(
+            return endpoint.silent(self.idle_timeout_s)
+        return endpoint.unreachable(
             str(error.__cause__ or "") or type(error.__cause__ or error).__name__
         )
 
     def silent(self, seconds: float) -> Unreachable:
         """Say that the server was silent for too long."""
         return Unreachable(
-            f"{self.address} gave no answer within {seconds:g} s{self._tried}; "
+            f"{self.address} gave no answer within {seconds:g} s{self._attempts}; "
             "is the server overloaded? raise idle_timeout_s or lower max_concurrency"
         )
 
     def unreachable(self, reason: str) -> Unreachable:
         """Say that there is no connection, or that it broke."""
         return Unreachable(
-            f"cannot reach {self.address}: {self.redacted(reason)}{self._tried}; "
+            f"cannot reach {self.address}: {self.redacted(reason)}{self._attempts}; "
             "is the server up, and is the address right?"
         )
 
@@ -100,8 +100,10 @@ class Endpoint:
         message = body.get("message") if isinstance(body, dict) else body
         listed = await self._listed(client) if error.status_code == 404 else None
         kind = f"{error.code} {error.type} {error.param}"
-        tried = self.at_try(_tries(error))
-        return tried.status_meaning(error.status_code, str(message or body or error), kind, listed)
+        endpoint = self.at_try(_tries(error))
+        return endpoint.status_meaning(
+            error.status_code, str(message or body or error), kind, listed
+        )
 
     def status_meaning(
         self, status: int, words: str, kind: str = "", listed: object = None
@@ -116,16 +118,16 @@ class Endpoint:
         """
         message = f"{self.address} answered {status}: {self.redacted(words)}"
         if status in (401, 403):
-            sent = "the key in" if self.key else "no key, for there is none in"
+            credential = "the key in" if self.key else "no key, for there is none in"
             check = f"check it, and that it may use model {self.model!r}"
-            return Refused(f"{message}; sent was {sent} {self.key_place}: {check}")
+            return Refused(f"{message}; sent was {credential} {self.key_place}: {check}")
         if status == 404:
             return Refused(f"{message}; {self._models_instead(listed)}")
         if status == 429:
             advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
-            return RateLimited(f"{message}{self._tried}; {advice}")
+            return RateLimited(f"{message}{self._attempts}; {advice}")
         if status >= 500 or status == 408:  # 408: the server timed out waiting for the request
-            return ServerFailed(f"{message}{self._tried}; look into the server's log")
+            return ServerFailed(f"{message}{self._attempts}; look into the server's log")
         if status in (400, 413) and _OVERFLOW.search(f"{kind} {message}"):
             return ContextOverflow(f"{message}; shorten the prompt or lower max_tokens")
         return Refused(message + _advice(f"{kind} {message}"))
@@ -152,7 +154,7 @@ class Endpoint:
         )
 
     @property
-    def _tried(self) -> str:
+    def _attempts(self) -> str:
         if not self.tries:
             return ""
         return f" (tried {self.tries} times)" if self.tries > 1 else " (tried once)"
