@@ -171,5 +171,5 @@ def foreign_language(
     if any(may_be(text, each) for each in {language, *demanded}):
         return None
     actual = language_of(text)
-    # repetitive English may look like Volapük; a language that nobody asks for is a misreading
+    # repetitive English may look like Volapük; a language that no request names is a misdetection
     return actual if is_known(actual) else None

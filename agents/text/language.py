@@ -1,7 +1,7 @@
 """Which language a text is written in, and in which script.
 
-Chinese, Japanese and Korean are told by their scripts alone, so their codes stand here and not with
-the rules of a language.
+Chinese, Japanese and Korean are recognised by their scripts alone, so their codes are here and not
+with the rules of a language.
 """
 
 import functools
@@ -41,7 +41,7 @@ def letter_count(text: str) -> int:
 
 
 def is_cjk(text: str) -> bool:
-    """Whether Chinese or Japanese characters carry the text, rather than stand in it."""
+    """Whether the text is mainly in Chinese or Japanese characters."""
     cjk = len(CJK.findall(text))
     return cjk * LETTERS_PER_CHARACTER > letter_count(text) - cjk
 
@@ -58,7 +58,7 @@ def letter_weight(text: str) -> int:
 
 
 UNDETERMINED = "und"
-"""What ISO 639 says for a text without letters."""
+"""ISO 639 code for a text without letters."""
 
 _KANA_SHARE = 0.1
 """Of the characters of a Japanese text about half are kana; a Chinese one may quote a few."""
@@ -103,7 +103,7 @@ _PIECES = re.compile(r"[.!?。！？:：“”\"「」『』«»\n]+")
 
 
 def language_of(text: str) -> str:
-    """Name the language that carries the text.
+    """Name the main language of the text.
 
     Scripts tell Chinese, Japanese and Korean, which is right even for three characters and for
     requests that quote English. For the rest, py3langid (naive Bayes on byte n-grams,

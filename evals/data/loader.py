@@ -1,7 +1,7 @@
-"""Reads files of human judgements, whichever format they are in.
+"""Reads files of human judgements in any known format.
 
-The fields of a record tell its format. A record that cannot be used is skipped with its place and
-the reason; nothing is made up for it.
+The fields of the first record identify the format. A record that cannot be used is skipped, with
+its place and the reason; no value is invented for it.
 """
 
 import json
@@ -18,10 +18,10 @@ from quillgraph.evals.data.records import Preference, RatedText, Record, RubricR
 
 
 class Loaded(Value):
-    """What a file holds."""
+    """The contents of a file."""
 
     path: Path | None = None
-    """The file."""
+    """Path of the file."""
     format: str
     records: tuple[Record, ...]
     skipped: tuple[str, ...] = ()
@@ -52,12 +52,12 @@ def load(path: str | Path, *, format: str | None = None) -> Loaded:
     """Read a file of human judgements, requests or rubrics.
 
     Args:
-        path: JSON, or one JSON object a line.
-        format: One of `FORMATS`; None finds it out by the fields of the first record.
+        path: A JSON file, or a file with one JSON object per line.
+        format: One of `FORMATS`; None detects it from the first record.
 
     Raises:
-        InputError: If the file cannot be read, its format is unknown, ids come twice, or no record
-            of it can be used.
+        InputError: If the file cannot be read, its format is unknown, an id occurs twice, or no
+            record can be used.
     """
     path = Path(path)
     rows = _rows(path)
@@ -99,7 +99,7 @@ def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _whole(raw: str) -> list[tuple[str, dict[str, Any]]] | None:
-    """The rows of a file that is one JSON list, or one object of objects."""
+    """Rows of a file that is one JSON list, or one object of objects; None if it is neither."""
     try:
         data = json.loads(raw)
     except ValueError:

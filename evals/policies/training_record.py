@@ -24,7 +24,7 @@ LEVELS_UP = 4
 
 
 class TrainingRecord(Value):
-    """What is known of a training."""
+    """The facts of a training run that an evaluation needs."""
 
     folder: Path
     base: str
@@ -32,9 +32,9 @@ class TrainingRecord(Value):
     judge: str | None
     """Backend whose verdicts were the reward; None if code alone was."""
     guard: str | None
-    """Backend that watched over the training without rewarding anything."""
+    """Backend that guarded the training without giving rewards."""
     functions: tuple[str, ...]
-    """Further reward functions, of which it is not known whom they ask."""
+    """Further reward functions; the models that they call are not known."""
     prompt: Literal["request", "writer"]
     """What the policy read."""
     prompts: Path

@@ -97,7 +97,7 @@ class OpeningInput(TypedDict):
 
 
 class Turned(TypedDict):
-    """What a side gives when it has had its turn."""
+    """Output of a side's turn."""
 
     attempts: Annotated[list[Attempt], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
@@ -120,7 +120,7 @@ def standing(history: tuple[Attempt, ...]) -> Attempt:
 
 
 UNPAID = "debate"
-"""Stage of what was dropped because a budget was spent."""
+"""Stage of drops that are due to a spent budget."""
 
 
 class WeighUpdate(TypedDict):
@@ -148,8 +148,8 @@ async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
     """Write a side's first text and judge it.
 
     Raises:
-        BudgetReached: If it cannot be paid for; without two texts there is no debate.
-        ReplyError: If twice nothing comes but words about the text.
+        BudgetReached: If the budget does not cover it; without two texts there is no debate.
+        ReplyError: If two replies hold only talk about the text.
     """
     arena, side = runtime.context, state["side"]
     written = await write_draft(
@@ -184,7 +184,7 @@ async def object_to(state: Turn, runtime: Runtime[Arena]) -> ObjectionUpdate:
             [c for c in weak if own.judgement.scores[c.id] < BEST_SCORE],
             own.judgement,
             runtime.context.critic,
-            lessons=_tried(state["history"]),
+            lessons=_refused_edits(state["history"]),
             number=state["number"],
             rival=state["rival"].text,
         )
@@ -223,10 +223,10 @@ async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
     """Judge the revision, and accept it or stand by the text before."""
     own, written = standing(state["history"]), state["written"]
     assessed = await judging.assess(_submission(state, written.text), runtime.context)
-    tried, first = (assessed.judgement, assessed.reward), state["history"][0]
+    outcome, first = (assessed.judgement, assessed.reward), state["history"][0]
     reasons = refusals(
         state["criteria_set"],
-        tried,
+        outcome,
         (own.judgement, own.reward),
         (first.judgement, first.reward),
     )
@@ -250,18 +250,18 @@ async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
 
 def weigh(state: Debating, runtime: Runtime[Arena]) -> WeighUpdate:
     """Say whether the debate goes on: a round in which neither side gained anything is the last."""
-    done = state.get("round", 0)
-    last = [each for each in state["attempts"] if each.number // len(SIDES) == done]
+    rounds = state.get("round", 0)
+    last = [each for each in state["attempts"] if each.number // len(SIDES) == rounds]
     stopped = None
     if budgets := _budgets(state):
         stopped = budgets[0]
     elif any(standing(_of(state, side)).reward.value is None for side in SIDES):
         stopped = "a side has no reward"
-    elif done >= runtime.context.rounds:
-        stopped = f"{done} rounds are over"
-    elif done and not any(attempt.decision == "accepted" for attempt in last):
+    elif rounds >= runtime.context.rounds:
+        stopped = f"{rounds} rounds are over"
+    elif rounds and not any(attempt.decision == "accepted" for attempt in last):
         stopped = "neither side could improve its text"
-    return {"round": done + 1, "stopped": stopped}
+    return {"round": rounds + 1, "stopped": stopped}
 
 
 def turns(state: Debating) -> list[Send] | Literal["close"]:
@@ -360,8 +360,8 @@ def _submission(state: OpeningInput | Turn, text: str) -> judging.Submission:
     return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
 
 
-def _tried(history: tuple[Attempt, ...]) -> tuple[str, ...]:
-    """What the side has tried on the text it stands by, and had to take back."""
+def _refused_edits(history: tuple[Attempt, ...]) -> tuple[str, ...]:
+    """Edits to the side's current text that were rolled back."""
     own = standing(history)
     return tuple(
         f"Already tried and rolled back: {edit.fix}"

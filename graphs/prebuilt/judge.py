@@ -84,7 +84,7 @@ class SettleUpdate(TypedDict):
 
 
 def examine(state: Submission) -> ExamineUpdate:
-    """Do what needs no judge: the gate, and the hard criteria."""
+    """Run the checks that need no judge: the gate, and the hard criteria."""
     criteria_set, text = state["criteria_set"], state["text"]
     results = (
         (criterion.id, criterion.check.violation(text))
@@ -161,14 +161,14 @@ async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
         return {"verdicts": (), "missing": _all_missing(questions, str(error)), "dropped": []}
     verdicts, strange = _asked_for(ballot, questions)
-    read = {verdict.criterion_id for verdict in verdicts}
+    readable = {verdict.criterion_id for verdict in verdicts}
     reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
     return {
         "verdicts": verdicts,
         "missing": tuple(
             Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
             for c in questions
-            if c.id not in read
+            if c.id not in readable
         ),
         "dropped": [*ballot.dropped, *strange],
     }
@@ -196,7 +196,7 @@ def _sealed(
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """What came of judging a text."""
+    """The result of judging a text."""
 
     judgement: Judgement
     reward: Reward
@@ -221,7 +221,7 @@ class SoleJudge:
 
 
 async def assess(submission: Submission, bench: Bench) -> Assessed:
-    """Judge a text; one that the budget does not reach for stays, and every verdict is missing."""
+    """Judge a text; if the budget does not cover it, every verdict is missing."""
     try:
         output = await _graph().ainvoke(submission, context=bench)
     except BudgetReached as error:
@@ -313,10 +313,10 @@ def refuse_unjudgeable(submission: Submission) -> None:
 
 
 def refuse_silence(assessed: Assessed) -> None:
-    """Refuse what no judge was understood on: a missing verdict is no zero.
+    """Refuse a judgement without a readable verdict: a missing verdict is not zero.
 
     Raises:
-        ReplyError: With what the judge said first.
+        ReplyError: With the judge's first unreadable reply.
     """
     judgement = assessed.judgement
     if judgement.missing and not judgement.verdicts:
@@ -336,7 +336,7 @@ def _all_missing(criteria: tuple[Criterion, ...], reason: str) -> tuple[Missing,
 def _asked_for(
     ballot: Ballot, questions: tuple[Criterion, ...]
 ) -> tuple[tuple[Verdict, ...], list[Dropped]]:
-    """One verdict on each criterion; whatever else a judge of another make returns is dropped."""
+    """One verdict on each criterion; other verdicts of a custom judge are dropped."""
     first: dict[str, Verdict] = {}
     strange = []
     due = {criterion.id for criterion in questions}

@@ -1,4 +1,4 @@
-"""What an episode leaves to memory: its texts with their scores, and the lessons they teach."""
+"""Save an episode to memory: its texts with their scores, and the lessons drawn from them."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from quillgraph.graphs.memory.memory import Memory
 
 
 class Lived(TypedDict):
-    """An episode that is over."""
+    """A finished episode."""
 
     task: WritingTask
     criteria_set: CriteriaSet
@@ -24,17 +24,17 @@ class Lived(TypedDict):
 
 
 class Learned(TypedDict):
-    """What an episode has taught."""
+    """The lessons of an episode."""
 
     learned: tuple[Lesson, ...]
     dropped: list[Dropped]
 
 
 async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learned:
-    """Keep the texts, which credits the lessons that were used, and draw new ones.
+    """Save the texts, which credits the lessons that were used, and draw new ones.
 
-    Lessons are drawn after every episode and not after every eight (`ALGORITHM.md` 6.4): who
-    writes one piece a day would else wait a week for the first.
+    Lessons are drawn after every episode and not after every eight (`ALGORITHM.md` 6.4): a user
+    who writes one piece a day would otherwise wait a week for the first.
     """
     now, task = datetime.now(UTC).isoformat(), lived["task"]
     await memory.remember(entries_of(lived, now))
@@ -60,10 +60,10 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
 
 
 def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
-    """The attempts as entries of memory; what the episode was makes their ids.
+    """The attempts as entries of memory, with ids from a hash of the episode.
 
-    So an episode that is learned from again, as where a run was cut, is remembered once.
-    A text that was never judged leaves none: nobody knows whether it stood up to anything.
+    So an episode that is learned from twice, as after an interrupted run, is saved once.
+    A text without a reward leaves no entry, because its quality is unknown.
     """
     task, names = lived["task"], _names(lived["criteria_set"])
     whole = "\n".join(attempt.model_dump_json() for attempt in lived["attempts"])
@@ -102,7 +102,7 @@ def _own_logprobs(trace: TokenTrace | None) -> tuple[float, ...]:
 
 
 def contrast_of(lived: Lived) -> Contrast | None:
-    """Best and worst text by their scores; None where nothing stands against anything."""
+    """Best and worst text by their scores; None with fewer than two scored texts."""
     scored = [attempt for attempt in lived["attempts"] if attempt.reward.value is not None]
     if len(scored) < 2:
         return None
@@ -128,7 +128,7 @@ def contrast_of(lived: Lived) -> Contrast | None:
 
 
 def _kind(attempt: Attempt, best: int) -> Literal["success", "error", "revision"]:
-    # what breaks a demand, or was turned away, is no example, though nothing better was found
+    # a text that breaks a demand, or was refused, is no example, even if it is the best one
     if attempt.decision == "refused" or attempt.judgement.violated:
         return "error"
     return "success" if attempt.number == best else "revision"

@@ -1,6 +1,6 @@
 """Nodes for graphs of one's own: a role of the context does one thing with the state.
 
-Each function here makes an ordinary LangGraph node: `graph.add_node("judge", pieces.judge())`. It
+Each function here makes an ordinary LangGraph node: `graph.add_node("judge", nodes.judge())`. It
 reads and writes the parts of the state that its types name (`task`, `criteria_set`, `text`,
 `judgement`, `reward`, `plan`), and takes its role from the field of the context of that name: a
 `Role`, or a bare chat model. A part that one node reads need not be declared; one that is only

@@ -90,7 +90,7 @@ class DecideUpdate(TypedDict, total=False):
 
 
 async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> RecallUpdate:
-    """Look up what earlier episodes have to say on the task, or on what is weakest now."""
+    """Look up lessons of earlier episodes for the task, or for the weakest criteria now."""
     memory, known = runtime.context.memory, state.get("lessons", ())
     if memory is None:
         return {"precedents": Precedents(), "shown": (), "lessons": known}
@@ -132,7 +132,7 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Refl
             [c for c in _weakest(state) if best.judgement.scores[c.id] < BEST_SCORE],
             best.judgement,
             runtime.context.reflector,
-            lessons=(*state["precedents"].lessons, *_tried(state)),
+            lessons=(*state["precedents"].lessons, *_refused_edits(state)),
             number=len(state["attempts"]),
         )
     except BudgetReached as error:
@@ -174,7 +174,7 @@ async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpda
 
 
 async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> JudgeUpdate:
-    """Judge the text; one that is too long, or that nobody can pay for, stays unjudged."""
+    """Judge the text; one that is too long, or over the budget, stays unjudged."""
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
     )
@@ -205,7 +205,7 @@ def decide(state: Reflecting, runtime: Runtime[Workshop]) -> DecideUpdate:
 
 
 async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
-    """Leave the episode's texts to memory with the lessons of its scores, these to the library."""
+    """Save the episode's texts and lessons to memory, and its scores to the library."""
     memory, judgements = runtime.context.memory, [each.judgement for each in state["attempts"]]
     uncredited = await credit(state["criteria_set"], judgements, runtime.context.library)
     if memory is None:
@@ -285,8 +285,8 @@ def _best(state: Reflecting) -> Attempt:
     return state["attempts"][state["best"]]
 
 
-def _tried(state: Reflecting) -> tuple[str, ...]:
-    """What has been tried on the best text and was rolled back; the same again would be, too."""
+def _refused_edits(state: Reflecting) -> tuple[str, ...]:
+    """Edits to the best text that were rolled back; the same again would be, too."""
     return tuple(
         f"Already tried and rolled back: {edit.fix}"
         for attempt in state["attempts"]

@@ -104,7 +104,7 @@ async def refine_once(state: Refining, runtime: Runtime[Desk]) -> RefineUpdate:
 
 
 def enough(state: Refining) -> str:
-    """Go on while the dearest step so far could be paid once more, or rounds are left."""
+    """Continue while the tokens cover the most expensive step so far, or rounds are left."""
     costs, tokens, rounds = state["costs"], state.get("tokens"), state.get("rounds")
     if state.get("stopped"):
         return END

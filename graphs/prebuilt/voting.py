@@ -70,7 +70,7 @@ class Candidate(Value):
 
 
 class JudgeBallot(Value):
-    """What one judge found of one draft."""
+    """One judge's judgement of one draft."""
 
     judge: str
     """Name of the role."""
@@ -115,7 +115,7 @@ class BallotInput(VotingInput):
 
 
 UNPAID = "voting"
-"""Stage of what was dropped because a budget was spent."""
+"""Stage of drops that are due to a spent budget."""
 
 
 class DraftUpdate(TypedDict):

@@ -38,7 +38,7 @@ class Workshop:
     memory: Memory | None = None
     """None: nothing is recalled and nothing is remembered."""
     library: Library | None = None
-    """Gets to know how texts were scored; None: nobody does."""
+    """Receives the scores of texts; None: they are not reported."""
     rounds: Annotated[int, Ge(0)] = ROUNDS
     text_tokens: Annotated[int, Ge(1)] = 512
     """Longest text."""

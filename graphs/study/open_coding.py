@@ -234,7 +234,7 @@ def merge_codings(state: Round) -> MergeUpdate:
     codes = merge(before, state["codings"], held)
     fresh = Counter(code.evidence[0] for code in codes[len(before) :])
     batch = [incident.id for incident in state["batch"]]
-    # an incident that nobody said anything of brought no news of either kind
+    # an incident that no coder coded brought no news of either kind
     seen = {incident for coding in state["codings"] for incident in coding.evidence}
     silent = [incident for incident in batch if incident not in seen]
     news = (fresh[incident] for incident in batch if incident in seen)

@@ -135,7 +135,7 @@ def mermaid(graph: nx.DiGraph[Any]) -> str:
 
 
 def _without_core(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
-    # every criterion serves the core, so a path through it tells nothing of a single one
+    # every criterion serves the core, so a path through it is no evidence for a single one
     direct: nx.DiGraph[Any] = graph.subgraph([node for node in graph if node != "core"])
     return direct
 

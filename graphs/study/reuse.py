@@ -1,4 +1,4 @@
-"""What a study takes from the criteria library to compare with, and what it leaves there."""
+"""A study's use of the criteria library: suggestions to compare with, and criteria to keep."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -55,9 +55,9 @@ async def consult(state: ConsultInput, runtime: Runtime[Study]) -> ConsultUpdate
 
 
 async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> ShelveUpdate:
-    """Leave the criteria that stood up to validation to the library.
+    """Save the criteria that passed validation to the library.
 
-    A library that fails now costs the study nothing but its place there, which is told.
+    If the library fails now, the study loses only its entries there, and reports the loss.
     """
     study = runtime.context
     if study.library is None:

@@ -59,7 +59,7 @@ class StudyOptions(StudyMeasures, total=False):
 
 @dataclass(slots=True)
 class StudyRun:
-    """A study on its way."""
+    """A study in progress."""
 
     state: Grounding
     """What has been reached, and stays so however the study ends."""

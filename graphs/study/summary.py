@@ -13,7 +13,7 @@ from quillgraph.graphs.supervision.folder import RunFolder
 LONGEST_QUOTE = 90
 
 UNTRUSTED = "the validator did not put real drafts above degenerate texts"
-"""How the memo begins that says that the criteria could not be tried out."""
+"""Beginning of the memo that reports that the trials of the criteria cannot be trusted."""
 
 
 def write_study(state: Grounding, folder: RunFolder) -> None:
@@ -99,7 +99,7 @@ def _covered(state: Grounding) -> str:
 
 
 def _reuse(stats: dict[str, Any]) -> str:
-    """What the library had to say, if there was one."""
+    """The library's part in the study, if there was one."""
     if (library := stats.get("library")) is None:
         return ""
     judged = amount(len(library["ids"]), "criterion", "criteria")
@@ -111,7 +111,7 @@ def _reuse(stats: dict[str, Any]) -> str:
 
 
 def _distrust(state: Grounding) -> str:
-    """Whether the model that tried the criteria out could not do so."""
+    """A warning if the trials of the criteria cannot be trusted."""
     if not any(memo.text.startswith(UNTRUSTED) for memo in state["memos"]):
         return ""
     return (

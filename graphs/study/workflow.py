@@ -133,7 +133,7 @@ def build_without(stages: Collection[str]) -> Workflow:
     """Wire the workflow without some of its stages.
 
     Args:
-        stages: Those to leave out of the graph, of `bypassing.STAGES`.
+        stages: Names in `ablation.STAGES` to leave out.
 
     Raises:
         ConfigError: If there is no such stage.
