@@ -8,19 +8,16 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from quillgraph.agents.checks.count import CharCount, WordCount
-from quillgraph.agents.checks.language import is_known
+from quillgraph.agents.checks.language import foreign_language
 from quillgraph.agents.checks.manner import Format, WrittenIn
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.text.language import CJK, LETTERS_PER_CHARACTER, language_of, letter_count
+from quillgraph.agents.text.language import CJK, letter_count, letter_weight
 from quillgraph.agents.text.measures import ngrams, tokens
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
 from quillgraph.agents.text.sentences import sentence_spans
 
 SHORTEST = 20
 """Letters that a text must have; a Chinese or Japanese character counts for three."""
-
-CLEAR_LETTERS = 120
-"""Letters from which the language of a text is certain enough to refuse it."""
 
 MOST_REPEATED = 0.6
 """Largest share of lines, or of sentences, that may repeat earlier ones."""
@@ -55,9 +52,9 @@ def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
         return "no letters in it"
     if not letter_count(own):
         return "nothing but words about the text"
-    if _letters(own) < SHORTEST and not _may_be_short(criteria_set):
+    if letter_weight(own) < SHORTEST and not _may_be_short(criteria_set):
         return f"fewer than {SHORTEST} letters"
-    if language := _wrong_language(own, criteria_set):
+    if language := _wrong_language(own, request, criteria_set):
         return language
     if (share := repeated_share(text)) > MOST_REPEATED:
         return f"{share:.0%} of its lines or sentences have stood before"
@@ -107,10 +104,6 @@ def _repeats(text: str, request: str) -> bool:
     return all(pasted_share(edge, [text]) > MOST_INSTRUCTION for edge in edges)
 
 
-def _letters(text: str) -> int:
-    return letter_count(text) + (LETTERS_PER_CHARACTER - 1) * len(CJK.findall(text))
-
-
 def _repeated(parts: Sequence[str]) -> float:
     # two lines that are alike may be a refrain
     if len(parts) < 3:
@@ -118,13 +111,10 @@ def _repeated(parts: Sequence[str]) -> float:
     return 1 - len({tuple(tokens(part)) for part in parts}) / len(parts)
 
 
-def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:
+def _wrong_language(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
     demanded = {c.check.language for c in criteria_set.criteria if isinstance(c.check, WrittenIn)}
-    language = language_of(text)
-    # repetitive English may look like Volapük; a language that no request names is a misdetection
-    if not is_known(language) or _letters(text) < CLEAR_LETTERS:
-        return None
-    if language in {criteria_set.language, *demanded}:
+    language = foreign_language(text, request, language=criteria_set.language, demanded=demanded)
+    if language is None:
         return None
     expected = " or ".join(map(repr, sorted(demanded or {criteria_set.language})))
     return f"in {language!r}, while {expected} is asked for"

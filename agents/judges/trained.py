@@ -18,7 +18,7 @@ from langchain_core.embeddings import Embeddings
 from quillgraph.agents.checks.language import is_known
 from quillgraph.agents.domain import Core, CriteriaSet, Criterion, WritingTask
 from quillgraph.agents.judgements import BEST_SCORE, Missing, Verdict, judged
-from quillgraph.agents.judges.gate import CLEAR_LETTERS, refusal
+from quillgraph.agents.judges.gate import refusal
 from quillgraph.agents.judges.prompted import MOST_TEXT_CHARS, Ballot
 from quillgraph.agents.judges.scorer_folder import (
     ModelName,
@@ -27,7 +27,7 @@ from quillgraph.agents.judges.scorer_folder import (
     relevance_measures,
 )
 from quillgraph.agents.requests.task import NO_REQUEST
-from quillgraph.agents.text.language import language_of, letter_count
+from quillgraph.agents.text.language import CLEAR_LETTERS, language_of, letter_count, may_be
 from quillgraph.backends.embeddings import Vectors, connect_embeddings
 from quillgraph.backends.errors import ConfigError, InputError, PolicyError
 from quillgraph.backends.transformers import HiddenStates, weights_hash
@@ -94,7 +94,7 @@ class TrainedJudge:
             return None
         language = language_of(text)
         # a language that no request names is a misdetection, as in the gate
-        if language == known or not is_known(language):
+        if may_be(text, known) or not is_known(language):
             return None
         return f"this scorer was trained on {known!r} alone, and the text is in {language!r}"
 

@@ -1,5 +1,6 @@
 """Files of JSON lines that grow while a run works; a kill may leave half a line at the end."""
 
+import codecs
 import json
 import os
 from collections.abc import Callable
@@ -162,7 +163,7 @@ class JsonLines:
     def _whole(self) -> list[bytes]:
         try:
             # not splitlines(): a text may hold line separators other than \n
-            *lines, last = self.path.read_bytes().split(b"\n")
+            *lines, last = self.path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
         except OSError as error:
             raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
         return [*lines, last] if is_json(last) else lines

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.text.file import numbered_lines, read_text
 from quillgraph.backends.errors import InputError, nearest
 from quillgraph.evals.data.formats import FORMATS, SIGNS
 from quillgraph.evals.data.records import Preference, RatedText, Record, RubricRequest
@@ -90,12 +91,7 @@ def _format_of(row: dict[str, Any], path: Path) -> str:
 
 def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The objects of a file, each with its place in it."""
-    try:
-        raw = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected UTF-8 in {path}: {error.reason}") from error
+    raw = read_text(path)
     rows = _whole(raw) or _lines(raw, path)
     if not rows:
         raise InputError(f"expected JSON objects in {path}, found none")
@@ -119,9 +115,7 @@ def _whole(raw: str) -> list[tuple[str, dict[str, Any]]] | None:
 
 def _lines(raw: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
     rows = []
-    for number, line in enumerate(raw.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(raw):
         try:
             row = json.loads(line)
         except ValueError as error:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text.file import read_lines
 from quillgraph.backends.errors import ConfigError, InputError
 
 RUN = "run.json"
@@ -75,8 +76,7 @@ def training_above(adapter: Path) -> TrainingRecord | None:
 def trained_requests(training: TrainingRecord) -> list[str] | None:
     """Hashes of the requests that a policy was trained on; None where they cannot be read."""
     try:
-        lines = training.prompts.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
+        rows = [json.loads(line) for _, line in read_lines(training.prompts)]
         used = [row for row in rows if row.get("split", "train") == "train"]
         return [writing_task(row["request"]).request_hash for row in used]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quillgraph.agents.text.file import numbered_lines
 from quillgraph.backends.calls import Budget, JsonLines, Recorder
 from quillgraph.backends.errors import (
     BackendError,
@@ -86,10 +87,7 @@ def read_entries(
         InputError: If no line gives a start.
     """
     entries, unreadable = [], []
-    # not splitlines(): JSON may hold line separators other than \n
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(text):
         try:
             entries.append(BatchEntry(number, read_entry(graph, line, extra)))
         except InputError as error:

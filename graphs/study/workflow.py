@@ -11,6 +11,13 @@ from quillgraph.agents.criteria import strength_share, trusted_scores
 from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
 from quillgraph.agents.memory import contrasted, silent, spreads
 from quillgraph.agents.requests import Constraint, audit_request, find_constraints, segment
+from quillgraph.agents.text.language import (
+    CLEAR_LETTERS,
+    is_sure,
+    language_of,
+    letter_weight,
+    may_be,
+)
 from quillgraph.graphs.study import (
     axial_coding,
     criteria_writing,
@@ -94,13 +101,23 @@ def freeze(state: Grounding, runtime: Runtime[Study]) -> FreezeUpdate:
         "criteria": criteria,
         "criteria_set": CriteriaSet(
             request_hash=task.request_hash,
-            language=task.language,
+            language=_language(state),
             genre=task.genre,
             core=state["core"],
             criteria=criteria,
             stats=stats,
         ),
     }
+
+
+def _language(state: Grounding) -> str:
+    """Language of the request; of the drafts, where a short request leaves it open."""
+    task = state["task"]
+    if is_sure(task.request):
+        return task.language
+    clear = (each.text for each in state["drafts"] if letter_weight(each.text) >= CLEAR_LETTERS)
+    written = Counter(map(language_of, clear)).most_common(1)
+    return written[0][0] if written and may_be(task.request, written[0][0]) else task.language
 
 
 def build() -> StateGraph[Grounding, Study, WorkflowInput, Grounding]:

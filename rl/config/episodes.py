@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import NOTHING, Exhibit
 from quillgraph.agents.prompt import render
+from quillgraph.agents.text.file import read_lines, read_text
 from quillgraph.agents.writers import reflecting_prompt, revising_fields
 from quillgraph.backends.errors import InputError
 from quillgraph.graphs.episodes import Attempt, WrittenEpisode
@@ -254,17 +255,20 @@ def _read(path: Path) -> list[WrittenEpisode]:
         if not files:
             raise InputError(f"expected folders with an episode.json in {path}, found none")
         return [episode for file in files for episode in _read(file)]
+    lines = read_lines(path) if path.suffix == ".jsonl" else [(None, read_text(path))]
+    return [
+        _episode(text, f"{path}, line {number}" if number else f"{path}") for number, text in lines
+    ]
+
+
+def _episode(text: str, where: str) -> WrittenEpisode:
     try:
-        text = path.read_text(encoding="utf-8")
-        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-        return [WrittenEpisode.model_validate_json(line) for line in lines if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the episodes {path}: {error}") from error
+        return WrittenEpisode.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(
-            f"expected an episode in {path}, but {field!r}: {first['msg'].lower()}; "
+            f"expected an episode in {where}, but {field!r}: {first['msg'].lower()}; "
             "`quillgraph write` leaves an episode.json in its run folder"
         ) from error
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import Value, WritingTask
 from quillgraph.agents.memory import Lesson
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text.file import read_lines
 from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends.errors import ConfigError, InputError
 
@@ -46,14 +47,8 @@ def read_requests(path: Path) -> Requests:
         InputError: If it cannot be read, if a line lacks a field, has an unknown one or no request,
             if a request occurs twice, or if no request is to be trained on.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the prompts {path}: {error}") from error
     requests: dict[str, tuple[int, RequestLine, WritingTask]] = {}
-    for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
+    for number, text in read_lines(path):
         line = _line(text, f"{path}, line {number}")
         task = writing_task(line.request)
         if first := requests.get(task.request_hash):
