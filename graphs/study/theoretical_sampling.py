@@ -1,4 +1,4 @@
-"""Theoretical sampling: drafts are written, then read by an observer who knows no author."""
+"""Theoretical sampling: write drafts, and have an observer read them without their authors."""
 
 import operator
 from typing import Annotated, Literal, TypedDict
@@ -16,13 +16,13 @@ from quillgraph.graphs.study.state import Study
 
 
 class SamplingInput(TypedDict):
-    """What the stage starts from."""
+    """Input of the stage."""
 
     task: WritingTask
 
 
 class SamplingOutput(TypedDict):
-    """What the stage gives."""
+    """Output of the stage."""
 
     drafts: Annotated[list[Draft], operator.add]
     incidents: Annotated[list[Incident], operator.add]
@@ -34,14 +34,14 @@ class SamplingState(SamplingInput, SamplingOutput):
 
 
 class SampleInput(TypedDict):
-    """Input of one drawing."""
+    """Input of a call that samples one draft."""
 
     task: WritingTask
     number: int
 
 
 class ReadInput(TypedDict):
-    """Input of one observation."""
+    """Input of the observation of one draft."""
 
     task: WritingTask
     draft: Draft
@@ -62,7 +62,7 @@ class ReadUpdate(TypedDict):
 
 
 def fan_out(state: SamplingInput, runtime: Runtime[Study]) -> list[Send] | str:
-    """One drawing per draft."""
+    """Sample all drafts concurrently."""
     sends = [
         Send("draw", SampleInput(task=state["task"], number=number))
         for number in range(runtime.context.drafts)
@@ -71,38 +71,38 @@ def fan_out(state: SamplingInput, runtime: Runtime[Study]) -> list[Send] | str:
 
 
 async def draw(state: SampleInput, runtime: Runtime[Study]) -> Command[Literal["read", "__end__"]]:
-    """Write one draft and hand it to the observer."""
+    """Sample one draft and send it to the observer, unless it is too short or in a wrong language."""
     study = runtime.context
-    drawn = await draft_sample(
+    sample = await draft_sample(
         state["task"], state["number"], study.sampler, max_tokens=study.draft_tokens
     )
-    if drawn is None:
+    if sample is None:
         lost = Dropped(
             stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
         )
         return Command(update=SampleUpdate(dropped=[lost]), goto="__end__")
-    if foreign := _foreign_language(drawn, state["task"]):
+    if foreign := _foreign_language(sample, state["task"]):
         lost = Dropped(
-            stage="sampling", agent="sampler", reason=f"written in {foreign}", text=drawn.text
+            stage="sampling", agent="sampler", reason=f"written in {foreign}", text=sample.text
         )
         return Command(update=SampleUpdate(dropped=[lost]), goto="__end__")
-    reading = ReadInput(task=state["task"], draft=drawn)
-    return Command(update=SampleUpdate(drafts=[drawn]), goto=Send("read", reading))
+    reading = ReadInput(task=state["task"], draft=sample)
+    return Command(update=SampleUpdate(drafts=[sample]), goto=Send("read", reading))
 
 
 async def read(state: ReadInput, runtime: Runtime[Study]) -> ReadUpdate:
-    """Note what one draft does to its reader."""
+    """Have the observer note how one draft affects its reader."""
     notes = await observe(
         state["task"], state["draft"], runtime.context.observer, runtime.context.embeddings
     )
     return {"incidents": list(notes.items), "dropped": list(notes.dropped)}
 
 
-def _foreign_language(drawn: Draft, task: WritingTask) -> str | None:
-    """Name the language of a draft that is clearly in none that the request allows."""
+def _foreign_language(draft: Draft, task: WritingTask) -> str | None:
+    """Name the language of a draft if it is clearly one that the request does not allow."""
     constraints = find_constraints(segment(task), task.language)
     demanded = {c.check.language for c in constraints if isinstance(c.check, WrittenIn)}
-    return foreign_language(drawn.text, task.request, language=task.language, demanded=demanded)
+    return foreign_language(draft.text, task.request, language=task.language, demanded=demanded)
 
 
 def build() -> StateGraph[SamplingState, Study, SamplingInput, SamplingOutput]:
