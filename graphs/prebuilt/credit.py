@@ -18,10 +18,10 @@ STAGE = "library"
 def scores_by_id(
     criteria_set: CriteriaSet, judgements: Iterable[Judgement]
 ) -> dict[str, tuple[float, ...]]:
-    """Gather the scores of a group of texts by the canonical ids of their criteria.
+    """Collect the scores of a group of texts by the canonical ids of their criteria.
 
     The set's stats map its criteria to canonical ids; the set's hash does not cover them.
-    Criteria that the library never had, and missing verdicts, are left out.
+    Criteria that the library does not hold, and missing verdicts, are left out.
     """
     ids = criteria_set.stats.get("library", {}).get("ids", {})
     scores = scores_of(criteria_set.criteria, judgements)
@@ -43,7 +43,7 @@ async def credit(
     scores = scores_by_id(criteria_set, judgements)
     try:
         retired = await library.credit(scores, datetime.now(UTC).isoformat(), _task())
-    except StorageError as error:  # the texts are there; a full disk must not take them along
+    except StorageError as error:  # a full disk must not cost the finished texts
         return [Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the scores")]
     return [
         Dropped(stage=STAGE, agent=STAGE, reason=str(each.retired), text=each.name)

@@ -129,8 +129,8 @@ async def describe(state: DescribeInput, runtime: Runtime[Study]) -> DescribeUpd
             state["task"], state["category_id"], state["codes"], runtime.context.axial_coder
         )
     except ReplyError as error:
-        lost = lost_reply("axial coding", runtime.context.axial_coder, error)
-        return {"described": [], "dropped": [lost]}
+        drop = lost_reply("axial coding", runtime.context.axial_coder, error)
+        return {"described": [], "dropped": [drop]}
     return {"described": [category], "dropped": []}
 
 

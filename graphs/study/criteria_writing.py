@@ -235,8 +235,8 @@ async def write(state: SlotInput, runtime: Runtime[Study]) -> WriteUpdate:
             suggestions=state["suggestions"],
         )
     except ReplyError as error:
-        lost = lost_reply("criteria", runtime.context.criteria_writer, error)
-        return {"versions": {}, "dropped": [lost]}
+        drop = lost_reply("criteria", runtime.context.criteria_writer, error)
+        return {"versions": {}, "dropped": [drop]}
     return {"versions": {slot.id: criterion}, "dropped": []}
 
 
@@ -269,10 +269,10 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
 async def try_criterion(state: TrialInput, runtime: Runtime[Study]) -> TrialUpdate:
     """Have the validator score the drafts and the degenerate texts on one criterion."""
     criterion = state["criterion"]
-    trial, lost = await try_out(
+    trial, drops = await try_out(
         state["task"], criterion, state["drafts"], runtime.context.validator
     )
-    return {"trials": {version_of(criterion): trial}, "dropped": list(lost)}
+    return {"trials": {version_of(criterion): trial}, "dropped": list(drops)}
 
 
 def weigh(state: CriteriaWriting) -> WeightsUpdate:

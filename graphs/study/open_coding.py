@@ -324,6 +324,6 @@ def _memo(latest: CodingRound, codings: int, same_pairs: Sequence[Pair]) -> Memo
         agent="comparator",
         text=(
             f"{codings} codings of {latest.incidents} incidents gave {latest.new_codes} new codes; "
-            f"{len(same_pairs)} pairs were same_pairs to be the same"
+            f"{len(same_pairs)} pairs were held to be the same"
         ),
     )

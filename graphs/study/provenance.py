@@ -125,7 +125,7 @@ def mermaid(graph: nx.DiGraph[Any]) -> str:
     nodes = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
     name = {node: f"n{number}" for number, node in enumerate(nodes)}
     lines = ["flowchart LR"]
-    lines += [f'  {name[node]}["{_quote(graph.nodes[node]["label"])}"]' for node in nodes]
+    lines += [f'  {name[node]}["{_node_label(graph.nodes[node]["label"])}"]' for node in nodes]
     lines += [
         f"  {name[a]} -->|{data['relation']}| {name[b]}"
         for a, b, data in graph.edges(data=True)
@@ -147,6 +147,6 @@ def _link(graph: nx.DiGraph[Any], sources: Iterable[str], target: str, relation:
         graph.add_edge(source, target, relation=relation)
 
 
-def _quote(label: str) -> str:
+def _node_label(label: str) -> str:
     short = label if len(label) <= 60 else label[:59] + "…"
     return short.replace('"', "'").replace("\n", " ")

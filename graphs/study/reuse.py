@@ -55,23 +55,23 @@ async def consult(state: ConsultInput, runtime: Runtime[Study]) -> ConsultUpdate
 
 
 async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> ShelveUpdate:
-    """Save the criteria that sound validation to the library.
+    """Save the criteria that valid validation to the library.
 
     If the library fails, the study itself stands: it loses its entries there and reports that.
     """
     study = runtime.context
     if study.library is None:
         return {}
-    sound = [c for c in judged(state["criteria"]) if c.id not in state.get("spared", ())]
+    valid = [c for c in judged(state["criteria"]) if c.id not in state.get("spared", ())]
     try:
-        same, dropped = await same_as_known(sound, state["task"], study.library, study.comparator)
-        scores = trusted_scores(sound, latest_trials(state))
-        entries = [Passed(c, same.get(c.id), scores.get(c.id, ())) for c in sound]
+        same, dropped = await same_as_known(valid, state["task"], study.library, study.comparator)
+        scores = trusted_scores(valid, latest_trials(state))
+        entries = [Passed(c, same.get(c.id), scores.get(c.id, ())) for c in valid]
         now = datetime.now(UTC).isoformat()
         update = await study.library.keep(entries, state["task"], now)
     except (StorageError, BudgetReached) as error:
-        loss = Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the criteria")
-        return {"dropped": [loss]}
+        drop = Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the criteria")
+        return {"dropped": [drop]}
     return {"kept": update, "memos": _memos(update), "dropped": list(dropped)}
 
 
@@ -97,7 +97,7 @@ async def same_as_known(
     answers = await side_by_side(ask_sameness(c, descriptions, comparator, STAGE) for c in chunks)
     same_pairs = {pair for answer in answers for pair in agreed(answer)}
     same |= {pair.left: pair.right for pair in open_pairs if pair.id in same_pairs}
-    return same, tuple(loss for answer in answers for loss in answer.dropped)
+    return same, tuple(drop for answer in answers for drop in answer.dropped)
 
 
 def _is_named(known: KnownCriterion, criterion: Criterion) -> bool:

@@ -71,21 +71,21 @@ def fan_out(state: SamplingInput, runtime: Runtime[Study]) -> list[Send] | str:
 
 
 async def draw(state: SampleInput, runtime: Runtime[Study]) -> Command[Literal["read", "__end__"]]:
-    """Sample one draft and send it to the observer, unless it is too short or in a wrong language."""
+    """Sample one draft; send it to the observer if it is long enough and in a right language."""
     study = runtime.context
     sample = await draft_sample(
         state["task"], state["number"], study.sampler, max_tokens=study.draft_tokens
     )
     if sample is None:
-        lost = Dropped(
+        drop = Dropped(
             stage="sampling", agent="sampler", reason="too short twice", text=str(state["number"])
         )
-        return Command(update=SampleUpdate(dropped=[lost]), goto="__end__")
+        return Command(update=SampleUpdate(dropped=[drop]), goto="__end__")
     if foreign := _foreign_language(sample, state["task"]):
-        lost = Dropped(
+        drop = Dropped(
             stage="sampling", agent="sampler", reason=f"written in {foreign}", text=sample.text
         )
-        return Command(update=SampleUpdate(dropped=[lost]), goto="__end__")
+        return Command(update=SampleUpdate(dropped=[drop]), goto="__end__")
     reading = ReadInput(task=state["task"], draft=sample)
     return Command(update=SampleUpdate(drafts=[sample]), goto=Send("read", reading))
 

@@ -210,7 +210,7 @@ def _stats(state: Grounding) -> dict[str, Any]:
 
 
 def _contrast(state: Grounding) -> dict[str, Any]:
-    """How well each criterion discriminates: over all studies if the library knows, else in this."""
+    """How well each criterion discriminates: in all studies that the library knows, or in this."""
     update, scores = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
     return {
         "discrimination": spreads(scores) | (update.discrimination if update else {}),
