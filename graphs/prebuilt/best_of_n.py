@@ -139,7 +139,7 @@ def enough(state: BestOfN) -> str:
 
 
 async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> BestOfNOutput:
-    """Choose the draft with the fewest violations; among equals, the one with the best reward."""
+    """Choose the judged draft with the fewest violations and, among those, the best reward."""
     in_order = sorted(state["attempts"], key=lambda attempt: attempt.number)
     attempts = tuple(
         attempt.model_copy(update={"number": place}) for place, attempt in enumerate(in_order)
