@@ -12,8 +12,8 @@ openai_sdk        `openai.AsyncOpenAI`
 chat_openai       `langchain_openai.ChatOpenAI`
 chat_openai_graph the same in the same graph
 
-Each arm makes the same number of calls, at least two for each place in flight, so that the times in
-which places fill and empty weigh little. Arms take turns, and start at another one in each repeat.
+Each arm makes the same number of calls, at least two for each slot in flight, so that the start and
+the end of a run weigh little. Arms take turns, and each repeat starts with another arm.
 Every reply is compared with what was sent. The body is a reply of 200 words, with `--body traced`
 with token ids and log-probs, as vLLM sends them where a trainer wants them. Client and server are
 pinned to a core each where there are two. Every arm runs under `collecting_seldom`, as the command

@@ -1,9 +1,9 @@
-"""How good are the criteria that a backend gives? Measures without a reference, over many requests.
+"""How good are the criteria of a backend? Measures without a reference, over many requests.
 
 Run: python benchmarks/criteria_quality.py --backend vllm:smollm2-135m
 Reads a JSONL file of requests, adds a line per finished request to a JSONL file in
-benchmarks/results/ (a run that is cut short goes on from there), then prints and stores the means.
-Every study has a recorder of its own; several run at a time on one engine.
+benchmarks/results/ (an interrupted run resumes from there), then prints and stores the means.
+Every study has its own recorder; several run at a time on one engine.
 """
 
 import argparse
@@ -86,7 +86,7 @@ async def _duplicates(done: CriteriaSet, embeddings: Embeddings) -> int:
 async def run(
     backend: ChatBackend, rows: list[dict[str, Any]], at_once: int, finished: Path
 ) -> None:
-    """Study all requests, `at_once` of them at a time, and add what was found to a file."""
+    """Study all requests, `at_once` of them at a time, and add the results to a file."""
     study = cast(Study, backend, embeddings=connect_embeddings("minilm"), seed=7)
     gate = asyncio.Semaphore(at_once)
 

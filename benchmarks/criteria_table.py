@@ -6,8 +6,8 @@ Run: python benchmarks/criteria_table.py --data FOLDER                (all 199 r
 
 FOLDER holds `biggen/biggen_writing_like.json` (120 writing tasks with a criterion made by hand) and
 `writingbench/writingbench_literature_short.json` (79 requests with five criteria of a language
-model each). The whole study stands beside one prompt to the same model and the fixed rubric. What
-is found is added to files in --work, one line at a time; a run that is cut short goes on there.
+model each). The whole study is compared with one prompt to the same model and the fixed rubric.
+Results are added to files in --work, one line at a time; an interrupted run resumes from there.
 The embeddings are English, so the Chinese requests of WritingBench have a table of their own.
 Results are stored in benchmarks/results/criteria_table-<backend>.json and .md.
 """

@@ -5,10 +5,10 @@ them into a folder of its own)
 The task is a line of six words for a prompt of two: it must name the first, end on a rhyme of the
 second, repeat no word, and begin with an article. The rubric is code, so no judge's noise hides
 what replay does; the policy sees only the reward. The model is a Qwen2 of two layers made here, and
-starts with random weights. Counted are the fresh samples that a run needs until the mean reward
-of three steps running reaches the target; what is replayed or revised is not sampled anew, and the
-share of its tokens is stored beside. A run that never gets there counts as its whole length, which
-flatters it. Runs that are stored are not run again.
+starts with random weights. The result is the number of fresh samples that a run needs until the
+mean reward of three steps in a row reaches the target. Replayed and revised texts are no fresh
+samples; the share of their tokens is stored too. A run that never reaches the target counts as its
+whole length, which flatters it. Stored runs are not run again.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How long does a look-up in the criteria library take, and beside what one would write oneself?
+"""How long does a look-up in the criteria library take, compared with code of one's own?
 
 Run: python benchmarks/library.py            (1,000, 10,000 and 100,000 criteria)
 

@@ -2,10 +2,10 @@
 
 Run: python benchmarks/criteria_quality.py, which finds the criteria, then
      python benchmarks/reflection.py
-Each request is written three times: the loop's first draft, what the loop makes of it, and the best
-of as many independent drafts as its tokens pay for. The final texts are then scored by votes that
-neither the loop nor the choice has seen: the same judge under another seed. A run that is cut short
-goes on where it stopped. Differences are paired by request, with 95 % bootstrap intervals.
+Each request is written three times: the loop's first draft, the loop's final text, and the best of
+as many independent drafts as the loop's tokens pay for. The final texts are then scored by votes
+that neither the loop nor the choice used: the same judge under another seed. An interrupted run
+resumes where it stopped. Differences are paired by request, with 95 % bootstrap intervals.
 """
 
 import argparse

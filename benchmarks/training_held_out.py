@@ -8,9 +8,9 @@ for each held-out request, with the same seeds, and code checks the hard demands
     .venv/bin/python -P benchmarks/training_held_out.py             # all arms, seeds 1 2 3
     .venv/bin/python -P benchmarks/training_held_out.py --arms mrpo --seeds 1 --steps 5
 
-What is done is kept in benchmarks/results/training_held_out-<model>.jsonl, one row for each arm and
-seed, and a run that was cut goes on from its last checkpoint: start the command again. Results hold
-for one configuration; an arm whose configuration has changed begins anew.
+Results are kept in benchmarks/results/training_held_out-<model>.jsonl, one row for each arm and
+seed. An interrupted run resumes from its last checkpoint: start the command again. Results hold
+for one configuration; an arm whose configuration has changed starts again.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Learning from criteria: rewards of a group, credit of a node, and trainings with MRPO.
+"""Training by criteria: group rewards, credit per node, and MRPO.
 
-Names are looked up when they are asked for (PEP 562): some of the modules behind them load torch.
+Names are imported on first use (PEP 562), because some of their modules load torch.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What is read of TRL's columns, and of its prompts and completions."""
+"""Dataset columns that we share with TRL, and readers of its prompts and completions."""
 
 import hashlib
 import json
@@ -9,11 +9,11 @@ from quillgraph.agents.replies import ReplyText, answer_of, reply_text
 from quillgraph.backends.messages import opens_thinking
 
 JUDGEMENT = "judgement"
-"""Column under which a reward function logs what was found of each text, by TRL's `log_extra`: the
+"""Column under which a reward function logs the judgement of each text, by TRL's `log_extra`: the
 JSON of a `Judgement`, or None. The gate and `Recount` read it; TRL's own trainer shows it."""
 
 CRITERIA_SHA = "criteria_sha"
-"""Column of the dataset: hash of the criteria that the rewards of a prompt are made with."""
+"""Column of the dataset: hash of the criteria that a prompt's rewards are computed from."""
 
 EXCLUDED = "excluded"
 """Column that a rollout function returns: why a rollout has no text, None where it has one."""
@@ -25,11 +25,11 @@ REQUEST = "request"
 """Column of the dataset: what was asked for, where the prompt says more than that."""
 
 RIDERS = "riders"
-"""Column that a rollout function returns: the further trainable `Row`s of each episode."""
+"""Column that a rollout function returns: the other trainable `Row`s of each episode."""
 
 TEXT = "episode_text"
-"""Column that a rollout function returns: the text that a graph gave, which the reward is of; None
-where it is the completion."""
+"""Column that a rollout function returns: the text that a graph returned, which is what gets the
+reward; None where the completion gets it."""
 
 TRAJECTORY = "trajectory"
 """Column that a rollout function returns: the whole `Trajectory` of each text, None without one."""

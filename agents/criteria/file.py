@@ -1,4 +1,4 @@
-"""Frozen criteria in a file, as a run has left them there."""
+"""Frozen criteria in a file, as a run wrote them."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ def read_criteria(file: Path) -> CriteriaSet:
     """Read a frozen set of criteria: `criteria.json` of a run, or the result of `--json`.
 
     Raises:
-        InputError: If it is no such file, is of another version, or does not have the hash that
-            it carries. Scores hold under the hash they were given for, so a set that was edited
-            is not quietly taken for the one it says it is.
+        InputError: If the file holds no criteria, is of another version, or does not have the hash
+            that it carries. Scores hold only under the hash they were given for, so an edited set
+            must not pass for the original.
     """
     try:
         data: Any = json.loads(read_text(file))
@@ -49,7 +49,7 @@ def read_criteria(file: Path) -> CriteriaSet:
 
 
 def _check_criteria(criteria_set: CriteriaSet, file: Path) -> None:
-    """What the form allows and no judge can work with, as hands may leave it."""
+    """Refuse what the form allows but no judge can use, as after an edit by hand."""
     ids = [criterion.id for criterion in criteria_set.criteria]
     if twice := sorted({each for each in ids if ids.count(each) > 1}):
         raise InputError(f"expected criteria with ids of their own in {file}, got {twice[0]} twice")

@@ -1,4 +1,4 @@
-"""Criteria from a single prompt: what a study of the request has to be worth more than."""
+"""Criteria from a single prompt: the baseline that a study of the request has to beat."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from quillgraph.agents.reply import form, text
 from quillgraph.agents.role import Answers, Role, ask_each
 
 CRITERIA = 5
-"""Criteria that are asked for, as WritingBench does (arXiv:2503.05244)."""
+"""Criteria to ask for, as in WritingBench (arXiv:2503.05244)."""
 
 TOKENS_PER_CRITERION = 320
-"""Of the longest criterion that the form allows, in English, with its JSON."""
+"""Tokens of the longest criterion that the form allows, in English, with its JSON."""
 
 STAGE = "one-shot criteria"
 
 WHOLE_REQUEST = ("i1",)
-"""A criterion that nobody has traced to words rests on the request as a whole."""
+"""Evidence of a criterion that is not traced to words: the request as a whole."""
 
 
 async def one_shot_criteria(task: WritingTask, role: Role) -> Answers[Criterion]:

@@ -59,13 +59,13 @@ async def try_out(
     """
     texts = {draft.id: draft.text for draft in drafts}
     probes = probes_for(task, criterion) if criterion.kind == "soft" else {}
-    lost: list[Dropped] = []
+    losses: list[Dropped] = []
 
     async def scored(text: str) -> int | None:
         try:
             return await score_trial(task, text, criterion, role)
         except ReplyError as error:
-            lost.append(lost_reply("trial", role, error))
+            losses.append(lost_reply("trial", role, error))
             return None
 
     every = [*texts.values(), *probes.values()]
@@ -75,4 +75,4 @@ async def try_out(
         drafts=dict(zip(texts, scores, strict=False)),
         probes=dict(zip(probes, scores[len(texts) :], strict=True)),
     )
-    return trial, tuple(lost)
+    return trial, tuple(losses)

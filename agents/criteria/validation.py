@@ -11,14 +11,14 @@ from quillgraph.agents.domain import Criterion, Draft, Dropped, Incident, Value,
 from quillgraph.agents.grounded_theory.comparison import SIMILAR
 
 SOUND = 0.75
-"""How well a validator must tell real drafts from degenerate texts before its scores may refuse
-a criterion; see `is_sound`. One that fails this says something about itself."""
+"""How well a validator must tell real drafts from degenerate texts before its scores may refuse a
+criterion; see `is_sound`. Below it, the fault is the validator's."""
 
 STRENGTH_SHARE = 0.7
 """Share of criteria on which strong drafts should beat weak ones (`ALGORITHM.md` 6.2 step 11)."""
 
 LOWEST = 1
-"""Foot of the scale."""
+"""Lowest score of the scale."""
 
 PROBES: dict[str, str] = {
     "boiler-plate": (
@@ -46,7 +46,7 @@ class CriterionRefusal(Value):
 
 
 class Trial(Value):
-    """How a criterion scored the drafts and the degenerate texts; None is a missing score."""
+    """Scores of the drafts and the degenerate texts on a criterion; None is a missing score."""
 
     criterion_id: str
     drafts: dict[str, int | None]
@@ -91,7 +91,7 @@ def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[Crit
 def ungrounded(
     criteria: Sequence[Criterion], incidents: Mapping[str, Incident]
 ) -> tuple[CriterionRefusal, ...]:
-    """Refuse criteria that cite what is not there."""
+    """Refuse criteria that cite an unknown incident."""
     return tuple(
         CriterionRefusal(
             criterion_id=c.id, fault="ungrounded", reason=f"there is no incident {missing!r}"
@@ -107,9 +107,8 @@ def weaknesses(
 ) -> tuple[CriterionRefusal, ...]:
     """Refuse criteria that tell no drafts apart, or that a degenerate text satisfies.
 
-    A fault to avoid is absent from an empty phrase too, and perhaps from every draft, so pitfalls
-    are not held against probes or drafts. A degenerate text at the foot of the scale can lie no
-    lower, whatever the weakest draft has.
+    An empty phrase, and perhaps every draft, avoids a pitfall too, so pitfalls are not tested this
+    way. A degenerate text with the lowest score cannot score lower, so it refuses no criterion.
     """
     findings = []
     for criterion in criteria:
@@ -159,7 +158,7 @@ def is_sound(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> bool
 def trusted_scores(
     criteria: Sequence[Criterion], trials: Mapping[str, Trial]
 ) -> dict[str, tuple[float, ...]]:
-    """What the drafts scored on each criterion; nothing of a validator that cannot be believed.
+    """Scores of the drafts on each criterion; none if the validator is not sound.
 
     Args:
         criteria: The criteria, by whose trials the validator is judged.
@@ -192,11 +191,11 @@ LEAST_HARM: tuple[Fault, ...] = ("flat", "exploitable", "duplicate", "ungrounded
 
 @dataclass(frozen=True, slots=True)
 class ValidationOutcome:
-    """What becomes of the criteria."""
+    """The criteria after validation."""
 
     criteria: tuple[Criterion, ...]
     spared: tuple[Criterion, ...]
-    """Those among them that were refused and are kept all the same."""
+    """Those among them that were refused but kept."""
     dropped: tuple[Dropped, ...]
 
 

@@ -35,7 +35,7 @@ PITFALL_SHARE = 0.15
 on presence invites padding (arXiv:2605.12474)."""
 
 REQUEST_IDS = "i"
-"""How ids of request incidents begin; those of notes begin with their draft's."""
+"""Prefix of the ids of request incidents; ids of notes begin with their draft's id."""
 
 MOST_EVIDENCE = 4
 """Incidents that a writer may cite for one criterion."""
@@ -63,7 +63,7 @@ def plan_criteria(
     hard: int,
     language: str,
 ) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
-    """Lay out which criteria are to be written.
+    """Plan which criteria to write.
 
     The properties of the weightiest categories come first; where a study has too few of them,
     its codes stand in. Pitfalls are added until they carry `PITFALL_SHARE` of the weight.
@@ -191,7 +191,7 @@ async def _chosen(
         clause = name[0].lower() + name[1:]
         name = templates.fault_name.format(name=name, clause=clause)
         description = templates.fault.format(low=low)
-    # what the request itself says is evidence by right; which drafts show it is for the model
+    # words of the request are evidence in any case; the model chooses which drafts show it
     of_request = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
     near = () if of_request else near_in_request(task, slot.asked, dimension)
@@ -239,8 +239,8 @@ def _dimensions(
 ) -> list[tuple[Category, Property]]:
     """Every property of every category, round by round, then codes as properties.
 
-    A category gives first what no category before it has given, so that a set does not look at
-    everything through one lens.
+    A category first gives a property whose lens no category before it used, so that a set does not
+    use one lens for everything.
     """
     used: set[str] = set()
     varied = []

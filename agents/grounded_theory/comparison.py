@@ -35,11 +35,11 @@ def code_text(coding: Code | Coding) -> str:
 async def similar_pairs(
     codes: Sequence[Code], codings: Sequence[Coding], embeddings: Embeddings
 ) -> tuple[Pair, ...]:
-    """Find the pairs with a new coding in them that may say the same.
+    """Find the pairs with a new coding in them that may mean the same.
 
-    They lie closer than `SIMILAR`, or the coder held the one for the other. Left out are pairs
-    that need no comparison: equal labels are merged anyway, and codes that were seen through
-    different lenses stay apart.
+    Their cosine is above `SIMILAR`, or the coder named the one as equal to the other. Pairs that
+    need no comparison are left out: equal labels are merged anyway, and codes of different lenses
+    stay apart.
     """
     entries = dict(_keyed(codes, codings))
     keys = list(entries)
@@ -49,8 +49,8 @@ async def similar_pairs(
     for right in range(len(codes), len(keys)):
         for left in range(right):
             a, b = entries[keys[left]], entries[keys[right]]
-            held = isinstance(b, Coding) and b.near == keys[left]
-            if (held or cosine[left, right] > SIMILAR) and _may_be_one(a, b):
+            is_named = isinstance(b, Coding) and b.near == keys[left]
+            if (is_named or cosine[left, right] > SIMILAR) and _may_be_one(a, b):
                 pairs.append(Pair(f"p{len(pairs) + 1}", keys[left], keys[right]))
     return tuple(pairs)
 
@@ -97,13 +97,13 @@ async def ask_sameness(
 
 
 def agreed(answers: Answers[BaseModel]) -> tuple[str, ...]:
-    """Ids of the pairs that were held to be the same.
+    """Ids of the pairs that the comparator calls the same.
 
-    Who says both of a pair, or nothing, is in doubt, and what is in doubt stays apart.
+    A pair with both answers, or with none, is in doubt and stays apart.
     """
-    answered = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
-    denied = {pair for pair, is_same in answered if not is_same}
-    return tuple(p for p, is_same in dict.fromkeys(answered) if is_same and p not in denied)
+    replies = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
+    denied = {pair for pair, is_same in replies if not is_same}
+    return tuple(p for p, is_same in dict.fromkeys(replies) if is_same and p not in denied)
 
 
 def merge(
@@ -170,5 +170,5 @@ def _label(entry: Code | Coding) -> str:
     return entry.label.casefold()
 
 
-def _quoted(name: str, explained: str) -> str:
-    return f'"{name}" ({explained})'
+def _quoted(name: str, explanation: str) -> str:
+    return f'"{name}" ({explanation})'

@@ -1,4 +1,4 @@
-"""The selective coder: one core category, and what each other has to do with it."""
+"""The selective coder: one core category, and a tier for each other."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,16 +25,16 @@ class Selection(Value):
 async def select(
     task: WritingTask, categories: Sequence[Category], relations: Sequence[Relation], role: Role
 ) -> Selection:
-    """Choose the core category, tell the storyline, weigh the categories.
+    """Choose the core category, write the storyline and give each category a tier.
 
     Raises:
         ReplyError: If the coder gives no selection in the asked form.
     """
     if role.chooses:
-        chosen, tiers, storyline = await choose_core(task, categories, relations, role)
+        core_id, tiers, storyline = await choose_core(task, categories, relations, role)
         return Selection(
-            core=Core(category_id=chosen, storyline=storyline),
-            tiers={**tiers, chosen: "essential"},
+            core=Core(category_id=core_id, storyline=storyline),
+            tiers={**tiers, core_id: "essential"},
         )
     ids = tuple(category.id for category in categories)
     reply: Any = await ask(

@@ -2,8 +2,8 @@
 
 SmolLM2-135M, asked to name a quality, tells a story (measured, LOG.md 2026-11-23). So each call
 offers it readings that all make sense, as enums of a JSON schema: the sensitizing concepts near
-a passage, phrases of the passage itself, ids of codes. What it chooses decides the study; the
-wording around the choice is that of the language (`templates.yaml`).
+a passage, phrases of the passage itself, ids of codes. Its choices decide the study; the wording
+around them comes from the language (`templates.yaml`).
 """
 
 from collections.abc import Sequence
@@ -93,12 +93,12 @@ async def choose_notes(
     role: Role,
     embeddings: Embeddings,
 ) -> tuple[Incident, ...]:
-    """Choose a telling sentence in each third of a draft, and how it works.
+    """Choose a sentence in each third of a draft, and whether it works or fails.
 
     Args:
         task: The request.
-        draft: What is read.
-        spans: Where its sentences stand, in characters.
+        draft: The draft to observe.
+        spans: Start and end of its sentences, in characters.
         role: The observer.
         embeddings: Find the lenses that a sentence calls for.
 
@@ -106,7 +106,7 @@ async def choose_notes(
         ReplyError: If the model chooses nothing that was offered.
     """
     every = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
-    # a prohibition is read alike by all three
+    # all three identities read a prohibition alike
     demands = list({reading.dimension.name: reading for reading in every}.values())
     offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
     for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
@@ -158,8 +158,8 @@ async def choose_category(
         max_tokens=60 + 16 * len(ids),
     )
     ordered = sorted(codes, key=lambda code: (code.id != choice.leader, -code.confidence))
-    filled = choice.slots.model_dump()
-    paradigm = {slot: tuple(i for i in ids if filled[i] == slot) for slot in PARADIGM}
+    slot_of = choice.slots.model_dump()
+    paradigm = {slot: tuple(i for i in ids if slot_of[i] == slot) for slot in PARADIGM}
     dimensions = [dimension_of(code, task.language) for code in ordered]
     return Category(
         id=category_id,
@@ -177,7 +177,7 @@ async def choose_core(
     """Choose the core and the tiers.
 
     Returns:
-        Id of the core, tiers by category id, and the storyline that the choice amounts to.
+        Id of the core, tiers by category id, and the storyline that follows from the choice.
 
     Raises:
         ReplyError: If the model chooses nothing that was offered.
@@ -232,9 +232,10 @@ async def choose_evidence(
 def near_in_request(
     task: WritingTask, cited: Sequence[str], dimension: Property
 ) -> tuple[Incident, ...]:
-    """The request's incidents that a criterion of drafts alone may cite, the nearest first.
+    """The request's incidents that a criterion with evidence from drafts only may cite.
 
-    They are those of its category, and those in which the phrase of its dimension stands.
+    They are those of its category, and those that contain the phrase of its dimension, which come
+    first.
     """
     words = dimension.name.partition(": ")[2]
     incidents = [i for i in segment(task) if i.id in cited or (words and words in i.text)]

@@ -1,7 +1,7 @@
 """The consolidator: what an episode teaches the next ones, as operations on a pool of lessons.
 
-Best and worst text of a request are contrasted by their scores and by what was said of them; the
-texts themselves are never shown, so that none of their words can travel (`ALGORITHM.md` 6.4;
+Best and worst text of a request are contrasted by their scores and critiques; the texts themselves
+are never shown, so that none of their words can travel (`ALGORITHM.md` 6.4;
 operations after Training-Free GRPO, arXiv:2510.08191).
 """
 
@@ -53,7 +53,7 @@ async def consolidate(
 
     Args:
         task: The request of the episode.
-        contrast: What is told of it.
+        contrast: Its scores, critiques and plans.
         pool: The lessons of the task's genre.
         role: The consolidator.
 
@@ -91,13 +91,13 @@ def apply(
     judged_texts: Sequence[str] = (),
     capacity: int = CAPACITY,
 ) -> tuple[tuple[Lesson, ...], tuple[Dropped, ...]]:
-    """Change the pool of a genre by operations, then let go of what has no place in it.
+    """Change the pool of a genre by operations, then drop those that fail or are too many.
 
     A lesson that equals a known one, but for case and blanks, raises the support of that one.
     New words keep the id, the support and the uses of the old. Lessons that gained nothing in
     `TRIAL_USES` uses go, and then, down to the capacity, those of the least support and among
-    them the one that was used or confirmed longest ago. What these operations brought or
-    confirmed goes last: it would else never get a chance in a full pool.
+    them the one that was used or confirmed longest ago. Lessons that these operations added or
+    confirmed go last: otherwise a full pool would never try them.
 
     Args:
         pool: The lessons of the task's genre.
@@ -195,7 +195,7 @@ def _score_line(contrast: Contrast, name: str) -> str:
 
 
 def _score(scores: Mapping[str, float], name: str) -> str:
-    # what was not read is said so: a zero would be a lesson
+    # a missing score is shown as unread: a zero would teach something
     return f"{scores[name]:g}" if name in scores else "unread"
 
 

@@ -1,6 +1,6 @@
 """What a lesson must not hold: words of a judged text, words to a judge, addresses.
 
-Lessons are shown to whoever writes and revises, and they outlive their episode. A text that got
+Lessons are shown to every writer and reviser, and they outlive their episode. A text that got
 its own words into one would speak in every later episode (`ALGORITHM.md` 6.4, injection hygiene).
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from quillgraph.agents.memory.lesson import MOST_LESSON_CHARS, TOKEN, WORD_CHARS, weight
 
 LONGEST_SHARED_WORDS = 6
-"""A run of so many words is copied and not found again by chance; shorter ones are phrases that
-anybody uses. Twelve characters say as much in Chinese or Japanese."""
+"""A shared run of this many words is a copy, not chance; shorter runs are common
+phrases. Twelve characters say as much in Chinese or Japanese."""
 
 _URL = re.compile(r"\w://|www\.|[\w-]\.[a-z]{2,}")
 """A full stop with no blank behind it ends no sentence."""

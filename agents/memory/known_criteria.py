@@ -1,4 +1,4 @@
-"""Criteria that outlive their request: what is known of them, and when they have had their day.
+"""Criteria that outlive their request: what the library knows of them, and when it retires them.
 
 A criterion that passed validation is kept with what its use has shown (`ALGORITHM.md` 6.1 and
 6.2, step 12). That criteria need such statistics is POW3R's finding (arXiv:2605.20164): 37 to
@@ -38,7 +38,7 @@ class KnownCriterion(Value):
     """A criterion of the library, with what its use has shown."""
 
     id: str
-    """Canonical: that of the first criterion that said it, whatever it was called later."""
+    """Canonical: that of the first criterion with this meaning, whatever names later ones have."""
     name: str
     description: str
     kind: Literal["soft", "pitfall"]
@@ -92,15 +92,15 @@ class Suggestion(Value):
 
 
 class Consulted(Value):
-    """What the library has to say on a request."""
+    """What the library suggests for a request."""
 
     version: str
-    """Of the library: equal versions say the same of the same request."""
+    """Version of the library: equal versions suggest the same for the same request."""
     suggestions: tuple[Suggestion, ...]
 
 
 class LibraryUpdate(Value):
-    """What became of criteria that were handed in."""
+    """What became of the criteria that the library received."""
 
     ids: dict[str, str]
     """Criterion id to canonical id."""
@@ -109,7 +109,7 @@ class LibraryUpdate(Value):
     discrimination: dict[str, float]
     """Criterion id to its mean spread so far; nothing for those that no texts were scored on."""
     retired: tuple[KnownCriterion, ...] = ()
-    """Criteria of the library that had had their day, each with its reason."""
+    """Criteria of the library that were retired, each with its reason."""
 
 
 def criterion_text(criterion: Criterion | KnownCriterion) -> str:
@@ -137,7 +137,7 @@ def request_key(task: WritingTask) -> str:
 
 
 def known_from(criterion: Criterion, task: WritingTask, now: str) -> KnownCriterion:
-    """Begin what is known of a criterion that no other says.
+    """Start the library's record of a criterion with a new meaning.
 
     Its id is a hash of what it says, so that two libraries name it alike.
 
@@ -193,7 +193,7 @@ def with_scores(
         known: The criterion.
         scores: From 1 to 10, one for each text of one request; missing verdicts are left out.
         now: ISO 8601.
-        group: Name of the group; None if it has none, and is told of once.
+        group: Name of the group; None if it has none, and is reported only once.
     """
     if len(scores) < 2 or group in known.recent:
         return known
@@ -209,7 +209,7 @@ def with_scores(
 
 
 def fate(known: KnownCriterion, now: str) -> str | None:
-    """Why a criterion has had its day; None while it has not.
+    """Why a criterion is retired; None while it is in use.
 
     It is saturated if every text of at least `ENOUGH_GROUPS` groups was at the top, dead if so
     many groups had no spread at all, old if it served one request only, `OLD_DAYS` ago.

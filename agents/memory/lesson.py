@@ -63,7 +63,7 @@ class MemoryEntry(Value):
     language: str
     criteria_sha: str
     kind: Literal["success", "error", "revision"]
-    """Text that stands at the end, try that was rolled back, or text that was revised further."""
+    """Final text, attempt that was rolled back, or text that was revised further."""
     context_kind: Literal["bare", "reflective"]
     """Whether it was written from the request alone, or with a plan and the text before it."""
     parent_id: str | None
@@ -79,7 +79,7 @@ class MemoryEntry(Value):
     """Ids of the lessons that it was written with."""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    """Of the behaviour that wrote it, under the context that it was written in."""
+    """Log-probabilities of the policy that wrote it, in the context it was written in."""
     weights: str | None = None
     """Version of the weights that wrote it."""
     created: str
@@ -100,7 +100,7 @@ class Operation(Value):
 
     @property
     def text(self) -> str:
-        """The lesson that it would leave, as a prompt shows it."""
+        """The lesson that results, as a prompt shows it."""
         return _as_text(self.condition, self.polarity, self.strategy)
 
 
@@ -119,7 +119,7 @@ class Fate(Value):
 
 
 class Contrast(Value):
-    """What is told of an episode: scores and critiques, no text."""
+    """What a consolidator sees of an episode: scores and critiques, no text."""
 
     criteria: tuple[str, ...] = Field(min_length=1)
     """Names of the criteria."""
@@ -131,18 +131,18 @@ class Contrast(Value):
 
 
 class Recalled(Value):
-    """What memory has to say on a request."""
+    """What memory recalls for a request."""
 
     lessons: tuple[Lesson, ...] = ()
     """The most fitting first."""
     success: MemoryEntry | None = None
     """A text for a similar request that stands."""
     error: MemoryEntry | None = None
-    """A try at a similar request that was rolled back."""
+    """An attempt at a similar request that was rolled back."""
 
 
 def weight(token: str) -> int:
-    """Say what a token counts for, in Chinese characters."""
+    """Weight of a token, in Chinese characters."""
     return 1 if CJK.match(token) else WORD_CHARS
 
 

@@ -87,7 +87,7 @@ _ADDRESSES = (
     r"(?:请)?(?:忽略|无视)[^。！？]{0,12}(?:以上|之前|上述|前面|所有|任何|评分|原有)[^。！？]{0,12}"
     r"(?:指令|标准|要求|提示|内容)",
 )
-"""What is said to whoever judges the text."""
+"""What a text says to its judge."""
 
 _PRAISE = r"(?:outstanding|excellent|exceptional|flawless|superb|masterful|brilliant|impeccable)"
 _CRAFT = r"(?:the|its) (?:imagery|structure|prose|pacing|plot|characteri[sz]ation|dialogue|style)"
@@ -116,15 +116,15 @@ _META = re.compile("|".join((*_ASSURANCES, *_ADDRESSES, *_SELF_PRAISE)), re.IGNO
 
 
 def is_meta(sentence: str) -> bool:
-    """Whether a sentence speaks about the text, or to whoever asked for it or judges it."""
+    """Whether a sentence speaks about the text, or to its reader or its judge."""
     return bool(_META.match(_bare(sentence, _BEFORE_WORDS + _QUOTES)))
 
 
 def without_frame(text: str) -> str:
-    """Take off what a model says before and after the text that it was asked for.
+    """Remove what a model says before and after the text that it was asked for.
 
-    What stands in quotation marks is spoken in the text; where nothing is taken off, nothing
-    else is changed either.
+    Sentences in quotation marks are speech of the text and stay. Where nothing is removed, nothing
+    else changes either.
     """
     start, end = framed(text)
     return text[start:end].strip()
@@ -161,7 +161,7 @@ def framed(text: str, *, is_to_reader: bool = False) -> tuple[int, int]:
 
 
 def without_meta(text: str) -> str:
-    """Take out every sentence that is not the text."""
+    """Remove every sentence that is meta talk; the others stand one per line."""
     sentences = (text[slice(*span)] for span in sentence_spans(text))
     return "\n".join(sentence for sentence in sentences if not is_meta(sentence))
 

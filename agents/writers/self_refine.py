@@ -1,6 +1,6 @@
 """Self-Refine (arXiv:2303.17651): a writer criticises a draft of its own and writes it again.
 
-It has no criteria, no memory and no rule of acceptance: the baseline of whatever has them.
+It has no criteria, no memory and no rule of acceptance: the baseline for graphs that have them.
 """
 
 from quillgraph.agents.domain import WritingTask
@@ -15,7 +15,7 @@ FEEDBACK_TOKENS = 160
 
 
 async def criticise(task: WritingTask, draft: str, role: Role, *, number: int) -> str:
-    """Say in free words what would make a draft better; `number` tells apart the rounds."""
+    """Say in free words what would make a draft better; `number` is the round."""
     messages = render("criticising", request=role.brief(task), draft=draft)
     reply = await say(
         role, messages, item=f"criticise/{number}", temperature=0.8, max_tokens=FEEDBACK_TOKENS
@@ -26,9 +26,9 @@ async def criticise(task: WritingTask, draft: str, role: Role, *, number: int) -
 async def refine(
     task: WritingTask, draft: str, feedback: str, role: Role, *, number: int, max_tokens: int
 ) -> str:
-    """Write a draft again under feedback; where nothing but words about the text comes, it stays.
+    """Rewrite a draft by feedback; it stays where the reply has only words about the text.
 
-    What comes is taken, be it better or not: that is how Self-Refine goes.
+    The new text is taken whether it is better or not, as in Self-Refine.
     """
     messages = render("refining", request=role.brief(task), draft=draft, feedback=feedback)
     reply = await say(

@@ -19,12 +19,12 @@ from quillgraph.backends.errors import BudgetReached, ReplyError
 from quillgraph.backends.messages import TokenTrace, trace_of
 
 TRIES = 2
-"""A text that is hardly there is asked for once more."""
+"""Attempts at a text: one under `SHORTEST` characters is asked for once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A text, and the tokens that the writer wrote it in."""
+    """A text, and the tokens that the writer sampled for it."""
 
     text: str
     trace: TokenTrace | None
@@ -36,13 +36,13 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Precedents:
-    """What earlier episodes leave to a writer."""
+    """What a writer learns from earlier episodes."""
 
     lessons: tuple[str, ...] = ()
     success: str | None = None
-    """Beginning of a text that stood up to a similar request."""
+    """Beginning of a text that was accepted for a similar request."""
     error: str | None = None
-    """Beginning of a try that was rolled back."""
+    """Beginning of an attempt that was rolled back."""
     excerpts: tuple[str, ...] = ()
     """Ids of the entries of memory that these beginnings are from."""
 
@@ -50,12 +50,12 @@ class Precedents:
 async def write_draft(
     task: WritingTask, precedents: Precedents, role: Role, *, number: int, max_tokens: int
 ) -> Written:
-    """Write a draft from the request and what memory has on its like.
+    """Write a draft from the request and what memory has on similar ones.
 
     `number` tells apart the drafts for one request.
 
     Raises:
-        ReplyError: If twice nothing comes but words about the text.
+        ReplyError: If both attempts give nothing but words about the text.
     """
     messages = drafting_prompt(role.brief(task), precedents, is_small=role.chooses)
     return await _write(task, messages, role, item=f"draft/{number}", max_tokens=max_tokens)
@@ -64,9 +64,9 @@ async def write_draft(
 def drafting_prompt(
     request: str, precedents: Precedents, *, is_small: bool = False
 ) -> list[BaseMessage]:
-    """What a writer reads of a request and of what memory has on its like.
+    """The prompt of a draft: the request, and what memory has on similar ones.
 
-    A small model reads the request as a person would put it: what stands around it costs whole
+    A small model reads the request as a person would put it: any text around it costs whole
     sentences (benchmarks/first_impression.py). It never reads an excerpt, which it would copy
     rather than learn from.
     """
@@ -80,18 +80,18 @@ def drafting_prompt(
 async def write_one_of(
     task: WritingTask, role: Role, *, number: int, max_tokens: int, unpaid: str
 ) -> Written | Dropped:
-    """Write one of several drafts without memory; one that does not come is told and left out.
+    """Write one of several drafts without memory; a failed one is recorded and left out.
 
     Args:
-        task: What is to be written.
-        role: Who writes.
-        number: Of the draft; the first, 0, has to come.
-        max_tokens: Of the draft.
-        unpaid: Stage under which a draft is told that a budget did not pay for.
+        task: The request.
+        role: The writer.
+        number: Of the draft, from 0; the first must not fail.
+        max_tokens: Longest draft, in tokens.
+        unpaid: Stage under which a draft is recorded that the budget does not cover.
 
     Raises:
-        BudgetReached: If the first is not paid for.
-        ReplyError: If twice the first is nothing but words about the text.
+        BudgetReached: If the budget does not cover the first.
+        ReplyError: If both attempts at the first are nothing but words about the text.
     """
     try:
         return await write_draft(task, Precedents(), role, number=number, max_tokens=max_tokens)
@@ -113,13 +113,13 @@ async def revise(
     number: int,
     max_tokens: int,
 ) -> Written:
-    """Write the draft again under a plan; `number` tells apart revisions of the same draft.
+    """Rewrite the draft by a plan; `number` tells apart revisions of the same draft.
 
-    A model that only chooses writes single sentences anew, see `splicing`; what it returns then
-    was written in several calls and has no trace of its own.
+    A role that only chooses rewrites single sentences, see `splice`; its text then comes from
+    several calls and has no trace of its own.
 
     Raises:
-        ReplyError: If twice nothing comes but words about the text.
+        ReplyError: If both attempts give nothing but words about the text.
     """
     if role.chooses:
         text = await splice(task, draft, plan.edits, role, number=number)
@@ -131,7 +131,7 @@ async def revise(
 
 
 def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict[str, str]:
-    """What the prompt `revising` says of a draft and its plan, beside the request."""
+    """Fields of the prompt `revising` for a draft and its plan, apart from the request."""
     return {
         "draft": draft,
         "edits": "\n".join(f"{n}. {_edit_line(edit)}" for n, edit in enumerate(plan.edits, 1)),

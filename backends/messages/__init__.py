@@ -1,4 +1,4 @@
-"""What is asked and answered, in the terms of no engine."""
+"""Requests, replies, tool calls and token traces, independent of any engine."""
 
 from quillgraph.backends.messages.thought import opens_thinking, split_thinking
 from quillgraph.backends.messages.trace import (

@@ -15,14 +15,14 @@ from quillgraph.backends.messages.turn import message_calls
 def reply_message(
     completion: Completion, request: ChatRequest, *, model: str, started: float, latency: float
 ) -> AIMessage:
-    """Make the message; what LangChain has no field for is in its `response_metadata`.
+    """Make the message; values without a LangChain field go into its `response_metadata`.
 
     Args:
-        completion: What the engine answered.
-        request: What it was asked.
-        model: Its name, as the engine knows it.
+        completion: The engine's reply.
+        request: The request that it answers.
+        model: Name of the model, as the engine knows it.
         started: When the call began, seconds since the epoch.
-        latency: How long it took, seconds, without waiting for its turn.
+        latency: How long the call took, seconds, without waiting for a slot.
     """
     trace, alternatives = completion.trace, completion.alternatives
     if trace is not None and request.is_bent:
@@ -71,16 +71,16 @@ def schema_in_words(schema: dict[str, Any]) -> str:
 
 
 def reply_parser(schema: type[BaseModel], *, include_raw: bool) -> Callable[[BaseMessage], Any]:
-    """Make what reads a message into a pydantic model.
+    """Make the function that parses a message into a pydantic model.
 
     Args:
         schema: The model's class.
-        include_raw: Whether it gives the message with its token trace as `raw` beside `parsed`,
-            and with what does not parse a `parsing_error`, instead of raising that.
+        include_raw: Return `raw` (the message with its token trace), `parsed` and
+            `parsing_error`, instead of raising the error of a reply that does not parse.
     """
 
     def parse(message: BaseMessage) -> BaseModel:
-        # strictly: a repaired half of a reply would pass for the whole of it
+        # strict: a repaired half of a reply would pass for a whole one
         return schema.model_validate_json(str(message.content))
 
     def keep(message: BaseMessage) -> dict[str, Any]:

@@ -34,18 +34,18 @@ SPLIT = "\ufffd"
 
 @dataclass(slots=True)
 class PendingCall:
-    """A request, and the promise of its completion."""
+    """A request, and the future of its completion."""
 
     request: ChatRequest
     future: "Future[Completion]" = field(default_factory=Future)
 
     def answer(self, completion: Completion) -> None:
-        """Keep the promise, unless the caller has gone."""
+        """Set the completion, unless the caller has cancelled."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_result(completion)
 
     def fail(self, error: BaseException) -> None:
-        """Break the promise, unless the caller has gone."""
+        """Set an error, unless the caller has cancelled."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
 
@@ -181,7 +181,7 @@ class Decoder:
         )
 
     def _added(self, before: list[int], token: int) -> str:
-        """What a token adds to the text; the last token of a split character adds all of it."""
+        """The text that a token adds; the last token of a split character adds all of it."""
         nearby = before[-4:]  # no character has more bytes
         decoded = self.tokenizer.decode(nearby, clean_up_tokenization_spaces=False)
         whole = self.tokenizer.decode([*nearby, token], clean_up_tokenization_spaces=False)
@@ -198,7 +198,7 @@ class Decoder:
 
 
 class StepSampler:
-    """What `generate` calls at each step: sample the rows, then say which have ended."""
+    """The callbacks of `generate` at each step: sample the rows, then report which have ended."""
 
     def __init__(self, rows: Sequence[DecodingRow], decoder: Decoder) -> None:
         self.rows, self.decoder = rows, decoder

@@ -110,7 +110,7 @@ def _with_library(path: Path | None, use: Callable[[Library], Awaitable[T]]) -> 
 
 
 def _file(path: Path | None) -> Path:
-    """The file that is named, or the one that runs are told of, or the user's own."""
+    """The given file, or the one that the settings name, or the user's own."""
     named = _named(path) if path else _named(load_settings(None).library)
     return named or LIBRARY.default_path()
 

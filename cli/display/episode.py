@@ -1,4 +1,4 @@
-"""An episode as a person reads it: what was written, what was found of it, and what stood."""
+"""Shows an episode: its texts, their scores, and the text that was accepted."""
 
 import json
 
@@ -34,7 +34,7 @@ def overview(episode: WrittenEpisode) -> Group:
 
 
 def _results(episode: WrittenEpisode) -> list[Text]:
-    """What code and judge found of the text that stands, criterion by criterion."""
+    """Results of code and judge for the accepted text, criterion by criterion."""
     judgement = episode.attempts[episode.best].judgement
     broken = {each.criterion_id: each.reason for each in judgement.violations}
     scores = {each.criterion_id: each.score for each in judgement.verdicts}
@@ -109,8 +109,8 @@ def judgement_lines(judgement: Judgement, reward: Reward, criteria_set: Criteria
     ]
     lines += [_score(verdict, names[verdict.criterion_id]) for verdict in judgement.verdicts]
     lines += [
-        Text(visible(f"?? {names[gone.criterion_id]}: {gone.reason}"), style="yellow")
-        for gone in judgement.missing
+        Text(visible(f"?? {names[absence.criterion_id]}: {absence.reason}"), style="yellow")
+        for absence in judgement.missing
     ]
     return Group(*lines, Text(parts(reward), style="dim"))
 

@@ -1,4 +1,4 @@
-"""What the commands share that look into the files that outlive a run: memory and the library."""
+"""Shared by the commands that show the files that outlive a run: memory and the library."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The models that the settings of a run name, and what its user is told of them."""
+"""Connects the models that the settings of a run name, and informs the user about them."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager

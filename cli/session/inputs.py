@@ -47,8 +47,8 @@ def read_inputs(
         InputError: If there is nothing to run on.
     """
     if (request is None) == (file is None):
-        got = "neither" if file is None else "both"
-        raise InputError(f"expected a REQUEST or --input FILE, got {got}")
+        count = "neither" if file is None else "both"
+        raise InputError(f"expected a REQUEST or --input FILE, got {count}")
     if file is not None and file.suffix in KEPT:
         return inputs_of(graph, file.suffix, read_text(file), extra, str(file))
     return inputs_of(graph, ".txt", read_request(request, file), extra, "the request")

@@ -33,7 +33,7 @@ _PHRASES = {
     "less_than_equal": "expected {le:g} or less",
     "greater_than": "expected more than {gt:g}",
 }
-"""How the kinds of pydantic's complaints begin, and what is said instead."""
+"""Prefix of pydantic's error types to our wording."""
 
 
 class Settings(SettingFields, BaseSettings):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text.file import read_lines
 from quillgraph.backends.errors import ConfigError, InputError
 
 RUN = "run.json"
@@ -30,7 +31,7 @@ LEVELS_UP = 4
 
 
 class TrainingRecord(Value):
-    """What is known of a training."""
+    """The facts of a training run that an evaluation needs."""
 
     folder: Path
     base: str
@@ -38,9 +39,9 @@ class TrainingRecord(Value):
     judge: str | None
     """Backend whose verdicts were the reward; None if code alone was."""
     guard: str | None
-    """Backend that watched over the training without rewarding anything."""
+    """Backend that guarded the training without giving rewards."""
     functions: tuple[str, ...]
-    """Further reward functions, of which it is not known whom they ask."""
+    """Further reward functions; the models that they call are not known."""
     prompt: Literal["request", "writer"]
     """What the policy read."""
     prompts: Path
@@ -102,8 +103,7 @@ def stranger_base(adapter: Path, training: TrainingRecord) -> str | None:
 def trained_requests(training: TrainingRecord) -> list[str] | None:
     """Hashes of the requests that a policy was trained on; None where they cannot be read."""
     try:
-        lines = training.prompts.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
+        rows = [json.loads(line) for _, line in read_lines(training.prompts)]
         used = [row for row in rows if row.get("split", "train") == "train"]
         return [writing_task(row["request"]).request_hash for row in used]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError):

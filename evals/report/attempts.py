@@ -11,7 +11,7 @@ from quillgraph.graphs.episodes import Attempt
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a judge or code found of one text on one criterion."""
+    """The result of a judge or of code for one text on one criterion."""
 
     words: str
     mark: str

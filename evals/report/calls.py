@@ -1,4 +1,4 @@
-"""The model calls of a run: when, by whom, at what cost."""
+"""The model calls of a run: time, role and cost."""
 
 import json
 from collections import defaultdict
@@ -63,7 +63,7 @@ class ShownCall:
 
 @dataclass(frozen=True, slots=True)
 class RoleCost:
-    """What the calls of one role came to."""
+    """Totals of the calls of one role."""
 
     role: str
     calls: int
@@ -78,7 +78,7 @@ class RoleCost:
 
 @dataclass(frozen=True, slots=True)
 class CallLog:
-    """All calls, what they came to, and those that are listed."""
+    """All calls, their totals, and the calls to list."""
 
     calls: tuple[ShownCall, ...]
     """In the order in which they were asked for."""

@@ -1,4 +1,4 @@
-"""What lies in a run's folder, read as far as it can be read; what cannot is told, not hidden."""
+"""Reads the files of a run's folder, and reports those that it cannot read."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class ReportFile:
 
 
 class Folder:
-    """Reads the files of a run, and takes note of what is missing or cannot be read.
+    """Reads the files of a run, and notes what is missing or unreadable.
 
     Raises:
         InputError: If there is no such folder, or no file of a run in it.
@@ -69,7 +69,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notes: list[str] = []
-        """What a reader has to know before believing the page."""
+        """Reservations that readers must know before they trust the page."""
         self._states: dict[str, str] = {}
         expected = "expected the folder of a run, such as runs/20260101-120000-a-toast"
         if not path.is_dir():

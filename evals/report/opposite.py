@@ -19,7 +19,7 @@ WON = {"left": "won", "right": "lost", "tie": "tie", None: "no winner"}
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A text of a policy, and what was found of it."""
+    """A text of a policy, with notes on its scores."""
 
     policy: str
     text: str

@@ -1,4 +1,4 @@
-"""Any graph run as it is: cast, recorded, sealed, resumed."""
+"""Run any graph unchanged: cast its roles, record its calls, seal the result, resume it."""
 
 from quillgraph.graphs.episodes.batch import (
     Batch,

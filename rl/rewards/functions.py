@@ -1,6 +1,6 @@
-"""Rewards as functions for TRL's trainers, ours or an untouched `GRPOTrainer`.
+"""Reward functions for TRL's trainers: for ours and for an unchanged `GRPOTrainer`.
 
-A reward that could not be had is None, which TRL leaves out of the group's mean and spread.
+A missing reward is None, which TRL leaves out of the group's mean and spread.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ def criteria_reward(
     scorer: JudgeQueue | None = None,
     observers: Sequence[Observer] = (),
 ) -> Callable[..., Awaitable[list[float | None]]]:
-    """Make our criteria a reward function for `reward_funcs=[…]` of TRL's trainers.
+    """Make a reward function from our criteria, for `reward_funcs=[…]` of TRL's trainers.
 
-    It reads the request from the column `request` of the data set if there is one, else from the
-    last user turn of the prompt. It judges all texts of a call at once, each different one once,
-    and rewards the texts for one prompt as a group.
+    It reads the request from the column `request` of the dataset if there is one, else from the
+    last user turn of the prompt. It judges all texts of a call at once, equal texts only once, and
+    rewards the texts for one prompt as a group.
 
     What is judged is the last answer of a completion, without the model's thinking and without
     words around the text (`agents.replies`). Where there is no text, as after thinking that was cut
@@ -50,14 +50,14 @@ def criteria_reward(
 
     Args:
         criteria_for: The frozen criteria of a task.
-        judge: Scores the soft criteria; None checks the hard ones by code and asks nobody.
+        judge: Scores the soft criteria; None only checks the hard ones, by code.
         rules: How judgements become rewards.
-        scorer: Judges the texts, for whoever wants to begin while texts are being generated, or
-            to keep a cache in a file; it brings its own judge. None makes one.
-        observers: Shown every text with its judgement and reward.
+        scorer: Queue that judges the texts, to start judging during generation or to cache
+            judgements in a file; it has its own judge. None makes one from `judge`.
+        observers: Called with every text, its judgement and its reward.
 
     Raises:
-        ConfigError: On being given both a judge and a scorer.
+        ConfigError: If both a judge and a scorer are passed.
     """
     if judge is not None and scorer is not None:
         raise ConfigError("expected a judge or a scorer, got both; the scorer has a judge already")
@@ -101,13 +101,13 @@ def criteria_reward(
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
-    """Wrap a user's reward function, so that what goes wrong in it is said and not learned from.
+    """Wrap a user's reward function, so that its failures are errors and never training signal.
 
     It gets the texts that rewards are of in the form of completions, and the completions as they
     were sampled as `replies`. Where there is no text its value is not used.
 
     Raises (when called):
-        RewardError: As `checked_values` does, and if it gives None for all texts of a step.
+        RewardError: As `checked_values` does, and if it returns None for all texts of a step.
     """
     checked = checked_values(function)
 
@@ -121,10 +121,10 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float 
 
 
 def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
-    """Wrap a user's reward function, so that it gives a number or None for each text, or an error.
+    """Wrap a user's reward function, so that it returns a number or None for each text, or raises.
 
     Raises (when called):
-        RewardError: If the function raises, gives NaN or infinity, or not one number per text.
+        RewardError: If the function raises, returns NaN or infinity, or not one value per text.
     """
     name = getattr(function, "__name__", type(function).__name__)
 
@@ -144,20 +144,21 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
             values = list(await rewards if inspect.isawaitable(rewards) else rewards)
         except QuillError:
             raise
-        except Exception as error:  # foreign code; whatever it raises is the report
+        except Exception as error:  # foreign code may raise anything
             raise RewardError(
-                f"reward function {name!r} failed with {type(error).__name__}: {error}; it was "
-                f"given {len(completions)} texts, the first {texts[0].words[:60]!r}"
+                f"reward function {name!r} failed with {type(error).__name__}: {error}; it got "
+                f"{len(completions)} texts, the first {texts[0].words[:60]!r}"
             ) from error
         if len(values) != len(completions):
             raise RewardError(
-                f"expected {len(completions)} rewards of {name!r}, one per text, got {len(values)}"
+                f"expected {len(completions)} rewards from {name!r}, one per text, got "
+                f"{len(values)}"
             )
         for value, text in zip(values, texts, strict=True):
             if value is not None and not _is_number(value):
                 raise RewardError(
-                    f"expected a number or None of reward function {name!r}, got {value!r} for the "
-                    f"text {text.words[:60]!r}; None is for what cannot be rewarded"
+                    f"expected a number or None from reward function {name!r}, got {value!r} for "
+                    f"the text {text.words[:60]!r}; return None for a text that cannot be rewarded"
                 )
         rows = zip(values, texts, strict=True)
         return [None if text.text is None else value for value, text in rows]
@@ -169,17 +170,17 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
 def refuse_all_missing(
     values: list[float | None], name: str, scored: Sequence[RewardedText] = ()
 ) -> list[float | None]:
-    """Give the rewards back.
+    """Return the rewards, or raise if all are missing.
 
     Raises:
-        RewardError: If there is not one among them; a step without rewards teaches nothing.
+        RewardError: If every reward is None; a step without rewards teaches nothing.
     """
     if values and all(value is None for value in values):
         missing = (entry.reason for each in scored for entry in each.judgement.missing)
-        reason = next(missing, "it gave None for every one")
+        reason = next(missing, "it returned None for each")
         raise RewardError(
-            f"no reward for any of {len(values)} texts from {name!r}: {reason}; see that the judge "
-            "answers in the asked form, with `quillgraph judge`"
+            f"no reward for any of {len(values)} texts from {name!r}: {reason}; check with "
+            "`quillgraph judge` that the judge answers in the expected form"
         )
     return values
 
@@ -195,7 +196,7 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a finite number, or a tensor of one."""
+    """Whether a value is a finite number, or a tensor with one."""
     try:
         return math.isfinite(value)
     except (TypeError, ValueError):

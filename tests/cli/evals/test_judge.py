@@ -105,7 +105,7 @@ def test_an_unknown_requirement_names_the_nearest(
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ('{"uid": "u", "prompt": "P"}', "holds requests and no judgements"),
+        ('{"uid": "u", "prompt": "P"}', "holds requests and no human judgements"),
         ('{"id": "a", "text": "T", "score": 12}', "expected scores from 1 to 10, got 12"),
     ],
 )

@@ -83,7 +83,7 @@ def raising(**_: Any) -> list[float]:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (raising, "'raising' failed with ZeroDivisionError: no words; it was given 2 texts"),
+        (raising, "'raising' failed with ZeroDivisionError: no words; it got 2 texts"),
         (lambda **_: [1.0, math.nan], "expected a number or None .* got nan for the text 'b'"),
         (lambda **_: [1.0, math.inf], "got inf"),
         (lambda **_: [1.0], "expected 2 rewards .* one per text, got 1"),

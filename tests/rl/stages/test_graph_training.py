@@ -281,7 +281,7 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
         (
             {"graph": "best_of_n", "credit": "service"},
             ConfigError,
-            "goes by the verdicts of a judge",
+            "needs the verdicts of a judge",
         ),
         ({"credit": "evidence"}, ConfigError, "rl.credit is about the episodes of a graph"),
         ({"graph": "best_of_n", "algorithm": "grpo"}, ConfigError, "learns from one call"),
@@ -297,7 +297,7 @@ def test_credit_goes_to_the_node_that_answers_for_a_criterion(
         (
             {"graph": "own.py:broken", "trainable": ["planner"]},
             RewardError,
-            "none of 8 rollouts gave a text to learn from: node: RuntimeError",
+            "none of 8 rollouts gave a text to train on: node: RuntimeError",
         ),
     ],
 )
