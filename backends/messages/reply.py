@@ -9,6 +9,7 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from pydantic import BaseModel, ValidationError
 
 from quillgraph.backends.messages.request import ChatRequest, Completion
+from quillgraph.backends.messages.thought import split_thinking
 from quillgraph.backends.messages.turn import message_calls
 
 
@@ -81,7 +82,9 @@ def reply_parser(schema: type[BaseModel], *, include_raw: bool) -> Callable[[Bas
 
     def parse(message: BaseMessage) -> BaseModel:
         # strict: a repaired half of a reply would pass for a whole one
-        return schema.model_validate_json(str(message.content))
+        is_opened = bool(message.response_metadata.get("opened_thinking"))
+        text, _ = split_thinking(str(message.content), opened=is_opened)
+        return schema.model_validate_json(text or "")
 
     def keep(message: BaseMessage) -> dict[str, Any]:
         try:
