@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quillgraph.agents.replies import ReplyText, answer_of, reply_text
+from quillgraph.agents.replies import NOTHING_ASIDE, ReplyText, answer_of, reply_text
 from quillgraph.backends.messages import opens_thinking
 
 JUDGEMENT = "judgement"
@@ -52,7 +52,7 @@ def rewarded_texts(
     Args:
         prompts: As TRL has them.
         completions: Plain, or the messages of a conversation with its calls of tools.
-        columns: Of these `REQUEST`, `TEXT`, `EXCLUDED` and `OPENED` are read.
+        columns: Of these `REQUEST`, `TEXT`, `EXCLUDED`, `OPENED` and `TRAJECTORY` are read.
 
     Returns:
         One for each completion; without a text where a rollout gave none.
@@ -62,7 +62,7 @@ def rewarded_texts(
         completions,
         *(
             columns.get(name) or [None] * len(completions)
-            for name in (REQUEST, TEXT, EXCLUDED, OPENED)
+            for name in (REQUEST, TEXT, EXCLUDED, OPENED, TRAJECTORY)
         ),
         strict=True,
     )
@@ -75,12 +75,13 @@ def _rewarded_text(
     request: str | None,
     text: str | None,
     why: str | None,
-    opened: Any,
+    opened: bool | None,
+    trajectory: Any,
 ) -> ReplyText:
     if why is not None:
         return ReplyText(text=None, missing=why)
     if text is not None:
-        return ReplyText(text=text)
+        return ReplyText(text=text, aside=getattr(trajectory, "aside", NOTHING_ASIDE))
     is_opened = bool(opened) or (isinstance(prompt, str) and opens_thinking(prompt))
     asked = request if request is not None else request_of(prompt)
     return reply_text(completion, request=asked, opened=is_opened)

@@ -29,6 +29,8 @@ _PROSE = re.compile(r"\s*here(?:'s| is) my thought process:", re.IGNORECASE)
 _PROSE_END = re.compile(r"here(?:'s| is) my response:", re.IGNORECASE)
 """How Granite parts the two."""
 
+_QUOTES = tuple("`\"'“”‘’「」『』")
+
 _CLOSING = re.compile(
     "|".join([rf"</(?:{_NAME})>", r"◁/think(?:ing)?▷", *map(re.escape, _MARKS.values())]),
     re.IGNORECASE,
@@ -118,16 +120,17 @@ def _split(words: str, closing: re.Pattern[str]) -> tuple[str | None, str]:
 def _is_border(text: str, start: int, end: int) -> bool:
     """Whether a closing mark that nothing has opened ends thinking, and is not quoted by a text.
 
-    The prompt has opened it then. Such a mark begins its line, or stands behind a whole sentence;
-    within a sentence, in quotation marks or behind an opening one it is a word.
+    The prompt has opened it then. Such a mark begins its line, stands behind a whole sentence or
+    right behind a word, or before a blank line; within a sentence, in quotation marks or behind an
+    opening one it is a word.
     """
     if _ANY_OPENING.search(text, 0, start):
         return False
     line = text[text.rfind("\n", 0, start) + 1 : start]
-    after = text[end : end + 1]
-    if after in ("`", '"', "'", "”", "’", "」", ")"):
+    if text[end : end + 1] in _QUOTES or line[-1:] in _QUOTES:
         return False
-    return not line.strip() or line.rstrip()[-1] in ".!?。！？…:：*)」”"
+    is_alone = not line.strip() or text.startswith("\n\n", end)
+    return is_alone or not line[-1].isspace() or line.rstrip()[-1] in ".!?。！？…:：*)"
 
 
 def _of_channels(text: str) -> tuple[str | None, str]:

@@ -186,6 +186,7 @@ def test_a_letter_with_thinking_is_rewarded_for_the_letter(
     texts = [row["text"] for row in rows(out, "rollouts")]
     assert texts
     assert all(text.startswith("sun") and "moon</think>" not in text for text in texts)
+    assert {row["aside"]["thinking"] for row in rows(out, "rollouts")} == {"moon"}
     (metrics,) = steps(out)
     assert (metrics["rollouts/excluded"], metrics["rewards/left_out"]) == (0, 0)
 
