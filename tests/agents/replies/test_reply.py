@@ -30,7 +30,8 @@ HARMONY = (
         f"{FOG}<|end_of_solution|>",
         "<|START_THINKING|>plan<|END_THINKING|><|START_RESPONSE|>"
         f"{FOG}<|END_RESPONSE|>",
-        f"plan\n</think>\n\n{FOG}", f"plan</think>{FOG}", f"plan </think>\n\n{FOG}", f"Sure!\n<think>plan</think>{FOG}", HARMONY,
+        f"plan\n</think>\n\n{FOG}", f"plan</think>{FOG}", f"plan </think>\n\n{FOG}",
+        f"Sure!\n<think>plan</think>{FOG}", HARMONY,
         f"analysisplanassistantfinal{FOG}", f"<|channel>thought\nplan<channel|>{FOG}",
         f"Here is my thought process: plan Here is my response: {FOG}",
     ],
