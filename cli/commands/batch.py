@@ -26,7 +26,7 @@ class BatchWork:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """A graph whose stages are unknown counts as one."""
+        """The whole graph is one stage: its own stages are unknown here."""
         waiting = amount(len(self.batch.waiting), "request")
         return {"start": "starting the model", "run": f"running {waiting}"}
 

@@ -43,7 +43,7 @@ class SubmissionWork:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """Judging is the only stage."""
+        """The model's start, then the judgement."""
         return {"start": "starting the model", "settle": "judging"}
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:

@@ -82,7 +82,7 @@ def recalled_lessons(episode: WrittenEpisode) -> Text:
 
 
 def attempts_tree(episode: WrittenEpisode) -> Tree:
-    """Every text in order, with its scores and what became of it."""
+    """Every text in order, with its scores and its outcome."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
         head = _headline(attempt)

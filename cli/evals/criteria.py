@@ -152,7 +152,7 @@ class CriteriaWork:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """One stage: all sources of a request run together."""
+        """One stage compares all requests: the sources of a request run together."""
         return {
             "start": "starting the model",
             "compare": f"comparing criteria for {amount(len(self.cases.cases), 'request')}",
