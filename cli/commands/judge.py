@@ -1,4 +1,4 @@
-"""`quillgraph judge`: scores of one text with their evidence, and the reward with its parts."""
+"""`quillgraph judge`: score one text, with evidence, reward and the reward's parts."""
 
 import sys
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ from quillgraph.graphs.supervision import JUDGES, Engines, RunFolder, Watch, sup
 
 @dataclass(slots=True)
 class SubmissionWork:
-    """The work of judging a text."""
+    """Judges a text."""
 
     submission: Submission
     settings: Settings
@@ -44,14 +44,14 @@ class SubmissionWork:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """There is not much to wait for."""
+        """The model's start, then the judgement."""
         return {"start": "starting the model", "settle": "judging"}
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Run the graph.
 
         Raises:
-            ReplyError: If the judge was not understood on any criterion.
+            ReplyError: If no verdict of the judge could be parsed.
         """
         workshop = cast(
             Workshop,
@@ -72,11 +72,11 @@ class SubmissionWork:
             folder.write_json("judgement.json", self.result(self.assessed))
 
     def reached(self) -> str:
-        """One text has a judgement or it has none."""
+        """Say whether the text has a judgement yet."""
         return "reached: the judgement" if self.assessed else "reached: nothing yet"
 
     def result(self, assessed: Assessed) -> dict[str, object]:
-        """Judgement and reward, for machines."""
+        """Judgement, reward and what was not judged, as JSON values."""
         aside = submitted(self.submission).aside
         return {
             "judgement": assessed.judgement.model_dump(mode="json"),
@@ -88,10 +88,10 @@ class SubmissionWork:
 def read_submission(
     criteria: Path | None, text: Path | None, request: str | None, file: Path | None
 ) -> Submission:
-    """Read the criteria, the text and the request that they are about.
+    """Read the criteria, the text, and their request.
 
     Raises:
-        InputError: If one of them is missing, cannot be read, or does not belong to the others, or
+        InputError: If one is missing or unreadable, if the criteria belong to another request, or
             if the text is thinking that was cut off.
     """
     if criteria is None or text is None:
@@ -124,10 +124,10 @@ def read_submission(
 
 
 def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> None:
-    """Judge a text and show how it was judged.
+    """Judge a text and show the judgement.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     console, request = plain_console(sys.stderr), submission["task"].request
     budget = budget_of(settings, [judging.build()])

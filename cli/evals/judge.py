@@ -1,4 +1,4 @@
-"""`quillgraph eval judge`: a judge held against people, and probed."""
+"""`quillgraph eval judge`: compare a judge with people, and probe it."""
 
 import sys
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ STAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a judge is to be held against."""
+    """The human judgements to compare a judge with."""
 
     data: Loaded
     criteria: tuple[Criterion, ...] | None
@@ -65,7 +65,7 @@ def read_evidence(
     """Read the files that the command line names.
 
     Raises:
-        InputError: If there are no human judgements in them.
+        InputError: If the files hold no human judgements.
     """
     if data is None:
         raise InputError("expected --data FILE with human scores or preferences, got none")
@@ -82,7 +82,7 @@ def read_evidence(
 
 @dataclass(slots=True)
 class JudgeWork:
-    """The work of holding a judge against people."""
+    """Compares a judge with people."""
 
     evidence: Evidence
     settings: Settings
@@ -120,7 +120,7 @@ class JudgeWork:
         return PromptedJudge((role,), self.settings.samples)
 
     def keep(self, folder: RunFolder) -> None:
-        """Write the scores, and the report as far as there is one."""
+        """Write the scores, and the report if there is one."""
         folder.write_lines("scores.jsonl", self.results.texts)
         folder.write_lines("pairs.jsonl", self.results.pairs)
         if self.results.report:
@@ -132,15 +132,15 @@ class JudgeWork:
         return f"reached: {len(self.results.texts)} texts and {len(self.results.pairs)} pairs"
 
     def result(self) -> dict[str, Any]:
-        """Report and probes, for machines."""
+        """Report and probes as JSON values."""
         return self.results.as_dict()
 
 
 def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> None:
-    """Hold a judge against people and show how far they agree.
+    """Compare a judge with people and show how far they agree.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
         Exit: With status 1 if a requirement is not met.
     """
     console = plain_console(sys.stderr)

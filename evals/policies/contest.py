@@ -211,8 +211,8 @@ def _caveats(
         yield f"{', '.join(taking)} wrote under the criteria that texts are scored by."
     if equal := [each.name for each in policies if each.at_equal_tokens]:
         yield (
-            f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it, "
-            "and write one draft at least."
+            f"{', '.join(equal)} may spend on a text what the most expensive of the others "
+            "spent on it, and write at least one draft."
         )
     for each in policies:
         if each.training is None or each.at_equal_tokens:

@@ -229,7 +229,7 @@ class Assessed:
     reward: Reward
     dropped: list[Dropped]
     unpaid: str | None
-    """Why the budget of an outer graph did not cover the judge; None if the text was judged."""
+    """Message of the budget that did not cover the judge, from `assess`; None if it did."""
 
 
 class Bench(Protocol):

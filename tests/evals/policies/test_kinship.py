@@ -21,8 +21,8 @@ from quillgraph.evals.policies.training_record import TrainingRecord
 
 def policy(name: str, model: str, adapter: str | None = None, **training: object) -> Policy:
     record = {
-        "folder": "runs/cpu", "base": BackendSpec.parse(model).model, "judge": None, "guard": None, "functions": (),
-        "prompt": "request", "prompts": "p.jsonl", **training,
+        "folder": "runs/cpu", "base": BackendSpec.parse(model).model, "judge": None,
+        "guard": None, "functions": (), "prompt": "request", "prompts": "p.jsonl", **training,
     }  # fmt: skip
     return Policy(
         name=name,
@@ -71,7 +71,7 @@ def test_each_reservation_names_its_policy() -> None:
         "The judge is the same model as policy A",
         "The judge is the base of policy B",
         "The judge has trained policy B",
-        "No record of the training of policy C lies above ad",
+        "No record of the training of policy C lies above ad, or none that is of this adapter",
         "The judge has watched over the training of policy D.",
         "Policy D was also rewarded by m",
     ]
