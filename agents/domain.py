@@ -11,7 +11,7 @@ from quillgraph.agents.checks.check import Check
 MAX_REQUEST_CHARS = 32_000
 
 BRIEF_CHARS = 1_200
-"""How much of a request stands at the top of a prompt about one of its parts."""
+"""Most characters of a request that `WritingTask.brief` keeps."""
 
 
 class Value(BaseModel):
@@ -30,14 +30,14 @@ class WritingTask(Value):
 
     @property
     def brief(self) -> str:
-        """The request, cut where a long one would drown a small model."""
+        """The request, cut to `BRIEF_CHARS`: a longer one is too much for a small model."""
         if len(self.request) <= BRIEF_CHARS:
             return self.request
         return self.request[:BRIEF_CHARS].rstrip() + " […]"
 
     @property
     def request_hash(self) -> str:
-        """Hash of the request's text."""
+        """SHA-256 of the request's text, in hexadecimal digits."""
         return hashlib.sha256(self.request.encode()).hexdigest()
 
 
@@ -47,9 +47,9 @@ class Incident(Value):
     id: str
     source: Literal["request", "draft", "memory"]
     doc_id: str
-    """`request`, or the id of the draft that the note was taken on."""
+    """`request`, or the id of the draft that the note is about."""
     span: tuple[int, int]
-    """Where the text stands in the document: start and end, in characters."""
+    """Start and end of the text in the document, in characters."""
     text: str
     """The words at the span, verbatim."""
     note: str | None = None
@@ -62,25 +62,25 @@ class Draft(Value):
     id: str
     text: str
     strength: Literal["weak", "strong"]
-    """How able the writer was asked to be; never shown to whoever reads the draft."""
+    """How well the writer was asked to write; no reader of the draft sees it."""
 
 
 class Coding(Value):
-    """What a coder says of incidents, before it is compared with the other codes."""
+    """A code that a coder proposes for incidents, not yet compared with the other codes."""
 
     label: str
     """At most seven words."""
     gloss: str
     evidence: tuple[str, ...] = Field(min_length=1)
-    """Ids of the incidents that it was seen in."""
+    """Ids of the incidents that show it."""
     coder: str
     confidence: int = Field(ge=1, le=5)
     near: str | None = None
-    """Id of the existing code that says the same, in the coder's eyes."""
+    """Id of the existing code that means the same, in the coder's judgement."""
     lens: str | None = None
-    """Id of the sensitizing concept it was seen through, if it was chosen and not written."""
+    """Id of the sensitizing concept that it was chosen by; None where a model wrote it."""
     words: str | None = None
-    """The phrase that the lens was turned on, verbatim."""
+    """The phrase that the lens was applied to, verbatim."""
 
 
 class Code(Value):
@@ -91,7 +91,7 @@ class Code(Value):
     """At most seven words."""
     gloss: str
     evidence: tuple[str, ...] = Field(min_length=1)
-    """Ids of the incidents that the code was seen in."""
+    """Ids of the incidents that show the code."""
     coder: str
     confidence: int = Field(ge=1, le=5)
     lens: str | None = None
@@ -105,7 +105,7 @@ class Property(Value):
     low_pole: str
     high_pole: str
     is_clause: bool = False
-    """Whether the poles are verb phrases that want "the text" before them, as lenses word them."""
+    """Whether the poles are verb phrases with the subject "the text", as lenses word them."""
 
 
 PARADIGM = ("phenomenon", "causal", "context", "intervening", "strategies", "consequences")
@@ -147,7 +147,7 @@ TIER_WEIGHT: dict[Tier, float] = {
 
 
 class Core(Value):
-    """The category that the others turn on, and the story that joins them."""
+    """The core category, which all others relate to, and the storyline that joins them."""
 
     category_id: str
     storyline: str
@@ -177,7 +177,7 @@ LEVELS = ("1-2", "3-4", "5-6", "7-8", "9-10")
 
 
 class Criterion(Value):
-    """One observable property by which texts for this request are told apart."""
+    """One observable property in which texts for this request differ."""
 
     id: str
     name: str

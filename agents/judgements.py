@@ -1,4 +1,4 @@
-"""What a judge says of a text, and the one number that is made of it (`ALGORITHM.md` 6.3)."""
+"""Verdicts on a text, the judgement they form and its reward (`ALGORITHM.md` 6.3)."""
 
 import hashlib
 from typing import Annotated
@@ -8,22 +8,22 @@ from pydantic import Field, model_validator
 from quillgraph.agents.domain import LEVELS, Criterion, Value
 
 GATE = "gate"
-"""Stands among the ids of broken criteria for a text that was turned away before a judge."""
+"""Listed among the ids of broken criteria when the gate refused the text before a judge."""
 
 CODE = "code"
-"""Stands for the judge where no judge was asked, and a text has only been checked by code."""
+"""Name of the judge where no judge was asked and code alone checked the text."""
 
 Points = Annotated[float, Field(ge=1, le=10)]
 """A score on the ten-point scale; the median of several judges need not be whole."""
 
 
 def text_hash(text: str) -> str:
-    """Hash by which a judgement knows the text that it is about."""
+    """SHA-256 of a text, in hexadecimal digits: how a judgement identifies its text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def unit(score: float) -> float:
-    """Bring a score of 1 to 10 to the range from 0 to 1."""
+    """Scale a score from 1 to 10 to the range from 0 to 1."""
     return (score - 1) / 9
 
 
@@ -31,7 +31,7 @@ BEST_SCORE = 10
 
 
 def band_of(score: float) -> str:
-    """The band of levels that a score lies in."""
+    """The band of `LEVELS` that a score lies in."""
     return LEVELS[(int(score) - 1) // 2]
 
 
@@ -42,37 +42,37 @@ class Verdict(Value):
     score: Points
     """Median of `votes`."""
     votes: tuple[Points, ...] = Field(min_length=1)
-    """What each judge, or each sample of one, gave; capped where it cited nothing."""
+    """Score of each judge, or of each sample of one judge; capped where it cited nothing."""
     evidence: str | None = None
-    """Id of the sentence that is cited, such as `s3`; None where nothing was."""
+    """Id of the cited sentence, such as `s3`; None where none was cited."""
     quote: str | None = None
     """That sentence, verbatim."""
     reason: str = ""
 
 
 class Violation(Value):
-    """A hard criterion that the text breaks, as code saw it."""
+    """A hard criterion that the text breaks, as code decided."""
 
     criterion_id: str
     reason: str
 
 
 class Missing(Value):
-    """A criterion on which no judge could be understood. It is not a zero."""
+    """A criterion without a readable verdict, or without a text to judge. It is not a zero."""
 
     criterion_id: str
     reason: str
 
 
 class Judgement(Value):
-    """All that was found of one text under one frozen set of criteria."""
+    """All verdicts and violations of one text under one frozen set of criteria."""
 
     criteria_sha: str
     """The scores hold under this set of criteria and no other."""
     text_sha: str
     judge: str
     gate: str | None = None
-    """Why the text was turned away before a judge was asked; None if it was not."""
+    """Why the gate refused the text before a judge was asked; None if it passed."""
     verdicts: tuple[Verdict, ...] = ()
     violations: tuple[Violation, ...] = ()
     missing: tuple[Missing, ...] = ()
@@ -84,7 +84,7 @@ class Judgement(Value):
 
     @property
     def violated(self) -> frozenset[str]:
-        """Ids of the hard criteria that are broken, and `GATE` if the text was turned away."""
+        """Ids of the broken hard criteria, and `GATE` if the gate refused the text."""
         broken = {violation.criterion_id for violation in self.violations}
         return frozenset(broken | {GATE} if self.gate else broken)
 
@@ -92,7 +92,8 @@ class Judgement(Value):
     def _no_verdict_on_a_text_turned_away(self) -> "Judgement":
         if self.gate and self.verdicts:
             raise ValueError(
-                f"the text was turned away ({self.gate}), so nobody can have judged it"
+                f"expected no verdicts on a text that the gate refused ({self.gate}), got "
+                f"{len(self.verdicts)}"
             )
         return self
 
@@ -100,7 +101,7 @@ class Judgement(Value):
 class Reward(Value):
     """One number for a text, with the parts that it is made of.
 
-    `value` is None where a verdict that counts is missing: what was not read is not a zero.
+    `value` is None where a verdict that counts is missing: an unread verdict is not a zero.
     """
 
     value: float | None
@@ -110,11 +111,11 @@ class Reward(Value):
     """Length term; None where no length is asked for, and its weight goes to `soft`."""
     repetition: float
     hard: float | None = None
-    """How nearly the hard criteria are kept, from 0 to 1 (`satisfied_share`); None where
-    that is no part of the reward."""
+    """How nearly the hard criteria are kept, from 0 to 1 (`satisfied_share`); None where it is not
+    part of the reward."""
     violations: tuple[str, ...] = ()
-    """Ids of the hard criteria that are broken, and `GATE` if the text was turned away. They
-    cost nothing here: see `rl.rewards.group`."""
+    """Ids of the broken hard criteria, and `GATE` if the gate refused the text. They cost nothing
+    here: see `rl.rewards.group`."""
     excluded: tuple[str, ...] = ()
     """Ids of active criteria without a verdict."""
     inactive: tuple[str, ...] = ()

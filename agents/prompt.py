@@ -1,8 +1,8 @@
 """Prompt files: one per role, reviewed as prose, rendered in one pass.
 
-A file begins with its version, the fields that it takes and where it comes from, between two lines
-of `---`; below stand its turns, each under `[system]`, `[user]` or `[assistant]`. Ours are known by
-their name. A role of yours brings its own file, by its path.
+A file begins with its version, its fields and its source, between two lines of `---`. Its turns
+follow, each under `[system]`, `[user]` or `[assistant]`. Our prompts are loaded by name. A role of
+yours loads its own file by path.
 """
 
 import re
@@ -45,7 +45,7 @@ def load_prompt(prompt: str | Path) -> PromptTemplate:
         prompt: A name, for `prompts/<name>.md` of this package, or the path of a file.
 
     Raises:
-        ConfigError: If there is no such file, or it is no prompt.
+        ConfigError: If there is no such file, or it is not a prompt.
     """
     ours = resources.files("quillgraph.agents").joinpath("prompts", f"{prompt}.md")
     file, name = (prompt, prompt.stem) if isinstance(prompt, Path) else (ours, prompt)
@@ -78,8 +78,8 @@ def render(prompt: str | Path, /, **fields: str) -> list[BaseMessage]:
 
     A section, `<name>` to `</name>` around one field, is left out where the field's value is empty.
     Values are inserted in one pass, so a value cannot open a field. Closing tags and the control
-    tokens of chat templates are blunted in it, so quoted text cannot close its box, or its turn,
-    and speak to the model.
+    tokens of chat templates are broken up in every value, so quoted text cannot close its section,
+    or its turn, and give the model orders.
 
     Args:
         prompt: Name of one of our prompts, or the path of yours.
@@ -101,9 +101,9 @@ def render(prompt: str | Path, /, **fields: str) -> list[BaseMessage]:
     ]
 
 
-def _filled_sections(said: str, values: Mapping[str, str]) -> str:
-    """A turn without the sections that would stand empty."""
-    return _SECTION.sub(lambda match: match[0] if values[match[2]] else "", said).strip()
+def _filled_sections(turn: str, values: Mapping[str, str]) -> str:
+    """A turn without its empty sections."""
+    return _SECTION.sub(lambda match: match[0] if values[match[2]] else "", turn).strip()
 
 
 def _blunted(value: str) -> str:

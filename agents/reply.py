@@ -1,7 +1,7 @@
-"""Forms of replies, made for one call: the ids that may be cited are those of the call.
+"""Forms of replies, made for one call: a reply can cite only the ids of its call.
 
-Evidence is given by id, and the ids allowed are an enum in the JSON schema, so that even a small
-model cannot cite what is not there.
+Evidence is cited by id. The allowed ids are an enum in the JSON schema, so that even a small model
+cannot cite what does not exist.
 """
 
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ def form(title: str, /, **fields: Any) -> type[BaseModel]:
 
 
 def one_of(choices: Iterable[str]) -> Any:
-    """One of these strings."""
+    """The type of one of these strings."""
     return Literal[tuple(choices)]
 
 
 def some_of(choices: Iterable[str], most: int | None = None) -> Any:
-    """At least one of these strings, and at most `most`."""
+    """The type of a list of at least one of these strings, and at most `most`."""
     allowed = tuple(choices)
     listed: Any = list[Literal[allowed]]  # type: ignore[valid-type]  # values of this call
     return Annotated[
@@ -33,5 +33,5 @@ def some_of(choices: Iterable[str], most: int | None = None) -> Any:
 
 
 def text(least: int, most: int) -> Any:
-    """A string of so many characters."""
+    """The type of a string of `least` to `most` characters."""
     return Annotated[str, Field(min_length=least, max_length=most)]

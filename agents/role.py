@@ -1,4 +1,4 @@
-"""How a role is asked: call, parse, ask once more, drop and count."""
+"""Calls of a role: ask, parse, ask once more, then drop and count."""
 
 import asyncio
 import hashlib
@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
+from quillgraph.agents.replies import answer_of
 from quillgraph.agents.reply import form as list_of
 from quillgraph.backends.calls import (
     Budget,
@@ -31,7 +32,7 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One part in the play: who speaks, and the seed from which each call takes its own."""
+    """A part that a model plays: its name, its model and the seed of its calls."""
 
     name: str
     model: BaseChatModel
@@ -39,8 +40,8 @@ class Role:
     budget: Budget = field(default_factory=Budget)
     """What the run may still spend; roles of one run share it."""
     is_learned_from: bool = False
-    """Whether its texts are rows of a training, so that nothing may bend what they are drawn from
-    (`agents.writers.sampling`)."""
+    """Whether a training learns from its texts; they are then sampled without the options that
+    steady a small model (`agents.writers.sampling`)."""
 
     @property
     def items_per_call(self) -> int:
@@ -49,11 +50,11 @@ class Role:
 
     @property
     def chooses(self) -> bool:
-        """Whether the backend is too small to name things in words of its own."""
+        """Whether the model is too small to name things in its own words, so that it chooses."""
         return self.items_per_call == 1
 
     def brief(self, task: WritingTask) -> str:
-        """The request as this role reads it: whole, or cut where it would drown a small model."""
+        """The request as this role reads it: whole, or cut for a small model."""
         return task.brief if self.chooses else task.request
 
     def seed_for(self, item: str) -> int:
@@ -67,7 +68,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Answers(Generic[T]):
-    """The items of a reply that held, and what was dropped."""
+    """The valid items of a reply, and what was dropped."""
 
     items: tuple[T, ...]
     dropped: tuple[Dropped, ...] = ()
@@ -79,12 +80,12 @@ async def side_by_side(calls: Iterable[Awaitable[U]]) -> list[U]:
     """Make calls at the same time.
 
     Raises:
-        Exception: The first that failed, in their order, once the others have come to their end:
-            they are paid for, and a durable graph keeps what they answered.
+        Exception: The first failure in the order of the calls, once all have ended: the others are
+            paid for, and a durable graph keeps their answers.
     """
-    done = await asyncio.gather(*calls, return_exceptions=True)
+    results = await asyncio.gather(*calls, return_exceptions=True)
     answers: list[U] = []
-    for each in done:
+    for each in results:
         if isinstance(each, BaseException):
             raise each
         answers.append(each)
@@ -97,7 +98,7 @@ async def say(
     """Ask for free text.
 
     Args:
-        role: Who is asked.
+        role: The role to call.
         messages: The rendered prompt.
         item: What the call is about; the call's seed is derived from it.
         options: Sampling options of the call.
@@ -108,7 +109,7 @@ async def say(
 async def ask(
     role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
 ) -> T:
-    """Ask for one JSON object and read it into `form`; asked again once if it does not fit.
+    """Ask for one JSON object and read it into `form`; ask once more if the reply does not fit.
 
     Raises:
         ReplyError: If the second reply does not fit either.
@@ -130,10 +131,10 @@ async def _asked(
             supersedes=before,
             options={"json_schema": form.model_json_schema(), **options},
         )
-        reply = str(message.content)
+        reply = answer_of(message).words
         is_cut = message.response_metadata.get("finish_reason") == "length"
         try:
-            # the repaired half of a reply would pass for the whole of it
+            # a repaired half of a reply would pass as the whole
             value = form.model_validate_json(reply) if is_cut else read_reply(reply, form)
         except ValidationError as error:
             if is_cut and "max_tokens" in options:
@@ -142,7 +143,9 @@ async def _asked(
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
-    raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
+    why = answer_of(message).missing
+    expected = f"{form.__name__} as JSON from role {role.name!r}"
+    raise ReplyError(f"{expected} ({why})" if why else expected, reply)
 
 
 async def ask_each(
@@ -156,10 +159,9 @@ async def ask_each(
     at_least: int = 1,
     **options: Any,
 ) -> Answers[T]:
-    """Ask for a list of items; items that break the form twice are dropped one by one.
+    """Ask for a list of items, once more if the reply does not fit; then drop only the bad items.
 
-    A reply of which nothing can be used is dropped as a whole: the role had its say, and what
-    it said is in the record of calls.
+    A reply without any usable item is dropped as a whole; the record of calls keeps its text.
     """
     entries: Any = list[form]  # type: ignore[valid-type]  # the form is a value here
     whole = list_of(
@@ -175,7 +177,7 @@ async def ask_each(
 
 
 def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
-    """The record of a reply that could not be read, after the second asking."""
+    """The record of a reply that could not be read at the second attempt either."""
     return Dropped(stage=stage, agent=role.name, reason="reply", text=error.reply[:200])
 
 
@@ -194,7 +196,7 @@ def read_reply(reply: str, form: type[T]) -> T:
 def _repaired(reply: str) -> Any:
     try:
         return json_repair.loads(reply)
-    except (RecursionError, ValueError):  # brackets without end, as small models stutter them
+    except (RecursionError, ValueError):  # endless brackets, which small models may write
         return None
 
 
@@ -206,7 +208,7 @@ def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str)
     kept: list[T] = []
     dropped: list[Dropped] = []
     if not reply.rstrip("` \n").endswith(("}", "]")):
-        # cut short: its last item may be half of what was meant
+        # cut short: its last item may be incomplete
         half = str(items.pop())[:200]
         dropped.append(Dropped(stage=stage, agent=agent, reason="cut short", text=half))
     for entry in items:
@@ -231,7 +233,7 @@ async def _call(
     supersedes: str | None = None,
 ) -> AIMessage:
     nodes = Place.of(config_around()["metadata"]).nodes
-    # where the budget hears the call by itself, it is not told of it a second time
+    # a budget that hears the call as a callback must not count it twice
     is_heard = role.budget in budgets_of(handlers_around())
     if not is_heard:
         role.budget.admit(nodes)

@@ -15,11 +15,11 @@ ROOT = "quillgraph"
 
 
 class Move(NamedTuple):
-    """Where a module of the flat layout stands now."""
+    """The new place of a module of the flat layout."""
 
     module: str
     definitions: Mapping[str, tuple[str, str]]
-    """Old name to module and name, of what is called otherwise or stands elsewhere now."""
+    """Old name to new module and name, for definitions that were renamed or moved."""
 
     def place(self, name: str) -> tuple[str, str]:
         """Module and name of a definition now."""
@@ -28,7 +28,7 @@ class Move(NamedTuple):
 
 @cache
 def moves() -> Mapping[str, Move]:
-    """Old module to what became of it."""
+    """Old module to its move."""
     from importlib.resources import files  # here, as `import quillgraph` shall not wait for it
 
     lines = files(ROOT).joinpath("moved.txt").read_text(encoding="utf-8").splitlines()

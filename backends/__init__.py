@@ -1,4 +1,4 @@
-"""Where words come from: chat models that say what they sampled, and the record of it."""
+"""Chat models that return the tokens they sampled, and the records of their calls."""
 
 from quillgraph.backends.calls.budget import Allowance, Budget
 from quillgraph.backends.calls.record import CallRecord, Recorder, read_records

@@ -1,4 +1,4 @@
-"""The seam of the package: a backend is a LangChain chat model that says what it sampled."""
+"""The base of all backends: a LangChain chat model that returns the tokens it sampled."""
 
 import asyncio
 import time
@@ -40,11 +40,11 @@ __all__ = [
 CompletionFn = Callable[[ChatRequest], Awaitable[Completion]]
 
 Tap = Callable[[ChatRequest, Place, CompletionFn], Awaitable[Completion]]
-"""Stands between a backend and its callers: hears each call, and has it answered."""
+"""A function between a backend and its callers: it gets each call, and passes it on."""
 
 _NOT_OPTIONS = frozenset({*BaseChatModel.model_fields, "model", "base_url", "api_key"})
-"""Fields that a spec does not set: LangChain's own, those it has a place for, and the key, which
-stays in the environment (`api_key_env`)."""
+"""Fields that are no options of a spec: LangChain's own, the model and the address, which have
+their own place in a spec, and the key, which stays in the environment (`api_key_env`)."""
 
 
 class ChatBackend(BaseChatModel, ABC):
@@ -63,19 +63,19 @@ class ChatBackend(BaseChatModel, ABC):
     temperature: float = 0.7
     top_p: float = 1.0
     max_tokens: int = 512
-    """Most tokens in a reply, unless the call says otherwise."""
+    """Most tokens in a reply, unless the call sets its own limit."""
     max_concurrency: int = Field(default=16, gt=0)
-    """Calls in flight at a time, over all graphs that share this backend. Each event loop has as
-    many, and so have all synchronous callers together (`Limiter`)."""
+    """Most calls in flight at a time, over all graphs that share this backend. The limit holds for
+    each event loop, and once for all synchronous callers together (`Limiter`)."""
     timeout_s: float = Field(default=3600.0, gt=0)
-    """Longest time of one call with all its tries, seconds. Waiting for its turn, and for an
-    engine to start, is no part of it. What is over its time is called off, where it runs too."""
+    """Longest time of one call with all its retries, seconds. Time spent waiting for a slot or for
+    the engine to start does not count. A call over its time is cancelled, in the engine too."""
     takes_address: ClassVar[bool] = False
     """Whether a spec has a place for an address: `KIND:MODEL@URL`, which becomes `base_url`."""
     takes_adapters: ClassVar[bool] = False
-    """Whether a policy may name an adapter beside the model: `KIND:MODEL+FOLDER`."""
+    """Whether a policy may name an adapter after the model: `KIND:MODEL+FOLDER`."""
     rank_option: ClassVar[str | None] = None
-    """The option by which an engine is started for adapters up to a rank; None if it needs none."""
+    """The option that sets the highest adapter rank of an engine; None if it needs none."""
     _tap: Tap | None = PrivateAttr(default=None)
 
     @classmethod
@@ -88,19 +88,19 @@ class ChatBackend(BaseChatModel, ABC):
         """Make the backend that `KIND:MODEL[@URL][?option=value&…]` names.
 
         Args:
-            model: What stands for the model.
+            model: The `MODEL` part of the spec.
             base_url: The address; None if there is none, or the class takes none.
-            options: Options, with names out of `spec_options`; values from a string are strings.
+            options: Options by name, as in `spec_options`. Values read from a string are strings.
 
         Raises:
-            ConfigError: If these do not fit.
+            ConfigError: If the arguments do not fit.
         """
         address: dict[str, Any] = {"base_url": base_url} if cls.takes_address else {}
         return cls(model=model, **address, **options)
 
     @classmethod
     def spec_identity(cls, model: str, options: Mapping[str, Any]) -> str:
-        """What a spec calls the model, whatever its other options are."""
+        """Name the model that a spec means, independent of its other options."""
         return model
 
     @cached_property
@@ -118,45 +118,45 @@ class ChatBackend(BaseChatModel, ABC):
         """Answer one request."""
 
     async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
-        """Answer one request; where in a graph it was asked matters to few backends."""
+        """Answer one request from a place in a graph; few backends use the place."""
         return await self._complete(request)
 
     async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
         """Answer one request within `timeout_s`.
 
         Raises:
-            TimedOut: If that could not be done. It was cancelled then.
+            TimedOut: If no reply came in time. The call is cancelled then.
         """
         message = (
             f"model {self.model!r} gave no whole reply within {self.timeout_s:g} s (timeout_s), "
-            "over all tries; raise it, or lower max_tokens"
+            "over all retries; raise it, or lower max_tokens"
         )
         async with Deadline(asyncio.get_running_loop().time() + self.timeout_s, message):
             return await self._complete_at(request, place)
 
     async def _ready(self, request: ChatRequest) -> None:
-        """Start what the first call has to wait for; its time does not count."""
+        """Start what the first call waits for; that time does not count against `timeout_s`."""
 
     def listen(self, tap: Tap | None) -> None:
-        """Have a tap hear every call from now on; None takes it away."""
+        """Pass every call from now on through a tap; None removes it."""
         self._tap = tap
 
     async def start(self) -> None:
-        """Get ready now rather than with the first call: load the model, start the engine."""
+        """Load the model or start the engine now, instead of with the first call."""
 
     async def aclose(self) -> None:
-        """Give back what the backend holds: engine, threads, connections."""
+        """Release what the backend holds: engine, threads, connections."""
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes use the engine too, so that one loads an adapter for all."""
+        """Whether other processes use the engine too; then one process loads adapters for all."""
         return False
 
     def take_up_adapter(self, version: str) -> None:
         """Sample from an adapter that another process has loaded on the engine that both use.
 
         Args:
-            version: What it is called there.
+            version: Its name on the engine.
 
         Raises:
             ConfigError: If this process has the engine for itself.
@@ -167,20 +167,20 @@ class ChatBackend(BaseChatModel, ABC):
         )
 
     async def load_adapter(self, path: Path | None, version: str) -> None:
-        """Have every call from now on sample from a LoRA adapter, and say so in its trace.
+        """Sample every call from now on from a LoRA adapter, and name it in the trace.
 
-        Calls in flight keep the weights that they began with. Once this returns, the folder is
-        not read again.
+        Calls in flight keep the weights that they began with. The folder is not read again after
+        this returns.
 
         Args:
             path: Folder of the adapter, as PEFT writes it; None for the bare model.
-            version: What traces call these weights (`TokenTrace.weights_version`); `base` if and
+            version: Name of these weights in traces (`TokenTrace.weights_version`); `base` if and
                 only if `path` is None.
 
         Raises:
-            ConfigError: If the backend swaps no adapters, or this one does not fit the model;
-                nothing has changed then.
-            BackendError: If the engine failed to take it; the weights are the earlier ones.
+            ConfigError: If the backend swaps no adapters, or this one does not fit the model. The
+                weights stay as they were.
+            BackendError: If the engine could not load it. The weights stay as they were.
         """
         if not self.capabilities.adapters:
             raise ConfigError(
@@ -203,8 +203,8 @@ class ChatBackend(BaseChatModel, ABC):
         """Turn messages and call options into the request that the engine gets.
 
         Raises:
-            ConfigError: On an option that this package does not know or this backend cannot
-                meet, or a message that is not plain text.
+            ConfigError: If this package does not know an option, this backend does not support
+                one, or a message is not plain text.
         """
         if unknown := sorted(set(options) - OPTIONS):
             raise ConfigError(f"unknown call option {unknown[0]!r}: {nearest(unknown[0], OPTIONS)}")
@@ -249,9 +249,9 @@ class ChatBackend(BaseChatModel, ABC):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """Ask once; what LangChain does around a call is left out where nobody would notice.
+        """Ask once, without LangChain's callback machinery if no outside handler listens.
 
-        Announcing a call costs more than making it, at thousands in flight
+        With thousands of calls in flight, that machinery costs more than the calls themselves
         (`benchmarks/client_concurrency.py`).
         """
         if (run := direct_run(self, config)) is None:
@@ -288,12 +288,12 @@ class ChatBackend(BaseChatModel, ABC):
         budgets = budgets_of(run_manager.handlers if run_manager else [])
         started = latency = 0.0
 
-        async def answer(sent: ChatRequest) -> Completion:
+        async def answer(request: ChatRequest) -> Completion:
             nonlocal started, latency
             async with within(budgets, place.nodes), self.limiter.slot():
-                await self._ready(sent)
+                await self._ready(request)
                 started, clock = time.time(), time.perf_counter()
-                completion = await self._complete_in_time(sent, place)
+                completion = await self._complete_in_time(request, place)
                 latency = time.perf_counter() - clock
                 return completion
 
@@ -309,7 +309,7 @@ class ChatBackend(BaseChatModel, ABC):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # of the manager only what both kinds have is read
+        # only attributes that both kinds of manager have are read
         call = self._agenerate(messages, stop, run_manager, **kwargs)  # type: ignore[arg-type]
         return synchronous_calls().submit(call).result()
 
@@ -327,23 +327,23 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer tools with every call.
 
-        What the model calls is in the reply's `tool_calls`. What was to be a call and cannot be
-        read is in `invalid_tool_calls`, and all else that it said is in `content`. The trace holds
-        the tokens that were sampled, whatever was read from them.
+        The reply's `tool_calls` holds the calls that the model makes, `invalid_tool_calls` those
+        that cannot be parsed, and `content` the remaining text. The trace always holds all sampled
+        tokens.
 
         Args:
             tools: Functions, `BaseTool`s, pydantic models or JSON schemas, as LangChain takes them.
-            tool_choice: None or `auto` leaves the model the choice, `none` forbids a call, `any`,
-                `required` or True wants one, and a tool's name wants one of that tool.
+            tool_choice: None or `auto` leaves the choice to the model, `none` forbids a call,
+                `any`, `required` or True forces one, and a tool's name forces one of that tool.
             kwargs: Options of the calls.
 
         Raises:
-            ConfigError: If something is no tool, or this backend calls none.
+            ConfigError: If an item is no tool, or this backend calls no tools.
         """
         if not self.capabilities.tools:
             raise ConfigError(self._no_tools)
-        offered = offer(tools, tool_choice)
-        return self.bind(**{k: v for k, v in offered.items() if v is not None}, **kwargs)
+        options = offer(tools, tool_choice)
+        return self.bind(**{k: v for k, v in options.items() if v is not None}, **kwargs)
 
     def _check_tools(self, request: ChatRequest) -> None:
         if not self.capabilities.tools:
@@ -366,8 +366,8 @@ class ChatBackend(BaseChatModel, ABC):
     ) -> Runnable[LanguageModelInput, Any]:
         """Decode under a pydantic model's schema and parse the reply into it.
 
-        The message, and with it the token trace, is kept under `raw` when `include_raw` is set;
-        a reply that does not parse is then returned with `parsing_error` instead of lost.
+        With `include_raw`, the result keeps the message and its token trace under `raw`, and a
+        reply that does not parse is returned with `parsing_error` instead of raised.
         """
         if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
             raise ConfigError(f"expected a pydantic model class as schema, got {schema!r}")

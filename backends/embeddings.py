@@ -1,4 +1,4 @@
-"""Sentence embeddings: a small BERT in process, or hashed trigrams where there is no torch."""
+"""Sentence embeddings: a small BERT in process, or hashed trigrams without torch."""
 
 import asyncio
 import hashlib
@@ -26,14 +26,14 @@ Vectors = npt.NDArray[np.float32]
 BATCH = 32
 CACHED_TEXTS = 4096
 DIMENSION = 512
-"""Of the lexical embeddings."""
+"""Length of a lexical embedding."""
 
 
 def connect_embeddings(name: str) -> Embeddings:
-    """Give the embeddings of a name.
+    """Make the embeddings that a name stands for.
 
     Args:
-        name: `minilm` (built in, pulled when missing), `lexical` (no model), or a folder in the
+        name: `minilm` (built in, pulled if missing), `lexical` (no model), or a folder in the
             sentence-transformers layout.
 
     Raises:
@@ -55,15 +55,15 @@ class SentenceEmbeddings(Embeddings):
     """Mean-pooled, L2-normalised token vectors of a BERT-like model, on the CPU.
 
     Sentence-BERT (arXiv:1908.10084) with the mean strategy, as all-MiniLM-L6-v2 was trained.
-    The model is loaded at the first text; threads may share one instance. The vectors of the
-    last few thousand texts are kept. It stays off the GPU, which the chat engine fills.
+    The first text loads the model; threads may share one instance. The vectors of the last
+    few thousand texts are cached. It stays off the GPU, because the chat engine fills that.
 
     Args:
         folder: A model folder in the sentence-transformers layout.
 
     Raises:
-        ConfigError: If the folder holds no such model, pools in another way than by the mean,
-            or torch is not installed.
+        ConfigError: If the folder holds no such model, the model does not pool by the mean, or
+            torch is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -104,12 +104,12 @@ class SentenceEmbeddings(Embeddings):
         return await asyncio.to_thread(self.embed_query, text)
 
     def _encode(self, texts: list[str]) -> list[list[float]]:
-        # texts of like length share a batch, so that little is computed on padding
+        # a batch holds texts of similar length, so that little time goes into padding
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         vectors: list[list[float]] = [[]] * len(texts)
         for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            for i, vector in zip(chosen, self._forward([texts[i] for i in chosen]), strict=True):
+            batch = order[start : start + BATCH]
+            for i, vector in zip(batch, self._forward([texts[i] for i in batch]), strict=True):
                 vectors[i] = vector
         return vectors
 
@@ -142,7 +142,7 @@ class SentenceEmbeddings(Embeddings):
 class LexicalEmbeddings(Embeddings):
     """Hashed character-trigram counts, L2-normalised: deterministic, without a model.
 
-    Measures shared wording, not shared meaning. Texts are lower-cased and padded with a space
+    They measure shared wording, not shared meaning. Texts are lower-cased and padded with a space
     at both ends, so that even one Chinese character has a trigram.
     """
 
@@ -177,7 +177,7 @@ def _require_mean_pooling(folder: Path) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Read an optional settings file; an absent one settles nothing."""
+    """Read an optional settings file; an absent one gives no settings."""
     if not path.is_file():
         return {}
     try:

@@ -1,15 +1,15 @@
 """Errors of the package, in one tree.
 
 QuillError
-├── ConfigError             what was asked for does not exist or does not fit (exit 2)
-├── InputError              the request or file cannot be worked on (exit 2)
+├── ConfigError             an option or combination does not exist or does not fit (exit 2)
+├── InputError              the request or file cannot be used (exit 2)
 ├── StorageError            a file or folder cannot be read or written (exit 1)
 ├── BackendError            the model could not be reached or refused (exit 3)
 │   ├── Unreachable         nobody answers at that address, or not in time; retryable
 │   │   └── TimedOut        a call took longer than the backend's `timeout_s`; retryable
-│   ├── RateLimited         the endpoint asks for patience; retryable
-│   ├── ServerFailed        the endpoint broke while answering; retryable
-│   ├── Refused             wrong key, unknown model, malformed request: asking again is no use
+│   ├── RateLimited         the endpoint limits the rate of calls; retryable
+│   ├── ServerFailed        the endpoint failed while answering; retryable
+│   ├── Refused             wrong key, unknown model, malformed request: a retry does not help
 │   ├── ContextOverflow     the prompt is longer than the model's window: shorten it
 │   └── CassetteMiss        a recording holds no such call
 ├── ReplyError              the model answered, but not in the asked form (exit 3)
@@ -33,13 +33,13 @@ class QuillError(Exception):
 
 
 class ConfigError(QuillError, ValueError):
-    """Something that was asked for does not exist or does not fit together."""
+    """An option, or a combination of options, does not exist or does not fit."""
 
     exit_status = 2
 
 
 class InputError(QuillError, ValueError):
-    """A request, text or file that cannot be worked on."""
+    """A request, text or file that cannot be used."""
 
     exit_status = 2
 
@@ -53,7 +53,7 @@ class BackendError(QuillError):
 
     exit_status = 3
     retry_after_s: float | None = None
-    """How long the endpoint asked to be left alone, seconds; None if it did not say."""
+    """How long to wait before a retry, as the endpoint asks, seconds; None if it does not say."""
 
 
 class Unreachable(BackendError):
@@ -63,23 +63,23 @@ class Unreachable(BackendError):
 
 
 class TimedOut(Unreachable):
-    """A call, with all its tries, took longer than the backend's `timeout_s`."""
+    """A call, with all its retries, took longer than the backend's `timeout_s`."""
 
 
 class RateLimited(BackendError):
-    """The endpoint asked for patience, and went on asking until the retries were spent."""
+    """The endpoint limited the rate of calls until no retry was left."""
 
     retryable = True
 
 
 class ServerFailed(BackendError):
-    """The endpoint broke while it was answering."""
+    """The endpoint failed while it was answering."""
 
     retryable = True
 
 
 class Refused(BackendError):
-    """The endpoint will not serve this call however often it is asked."""
+    """The endpoint rejects this call, and a retry does not help."""
 
 
 class ContextOverflow(BackendError):
@@ -87,11 +87,11 @@ class ContextOverflow(BackendError):
 
 
 class CassetteMiss(BackendError):
-    """A recording holds no such call; from the second line on, how the nearest one differs."""
+    """A recording holds no such call; the lines after the first show the nearest one's diff."""
 
 
 class ReplyError(QuillError):
-    """A reply that could not be read; carries the reply so that it can be looked at."""
+    """A reply that could not be read; carries the reply, for inspection."""
 
     exit_status = 3
 

@@ -1,6 +1,7 @@
 """Any other LangChain chat model, for the roles that are not trained.
 
-Errors of other packages become those of our own tree here, without an import of these packages.
+This module turns errors of other packages into those of our own tree, without importing these
+packages.
 """
 
 import importlib
@@ -37,30 +38,30 @@ from quillgraph.moved import advice
 logger = logging.getLogger(__name__)
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
-"""Options of a call that are set on the model, where its class has fields of these names."""
+"""Call options that are set on the model, if its class has fields of these names."""
 
 _CUT = {"length", "max_tokens"}
-"""What providers say, in small letters, where a reply was cut short."""
+"""Finish reasons of providers for a reply that was cut short, in lower case."""
 
 
 class ForeignChat(ChatBackend):
-    """A LangChain chat model of another package behind this package's seam.
+    """A LangChain chat model of another package, wrapped as a backend of this package.
 
-    It declares nothing but what it was asked to do, and tools where its class takes them: without
-    a `schema_mode` it serves only roles that write free text. There are no token ids, so no role
-    that it plays can be trained. It retries nothing: that is the wrapped model's own business.
+    It declares only the capabilities that its options ask for, and tools if its class takes them.
+    Without a `schema_mode` it serves only roles that write free text. It returns no token ids, so
+    a role that it plays cannot be trained. It does not retry: the wrapped model does that itself.
 
     Args:
         chat: The model.
-        schema_mode: How it is asked for JSON: `native` by its own structured output, `prompt` in
-            words; None not at all.
-        items_per_call: How many items a role may hand it at a time; above 1, roles let it write
-            in words of its own (`Capabilities`).
-        context_tokens: Its window; None if unknown.
-        own_sampling: Leave temperature and top-p as the model has them.
+        schema_mode: How to ask it for JSON: `native` uses its own structured output, `prompt`
+            puts the schema into the prompt, None does not ask.
+        items_per_call: How many items a role may put into one call; above 1, roles let it write
+            in its own words (`Capabilities`).
+        context_tokens: Its window in tokens; None if unknown.
+        own_sampling: Keep the model's own temperature and top-p.
 
     Raises:
-        ConfigError: If `native` is asked of a class that has no structured output.
+        ConfigError: If `schema_mode` is `native` and the class has no structured output.
     """
 
     model: str = ""
@@ -93,7 +94,7 @@ class ForeignChat(ChatBackend):
 
     @classmethod
     def spec_options(cls) -> frozenset[str] | None:
-        """Ours and those of the class that the spec names, which `foreign_model` checks."""
+        """None: the class that the spec names has options too, and `foreign_model` checks them."""
         return None
 
     @classmethod
@@ -105,12 +106,12 @@ class ForeignChat(ChatBackend):
 
     @classmethod
     def spec_identity(cls, model: str, options: Mapping[str, Any]) -> str:
-        """The class, and the model that it is asked for."""
+        """The class and its `model` argument."""
         return f"{model}:{options.get('model', '')}"
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it was asked to do."""
+        """What its options ask for, and tools if the class takes them."""
         return Capabilities(
             json_schema=self.schema_mode is not None,
             tools=type(self.chat).bind_tools is not BaseChatModel.bind_tools,
@@ -131,7 +132,7 @@ class ForeignChat(ChatBackend):
         except Exception as error:  # noqa: BLE001  # other packages' errors have no common root
             # not `from error`: an SDK's error holds its request, and with it the key
             raise translated(error, self.model, self._redaction) from None
-        # some classes made for tests answer with messages of other kinds
+        # some classes for tests answer with other kinds of message
         meta, usage = message.response_metadata, getattr(message, "usage_metadata", None)
         if usage is None:
             self._warn_once("usage", "%s reports no usage: its calls count as 0 tokens", self.model)
@@ -151,7 +152,7 @@ class ForeignChat(ChatBackend):
             settings["cache"] = False
         chat = self.chat.model_copy(update=settings)
         messages = [message_of(turn) for turn in request.messages]
-        # no handler hears the call within: it would be recorded and paid for twice
+        # no handler gets the inner call: it would be recorded and paid for twice
         quiet: Any = {"callbacks": []}
         stop = {"stop": list(request.stop)} if request.stop else {}
         if request.tools:
@@ -170,7 +171,7 @@ class ForeignChat(ChatBackend):
             if answer["parsed"] is not None and not str(raw.text):  # it came as a tool call
                 return raw, json.dumps(answer["parsed"], ensure_ascii=False)
             return raw, str(raw.text)
-        # at the end of the last message: not every model takes two of one side in a row
+        # at the end of the last message: not every model takes two turns of one role in a row
         messages[-1] = type(messages[-1])(
             f"{messages[-1].content}\n\n{schema_in_words(request.json_schema)}"
         )
@@ -178,7 +179,7 @@ class ForeignChat(ChatBackend):
         return message, str(message.text)
 
     def _settings(self, request: ChatRequest) -> dict[str, Any]:
-        """The options of a call that the model takes."""
+        """The options of a call that the model supports."""
         settings = {name: getattr(request, name) for name in SAMPLING}
         if self.own_sampling:
             del settings["temperature"], settings["top_p"]
@@ -192,7 +193,7 @@ class ForeignChat(ChatBackend):
         return accepted
 
     def _warn_once(self, subject: str, template: str, *about: str) -> None:
-        """Warn of something once."""
+        """Warn about a subject, once."""
         if subject not in self._warned:
             self._warned.add(subject)
             logger.warning(template, *about)
@@ -231,12 +232,12 @@ def foreign_model(name: str, arguments: Mapping[str, Any]) -> BaseChatModel:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or name
         raise ConfigError(f"{name}, {where}: {first['msg']}") from error
-    except Exception as error:  # noqa: BLE001  # a key that is missing, in each SDK's own words
+    except Exception as error:  # noqa: BLE001  # each SDK has its own error for a missing key
         raise ConfigError(f"{name} cannot be made: {Redaction()(str(error))[:400]}") from None
 
 
 def _fields_of(kind: type[BaseChatModel]) -> set[str]:
-    """Names that a class's constructor knows its fields by."""
+    """Names of the arguments that a class's constructor takes."""
     fields = kind.model_fields.items()
     names = {*(name for name, _ in fields), *(f.alias for _, f in fields if f.alias)}
     return names - {"callbacks", "cache", "rate_limiter", "custom_get_token_ids"}
@@ -250,21 +251,21 @@ def _class_of(name: str) -> type[BaseChatModel]:
             "langchain:langchain_openai.ChatOpenAI?model=gpt-5-mini"
         )
     try:
-        loaded = getattr(importlib.import_module(module), attribute, None)
+        candidate = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         package = module.split(".")[0].replace("_", "-")
         remedy = advice(module) or f"is it installed? pip install {package}"
         raise ConfigError(f"cannot import {module} ({error}); {remedy}") from error
-    if not (isinstance(loaded, type) and issubclass(loaded, BaseChatModel)):
-        raise ConfigError(f"expected a LangChain chat model class at {name}, got {loaded!r}")
-    return loaded
+    if not (isinstance(candidate, type) and issubclass(candidate, BaseChatModel)):
+        raise ConfigError(f"expected a LangChain chat model class at {name}, got {candidate!r}")
+    return candidate
 
 
 _OVERFLOW = re.compile(
     r"context[ _](length|size|window)|maximum model length|too (long|many tokens)", re.IGNORECASE
 )
 _UNREAD = ("LengthFinishReason", "OutputParser")
-"""Parts of class names where the model has answered, but not to the end or not in the form."""
+"""Parts of class names of errors that mean a reply is incomplete or in the wrong format."""
 
 _BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
     ("RateLimit", RateLimited),
@@ -282,18 +283,18 @@ _BY_NAME: tuple[tuple[str, type[BackendError]], ...] = (
     ("NotFound", Refused),
     ("BadRequest", Refused),
 )
-"""Parts of class names, and what they tell of an error that carries no status."""
+"""Parts of class names, with our error class for an error that carries no status."""
 
 
 def translated(error: Exception, model: str, redact: Callable[[str], str]) -> QuillError:
-    """Find the error of our tree that says what another package's error says.
+    """Translate an error of another package into our own tree.
 
-    The status decides where the error carries one, else the names of its classes.
+    The HTTP status decides if the error carries one, else the names of its classes.
 
     Args:
-        error: What the other package raised.
-        model: Name of the model that was asked.
-        redact: Takes secrets out of a text.
+        error: The error that the other package raised.
+        model: Name of the model that was called.
+        redact: Removes secrets from a text.
     """
     words = redact(" ".join(str(error).split()))[:400]
     message = f"{model}: {type(error).__name__}: {words}"
@@ -305,7 +306,7 @@ def translated(error: Exception, model: str, redact: Callable[[str], str]) -> Qu
 
 
 def status_of(error: Exception) -> int | None:
-    """The HTTP status that an error carries; None if it carries none."""
+    """Read the HTTP status off an error; None if it carries none."""
     holders = (error, getattr(error, "response", None))
     for holder in holders:
         for name in ("status_code", "status", "http_status", "code"):

@@ -1,4 +1,4 @@
-"""A backend that answers by rule: for tests, examples and users' own tests."""
+"""A backend that answers by rules, for examples and tests, users' own tests included."""
 
 import codecs
 import json
@@ -22,19 +22,19 @@ Reply = Callable[[ChatRequest], str]
 
 
 class Rule(BaseModel):
-    """Which request gets which reply."""
+    """A pattern and its reply."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: re.Pattern[str]
     """Regular expression, searched over all messages of the request joined by newlines."""
     reply: str | tuple[str, ...]
-    """The reply. Of several, the n-th answers the n-th *different* request that fits and the
-    last answers all later ones; a request that comes again gets the same reply again."""
+    """The reply. With several, the n-th answers the n-th *different* request that matches, and the
+    last answers all later ones; a repeated request gets the same reply again."""
 
 
 class Script(BaseModel):
-    """A YAML file of rules; the first that fits answers."""
+    """A YAML file of rules; the first that matches answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,11 +44,11 @@ class Script(BaseModel):
 class ScriptedChat(ChatBackend):
     """Answers without a model, by a function of the request or by the rules of a file.
 
-    The reply depends on the request alone, so it is the same under fan-out and in any order
-    (several replies to one rule are the exception, see `Rule`). A token is four UTF-8 bytes of
-    the text, about what a real one is, its id is their value, and every log-probability is 0:
-    enough to test what handles traces, and plainly not a model's. Each token is its own and
-    only alternative. A reply calls a tool as small models do, by
+    The reply depends on the request alone, so it is the same under fan-out and in any order.
+    Only a rule with several replies is an exception (`Rule`). A token is four UTF-8 bytes of the
+    text, about the size of a real one; its id is their value, and every log-probability is 0.
+    This is enough to test code that handles traces, and is clearly not a model's. Each token is
+    its own and only alternative. A reply calls a tool as small models do, with
     `<tool_call>{"name": "look", "arguments": {"place": "sea"}}</tool_call>`.
 
     Args:
@@ -74,7 +74,7 @@ class ScriptedChat(ChatBackend):
 
     @classmethod
     def spec_options(cls) -> frozenset[str] | None:
-        """All but what is scripted, which has a place of its own in a spec or is Python."""
+        """All but `path`, which has its own place in a spec, and `reply`, which is Python."""
         return (super().spec_options() or frozenset()) - {"path", "reply"}
 
     @classmethod
@@ -84,7 +84,7 @@ class ScriptedChat(ChatBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """All that a trace can carry; replies follow a schema if the script's author did."""
+        """All that a trace can carry; replies follow a schema if the script's replies do."""
         return Capabilities(
             json_schema=True,
             token_ids=True,
@@ -136,7 +136,7 @@ class ScriptedChat(ChatBackend):
 
 
 def _prompt_parts(request: ChatRequest) -> Iterator[str]:
-    """What a model would read of a request, tools included."""
+    """The parts of a request that a model would read, tools included."""
     for tool in request.tools:
         yield json.dumps(tool, ensure_ascii=False)
     for turn in request.messages:
@@ -152,7 +152,7 @@ def _tokens(text: str) -> tuple[int, ...]:
 
 def _alone(text: str, number: int) -> tuple[Position, ...]:
     raw = text.encode()[: TOKEN_BYTES * number]
-    # as vLLM does, the token that completes a character adds all of it
+    # as in vLLM, the token that completes a character adds all of it
     decoder = codecs.getincrementaldecoder("utf-8")()
     pieces = (
         decoder.decode(raw[start : start + TOKEN_BYTES])
@@ -174,9 +174,9 @@ def read_script(path: Path) -> Script:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{_WANTED} in {path}, but {where}: {first['msg']}") from error
+        raise ConfigError(f"{_EXPECTED} in {path}, but {where}: {first['msg']}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{_WANTED} in {path}: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{_EXPECTED} in {path}: {' '.join(str(error).split())}") from error
 
 
-_WANTED = "expected a YAML file with `rules: [{when: ..., reply: ...}]`"
+_EXPECTED = "expected a YAML file with `rules: [{when: ..., reply: ...}]`"

@@ -1,4 +1,4 @@
-"""Backends by name: a short string, or its fields, become a chat model."""
+"""Backends by name: turns a short string, or its fields, into a chat model."""
 
 import importlib
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ BUILT_IN = {
     "cassette": "quillgraph.backends.cassette.chat:CassetteChat",
     "langchain": "quillgraph.backends.langchain:ForeignChat",
 }
-"""Kind to `module:Class`."""
+"""Built-in kinds, each with its `module:Class`."""
 
 GROUP = "quillgraph.backends"
-"""Entry points of this group are backends of other packages, by the kind that they give."""
+"""The entry-point group for backends of other packages; the name of an entry is its kind."""
 
 
 @cache
 def foreign_kinds() -> Mapping[str, EntryPoint]:
-    """The kinds that other installed packages offer; nothing of them is imported.
+    """List the kinds that other installed packages offer, without importing these packages.
 
-    A built-in kind keeps its meaning whatever is installed.
+    No package can replace a built-in kind.
     """
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
 
@@ -42,7 +42,7 @@ def backend_kinds() -> tuple[str, ...]:
 
 
 def backend_class(kind: str) -> type[ChatBackend]:
-    """Import the class of a kind; no engine is loaded with it.
+    """Import the class of a kind, without loading an engine.
 
     Raises:
         ConfigError: If there is no such kind, or another package's class cannot be loaded.
@@ -55,10 +55,9 @@ def backend_class(kind: str) -> type[ChatBackend]:
 
 
 class BackendSpec(BaseModel):
-    """Which backend: `KIND:MODEL[@URL][?option=value&…]`, taken apart.
+    """The parts of `KIND:MODEL[@URL][?option=value&…]`, which names a backend.
 
-    What model, address and options mean is for the class of the kind to say
-    (`ChatBackend.from_spec`).
+    The class of the kind decides what model, address and options mean (`ChatBackend.from_spec`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,13 +79,13 @@ class BackendSpec(BaseModel):
         """Read a spec such as `vllm:smollm2-135m` or `openai:qwen@http://127.0.0.1:8000/v1`.
 
         Raises:
-            ConfigError: On an unknown kind, a missing model or a broken option.
+            ConfigError: If the kind is unknown, the model is missing or an option is malformed.
         """
         kind, colon, rest = text.partition(":")
         if kind == "scorer":
             raise ConfigError(
-                f"{text!r} gives scores and no words: a trained scorer can be a judge and nothing "
-                "else, for example --judge scorer:FOLDER"
+                f"{text!r} gives scores and no words: a trained scorer can only be a judge, "
+                "for example --judge scorer:FOLDER"
             )
         takes_address = backend_class(kind).takes_address
         place, _, query = rest.partition("?")
@@ -103,12 +102,12 @@ class BackendSpec(BaseModel):
 def connect(spec: str | BackendSpec, **options: Any) -> ChatBackend:
     """Make the backend that a spec names.
 
-    Nothing is loaded or called yet, but for a built-in model that has to be fetched first: an
-    engine starts with its first call.
+    An engine starts with its first call, so nothing is loaded or called yet. Only a built-in
+    model that is missing is fetched now.
 
     Args:
         spec: `KIND:MODEL[@URL][?option=value&…]`, or a `BackendSpec`.
-        options: Further options; they win over those of the spec.
+        options: Further options; they override those of the spec.
 
     Raises:
         ConfigError: If the kind, the model or an option does not exist, or a package is missing.
@@ -140,12 +139,12 @@ def _foreign_class(point: EntryPoint) -> type[ChatBackend]:
     package = point.dist.name if point.dist else "its package"
     where = f"backend {point.name!r} of {package}"
     try:
-        loaded = point.load()
+        candidate = point.load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{where} cannot be loaded from {point.value}: {error}") from error
-    if not (isinstance(loaded, type) and issubclass(loaded, ChatBackend)):
+    if not (isinstance(candidate, type) and issubclass(candidate, ChatBackend)):
         raise ConfigError(
             f"{where}: expected a subclass of quillgraph.backends.ChatBackend at {point.value}, "
-            f"got {loaded!r}"
+            f"got {candidate!r}"
         )
-    return loaded
+    return candidate

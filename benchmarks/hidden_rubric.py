@@ -5,10 +5,10 @@ them into a folder of its own)
 The task is a line of six words for a prompt of two: it must name the first, end on a rhyme of the
 second, repeat no word, and begin with an article. The rubric is code, so no judge's noise hides
 what replay does; the policy sees only the reward. The model is a Qwen2 of two layers made here, and
-starts with random weights. Counted are the fresh samples that a run needs until the mean reward
-of three steps running reaches the target; what is replayed or revised is not sampled anew, and the
-share of its tokens is stored beside. A run that never gets there counts as its whole length, which
-flatters it. Runs that are stored are not run again.
+starts with random weights. The result is the number of fresh samples that a run needs until the
+mean reward of three steps in a row reaches the target. Replayed and revised texts are no fresh
+samples; the share of their tokens is stored too. A run that never reaches the target counts as its
+whole length, which flatters it. Stored runs are not run again.
 """
 
 import argparse
@@ -273,10 +273,10 @@ def main() -> None:
     options.results.mkdir(parents=True, exist_ok=True)
     stored = options.results / "hidden_rubric.jsonl"
     rows = [json.loads(line) for line in stored.open()] if stored.exists() else []
-    done = {(row["arm"], row["seed"]) for row in rows if row["steps"] == options.steps}
+    finished = {(row["arm"], row["seed"]) for row in rows if row["steps"] == options.steps}
     for seed in range(options.seeds):
         for arm in ARMS:
-            if (arm, seed) in done:
+            if (arm, seed) in finished:
                 continue
             rows.append(run(arm, seed, options.steps))
             with stored.open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Work on many items side by side."""
+"""Work on many items concurrently."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -11,12 +11,12 @@ T = TypeVar("T")
 async def for_each(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int | None = None
 ) -> None:
-    """Work on items side by side; the first error ends those under way, and is raised.
+    """Work on items concurrently; the first error cancels the rest and is raised.
 
     Args:
         items: What to work on.
         work: Works on one of them.
-        at_once: Most items in work at a time; None for all.
+        at_once: Highest number of items in work at a time; None for no limit.
     """
     gate: AbstractAsyncContextManager[object] = (
         asyncio.Semaphore(at_once) if at_once else nullcontext()

@@ -1,4 +1,4 @@
-"""Results that are added to a file one by one, so that work which was cut short goes on."""
+"""Appends results to a file one by one, so that interrupted work can resume."""
 
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -12,13 +12,13 @@ T = TypeVar("T", bound=Value)
 
 
 class Ledger(Generic[K, T]):
-    """Rows, each under a key; of two rows of one key the later stands, so a failure may be retried.
+    """Rows by key. A later row replaces an earlier one of the same key, so failures can be retried.
 
     Args:
-        path: A file of JSON lines that rows are added to; what earlier work has left there is read,
-            and a last line that a kill has cut short is taken off. None keeps rows in memory alone.
-        form: What a line holds.
-        key: What a row is known by.
+        path: A file of JSON lines that rows are appended to. Existing rows are read, and a last
+            line that a kill cut short is removed. None keeps rows in memory only.
+        form: Type of a row.
+        key: Gives the key of a row.
 
     Raises:
         InputError: If another line cannot be read.
@@ -42,7 +42,7 @@ class Ledger(Generic[K, T]):
         return cls(folder / name if folder else None, form, key)
 
     def add(self, row: T) -> T:
-        """Add a row, in the file behind the others.
+        """Add a row, and append it to the file.
 
         Raises:
             StorageError: If the file cannot be written.

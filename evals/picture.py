@@ -23,7 +23,7 @@ def picture() -> Any:
 
 
 def save(figure: Any, file: Path) -> None:
-    """Write a picture and give it back.
+    """Write a picture and free its memory.
 
     Raises:
         StorageError: If the file cannot be written.

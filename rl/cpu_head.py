@@ -1,17 +1,17 @@
-"""Log-probabilities of written tokens on a CPU: each position scored once, each prompt read once.
+"""Log-probabilities of completion tokens on a CPU: score each position once, read each prompt once.
 
-Experimental: it stands on private names of TRL 1.16 (`FusedCausalLMOutput`, the `fused_lm_head` of
+Experimental: it relies on private names of TRL 1.16 (`FusedCausalLMOutput`, the `fused_lm_head` of
 a patched forward pass, `_entropy_bonus_enabled`) and of Transformers 5.16 to 5.19 (`DynamicLayer`,
-`_is_stateful`). Where a model, a device or an option is none of those that it knows, TRL's own head
-scores, so that a run is slower and not another.
+`_is_stateful`). For a model, a device or an option that it does not know, TRL's own head scores:
+the run is slower and its results are the same.
 
-TRL's head scores every position of a batch where there is no Triton, prompts and padding among
-them, and works the probabilities of all tokens out twice, once in each direction. That was two
-thirds of an update in bfloat16. Here only the positions that are learned from are scored, and once:
-what the backward pass needs is known when the probabilities are.
+Without Triton, TRL's head scores every position of a batch, prompts and padding included, and
+computes the probabilities of all tokens twice, once in each direction. That was two thirds of an
+update in bfloat16. Here only the labelled positions are scored, and once: the forward pass keeps
+what the backward pass needs.
 
-The texts of a group answer the same prompt, and TRL reads it once for each. Here it is read once,
-and the texts go on from its keys and values, through which their gradients run back into it.
+The texts of a group share their prompt, and TRL reads it once for each text. Here the model reads
+it once, and the texts continue from its keys and values, which carry their gradients back into it.
 """
 
 import functools
@@ -29,12 +29,12 @@ from quillgraph.rl.trainers import Trainer
 
 
 def last_states(model: Any, labels_BL: Tensor, inputs: dict[str, Any]) -> Tensor:
-    """Hidden states of all positions from which a labelled token is told.
+    """Hidden states of all positions that predict a labelled token.
 
     Args:
         model: A causal language model of Transformers.
-        labels_BL: Tokens to be told, -100 elsewhere, shape (B, L).
-        inputs: What the model reads, by name.
+        labels_BL: Tokens to score, -100 elsewhere, shape (B, L).
+        inputs: Inputs of the model by name.
 
     Returns:
         Shape (B, T, H): the last T of the L - 1 positions that have a token after them. Earlier
@@ -58,10 +58,10 @@ def _unlabelled(labels_BL: Tensor) -> int:
 
 
 def _can_go_on(model: Any) -> bool:
-    """Whether a text is told from the keys and values of its prompt as from the prompt itself.
+    """Whether a text can continue from cached keys and values of its prompt with the same result.
 
-    Not where layers look back over a window or keep a state, where each reading of a prompt is
-    to drop other activations, or where activations are to be computed twice to save memory.
+    It cannot where layers have a sliding window or keep a state, where dropout differs between
+    readings of a prompt, or where gradient checkpointing computes activations twice.
     """
     if model.training and (model.is_gradient_checkpointing or _drops(model)):
         return False
@@ -75,18 +75,18 @@ def _drops(model: Any) -> bool:
 
 
 def _going_on(backbone: Any, inputs: dict[str, Tensor], prompts: Tensor, rows_B: Tensor) -> Tensor:
-    """States of the last position of each row's prompt, and of its text."""
-    begun = dict(zip(inputs, prompts.chunk(2, 1), strict=True))
+    """States of the last prompt position of each row, and of its text."""
+    prompt_inputs = dict(zip(inputs, prompts.chunk(2, 1), strict=True))
     cache = DynamicCache(config=backbone.config)
-    read = backbone(**begun, past_key_values=cache, use_cache=True)
+    prompt_out = backbone(**prompt_inputs, past_key_values=cache, use_cache=True)
     cache.batch_select_indices(rows_B)
-    text_BT = inputs["input_ids"][:, begun["input_ids"].shape[1] : -1]
+    text_BT = inputs["input_ids"][:, prompt_inputs["input_ids"].shape[1] : -1]
     attention_BL = inputs["attention_mask"][:, :-1]
-    written = backbone(
+    text_out = backbone(
         input_ids=text_BT, attention_mask=attention_BL, past_key_values=cache, use_cache=True
     )
-    last_B1H = read.last_hidden_state[rows_B, -1:]
-    return torch.cat([last_B1H, written.last_hidden_state], 1)
+    last_B1H = prompt_out.last_hidden_state[rows_B, -1:]
+    return torch.cat([last_B1H, text_out.last_hidden_state], 1)
 
 
 _TILE: Final = 128
@@ -101,15 +101,15 @@ _RESHAPING: Final = (
     "logits_scaling",
     "output_router_logits",
 )
-"""Settings of a model that do something to its logits, or ask for more than them."""
+"""Settings of a model that change its logits or return more than them."""
 
 
 class HeadScores(torch.autograd.Function):  # type: ignore[misc]
     """log π(y) for each position, the entropy of π and whether y is its likeliest token.
 
     π = softmax(h·Wᵀ / temperature). The gradient of log π(y) by h is Σ_v (1[v = y] - π(v))·W_v /
-    temperature: a vector for each position, which the forward pass leaves behind. Entropies are
-    for the eye: they have no gradient.
+    temperature: a vector for each position, which the forward pass saves. Entropies are for the
+    log: they have no gradient.
     """
 
     @staticmethod
@@ -119,11 +119,11 @@ class HeadScores(torch.autograd.Function):  # type: ignore[misc]
         """Score positions.
 
         Args:
-            ctx: Autograd's.
-            hidden_NH: What the backbone makes of each position, shape (N, H).
+            ctx: Context of autograd.
+            hidden_NH: Hidden state of each position, shape (N, H).
             weight_VH: Weights of the head, frozen, shape (V, H).
             targets_N: Token written at each position, shape (N,).
-            temperature: What logits are divided by.
+            temperature: Divisor of the logits.
 
         Returns:
             Log-probabilities and entropies in nats, float32, and whether the token is the
@@ -153,7 +153,7 @@ class HeadScores(torch.autograd.Function):  # type: ignore[misc]
                 entropies_N[tile] = total_n1[:, 0] - mean_n
                 is_top_N[tile] = (places_n1 == targets_n1)[:, 0]
                 if pulls_NH is not None:
-                    # taken off before rounding: of a token that is nearly sure little else is left
+                    # subtract before rounding: for a nearly certain token little else remains
                     rest_nV = probs_nV.scatter_add_(-1, targets_n1, -torch.ones_like(sum_n1))
                     pulls_NH[tile] = torch.mm(rest_nV.to(dtype), weight_VH)
         if pulls_NH is not None:
@@ -165,29 +165,31 @@ class HeadScores(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        """Hand the gradient of the log-probabilities on to the hidden states."""
+        """Pass the gradient of the log-probabilities to the hidden states."""
         (pulls_NH,) = ctx.saved_tensors
         return (gradients[0][:, None] * pulls_NH).to(ctx.dtype), None, None, None
 
 
 def score_on_cpu(trainer: Trainer) -> None:
-    """Have a trainer of TRL's whose model is on a CPU score by `HeadScores`.
+    """Make a TRL trainer whose model is on a CPU score by `HeadScores`.
 
-    Other devices keep TRL's head, and so do a bonus for entropy, a head in float32, heads with a
-    bias or with weights that are trained or sharded, and models that do more to their logits.
+    TRL's head stays in use on other devices, with an entropy bonus, a head in float32, a head that
+    has a bias or whose weights are trained or sharded, and a model that changes its logits.
 
     Args:
-        trainer: With TRL's head on its model, as it is once it is made; the forward pass of the
-            model is replaced.
+        trainer: A new trainer, whose model has TRL's head; this replaces the forward pass of that
+            model.
     """
-    from trl.trainer.utils import FusedCausalLMOutput  # once it is known to be the TRL built upon
+    from trl.trainer.utils import (
+        FusedCausalLMOutput,
+    )  # late: callers check the version of TRL first
 
     if getattr(trainer, "_entropy_bonus_enabled", False):
         return
     if getattr(trainer.args, "cast_lm_head_to_fp32", False):
         return
     model = trainer.model.get_base_model() if is_peft_model(trainer.model) else trainer.model
-    temperature, trls = getattr(trainer, "temperature", 1.0), model.forward
+    temperature, trl_forward = getattr(trainer, "temperature", 1.0), model.forward
 
     @functools.wraps(type(model).forward)  # whose signature `generate` reads
     def forward(
@@ -196,13 +198,13 @@ def score_on_cpu(trainer: Trainer) -> None:
         head = self.get_output_embeddings()
         is_asked = fused_lm_head and labels is not None and not places
         if not is_asked or not _is_plain(head, self.config, inputs):
-            return trls(*places, fused_lm_head=fused_lm_head, labels=labels, **inputs)
+            return trl_forward(*places, fused_lm_head=fused_lm_head, labels=labels, **inputs)
         hidden_BTH = last_states(self, labels, inputs)
         labels_BL = labels[:, 1:]
         mask_BL = labels_BL != -100
         mask_BT = mask_BL[:, -hidden_BTH.shape[1] :]
         scores = HeadScores.apply(hidden_BTH[mask_BT], head.weight, labels_BL[mask_BL], temperature)
-        # scattered also where nothing is scored, so that the backward pass has somewhere to go
+        # scatter even where nothing is scored, so that the backward pass has a graph
         logps_BL, entropies_BL, is_top_BL = (
             each.new_zeros(mask_BL.shape).masked_scatter(mask_BL, each) for each in scores
         )
@@ -222,7 +224,7 @@ def _is_plain(head: Any, config: Any, inputs: dict[str, Any]) -> bool:
         and head.weight.device.type == "cpu"
         and not head.weight.requires_grad
         and not isinstance(head.weight, DTensor)
-        and not hasattr(head.weight, "ds_id")  # DeepSpeed keeps a part of it in each process
+        and not hasattr(head.weight, "ds_id")  # DeepSpeed shards it over processes
         and not any(getattr(text, name, None) for name in _RESHAPING)
         and not {"shift_labels", "num_items_in_batch", "output_router_logits"} & inputs.keys()
     )

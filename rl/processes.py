@@ -1,4 +1,4 @@
-"""The processes of a run: which one this is, and how it waits for the others."""
+"""The processes of a run: which one this is, and how they wait for each other."""
 
 import os
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 Notify = Callable[[str], object]
-"""Tells the user of a run something, in a line."""
+"""Shows the user of a run one line of text."""
 
 
 def are_several() -> bool:
-    """Whether a launcher has started more than this process."""
+    """Whether a launcher started several processes."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def processes() -> Any:
-    """Accelerate's `PartialState`: on the CPU where there is no GPU, else as it finds them."""
+    """Accelerate's `PartialState`: on the CPU if there is no GPU, else on detected devices."""
     import torch
     from accelerate import PartialState
 
@@ -23,7 +23,7 @@ def processes() -> Any:
 
 
 def in_turn() -> AbstractContextManager[None]:
-    """Of several processes the first does the work, and the others find it done."""
+    """Run the block in the first process first; the others follow and can reuse its result."""
     turn: AbstractContextManager[None]
     turn = processes().main_process_first() if are_several() else nullcontext()
     return turn

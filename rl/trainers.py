@@ -1,29 +1,29 @@
-"""What is read of TRL's trainers, as types: TRL's own are not checked."""
+"""Types for the parts of TRL's trainers that we use; TRL's own types are not checked."""
 
 from typing import Any, Protocol
 
 
 class Trainer(Protocol):
-    """Any trainer of TRL's."""
+    """Any TRL trainer."""
 
     args: Any
     model: Any
     state: Any
-    """Transformers' `TrainerState`: steps done, steps of the run, what was logged."""
+    """Transformers' `TrainerState`: steps done, steps of the run, log history."""
     accelerator: Any
     train_dataset: Any
 
     def train(self, resume_from_checkpoint: str | None = None) -> Any:
-        """Train, from a checkpoint on if one is named."""
+        """Train, from a checkpoint if one is named."""
 
     def save_model(self, output_dir: str | None = None) -> None:
-        """Write the weights, or the adapter, whole."""
+        """Write all the weights, or the whole adapter."""
 
     def add_callback(self, callback: Any) -> None:
-        """Have a callback called from now on."""
+        """Register a callback."""
 
     def remove_callback(self, callback: Any) -> None:
-        """Call a callback no longer."""
+        """Remove a callback."""
 
 
 class GroupTrainer(Trainer, Protocol):
@@ -40,7 +40,7 @@ class GroupTrainer(Trainer, Protocol):
     is_fsdp_enabled: bool
     is_deepspeed_enabled: bool
     _metrics: dict[str, dict[str, list[float]]]
-    """Lists of numbers by `train` or `eval` and by name; each is logged by its mean."""
+    """Lists of numbers by `train` or `eval` and by name; the log shows the mean of each."""
     _tokenizer: Any
     _train_batch_size: int
 

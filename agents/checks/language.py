@@ -6,7 +6,7 @@ text in them is first read.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,14 @@ from quillgraph.agents.checks.demand import Rule
 from quillgraph.agents.checks.registry import Registry
 from quillgraph.agents.checks.templates import Templates
 from quillgraph.agents.checks.wording import Wording
-from quillgraph.agents.text.language import language_of
+from quillgraph.agents.text.language import (
+    CLEAR_LETTERS,
+    is_sure,
+    language_of,
+    letter_weight,
+    may_be,
+    script_language,
+)
 from quillgraph.agents.text.numerals import Numerals
 from quillgraph.agents.text.phrases import Phrasing
 
@@ -140,3 +147,29 @@ def phrasing_of(code: str) -> Phrasing:
 def is_known(code: str) -> bool:
     """Whether requests may ask for a language: we have a name or rules for it."""
     return code in language_for(DEFAULT).wording.languages or code in LANGUAGES
+
+
+def foreign_language(
+    text: str, request: str, *, language: str, demanded: Collection[str] = ()
+) -> str | None:
+    """Name the language of a text that is clearly in none that the request allows.
+
+    A request refuses other languages only where it names one, or is itself long and of one
+    language: the language of a short request is a guess. It refuses another script all the same.
+
+    Args:
+        text: The text; short ones are in no language for certain.
+        request: What was asked for.
+        language: Language of the request, or of its criteria.
+        demanded: Languages that the request names.
+    """
+    if letter_weight(text) < CLEAR_LETTERS:
+        return None
+    is_hard = demanded or is_sure(request) or script_language(text) != script_language(request)
+    if not is_hard:
+        return None
+    if any(may_be(text, each) for each in {language, *demanded}):
+        return None
+    actual = language_of(text)
+    # repetitive English may look like Volapük; a language that no request names is a misdetection
+    return actual if is_known(actual) else None

@@ -1,4 +1,4 @@
-"""Criteria from a single prompt: what a study of the request has to be worth more than."""
+"""Criteria from a single prompt: the baseline that a study of the request has to beat."""
 
 from typing import Any
 
@@ -11,21 +11,21 @@ from quillgraph.agents.reply import form, text
 from quillgraph.agents.role import Answers, Role, ask_each
 
 CRITERIA = 5
-"""Criteria that are asked for, as WritingBench does (arXiv:2503.05244)."""
+"""Number of criteria to ask for, as in WritingBench (arXiv:2503.05244)."""
 
 TOKENS_PER_CRITERION = 320
-"""Of the longest criterion that the form allows, in English, with its JSON."""
+"""Tokens of the longest English criterion that the schema allows, with its JSON."""
 
 STAGE = "one-shot criteria"
 
 WHOLE_REQUEST = ("i1",)
-"""A criterion that nobody has traced to words rests on the request as a whole."""
+"""Evidence of a criterion without evidence of its own: the request as a whole."""
 
 
 async def one_shot_criteria(task: WritingTask, role: Role) -> Answers[Criterion]:
-    """Ask for all criteria of a request at once; what cannot be read of them is dropped.
+    """Ask for all criteria of a request at once, and drop those that cannot be parsed.
 
-    They are all of one weight: a single prompt has no core to weigh by.
+    All have the same weight, because a single prompt yields no core category to weigh by.
     """
     answers = await ask_each(
         role,

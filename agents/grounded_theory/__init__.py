@@ -1,4 +1,4 @@
-"""One step of the method each."""
+"""The steps of Grounded Theory, one module each."""
 
 from quillgraph.agents.grounded_theory.axial_coding import (
     describe_category,

@@ -1,7 +1,7 @@
-"""A score read as an expectation over the tokens it could have been (G-Eval, arXiv:2303.16634).
+"""A score as an expectation over its possible tokens (G-Eval, arXiv:2303.16634).
 
-A sampled score of 7 hides whether the judge hesitated between 6 and 8. Where the engine tells how
-probable the other tokens were, the mean over them says more with the same call.
+A sampled score of 7 hides whether the judge hesitated between 6 and 8. Where the engine returns the
+probabilities of the other tokens, the mean over them says more, at the cost of the same call.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from quillgraph.backends.messages import Alternative, Position
 
 MOST_UNCLEAR = 0.05
-"""Probability that may lie on tokens of which it is not known which score they begin."""
+"""Most probability that may lie on tokens whose score is not known."""
 
 _SCORE = re.compile(r'"score"\s*:\s*')
 
@@ -19,9 +19,9 @@ _SCORE = re.compile(r'"score"\s*:\s*')
 def expected_scores(positions: Sequence[Position]) -> list[float | None]:
     """Read the expectation of each score in a JSON reply, in the order of the scores.
 
-    Many tokenizers write 10 as `1` and `0`. Where the judge did not go on from the `1`, how much
-    of its probability belongs to 10 is not known; if it is more than `MOST_UNCLEAR`, the score
-    has no expectation.
+    Many tokenizers write 10 as `1` and `0`. Where the reply did not sample the `1`, nothing says
+    how much of its probability belongs to 10. If that probability is more than `MOST_UNCLEAR`, the
+    score has no expectation.
 
     Args:
         positions: The tokens of the reply with their alternatives.
@@ -66,7 +66,7 @@ def _expectation(positions: Sequence[Position], place: int) -> float | None:
 
 
 def _share_of_ten(positions: Sequence[Position], place: int) -> float | None:
-    """How much of a `1` goes on to 10; None where the reply did not go on from a `1`."""
+    """The share of a `1` that continues to 10; None where the reply did not sample the `1`."""
     if positions[place].text.strip() != "1" or place + 1 >= len(positions):
         return None
     return math.fsum(

@@ -1,7 +1,6 @@
-"""The gate before the judge: texts that need no judge to be turned away (`ALGORITHM.md` 6.3.5).
+"""The gate before the judge: code refuses what is not a text (`ALGORITHM.md` 6.3.5).
 
-An empty phrase fools most judges (arXiv:2507.08794), so what code can see to be no text is not
-shown to one.
+An empty phrase fools most judges (arXiv:2507.08794), so a judge never sees what code can refuse.
 """
 
 import re
@@ -9,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from quillgraph.agents.checks.count import CharCount, WordCount
-from quillgraph.agents.checks.language import is_known
+from quillgraph.agents.checks.language import foreign_language
 from quillgraph.agents.checks.manner import Format, WrittenIn
 from quillgraph.agents.domain import CriteriaSet
-from quillgraph.agents.text.language import CJK, LETTERS_PER_CHARACTER, language_of, letter_count
+from quillgraph.agents.text.language import CJK, letter_count, letter_weight
 from quillgraph.agents.text.measures import ngrams, tokens
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
 from quillgraph.agents.text.sentences import sentence_spans
@@ -20,17 +19,16 @@ from quillgraph.agents.text.sentences import sentence_spans
 SHORTEST = 20
 """Letters that a text must have; a Chinese or Japanese character counts for three."""
 
-CLEAR_LETTERS = 120
-"""Letters from which the language of a text can be told for certain enough to refuse it."""
-
 MOST_REPEATED = 0.6
-"""Share of lines, or of sentences, that may have stood before."""
+"""Largest share of lines, or of sentences, that may repeat earlier ones."""
 
 MOST_PASTED = 0.5
-"""Share of a text's 4-grams that may come from the criteria or from a request that it repeats."""
+"""Largest share of a text's 4-grams that may come from the criteria, or from a request that it
+repeats."""
 
 MOST_INSTRUCTION = 0.5
-"""Share of the first and of the last words of a request that a text may hold and not repeat it."""
+"""Share of the first words of a request, and of its last words, above which a text that contains
+both repeats the request."""
 
 GRAM = 4
 
@@ -41,22 +39,22 @@ _GIVEN_TEXT = re.compile(r"[:：“”\"「」『』]")
 
 
 def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
-    """Say why a text is turned away before a judge is asked; None if it may pass.
+    """Say why a text is refused before a judge is asked; None if it passes.
 
     Args:
-        text: The text, its markup taken off.
-        request: What was asked for; a text that repeats it, its instruction included, is none.
-        criteria_set: The criteria; a text that pastes them is none, and those that code checks
-            may allow what is refused otherwise: a short text, another language, a list.
+        text: The text without its markup.
+        request: The request. A text that repeats it, with its instruction, is refused.
+        criteria_set: The criteria. A text that pastes them is refused. Those that code checks may
+            allow what is refused otherwise: a short text, another language, a list.
     """
     own = without_meta(text)
     if not letter_count(text):
         return "no letters in it"
     if not letter_count(own):
         return "nothing but words about the text"
-    if _letters(own) < SHORTEST and not _may_be_short(criteria_set):
+    if letter_weight(own) < SHORTEST and not _may_be_short(criteria_set):
         return f"fewer than {SHORTEST} letters"
-    if language := _wrong_language(own, criteria_set):
+    if language := _wrong_language(own, request, criteria_set):
         return language
     if (share := repeated_share(text)) > MOST_REPEATED:
         return f"{share:.0%} of its lines or sentences have stood before"
@@ -69,32 +67,32 @@ def refusal(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
 
 
 def repeated_share(text: str) -> float:
-    """Share of lines that have stood before, or of sentences if that is more."""
+    """Share of lines that repeat earlier ones, or of sentences if that is larger."""
     lines = [line for line in text.splitlines() if letter_count(line)]
     sentences = [text[slice(*span)] for span in sentence_spans(text)]
     return max(_repeated(lines), _repeated(sentences))
 
 
 def pasted_share(text: str, sources: Sequence[str]) -> float:
-    """Share of the text's 4-grams that stand in one of the sources; 0 for under four tokens."""
+    """Share of the text's 4-grams that occur in one of the sources; 0 for under four tokens."""
     own = ngrams(tokens(text), GRAM)
     known = {gram for source in sources for gram in ngrams(tokens(source), GRAM)}
     return sum(gram in known for gram in own) / len(own) if own else 0.0
 
 
 def _rubric(criteria_set: CriteriaSet) -> Iterator[str]:
-    """What may be pasted of the criteria: with the bands of the levels, and without them."""
+    """What a text may paste from each criterion: its whole text, its levels with bands."""
     for criterion in criteria_set.criteria:
         yield f"{criterion.name}. {criterion.description} {' '.join(criterion.levels.values())}"
         yield " ".join(f"{band}: {level}" for band, level in criterion.levels.items())
 
 
 def _repeats(text: str, request: str) -> bool:
-    """Whether a text holds what a request begins with and what it ends with.
+    """Whether a text contains both the beginning and the end of a request.
 
-    Whoever asks for a text to be corrected or rewritten gives that text along, and a good answer
-    is nearly a copy of it. It leaves out the instruction, which stands before the given text or
-    behind it; a request that is all instruction has it at both ends.
+    A request to correct or rewrite a text includes that text, and a good answer is nearly a copy of
+    it. The answer leaves out the instruction, which comes before the included text or after it. A
+    request that is all instruction has it at both ends.
     """
     sentences = (request[slice(*span)] for span in sentence_spans(request))
     pieces = [tokens(piece) for each in sentences for piece in _GIVEN_TEXT.split(each)]
@@ -106,10 +104,6 @@ def _repeats(text: str, request: str) -> bool:
     return all(pasted_share(edge, [text]) > MOST_INSTRUCTION for edge in edges)
 
 
-def _letters(text: str) -> int:
-    return letter_count(text) + (LETTERS_PER_CHARACTER - 1) * len(CJK.findall(text))
-
-
 def _repeated(parts: Sequence[str]) -> float:
     # two lines that are alike may be a refrain
     if len(parts) < 3:
@@ -117,13 +111,10 @@ def _repeated(parts: Sequence[str]) -> float:
     return 1 - len({tuple(tokens(part)) for part in parts}) / len(parts)
 
 
-def _wrong_language(text: str, criteria_set: CriteriaSet) -> str | None:
+def _wrong_language(text: str, request: str, criteria_set: CriteriaSet) -> str | None:
     demanded = {c.check.language for c in criteria_set.criteria if isinstance(c.check, WrittenIn)}
-    language = language_of(text)
-    # repetitive English may look like Volapük; a language that nobody asks for is a misreading
-    if not is_known(language) or _letters(text) < CLEAR_LETTERS:
-        return None
-    if language in {criteria_set.language, *demanded}:
+    language = foreign_language(text, request, language=criteria_set.language, demanded=demanded)
+    if language is None:
         return None
     expected = " or ".join(map(repr, sorted(demanded or {criteria_set.language})))
     return f"in {language!r}, while {expected} is asked for"
@@ -134,7 +125,7 @@ def _is_keyword_list(text: str) -> bool:
     items = [item for item in re.split(r"[,，、;；|]", words) if item.strip()]
     if len(items) < FEWEST_KEYWORDS or re.search(r"[.!?。！？]", words):
         return False
-    # a line to every other item is verse
+    # a line for every two items, or more lines than that, is verse
     if 2 * len(words.splitlines()) >= len(items):
         return False
     return median(len(item.split()) + len(CJK.findall(item)) // 3 for item in items) <= 2

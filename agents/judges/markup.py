@@ -1,4 +1,4 @@
-"""The text behind its Markdown: what is judged unless the request asks for the marks."""
+"""Plain text from Markdown: what a judge reads unless the request asks for the marks."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,19 +11,19 @@ from quillgraph.agents.checks.manner import Format
 from quillgraph.agents.domain import Criterion
 
 MARKED = {"list", "numbered_list", "headings", "table"}
-"""Forms of a text that live by their marks."""
+"""Forms of a text that need their marks."""
 
 _LINE_BREAK = re.compile(r"<br\s*/?>[^\S\n]*\n?", re.IGNORECASE)
 _BLOCK_END = re.compile(r"</(?:p|div|li|h[1-6])>\s*", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """Take the marks of Markdown and HTML off a text; words, lines and indentation stay.
+    """Remove the marks of Markdown and HTML from a text; words, lines and indentation stay.
 
-    Lists, bold type and headings win the favour of people and of judges alike
-    (arXiv:2409.11704), so a judge does not get to see them. The dash or number that opens an item
-    of a list goes with them; a line of speech behind a dash, or a year with a stop, stands alone
-    and is no list. Blocks that a blank line or a mark parted are parted by one blank line.
+    People and judges alike prefer texts with lists, bold type and headings (arXiv:2409.11704), so a
+    judge does not see them. The dash or number of a list item is removed too; a single line of
+    speech after a dash, or a single year with a full stop, is not a list. One blank line separates
+    blocks that a blank line or a mark separated.
     """
     tree, lines = _parsed(_BLOCK_END.sub("\n\n", _LINE_BREAK.sub("\n", text)))
     whole, end = "", 0
@@ -34,7 +34,7 @@ def plain(text: str) -> str:
 
 
 def text_for_judge(text: str, criteria: Sequence[Criterion]) -> str:
-    """The text as it is judged: plain, unless a demand of the request lives by its marks."""
+    """The text as a judge reads it: plain, unless a demand of the request needs the marks."""
     checks = (criterion.check for criterion in criteria)
     wanted = any(isinstance(check, Format) and check.form in MARKED for check in checks)
     return text if wanted else plain(text)
@@ -42,8 +42,8 @@ def text_for_judge(text: str, criteria: Sequence[Criterion]) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    # an indented line is verse here, not code, and its indentation is meant; "[Mary]: Hello" is
-    # speech and no reference; tags are taken off where they stand
+    # an indented line is verse, not code, and keeps its indentation; "[Mary]: Hello" is speech, not
+    # a reference; tags are removed in place
     return (
         MarkdownIt("commonmark")
         .enable(["table", "strikethrough"])
@@ -52,10 +52,10 @@ def _parser() -> MarkdownIt:
 
 
 def _parsed(text: str) -> tuple[SyntaxTreeNode, list[str]]:
-    """Parse a text, a mark that opens no list of two items taken for words."""
+    """Parse a text; a mark that does not open a list of two items counts as words."""
     tree, lines = SyntaxTreeNode(_parser().parse(text)), re.split(r"\r\n?|\n", text)
     items = [node for node in tree.walk() if node.type == "list_item" and not _is_list(node.parent)]
-    # of several on one line the first is the outermost
+    # where several items begin on one line, the first is the outermost
     alone = {item.map[0]: item for item in reversed(items) if item.map}
     if not alone:
         return tree, lines
@@ -66,16 +66,16 @@ def _parsed(text: str) -> tuple[SyntaxTreeNode, list[str]]:
 
 
 def _is_list(node: SyntaxTreeNode | None) -> bool:
-    """Whether items are one: a first and a second, as `forms` has it too."""
+    """Whether a node is a list: two items or more, as in `forms`; numbers begin at 0 or 1."""
     return node is not None and len(node.children) > 1 and node.attrs.get("start", 1) in (0, 1)
 
 
 def _blocks(node: SyntaxTreeNode, lines: Sequence[str]) -> Iterator[tuple[tuple[int, int], str]]:
-    """The blocks of words, each with the lines of the source that it stands on."""
+    """The blocks of words, each with the range of its lines in the source."""
     if node.type == "inline":
         words = _plain_words(node).strip("\n")
     elif node.type == "fence":
-        # "~~~ The End ~~~" parts scenes; behind backticks alone a word names a language
+        # "~~~ The End ~~~" separates scenes; a word names a language only after backticks
         heading = node.info.strip("~ ") if node.markup.startswith("~") else ""
         words = f"{heading}\n{node.content}".strip("\n")
     elif node.type == "tr":

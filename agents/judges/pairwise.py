@@ -1,7 +1,8 @@
-"""Which of two texts is better, without any criteria: the judge that no rubric can be gamed for.
+"""The pairwise judge: which of two texts is better, without criteria, so no rubric can be gamed.
 
-Each pair is put in both orders. A text wins only where both answers name it, since judges favour
-a place (arXiv:2306.05685, 2407.07791). Anything else is a tie, told apart from one that was meant.
+Each pair is judged in both orders. A text wins only where both answers name it, since judges favour
+a position (arXiv:2306.05685, 2407.07791). Anything else is a tie; `is_consistent` says whether both
+answers meant it.
 """
 
 import hashlib
@@ -19,10 +20,10 @@ PairPlace = Literal["first", "second", "tie"]
 
 
 class PairComparison(Value):
-    """What a judge says of two texts, each of which stood first once.
+    """A judge's two answers on a pair of texts, each of which came first once.
 
-    An answer is None where the judge could not be understood; then there is no winner, which
-    is not the same as a tie.
+    An answer is None where the reply could not be read. Then there is no winner, which is not the
+    same as a tie.
     """
 
     forward: PairPlace | None
@@ -51,14 +52,14 @@ class PairComparison(Value):
 
 
 class PairJudge(Protocol):
-    """Whoever can say which of two texts is better."""
+    """Anything that says which of two texts is better."""
 
     @property
     def name(self) -> str:
-        """How reports call this judge."""
+        """Name of this judge in reports."""
 
     async def compare(self, task: WritingTask, left: str, right: str) -> PairComparison:
-        """Put the pair in both orders."""
+        """Judge the pair in both orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class PromptedPairJudge:
         return str(getattr(self.role.model, "model", type(self.role.model).__name__))
 
     async def compare(self, task: WritingTask, left: str, right: str) -> PairComparison:
-        """Put the pair in both orders."""
+        """Judge the pair in both orders."""
         forward, backward = await side_by_side(
             (self._better(task, left, right), self._better(task, right, left))
         )

@@ -29,7 +29,7 @@ MOST_TEXT_CHARS = 64_000
 """Twice the longest request."""
 
 UNFOUNDED = 5.0
-"""Most points for a quality that no sentence is cited for (`ALGORITHM.md` 6.3.1)."""
+"""Highest score for a quality without a cited sentence (`ALGORITHM.md` 6.3.1)."""
 
 SAMPLES = 2
 """Votes of a judge on each criterion (`ALGORITHM.md` 6.3.2)."""
@@ -37,13 +37,13 @@ SAMPLES = 2
 MOST_REASON_CHARS = 240
 
 MOST_ALTERNATIVES = 20
-"""Tokens whose probability is asked for at each place; all scores are among them."""
+"""Tokens whose probabilities are requested at each position; all scores fit among them."""
 
 MOST_ENUMERATED = 400
-"""Sentences whose ids stand as an enum in the schema of a reply."""
+"""Most sentences whose ids the schema of a reply lists as an enum."""
 
 MOST_CITABLE = 4
-"""Sentences that a model which only chooses may choose from."""
+"""Sentences per criterion that a role which only chooses may cite from."""
 
 NOTHING = "none"
 
@@ -60,11 +60,11 @@ class Ballot:
 
 
 class Judge(Protocol):
-    """Whoever scores a text: a prompted model, or a trained scorer in its place."""
+    """Anything that scores a text: a prompted model, or a trained scorer in its place."""
 
     @property
     def name(self) -> str:
-        """How judgements call this judge."""
+        """Name of this judge in judgements."""
 
     async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
         """Give one verdict on each soft or pitfall criterion, or say that it is missing."""
@@ -80,13 +80,13 @@ class PromptedJudge:
     """
 
     roles: tuple[Role, ...]
-    """One judge each; best of another family than the writer (`ALGORITHM.md` 6.3.2)."""
+    """One judge each; preferably of another model family than the writer (`ALGORITHM.md` 6.3.2)."""
     samples: int = SAMPLES
-    """Votes of each of them. A single one is taken at temperature 0, and read as an expectation
-    over the score tokens where the backend gives their log-probabilities."""
+    """Votes of each judge. A single vote is sampled at temperature 0, and read as an expectation
+    over the score tokens where the backend returns their log-probabilities."""
     criteria_per_call: int | None = None
     """1 for a call per criterion, k for calls of k in shuffled order; None for as many as the
-    backend says its model can hold apart."""
+    backend says its model can take in one call."""
 
     @property
     def name(self) -> str:
@@ -98,7 +98,7 @@ class PromptedJudge:
         """Ask every role for its votes on every criterion, and take the medians.
 
         Raises:
-            InputError: If the text is longer than any judge should be shown at once.
+            InputError: If the text is longer than `MOST_TEXT_CHARS`.
         """
         if len(text) > MOST_TEXT_CHARS:
             raise InputError(
@@ -115,10 +115,10 @@ class PromptedJudge:
         return _counted(scored, exhibit, papers)
 
     def least_tokens(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> int:
-        """Estimate from below what judging takes: a token for each word and mark in its prompts.
+        """Estimate the fewest tokens that judging takes: one for each word and mark in its prompts.
 
-        Replies are left out. What a text costs is known when it has been judged; this is for
-        whoever has to know before.
+        Replies are left out. The cost of a text is known only once it is judged; this is for
+        callers that must know before.
         """
         exhibit, scored = Exhibit.of(text), judged(tuple(criteria))
         prompts = (
@@ -146,14 +146,14 @@ class Exhibit:
     """A text as the judge sees it: numbered sentences behind a fence it cannot close."""
 
     mark: str
-    """What the fence carries; it does not occur in the text."""
+    """Mark of the fence; it does not occur in the text."""
     sentences: dict[str, str]
     openers: frozenset[str]
-    """Ids of the sentences that begin a paragraph or stanza, but for the first."""
+    """Ids of the sentences that begin a paragraph or stanza, except the first."""
 
     @classmethod
     def of(cls, text: str) -> "Exhibit":
-        """Number the sentences. Equal texts get equal fences, for the sake of the prefix cache."""
+        """Number the sentences. Equal texts get equal fences, which the prefix cache needs."""
         marks = (hashlib.sha256(f"{n}/{text}".encode()).hexdigest()[:8] for n in count())
         mark = next(mark for mark in marks if mark not in text)
         spans = sentence_spans(text)
@@ -166,7 +166,7 @@ class Exhibit:
 
     @property
     def lines(self) -> str:
-        """A sentence a line, and a blank line where the text has one."""
+        """One sentence per line, and a blank line where the text has one."""
         return "\n".join(
             f"{key}: {sentence}" if key not in self.openers else f"\n{key}: {sentence}"
             for key, sentence in self.sentences.items()
@@ -175,17 +175,17 @@ class Exhibit:
     def citable(self, criteria: Sequence[Criterion], role: Role) -> list[str]:
         """Ids of the sentences that a role may cite on some criteria.
 
-        A model that only chooses cites the first sentence whatever is asked (LOG.md 2026-11-23),
-        so it gets to choose among those that share most words with each criterion.
+        A role that only chooses cites the first sentence for any criterion (LOG.md 2026-11-23), so
+        it chooses among the sentences that share most words with each criterion.
         """
         keys = list(self.sentences)
         if not role.chooses or len(keys) <= MOST_CITABLE:
             return keys
         topics = [f"{criterion.name} {criterion.description}" for criterion in criteria]
-        placed = np.asarray(
+        vectors = np.asarray(
             LexicalEmbeddings().embed_documents([*topics, *self.sentences.values()])
         )
-        likeness = placed[: len(topics)] @ placed[len(topics) :].T
+        likeness = vectors[: len(topics)] @ vectors[len(topics) :].T
         nearest = {
             int(n) for row in np.argsort(-likeness, kind="stable") for n in row[:MOST_CITABLE]
         }
@@ -194,7 +194,7 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True)
 class JudgeReply:
-    """What one reply says of one criterion."""
+    """The vote of one reply on one criterion."""
 
     criterion_id: str
     score: float
@@ -204,10 +204,10 @@ class JudgeReply:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What came of one call: the votes in it, and what of it was lost."""
+    """The outcome of one call: its votes, and the parts of it that were lost."""
 
     criterion_ids: frozenset[str]
-    """Ids of the criteria that it was about."""
+    """Ids of the criteria that the call was about."""
     votes: tuple[JudgeReply, ...]
     dropped: tuple[Dropped, ...]
 
@@ -234,12 +234,12 @@ async def _vote(
         max_tokens=(40 if role.chooses else 120) * len(ids),
         **({"top_logprobs": MOST_ALTERNATIVES} if expects else {}),
     )
-    read = (alternatives_of(answers.reply) if answers.reply else None) or ()
-    means = expected_scores(read)
+    positions = (alternatives_of(answers.reply) if answers.reply else None) or ()
+    means = expected_scores(positions)
     if len(means) != len(answers.items):
-        # not every score could be told from the rest of the reply
+        # not every score could be located in the reply
         means = [None] * len(answers.items)
-    # of two answers on one criterion the last stands
+    # of two answers on one criterion the last counts
     last = {
         entry["criterion"]: (entry, mean)
         for entry, mean in zip(map(dict, answers.items), means, strict=True)
@@ -258,7 +258,7 @@ def _numbered(criteria: Sequence[Criterion]) -> dict[str, Criterion]:
 def _question(
     task: WritingTask, exhibit: Exhibit, ids: Mapping[str, Criterion], role: Role
 ) -> list[BaseMessage]:
-    """What a judge is asked in one call."""
+    """The messages of one call to a judge."""
     return render(
         "judging",
         request=role.brief(task),
@@ -269,11 +269,11 @@ def _question(
 
 
 def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) -> Any:
-    # some servers take no more than some hundreds of values; an id beyond the text cites nothing
+    # some servers take only a few hundred enum values; an id beyond the text cites nothing
     sentence: Any = Annotated[str, Field(pattern=r"^(s[1-9][0-9]*|none)$")]
     if len(citable) <= MOST_ENUMERATED:
         sentence = one_of([*citable, NOTHING])
-    # the score comes first: committed before it is argued for, it is fooled less (arXiv:2607.05904)
+    # the score comes first: a judge that argues only afterwards is fooled less (arXiv:2607.05904)
     fields = {
         "criterion": one_of(ids),
         "score": Annotated[int, Field(ge=1, le=10)],
@@ -285,7 +285,7 @@ def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) ->
 
 
 def posed(criterion: Criterion) -> str:
-    """A criterion as a prompt poses it: its name, what it asks, and its levels."""
+    """A criterion in a prompt: its name, its description and its levels."""
     levels = "\n".join(f"{band}: {criterion.levels[band]}" for band in LEVELS)
     return f"{criterion.name}. {criterion.description}\n{levels}"
 
@@ -298,7 +298,7 @@ def _cast(
     # where a fault is absent there is nothing to cite
     if evidence is None and criterion.kind != "pitfall":
         score = min(score, UNFOUNDED)
-    # a model that only chooses gives its reason by the level that it chose
+    # a role that only chooses gives no reason; the level that it chose is the reason
     reason = entry.get("reason") or criterion.levels[band_of(score)]
     return JudgeReply(criterion.id, score, evidence, reason)
 
@@ -311,22 +311,22 @@ def _counted(criteria: Sequence[Criterion], exhibit: Exhibit, papers: Sequence[P
         if votes:
             verdicts.append(_verdict(votes, exhibit))
         else:
-            lost = [entry for paper in about for entry in paper.dropped]
-            missing.append(Missing(criterion_id=criterion.id, reason=_unread(lost)))
+            losses = [entry for paper in about for entry in paper.dropped]
+            missing.append(Missing(criterion_id=criterion.id, reason=_unread(losses)))
     dropped = tuple(entry for paper in papers for entry in paper.dropped)
     return Ballot(tuple(verdicts), tuple(missing), dropped)
 
 
-def _unread(lost: Sequence[Dropped]) -> str:
+def _unread(losses: Sequence[Dropped]) -> str:
     """Why there is no verdict."""
-    if not lost:
+    if not losses:
         return "no reply spoke of it"
-    return f"unreadable {lost[0].reason}: {lost[0].text[:80]!r}"
+    return f"unreadable {losses[0].reason}: {losses[0].text[:80]!r}"
 
 
 def _verdict(votes: Sequence[JudgeReply], exhibit: Exhibit) -> Verdict:
     middle = median(vote.score for vote in votes)
-    # the vote that stands for all: nearest to the median, and of these one that cites something
+    # the vote that represents all: nearest to the median, if possible with a citation
     voice = min(votes, key=lambda vote: (abs(vote.score - middle), vote.evidence is None))
     return Verdict(
         criterion_id=voice.criterion_id,

@@ -1,8 +1,8 @@
-"""One number for a text: its verdicts, its length and its repetitions (`ALGORITHM.md` 6.3).
+"""The reward of a text, from its verdicts, length and repetition (`ALGORITHM.md` 6.3).
 
 Demands that code checks count too. A model that breaks one in nearly every text would get the same
-reward for all of them and learn from none, so training may ask how far off a text is. The degrees
-are ours; `Check.violation` alone decides whether a demand is kept.
+reward for all of them and learn from none, so training may also use how near a text comes. These
+degrees are ours; `Check.violation` alone decides whether a demand is kept.
 """
 
 import math
@@ -28,14 +28,14 @@ from quillgraph.agents.text.measures import ngrams, tokens
 from quillgraph.backends.errors import InputError
 
 EXACT_SHARE = 0.5
-"""What a demand that is kept is worth beyond one that is all but kept."""
+"""What keeping a demand is worth beyond nearly keeping it."""
 
 
 def satisfaction(check: Check, text: str) -> float:
-    """Rate from 0 to 1 how nearly a text keeps a demand; 1 just where it keeps it.
+    """Rate from 0 to 1 how nearly a text keeps a demand; 1 only where it keeps it.
 
-    `EXACT_SHARE` is for keeping it, the rest for coming near, by `Check.nearness`: a count has a
-    slope however far off it is, words count each, and other demands have no degrees.
+    Keeping the demand earns `EXACT_SHARE`; the rest is `Check.nearness`: a count has a slope at any
+    distance, each demanded word counts, and other demands have no degrees.
     """
     if check.violation(text) is None:
         return 1.0
@@ -43,7 +43,7 @@ def satisfaction(check: Check, text: str) -> float:
 
 
 def satisfied_share(criteria: Sequence[Criterion], text: str) -> float | None:
-    """Weigh together how nearly a text keeps the hard criteria; None where there are none."""
+    """Weighted mean of how nearly a text keeps the hard criteria; None where there are none."""
     hard = [each for each in checked(tuple(criteria)) if each.check is not None]
     total = sum(each.weight for each in hard)
     if not total:
@@ -58,7 +58,7 @@ FREE_REPETITION = 0.05
 """Share of repeated 4-grams that costs nothing: refrains and names, ours (`ALGORITHM.md` 6.3.6)."""
 
 LONGEST = 2
-"""Times the upper end at which the length term has fallen to 0: L_max = 2·hi is our choice. The
+"""Multiple of the upper end at which the length term reaches 0: L_max = 2·hi is our choice. The
 plateau with its two slopes is LongWriter-Zero's (arXiv:2506.18841)."""
 
 GRAM = 4
@@ -66,7 +66,7 @@ GRAM = 4
 
 @dataclass(frozen=True, slots=True)
 class LengthRange:
-    """How long a text is asked to be; both ends are inclusive."""
+    """The length that a request asks for; both ends are inclusive."""
 
     lo: int
     hi: int | None
@@ -76,10 +76,10 @@ class LengthRange:
 
 
 def length_range(criteria: Sequence[Criterion]) -> LengthRange | None:
-    """Read the length that is asked for off the hard criteria that count the whole text.
+    """Read the demanded length from the hard criteria that count the whole text.
 
-    Where several count what the first of them counts, the length has to lie in all their ranges;
-    if no length does, the first range is taken.
+    Where several count in the unit of the first, the length has to lie in all their ranges; if no
+    length can, the first range is used.
 
     Returns:
         The range of their `WordCount` or `CharCount`, 0 for a lower end that is open; None where
@@ -99,7 +99,7 @@ def length_term(text: str, wanted: LengthRange) -> float:
     """Rate the length of a text from 0 to 1 (`ALGORITHM.md` 6.3.6).
 
     1 within the range, L/lo below it, and above it a line that falls to 0 at `LONGEST` times hi.
-    Where the upper end is 0 that line has no room, so any word at all is 0.
+    Where the upper end is 0 there is no such line: any length above it gives 0.
     """
     counts = {"words": measures.word_count, "characters": measures.character_count}
     length = counts[wanted.counted](text)
@@ -115,8 +115,8 @@ def repetition_term(text: str) -> float:
     """Rate from 0 to 1 how little a text repeats itself (`ALGORITHM.md` 6.3.6).
 
     r = 1 - max(0, dup - .05) / .95, where dup is the share of 4-grams that occurred before in
-    the text. That repetition has to cost is LongWriter-Zero's idea (arXiv:2506.18841), the
-    formula is ours. A text of fewer than four tokens has no 4-gram and repeats nothing.
+    the text. A cost for repetition is LongWriter-Zero's idea (arXiv:2506.18841), the formula is
+    ours. A text of fewer than four tokens has no 4-gram and repeats nothing.
     """
     grams = ngrams(tokens(text), GRAM)
     repeated = 1 - len(set(grams)) / len(grams) if grams else 0.0
@@ -124,23 +124,23 @@ def repetition_term(text: str) -> float:
 
 
 def weighted_score(scores: Mapping[str, float], criteria: Sequence[Criterion]) -> float | None:
-    """Weigh the scores together: S = Σ w·(s - 1)/9 / Σ w (`ALGORITHM.md` 6.3.3).
+    """Take the weighted mean of the scores: S = Σ w·(s - 1)/9 / Σ w (`ALGORITHM.md` 6.3.3).
 
     The sum is that of Rubrics as Rewards (arXiv:2507.17746). Sums are exact until they are
     rounded once, so the order of criteria cannot matter.
 
     Args:
         scores: Criterion id to a score from 1 to 10.
-        criteria: Those that are active; hard ones among them are passed over.
+        criteria: The active criteria; hard ones among them are skipped.
 
     Returns:
-        S, from 0 to 1, over the criteria that have a score; None where these weigh nothing.
+        S, from 0 to 1, over the criteria that have a score; None where their weights are 0.
     """
-    read = [each for each in judged(tuple(criteria)) if each.id in scores]
-    total = math.fsum(each.weight for each in read)
+    scored = [each for each in judged(tuple(criteria)) if each.id in scores]
+    total = math.fsum(each.weight for each in scored)
     if not total:
         return None
-    return math.fsum(each.weight * unit(scores[each.id]) for each in read) / total
+    return math.fsum(each.weight * unit(scores[each.id]) for each in scored) / total
 
 
 def reward(
@@ -152,27 +152,27 @@ def reward(
     most_missing: float = 0.0,
     hard_share: float = 0.0,
 ) -> Reward:
-    """Make one number of a judgement: R = .85·S + .10·length + .05·repetition.
+    """Turn a judgement into one number: R = .85·S + .10·length + .05·repetition.
 
-    Where no length is asked for, its weight goes to S (`ALGORITHM.md` 6.3.7). A text that was
-    turned away before a judge was asked has S = 0 and R = 0 (6.3.5). Hard criteria that are
-    broken are listed and cost nothing here: what they cost is known within a group only. But
-    where there is nothing for a judge, or no judge was asked, how nearly they are kept stands for
-    S and for the length, which is one of them: R = .95·H + .05·repetition (ours).
+    Where no length is asked for, its weight goes to S (`ALGORITHM.md` 6.3.7). A text that the gate
+    refused has S = 0 and R = 0 (6.3.5). Broken hard criteria are listed and cost nothing here:
+    their cost depends on the group. But where no criterion needs a judge, or no judge was asked, H
+    replaces S and the length term: R = .95·H + .05·repetition (ours). H is how nearly the hard
+    criteria are kept (`satisfied_share`), the length among them.
 
     Args:
-        judgement: What was found of the text under these criteria.
+        judgement: The judgement of the text under these criteria.
         criteria_set: The frozen criteria.
         text: The text that was judged.
-        active: Ids of the criteria that rubric dropout left in; None if all are.
+        active: Ids of the criteria that rubric dropout left in; None for all.
         most_missing: Share of the active weight, from 0 to 1, whose verdicts may be missing.
             Training allows .3 (6.3.2).
-        hard_share: Share of H in S where there are verdicts as well, from 0 to 1. A group whose
-            every text breaks a demand has no gate, and H gives it a slope.
+        hard_share: Share of H in S where there are verdicts as well, from 0 to 1. Where every text
+            of a group breaks a demand, the group has no gate, and H gives it a slope.
 
     Returns:
-        The reward; without value and S where more verdicts are missing than may be, or where
-        no active criterion has weight.
+        The reward. Its value and S are None where more verdicts are missing than `most_missing`
+        allows, or where no active criterion has weight.
 
     Raises:
         InputError: If the judgement is about other criteria or another text, or if an active id
@@ -218,7 +218,9 @@ def _range_of(criterion: Criterion) -> LengthRange | None:
 
 
 def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Reward:
-    hard = satisfied_share(criteria_set.criteria, text)
+    unread = {each.criterion_id for each in judgement.missing}
+    excluded = tuple(each.id for each in checked(criteria_set.criteria) if each.id in unread)
+    hard = None if excluded else satisfied_share(criteria_set.criteria, text)
     repetition = repetition_term(text)
     value = _composite(hard, None, repetition)
     return Reward(
@@ -228,6 +230,7 @@ def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Rewa
         repetition=repetition,
         hard=hard,
         violations=tuple(sorted(judgement.violated)),
+        excluded=excluded,
         inactive=tuple(each.id for each in judged(criteria_set.criteria)),
     )
 
@@ -235,7 +238,7 @@ def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Rewa
 def _divided(
     criteria_set: CriteriaSet, active: AbstractSet[str] | None
 ) -> tuple[Criteria, Criteria]:
-    """The criteria that a judge scores: those that are active, and those that are not."""
+    """Split the criteria that a judge scores into the active and the inactive ones."""
     every = judged(criteria_set.criteria)
     if active is None:
         return every, ()
@@ -253,7 +256,7 @@ def _divided(
 def _soft(
     scores: Mapping[str, float], kept: Criteria, missing: Criteria, most_missing: float
 ) -> float | None:
-    """S over what was read; None where more of the weight is missing than may be."""
+    """S over the verdicts there are; None where more weight is missing than allowed."""
     total = math.fsum(each.weight for each in kept)
     if math.fsum(each.weight for each in missing) > most_missing * total:
         return None
@@ -278,5 +281,5 @@ def _check_that_they_belong(judgement: Judgement, criteria_set: CriteriaSet, tex
         if here != there:
             raise InputError(
                 f"expected a judgement of the {what} with hash {here}, got one of {there}: "
-                "scores hold for nothing else, so judge the text again"
+                "scores hold only for what was judged, so judge the text again"
             )

@@ -1,12 +1,11 @@
-"""A trained scorer as a folder, and what it measures: whether a text keeps to its subject.
+"""The folder of a trained scorer, and its measures of whether a text keeps to its subject.
 
-What the scorer is stands in JSON, its numbers in safetensors; there is no code in it.
+The folder holds a configuration in JSON and weights in safetensors, and no code.
 
-The data that a scorer is trained on hold no scores of single criteria. But BiGGen-Bench gives for
-each criterion a text that meets it, so a text written for another request is one that does not.
-That teaches whether a text keeps to its subject. A criterion that names no subject, such as
-"Language", must not be held against a text: it stands near to criteria that fit any text, the
-anchors.
+The training data of a scorer have no scores on single criteria. But BiGGen-Bench gives for each
+criterion a text that meets it, so a text written for another request does not meet it. From that a
+scorer learns whether a text keeps to its subject. A criterion that names no subject, such as
+"Language", must not count against a text: it lies near the anchors, criteria that fit any text.
 """
 
 import hashlib
@@ -24,24 +23,24 @@ from quillgraph.backends.embeddings import Vectors
 from quillgraph.backends.errors import ConfigError, PolicyError, StorageError, nearest
 
 MEASURES = 7
-"""Numbers that `relevance_measures` gives."""
+"""Numbers that `relevance_measures` returns for each criterion."""
 
 
 def relevance_measures(
     text_D: Vectors, request_D: Vectors | None, criteria_KD: Vectors, anchors_AD: Vectors
 ) -> Vectors:
-    """Measure how near a text stands to its request and to each criterion.
+    """Measure how near a text is to its request and to each criterion.
 
     Args:
-        text_D: Embedding of the text, of length 1, as all of these.
-        request_D: Of the request; None where nobody has said what was asked for.
-        criteria_KD: Of the criteria.
-        anchors_AD: Of criteria that fit any text.
+        text_D: Embedding of the text; it has length 1, like all of these.
+        request_D: Embedding of the request; None where it is unknown.
+        criteria_KD: Embeddings of the criteria.
+        anchors_AD: Embeddings of criteria that fit any text.
 
     Returns:
-        A row a criterion: whether there is a request; cosine of text and request, and 0 without
-        one; of text and criterion; of the criterion and its nearest anchor; and the products of
-        the first with the third, and of the fourth with the second and the third.
+        One row per criterion with seven columns: whether there is a request; cosine of text and
+        request, 0 without a request; cosine of text and criterion; cosine of the criterion and its
+        nearest anchor; the products of columns 1 and 3, 4 and 2, 4 and 3.
     """
     has_request = float(request_D is not None)
     to_request = 0.0 if request_D is None else float(text_D @ request_D)
@@ -69,16 +68,16 @@ SHIPPED = "scorers"
 
 
 UNWRITTEN = "0" * 64
-"""Stands for the hash of weights that have not been written yet."""
+"""Placeholder for the hash of weights that are not written yet."""
 
 
 class ModelName(Value):
-    """A frozen model that the numbers were fitted to, and fit to nothing else."""
+    """A frozen model that the weights were fitted to; they are of no use with another."""
 
     name: str
     """A built-in name, or a folder."""
     sha256: str
-    """Of its weights."""
+    """Hash of its weights."""
 
 
 class ScorerConfig(Value):
@@ -87,16 +86,16 @@ class ScorerConfig(Value):
     version: int = FORMAT
     name: str
     reader: ModelName
-    """Whose hidden states are read."""
+    """Model whose hidden states are read."""
     layers: tuple[int, ...]
     embedder: ModelName
-    """Whose embeddings tell whether a text keeps to its subject."""
+    """Model whose embeddings show whether a text keeps to its subject."""
     language: str
     """The one language that it was trained on, as an ISO 639-1 code."""
     words: tuple[int, int]
     """Shortest and longest real text of the training set."""
     head: str
-    """Which of the heads that were compared it is."""
+    """Name of the head, among those that were compared."""
     trained_on: dict[str, int]
     """File to the number of its records that were used."""
     validation: dict[str, float]
@@ -106,26 +105,26 @@ class ScorerConfig(Value):
 
 @dataclass(frozen=True, slots=True)
 class ScorerWeights:
-    """The numbers of a scorer."""
+    """The weights of a scorer."""
 
     quality: Vectors
-    """One for each hidden state, and last what is added: points from 1 to 10."""
+    """One weight per value of the hidden states, then the bias; gives points from 1 to 10."""
     relevance: Vectors
-    """One for each measure of `relevance_measures`, and last what is added: log-odds."""
+    """One weight per measure of `relevance_measures`, then the bias; gives log-odds."""
     anchors: Vectors
-    """Embeddings of criteria that fit any text, a row each."""
+    """Embeddings of criteria that fit any text, one per row."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScorerFolder:
-    """A scorer, as read."""
+    """A scorer as read from its folder."""
 
     config: ScorerConfig
     weights: ScorerWeights
 
     @property
     def id(self) -> str:
-        """Name and beginning of the hash: what judgements are remembered under."""
+        """Name and beginning of the hash: judgements are stored under it."""
         return f"{self.config.name}@{self.config.weights_sha256[:12]}"
 
 
@@ -133,7 +132,7 @@ def write_scorer(folder: Path, config: ScorerConfig, weights: ScorerWeights) -> 
     """Write a scorer into a new folder; the hash in the configuration is that of the weights.
 
     Raises:
-        StorageError: If the folder holds something already, or cannot be written.
+        StorageError: If the folder is not empty, or cannot be written.
     """
     from safetensors.numpy import save
 
@@ -156,7 +155,7 @@ def read_scorer(name: str) -> ScorerFolder:
     """Read a scorer: a folder, or the name of one that comes with the package.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is no such scorer.
         PolicyError: If it is of another version, is damaged, or was changed after it was made.
     """
     folder = _folder_of(name)

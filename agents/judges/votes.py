@@ -1,8 +1,8 @@
-"""Counting votes: which of several texts do most judges, on most criteria, put first?
+"""Votes: which of several texts do most judges, on most criteria, rank first?
 
 Means of scores depend on how each judge uses the scale: one that spreads its scores outvotes one
-that does not. Here every judge votes on every criterion with nothing but the order in which it
-puts the texts, and the texts are compared two by two (Condorcet; Copeland 1951).
+that does not. Here a vote is only the order in which one judge ranks the texts on one criterion,
+and the texts are compared two by two (Condorcet; Copeland 1951).
 """
 
 import math
@@ -18,11 +18,11 @@ from quillgraph.backends.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """The order in which one judge puts the texts on one criterion, as scores."""
+    """The order in which one judge ranks the texts on one criterion, as scores."""
 
     weight: float
     scores: Mapping[int, float]
-    """Number of the text to score; a text that is missing is neither before nor behind any."""
+    """Number of the text to score; a missing text is ranked neither above nor below any."""
 
 
 class Standing(Value):
@@ -31,20 +31,20 @@ class Standing(Value):
     candidate: int
     """Number of the text."""
     wins: float
-    """Duels won, and half of those that were drawn."""
+    """Duels won, plus half of those drawn."""
     margin: float
-    """Weight of the votes for it less that of those against it, over all its duels."""
+    """Weight of the votes for it minus that of the votes against it, over all its duels."""
 
 
 def tally(candidates: Sequence[int], votes: Sequence[Vote]) -> tuple[Standing, ...]:
-    """Rank the texts by their duels; the first stands best.
+    """Rank the texts by their duels, the best first.
 
-    In a duel each vote that has scores for both counts its weight for the higher one. Of two
-    texts with as many wins the one with the larger margin stands first, then the one with the
-    lower number. A text that beats every other comes first (Condorcet winner).
+    In a duel, each vote with scores for both texts gives its weight to the higher one. Of texts
+    with equally many wins, the one with the larger margin comes first, then the one with the lower
+    number. A text that beats every other comes first (Condorcet winner).
 
     Raises:
-        InputError: If there is no text to vote on, or one has a number twice.
+        InputError: If there is no text to vote on, or two texts have the same number.
     """
     if not candidates or len(set(candidates)) < len(candidates):
         raise InputError(f"expected texts with numbers of their own, got {list(candidates)}")
@@ -60,11 +60,11 @@ def tally(candidates: Sequence[int], votes: Sequence[Vote]) -> tuple[Standing, .
 
 
 def votes_of(judgements: Sequence[Mapping[int, Judgement]], criteria: CriteriaSet) -> list[Vote]:
-    """Read judgements as votes: one vote of each judge on each soft or pitfall criterion.
+    """Turn judgements into votes: one of each judge on each soft or pitfall criterion.
 
     Args:
-        judgements: One mapping a judge, from the number of a text to what it found of it.
-        criteria: The criteria that were judged by; their weights are those of the votes.
+        judgements: One mapping per judge, from the number of a text to its judgement.
+        criteria: The criteria of the judgements; a vote has the weight of its criterion.
     """
     votes = []
     for by_text in judgements:
@@ -77,20 +77,20 @@ def votes_of(judgements: Sequence[Mapping[int, Judgement]], criteria: CriteriaSe
 
 
 def pooled(judgements: Sequence[Judgement]) -> Judgement:
-    """Make one judgement of those of several judges on the same text: medians, and all votes."""
+    """Pool the judgements of several judges on the same text: median scores, and all votes."""
     first = judgements[0]
     by_criterion: dict[str, list[Verdict]] = {}
     for each in judgements:
         for verdict in each.verdicts:
             by_criterion.setdefault(verdict.criterion_id, []).append(verdict)
-    missing = {lost.criterion_id: lost for each in judgements for lost in each.missing}
+    missing = {entry.criterion_id: entry for each in judgements for entry in each.missing}
     return first.model_copy(
         update={
             "judge": " and ".join(dict.fromkeys(each.judge for each in judgements)),
             "verdicts": tuple(_median(verdicts) for verdicts in by_criterion.values()),
             "missing": tuple(
-                Missing(criterion_id=key, reason=lost.reason)
-                for key, lost in missing.items()
+                Missing(criterion_id=key, reason=entry.reason)
+                for key, entry in missing.items()
                 if key not in by_criterion
             ),
         }
@@ -98,9 +98,9 @@ def pooled(judgements: Sequence[Judgement]) -> Judgement:
 
 
 def _lead(one: int, other: int, votes: Sequence[Vote]) -> float:
-    """Weight of the votes for one text over another, less that of the votes against it."""
+    """Weight of the votes for one text over another, minus that of the votes against it."""
     both = [vote for vote in votes if one in vote.scores and other in vote.scores]
-    # exact sums: a tie must be one in whatever order the votes are counted
+    # exact sums: a tie must stay one in any order of the votes
     return math.fsum(
         vote.weight if vote.scores[one] > vote.scores[other] else -vote.weight
         for vote in both

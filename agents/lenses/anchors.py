@@ -48,7 +48,7 @@ def worded_levels(dimension: Property, language: str, *, pitfall: bool) -> dict[
 
 
 def storyline_of(core: Category, second: Category | None, language: str) -> str:
-    """Say what the core, and the category beside it, ask of the text."""
+    """Word what the core, and a second category, ask of the text."""
     poles = [clauses(c.properties[0], language)[1] for c in (core, second) if c is not None]
     templates = language_for(language).templates
     return templates.storyline.format(poles=templates.poles_between.join(poles))

@@ -1,8 +1,8 @@
 """Sensitizing concepts: what three kinds of readers look for in any piece of writing.
 
-Blumer's (1954) sensitizing concepts suggest where to look and do not say what is to be seen. A
-strong model is shown them as suggestions. A small one, which cannot name a quality in words of
-its own (measured, LOG.md 2026-11-23), chooses among those that lie near a passage.
+Blumer's (1954) sensitizing concepts suggest where to look, not what to see. A strong model sees
+them as suggestions. A small one cannot name a quality in its own words (measured, LOG.md
+2026-11-23), so it chooses among those near a passage.
 """
 
 import re
@@ -26,7 +26,7 @@ IDENTITIES = {
     "editor": "an editor, who looks at craft",
     "auditor": "a brief auditor, who checks what was asked",
 }
-"""Who codes, and through which eyes; identities as in Thematic-LM."""
+"""The coders and what each looks at; identities as in Thematic-LM."""
 
 SHORTLIST = 4
 """Lenses that are offered for one passage."""
@@ -37,7 +37,7 @@ class Lens(Value):
 
     id: str
     identity: str
-    """Whose eyes these are: reader, editor or auditor."""
+    """Identity that looks through it: reader, editor or auditor."""
     name: str
     high: str
     """What a good text does, as a verb phrase with a place for {words}."""
@@ -46,9 +46,9 @@ class Lens(Value):
     cues: str
     """Regular expression of words that call for this lens."""
     fits: tuple[PhraseKind, ...]
-    """Kinds of phrases that it may be turned on."""
+    """Kinds of phrases that it may be applied to."""
     levels: Grading
-    """How what lies between its poles is worded."""
+    """How the levels between its poles are worded."""
     only_cued: bool = False
     """Whether it is offered only where a passage calls for it."""
     unless: tuple[Circumstance, ...] = ()
@@ -99,8 +99,8 @@ async def near(
     words = [f"{lens.name}: {lens.high.format(words='it')}" for lens in own]
     matrix = await vectors([text, *words], embeddings)
     cosine = matrix[1:] @ matrix[0]
-    cued = np.array([len(re.findall(lens.cues, text, re.IGNORECASE)) for lens in own])
+    cue_counts = np.array([len(re.findall(lens.cues, text, re.IGNORECASE)) for lens in own])
     # a cue outweighs any difference of cosines, and two cues outweigh one
-    order = np.argsort(-(2.0 * np.minimum(cued, 2) + cosine), kind="stable")[:count]
-    called = [own[place] for place in order if cued[place]]
-    return tuple(called or (own[place] for place in order))
+    order = np.argsort(-(2.0 * np.minimum(cue_counts, 2) + cosine), kind="stable")[:count]
+    matches = [own[place] for place in order if cue_counts[place]]
+    return tuple(matches or (own[place] for place in order))

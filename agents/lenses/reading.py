@@ -1,4 +1,4 @@
-"""Readings: what a passage can be taken to ask for, or to show, in one of three readers' eyes."""
+"""Readings: what a passage may ask for, or show, as one of three identities reads it."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from quillgraph.agents.text.phrases import phrases, with_its_place
 from quillgraph.backends.embeddings import vectors
 
 PHRASES_PER_LENS = 2
-"""Phrases that a lens is turned on where no cue says which."""
+"""Phrases that a lens is applied to where no cue selects one."""
 
 MOST_READINGS = 8
 
@@ -29,7 +29,7 @@ KNOWN_READINGS, NEW_READINGS = 3, 1
 
 
 class Reading(Value):
-    """A lens turned on a phrase."""
+    """A lens applied to a phrase."""
 
     lens: Lens
     words: str
@@ -38,30 +38,30 @@ class Reading(Value):
 
     @property
     def dimension(self) -> Property:
-        """The dimension that opens."""
+        """The dimension that the lens opens on the phrase."""
         return self.lens.of(self.words)
 
 
 def readings(
     passage: str, offers: Sequence[Lens], phrases: Sequence[str], language: str = DEFAULT
 ) -> tuple[Reading, ...]:
-    """Turn lenses on the phrases that they fit, first on those that stand where their cues are.
+    """Apply lenses to the phrases that they fit; where some lie at a cue, to those only.
 
     Args:
         passage: The words under study.
         offers: Lenses that lie near it.
-        phrases: What they may be turned on; parts of the passage where cues are to count.
+        phrases: Phrases to apply them to; parts of the passage where cues are to count.
         language: Of the request.
     """
-    offered: dict[str, Reading] = {}
+    by_name: dict[str, Reading] = {}
     for lens in offers:
         at = [match.span() for match in re.finditer(lens.cues, passage, re.IGNORECASE)]
         fitting = [phrase for phrase in phrases if kind_of(phrase, language) in lens.fits]
         cued = [phrase for phrase in fitting if _is_called(passage, phrase, at)]
         for phrase in cued or fitting[: 0 if lens.only_cued else PHRASES_PER_LENS]:
             reading = Reading(lens=lens, words=phrase, cued=bool(cued))
-            offered[reading.dimension.name] = reading
-    return tuple(offered.values())[:MOST_READINGS]
+            by_name[reading.dimension.name] = reading
+    return tuple(by_name.values())[:MOST_READINGS]
 
 
 def _is_called(passage: str, phrase: str, cues: Sequence[tuple[int, int]]) -> bool:
@@ -74,7 +74,7 @@ def _is_called(passage: str, phrase: str, cues: Sequence[tuple[int, int]]) -> bo
 
 
 async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> tuple[Reading, ...]:
-    """What the request asks for in an identity's eyes, as far as code cannot check it."""
+    """Readings of what the request asks for, by one identity, where code cannot check it."""
     incidents = segment(task)
     constraints = find_constraints(incidents, task.language)
     open_ones = [
@@ -88,14 +88,15 @@ async def demanded(task: WritingTask, identity: str, embeddings: Embeddings) -> 
 async def readings_of(
     task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
 ) -> tuple[Reading, ...]:
-    """What an incident of the request asks for, as far as code cannot check it.
+    """Readings of what an incident of the request asks for, where code cannot check it.
 
-    What must not be, and what the beginning or end must be, can only be kept or broken: the
-    auditor reads that and nothing else where it stands, the others only where nothing else does.
+    A prohibition, or a demand on the beginning or the end, can only be kept or broken. Where an
+    incident has one, the auditor reads nothing else; the others read it only where there is nothing
+    else.
     """
-    offered = open_phrases(task, incident)
-    rules = [phrase for phrase in offered if kind_of(phrase, task.language) in RULES]
-    free = [phrase for phrase in offered if kind_of(phrase, task.language) not in RULES]
+    every = open_phrases(task, incident)
+    rules = [phrase for phrase in every if kind_of(phrase, task.language) in RULES]
+    free = [phrase for phrase in every if kind_of(phrase, task.language) not in RULES]
     if rules and (identity == "auditor" or not free):
         return tuple(
             Reading(lens=lens, words=phrase, cued=True)
@@ -105,7 +106,7 @@ async def readings_of(
         )
     apt = _apt(task, identity, free, incident.text)
     nearest = await near(incident.text, identity, task.language, embeddings, among=apt)
-    # a cue may call for a lens that is for no phrase near it
+    # a cue may call for a lens that fits no phrase near it
     return (
         readings(incident.text, nearest, free, task.language)
         or readings(incident.text, apt, free, task.language)
@@ -123,12 +124,12 @@ def open_phrases(task: WritingTask, incident: Incident) -> list[str]:
     every = phrases(passage, phrasing_of(task.language))
     quotes = [constraint.quote for constraint in find_constraints([incident], task.language)]
     # a kind of text is more than the lines or the greeting that code can check
-    left = [
+    uncovered = [
         p
         for p in every
         if kind_of(p, task.language) == "form" or not any(p in quote for quote in quotes)
     ]
-    return left or list(every)
+    return uncovered or list(every)
 
 
 def _apt(task: WritingTask, identity: str, words: Sequence[str], cueing: str = "") -> list[Lens]:
@@ -151,7 +152,7 @@ def _circumstances(task: WritingTask) -> frozenset[Circumstance]:
 
 
 def _at_a_loss(task: WritingTask, identity: str, words: Sequence[str]) -> tuple[Reading, ...]:
-    """Where no lens fits, those of the identity that fit the most kinds of phrases."""
+    """Where no lens fits, apply the identity's lens that fits the most kinds of phrases."""
     own = [x for x in lenses(task.language) if x.identity == identity and not x.only_cued]
     widest = max(own, key=lambda lens: len(lens.fits))
     return tuple(Reading(lens=widest, words=phrase, cued=False) for phrase in words)
@@ -160,10 +161,10 @@ def _at_a_loss(task: WritingTask, identity: str, words: Sequence[str]) -> tuple[
 async def known_and_new(
     task: WritingTask, incident: Incident, identity: str, embeddings: Embeddings
 ) -> tuple[Reading, ...]:
-    """What a draft's sentence may show: demands of the request, or a lens of its own.
+    """Readings of what a draft's sentence may show: demands of the request, or a new lens.
 
-    A new lens is turned on the request's words too: the study is of the request, and a draft's
-    inventions are no demand of it.
+    A new lens is applied to words of the request too: the study is about the request, and a draft's
+    inventions are not demands.
     """
     demands = await demanded(task, identity, embeddings)
     passage = f"{incident.text} {incident.note}"
@@ -180,7 +181,7 @@ async def known_and_new(
 async def closest(
     text: str, offered: Sequence[Reading], embeddings: Embeddings
 ) -> tuple[Reading, ...]:
-    """Order readings by how near what they ask for comes to a text."""
+    """Order readings by how near their high pole is to a text."""
     matrix = await vectors([text, *(r.dimension.high_pole for r in offered)], embeddings)
     order = np.argsort(-(matrix[1:] @ matrix[0]), kind="stable")
     return tuple(offered[place] for place in order)

@@ -1,4 +1,4 @@
-"""What can be measured of a text, whatever it is for."""
+"""Measures of a text that do not depend on what it is for."""
 
 from quillgraph.agents.text.amount import amount
 from quillgraph.agents.text.file import read_text

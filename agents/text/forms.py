@@ -20,7 +20,7 @@ EXPECTED: dict[Form, str] = {
     "table": "a table, found none",
     "letter": "a letter with a salutation, found none",
 }
-"""What the violation of each form says after "expected"."""
+"""End of the violation message of each form, after "expected"."""
 
 _BULLET = re.compile(r"^[^\S\n]*[-*+•●▪◦·][^\S\n]+\S", re.MULTILINE)
 _NUMBERED = re.compile(
@@ -43,11 +43,11 @@ _SALUTATION = re.compile(
     re.IGNORECASE,
 )
 _SALUTATION_LINES = 12
-"""Non-blank lines above which a letter greets: behind addresses, date and subject."""
+"""Non-blank lines within which a letter greets: addresses, date and subject may come first."""
 
 
 def has_form(form: Form, text: str) -> bool:
-    """Whether the text has the form; no text has none but the absent ones."""
+    """Whether the text has the form; an empty text has only those that begin with `no_`."""
     return _TESTS[form](text)
 
 

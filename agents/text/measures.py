@@ -38,8 +38,8 @@ def word_count(text: str) -> int:
     """Count the words; each Chinese or Japanese character is one.
 
     This is how 字数 is counted without punctuation, and how LongBench-Write
-    (arXiv:2408.07055) counts. Other words are what stands between blanks or dashes and has
-    a letter or digit, so "don't", "well-known" and "3.5" are one each.
+    (arXiv:2408.07055) counts. Another word is what lies between blanks or dashes and has a letter
+    or digit, so "don't", "well-known" and "3.5" are one each.
     """
     spaced = CJK.sub(" ", text)
     words = (part for part in _WORD_BREAK.split(spaced) if part)
@@ -57,7 +57,7 @@ def is_heading(line: str) -> bool:
 
 
 def body_lines(text: str) -> list[str]:
-    """Take the lines that are not blank and are no titles, headings, labels or rules."""
+    """List the lines of text: no blank lines, titles, headings, labels or rules."""
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line and not _is_furniture(line)]
 
@@ -67,7 +67,7 @@ def _is_furniture(line: str) -> bool:
 
 
 def blocks(text: str) -> list[list[str]]:
-    """Take the body lines of each block between blank lines; a bare first title is left out."""
+    """List the body lines of each block between blank lines; a bare first title is left out."""
     parts = [body_lines(part) for part in _BLANK_LINE.split(text.strip().replace("\r\n", "\n"))]
     parts = [part for part in parts if part]
     if len(parts) > 1 and len(parts[0]) == 1 and _is_bare_title(parts[0][0]):
@@ -89,12 +89,12 @@ def has_title(text: str) -> bool:
 
 
 def verse_line_count(text: str) -> int:
-    """Count the lines of verse: without the title and what labels the parts."""
+    """Count the lines of verse, without the title and the labels of parts."""
     return sum(len(block) for block in blocks(text))
 
 
 def stanza_count(text: str) -> int:
-    """Count the blocks of verse that blank lines part."""
+    """Count the blocks of verse that blank lines separate."""
     return len(blocks(text))
 
 
@@ -107,7 +107,7 @@ def paragraph_count(text: str) -> int:
 
 
 def sentence_count(text: str) -> int:
-    """Count the sentences; a line that no stop ends counts as one."""
+    """Count the sentences; a line without a full stop counts as one."""
     count = 0
     for line in body_lines(text):
         starts = [0, *sentence_ends(line), len(line)]
@@ -119,8 +119,8 @@ def sentence_count(text: str) -> int:
 def section_counts(text: str) -> set[int]:
     """Count the sections, once for each kind of heading, with and without the frame.
 
-    A story with a title (`#`), four chapters and an epilogue (`##`) gives {1, 5, 4}: which of
-    them is the demanded division is for the reader of the demand to say.
+    A story with a title (`#`), four chapters and an epilogue (`##`) gives {1, 5, 4}: the caller
+    decides which of these the demand means.
     """
     kinds: dict[str, list[str]] = {}
     for line in map(str.strip, text.splitlines()):
@@ -152,7 +152,8 @@ _MARKS_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
 def tokens(text: str) -> list[str]:
     """Split a text into words, and Chinese and Japanese into characters, as `word_count` does.
 
-    Case, width and the marks around a word are folded away, so that equal words compare equal.
+    Case and width are folded and the marks around a word removed, so that equal words compare
+    equal.
     """
     parts = _BETWEEN_WORDS.split(CJK.sub(r" \g<0> ", text))
     words = (_MARKS_AROUND.sub("", normalised(part)) for part in parts)

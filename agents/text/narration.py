@@ -1,4 +1,4 @@
-"""Who tells a text and whether somebody speaks in it, read off its marks and pronouns."""
+"""The narrator of a text and its dialogue, recognised by pronouns and marks."""
 
 import re
 from collections import Counter
@@ -27,7 +27,7 @@ _SECOND_SHARE = 0.3
 def has_dialogue(text: str) -> bool:
     """Whether somebody speaks: quoted speech, lines after a dash, or a script's cues.
 
-    A word or title in quotation marks is no speech: speech ends in a stop before the closing
+    A word or title in quotation marks is not speech: speech ends in a stop before the closing
     mark, or follows a colon, a comma or a verb of saying.
     """
     return (
@@ -66,12 +66,12 @@ def narrator(text: str, pronouns: Iterable[re.Pattern[str]]) -> Person | None:
         pronouns: Personal pronouns of each language that counts, as groups named by person.
 
     Returns:
-        None where no personal pronoun of these languages stands in it.
+        None where no personal pronoun of these languages occurs.
     """
-    spoken = _DASH_LINE.sub("\0", _QUOTED.sub(" ", text))
-    narrated = "\n".join(line for line in spoken.splitlines() if "\0" not in line)
+    unquoted = _DASH_LINE.sub("\0", _QUOTED.sub(" ", text))
+    narration = "\n".join(line for line in unquoted.splitlines() if "\0" not in line)
     counts = Counter(
-        match.lastgroup for pattern in pronouns for match in pattern.finditer(narrated)
+        match.lastgroup for pattern in pronouns for match in pattern.finditer(narration)
     )
     total = counts.total()
     if total == 0:

@@ -13,7 +13,7 @@ class Numerals:
     pattern: str
     """Pattern of a number, without groups."""
     read: Callable[[str], int | None]
-    """Reads what the pattern matches; None for what is no number."""
+    """Reads a match of the pattern; None where it is not a number."""
 
     def numbers_in(self, text: str) -> set[int | None]:
         """Read every number of a text; None among them where one cannot be read."""
@@ -33,7 +33,7 @@ def read_digits(text: str, scales: Mapping[str, int]) -> int | None:
         scales: Endings to what they multiply by.
 
     Returns:
-        The number, or None where the text is none.
+        The number, or None where the text is not a number.
     """
     digits = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(\D*)", text)
     if not digits or (digits[2] and digits[2] not in scales):

@@ -23,9 +23,9 @@ class Phrasing:
     longest_rest: int
     """Length of what is kept of a passage without a phrase."""
     by_characters: bool = False
-    """Whether length is counted in characters, since no blanks part the words."""
+    """Whether length is counted in characters, for a language without blanks between words."""
     also: tuple[str, ...] = ()
-    """Codes of languages without rules that are cut like this one."""
+    """Codes of languages without rules of their own that are cut like this one."""
 
     def length(self, text: str) -> int:
         """Count the words, or the characters."""
@@ -36,8 +36,8 @@ class Phrasing:
         return text[:most] if self.by_characters else " ".join(text.split()[:most])
 
 
-# Negations and places are read in both languages of ours at once: requests mix them, and a rule
-# that is missed here would be turned into its opposite.
+# Negations and places are read in both languages of ours at once: requests mix them, and a missed
+# negation would turn a rule into its opposite.
 _NEGATION = re.compile(
     r"\b(?:not(?! (?:only|just|merely|simply)\b)|no|never|without|avoid\w*|\w+n['’]t|cannot|nor)\b"
     r"|不要|不得|不能|切勿|避免|禁止|没有",
@@ -73,12 +73,12 @@ _TITLES = re.compile(r"《[^《》]{1,20}》|“[^“”]{1,20}”|\"[^\"]{1,40}
 
 
 def is_negated(text: str) -> bool:
-    """Whether a passage says what must not be: a part of it would say the opposite."""
+    """Whether a passage forbids something, so that a part of it would say the opposite."""
     return _NEGATION.search(text) is not None
 
 
 def is_placed(text: str) -> bool:
-    """Whether a passage asks something of the beginning or the end alone."""
+    """Whether a passage asks something of the beginning or the end only."""
     return _PLACED.search(text) is not None
 
 
@@ -86,8 +86,8 @@ def phrases(text: str, phrasing: Phrasing, most: int = 6) -> tuple[str, ...]:
     """Cut a passage into the phrases that carry its content.
 
     Function words are the borders, as in RAKE (Rose et al. 2010). Each phrase is a verbatim
-    part of the text. A clause that says what must not be, or what the beginning or the end
-    must be, is kept in one piece with the word that says where.
+    part of the text. A clause that forbids something, or is about the beginning or the end, is kept
+    in one piece with its negation or place.
 
     Returns:
         At most `most` phrases, longest first; the passage itself, shortened, if it has none.
@@ -105,32 +105,32 @@ def content_phrases(text: str, phrasing: Phrasing) -> tuple[str, ...]:
 
 
 def _parted(text: str) -> list[tuple[str, bool]]:
-    """Part a passage into clauses that are rules, kept whole, and all else."""
+    """Split a passage into clauses that are rules, kept whole, and the rest."""
     if not (is_negated(text) or is_placed(text)):
         return [(text, False)]
-    parted = []
+    parts = []
     for sentence in _SENTENCES.findall(text):
         rest = sentence
         if denial := _NEGATION.search(sentence):
             # whatever follows a denial may be denied too: "not sad, sentimental or sweet"
             start = _clause_start(sentence, denial.start())
             rest = sentence[:start]
-            parted.append((sentence[start:], True))
+            parts.append((sentence[start:], True))
         stops = [0, *(stop.end() for stop in _CLAUSES.finditer(rest)), len(rest)]
         clauses = [rest[a:b] for a, b in pairwise(stops)]
         if any(map(is_placed, clauses)):
-            parted += [(clause, is_placed(clause)) for clause in clauses]
+            parts += [(clause, is_placed(clause)) for clause in clauses]
         else:
-            parted.append((rest, False))
-    return parted
+            parts.append((rest, False))
+    return parts
 
 
 def with_its_place(text: str, span: tuple[int, int], passage: str) -> str:
-    """Give a passage back the adverbial of place that a comma cut off, or an adverbial its clause.
+    """Extend a passage by its cut-off adverbial of place, or an adverbial by its clause.
 
     Args:
         text: The whole text.
-        span: Where the passage stands in it.
+        span: Start and end of the passage in it, in characters.
         passage: Its words.
     """
     if text[slice(*span)] != passage:
@@ -175,7 +175,7 @@ def _carries(phrase: str, phrasing: Phrasing) -> bool:
 
 
 def _whole(clause: str, phrasing: Phrasing) -> str:
-    """Keep a rule, from the word that says where or not if it would be too long."""
+    """Keep a rule; one that is too long begins at its negation or its place."""
     rule = _bare(clause)
     if phrasing.length(rule) > phrasing.longest_rule:
         starts = [match.start() for p in (_NEGATION, _PLACED) if (match := p.search(rule))]

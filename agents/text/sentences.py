@@ -22,15 +22,15 @@ _QUOTATIONS = re.compile(
 
 
 def quotations(text: str) -> list[tuple[int, int]]:
-    """Find what stands in quotation marks or brackets on one line, as spans in order."""
+    """Find the spans of quotations and brackets within a line, in order."""
     return [match.span() for match in _QUOTATIONS.finditer(text)]
 
 
 def sentence_ends(text: str) -> Iterator[int]:
-    """Yield where each sentence ends, behind its closing marks.
+    """Yield the end of each sentence, after its closing marks.
 
-    Line breaks are not looked at; abbreviations, initials, list numbers and stops inside
-    a quotation or bracket end nothing.
+    Line breaks are ignored. Abbreviations, initials, list numbers and stops inside a quotation or
+    bracket end no sentence.
     """
     spans = quotations(text)
     starts = [start for start, _ in spans]
@@ -43,14 +43,14 @@ def sentence_ends(text: str) -> Iterator[int]:
         if len(match[0]) > 1 and match[0][-1] in _CLOSERS and _GOES_ON.match(text, match.end()):
             continue
         at = bisect.bisect_right(starts, match.start()) - 1
-        # a stop before the closing mark ends the sentence if the mark itself was taken along
+        # a stop before the closing mark ends the sentence if the match includes that mark
         if at >= 0 and match.end() < spans[at][1]:
             continue
         yield match.end()
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Find the spans of a text's sentences, line breaks ending one; blank ones are left out."""
+    """Find the spans of a text's sentences; a line break ends one, and blank ones are left out."""
     borders = {0, len(text), *sentence_ends(text)}
     borders |= {match.end() for match in re.finditer(r"\n", text)}
     spans = []
@@ -63,6 +63,6 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 def up_to_last_sentence(text: str) -> str:
-    """Cut off what a length limit has left of the last sentence, if a whole one comes before."""
+    """Cut off a last sentence that a length limit cut short, if a whole one comes before."""
     ends = [end for end in sentence_ends(text.rstrip()) if text[:end].strip()]
     return text[: ends[-1]] if ends else text

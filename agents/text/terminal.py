@@ -1,4 +1,4 @@
-"""What may reach a terminal: text, and no commands to the terminal hidden in it."""
+"""Text for a terminal, without control characters that would command it."""
 
 _CONTROLS = [code for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"]
 

@@ -1,4 +1,4 @@
-"""Who drafts, reflects and revises, and what may stand."""
+"""Drafts, reflections and revisions, and the rule that accepts a revision."""
 
 from quillgraph.agents.writers.acceptance import refusals, stop_reason
 from quillgraph.agents.writers.reflection import (

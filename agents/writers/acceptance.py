@@ -1,4 +1,4 @@
-"""Control: which revision may take the place of the text before it (`ALGORITHM.md` 6.4, step 3)."""
+"""Acceptance: which revision may replace the text before it (`ALGORITHM.md` 6.4, step 3)."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -18,7 +18,7 @@ GOOD_ENOUGH = 0.9
 """Reward, or mean of the weakest criteria, above which there is nothing left to gain."""
 
 MOST_REFUSALS = 2
-"""Refused revisions running after which the loop gives up."""
+"""Refused revisions in a row after which the loop ends."""
 
 
 def refusals(
@@ -27,13 +27,13 @@ def refusals(
     best: tuple[Judgement, Reward],
     first: tuple[Judgement, Reward],
 ) -> tuple[str, ...]:
-    """Say why a revision is refused; nothing to say is to accept it.
+    """Say why a revision is refused; no reason accepts it.
 
-    Against the best text so far it must add no violation and raise the reward by `LEAST_GAIN`, or
-    mend a violation and lose nothing. No essential criterion may fall by more than `MOST_FALL`,
-    neither against the best text nor, fall upon fall, against the first draft. So of a loop that
-    accepts by this rule the last accepted text is never worse than the first under the same
-    scores.
+    Compared with the best text so far, it must add no violation and raise the reward by
+    `LEAST_GAIN`, or mend a violation and lose nothing. No essential criterion may fall by more than
+    `MOST_FALL`, compared with the best text or, over several falls, with the first draft. So in a
+    loop that accepts by this rule, the last accepted text is never worse than the first under the
+    same scores.
     """
     (judgement, reward), (before, standard) = tried, best
     if judgement.gate:
@@ -89,9 +89,9 @@ def stop_reason(
 
 
 def _falls(
-    criterion_id: str, name: str, tried: Judgement, before: Judgement, first: Judgement
+    criterion_id: str, name: str, revision: Judgement, before: Judgement, first: Judgement
 ) -> list[str]:
-    now = tried.scores.get(criterion_id)
+    now = revision.scores.get(criterion_id)
     if now is None:
         return [f"no verdict on {name}"]
     floor = max(j.scores.get(criterion_id, 0.0) for j in (before, first))

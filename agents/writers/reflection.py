@@ -22,13 +22,13 @@ KEPT_FROM = 8.0
 
 
 class Reflection(Value):
-    """Why a criterion is not met better, and how it would be."""
+    """Why a text does not meet a criterion better, and how to fix it."""
 
     criterion_id: str
     criterion: str
     """Its name."""
     quote: str | None
-    """The sentence to begin with; None where the fault is in no single one."""
+    """The sentence to begin with; None where no single sentence is at fault."""
     cause: str
     fix: str
 
@@ -42,7 +42,7 @@ class Plan(Value):
 
 
 def weakest(criteria_set: CriteriaSet, judgement: Judgement) -> tuple[Criterion, ...]:
-    """The criteria that cost the text most: the largest weight times what is missing to ten."""
+    """The criteria that cost the text most: the largest weight times the score missing to 10."""
     scores = judgement.scores
     scored = [c for c in judged(criteria_set.criteria) if c.id in scores]
     return tuple(sorted(scored, key=lambda c: -c.weight * (1 - unit(scores[c.id])))[:WEAKEST])
@@ -64,7 +64,7 @@ async def reflect(
     Args:
         task: What is asked for.
         draft: The text.
-        criteria: What to reflect on, such as `weakest` gives.
+        criteria: Criteria to reflect on, such as those of `weakest`.
         judgement: Its verdicts tell the reflector what the judge saw.
         role: The reflector. One that only chooses points at a sentence; cause and fix are then
             the levels that the text is on and that it should reach.
@@ -124,9 +124,9 @@ def reflecting_prompt(
     lessons: Sequence[str] = (),
     rival: str | None = None,
 ) -> list[BaseMessage]:
-    """The prompt of a reflection on criteria, by the keys that the reply calls them.
+    """The prompt of a reflection on criteria, under the keys that the reply uses for them.
 
-    Beside a rival's text it is an objection, which may say what the rival does better.
+    With a rival's text it is an objection, which may say what the rival does better.
     """
     return render(
         "reflecting" if rival is None else "objecting",
@@ -142,7 +142,7 @@ def reflecting_prompt(
 def plan_edits(
     criteria_set: CriteriaSet, judgement: Judgement, reflections: Sequence[Reflection]
 ) -> Plan:
-    """Lay down the edits: what code found broken comes first, then what was reflected on."""
+    """Plan the edits: the violations that code found come first, then the reflections."""
     by_id = {criterion.id: criterion for criterion in criteria_set.criteria}
     repairs = [
         Reflection(

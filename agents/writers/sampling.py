@@ -1,7 +1,7 @@
-"""How a writer is sampled, by its size and by whom the text is for.
+"""How a writer is sampled, by its size and by whether a training learns from its texts.
 
-A small model that writes for a reader is kept to what it finds likely: at temperature 1, which a
-training needs, one token in so many is drawn that it cannot go on from, and the sentence is lost
+A small model that writes for a reader samples likely tokens only. At temperature 1, which a
+training needs, it now and then draws a token that it cannot continue from, and the sentence fails
 (benchmarks/first_impression.py).
 """
 
@@ -12,13 +12,13 @@ from quillgraph.agents.role import Role
 from quillgraph.backends.capabilities import capabilities_of
 
 PLAIN = MappingProxyType({"temperature": 0.8})
-"""A model that can bear it, and one that is learned from."""
+"""For a large model, and for one that a training learns from."""
 
 STEADY = MappingProxyType({"temperature": 0.7, "min_p": 0.1, "repetition_penalty": 1.1})
-"""A small model, for a reader."""
+"""For a small model that writes for a reader."""
 
 STEADY_BY_TOP_P = MappingProxyType({"temperature": 0.7, "top_p": 0.8})
-"""The same behind an interface that takes neither min-p nor a penalty."""
+"""The same for a backend that takes neither min-p nor a penalty."""
 
 
 def writing_options(role: Role) -> dict[str, Any]:

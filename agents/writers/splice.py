@@ -1,15 +1,16 @@
 """How a small model revises: it writes new sentences into the places that the plan points at.
 
-Asked for the whole text again under a plan, a model of 135M parameters writes about the text
-(LOG.md 2026-11-23). It can go on from what stands, so each edit replaces one sentence, and all
-others stay as they are. What an edit is for is said beside the request: told after the text, the
-model goes on with words about it (benchmarks/first_impression.py).
+Asked to rewrite the whole text by a plan, a model of 135M parameters writes about the text (LOG.md
+2026-11-23). It can continue a text, so each edit replaces one sentence, and all others stay as they
+are. The aim of an edit is next to the request: after the text, it would make the model continue
+with words about the aim (benchmarks/first_impression.py).
 """
 
 from collections.abc import Sequence
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import answer_of
 from quillgraph.agents.role import Role, say, side_by_side
 from quillgraph.agents.text.language import is_cjk
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
@@ -18,10 +19,10 @@ from quillgraph.agents.writers.reflection import Reflection
 from quillgraph.agents.writers.sampling import writing_options
 
 MOST_SENTENCES = 2
-"""Sentences that come into the place of one."""
+"""Most sentences that replace one."""
 
 BEFORE_CHARS = 600
-"""How much of the text before the place the writer sees."""
+"""Characters of the text before the edit that the writer sees."""
 
 SPLICE_TOKENS = 80
 
@@ -55,7 +56,7 @@ async def splice(
 async def _sentences(
     task: WritingTask, before: str, edit: Reflection, role: Role, *, item: str
 ) -> str:
-    """One or two sentences that go on from what stands before; empty if none could be used."""
+    """One or two sentences that continue the text before; empty if none is usable."""
     reply = await say(
         role,
         render(
@@ -68,7 +69,7 @@ async def _sentences(
         max_tokens=SPLICE_TOKENS,
         **writing_options(role),
     )
-    text = without_meta(without_frame(str(reply.content)))
+    text = without_meta(without_frame(answer_of(reply).words))
     sentences = [text[slice(*span)] for span in sentence_spans(text)]
     if reply.response_metadata.get("finish_reason") == "length":
         sentences = sentences[:-1]

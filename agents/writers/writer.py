@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.judges.gate import SHORTEST
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
 from quillgraph.agents.role import Role, lost_reply, say
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
@@ -18,27 +19,30 @@ from quillgraph.backends.errors import BudgetReached, ReplyError
 from quillgraph.backends.messages import TokenTrace, trace_of
 
 TRIES = 2
-"""A text that is hardly there is asked for once more."""
+"""Attempts at a text: one under `SHORTEST` characters is asked for once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A text, and the tokens that the writer wrote it in."""
+    """A text, and the tokens that the writer sampled for it."""
 
     text: str
     trace: TokenTrace | None
-    """None where the backend gives none, and where the text is not all that was written."""
+    """None where the backend gives none, and where words around the text were taken off; thinking
+    is a part of what the writer did, and its tokens stay."""
+    aside: Aside = NOTHING_ASIDE
+    """What the reply held beside the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Precedents:
-    """What earlier episodes leave to a writer."""
+    """What a writer learns from earlier episodes."""
 
     lessons: tuple[str, ...] = ()
     success: str | None = None
-    """Beginning of a text that stood up to a similar request."""
+    """Beginning of a text that was accepted for a similar request."""
     error: str | None = None
-    """Beginning of a try that was rolled back."""
+    """Beginning of an attempt that was rolled back."""
     excerpts: tuple[str, ...] = ()
     """Ids of the entries of memory that these beginnings are from."""
 
@@ -46,23 +50,23 @@ class Precedents:
 async def write_draft(
     task: WritingTask, precedents: Precedents, role: Role, *, number: int, max_tokens: int
 ) -> Written:
-    """Write a draft from the request and what memory has on its like.
+    """Write a draft from the request and what memory has on similar ones.
 
     `number` tells apart the drafts for one request.
 
     Raises:
-        ReplyError: If twice nothing comes but words about the text.
+        ReplyError: If both attempts give nothing but words about the text.
     """
     messages = drafting_prompt(role.brief(task), precedents, is_small=role.chooses)
-    return await _write(messages, role, item=f"draft/{number}", max_tokens=max_tokens)
+    return await _write(task, messages, role, item=f"draft/{number}", max_tokens=max_tokens)
 
 
 def drafting_prompt(
     request: str, precedents: Precedents, *, is_small: bool = False
 ) -> list[BaseMessage]:
-    """What a writer reads of a request and of what memory has on its like.
+    """The prompt of a draft: the request, and what memory has on similar ones.
 
-    A small model reads the request as a person would put it: what stands around it costs whole
+    A small model reads the request as a person would put it: any text around it costs whole
     sentences (benchmarks/first_impression.py). It never reads an excerpt, which it would copy
     rather than learn from.
     """
@@ -76,18 +80,18 @@ def drafting_prompt(
 async def write_one_of(
     task: WritingTask, role: Role, *, number: int, max_tokens: int, unpaid: str
 ) -> Written | Dropped:
-    """Write one of several drafts without memory; one that does not come is told and left out.
+    """Write one of several drafts without memory; a failed one is recorded and left out.
 
     Args:
-        task: What is to be written.
-        role: Who writes.
-        number: Of the draft; the first, 0, has to come.
-        max_tokens: Of the draft.
-        unpaid: Stage under which a draft is told that a budget did not pay for.
+        task: The request.
+        role: The writer.
+        number: Of the draft, from 0; the first must not fail.
+        max_tokens: Longest draft, in tokens.
+        unpaid: Stage under which a draft is recorded that the budget does not cover.
 
     Raises:
-        BudgetReached: If the first is not paid for.
-        ReplyError: If twice the first is nothing but words about the text.
+        BudgetReached: If the budget does not cover the first.
+        ReplyError: If both attempts at the first are nothing but words about the text.
     """
     try:
         return await write_draft(task, Precedents(), role, number=number, max_tokens=max_tokens)
@@ -109,13 +113,13 @@ async def revise(
     number: int,
     max_tokens: int,
 ) -> Written:
-    """Write the draft again under a plan; `number` tells apart revisions of the same draft.
+    """Rewrite the draft by a plan; `number` tells apart revisions of the same draft.
 
-    A model that only chooses writes single sentences anew, see `splicing`; what it returns then
-    was written in several calls and has no trace of its own.
+    A role that only chooses rewrites single sentences, see `splice`; its text then comes from
+    several calls and has no trace of its own.
 
     Raises:
-        ReplyError: If twice nothing comes but words about the text.
+        ReplyError: If both attempts give nothing but words about the text.
     """
     if role.chooses:
         text = await splice(task, draft, plan.edits, role, number=number)
@@ -123,11 +127,11 @@ async def revise(
             return Written(text, None)
     fields = revising_fields(draft, plan, lessons)
     messages = render("revising", request=role.brief(task), **fields)
-    return await _write(messages, role, item=f"revise/{number}", max_tokens=max_tokens)
+    return await _write(task, messages, role, item=f"revise/{number}", max_tokens=max_tokens)
 
 
 def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict[str, str]:
-    """What the prompt `revising` says of a draft and its plan, beside the request."""
+    """Fields of the prompt `revising` for a draft and its plan, apart from the request."""
     return {
         "draft": draft,
         "edits": "\n".join(f"{n}. {_edit_line(edit)}" for n, edit in enumerate(plan.edits, 1)),
@@ -136,26 +140,43 @@ def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict
     }
 
 
-async def _write(messages: list[BaseMessage], role: Role, *, item: str, max_tokens: int) -> Written:
+async def _write(
+    task: WritingTask, messages: list[BaseMessage], role: Role, *, item: str, max_tokens: int
+) -> Written:
     best, options = Written("", None), writing_options(role)
     for attempt in range(TRIES):
         reply = await say(
             role, messages, item=f"{item}/{attempt}", max_tokens=max_tokens, **options
         )
-        best = max(best, _read(reply), key=lambda each: len(each.text))
+        best = max(best, _read(reply, task.request), key=lambda each: len(each.text))
         if len(best.text) >= SHORTEST:
             break
     if not best.text:
-        raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
+        why = answer_of(reply).missing
+        expected = f"a text from role {role.name!r}"
+        raise ReplyError(f"{expected} ({why})" if why else expected, str(reply.content))
     return best
 
 
-def _read(reply: AIMessage) -> Written:
-    whole = str(reply.content)
-    cut = reply.response_metadata.get("finish_reason") == "length"
-    text = without_frame(up_to_last_sentence(whole) if cut else whole)
-    # what was taken off has tokens too, and they earned nothing of what the text is worth
-    return Written(text, trace_of(reply) if text == whole.strip() else None)
+def _read(reply: AIMessage, request: str) -> Written:
+    answer, written = answer_of(reply), written_text(reply, request)
+    # what was taken off around a text has tokens too, and they earned nothing of what it is worth
+    is_whole = written.words == answer.words.strip()
+    return Written(written.words, trace_of(reply) if is_whole else None, written.aside)
+
+
+def written_text(reply: AIMessage, request: str) -> ReplyText:
+    """What a writer's reply says, up to its last whole sentence where it was cut short.
+
+    Nothing but words about the text is no text of a writer.
+    """
+    written = reply_text(reply, request=request)
+    if written.text and reply.response_metadata.get("finish_reason") == "length":
+        whole = up_to_last_sentence(answer_of(reply).words)
+        written = reply_text(whole, request=request).model_copy(update={"aside": written.aside})
+    if written.text is None or not without_frame(written.text):
+        return written.model_copy(update={"text": ""})
+    return written.model_copy(update={"text": written.text.strip()})
 
 
 def _excerpts(precedents: Precedents) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is known of each call: place, price, record."""
+"""The records of calls: their place in a graph, what they cost, what came back."""
 
 from quillgraph.backends.calls.budget import Budget, budgets_of, within
 from quillgraph.backends.calls.journal import Journal

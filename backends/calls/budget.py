@@ -1,4 +1,4 @@
-"""What a run may spend, in calls, tokens and time: in all, and within single nodes."""
+"""Limits on the calls, tokens and time of a run and of single nodes."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ class Allowance:
 
     calls: int | None = None
     tokens: int | None = None
-    """Prompts and replies together."""
+    """Tokens of prompts and completions together."""
     seconds: float | None = None
 
     @classmethod
@@ -33,7 +33,7 @@ class Allowance:
         """Read amounts such as `20calls`, or `5000tokens,30s`.
 
         Raises:
-            ConfigError: If one is no amount, is not more than 0, or comes twice.
+            ConfigError: If a part is no amount, is 0, or occurs twice.
         """
         amounts: dict[str, str] = {}
         for part in text.split(","):
@@ -63,7 +63,7 @@ class Account:
 
     Args:
         allowance: The most that may be spent.
-        node: Whose it is; None if it is the whole run's.
+        node: The node that spends it; None for the whole run.
     """
 
     def __init__(self, allowance: Allowance, node: str | None = None) -> None:
@@ -73,23 +73,23 @@ class Account:
 
     @property
     def seconds(self) -> float:
-        """Time that the clock has run."""
+        """Time that the clock has run, seconds."""
         return self._elapsed + (time.monotonic() - self._since if self._holders else 0.0)
 
     def hold(self) -> None:
-        """Let the clock run."""
+        """Start the clock, or keep it running, for one more call."""
         if not self._holders:
             self._since = time.monotonic()
         self._holders += 1
 
     def release(self) -> None:
-        """Let the clock stand if nobody else holds it."""
+        """Stop the clock, unless another call holds it."""
         self._elapsed = self.seconds
         self._since = time.monotonic()
         self._holders -= 1
 
     def spent(self) -> BudgetReached | None:
-        """Say what there is nothing left of; None if a call may be made."""
+        """Make the error for a limit that is reached; None if a call may be made."""
         most = self.allowance
         if most.calls is not None and self.calls >= most.calls:
             return self._reached(f"{most.calls} calls", "max-calls")
@@ -100,38 +100,38 @@ class Account:
         return None
 
     def time_over(self) -> BudgetReached:
-        """Say that the time is over."""
-        whose = f"node {self.node!r}" if self.node else "the run"
+        """Make the error for time that is over."""
+        holder = f"node {self.node!r}" if self.node else "the run"
         option = "node-budget" if self.node else "timeout"
         return BudgetReached(
-            f"the {self.allowance.seconds:g} s of {whose} are over; raise --{option}"
+            f"the {self.allowance.seconds:g} s of {holder} are over; raise --{option}"
         )
 
     def _reached(self, amount: str, option: str, used: int | None = None) -> BudgetReached:
-        whose = f" of node {self.node!r}" if self.node else ""
+        holder = f" of node {self.node!r}" if self.node else ""
         usage = f" ({used} used)" if used is not None else ""
         option = "node-budget" if self.node else option
-        return BudgetReached(f"the budget{whose} of {amount} is spent{usage}; raise --{option}")
+        return BudgetReached(f"the budget{holder} of {amount} is spent{usage}; raise --{option}")
 
 
 class Budget(Listener):
     """Refuses the next call once the run, or a node, has spent its calls, tokens or time.
 
-    It is a LangChain callback handler, so it holds the calls of any chat model in any graph:
-    `graph.ainvoke(..., config={"callbacks": [budget]})`, after all other handlers. Where calls are
-    recorded, give it to the `Recorder` instead. A `Role` brings its budget to its calls by itself.
+    It is a LangChain callback handler, so it limits the calls of any chat model in any graph:
+    `graph.ainvoke(..., config={"callbacks": [budget]})`, after all other handlers. If calls are
+    recorded, give it to the `Recorder` instead. A `Role` adds its budget to its calls by itself.
 
-    Calls are counted when they are asked for, so `max_calls` is never passed. Tokens are known
-    when a reply is in, so `max_tokens` may be passed by the calls that are then in flight. When
-    time is over, the calls of this package's backends that are in flight are stopped (`within`);
-    those of other chat models come to their end, and the next is refused.
+    Calls are counted when they start, so a run never makes more than `max_calls`. Tokens are known
+    when a reply arrives, so calls in flight at that moment may exceed `max_tokens`. When the time
+    is over, calls in flight of this package's backends are stopped (`within`); calls of other chat
+    models finish, and the next one is refused.
 
     Args:
         max_calls: Most calls of the run; None for no limit.
-        max_tokens: Most tokens of the run, prompts and replies together; None for no limit.
+        max_tokens: Most tokens of the run, prompts and completions together; None for no limit.
         max_seconds: Most seconds from the first call on; None for no limit.
-        nodes: Node to what the calls in it, and in the graphs within it, may spend in all. A
-            node's time is that in which at least one of its calls is waiting or under way.
+        nodes: What each node may spend, with the graphs inside it. The time of a node counts while
+            at least one of its calls is waiting or in flight.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Budget(Listener):
         return self._run.tokens
 
     def accounts(self, nodes: Iterable[str]) -> list[Account]:
-        """The run's account, and those of the nodes around a call."""
+        """List the run's account and those of the nodes around a call."""
         return [
             self._run,
             *(self._nodes[each] for each in dict.fromkeys(nodes) if each in self._nodes),
@@ -169,7 +169,7 @@ class Budget(Listener):
         """Count a call that is about to be made.
 
         Args:
-            nodes: The nodes around it.
+            nodes: The nodes around the call.
 
         Raises:
             BudgetReached: If the run or one of the nodes may make no further call.
@@ -177,16 +177,16 @@ class Budget(Listener):
         with self._lock:
             accounts = self.accounts(nodes)
             for account in accounts:
-                if spent := account.spent():
-                    raise spent
+                if error := account.spent():
+                    raise error
             if not self._is_running:
-                self._run.hold()  # for good: the run's time goes on between its calls
+                self._run.hold()  # never released: the run's time goes on between its calls
                 self._is_running = True
             for account in accounts:
                 account.calls += 1
 
     def charge(self, nodes: Sequence[str], tokens: int) -> None:
-        """Count a call that an earlier process of the run has made."""
+        """Count a call that an earlier process of the run made."""
         with self._lock:
             for account in self.accounts(nodes):
                 account.calls += 1
@@ -209,7 +209,7 @@ class Budget(Listener):
         """Admit a call.
 
         Raises:
-            BudgetReached: Into the node that makes the call.
+            BudgetReached: In the node that makes the call, if nothing is left.
         """
         nodes = Place.of(metadata).nodes
         self.admit(nodes)
@@ -232,7 +232,7 @@ class Budget(Listener):
 
 
 def budgets_of(handlers: Iterable[BaseCallbackHandler]) -> list[Budget]:
-    """The budgets of the call that is being made, each once: handlers, or held by handlers."""
+    """List the budgets of a call, each once: its handlers that are one or hold one."""
     budgets = [getattr(each, "budget", each) for each in _with_around(handlers)]
     return list(dict.fromkeys(each for each in budgets if isinstance(each, Budget)))
 
@@ -247,16 +247,16 @@ def _with_around(handlers: Iterable[Any]) -> Iterable[Any]:
 
 
 def was_stopped(error: BudgetReached) -> bool:
-    """Whether it ended a call that was under way (`within`), and not one that was never made."""
+    """Whether the error stopped a call in flight (`within`), and not one before it was made."""
     return isinstance(error.__cause__, TimeoutError)
 
 
 @asynccontextmanager
 async def within(budgets: Iterable[Budget], nodes: Sequence[str]) -> AsyncIterator[None]:
-    """Let the clocks of a call's budgets run, and stop the call when the time of one is over.
+    """Run the clocks of a call's budgets, and stop the call when the time of one is over.
 
     Raises:
-        BudgetReached: When that is so.
+        BudgetReached: When the time of a budget is over.
     """
     accounts = [
         account
@@ -269,11 +269,11 @@ async def within(budgets: Iterable[Budget], nodes: Sequence[str]) -> AsyncIterat
         return
     for account in accounts:
         account.hold()
-    left, first = min(
+    remaining_s, first = min(
         ((account.allowance.seconds or 0.0) - account.seconds, number)
         for number, account in enumerate(accounts)
     )
-    limit = asyncio.timeout(max(left, 0.0))
+    limit = asyncio.timeout(max(remaining_s, 0.0))
     try:
         async with limit:
             yield

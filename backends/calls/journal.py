@@ -1,4 +1,4 @@
-"""The replies of finished calls, kept so that a run that was killed asks for none of them again."""
+"""Stores the replies of finished calls, so that a resumed run does not repeat these calls."""
 
 import hashlib
 import json
@@ -27,10 +27,11 @@ from quillgraph.backends.calls.scope import config_around
 from quillgraph.backends.errors import StorageError
 
 JOURNAL, REPLAYED = "journal", "replayed"
-"""In a message's response metadata: the id of a reply in the journal, and that it came from it."""
+"""Keys of a message's response metadata: the id of a reply in the journal, and whether the reply
+was read from there."""
 
 VERSION = 1
-"""Of the file (SQLite's `user_version`); in version 0, keys held the metadata of replies."""
+"""Version of the file (SQLite's `user_version`); in version 0, keys held metadata of replies."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -40,33 +41,32 @@ CREATE TABLE IF NOT EXISTS replies (
 """
 
 _VISIBLE = ("type", "role", "name", "content", "tool_calls", "invalid_tool_calls", "tool_call_id")
-"""Of a message, what reaches a model."""
+"""The fields of a message that reach a model."""
 
 
 class Journal(Listener):
-    """Gives each finished call back once, to the task that had made it.
+    """Returns the reply of each finished call once, to the task that made the call.
 
-    LangGraph's checkpoints keep what finished *nodes* wrote. A node that was killed runs again
-    from its start, and with it the calls in it that had finished. Those are answered from here.
-    It stands at LangChain's own cache seam, so it serves any chat model in any graph that runs
-    under a checkpointer with a `thread_id` and has it among its callbacks; as those are handed
-    down, several runs of a process can have one each. Other calls, models with `cache=False` and
-    direct `stream` calls pass it by.
+    LangGraph's checkpoints keep the updates of finished *nodes*. A node that was killed runs again
+    from its start, and repeats the calls that it had finished. The journal answers those.
+    It replaces LangChain's own cache, so it works for any chat model in any graph that runs
+    under a checkpointer with a `thread_id` and has the journal among its callbacks. Graphs pass
+    callbacks on, so each run of a process can have its own journal. It does not see other calls,
+    models with `cache=False` or direct `stream` calls.
 
-    Unlike a cache it never answers a question that is merely equal: a key is the thread, the
-    task of the graph (`checkpoint_ns`, which a checkpoint restores), what the model is shown and
-    with which options, and how many times that task has asked it. So equal samples stay
-    independent.
+    Unlike a cache, it does not answer a request just because it equals an earlier one. A key is
+    the thread, the task of the graph (`checkpoint_ns`, which a checkpoint restores), the prompt and
+    options, and how many times that task has made this request. So equal samples stay independent.
 
-    A budget is kept here, too: what is answered from the journal costs nothing, and what passes
-    the journal by is paid for as it begins.
+    The journal also applies a budget: a reply from the journal costs nothing, and a call that does
+    not look here is counted when it begins.
 
     Args:
-        path: SQLite file; made if it is not there.
+        path: SQLite file; created if missing.
         budget: What the calls may cost; None for no limit.
 
     Raises:
-        StorageError: If it cannot be used, or holds replies under keys of an earlier version.
+        StorageError: If the file cannot be used, or has replies under keys of an earlier version.
     """
 
     ignore_chain = ignore_agent = ignore_retriever = ignore_custom_event = ignore_retry = True
@@ -88,8 +88,8 @@ class Journal(Listener):
             self._file.close()
             raise StorageError(
                 f"expected a journal of version {VERSION}, got version {version} in {path}: none "
-                "of its replies would be found again; go on with the release that began the run, "
-                "or begin it anew in another folder"
+                "of its replies would be found again; resume with the release that began the run, "
+                "or start a new run in another folder"
             )
         with _storage_errors(path):
             self._file.execute(f"PRAGMA user_version = {VERSION}")
@@ -108,13 +108,13 @@ class Journal(Listener):
         self._file.close()
 
     def rewind(self, thread: str) -> None:
-        """Begin to answer a thread again: its unfinished tasks are about to run anew."""
+        """Answer a thread from the start again, before its unfinished tasks run again."""
         with self._lock:
             for key in [key for key in self._occurrences if key[0] == thread]:
                 del self._occurrences[key]
 
     def forget(self, thread: str) -> None:
-        """Drop what is kept of a thread that is over."""
+        """Delete the replies of a thread that has ended."""
         self.rewind(thread)
         with _storage_errors(self.path):
             self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
@@ -146,7 +146,7 @@ class Journal(Listener):
             self.budget.on_llm_error(error, run_id=run_id)
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
-        """Answer a call that had finished before; None lets the model answer.
+        """Answer a call that finished before; None lets the model answer.
 
         Raises:
             BudgetReached: If the model would have to answer, and the budget is spent.
@@ -169,7 +169,7 @@ class Journal(Listener):
         return [ChatGeneration(message=message) for message in messages]
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
-        """Keep the reply of a call that has just finished."""
+        """Store the reply of a call that has just finished."""
         messages = [each.message for each in return_val if isinstance(each, ChatGeneration)]
         if (key := _key(prompt, llm_string)) is None or not messages:
             return
@@ -177,7 +177,7 @@ class Journal(Listener):
             for message in messages:
                 if isinstance(message, AIMessage):
                     self.budget.count(message, _nodes())
-                # the recorder reads it off the reply that is on its way to the graph
+                # the recorder reads the id off the reply before the graph gets it
                 message.response_metadata[JOURNAL] = f"{key[2][:16]}/{self._occurrences[key]}"
             replies = json.dumps([message_to_dict(each) for each in messages], default=str)
             self._file.execute(
@@ -188,9 +188,9 @@ class Journal(Listener):
 
 
 class _Seam(BaseCache):
-    """Hands each call to the journal of its own run; LangChain has one cache for the process.
+    """Passes each call to the journal of its own run; LangChain has one cache per process.
 
-    Calls of no journal find the cache that was there before.
+    Calls without a journal use the cache that was set before.
     """
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class _Seam(BaseCache):
         self._lock = threading.Lock()
 
     def join(self) -> None:
-        """Stand in for LangChain's cache, for one more journal."""
+        """Replace LangChain's cache, for one more journal."""
         with self._lock:
             if not self._open:
                 self._before = get_llm_cache()
@@ -207,7 +207,7 @@ class _Seam(BaseCache):
             self._open += 1
 
     def leave(self) -> None:
-        """Give LangChain its cache back after the last journal."""
+        """Restore LangChain's cache after the last journal."""
         with self._lock:
             self._open -= 1
             if not self._open:
@@ -273,7 +273,7 @@ def _passes_by() -> bool:
 
 
 def _journal() -> Journal | None:
-    """The journal of the run that makes the call: the innermost, where a run is within another."""
+    """The journal of the run that makes the call; the innermost one of nested runs."""
     callbacks = config_around().get("callbacks")
     handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or ()
     return next((each for each in reversed(handlers) if isinstance(each, Journal)), None)
@@ -294,17 +294,17 @@ def _key(prompt: str, llm_string: str) -> tuple[str, str, str] | None:
 
 
 def _visible(prompt: str) -> str:
-    """What a model is shown of LangChain's dump of the messages.
+    """The part of LangChain's dump of the messages that reaches a model.
 
-    A dump holds replies with their metadata, and a reply out of the journal has other metadata
-    than the same reply had when it came from the model. The hash of a `ChatRequest` does not do
-    here: foreign chat models make none.
+    A dump holds replies with their metadata, and a reply from the journal has other metadata
+    than the same reply had when it came from the model. The hash of a `ChatRequest` is no help
+    here, because foreign chat models have none.
     """
     try:
-        dumped = json.loads(prompt)
-        visible = [{k: v for k, v in each["kwargs"].items() if k in _VISIBLE} for each in dumped]
+        messages = json.loads(prompt)
+        visible = [{k: v for k, v in each["kwargs"].items() if k in _VISIBLE} for each in messages]
     except (ValueError, TypeError, LookupError):
-        return prompt  # text for a model that is no chat model, or messages that cannot be dumped
+        return prompt  # the text of a model that is no chat model, or no dump of messages
     return json.dumps(visible, sort_keys=True)
 
 

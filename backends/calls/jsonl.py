@@ -1,5 +1,6 @@
-"""Files of JSON lines that are added to as work goes on; a kill may leave half a line behind."""
+"""Files of JSON lines that grow while a run works; a kill may leave half a line at the end."""
 
+import codecs
 import json
 import os
 from collections.abc import Callable
@@ -16,14 +17,14 @@ T = TypeVar("T")
 
 
 class JsonLines:
-    """A file of JSON lines: written line by line, read with the number of a bad one.
+    """A file of JSON lines: writes line by line, and names the line that cannot be read.
 
-    What `append` has written is in the system's hands when it returns. A kill may cut the last line
-    short; reading leaves that line out, and `mend` takes it off before more is added.
+    When `append` returns, the operating system has the lines. A kill may cut the last line short;
+    reading skips that line, and `mend` removes it before more is added.
 
     Args:
         path: The file; it need not exist.
-        remedy: What to do about a line that cannot be read, for its error.
+        remedy: What to do about a line that cannot be read, for the error message.
     """
 
     def __init__(self, path: Path, remedy: str = "delete the line to read the others") -> None:
@@ -39,10 +40,10 @@ class JsonLines:
         """Hold the file open until `close`, for a writer of many lines.
 
         Args:
-            new: Begin a file; else add to one, which is mended first.
+            new: Create the file; else mend the existing one and add to it.
 
         Raises:
-            StorageError: If it cannot be written, or is there already where it is to be new.
+            StorageError: If the file cannot be written, or exists and `new` is set.
         """
         if not new:
             self.mend()
@@ -53,7 +54,7 @@ class JsonLines:
         return self
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         file, self._file = self._file, None
         if file is not None:
             file.close()
@@ -70,15 +71,15 @@ class JsonLines:
         self.close()
 
     def append(self, *lines: str) -> None:
-        """Write lines behind the others.
+        """Add lines at the end of the file.
 
-        A file that is not held open is opened for this once, and its folder made.
+        If the file is not held open, this opens it once and creates its folder.
 
         Args:
             lines: JSON without line breaks.
 
         Raises:
-            StorageError: If the file cannot be written. It is not held open then.
+            StorageError: If the file cannot be written. It is closed then.
         """
         text = "".join(f"{line}\n" for line in lines)
         try:
@@ -95,10 +96,10 @@ class JsonLines:
             raise self._unwritable(error) from error
 
     def mend(self) -> None:
-        """Make the file end with a whole line; what was cut short is taken off.
+        """Make the file end with a whole line; removes a line that was cut short.
 
         Raises:
-            StorageError: If it cannot be read or written.
+            StorageError: If the file cannot be read or written.
         """
         if not self.path.is_file():  # nothing yet, or a device
             return
@@ -114,13 +115,13 @@ class JsonLines:
             raise self._unwritable(error) from error
 
     def read(self, form: type[T]) -> list[T]:
-        """Read the lines; a last one that was cut short is left out.
+        """Read the lines; skips a last one that was cut short.
 
         Args:
-            form: What a line holds.
+            form: The type of a line.
 
         Raises:
-            InputError: Naming the line that holds something else.
+            InputError: If a line holds something else; names the line.
             StorageError: If the file cannot be read.
         """
         adapter, rows = TypeAdapter(form), []
@@ -136,13 +137,13 @@ class JsonLines:
         return rows
 
     def rewind(self, keep: Callable[[dict[str, Any]], bool]) -> None:
-        """Take out the lines that are about to be written again, and half a last one.
+        """Remove the lines that are about to be written again, and half a last one.
 
         Args:
             keep: Whether a line, a JSON object, stays.
 
         Raises:
-            InputError: Naming a line that holds no object.
+            InputError: If a line holds no object; names the line.
             StorageError: If the file cannot be read or written.
         """
         if not self.path.exists():
@@ -162,7 +163,7 @@ class JsonLines:
     def _whole(self) -> list[bytes]:
         try:
             # not splitlines(): a text may hold line separators other than \n
-            *lines, last = self.path.read_bytes().split(b"\n")
+            *lines, last = self.path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
         except OSError as error:
             raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
         return [*lines, last] if is_json(last) else lines
@@ -181,7 +182,7 @@ def is_json(line: bytes) -> bool:
 
 
 def _start_of_last(file: BinaryIO) -> int:
-    """Where what stands behind the last line break begins."""
+    """Position of the first byte after the last line break."""
     end = file.seek(0, os.SEEK_END)
     while end:
         start = max(0, end - 65536)

@@ -1,7 +1,7 @@
-"""Which calls a graph went on from, which have exact tokens, and which go on from which.
+"""Which calls a graph used, which have exact tokens, and which continue one another.
 
-Records are streamed as calls end, and what became of a reply is known only later. So nothing here
-is written into a record: it is read off all of them.
+Records are streamed as calls end, and whether the graph uses a reply is known only later. So none
+of this is written into a record: it is derived from all records of a run.
 """
 
 import json
@@ -17,18 +17,18 @@ from quillgraph.backends.messages.trace import TokenTrace, goes_on
 
 @dataclass(frozen=True, slots=True)
 class Continuity:
-    """How well the tokens of a run hold together.
+    """How well the token sequences of a run's calls continue one another.
 
-    A rising share of forks says that a chat template, or a graph, shows a model other tokens than
+    A rising share of forks means that a chat template, or a graph, gives a model other tokens than
     those that it wrote.
     """
 
     clean: int = 0
-    """Calls that carry on a conversation, with the exact tokens that it had before."""
+    """Calls that continue a conversation with the exact tokens that it had before."""
     fork: int = 0
-    """Calls that carry on a conversation in words, with other tokens."""
+    """Calls that continue a conversation with the same words and other tokens."""
     missing: int = 0
-    """Answered calls without exact tokens: they show nothing, and nothing is learned from them."""
+    """Answered calls without exact tokens: they are not compared, and training cannot use them."""
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
@@ -41,11 +41,11 @@ def is_exact(record: CallRecord) -> bool:
 
 
 def used_calls(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
-    """The answered calls that the graph went on from.
+    """Select the answered calls whose replies the graph used.
 
-    A reply that could not be read and was asked for again is none of them, whatever the second
-    asking came to. The second reply is one also where little of it could be read: the graph had to
-    go on from that.
+    A reply that could not be read and led to a second call is not one of them, even if the second
+    call failed. The second reply is one of them even if little of it could be read, because the
+    graph had to continue with it.
     """
     calls = tuple(records)
     superseded = {(each.run, each.supersedes) for each in calls if each.supersedes is not None}
@@ -55,17 +55,21 @@ def used_calls(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
 
 
 def trainable(records: Iterable[CallRecord]) -> tuple[CallRecord, ...]:
-    """The calls that a loss may see: used by the graph, with exact tokens of a plain draw."""
+    """Select the calls that a loss may use.
+
+    The graph used their replies, their tokens are exact, and neither min-p nor a repetition
+    penalty changed the draw (`TokenTrace.is_bent`).
+    """
     return tuple(
         each for each in used_calls(records) if is_exact(each) and not _trace(each).is_bent
     )
 
 
 def continuity(records: Iterable[CallRecord]) -> Continuity:
-    """Compare the prompt of each call that carries on a conversation with the tokens before it.
+    """Compare the prompt of each call that continues a conversation with the tokens before it.
 
-    A call carries on a conversation if its messages begin with those of an earlier call of the run
-    and that call's reply; of several the longest counts.
+    A call continues a conversation if its messages begin with those of an earlier call of the run
+    and that call's reply. If several match, the longest one counts.
     """
     replies: defaultdict[tuple[object, ...], list[CallRecord]] = defaultdict(list)
     clean = fork = missing = 0
@@ -87,8 +91,8 @@ def _turn(
     content: object, calls: Mapping[str, Any], role: str = "assistant"
 ) -> tuple[str, str, str]:
     """Role, content and calls of a message, as a key."""
-    called = [calls.get(name) or [] for name in ("tool_calls", "invalid_tool_calls")]
-    return role, str(content or ""), json.dumps(called, default=str) if any(called) else ""
+    lists = [calls.get(name) or [] for name in ("tool_calls", "invalid_tool_calls")]
+    return role, str(content or ""), json.dumps(lists, default=str) if any(lists) else ""
 
 
 def _before(

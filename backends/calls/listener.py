@@ -1,4 +1,4 @@
-"""Who listens to a chat model's call; LangChain's ceremony is left out if nobody would notice."""
+"""The callback handlers of a chat model's call, run directly where no outside handler listens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ from langchain_core.runnables.config import ensure_config
 
 
 class Listener(BaseCallbackHandler):
-    """A callback handler whose methods are plain and quick, and whose errors end the call.
+    """A callback handler with quick synchronous methods, whose errors end the call.
 
-    The backends of this package tell it of their calls directly, if nobody else listens.
+    If a call has no other handlers, the backends of this package run the listeners directly.
     """
 
     raise_error = True
@@ -31,10 +31,10 @@ class Listener(BaseCallbackHandler):
 def direct_run(
     model: BaseChatModel, config: RunnableConfig | None
 ) -> AsyncCallbackManagerForLLMRun | None:
-    """The run of a call that nobody but `Listener`s hears; None if somebody else does.
+    """Make the run of a call whose handlers are all `Listener`s; None if there are others.
 
-    LangChain itself says who listens: handlers of the graph around the call, of the model, of
-    tracing, of usage counters. A cache, a rate limiter or another form of output counts as well.
+    LangChain itself lists the handlers: of the graph around the call, the model, tracing and
+    usage counters. A cache, a rate limiter or another output version counts as a handler too.
     """
     if model.cache or model.rate_limiter or model.output_version or get_llm_cache():
         return None
@@ -66,13 +66,13 @@ def direct_run(
 def announced(
     run: AsyncCallbackManagerForLLMRun, messages: list[BaseMessage], options: dict[str, Any]
 ) -> Iterator[list[AIMessage]]:
-    """Tell the listeners of a call that it begins, and how it ended.
+    """Report the start and the end of a call to its listeners.
 
-    Like LangChain, it says nothing of a call that was cancelled. Of one that a listener refused, it
-    tells those that had heard it begin.
+    Like LangChain, it does not report a cancelled call. If a listener refuses the call, the
+    listeners before it get the error.
 
     Yields:
-        Where to put the reply.
+        The list to append the reply to.
     """
     listeners = [each for each in run.handlers if not each.ignore_chat_model]
     about: dict[str, Any] = {"run_id": run.run_id, "parent_run_id": run.parent_run_id}
@@ -82,8 +82,8 @@ def announced(
                 {}, [messages], metadata=run.metadata, invocation_params=options, **about
             )
         except Exception as error:
-            for before in listeners[:number]:
-                before.on_llm_error(error, **about)
+            for earlier in listeners[:number]:
+                earlier.on_llm_error(error, **about)
             raise
     replies: list[AIMessage] = []
     try:

@@ -1,4 +1,4 @@
-"""Where in a graph a call is made, in names that are the same in every run."""
+"""The place of a call in a graph, in names that are the same in every run."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Place(BaseModel):
-    """The asker of a call, as LangGraph and the roles name it in a call's metadata.
+    """The role, nodes and branch that make a call, read from the call's metadata.
 
     LangGraph's own name of a task (`langgraph_checkpoint_ns`) holds ids that are new in
-    each run. Of it, only the names of the nodes are kept.
+    each run. Only the names of its nodes are kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -19,8 +19,8 @@ class Place(BaseModel):
     nodes: tuple[str, ...] = ()
     """Nodes around the call, outermost first; empty outside of a graph."""
     branch: str = ""
-    """Which of the parallel visits of the innermost node: the place of its `Send` among those of
-    the step. Empty for a node that was not sent to."""
+    """Which of the parallel visits of the innermost node: the position of its `Send` among those
+    of the step. Empty for a node that no `Send` started."""
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any] | None) -> Self:
@@ -28,11 +28,11 @@ class Place(BaseModel):
         fields = metadata or {}
         spaces = str(fields.get("langgraph_checkpoint_ns") or "").split("|")
         path = fields.get("langgraph_path") or ()
-        sent = path and path[0] == "__pregel_push"
+        is_sent = path and path[0] == "__pregel_push"
         return cls(
             role=fields.get("role"),
             nodes=tuple(name for space in spaces if (name := space.split(":")[0])),
-            branch="/".join(_flat(path[1:])) if sent else "",
+            branch="/".join(_flat(path[1:])) if is_sent else "",
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""One record per model call, streamed to disk as the calls finish."""
+"""One record per model call, written to disk as each call finishes."""
 
 import logging
 import operator
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class CallRecord(BaseModel):
-    """One model call: where in the graph it was made, what was asked, what came back."""
+    """One model call: its place in the graph, its prompt and options, and its reply."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,33 +38,33 @@ class CallRecord(BaseModel):
     """Path of the nodes around the call, outermost first, joined by `/`."""
     node: str
     visit: int
-    """How many supersteps have run this node before, in this run."""
+    """How many earlier supersteps of this run ran this node."""
     step: int | None = None
     """Superstep of the innermost graph, from 1; None outside of a graph."""
     call: int
-    """Running number of the call in the run; one that is replayed keeps the number that it had."""
+    """Number of the call in the run, from 0; a replayed call keeps its number."""
     role: str | None
     attempt: int
-    """0 for the first asking, 1 when the reply had to be asked for again."""
+    """0 for the first call, 1 for a second one because the first reply could not be read."""
     supersedes: int | None = None
-    """Number of the call whose reply could not be read, so that this one asks again; the graph
-    does not go on from that reply (`lineage.used`)."""
+    """Number of the earlier call whose reply could not be read, if this call repeats it. The graph
+    does not use that reply (`lineage.used_calls`)."""
     request_sha256: str | None
     messages: list[dict[str, Any]]
     options: dict[str, Any]
     """Sampling options and JSON schema of the call."""
     reply: str | None
-    """What the model said, without what it called."""
+    """The text of the reply, without its tool calls."""
     tool_calls: list[dict[str, Any]] = Field(default=[], exclude_if=operator.not_)
-    """What it called, as OpenAI writes it."""
+    """Tool calls of the reply, in OpenAI's format."""
     invalid_tool_calls: list[dict[str, Any]] = Field(default=[], exclude_if=operator.not_)
-    """What was to be a call and could not be read, as LangChain writes it."""
+    """Tool calls that could not be read, in LangChain's format."""
     error: str | None
     model: str | None
     trace: TokenTrace | None
     prompt_tokens: int
     cached_tokens: int | None = None
-    """Of them, those that the engine had in its prefix cache; None if it does not say."""
+    """Prompt tokens that were in the engine's prefix cache; None if it does not report them."""
     completion_tokens: int
     requested: float
     """Unix time at which the graph asked, seconds."""
@@ -72,29 +72,30 @@ class CallRecord(BaseModel):
     """Unix time at which the engine got the call, after waiting for a slot, seconds."""
     latency_s: float
     namespace: str | None = None
-    """LangGraph's name of the task that made the call; the same again after a resume."""
+    """LangGraph's name of the task that made the call; a resumed run has the same one."""
     journal: str | None = None
-    """Id of the reply in the journal of a durable run; None where none is kept."""
+    """Id of the reply in the journal of a durable run; None without a journal."""
     replayed: bool = False
-    """Whether the reply comes from that journal, and was paid for before."""
+    """Whether the reply comes from that journal, and so was paid for before."""
 
 
 class Recorder(Listener):
     """Writes a `CallRecord` for every chat-model call under it, as a line of JSON.
 
-    It is a LangChain callback handler, so it hears the calls of any chat model in any graph:
-    `graph.ainvoke(..., config={"callbacks": [recorder]})`. Nothing is kept in memory but
-    counters and the numbers of calls. Use it as a context manager.
+    It is a LangChain callback handler, so it records the calls of any chat model in any graph:
+    `graph.ainvoke(..., config={"callbacks": [recorder]})`. It keeps only counters and the
+    numbers of calls in memory. Use it as a context manager.
 
     Args:
-        path: The file to append to, from which half a last line is taken off; None for no file.
+        path: The file to append to; half a last line is removed first. None for no file.
         run: Name of the run, repeated in each record.
-        sink: Is handed each record as its call ends, such as a list's `append`.
-        budget: Refuses calls before they are noted. LangChain then leaves the handlers after this
-            one waiting for ever, so a recorder with a budget stands last.
-        around: Recorder of the run in one of whose nodes this run is made; it hears the calls, too.
-        earlier: What another process has recorded of the same run; visits and numbers go on, and
-            what is replayed of it keeps its numbers.
+        sink: Called with each record as its call ends, for example a list's `append`.
+        budget: Refuses calls before they are recorded. LangChain never reports the end of a
+            refused call to later handlers, so a recorder with a budget must be the last handler.
+        around: Recorder of the run around this one, where a node makes a run; it hears the calls
+            as well.
+        earlier: Records of the same run by an earlier process. Visits and numbers of calls
+            continue, and replayed calls keep their numbers.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Recorder(Listener):
 
     @property
     def ignore_chain(self) -> bool:
-        """A run may hear several recorders for each call, and none has a use for its nodes."""
+        """True: a recorder has no use for the events of nodes, and a run may have several."""
         return True
 
     def __enter__(self) -> Self:
@@ -143,7 +144,7 @@ class Recorder(Listener):
         trace: TracebackType | None,
     ) -> None:
         self._is_over = True
-        # a call that is cancelled ends without a word from LangChain
+        # LangChain does not report the end of a cancelled call
         for run_id in list(self._open):
             self.failed += 1
             self._write(run_id, error="the run ended before the reply came")
@@ -159,10 +160,10 @@ class Recorder(Listener):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note where in the graph a call begins.
+        """Note the place in the graph where a call begins.
 
         Raises:
-            BudgetReached: If it may not be made; it is then not recorded.
+            BudgetReached: If the budget refuses the call; the call is then not recorded.
         """
         place = with_place(metadata)
         self._pass_on(serialized, messages, run_id=run_id, metadata=metadata, **kwargs)
@@ -250,22 +251,22 @@ class Recorder(Listener):
             getattr(self.around, ending)(outcome, run_id=run_id)
 
     def last_asked(self, call: int) -> int:
-        """When a call was last asked for, counted in calls of this run.
+        """When a call was last requested, as a number among the calls of this run.
 
-        It is the call's own number, a later one where it has been replayed, and -1 if only an
-        earlier process has asked for it.
+        It is the call's own number, a later one if the call was replayed, and -1 if only an
+        earlier process requested it.
         """
         return self._last_asked.get(call, call)
 
     def add(self, record: CallRecord) -> None:
-        """Count and write a call that another recorder has heard."""
+        """Count and write a call of another recorder."""
         with self._lock:
             self.calls += not record.replayed
             self.failed += record.error is not None
             self._keep(record)
 
     def _recognise(self, run_id: UUID, journal: str | None) -> None:
-        """Give a replayed call the number that it had when it was made."""
+        """Give a replayed call its original number."""
         with self._lock:
             if journal is None or (call := self._open.get(run_id)) is None:
                 return
@@ -312,12 +313,12 @@ class Recorder(Listener):
 def recorder_of(
     record: Path | Recorder | None, run: str, budget: Budget | None = None
 ) -> AbstractContextManager[Recorder]:
-    """Who writes down the calls of a run; a recorder that is given stays open.
+    """Make the recorder of a run's calls, or use one that exists and leave it open.
 
     Args:
-        record: File that each call is added to as it ends, or a recorder; None for no file.
-        run: Name of the run, for a recorder that is made here.
-        budget: What its calls may spend.
+        record: File to append each call to as it ends, or a recorder; None for no file.
+        run: Name of the run, for a new recorder.
+        budget: What the calls of a new recorder may spend.
     """
     if isinstance(record, Recorder):
         return nullcontext(record)
@@ -325,10 +326,10 @@ def recorder_of(
 
 
 def read_records(path: Path) -> list[CallRecord]:
-    """Read a `calls.jsonl`; a last line cut short by a crash is left out.
+    """Read a `calls.jsonl`; skips a last line that a crash cut short.
 
     Raises:
-        InputError: Naming another line that holds no record.
+        InputError: If another line holds no record; names the line.
         StorageError: If the file cannot be read.
     """
     return JsonLines(path).read(CallRecord)

@@ -1,4 +1,4 @@
-"""Secrets that are known to a process, and texts without them."""
+"""Finds the secrets that a process knows, and removes them from texts."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 SHORTEST = 8
-"""Characters of the shortest value that is taken for a secret: shorter ones occur in any text."""
+"""Characters of the shortest value that counts as a secret: shorter ones occur in any text."""
 
 _NAMES = re.compile(r"(^|_|API)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _PATTERNS = (
@@ -15,7 +15,7 @@ _PATTERNS = (
     re.compile(r"(?<=Bearer )\S{4,}", re.IGNORECASE),
     re.compile(r"(?<=Authorization: )[^\n\"']+", re.IGNORECASE),
 )
-_GONE = "***"
+_MASK = "***"
 
 
 def is_secret(name: str) -> bool:
@@ -24,18 +24,18 @@ def is_secret(name: str) -> bool:
 
 
 class Redaction:
-    """Takes secrets out of texts.
+    """Removes secrets from texts.
 
-    Known from the start are the environment's variables whose names end like those of keys and
-    passwords, and what looks like the password in a URL or an `Authorization` header. `learn` adds
-    the keys that a model holds.
+    It knows the environment variables whose names end like those of keys and passwords, and it
+    recognises what looks like the password in a URL or an `Authorization` header. `learn` adds the
+    keys that a model holds.
     """
 
     def __init__(self) -> None:
         self._values = {value.strip() for name, value in os.environ.items() if is_secret(name)}
 
     def learn(self, model: BaseModel) -> None:
-        """Take note of the secrets in a model's fields, and in the fields of models within it."""
+        """Add the secrets in a model's fields, and in the fields of models inside it."""
         for name in type(model).model_fields:
             value: Any = getattr(model, name)
             if isinstance(value, SecretStr):
@@ -44,21 +44,21 @@ class Redaction:
                 self.learn(value)
 
     def of_known(self, text: str) -> str:
-        """Take out the secrets whose values are known."""
+        """Remove the secrets whose values are known."""
         for value in sorted(self._values, key=len, reverse=True):
             if len(value) >= SHORTEST:
-                text = text.replace(value, _GONE)
+                text = text.replace(value, _MASK)
         return text
 
     def __call__(self, text: str) -> str:
-        """Take out the known secrets, and what looks like one."""
+        """Remove the known secrets, and what looks like one."""
         text = self.of_known(text)
         for pattern in _PATTERNS:
-            text = pattern.sub(_GONE, text)
+            text = pattern.sub(_MASK, text)
         return text
 
     def throughout(self, value: Any) -> Any:
-        """Take them out of all texts in lists and mappings, names included."""
+        """Remove secrets from all texts in lists and mappings, keys included."""
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):

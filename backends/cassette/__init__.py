@@ -1,4 +1,4 @@
-"""A run recorded, and played back without a model."""
+"""Record the calls of a run, and replay them without a model."""
 
 from quillgraph.backends.cassette.recorder import refuse_existing
 

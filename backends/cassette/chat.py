@@ -1,4 +1,4 @@
-"""A backend that plays back what was recorded: no model, no network, the same bytes each time."""
+"""A backend that replays a recording: no model, no network, the same bytes each time."""
 
 import asyncio
 import base64
@@ -45,10 +45,10 @@ logger = logging.getLogger(__name__)
 MOST_DIFF_LINES = 40
 MOST_DIFF_CHARS = 160
 GIVEN_UP_S = 120.0
-"""How long a call that the recorded run gave up waits to be given up again, seconds. A graph's own
-timeout does that, and as replayed calls take no time, it may be all of its time."""
+"""How long a call that the recorded run cancelled waits to be cancelled again, seconds. A timeout
+of the graph cancels it. As replayed calls take no time, this wait may be that whole timeout."""
 SILENT_S = 1.0
-"""How long it waits before it says so, seconds: a failure beside it comes sooner."""
+"""How long it waits before it logs the wait, seconds: a parallel call that fails cancels sooner."""
 
 
 class Cassette:
@@ -56,7 +56,7 @@ class Cassette:
 
     Args:
         path: The file.
-        partial: Take a recording that was not finished for what is whole of it.
+        partial: Accept an unfinished recording, and replay its whole lines.
 
     Raises:
         InputError: If the file is no whole cassette of this version, or was edited.
@@ -77,12 +77,12 @@ class Cassette:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Roles that had a model of their own."""
+        """The roles that had their own model."""
         names = [voice.name for voice in self.voices if voice.name != COMMON]
         return tuple(role for name in names for role in name.split(","))
 
     def voice(self, role: str | None = None) -> Voice:
-        """The model that played a role; None gives the one of all roles without one of their own.
+        """Look up the model that played a role; None for the model of roles without their own.
 
         Raises:
             ConfigError: If no such model was recorded.
@@ -97,10 +97,10 @@ class Cassette:
     def outcome(
         self, voice: str, request: ChatRequest, place: Place, index: int
     ) -> Completion | Failed:
-        """What became of a call.
+        """Look up the reply or the failure of a call.
 
         Raises:
-            CassetteMiss: If it is not in the recording.
+            CassetteMiss: If the recording holds no such call.
         """
         call = self._by_key.get((voice, request.sha256, place, index))
         if call is None:
@@ -113,23 +113,23 @@ class Cassette:
         if here:
             return CassetteMiss(
                 f"{self.path} holds this call of {place} only {here} times, and now it came once "
-                "more; record the run anew"
+                "more; record the run again"
             )
         if equal:
             return CassetteMiss(
                 f"{self.path} holds this request, but asked by {equal[0].place}, and now it came "
-                f"from {place}; record the run anew"
+                f"from {place}; record the run again"
             )
         problem = f"{self.path} holds no such call of {place}"
         if (near := self._nearest(voice, request, place)) is None:
             return CassetteMiss(
-                f"{problem}: nothing was recorded of this model; record the run anew"
+                f"{problem}: nothing was recorded of this model; record the run again"
             )
-        advice = "run with the same options as the recording, or record the run anew"
+        advice = "run with the same options as the recording, or record the run again"
         return CassetteMiss("\n".join([f"{problem}; {advice}", *_diff(near, request, place)]))
 
     def _nearest(self, voice: str, request: ChatRequest, place: Place) -> TapedCall | None:
-        """The recorded call that is most like a request, of the same asker if there is one."""
+        """The recorded call that is most like a request, of the same role and node if any."""
         candidates = [call for call in self.calls if call.voice == voice]
         same = [c for c in candidates if (c.place.role, c.place.nodes) == (place.role, place.nodes)]
         matcher = difflib.SequenceMatcher(b=_request_lines(request), autojunk=False)
@@ -142,19 +142,18 @@ class Cassette:
 
 
 class CassetteChat(ChatBackend):
-    """Answers from a recording, as the model did that was recorded.
+    """Answers from a recording, as the recorded model did.
 
-    A call is found by the model's part, the whole request, the place in the graph (`Place`), and
-    how many equal calls came from there before. So replay is exact wherever calls differ in one of
-    these, in whatever order they come: that is every call of the roles of this package, whose
-    seeds tell what a call is about. Equal calls of one place, such as unseeded samples in one
-    node, are told apart by the order in which they were asked, which a graph repeats unless it
-    depends on time.
+    A key of four parts finds a call: the voice, the whole request, the place in the graph
+    (`Place`), and how many equal calls came from there before. So replay is exact, in any order,
+    for calls that differ in one of these. All calls of this package's roles do, because their seeds
+    differ. Equal calls of one place, such as unseeded samples in one node, are matched in the order
+    of their requests. A graph repeats this order unless it depends on time.
 
     Args:
         path: The file.
-        role: Stand for the model that played this role; None for the model of all others.
-        partial: Take a recording that was not finished for what is whole of it.
+        role: Replay the model that played this role; None for the model of all other roles.
+        partial: Accept an unfinished recording, and replay its whole lines.
     """
 
     model: str = ""
@@ -171,30 +170,30 @@ class CassetteChat(ChatBackend):
         # here and not in a validator, which would wrap our errors in a ValidationError
         self._cassette = cassette or Cassette(self.path, partial=self.partial)
         self._voice = voice = self._cassette.voice(self.role)
-        recorded = voice.model_dump(exclude={"kind", "name", "capabilities"})
-        if overridden := sorted(set(fields) & set(recorded)):
-            raise ConfigError(f"option {overridden[0]!r}: a cassette keeps what was recorded")
-        for name, value in recorded.items():
+        settings = voice.model_dump(exclude={"kind", "name", "capabilities"})
+        if conflicts := sorted(set(fields) & set(settings)):
+            raise ConfigError(f"option {conflicts[0]!r}: a cassette keeps what was recorded")
+        for name, value in settings.items():
             setattr(self, name, value)
 
     @classmethod
     def spec_options(cls) -> frozenset[str] | None:
-        """All but the file, which has a place of its own in a spec."""
+        """All but `path`, which has its own place in a spec."""
         return (super().spec_options() or frozenset()) - {"path"}
 
     @classmethod
     def from_spec(cls, model: str, base_url: str | None, options: Mapping[str, Any]) -> Self:
-        """Play a file back: `cassette:FILE`."""
+        """Replay a file: `cassette:FILE`."""
         return cls(path=Path(model), **options)
 
     @property
     def cassette(self) -> Cassette:
-        """The recording behind it."""
+        """The recording that it replays."""
         return self._cassette
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the model that was recorded, so that graphs take the same way."""
+        """Those of the recorded model, so that graphs take the same path."""
         return self._voice.capabilities
 
     @property
@@ -212,22 +211,22 @@ class CassetteChat(ChatBackend):
         outcome = self._cassette.outcome(self._voice.name, request, place, index)
         if isinstance(outcome, Failed):
             if outcome.error == CANCELLED:
-                await _given_up(place)
-            raise _raised(outcome, place)
+                await _await_cancellation(place)
+            raise _error_of(outcome, place)
         return outcome
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
-        """Nothing to load: the recorded traces say which weights each reply came from."""
+        """Load nothing: the recorded traces name the weights of each reply."""
 
 
 class CassetteEmbeddings(Embeddings):
-    """Gives the vectors that were recorded, so that replay needs no embedding model either."""
+    """Returns the recorded vectors, so that replay needs no embedding model either."""
 
     def __init__(self, cassette: Cassette) -> None:
         self._cassette = cassette
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Look texts up.
+        """Look up the vectors of texts.
 
         Raises:
             CassetteMiss: If a text was not embedded in the recording.
@@ -235,12 +234,12 @@ class CassetteEmbeddings(Embeddings):
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """Look one text up; queries and documents were embedded alike."""
+        """Look up the vector of one text; queries and documents were embedded alike."""
         vector = self._cassette.vectors.get(sha256_of(text))
         if vector is None:
             raise CassetteMiss(
                 f"{self._cassette.path} holds no embedding of {text[:80]!r}; run with the same "
-                "options as the recording, or record the run anew"
+                "options as the recording, or record the run again"
             )
         return list(vector)
 
@@ -252,23 +251,23 @@ def _vectors(lines: Sequence[Line]) -> Iterator[tuple[str, list[float]]]:
             yield from zip(line.texts, numbers.reshape(len(line.texts), -1).tolist(), strict=True)
 
 
-async def _given_up(place: Place) -> None:
-    """Wait for what made the run give the call up: a failure beside it, or a timeout."""
+async def _await_cancellation(place: Place) -> None:
+    """Wait for what cancelled the call in the recorded run: a parallel failure, or a timeout."""
     await asyncio.sleep(min(SILENT_S, GIVEN_UP_S))
     logger.warning(
-        "the recorded run gave up this call of %s: waiting up to %g s to be given up again",
+        "the recorded run cancelled this call of %s: waiting up to %g s to be cancelled again",
         place,
         GIVEN_UP_S,
     )
     await asyncio.sleep(max(GIVEN_UP_S - SILENT_S, 0.0))
 
 
-def _raised(outcome: Failed, place: Place) -> QuillError:
+def _error_of(outcome: Failed, place: Place) -> QuillError:
     if outcome.error == CANCELLED:
         return CassetteMiss(
-            f"the recorded run did not wait for the reply to this call of {place}, so there is "
-            f"none, and now it was waited for {GIVEN_UP_S:g} s; run with the timeouts of the "
-            "recording, or record the run anew"
+            f"the recorded run cancelled this call of {place}, so it holds no reply, and "
+            f"the replay did not cancel it within {GIVEN_UP_S:g} s; run with the timeouts of the "
+            "recording, or record the run again"
         )
     kind = getattr(errors, outcome.error, BackendError)
     error: QuillError = kind(*outcome.args)
@@ -276,7 +275,7 @@ def _raised(outcome: Failed, place: Place) -> QuillError:
 
 
 def _request_lines(request: ChatRequest) -> list[str]:
-    """A request in lines."""
+    """Format a request as lines."""
     options = request.model_dump(exclude={"messages"}, exclude_none=True)
     lines = [f"{name}: {json.dumps(each, ensure_ascii=False)}" for name, each in options.items()]
     for turn in request.messages:

@@ -1,4 +1,4 @@
-"""Recording a run on a cassette: what models answer is heard, and secrets are left out."""
+"""Records the replies and embeddings of a run on a cassette, without secrets."""
 
 import asyncio
 import base64
@@ -43,22 +43,22 @@ def refuse_existing(path: Path) -> None:
 
 
 class CassetteRecorder:
-    """Writes what chat models answer and how texts are embedded, line by line, to a new file.
+    """Writes the replies of chat models and the embeddings of texts, line by line, to a new file.
 
-    Use it as a context manager; a file that was not closed is known by its missing last line.
+    Use it as a context manager; a file that was not closed has no last line of kind `end`.
 
-    Secrets that are known (`Redaction`) stand in the file as `***`. As token ids would still spell
-    them, a call in whose request or reply there was one is kept without its `TokenTrace`, and
-    replays without: record no run that is to be trained on with keys in its prompts.
+    The file holds `***` in place of known secrets (`Redaction`). Token ids would still spell them,
+    so a call with a secret in its request or reply is recorded, and replayed, without its
+    `TokenTrace`. If a run is to be trained on, keep keys out of its prompts.
 
     Args:
         path: The file; it must not exist.
         facts: Settings of the run that decide its calls, such as its seed. They are written
-            before any model is heard, so a key that only a model holds is not yet known in them.
+            before any model is added, so a key that only a model holds is not removed from them.
 
     Raises:
         ConfigError: If the file exists.
-        StorageError: If it cannot be written.
+        StorageError: If the file cannot be written.
     """
 
     def __init__(self, path: Path, facts: Mapping[str, Any] | None = None) -> None:
@@ -89,11 +89,11 @@ class CassetteRecorder:
             self._file.close()
 
     def listen(self, chat: ChatBackend, roles: Sequence[str] = ()) -> None:
-        """Record all that a chat model answers from now on.
+        """Record all replies of a chat model from now on.
 
         Args:
-            chat: The model; one that is recorded already is left alone.
-            roles: The roles that it plays; none if it plays all that no other plays.
+            chat: The model; nothing changes if it is recorded already.
+            roles: The roles that it plays; none if it plays all roles without their own model.
         """
         if any(chat is each for each in self._listened):
             return
@@ -120,7 +120,7 @@ class CassetteRecorder:
     async def _recorded(
         self, voice: str, request: ChatRequest, place: Place, answer: CompletionFn
     ) -> Completion:
-        # counted when it is asked: replies come in an order that no replay repeats
+        # counted at the request: replies come in an order that no replay repeats
         with self._lock:
             key = voice, request.sha256, place
             index = self._occurrences[key]
@@ -149,7 +149,7 @@ class CassetteRecorder:
         redacted = self._redaction.throughout(dumped)  # the schema, too, may quote the messages
         if isinstance(outcome, Completion):
             outcome = self._redacted(outcome)
-            if redacted != dumped:  # the ids of the prompt spell what was taken out
+            if redacted != dumped:  # the ids of the prompt spell what was removed
                 outcome = outcome.model_copy(update={"trace": None})
         self._write(
             TapedCall(
@@ -176,7 +176,7 @@ class CassetteRecorder:
         return completion.model_copy(update=redacted)
 
     def embeddings(self, inner: Embeddings) -> Embeddings:
-        """Record the vectors that these embeddings give, each text's once."""
+        """Record the vectors that these embeddings return, once for each text."""
         return _RecordedEmbeddings(inner, self._keep_vectors)
 
     def _keep_vectors(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
@@ -195,13 +195,13 @@ class CassetteRecorder:
     def _write(self, line: BaseModel) -> None:
         with self._lock:
             if not self._file.is_open:
-                return  # a call that was given up, and ended after the run
+                return  # a cancelled call that ended after the run
             text, self._digest = format_line(line, self._digest)
             self._file.append(text)
 
 
 class _RecordedEmbeddings(Embeddings):
-    """Hands on the vectors of others, and tells of those that are new."""
+    """Returns the vectors of other embeddings, and reports the new ones."""
 
     def __init__(
         self, inner: Embeddings, on_new: Callable[[Sequence[str], Sequence[Sequence[float]]], None]

@@ -1,7 +1,7 @@
-"""The file of a cassette: what its lines hold, and how one that was cut or edited is found out.
+"""The file format of a cassette, and the checks that detect a file that was cut or edited.
 
 Each line is a JSON object that begins with a digest of the rest of the line and of all lines before
-it. The lines are written as things happen, so a crash costs the line that was being written.
+it. Each event is written as it happens, so a crash loses only the line that was being written.
 """
 
 import hashlib
@@ -36,11 +36,11 @@ class Header(_TapeLine):
 
 
 class Voice(_TapeLine):
-    """A chat model that was recorded, and how it stands in replay."""
+    """A chat model that was recorded, with the settings that replay needs."""
 
     kind: Literal["voice"] = "voice"
     name: str
-    """The roles that it played, joined by commas; `COMMON` for the model of all others."""
+    """The roles that the model played, joined by commas; `COMMON` for that of all other roles."""
     model: str
     capabilities: Capabilities
     temperature: float
@@ -56,7 +56,7 @@ class Failed(_TapeLine):
     """A call that got no reply."""
 
     error: str
-    """Class in `backends/errors.py`, or `CANCELLED` where nobody waited for the reply."""
+    """Class in `backends/errors.py`, or `CANCELLED` if the caller cancelled the call."""
     args: tuple[str, ...]
 
 
@@ -66,13 +66,14 @@ class TapedCall(_TapeLine):
     kind: Literal["call"] = "call"
     voice: str
     sha256: str
-    """Of the request as it was asked; the one below may have had a secret taken out."""
+    """Hash of the original request; `request` may have a secret removed."""
     place: Place
     index: int
-    """How many equal requests had been asked of this voice from this place before."""
+    """How many equal requests this voice got from this place before."""
     request: ChatRequest
     outcome: Completion | Failed
-    """What became of it; without token ids where a secret was taken out, as they would spell it."""
+    """The reply or the failure. If a secret was removed, it has no token ids: they would spell the
+    secret."""
 
 
 class Vectors(_TapeLine):
@@ -82,9 +83,9 @@ class Vectors(_TapeLine):
     texts: tuple[str, ...]
     """SHA-256 of each text."""
     number: Literal["<f4", "<f8"]
-    """Type of a number, as NumPy writes it."""
+    """NumPy's name of the number type."""
     base64: str
-    """The vectors, one after another."""
+    """The vectors, concatenated."""
 
 
 class End(_TapeLine):
@@ -101,14 +102,14 @@ _DIGEST = 64
 
 
 def format_line(line: BaseModel, before: str) -> tuple[str, str]:
-    """Write a line.
+    """Format a line of the file.
 
     Args:
-        line: What it holds.
+        line: The content.
         before: Digest of the line before; empty for the first.
 
     Returns:
-        The line without its end, and its digest.
+        The line without its line break, and its digest.
     """
     rest = json.dumps(line.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))[1:]
     digest = _digest(before, rest)
@@ -120,10 +121,10 @@ def lines_of(path: Path, *, partial: bool = False) -> list[Line]:
 
     Args:
         path: The file.
-        partial: Take a recording that was not finished for what is whole of it.
+        partial: Accept an unfinished recording, and read its whole lines.
 
     Raises:
-        InputError: If it cannot be read, is no cassette, is of another version, was edited, or
+        InputError: If the file cannot be read, is no cassette, has another version, was edited, or
             is cut short.
     """
     try:
@@ -141,7 +142,7 @@ def lines_of(path: Path, *, partial: bool = False) -> list[Line]:
     cut = f", and line {len(whole) + 1} is cut short" if rest else ""
     raise InputError(
         f"the recording {path} was not finished: it has no last line{cut}; {calls} calls are "
-        "whole. Record it anew, or replay what there is with ?partial=true"
+        "whole. Record it again, or replay what there is with ?partial=true"
     )
 
 
@@ -156,7 +157,7 @@ def _checked(path: Path, whole: list[str], *, is_cut: bool) -> Iterator[Line]:
         if f"{_BEFORE}{claimed}{_AFTER}{rest}" != raw or claimed != digest:
             raise InputError(
                 f"line {number} of the cassette {path} does not have the digest it carries: it, "
-                "or a line before it, was edited, moved or lost. Record it anew"
+                "or a line before it, was edited, moved or lost. Record it again"
             )
         try:
             yield _LINE.validate_json("{" + rest)
@@ -168,7 +169,7 @@ def _checked(path: Path, whole: list[str], *, is_cut: bool) -> Iterator[Line]:
             ) from error
     if not whole:
         what = "its first line is cut short" if is_cut else "it is empty"
-        raise InputError(f"expected a cassette in {path}, but {what}. Record it anew")
+        raise InputError(f"expected a cassette in {path}, but {what}. Record it again")
 
 
 def _check_header(path: Path, raw: str) -> None:
@@ -182,12 +183,12 @@ def _check_header(path: Path, raw: str) -> None:
     if version != VERSION:
         raise InputError(
             f"expected a cassette of version {VERSION} in {path}, got version {version}; record it "
-            "anew with this version of quillgraph"
+            "again with this version of quillgraph"
         )
 
 
 def sha256_of(text: str) -> str:
-    """How a cassette names a text."""
+    """Hash a text, as a cassette identifies it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
-"""What every backend keeps to: one suite, which runs on backends of other packages too.
+"""The contract of all backends: a test suite that runs on backends of other packages too.
 
     pytest --pyargs quillgraph.backends.contract -p quillgraph.backends.contract.plugin \
         --backend KIND:MODEL
 
-A test says by a mark which traits it needs (`plugin.TRAITS`), and runs on the backends that have
-them. Pytest and pytest-asyncio are needed by whoever runs the suite, and by nobody else.
+A mark on a test lists the traits that it needs (`plugin.TRAITS`); it runs on the backends that have
+them. Only a run of the suite needs pytest and pytest-asyncio.
 """

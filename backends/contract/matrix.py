@@ -1,6 +1,6 @@
-"""Which behaviours of the suite are tested on which backend, as a table.
+"""A table of the suite's behaviours and the backends that they are tested on.
 
-A cell is a test that pytest collects, so nothing is claimed that is not tested.
+A cell is a test that pytest collects, so the table claims nothing that is not tested.
 """
 
 import os
@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence, Set
 
 
 def collected(arguments: Sequence[str], columns: Sequence[str]) -> dict[str, set[str]]:
-    """Behaviours in order, each with the backends that it is tested on.
+    """List the behaviours in order, each with the backends that it is tested on.
 
     Args:
-        arguments: Of pytest: where the suite is, and what it runs on.
+        arguments: Arguments of pytest: the path of the suite and its options.
         columns: Names of backends (`plugin.Subject`).
     """
-    # a process of its own: pytest wants to be there before what it rewrites is imported
+    # a process of its own: pytest must start before the modules that it rewrites are imported
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
-    # nor is it a worker of the tests that may have started this one
+    # if tests started this process, the new one is none of their workers
     alone = {name: each for name, each in os.environ.items() if "PYTEST_XDIST" not in name}
     run = subprocess.run(command, env=alone, capture_output=True, text=True, check=True)
     behaviours: defaultdict[str, set[str]] = defaultdict(set)
@@ -31,12 +31,12 @@ def collected(arguments: Sequence[str], columns: Sequence[str]) -> dict[str, set
 
 
 def table(behaviours: Mapping[str, Set[str]], columns: Sequence[str]) -> str:
-    """The matrix in Markdown."""
+    """Format the matrix in Markdown."""
     head = f"| behaviour | {' | '.join(f'`{column}`' for column in columns)} |"
     rule = "|---|" + ":-:|" * len(columns)
     rows = [
-        f"| {name} | {' | '.join('✓' if column in tested else '' for column in columns)} |"
-        for name, tested in behaviours.items()
+        f"| {name} | {' | '.join('✓' if column in backends else '' for column in columns)} |"
+        for name, backends in behaviours.items()
     ]
     return "\n".join([head, rule, *rows]) + "\n"
 

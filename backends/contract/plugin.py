@@ -1,4 +1,4 @@
-"""The pytest plugin of the contract suite: the backends that it runs on, and what holds for them.
+"""The pytest plugin of the contract suite: which tests run on which backends.
 
 Run: pytest --pyargs quillgraph.backends.contract -p quillgraph.backends.contract.plugin \
     --backend KIND:MODEL
@@ -19,8 +19,8 @@ CAPABILITIES = ("json_schema", "token_ids", "logprobs", "top_logprobs", "tools",
 """Traits that a backend declares (`Capabilities`)."""
 
 TRAITS = (*CAPABILITIES, "window", "time", "model")
-"""`window`: has a longest prompt and reply; `time`: takes time for a reply, so that a call can be
-called off; `model`: writes by a model, and not by a script or a recording."""
+"""`window`: has a limit on prompt and reply together; `time`: takes time for a reply, so that a
+call can time out; `model`: samples from a model, and not from a script or a recording."""
 
 AT_ONCE = 4
 """Calls that a backend under test may have in flight; the suite makes more."""
@@ -31,31 +31,31 @@ class Subject:
     """A backend that the suite runs on."""
 
     name: str
-    """What its tests are called by: its spec, or a name."""
+    """Its spec, or another name, for the ids of its tests."""
     traits: frozenset[str]
     """Those of `TRAITS` that it has."""
     fixture: str | None = None
-    """The fixture that makes it; None to connect to the spec that is its name."""
+    """The fixture that makes it; None if `name` is a spec to connect to."""
     marks: Sequence[pytest.MarkDecorator] = ()
 
 
 def subject_of(spec: str) -> Subject:
-    """Read off a backend's capabilities which tests hold for it.
+    """Connect to a backend, and derive its traits from its capabilities.
 
     Raises:
         ConfigError: If there is no such backend.
     """
-    declared: Capabilities = connect(spec, max_concurrency=AT_ONCE).capabilities
-    traits = {name for name in CAPABILITIES if getattr(declared, name)}
-    if declared.context_tokens is not None:
+    capabilities: Capabilities = connect(spec, max_concurrency=AT_ONCE).capabilities
+    traits = {name for name in CAPABILITIES if getattr(capabilities, name)}
+    if capabilities.context_tokens is not None:
         traits.add("window")
     return Subject(spec, frozenset({*traits, "time", "model"}))
 
 
 def run_on(metafunc: pytest.Metafunc, subjects: Sequence[Subject]) -> None:
-    """Run a test of the suite on each backend that it holds for; a test that fits none is skipped.
+    """Run a test on each backend that has the traits it needs; skip it if none has them.
 
-    Call it in `pytest_generate_tests` to run the suite on backends that fixtures make.
+    Call this in `pytest_generate_tests` to run the suite on backends that fixtures make.
     """
     if "backend" not in metafunc.fixturenames:
         return
@@ -97,7 +97,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks; have coroutines run where the suite is asked for."""
+    """Register the marks, and let pytest run coroutines if `--backend` is set."""
     config.addinivalue_line("markers", "needs(*traits): runs on backends with all of these traits")
     config.addinivalue_line("markers", "lacks(*traits): runs on backends with none of these traits")
     if config.getoption("backend"):

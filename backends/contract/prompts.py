@@ -1,4 +1,4 @@
-"""What the suite asks: requests, a schema, tools, and a graph to ask in."""
+"""The inputs of the suite: prompts, a schema, tools, and a graph that makes a call."""
 
 import pickle
 from typing import Any, Literal
@@ -26,7 +26,7 @@ TALK = [HumanMessage(ASK), AIMessage("Aye."), HumanMessage("Go on.")]
 
 
 class Colour(BaseModel):
-    """What a reply to `ASK_AS_JSON` holds."""
+    """The schema of a reply to `ASK_AS_JSON`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ LOOKED = [
     AIMessage("", tool_calls=[{"name": "look", "args": {"place": "sea"}, "id": "c1"}]),
     ToolMessage("The sea is calm.", tool_call_id="c1"),
 ]
-"""A talk in which the tool was called and has answered."""
+"""A conversation in which the tool was called and has answered."""
 
 
 async def in_a_graph(
@@ -69,7 +69,7 @@ async def in_a_graph(
     most: int = 4,
     **options: Any,
 ) -> Any:
-    """Ask within a node of a graph; gives the graph."""
+    """Make a call in a node of a graph, and return the graph."""
 
     async def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
         return {"messages": [await chat.ainvoke(state["messages"], max_tokens=most, **options)]}
@@ -82,6 +82,6 @@ async def in_a_graph(
 
 
 def assert_pickles(error: QuillError) -> None:
-    """A worker process must be able to hand an error on."""
+    """Check that a worker process can pass an error on."""
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy)) == (type(error), str(error))

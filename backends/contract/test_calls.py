@@ -1,4 +1,4 @@
-"""One call: its reply, its options, and what is refused."""
+"""One call: its reply, its options, and its errors."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many calls: from threads and loops, side by side, cancelled, out of time."""
+"""Many calls: from threads and loops, in parallel, cancelled, timed out."""
 
 import asyncio
 

@@ -1,7 +1,7 @@
 """Tool calls as Hermes, Qwen and SmolLM2 write them: `<tool_call>{"name": …}</tool_call>`.
 
-vLLM's parser of this form gives a reply up with its first broken call, and transformers' needs a
-response template that hardly any model has. So it is read here, where nothing may get lost.
+vLLM's parser of this format drops a reply at its first broken call, and that of transformers needs
+a response template that hardly any model has. This parser loses no text.
 """
 
 import json
@@ -13,30 +13,30 @@ _JSON = json.JSONDecoder()
 
 
 def format_call(name: str | None, arguments: str | None) -> str:
-    """Write a call down as a model does.
+    """Format a call as a model writes it.
 
     Args:
-        name: The tool; None if all that was written is in `arguments`.
-        arguments: JSON text, or what was to be one.
+        name: The tool; None if `arguments` holds the whole text of a broken call.
+        arguments: JSON text, possibly broken.
     """
     return f"{opening(name)}{arguments}{CLOSING}" if name else f"{BEGIN}\n{arguments}\n{END}"
 
 
 def opening(name: str) -> str:
-    """What comes before the arguments of a call."""
+    """Format the text before the arguments of a call."""
     return f'{BEGIN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": '
 
 
 CLOSING = f"}}\n{END}"
-"""What comes after them."""
+"""The text after the arguments of a call."""
 
 
 def parse_calls(text: str) -> tuple[str, tuple[tuple[str | None, str], ...]]:
     """Separate the text of a reply from its calls.
 
     Returns:
-        The text without its calls, and of each call the name and the arguments as JSON text. A
-        call that cannot be read has no name, and all that was written of it as arguments.
+        The text without its calls, and for each call its name and its arguments as JSON text. A
+        call that cannot be read has the name None and its whole text as arguments.
     """
     if BEGIN not in text:
         return text, ()
@@ -52,7 +52,7 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
     while (start := text.find(BEGIN, place)) >= 0:
         yield text[place:start], False
         body = start + len(BEGIN)
-        after = _after_json(text, body)  # the arguments may speak of tags, too
+        after = _after_json(text, body)  # the arguments may contain tags, too
         ends = [end for tag in (BEGIN, END) if (end := text.find(tag, after)) >= 0]
         end = min(ends, default=len(text))
         yield text[body:end], True

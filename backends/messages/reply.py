@@ -9,20 +9,21 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from pydantic import BaseModel, ValidationError
 
 from quillgraph.backends.messages.request import ChatRequest, Completion
+from quillgraph.backends.messages.thought import split_thinking
 from quillgraph.backends.messages.turn import message_calls
 
 
 def reply_message(
     completion: Completion, request: ChatRequest, *, model: str, started: float, latency: float
 ) -> AIMessage:
-    """Make the message; what LangChain has no field for is in its `response_metadata`.
+    """Make the message; values without a LangChain field go into its `response_metadata`.
 
     Args:
-        completion: What the engine answered.
-        request: What it was asked.
-        model: Its name, as the engine knows it.
+        completion: The engine's reply.
+        request: The request that it answers.
+        model: Name of the model, as the engine knows it.
         started: When the call began, seconds since the epoch.
-        latency: How long it took, seconds, without waiting for its turn.
+        latency: How long the call took, seconds, without waiting for a slot.
     """
     trace, alternatives = completion.trace, completion.alternatives
     if trace is not None and request.is_bent:
@@ -30,6 +31,9 @@ def reply_message(
     calls, broken_calls = message_calls(completion.tool_calls)
     return AIMessage(
         content=completion.text,
+        additional_kwargs={"reasoning_content": completion.reasoning}
+        if completion.reasoning
+        else {},
         tool_calls=calls,
         invalid_tool_calls=broken_calls,
         usage_metadata=_usage(completion),
@@ -40,6 +44,7 @@ def reply_message(
             "started": started,
             "latency_s": latency,
             "token_trace": trace and trace.model_dump(),
+            **({"opened_thinking": True} if completion.opened_thinking else {}),
             "alternatives": None
             if alternatives is None
             else [each.model_dump(mode="json") for each in alternatives],
@@ -67,17 +72,19 @@ def schema_in_words(schema: dict[str, Any]) -> str:
 
 
 def reply_parser(schema: type[BaseModel], *, include_raw: bool) -> Callable[[BaseMessage], Any]:
-    """Make what reads a message into a pydantic model.
+    """Make the function that parses a message into a pydantic model.
 
     Args:
         schema: The model's class.
-        include_raw: Whether it gives the message with its token trace as `raw` beside `parsed`,
-            and with what does not parse a `parsing_error`, instead of raising that.
+        include_raw: Return `raw` (the message with its token trace), `parsed` and
+            `parsing_error`, instead of raising the error of a reply that does not parse.
     """
 
     def parse(message: BaseMessage) -> BaseModel:
-        # strictly: a repaired half of a reply would pass for the whole of it
-        return schema.model_validate_json(str(message.content))
+        # strict: a repaired half of a reply would pass for a whole one
+        is_opened = bool(message.response_metadata.get("opened_thinking"))
+        text, _ = split_thinking(str(message.content), opened=is_opened)
+        return schema.model_validate_json(text or "")
 
     def keep(message: BaseMessage) -> dict[str, Any]:
         try:

@@ -1,4 +1,4 @@
-"""What an engine is asked, and what it answers, in the terms of no engine."""
+"""Requests to an engine and its completions, independent of any engine."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from quillgraph.backends.messages.turn import ChatTurn, ToolCall
 
 
 class ChatRequest(BaseModel):
-    """All that decides what an engine is asked; equal requests have equal hashes."""
+    """Everything that an engine needs for a reply; equal requests have equal hashes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,8 +27,8 @@ class ChatRequest(BaseModel):
     """Share of the likeliest token's probability, after the temperature, that a token needs to be
     drawn (arXiv:2407.01082); 0 keeps all. At temperature 0 it decides nothing."""
     repetition_penalty: float = Field(default=1.0, gt=0, exclude_if=lambda value: value == 1.0)
-    """What the scores of the tokens of prompt and reply are divided by where they are positive, and
-    multiplied by where they are not, before the temperature (CTRL, arXiv:1909.05858); 1 is none."""
+    """Divides the positive logits of tokens in prompt and reply, and multiplies the others, before
+    the temperature (CTRL, arXiv:1909.05858); 1 changes nothing."""
     max_tokens: int = Field(gt=0)
     seed: int | None = None
     stop: tuple[str, ...] = ()
@@ -38,11 +38,11 @@ class ChatRequest(BaseModel):
     tools: tuple[dict[str, Any], ...] = Field(default=(), exclude_if=operator.not_)
     """The tools that it may call, as OpenAI describes them (`tools.offer`)."""
     tool_choice: str | None = Field(default=None, exclude_if=operator.not_)
-    """`none`, `required`, or the name of the tool that it must call; None leaves it the choice."""
+    """`none`, `required`, or the name of the tool that the model must call; None lets it choose."""
 
     @property
     def is_bent(self) -> bool:
-        """Whether the reply is drawn from what no temperature makes of the model's distribution."""
+        """Whether min-p or a repetition penalty changes the distribution of the draw."""
         return self.min_p > 0 or self.repetition_penalty != 1
 
     @property
@@ -52,7 +52,7 @@ class ChatRequest(BaseModel):
 
     @property
     def forced(self) -> list[dict[str, Any]]:
-        """The functions of which the reply must call one; empty if it may do without."""
+        """The functions of which the reply must call one; empty if no call is required."""
         return forced(self.tools, self.tool_choice)
 
     @cached_property
@@ -68,7 +68,7 @@ class Completion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str
-    """What the model said, without what it called."""
+    """The text of the reply, without its tool calls."""
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
@@ -78,10 +78,14 @@ class Completion(BaseModel):
     alternatives: tuple[Position, ...] | None = None
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
     tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=operator.not_)
-    """What it called, in order, with what cannot be read as a call."""
+    """The tool calls of the reply in order, including those that cannot be read."""
+    reasoning: str = Field(default="", exclude_if=operator.not_)
+    """The model's own reasoning, where the engine parts it from the text."""
+    opened_thinking: bool = Field(default=False, exclude_if=operator.not_)
+    """Whether the chat template has opened the thinking, so that the text begins within it."""
 
     def with_calls_read(self, request: ChatRequest) -> Self:
-        """Take the calls out of the text, where the engine has left them in it."""
+        """Move the tool calls out of the text, if the engine left them in it."""
         if not request.may_call:
             return self
         text, calls = split_calls(self.text, request.sha256)
@@ -89,4 +93,4 @@ class Completion(BaseModel):
 
 
 OPTIONS = frozenset(ChatRequest.model_fields) - {"messages", "stop"}
-"""What a call may override or ask for."""
+"""Names of the options of a call."""

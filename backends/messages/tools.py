@@ -18,10 +18,10 @@ _MEANINGS = {"auto": FREE, "none": NONE, "any": REQUIRED, "required": REQUIRED}
 
 
 def offer(tools: Sequence[Any], tool_choice: Any = None) -> dict[str, Any]:
-    """Put tools and a choice of them into the form of a request.
+    """Convert tools and the choice of a tool to the format of a request.
 
     Args:
-        tools: What LangChain takes for a tool: functions, `BaseTool`s, pydantic models, schemas.
+        tools: Tools as LangChain takes them: functions, `BaseTool`s, pydantic models, schemas.
         tool_choice: `auto` or None, `none`, `any`, `required` or True, the name of a tool, or
             OpenAI's form of it.
 
@@ -29,16 +29,16 @@ def offer(tools: Sequence[Any], tool_choice: Any = None) -> dict[str, Any]:
         The options `tools` and `tool_choice` of a call.
 
     Raises:
-        ConfigError: If something is no tool, two have one name, or the one chosen is not there.
+        ConfigError: If an item is no tool, two have one name, or `tool_choice` names none of them.
     """
-    offered = [_description(tool) for tool in tools]
-    names = [str(tool["function"]["name"]) for tool in offered]
+    descriptions = [_description(tool) for tool in tools]
+    names = [str(tool["function"]["name"]) for tool in descriptions]
     if twice := sorted({name for name in names if names.count(name) > 1 or name in _MEANINGS}):
         raise ConfigError(
             f"expected tools with names of their own, got {twice[0]!r} twice, or for a tool what "
             f"is a word of tool_choice ({', '.join(_MEANINGS)})"
         )
-    return {"tools": offered, "tool_choice": _choice(tool_choice, names)}
+    return {"tools": descriptions, "tool_choice": _choice(tool_choice, names)}
 
 
 def _description(tool: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _choice(tool_choice: Any, names: Sequence[str]) -> str | None:
 
 
 def forced(tools: Sequence[dict[str, Any]], tool_choice: str | None) -> list[dict[str, Any]]:
-    """The functions of which one must be called; empty if the model may do without."""
+    """Select the functions of which one must be called; empty if no call is required."""
     functions = [tool["function"] for tool in tools]
     if tool_choice in (FREE, NONE):
         return []
@@ -80,13 +80,13 @@ def forced(tools: Sequence[dict[str, Any]], tool_choice: str | None) -> list[dic
 
 
 def parameters(function: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of a function's arguments, which takes no others than it names."""
+    """Make the JSON schema of a function's arguments, which allows no further arguments."""
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     return {"additionalProperties": False, **schema}
 
 
 def lark(functions: Sequence[dict[str, Any]], json_options: dict[str, Any]) -> str:
-    """Grammar of one call of one of some functions, as llguidance reads it.
+    """Make the grammar of one call of one of the functions, in llguidance's format.
 
     Args:
         functions: As `forced` gives them.
@@ -101,9 +101,9 @@ def lark(functions: Sequence[dict[str, Any]], json_options: dict[str, Any]) -> s
 
 
 def split_calls(text: str, request_sha256: str) -> tuple[str, tuple[ToolCall, ...]]:
-    """Tell what a reply says from what it calls.
+    """Separate the text of a reply from its tool calls.
 
-    Ids of calls come from request and reply, so that equal runs go on with equal requests.
+    Ids of calls are hashes of request and reply, so that equal runs continue with equal requests.
     """
     rest, calls = hermes.parse_calls(text)
     return rest, tuple(

@@ -33,8 +33,8 @@ class TokenTrace(BaseModel):
     weights_version: str = BASE
     """Which weights the call was sampled from (`ChatBackend.load_adapter`)."""
     is_bent: bool = Field(default=False, exclude_if=operator.not_)
-    """Whether min-p or a repetition penalty took part in the draw. The log-probs are then of what
-    these left, which is no temperature of the policy: no loss may take them for its own."""
+    """Whether min-p or a repetition penalty changed the draw. The log-probs are then those of the
+    changed distribution, not of the policy at any temperature, so no loss may use them."""
 
     @model_validator(mode="after")
     def _one_logprob_per_token(self) -> Self:
@@ -47,7 +47,7 @@ class TokenTrace(BaseModel):
 
 
 class Tokens(Protocol):
-    """What was read and what was written, in token ids."""
+    """The token ids of a call's prompt and completion."""
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -61,7 +61,7 @@ class Tokens(Protocol):
 def goes_on(before: Tokens, after: Tokens) -> bool:
     """Whether a call's prompt begins with all the tokens of an earlier call.
 
-    Ids are compared, never text: of a conversation that was written anew, the words may be equal
+    Ids are compared, never text: in a conversation that was tokenised again, the words may be equal
     and the tokens not.
     """
     tokens = before.prompt_ids + before.completion_ids
@@ -69,26 +69,25 @@ def goes_on(before: Tokens, after: Tokens) -> bool:
 
 
 IMPOSSIBLE = -9999.0
-"""What servers write for the log-probability of a token that cannot come, as JSON has no minus
-infinity."""
+"""Log-probability that servers report for an impossible token, as JSON has no minus infinity."""
 
 
 ROUNDING = 1e-3
-"""How far above 0 rounding may leave a log-probability. Engines take the log-softmax in float32,
-which rounds by less than a hundredth of this; what is further off is no rounding."""
+"""Highest log-probability above 0 that counts as rounding. Engines take the log-softmax in float32,
+which rounds by less than a hundredth of this; a larger value is an error."""
 
 
 def logprob(reported: float, where: str) -> float:
-    """Read a log-probability of an engine, with its rounding taken off.
+    """Check a log-probability of an engine, and remove its rounding.
 
-    Without this, `min(0.0, nan)` is 0.0: a broken engine's reply would pass for a certain one.
+    Without this check, `min(0.0, nan)` is 0.0: a broken engine's reply would look certain.
 
     Args:
-        reported: What the engine says; minus infinity where the token cannot come.
-        where: Who says so, for the error.
+        reported: The engine's value; minus infinity for an impossible token.
+        where: The source of the value, for the error.
 
     Raises:
-        ServerFailed: If that is no log-probability.
+        ServerFailed: If the value is no log-probability.
     """
     if reported <= ROUNDING:
         return min(0.0, reported)
@@ -98,7 +97,7 @@ def logprob(reported: float, where: str) -> float:
 
 
 def sampled_logprobs(reported: Iterable[float], where: str) -> tuple[float, ...]:
-    """Read the log-probability of each token of a reply: finite, as the token did come.
+    """Check the log-probability of each token of a reply: finite, as the token was sampled.
 
     Args:
         reported: One for each token, in order.
@@ -130,10 +129,10 @@ class Alternative(BaseModel):
 
 
 class Position(BaseModel):
-    """One token of a reply, and what could have stood in its place.
+    """One token of a reply, and its alternatives.
 
-    At temperature 0 vLLM and the transformers backend report the distribution at temperature 1
-    under the grammar, and no single point; what another server reports there is its own affair.
+    At temperature 0, vLLM and the transformers backend report the distribution at temperature 1
+    under the grammar, not a single point. Other servers may report something else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,8 +141,8 @@ class Position(BaseModel):
     """Text of the sampled token. Joined, the texts of a reply's tokens begin with the reply, then
     hold what it leaves out: an end token, what a stop string cut off."""
     alternatives: tuple[Alternative, ...]
-    """The most probable tokens, most probable first. The sampled one is among them, also where
-    it is not one of the most probable; tokens of probability 0 are not."""
+    """The most probable tokens, most probable first. The sampled token is always among them, even
+    if it is improbable; tokens of probability 0 are not."""
 
     @model_validator(mode="after")
     def _sampled_is_an_alternative(self) -> Self:
@@ -153,7 +152,7 @@ class Position(BaseModel):
 
 
 def position(sampled: Alternative, others: Iterable[Alternative]) -> Position:
-    """Put a sampled token and the other likely ones of its place in order."""
+    """Sort a sampled token and its alternatives by probability."""
     possible = [other for other in others if other.logprob > IMPOSSIBLE]
     ordered = sorted((sampled, *possible), key=lambda token: -token.logprob)
     return Position(text=sampled.text, alternatives=tuple(ordered))
@@ -166,7 +165,7 @@ def trace_of(message: BaseMessage) -> TokenTrace | None:
 
 
 def alternatives_of(message: BaseMessage) -> tuple[Position, ...] | None:
-    """Read what a native backend left of each completion token's alternatives, in order.
+    """Read the alternatives to each completion token, in order, off a native backend's message.
 
     None if the call did not ask for any (`top_logprobs`), or the model is a foreign one.
     """

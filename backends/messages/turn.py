@@ -1,4 +1,4 @@
-"""The messages of a request as engines know them: who said what, which tools were called."""
+"""The messages of a request as engines take them: roles, texts and tool calls."""
 
 import json
 import operator
@@ -23,22 +23,22 @@ from quillgraph.backends.messages import hermes
 
 
 class ToolCall(BaseModel):
-    """A call that a model asks for, as it wrote it."""
+    """A tool call, as the model wrote it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     name: str | None
-    """None where what it wrote names no tool."""
+    """The tool; None if the call names none."""
     arguments: str
-    """A JSON object, or what was to be one; without a name, all that was written."""
+    """A JSON object, possibly broken; without a name, the whole text of the call."""
 
 
 class ChatTurn(BaseModel):
     """One message of a request, as plain text.
 
-    What has to do with tools is left out of dumps where there is none: hashes of requests, and with
-    them cassettes and seeds, stay those of requests that knew no tools.
+    Dumps leave out the tool fields if they are empty. So the hashes of requests without tools, and
+    with them cassettes and seeds, are the same as before there were tools.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,7 +46,7 @@ class ChatTurn(BaseModel):
     role: Literal["system", "user", "assistant", "tool"]
     content: str
     tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=operator.not_)
-    """What the assistant called; each with a name and a JSON object."""
+    """The assistant's tool calls, each with a name and a JSON object."""
     tool_call_id: str | None = Field(default=None, exclude_if=operator.not_)
     """The call that this turn of a tool answers."""
 
@@ -65,11 +65,11 @@ _ROLES: dict[type[BaseMessage], Literal["system", "user", "assistant"]] = {
 def turn_of(message: BaseMessage) -> ChatTurn:
     """Read a LangChain message.
 
-    Calls whose arguments could not be read stand in the text again, as the model wrote them: no
-    template and no server has another place for them.
+    Calls whose arguments could not be read go back into the text, as the model wrote them, because
+    no template and no server has another place for them.
 
     Raises:
-        ConfigError: If it is not plain text with tool calls.
+        ConfigError: If the message is not plain text with tool calls.
     """
     if isinstance(message.content, str) and (role := _ROLES.get(type(message))):
         return ChatTurn(role=role, content=message.content)  # what it is in nearly all calls
@@ -93,7 +93,7 @@ def turn_of(message: BaseMessage) -> ChatTurn:
 
 
 def message_of(turn: ChatTurn) -> BaseMessage:
-    """A turn as LangChain's own messages have it."""
+    """Convert a turn to LangChain's message."""
     if turn.role == "tool":
         return ToolMessage(turn.content, tool_call_id=turn.tool_call_id)
     if turn.role == "assistant":
@@ -103,7 +103,7 @@ def message_of(turn: ChatTurn) -> BaseMessage:
 
 
 def calls_in(message: BaseMessage) -> tuple[ToolCall, ...]:
-    """The calls of a LangChain message, with those that could not be read."""
+    """List the tool calls of a LangChain message, including those that could not be read."""
     if not isinstance(message, AIMessage):
         return ()
     broken = (
@@ -125,7 +125,7 @@ def _valid_calls(message: AIMessage) -> tuple[ToolCall, ...]:
 
 
 def openai_form(turn: ChatTurn) -> dict[str, Any]:
-    """A turn as servers and chat templates know it; arguments are JSON text."""
+    """Convert a turn to the format of servers and chat templates; arguments are JSON text."""
     form: dict[str, Any] = {"role": turn.role, "content": turn.content}
     if turn.tool_calls:
         form["tool_calls"] = [
@@ -142,7 +142,7 @@ def openai_form(turn: ChatTurn) -> dict[str, Any]:
 
 
 def as_openai_dict(message: BaseMessage) -> dict[str, Any]:
-    """Any message as OpenAI writes it, with the calls in it that could not be read."""
+    """Convert any message to OpenAI's format, including the calls that could not be read."""
     form: dict[str, Any] = convert_to_openai_messages(message)
     if isinstance(message, AIMessage) and message.invalid_tool_calls:
         form["invalid_tool_calls"] = [dict(each) for each in message.invalid_tool_calls]
@@ -150,7 +150,7 @@ def as_openai_dict(message: BaseMessage) -> dict[str, Any]:
 
 
 def called(message: BaseMessage) -> dict[str, Any]:
-    """What a reply called, in the words of `as_openai_dict`; empty if nothing."""
+    """Select the tool calls of a reply, in the format of `as_openai_dict`; empty if none."""
     if not isinstance(message, AIMessage) or not (message.tool_calls or message.invalid_tool_calls):
         return {}
     form = as_openai_dict(message)
@@ -160,7 +160,7 @@ def called(message: BaseMessage) -> dict[str, Any]:
 def message_calls(
     calls: Iterable[ToolCall],
 ) -> tuple[list[MessageCall], list[InvalidToolCall]]:
-    """Calls as LangChain's messages hold them: those that can be made, and those that cannot."""
+    """Convert calls to LangChain's format: the valid ones, and the invalid ones."""
     valid: list[MessageCall] = []
     invalid: list[InvalidToolCall] = []
     for call in calls:
@@ -177,7 +177,7 @@ def message_calls(
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """The JSON object of a text; None if it holds none, or one that JSON cannot say again."""
+    """The JSON object in a text; None if there is none, or it cannot be written as JSON again."""
     try:
         value = json.loads(text or "{}")
         json.dumps(

@@ -1,4 +1,4 @@
-"""How often Python looks for objects that hold each other and nobody else does."""
+"""How often Python looks for unreachable reference cycles."""
 
 import gc
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ YOUNG, MIDDLE, OLD = 50_000, 5, 5
 
 @contextmanager
 def collecting_seldom() -> Iterator[None]:
-    """Have Python look for unreachable cycles less often, as many calls in flight want it.
+    """Make Python look for unreachable cycles less often, for runs with many calls in flight.
 
     Each call in flight keeps hundreds of objects alive (a graph's run, a task, a connection). With
     thousands, Python's own thresholds are passed all the time, and looking through what is alive
     takes more than half of the processor time (`benchmarks/client_concurrency.py --gc python`).
-    Objects that are not part of a cycle are freed at once as ever. The earlier thresholds are back
-    when the block ends; they are the whole process's, so this is for programs, not for libraries.
+    Objects outside a cycle are freed at once as usual. The end of the block restores the earlier
+    thresholds. They hold for the whole process, so this is for programs, not for libraries.
     """
     before = gc.get_threshold()
     gc.set_threshold(YOUNG, MIDDLE, OLD)

@@ -1,4 +1,4 @@
-"""How many calls a backend takes at a time, and how long one may take."""
+"""Limits on a backend's calls: how many at a time, and how long each."""
 
 import asyncio
 import threading
@@ -49,17 +49,17 @@ class Limiter:
 
 
 class Deadline:
-    """Cancels what runs within it when its time is over, and says so.
+    """Cancels the code inside it at a given time, and raises `TimedOut`.
 
-    A `TimeoutError` of other making passes as it is. No generator makes this context: calls by
-    the thousand enter it.
+    It does not change a `TimeoutError` with another cause. It is a class and no generator, because
+    thousands of calls enter it.
 
     Args:
         when: Time of the running loop, seconds.
-        message: What to say then.
+        message: Message of the error.
 
     Raises:
-        TimedOut: When it is so.
+        TimedOut: When the time is over.
     """
 
     __slots__ = ("_limit", "_message")

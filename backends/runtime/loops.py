@@ -1,4 +1,4 @@
-"""Event loops: one on a thread of its own, and what belongs to each of several."""
+"""Event loops: a loop on its own thread, and values that belong to each loop."""
 
 import asyncio
 import concurrent.futures
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Runs coroutines on one long-lived loop, whichever thread or loop asks.
+    """Runs coroutines of any thread or loop on one long-lived loop.
 
     An in-process engine binds its tasks to the loop that first used it. Callers come and go
     with loops of their own (`asyncio.run` twice in a notebook, a synchronous `invoke` inside a
@@ -41,10 +41,10 @@ class BackgroundLoop:
 
 
 class PerLoop(Generic[T]):
-    """A value for each event loop, let go when the loop is closed and another one comes.
+    """A value for each event loop; values of closed loops are dropped when another is added.
 
-    No weak dictionary: what is made for a loop, be it a semaphore or a session, holds the loop,
-    and so would keep its own key alive.
+    It is no weak dictionary: a value such as a semaphore or a session holds its loop, and so would
+    keep its own key alive.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class PerLoop(Generic[T]):
             self._values = {**live, asyncio.get_running_loop(): value}
 
     def clear(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
-        """Let all values go, and say which they were."""
+        """Remove and return all values, with their loops."""
         with self._lock:
             values, self._values = self._values, {}
         return list(values.items())

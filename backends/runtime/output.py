@@ -1,4 +1,4 @@
-"""What engines print, kept off the terminal."""
+"""Sends the output of engines to a log instead of the terminal."""
 
 import os
 import sys
@@ -12,13 +12,13 @@ from quillgraph.backends.errors import StorageError
 
 @contextmanager
 def output_to(log: Path) -> Iterator[TextIO]:
-    """Send standard output and standard error to a file, that of child processes for ever.
+    """Send standard output and standard error to a file; child processes keep writing there.
 
-    In-process engines warn, and report their own end, from C++ and from processes of their own,
-    so only the file descriptors will do. A log that stays empty is removed.
+    In-process engines write warnings from C++ and from their own processes, so this redirects the
+    file descriptors. A log that stays empty is removed.
 
     Yields:
-        The standard error of before, for what the user shall see.
+        The original standard error, for messages to the user.
 
     Raises:
         StorageError: If the log cannot be written.
@@ -32,7 +32,7 @@ def output_to(log: Path) -> Iterator[TextIO]:
     terminal = open(saved[2], "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115  # closed below
     _point({1: file, 2: file})
     try:
-        # a stream that somebody put in the place of standard error stays what is written to
+        # if another stream replaces standard error, messages still go there
         yield terminal if own else sys.stderr
     finally:
         terminal.close()

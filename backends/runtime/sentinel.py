@@ -1,4 +1,4 @@
-"""A process that outlives ours by a moment, to stop what we have started."""
+"""A helper process that kills the processes we started, if we die first."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ for pid in sys.argv[1:]:
 
 
 class Sentinel:
-    """Kills processes once this one is gone, however it went.
+    """Kills other processes once this one has ended, for whatever reason.
 
     vLLM's engine processes do not notice that the process which started them was killed: they
-    go on, with the memory that they hold (seen, LOG.md 2026-11-23). The sentinel waits on a pipe
-    whose other end dies with us.
+    go on and keep their memory (LOG.md 2026-11-23). The sentinel waits on a pipe that closes when
+    this process ends.
 
     Args:
         pids: The processes to kill; a number below zero stands for a process group.
@@ -33,6 +33,6 @@ class Sentinel:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def dismiss(self) -> None:
-        """End the watch: the processes have been stopped in good order."""
+        """Stop watching, because the processes have ended in order."""
         self._process.kill()
         self._process.communicate()

@@ -1,4 +1,4 @@
-"""LoRA adapters on the servers of one model: a new version is up on all of them, or on none."""
+"""LoRA adapters on the servers of one model: a version is loaded on all of them, or on none."""
 
 import asyncio
 import json
@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 class ServedAdapters:
     """Which weights the next call asks for.
 
-    Each version is an adapter of its own name on the servers, and a call names the one that it
-    was begun with: so calls in flight keep their weights, and no prefix that was read under
-    other weights is used. Versions that no call uses any more are unloaded with the next load.
+    Each version is an adapter with its own name on the servers, and a call names the version at
+    its start. So calls in flight keep their weights, and no prefix cached under other weights is
+    used. The next load unloads versions that no call uses any more.
 
     Args:
         model: Name of the bare model.
@@ -42,7 +42,7 @@ class ServedAdapters:
 
     @contextmanager
     def in_use(self) -> Iterator[str]:
-        """Keep the present version from being unloaded while a call runs."""
+        """Keep the current version loaded while a call runs."""
         with self._counting:  # loops on other threads may share these servers
             version = self.version
             self._users[version] += 1
@@ -53,7 +53,7 @@ class ServedAdapters:
                 self._users[version] -= 1
 
     def name(self, version: str) -> str:
-        """What a request names as its model."""
+        """The model name in a request for a version."""
         return self._model if version == BASE else version
 
     def take_up(self, version: str) -> None:
@@ -70,8 +70,8 @@ class ServedAdapters:
             endpoints: The servers.
 
         Raises:
-            ConfigError: If the path holds no adapter, or the version's name is taken.
-            BackendError: If a server did not take it; then all of them go on as they were.
+            ConfigError: If the path holds no adapter, or the version's name is in use.
+            BackendError: If a server could not load it; then all keep their weights.
         """
         if version == self._model:
             raise ConfigError(f"version {version!r} is the name of the bare model; name another")
@@ -105,19 +105,19 @@ class ServedAdapters:
     async def _load_on(self, endpoint: Endpoint, path: Path, version: str) -> None:
         # not `load_inplace`: vLLM 0.31 keeps it with the adapter, and then reads the files again
         # for every token of every call
-        if version in await self._listed(endpoint):  # an earlier run has left it there
+        if version in await self._listed(endpoint):  # an earlier run left it there
             await self._post(endpoint, "unload_lora_adapter", {"lora_name": version})
         body = {"lora_name": version, "lora_path": str(path)}
         await self._post(endpoint, "load_lora_adapter", body)
-        loaded = await self._listed(endpoint)
-        if version not in loaded or loaded[version] not in (None, str(path)):
+        paths = await self._listed(endpoint)
+        if version not in paths or paths[version] not in (None, str(path)):
             raise ServerFailed(
                 f"{endpoint.address} took adapter {version!r} from {path} and lists "
-                f"{loaded.get(version)!r} under this name"
+                f"{paths.get(version)!r} under this name"
             )
 
     async def _listed(self, endpoint: Endpoint) -> dict[str, str | None]:
-        """What the server lists, by name, and where it was read from."""
+        """The models that the server lists: name to path."""
         reply = await self._lane.send(endpoint, f"{endpoint.address}/models", method="GET")
         try:
             cards = _Cards.model_validate_json(accepted(reply, endpoint)).data
@@ -132,7 +132,7 @@ class ServedAdapters:
                 await self._unload(version, endpoints)
 
     async def _unload(self, version: str, endpoints: Sequence[Endpoint]) -> None:
-        """Take a version off the servers, as far as they have it."""
+        """Unload a version from the servers that have it."""
 
         async def unload_on(endpoint: Endpoint) -> None:
             try:

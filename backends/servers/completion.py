@@ -1,6 +1,6 @@
-"""Chat completions of OpenAI-compatible servers: read, checked, made a `Completion` or an error.
+"""Turns chat completions of OpenAI-compatible servers into a `Completion` or an error.
 
-Fields that nothing here needs are passed by.
+It ignores fields that it does not need.
 """
 
 import logging
@@ -29,25 +29,28 @@ logger = logging.getLogger(__name__)
 
 
 class Function(BaseModel):
-    """Which tool is called, and with what."""
+    """The tool of a call, and its arguments."""
 
     name: str | None = None
     arguments: str | None = None
-    """JSON, unless the model broke off or erred."""
+    """JSON, unless the reply was cut short or is malformed."""
 
 
 class Called(BaseModel):
-    """A call that the server has read from the reply."""
+    """A tool call that the server parsed from the reply."""
 
     id: str | None = None
     function: Function = Function()
 
 
 class Message(BaseModel):
-    """What the model said and called, or why it would not."""
+    """The text and tool calls of a reply, or the reason of a refusal."""
 
     content: str | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    """What a reasoning model thought, by the name that the server has for it."""
     tool_calls: tuple[Called, ...] | None = None
 
 
@@ -85,7 +88,7 @@ class Choice(BaseModel):
 
 
 class PromptDetails(BaseModel):
-    """What the prompt's tokens were."""
+    """Details on the tokens of the prompt."""
 
     cached_tokens: int | None = None
 
@@ -158,17 +161,17 @@ def completion_of(
     """Read a server's answer, as JSON text or as what has been parsed of it.
 
     Args:
-        answer: What the server sent.
-        request: What it was asked.
-        endpoint: Where it was asked.
-        token_ids: Whether ids and log-probs must be there.
-        weights_version: What the weights that were asked for are called.
-        model: The name that the answer must give, if it gives one; None where servers answer by
-            another than they are asked by, as OpenAI does.
+        answer: The server's answer.
+        request: The request that it answers.
+        endpoint: The server.
+        token_ids: Whether the answer must have token ids and log-probs.
+        weights_version: Name of the weights in the trace.
+        model: The model name that the answer must have, if it has one; None for servers such as
+            OpenAI's that answer under another name.
 
     Raises:
-        Refused: If the model or a filter declined, or what was asked for is not given.
-        ServerFailed: If this is no completion, or it contradicts itself.
+        Refused: If the model or a filter declined, or the answer lacks requested fields.
+        ServerFailed: If the answer is no completion, or contradicts itself.
     """
     reply = _parsed(answer, endpoint)
     if model is not None and reply.model not in (None, model):
@@ -188,8 +191,8 @@ def completion_of(
             "change the request or the model"
         )
     trace = _trace(reply, endpoint, weights_version) if token_ids else None
-    is_told = reply.usage is not None and reply.usage.is_a_count
-    usage = reply.usage if reply.usage and is_told else _own_count(trace, endpoint)
+    has_usage = reply.usage is not None and reply.usage.is_a_count
+    usage = reply.usage if reply.usage and has_usage else _own_count(trace, endpoint)
     return Completion(
         text=choice.message.content or "",
         finish_reason=choice.finish_reason,
@@ -199,6 +202,7 @@ def completion_of(
         trace=trace,
         alternatives=_alternatives(reply, endpoint) if request.top_logprobs else None,
         tool_calls=_calls(choice, request),
+        reasoning=choice.message.reasoning_content or choice.message.reasoning or "",
     ).with_calls_read(request)
 
 
@@ -229,10 +233,10 @@ def tools_form(request: ChatRequest, *, strict: bool = False) -> dict[str, Any]:
 def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
     """The calls that the server has read.
 
-    vLLM drops a call that was to be made and broke off, unless its tokens tell of it.
+    vLLM drops a required call that was cut short, so that one is rebuilt from its tokens.
     """
-    called = choice.message.tool_calls or ()
-    if not called and request.forced and not choice.message.content:
+    calls = choice.message.tool_calls or ()
+    if not calls and request.forced and not choice.message.content:
         tokens = choice.logprobs.content if choice.logprobs else None
         if choice.finish_reason == "length" and tokens:
             spelled = "".join([token.get("token") or "" for token in tokens])
@@ -243,7 +247,7 @@ def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
             name=each.function.name,
             arguments=each.function.arguments or "",
         )
-        for number, each in enumerate(called)
+        for number, each in enumerate(calls)
     )
 
 

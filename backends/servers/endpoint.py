@@ -1,4 +1,4 @@
-"""The address behind an `OpenAIChat`, and what its failures mean in our own error tree."""
+"""The address of a server, and the translation of its failures into our own errors."""
 
 import os
 import re
@@ -41,12 +41,11 @@ class Endpoint:
     key: str = field(repr=False)
     """The key; empty for a server that wants none."""
     key_place: str
-    """Where the key was looked for, in words."""
+    """Where the key comes from, for messages."""
     idle_timeout_s: float
     max_concurrency: int
     tries: int = 0
-    """How often the call has been made that the methods are asked about; 0 where it was no call,
-    but a probe or a greeting."""
+    """Number of attempts of the call so far, for messages; 0 for a probe that is no call."""
 
     def __post_init__(self) -> None:
         _check_address(self.address)
@@ -56,7 +55,7 @@ class Endpoint:
             raise ConfigError(f"the key in {self.key_place} has characters that no header takes")
 
     def at_try(self, tries: int) -> Self:
-        """The same, for a call that is made for the n-th time."""
+        """Copy the endpoint for the n-th attempt of a call."""
         return replace(self, tries=tries)
 
     @property
@@ -65,31 +64,31 @@ class Endpoint:
         return urlsplit(self.address).hostname == "api.openai.com"
 
     def redacted(self, text: str) -> str:
-        """A server's words, short, and without the key should they repeat it."""
+        """Shorten a server's message to 400 characters, and remove the key from it."""
         return (text.replace(self.key, "***") if self.key else text)[:400]
 
     def connection_error(self, error: "openai.APIConnectionError") -> Unreachable:
         """Say that nobody answers, or not in time."""
         import openai
 
-        tried = self.at_try(_tries(error))
+        endpoint = self.at_try(_tries(error))
         if isinstance(error, openai.APITimeoutError):
-            return tried.silent(self.idle_timeout_s)
-        return tried.unreachable(
+            return endpoint.silent(self.idle_timeout_s)
+        return endpoint.unreachable(
             str(error.__cause__ or "") or type(error.__cause__ or error).__name__
         )
 
     def silent(self, seconds: float) -> Unreachable:
         """Say that the server was silent for too long."""
         return Unreachable(
-            f"{self.address} gave no answer within {seconds:g} s{self._tried}; "
+            f"{self.address} gave no answer within {seconds:g} s{self._attempts}; "
             "is the server overloaded? raise idle_timeout_s or lower max_concurrency"
         )
 
     def unreachable(self, reason: str) -> Unreachable:
         """Say that there is no connection, or that it broke."""
         return Unreachable(
-            f"cannot reach {self.address}: {self.redacted(reason)}{self._tried}; "
+            f"cannot reach {self.address}: {self.redacted(reason)}{self._attempts}; "
             "is the server up, and is the address right?"
         )
 
@@ -101,8 +100,10 @@ class Endpoint:
         message = body.get("message") if isinstance(body, dict) else body
         listed = await self._listed(client) if error.status_code == 404 else None
         kind = f"{error.code} {error.type} {error.param}"
-        tried = self.at_try(_tries(error))
-        return tried.status_meaning(error.status_code, str(message or body or error), kind, listed)
+        endpoint = self.at_try(_tries(error))
+        return endpoint.status_meaning(
+            error.status_code, str(message or body or error), kind, listed
+        )
 
     def status_meaning(
         self, status: int, words: str, kind: str = "", listed: object = None
@@ -111,22 +112,22 @@ class Endpoint:
 
         Args:
             status: HTTP status.
-            words: The server's.
-            kind: Its code, type and parameter of the error, in one string.
-            listed: Its list of models, should it be asked for one that it does not have.
+            words: The server's message.
+            kind: The error's code, type and parameter, in one string.
+            listed: The server's list of models, for an error about an unknown model.
         """
         message = f"{self.address} answered {status}: {self.redacted(words)}"
         if status in (401, 403):
-            sent = "the key in" if self.key else "no key, for there is none in"
+            credential = "the key in" if self.key else "no key, for there is none in"
             check = f"check it, and that it may use model {self.model!r}"
-            return Refused(f"{message}; sent was {sent} {self.key_place}: {check}")
+            return Refused(f"{message}; sent was {credential} {self.key_place}: {check}")
         if status == 404:
             return Refused(f"{message}; {self._models_instead(listed)}")
         if status == 429:
             advice = f"lower max_concurrency (now {self.max_concurrency}) or look at the quota"
-            return RateLimited(f"{message}{self._tried}; {advice}")
-        if status >= 500 or status == 408:  # 408: it tired of waiting for the request
-            return ServerFailed(f"{message}{self._tried}; look into the server's log")
+            return RateLimited(f"{message}{self._attempts}; {advice}")
+        if status >= 500 or status == 408:  # 408: the server timed out waiting for the request
+            return ServerFailed(f"{message}{self._attempts}; look into the server's log")
         if status in (400, 413) and _OVERFLOW.search(f"{kind} {message}"):
             return ContextOverflow(f"{message}; shorten the prompt or lower max_tokens")
         return Refused(message + _advice(f"{kind} {message}"))
@@ -153,7 +154,7 @@ class Endpoint:
         )
 
     @property
-    def _tried(self) -> str:
+    def _attempts(self) -> str:
         if not self.tries:
             return ""
         return f" (tried {self.tries} times)" if self.tries > 1 else " (tried once)"

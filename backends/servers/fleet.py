@@ -24,13 +24,13 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 def pause_s(attempt: int, retry_after_s: float | None) -> float:
     """Seconds to wait after a failed attempt.
 
-    They double with each attempt and are drawn from the upper half of that span, so that calls
-    which failed together do not come back together. What the server asks for is waited for, and
-    a little more for the same reason.
+    The pause doubles with each attempt, and is drawn from the upper half of that span, so that
+    calls which failed together do not retry together. If the server asks for a pause, the result
+    is that pause and up to a quarter more, for the same reason.
 
     Args:
         attempt: Number of the attempt that failed, from 0.
-        retry_after_s: What the server asked for, seconds; None if it asked for nothing.
+        retry_after_s: The pause that the server asks for, seconds; None if it asks for none.
     """
     if retry_after_s is not None:
         return retry_after_s * random.uniform(1.0, 1.25)
@@ -41,19 +41,19 @@ def pause_s(attempt: int, retry_after_s: float | None) -> float:
 T = TypeVar("T")
 
 PROBE_S = 5.0
-"""How long a server may take to say whether it is well, seconds."""
+"""Longest time of a health check, seconds."""
 
 
 class Fleet:
     """The servers of one model, and the calls that they get.
 
-    A call that fails in a way that may pass is made again, on another server where there is
-    one, after a pause (`retrying`). Nothing else in the package repeats calls.
+    A call that fails with a retryable error is made again after a pause (`pause_s`), on another
+    server if there is one. Nothing else in the package repeats calls.
 
     Args:
         endpoints: The servers.
-        lane: The way to them.
-        model: Name of the model, or adapter, that they are to serve at present.
+        lane: The connections to them.
+        model: Name of the model, or adapter, that they must serve now.
         max_retries: Most attempts of a call after the first.
     """
 
@@ -115,7 +115,7 @@ class Fleet:
         raise AssertionError("the last attempt returns or raises")
 
     async def greet(self) -> None:
-        """Make sure that every server is there and has the model.
+        """Check that every server answers and has the model.
 
         Raises:
             BackendError: If one does not.
@@ -123,9 +123,9 @@ class Fleet:
         await asyncio.gather(*map(self._greet, self.endpoints))
 
     async def is_well(self, endpoint: Endpoint) -> bool:
-        """Whether a server says that its engine runs, and has the model.
+        """Whether a server reports that its engine runs, and has the model.
 
-        One that was started anew may lack the adapter that is in use.
+        A server that was restarted may lack the adapter in use.
         """
         try:
             async with asyncio.timeout(PROBE_S):
@@ -206,7 +206,7 @@ def accepted(reply: Reply, endpoint: Endpoint) -> bytes:
 
 
 def _error_of(body: bytes) -> tuple[str, str]:
-    """A server's words about its refusal, and the code, type and parameter that it names."""
+    """A server's error message, and the error's code, type and parameter in one string."""
     text = body.decode(errors="replace")
     try:
         error = json.loads(text)

@@ -32,14 +32,14 @@ class Reply:
     status: int
     body: bytes
     retry_after_s: float | None
-    """How long the server asks to be left alone, seconds; None if it does not say."""
+    """How long to wait before a retry, as the server asks, seconds; None if it does not say."""
 
 
 class Lane:
     """Connections to servers: one pool for each event loop, closed with its loop.
 
-    Calls run on the loop of whoever makes them: a hop to a loop of our own would cost more than
-    the whole request. How many run at a time is the limiter's affair, not the pool's.
+    Calls run on their caller's loop: a hop to another loop would cost more than the whole request.
+    The limiter, not the pool, limits how many run at a time.
 
     Args:
         key: Sent with every request; empty for servers that want none.
@@ -73,7 +73,7 @@ class Lane:
             idle_timeout_s: Longest silence, if this request has less than others, seconds.
 
         Raises:
-            BackendError: If no whole reply came; whatever status came is in the reply.
+            BackendError: If no whole reply came. A reply with an error status raises nothing.
         """
         session = await self._session()
         idle_s = min(idle_timeout_s, self._idle_timeout_s)

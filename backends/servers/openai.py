@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class OpenAIChat(ChatBackend):
     """A model that a server offers under `/chat/completions`.
 
-    Requests run on a loop of the backend's own: connections cannot be shared between event
-    loops, and would be left open by each `asyncio.run` that ends. Failed requests are tried
-    again by the SDK, which honours `retry-after`, and by nothing else.
+    Requests run on the backend's own loop: event loops cannot share connections, and each
+    `asyncio.run` that ends would leave them open. Only the SDK retries failed requests; it
+    honours `retry-after`.
 
-    A server that sends no `usage` leaves its calls counted as 0 tokens, which is said once in
-    the log: a budget of tokens cannot hold such a server.
+    If a server sends no `usage`, its calls count as 0 tokens, and the log warns once: a budget of
+    tokens cannot limit such a server.
 
     Raises:
-        ConfigError: If the address cannot be one, or a key is needed and there is none.
+        ConfigError: If the address is invalid, or a required key is missing.
     """
 
     takes_address: ClassVar[bool] = True
@@ -58,7 +58,7 @@ class OpenAIChat(ChatBackend):
     own models do but for those that reason; `token_ids` says as much of a vLLM server. OpenAI's
     log-probs are those before temperature."""
     own_sampling: bool = False
-    """Send neither temperature nor top_p: reasoning models sample their own way."""
+    """Send neither temperature nor top_p, for reasoning models, which set their own sampling."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Tokens granted on top of each call's `max_tokens`, for models that think before they
     answer: what they think counts as completion."""
@@ -88,7 +88,7 @@ class OpenAIChat(ChatBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the options above make of the server."""
+        """The capabilities of the server, as the options declare them."""
         return Capabilities(
             json_schema=True,
             token_ids=self.token_ids,

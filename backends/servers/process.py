@@ -38,14 +38,14 @@ PATIENCE_S = 15.0
 """How long a server may take to end in good order before it is killed."""
 
 LAST_LINES = 8
-"""Lines of a dead server's log that an error shows."""
+"""How many lines of a dead server's log an error shows."""
 
 
 class ServerProcess:
-    """One server on a free port of this machine, in a process group of its own.
+    """One server on a free port of this machine, in its own process group.
 
-    A group of its own, so that Ctrl-C reaches us alone and we end it in good order; a sentinel
-    kills the group if we die first, by whatever signal.
+    Ctrl-C does not reach its group, so that we can end it in order. A sentinel kills the group if
+    we die first, by whatever signal.
 
     Args:
         program: Python module to run, with its arguments; `--port` is added.
@@ -73,18 +73,18 @@ class ServerProcess:
 
     @property
     def address(self) -> str:
-        """Where it serves."""
+        """The address that it serves."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     @property
     def last_words(self) -> str:
-        """The last lines of its log, those that speak of errors if there are any."""
+        """The last lines of its log; only lines about errors if there are any."""
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - 65_536))
         lines = self._log.read().decode(errors="replace").splitlines()
-        spoken = [line.strip() for line in lines if line.strip()]
-        faults = [line for line in spoken if "Error" in line or "ERROR" in line]
-        return "\n".join((faults or spoken)[-LAST_LINES:])
+        lines = [line.strip() for line in lines if line.strip()]
+        faults = [line for line in lines if "Error" in line or "ERROR" in line]
+        return "\n".join((faults or lines)[-LAST_LINES:])
 
     def check(self) -> None:
         """Make sure that it runs.
@@ -122,9 +122,9 @@ class ServerProcess:
             await asyncio.sleep(POLL_S)
 
     def stop(self) -> None:
-        """End it and all that it has started; returns when they are gone.
+        """End the server and its child processes; returns when they have ended.
 
-        A second time, nothing happens.
+        A second call does nothing.
         """
         if self._log.closed:
             return
@@ -175,7 +175,7 @@ class OwnServer:
         with self._launching:
             if self._process is None:
                 self._process = ServerProcess(self._program, self._environment)
-                # also if nobody closes the backend; a sentinel sees to the harder ends
+                # also if nobody closes the backend; a sentinel handles a killed process
                 weakref.finalize(self, self._process.stop)
             return self._process
 

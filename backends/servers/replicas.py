@@ -1,4 +1,4 @@
-"""Servers of one model side by side: which of them gets a call, and which are left alone."""
+"""Several servers of one model: which of them gets a call, and which are taken out."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ SICK_AFTER = 3
 """Failures in a row that take a replica out."""
 
 REST_S, LONGEST_REST_S = 5.0, 60.0
-"""How long a replica that was taken out is left alone before it is looked at: doubled each time
-that it disappoints, up to the second number."""
+"""How long a replica that was taken out rests before a probe, seconds: doubled with each probe
+that fails, up to the second number."""
 
 LOOK_S = 1.0
 """While all are sick: how long a look at them all is believed, seconds."""
@@ -100,7 +100,7 @@ class Replicas:
     def serving(self, replica: Replica) -> Iterator[None]:
         """Count a call of a server, and learn from how it ends.
 
-        A server that asks for patience is busy, not sick, and what it refuses is the caller's
+        A server that limits the rate of calls is busy, not sick, and a refused call is the caller's
         mistake.
         """
         with self._lock:

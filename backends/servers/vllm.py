@@ -155,7 +155,7 @@ class VllmServerChat(ChatBackend):
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many attempts of calls ended how: `answered`, `cancelled`, or an error's name."""
+        """Number of attempts by how they ended: `answered`, `cancelled`, or an error's name."""
         return Counter(self._fleet.outcomes) if self._fleet else Counter()
 
     async def start(self) -> None:
@@ -176,11 +176,11 @@ class VllmServerChat(ChatBackend):
 
     @property
     def is_shared(self) -> bool:
-        """Servers at an address know nothing of whose calls they answer."""
+        """True for servers at an address, which other processes may use too."""
         return self._own is None
 
     def take_up_adapter(self, version: str) -> None:
-        """Name an adapter in every call from now on that another process has loaded."""
+        """Use an adapter that another process has loaded, in every call from now on."""
         if not self.is_shared:
             super().take_up_adapter(version)
         self._served.take_up(version)
@@ -245,7 +245,7 @@ class VllmServerChat(ChatBackend):
         return {**super()._identifying_params, "base_url": self.base_url}
 
     def _check_template(self) -> None:
-        # vLLM would leave the tools out of the prompt without a word
+        # vLLM would silently leave the tools out of the prompt
         check_takes_tools(tokenizer_of(self.model), is_hermes=self.tool_parser == "hermes")
 
     @property

@@ -145,7 +145,7 @@ class TransformersChat(ChatBackend):
             return self._worker
 
     def _serve(self) -> None:
-        """Decode what waits; runs on the worker thread, once or less per call."""
+        """Decode the waiting calls; runs on the worker thread, at most once per call."""
         calls = self._gather()
         if not calls:
             return

@@ -26,7 +26,7 @@ from quillgraph.backends.errors import QuillError, Refused
 from quillgraph.backends.messages.trace import BASE, Alternative, Position, TokenTrace, position
 from quillgraph.backends.transformers.grammar import Grammars, is_bound
 from quillgraph.backends.transformers.sampler import Draw, sample_tokens
-from quillgraph.backends.weights.pretrained import prompt_ids
+from quillgraph.backends.weights.pretrained import opens_reply, prompt_ids
 
 SPLIT = "\ufffd"
 """What a tokenizer writes for the bytes of a character that is not whole."""
@@ -34,18 +34,18 @@ SPLIT = "\ufffd"
 
 @dataclass(slots=True)
 class PendingCall:
-    """A request, and the promise of its completion."""
+    """A request, and the future of its completion."""
 
     request: ChatRequest
     future: "Future[Completion]" = field(default_factory=Future)
 
     def answer(self, completion: Completion) -> None:
-        """Keep the promise, unless the caller has gone."""
+        """Set the completion, unless the caller has cancelled."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_result(completion)
 
     def fail(self, error: BaseException) -> None:
-        """Break the promise, unless the caller has gone."""
+        """Set an error, unless the caller has cancelled."""
         if not self.future.done() and self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
 
@@ -163,6 +163,7 @@ class Decoder:
                 weights_version=self.version,
             ),
             alternatives=self._alternatives(row) if row.call.request.top_logprobs else None,
+            opened_thinking=opens_reply(self.tokenizer, row.prompt_ids),
         ).with_calls_read(row.call.request)
 
     def _alternatives(self, row: DecodingRow) -> tuple[Position, ...]:
@@ -180,7 +181,7 @@ class Decoder:
         )
 
     def _added(self, before: list[int], token: int) -> str:
-        """What a token adds to the text; the last token of a split character adds all of it."""
+        """The text that a token adds; the last token of a split character adds all of it."""
         nearby = before[-4:]  # no character has more bytes
         decoded = self.tokenizer.decode(nearby, clean_up_tokenization_spaces=False)
         whole = self.tokenizer.decode([*nearby, token], clean_up_tokenization_spaces=False)
@@ -197,7 +198,7 @@ class Decoder:
 
 
 class StepSampler:
-    """What `generate` calls at each step: sample the rows, then say which have ended."""
+    """The callbacks of `generate` at each step: sample the rows, then report which have ended."""
 
     def __init__(self, rows: Sequence[DecodingRow], decoder: Decoder) -> None:
         self.rows, self.decoder = rows, decoder

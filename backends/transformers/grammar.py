@@ -1,4 +1,4 @@
-"""The form that a reply of `generation` must have: a JSON schema, or a call of a tool."""
+"""The grammar that a reply of `generation` must follow: a JSON schema, or a call of a tool."""
 
 import json
 
@@ -18,7 +18,7 @@ PROBE = '{"a": "b c"}'
 
 
 def is_bound(request: ChatRequest) -> bool:
-    """Whether a reply is held to a form at all."""
+    """Whether a grammar restricts the reply."""
     return request.json_schema is not None or bool(request.forced)
 
 
@@ -45,7 +45,7 @@ class Grammars:
             )
 
     def matcher(self, request: ChatRequest) -> LLMatcher:
-        """What follows a reply token by token.
+        """Make the matcher that checks a reply token by token.
 
         Raises:
             Refused: If llguidance cannot decode under the request's schema.

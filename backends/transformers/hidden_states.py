@@ -1,4 +1,4 @@
-"""What a language model makes of a text on its way through the layers, as one vector a layer.
+"""The hidden states of a language model for a text, as one vector a layer.
 
 The model is frozen and only reads: a light head on these vectors scores texts better than the same
 small model does when it is asked (LOG.md, benchmarks/scorer.py).
@@ -58,7 +58,7 @@ class FeatureStore:
         self._stored: dict[str, Vectors] | None = None
 
     def get(self, key: str) -> Vectors | None:
-        """The vector of a text; None if it was never kept."""
+        """The vector of a text; None if it is not stored."""
         if self._stored is None:
             self._stored = self._read()
         return self._stored.get(key, self._new.get(key))
@@ -113,7 +113,7 @@ FORMAT = "bfloat16" if multiplies_bfloat16() else "float32"
 that the weights of the built-in model come in; a score hardly depends on it (LOG.md 2026-11-29)."""
 
 KEPT = 1024
-"""Texts whose vectors are kept in memory: one that is judged again is not read again."""
+"""Texts whose vectors are kept in memory, so that a text that is judged again is not read again."""
 
 
 class HiddenStates:
@@ -168,7 +168,7 @@ class HiddenStates:
             return np.stack([self._one(text) for text in texts]) if texts else self._nothing()
 
     def close(self) -> None:
-        """Write what has been read and not kept on the disk yet."""
+        """Write the vectors that are not on disk yet."""
         if self._store:
             self._store.flush()
 

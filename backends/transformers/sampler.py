@@ -1,6 +1,6 @@
-"""Which token comes next: each row's own distribution, a draw from it, and its likeliest tokens.
+"""Samples the next token of each row from the row's own distribution.
 
-Shapes: B rows of a batch, V vocabulary, N tokens asked for.
+Shapes: B rows of a batch, V vocabulary, N alternatives that the request asks for.
 """
 
 import math

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class WeightsInUse:
-    """Weights that calls sample from, and how many calls do at present."""
+    """Weights that calls sample from, and the number of calls that use them now."""
 
     version: str = BASE
     request: Any = None
@@ -39,7 +39,7 @@ class EngineAdapters:
 
     @contextmanager
     def in_use(self) -> Iterator[WeightsInUse]:
-        """Keep the present weights in the engine while a call runs."""
+        """Keep the current weights in the engine while a call runs."""
         weights = self._present
         weights.calls += 1
         try:
@@ -51,7 +51,7 @@ class EngineAdapters:
         """Have new calls sample from an adapter, or from the bare model where there is no path.
 
         Raises:
-            BackendError: If the engine did not take it; the weights are then as they were.
+            BackendError: If the engine could not load it. The weights stay as they were.
         """
         async with self._swapping:
             request = None if path is None else await self._load(engine, path, version)

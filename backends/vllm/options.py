@@ -1,4 +1,4 @@
-"""How vLLM is set up, in this process or as a server."""
+"""The options of vLLM, in this process or as a server."""
 
 import os
 from collections.abc import Mapping

@@ -37,17 +37,17 @@ LoraRank = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What a file says of a tensor before it is read."""
+    """The dtype and shape of a tensor in a file."""
 
     dtype: str
     shape: Shape
 
 
 def check_adapter(path: Path, model: str, most_rank: int | None = None) -> Path:
-    """Refuse an adapter that an engine could not serve, before the engine hears of it.
+    """Refuse an adapter that an engine could not serve, before the engine gets it.
 
-    A base is known by the shapes of its weights: names of folders tell nothing, and two models of
-    equal shapes cannot be told apart.
+    The check compares the base model by the shapes of its weights. Names of folders prove nothing,
+    and two models of equal shapes cannot be distinguished.
 
     Args:
         path: Folder of the adapter, as PEFT writes it.
@@ -84,7 +84,7 @@ def check_adapter(path: Path, model: str, most_rank: int | None = None) -> Path:
 
 
 def rank_for(path: Path) -> int:
-    """The rank that vLLM has to be started for to take an adapter.
+    """Choose the `max_lora_rank` that vLLM needs for an adapter.
 
     Raises:
         ConfigError: If there is no adapter, or one of a rank that vLLM has no kernels for.

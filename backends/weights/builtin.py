@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "quillgraph.json"
 RECIPE = 1
-"""Raised whenever `pull` would write other files, so that older folders are written anew."""
+"""Increase it whenever `pull` writes other files, so that older folders are written again."""
 LOCK_TIMEOUT_S = 1800.0
 
 
@@ -88,8 +88,8 @@ class Installed:
 
 def cache_folder() -> Path:
     """Say where pulled models live: `QUILLGRAPH_CACHE`, or the user's cache directory."""
-    chosen = os.environ.get("QUILLGRAPH_CACHE")
-    return Path(chosen or platformdirs.user_cache_dir("quillgraph", appauthor=False)).expanduser()
+    folder = os.environ.get("QUILLGRAPH_CACHE")
+    return Path(folder or platformdirs.user_cache_dir("quillgraph", appauthor=False)).expanduser()
 
 
 def installed() -> list[Installed]:
@@ -144,7 +144,7 @@ def pull(name: str, *, progress: Callable[[str], object] | None = None) -> Path:
 
     Args:
         name: A key of `BUILT_IN`.
-        progress: Told in a sentence what is being done, when something is.
+        progress: Called with a sentence about each step.
 
     Raises:
         ConfigError: If there is no such model, or converting it needs packages not installed.
@@ -268,13 +268,13 @@ def _check(folder: Path, model: BuiltIn) -> None:
     """Compare what was written with what is known of the model, without loading it."""
     try:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
-        counted = _parameters(folder / "model.safetensors")
+        count = _parameters(folder / "model.safetensors")
         json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise BackendError(f"{model.distribution} gave no model folder: {error!r}") from error
-    if counted != model.parameters:
+    if count != model.parameters:
         raise BackendError(
-            f"{model.distribution} should give {model.parameters} parameters, gave {counted}"
+            f"{model.distribution} should give {model.parameters} parameters, gave {count}"
         )
 
 

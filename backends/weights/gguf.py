@@ -42,7 +42,7 @@ def convert(gguf: Path, folder: Path) -> None:
     _check_ends(AutoTokenizer.from_pretrained(folder), model.generation_config)
 
 
-def _mended(born: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
+def _mended(converted: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
     """Rebuild the tokenizer, because the one read from GGUF differs from SmolLM2's own.
 
     It takes `<|im_start|>` for the end of a turn, has no length limit, cleans spaces on
@@ -52,7 +52,7 @@ def _mended(born: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
     from tokenizers import decoders, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    inner = born.backend_tokenizer
+    inner = converted.backend_tokenizer
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
@@ -62,7 +62,7 @@ def _mended(born: "PreTrainedTokenizerFast") -> "PreTrainedTokenizerFast":
     inner.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
-        chat_template=born.chat_template,
+        chat_template=converted.chat_template,
         model_max_length=CONTEXT_TOKENS,
         clean_up_tokenization_spaces=False,
         **SPECIAL_TOKENS,

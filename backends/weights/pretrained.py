@@ -1,12 +1,13 @@
 """What the in-process engines share: loading by name, and how large a model is."""
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 from quillgraph.backends.chat import ChatRequest, ChatTurn
 from quillgraph.backends.errors import ConfigError, ContextOverflow, Refused
-from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages import hermes, opens_thinking
 from quillgraph.backends.messages.turn import openai_form
 
 SMALL_MODEL_WIDTH = 2048
@@ -68,8 +69,8 @@ def items_per_call(shape: Any) -> int:
 def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tuple[int, ...]:
     """Render a request by the model's chat template.
 
-    Control tokens that stand in the words of a message are broken: a text that is judged must not
-    end its turn and begin one of the system's.
+    Control tokens inside a message are broken up: a text that is judged must not end its turn and
+    begin a system turn.
 
     Raises:
         Refused: If the template has no place for the messages, or for tools.
@@ -96,6 +97,11 @@ def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tupl
     return ids
 
 
+def opens_reply(tokenizer: Any, ids: Sequence[int]) -> bool:
+    """Whether the template that made a prompt has opened the thinking of its reply."""
+    return opens_thinking(tokenizer.decode(list(ids[-TAIL:])))
+
+
 def _plain_form(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
     """A turn as chat templates know it: like OpenAI's, but arguments are no text."""
     form = openai_form(turn)
@@ -106,6 +112,9 @@ def _plain_form(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
     return form
 
 
+TAIL = 16
+"""Tokens at the end of a prompt in which an opening mark of thinking is looked for."""
+
 _PROBE = "light_the_lamp"
 
 
@@ -113,7 +122,7 @@ _PROBE = "light_the_lamp"
 def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
     """Make sure that a model's chat template has a place for tools.
 
-    One that has none leaves tools out without a word.
+    A template without one leaves tools out silently.
 
     Args:
         tokenizer: The model's.
@@ -132,17 +141,20 @@ def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
     tool = {"name": _PROBE, "description": "Light it.", "parameters": schema}
     tools = [{"type": "function", "function": tool}]
     try:
-        offered = tokenizer.apply_chat_template(question, tools=tools, tokenize=False)
-        called = tokenizer.apply_chat_template([*question, answer], tools=tools, tokenize=False)
+        offer_text = tokenizer.apply_chat_template(question, tools=tools, tokenize=False)
+        call_text = tokenizer.apply_chat_template([*question, answer], tools=tools, tokenize=False)
     except (TemplateError, ValueError) as error:
         raise Refused(f"the model's chat template takes no tools: {error}") from error
-    if _PROBE not in offered:
+    if _PROBE not in offer_text:
         raise Refused(
             "the model's chat template leaves tools out, so it has not been taught to call any; "
             "take a model that has, or give its folder a chat_template.jinja with a place for "
             "tools"
         )
-    if is_hermes and (_PROBE, json.dumps(call["arguments"])) not in hermes.parse_calls(called)[1]:
+    if (
+        is_hermes
+        and (_PROBE, json.dumps(call["arguments"])) not in hermes.parse_calls(call_text)[1]
+    ):
         raise Refused(
             f"the model's chat template writes tool calls in another form than {hermes.BEGIN}, "
             "which is the one that is read in this process; run the model as "

@@ -1,4 +1,4 @@
-"""Criteria on a terminal: a tree with the words that they rest on."""
+"""Criteria on a terminal: a tree with their evidence."""
 
 from rich.console import Group
 from rich.text import Text
@@ -10,18 +10,18 @@ from quillgraph.graphs.study import Grounding, quote
 
 
 def criteria_tree(state: Grounding) -> Tree:
-    """Draw the criteria under the core, category by category, with their evidence."""
-    done = state["criteria_set"]
-    tree = Tree(Text(visible(done.core.storyline), style="bold"), guide_style="dim")
+    """Draw the criteria as a tree: core, categories, criteria, evidence."""
+    criteria_set = state["criteria_set"]
+    tree = Tree(Text(visible(criteria_set.core.storyline), style="bold"), guide_style="dim")
     incidents = {incident.id: incident for incident in state["incidents"]}
-    hard = [criterion for criterion in done.criteria if criterion.kind == "hard"]
+    hard = [criterion for criterion in criteria_set.criteria if criterion.kind == "hard"]
     if hard:
         branch = tree.add(Text("Checked by code", style="cyan"))
         for criterion in hard:
             branch.add(_leaf(criterion, incidents))
-    core = done.core.category_id
+    core = criteria_set.core.category_id
     for category in sorted(state["categories"], key=lambda c: c.id != core):
-        mine = [c for c in done.criteria if c.category_id == category.id]
+        mine = [c for c in criteria_set.criteria if c.category_id == category.id]
         if mine:
             mark = " (core)" if category.id == core else ""
             branch = tree.add(Text(visible(f"{category.name}{mark}"), style="cyan"))

@@ -1,4 +1,4 @@
-"""Automatic criteria against people's."""
+"""Compares automatic criteria with people's."""
 
 from quillgraph.evals.criteria.comparison import (
     CriteriaComparison,

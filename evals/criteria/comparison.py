@@ -37,10 +37,10 @@ from quillgraph.graphs.episodes import cast
 from quillgraph.graphs.study import ROLES, Study
 
 AT_ONCE = 8
-"""Requests that are worked on side by side; how many calls an engine takes is its own matter."""
+"""Requests in work at a time. Each engine sets its own limit of concurrent calls."""
 
 JUDGE = "judge"
-"""The role that scores texts, and confirms which criteria are the same."""
+"""The role that scores texts and confirms which criteria are the same."""
 
 NEXT_SEED = 1_000_003
 """Added to the seed for each further run."""
@@ -50,15 +50,15 @@ class CriteriaOptions(Value):
     """How sources of criteria are compared."""
 
     without: tuple[str, ...] = ()
-    """Stages of the study; for each of them there is a source that leaves it out."""
+    """Stages of the study to ablate: each adds a source that leaves it out."""
     runs: int = Field(default=1, ge=1)
-    """Times that each source whose criteria vary is asked. The first run is what is measured, the
-    others only say how far it comes again."""
+    """Runs of each source whose criteria vary. All measures use the first run; the others show how
+    repeatable it is."""
     seed: int = 0
     samples: int = Field(default=2, ge=1)
     """Votes of the judge on each criterion."""
     contrast: bool = False
-    """Whether the study's weights follow what its criteria have told apart."""
+    """Whether the study shifts weight to criteria that have separated texts."""
     drafts: int = Field(default=4, ge=0)
     draft_tokens: int = Field(default=160, ge=1)
 
@@ -69,17 +69,17 @@ class CriteriaOptions(Value):
 
 
 def _ignored(stage: str) -> None:
-    """Nobody waits to hear of a stage."""
+    """Ignore the end of a stage: the default where nobody observes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Who follows a comparison of criteria."""
+    """Follows a comparison of criteria."""
 
     listeners: Sequence[BaseCallbackHandler] = ()
-    """Hear every call."""
+    """Receive every call."""
     on_stage: Callable[[str], None] = _ignored
-    """Hears of `compare` and `measure` as each of them ends."""
+    """Called with `compare` and with `measure` as each ends."""
 
 
 async def compare_criteria(
@@ -93,29 +93,29 @@ async def compare_criteria(
     budget: Budget | None = None,
     observer: Observer | None = None,
 ) -> CriteriaReport:
-    """Hold automatic criteria against people's, a fixed rubric, and criteria from one prompt.
+    """Compare automatic criteria with people's, a fixed rubric, and criteria from one prompt.
 
-    Where there are texts that people have judged, one judge scores them by the criteria of each
-    source.
+    If the data hold texts that people have judged, one judge scores them by the criteria of
+    each source.
 
     Args:
         data: Requests with people's criteria, texts that people have judged, or both.
         model: Plays every role that is not named in `roles`.
-        embeddings: Tell what lies near.
-        roles: Role of the study, or `judge`, to who plays it. A chat model as the judge also
-            confirms which criteria are the same; a `Judge`, or no judge, leaves it to nearness.
+        embeddings: Measure how near two criteria are.
+        roles: Role of the study, or `judge`, to the model that plays it. A chat model as the judge
+            also confirms which criteria are the same; otherwise nearness decides.
         options: How they are compared.
-        results: What is there already stays, and what comes is added; None begins anew, in memory.
+        results: Earlier results are kept and new ones added; None starts empty, in memory.
         budget: What the calls may spend; None sets no limit.
-        observer: Hears the calls and the stages.
+        observer: Receives the calls and the ends of stages.
 
     Returns:
-        The measures of each source, and how much better a judge agrees with people on our criteria.
+        The measures of each source, and by how much our criteria improve a judge's agreement.
 
     Raises:
         ConfigError: On an unknown role or stage, or a model that lacks what it needs.
         InputError: If there are no requests.
-        BudgetReached: If the budget is spent; what is in `results` stays.
+        BudgetReached: If the budget is spent; `results` keep everything so far.
         BackendError: If the model gave no criteria for any request.
     """
     cases = cases_of([data]) if isinstance(data, Loaded) else data
@@ -155,7 +155,7 @@ async def compare_criteria(
 
 @dataclass(frozen=True, slots=True)
 class _Players:
-    """Who finds criteria, and who judges by them."""
+    """The models that elicit criteria, and the judge that applies them."""
 
     model: BaseChatModel
     embeddings: Embeddings
@@ -174,7 +174,7 @@ class _Players:
 
     @property
     def confirm(self) -> Confirm | None:
-        """Says which criteria are the same; None where no chat model was named as the judge."""
+        """Says which criteria are the same; None if no chat model was named as the judge."""
         player = self.roles.get(JUDGE)
         if not isinstance(player, BaseChatModel):
             return None
@@ -218,10 +218,10 @@ class _Players:
 
 
 def _refuse_silence(results: CriteriaResults) -> None:
-    """A model that answered for no request at all has not been measured.
+    """Raise if the model gave no criteria for any request: nothing was measured.
 
     Raises:
-        BackendError: With what went wrong first.
+        BackendError: With the first reason.
     """
     rows = [row for row in results.elicited.rows.values() if row.source in (OURS, ONE_SHOT)]
     if not any(row.found for row in rows):
@@ -230,7 +230,7 @@ def _refuse_silence(results: CriteriaResults) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CriteriaComparison:
-    """The work: everything that is not in the results yet."""
+    """Does the work that is not in the results yet."""
 
     sources: Sequence[CriteriaSource]
     embeddings: Embeddings
@@ -238,18 +238,18 @@ class CriteriaComparison:
     judge: Judge | None
     """Scores the texts; None if there are none."""
     confirm: Confirm | None = None
-    """Says whether two near criteria are the same; None lets nearness decide."""
+    """Says whether two near criteria are the same; if None, nearness decides."""
     runs: int = 1
-    """Times that each source whose criteria vary is asked. The first run is what is measured, the
-    others only say how far it comes again."""
+    """Runs of each source whose criteria vary. All measures use the first run; the others show how
+    repeatable it is."""
     at_once: int = AT_ONCE
     listeners: Sequence[BaseCallbackHandler] = ()
-    """Who hears the calls."""
+    """Receive the calls."""
 
     async def run(self, cases: Sequence[Case]) -> None:
-        """Work on all requests, so many at once; each result is kept as soon as it is there.
+        """Work on all requests, `AT_ONCE` at a time; store each result as soon as it exists.
 
-        What failed before is tried again. A model that fails on one request does not stop the
+        Retry what failed before. A model that fails on one request does not stop the
         others.
 
         Raises:

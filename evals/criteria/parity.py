@@ -1,7 +1,7 @@
-"""Decision parity: one judge, one set of texts, criteria of several sources.
+"""Decision parity: one judge scores one set of texts by the criteria of several sources.
 
-Criteria are as good as others if a judge who uses them agrees with people as well. Only what a
-judge scores counts here; hard criteria are decided by code, and no source but the study has any.
+Criteria are as good as others if a judge who uses them agrees with people as well. Only criteria
+that a judge scores count here: code decides hard criteria, and only the study has any.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ Row = TypeVar("Row", JudgedText, ScoredPair)
 
 
 class TextScores(Value):
-    """What the judge said of one text under the criteria of one source."""
+    """The judge's scores of one text by the criteria of one source."""
 
     request: str
     """Id of the request."""
@@ -33,24 +33,24 @@ class TextScores(Value):
     source: str
     verdicts: tuple[Verdict, ...]
     judged: float | None
-    """From 1 to 10; None where a verdict is missing."""
+    """From 1 to 10; None if a verdict is missing."""
     reason: str = ""
     """Why there is no score."""
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is known by."""
+        """Request, hash of the text and source: identifies the row."""
         return (self.request, self.text_sha, self.source)
 
 
 Scores = Mapping[tuple[str, str, str], TextScores]
-"""Id of a request, hash of a text and name of a source to the scores."""
+"""Scores by id of the request, hash of the text and name of the source."""
 
 
 async def score_case_text(
     judge: Judge, case: Case, text: str, source: str, criteria: tuple[Criterion, ...]
 ) -> TextScores:
-    """Have one text of a case judged on the criteria of one source."""
+    """Judge one text of a case by the criteria of one source."""
     task = writing_task(case.request.request)
     verdicts, reason = await verdicts_on(judge, task, text, criteria)
     return TextScores(
@@ -66,7 +66,7 @@ async def score_case_text(
 def scored_texts(
     cases: Sequence[Case], scores: Scores, source: str
 ) -> tuple[list[JudgedText], list[ScoredPair]]:
-    """Put a source's scores beside people's, as reports on judges take them."""
+    """Pair a source's scores with people's, in the form that reports on judges take."""
     texts = [_rated(case, text, scores, source) for case in cases for text in case.rated]
     pairs = [_paired(case, pair, scores, source) for case in cases for pair in case.pairs]
     return texts, pairs
@@ -78,13 +78,13 @@ def agreement_differences(
     *,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """By how much agreement with people is higher under the left criteria than under the right.
+    """Estimate how much higher agreement with people is under the left criteria than the right.
 
-    Both sides are measured on the texts that have a score under both, and drawn together, so that
-    what is hard to judge is hard for both.
+    Both sides use the texts that have a score under both, and are resampled together, so that a
+    text that is hard to judge is hard for both.
 
     Returns:
-        Measure to estimate; only measures that the data allow.
+        Measure to estimate, for the measures that the data allow.
     """
     texts = _common(left[0], right[0], lambda row: row.judged is not None)
     pairs = _common(left[1], right[1], lambda row: row.choice is not None)

@@ -1,4 +1,4 @@
-"""The report on sources of criteria: every measure of each of them, with intervals.
+"""The report on sources of criteria: every measure of each source, with intervals.
 
 Some measures need people's criteria or a judge; those of `ALGORITHM.md` 6.2, step 13, need neither.
 Measures of meaning take unit rows of one embedding model, so a cosine is a product.
@@ -34,26 +34,26 @@ from quillgraph.evals.measures.repeatability import ALIKE, consistency
 
 
 def near_duplicates(criteria: Vectors) -> int:
-    """Criteria that lie nearer than `SIMILAR` to one before them in the set."""
+    """Count criteria that are nearer than `SIMILAR` to an earlier one in the set."""
     cosines = np.tril(criteria @ criteria.T, -1)
     return int((cosines.max(axis=1) > SIMILAR).sum()) if len(criteria) else 0
 
 
 def covered(clauses: Vectors, criteria: Vectors) -> int:
-    """Clauses of a request that a criterion comes near (`NEAR`), whoever made it.
+    """Count clauses of a request that some criterion is near (`NEAR`).
 
-    What a study itself cites is another measure, and others have nothing like it.
+    The clauses that a study itself cites are another measure; other sources cite none.
     """
     return _within_reach(clauses, criteria, NEAR)
 
 
 def reused(criteria: Vectors, others: Vectors) -> int:
-    """Criteria that are also those of another request (`ALIKE`)."""
+    """Count criteria that another request has too (`ALIKE`)."""
     return _within_reach(criteria, others, ALIKE)
 
 
 def run_to_run(runs: Sequence[Vectors]) -> float | None:
-    """How far several runs come to the same criteria: the mean F1 of all pairs of runs.
+    """Measure how far several runs agree on criteria: the mean F1 of all pairs of runs.
 
     Returns:
         From 0 to 1; None for fewer than two runs with criteria.
@@ -71,7 +71,7 @@ def _within_reach(rows: Vectors, others: Vectors, least: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is measured of the criteria of one source for one request; None is unmeasured."""
+    """Measures of the criteria of one source for one request; None is unmeasured."""
 
     request: str
     criteria: int
@@ -87,20 +87,20 @@ class Profile:
     reused: int | None = None
     consistency: float | None = None
     spreads: tuple[float, ...] = ()
-    """Of the scores of the texts on each criterion, 0 to .5."""
+    """Spread of the texts' scores on each criterion, 0 to .5."""
     silences: tuple[str, ...] = ()
-    """How those criteria are silent that tell no texts apart."""
+    """Reason to count of the criteria that do not separate texts."""
 
 
 class SourceReport(Value):
     """The measures of one source."""
 
     requests: int
-    """Requests that it gave criteria for."""
+    """Requests for which it gave criteria."""
     measures: dict[str, Estimate]
-    """Those of `MEASURES`, and what `judge_report` says of a judge who goes by these criteria."""
+    """`MEASURES`, and those of `judge_report` for a judge who uses these criteria."""
     excluded: dict[str, int]
-    """What is in no measure: reason to count."""
+    """Reason to count of what no measure includes."""
 
 
 class CriteriaReport(Value):
@@ -109,27 +109,27 @@ class CriteriaReport(Value):
     data: str
     model: str
     judge: str | None
-    """Who scored the texts; None if there were none."""
+    """Name of the judge that scored the texts; None if there were none."""
     confirmed: bool
-    """Whether a judge confirmed what is called a match."""
+    """Whether a judge confirmed the matches."""
     placed_by: str
-    """Embeddings that tell what lies near."""
+    """Embeddings that measure nearness."""
     requests: int
     not_english: int
-    """Requests in another language, in which English embeddings cannot tell what lies near."""
+    """Requests in other languages, where English embeddings cannot measure nearness."""
     texts: int
     runs: int
     sources: dict[str, SourceReport]
     """By name, in the order of the columns."""
     differences: dict[str, dict[str, Estimate]]
-    """`ours - other` to measure of agreement with people, on texts with scores under both."""
+    """`ours - other` to the differences in agreement, on texts with scores under both."""
     excluded: dict[str, int]
 
 
 async def profiles(
     cases: Sequence[Case], source: str, runs: int, results: CriteriaResults, embeddings: Embeddings
 ) -> list[Profile]:
-    """Measure the criteria of one source for each request that it gave some for."""
+    """Measure the criteria of one source for each request that has some."""
     answered = [case for case in cases if results.criteria(case.request.id, source)]
     placements = [
         [await _places(case, source, run, results, embeddings) for run in range(runs)]
@@ -159,17 +159,17 @@ async def criteria_report(
     excluded: Mapping[str, int],
     **about: Any,
 ) -> CriteriaReport:
-    """Put the sources side by side.
+    """Measure all sources on the same requests and texts.
 
     Args:
-        cases: The requests; those that a source failed on are counted as excluded.
+        cases: The requests. Those on which a source failed count as excluded.
         sources: Names, in the order of the columns.
-        results: What has been found, all of it or some.
-        embeddings: Tell what lies near.
+        results: Complete or partial results.
+        embeddings: Measure nearness.
         runs: Runs of each source that varies.
         seed: Of the bootstrap.
-        excluded: Records that could not be used at all.
-        about: The fields of the report that say what was measured.
+        excluded: Reason to count of records that could not be used.
+        about: Fields of the report that describe what was measured.
     """
     by_text = {row.key: row for row in results.scored.rows.values()}
     scored = {name: scored_texts(cases, by_text, name) for name in sources}
@@ -199,11 +199,11 @@ async def criteria_report(
 
 
 Beside = tuple[Sequence[JudgedText], Sequence[ScoredPair]]
-"""Texts and pairs with the judge's scores and what people said."""
+"""Texts and pairs with the scores of the judge and of people."""
 
 
 def _parity(scored: Mapping[str, Beside], seed: int) -> dict[str, dict[str, Estimate]]:
-    """Our criteria against each other source's."""
+    """Compare our criteria with each other source's."""
     return {
         f"{OURS} - {name}": agreement_differences(scored[OURS], other, seed=seed)
         for name, other in scored.items()
@@ -217,7 +217,7 @@ UNREAD = "near pairs on which the judge could not be understood"
 def _reasons(
     cases: Sequence[Case], source: str, runs: int, results: CriteriaResults
 ) -> Counter[str]:
-    """Why the source gave nothing, once for each run in which it did not; unread answers."""
+    """Count why the source gave no criteria, run by run, and the unread answers."""
     reasons: Counter[str] = Counter()
     for case in cases:
         for run in range(runs):
@@ -273,7 +273,7 @@ async def _profile(
 def _clauses(case: Case) -> list[str]:
     try:
         return [incident.text for incident in segment(writing_task(case.request.request))]
-    except InputError:  # the source of the criteria may read what we do not
+    except InputError:  # another source may parse a request that we cannot
         return []
 
 
@@ -291,7 +291,7 @@ def _scores_by_criterion(
 
 
 RatioParts = tuple[float, float] | None
-"""What a request adds to a ratio, above and below; None where it is not measured there."""
+"""A request's numerator and denominator of a ratio; None if it is not measured there."""
 
 
 def _mean_of(value: float | None) -> RatioParts:
@@ -299,7 +299,7 @@ def _mean_of(value: float | None) -> RatioParts:
 
 
 def _share_of(part: float | None, whole: float | None) -> RatioParts:
-    """A share over all requests together, so that every criterion counts the same."""
+    """Parts of a share over all requests, so that every criterion counts the same."""
     return None if part is None or whole is None else (part, whole)
 
 
@@ -319,7 +319,7 @@ MEASURES: dict[str, Callable[[Profile], RatioParts]] = {
     "calls": lambda row: _mean_of(row.calls),
     "tokens": lambda row: _mean_of(row.tokens),
 }
-"""Name of a measure to what a request adds to it."""
+"""Name of a measure to a request's parts of it."""
 
 
 def _estimate(

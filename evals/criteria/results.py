@@ -20,11 +20,11 @@ from quillgraph.evals.ledger import Ledger
 from quillgraph.evals.measures.matching import Overlap
 
 ELICITED, MATCHED, SCORED = "criteria.jsonl", "overlaps.jsonl", "scores.jsonl"
-"""Files of results, one line each, from which work that was cut short goes on."""
+"""Files of results, one JSON line each; interrupted work resumes from them."""
 
 
 class Matched(Value):
-    """How far the criteria of a source and those of people say the same of a request."""
+    """Overlap of a source's criteria with people's for one request."""
 
     request: str
     source: str
@@ -33,7 +33,7 @@ class Matched(Value):
 
 @dataclass(frozen=True, slots=True)
 class CriteriaResults:
-    """Results, each under what it is of."""
+    """Results of a comparison, by request and source."""
 
     elicited: Ledger[tuple[str, str, int], Elicited]
     """By request, source and run."""
@@ -44,7 +44,7 @@ class CriteriaResults:
 
     @classmethod
     def within(cls, folder: Path | None = None) -> "CriteriaResults":
-        """Open the results in a folder, or begin them there; None keeps them in memory."""
+        """Open or create the results in a folder; None keeps them in memory."""
         return cls(
             Ledger.within(
                 folder, ELICITED, Elicited, lambda row: (row.request, row.source, row.run)
@@ -54,26 +54,26 @@ class CriteriaResults:
         )
 
     def scores(self, case: Case, source: str) -> list[TextScores]:
-        """What the judge said of the texts of a request, as far as it has been asked."""
+        """The judge's scores of a request's texts so far."""
         keys = ((case.request.id, text_hash(text), source) for text in case.texts)
         rows = map(self.scored.rows.get, keys)
         return [row for row in rows if row]
 
     def criteria(self, request: str, source: str, run: int = 0) -> tuple[Criterion, ...]:
-        """The criteria of a source; empty where it gave none."""
+        """The criteria of a source; empty if it gave none."""
         row = self.elicited.rows.get((request, source, run))
         return row.found.criteria if row and row.found else ()
 
     def writingbench_files(
         self, cases: Cases, sources: Sequence[str]
     ) -> dict[str, list[dict[str, Any]]]:
-        """What the tools of WritingBench can go on with.
+        """Rows that the tools of WritingBench read.
 
-        The n-th text of each request counts as the n-th writer's. Scores are those on the
-        benchmark's own criteria: on others they would not stand beside anybody's.
+        The n-th text of each request counts as the n-th writer's. Scores use the
+        benchmark's own criteria: on others they could not be compared with published ones.
 
         Returns:
-            Name of a file to its rows; nothing where no request is of WritingBench.
+            Name of a file to its rows; empty if no request is from WritingBench.
         """
         if WRITINGBENCH not in cases.formats:
             return {}
@@ -95,7 +95,7 @@ class CriteriaResults:
 def _scores_of(case: Case, number: int, results: CriteriaResults) -> dict[str, Any] | None:
     """The scores of one writer's text, each vote a score of its own.
 
-    None where a verdict is missing: the benchmark takes the mean of what there is.
+    None if a verdict is missing: the benchmark would take the mean of the rest.
     """
     criteria = judged(results.criteria(case.request.id, HUMAN))
     if number >= len(case.texts) or not criteria:

@@ -25,19 +25,19 @@ MOST_STEPS = 100
 
 
 class Found(Value):
-    """What a source gives for a request."""
+    """The criteria that a source gives for a request."""
 
     criteria: tuple[Criterion, ...]
     cited: float | None = None
-    """Share of the clauses of the request that a criterion cites; None where nobody cites."""
+    """Share of the request's clauses that a criterion cites; None if the source cites nothing."""
     codes: int | None = None
-    """Codes of the study; None where there was none."""
+    """Number of codes of the study; None if there was no study."""
     dropped: int = 0
     """Parts of replies that could not be used."""
 
 
 class Elicited(Value):
-    """The criteria of one source for one request in one run, and what they cost."""
+    """The criteria of one source for one request in one run, and their cost."""
 
     request: str
     """Id of the request."""
@@ -45,7 +45,7 @@ class Elicited(Value):
     run: int
     """From 0."""
     found: Found | None
-    """None where the source gave nothing; `reason` says why."""
+    """None if the source gave no criteria; `reason` says why."""
     reason: str = ""
     calls: int = 0
     tokens: int = 0
@@ -53,12 +53,12 @@ class Elicited(Value):
 
 
 Find = Callable[[RubricRequest, int], Awaitable[Found]]
-"""From a request and the number of the run to criteria."""
+"""Finds criteria for a request, in the run of this number."""
 
 
 @dataclass(frozen=True, slots=True)
 class CriteriaSource:
-    """One way to criteria."""
+    """One way to obtain criteria."""
 
     name: str
     find: Find
@@ -70,7 +70,7 @@ def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Cri
     """The Grounded-Theory workflow, whole or without some stages.
 
     Args:
-        studies: One for each run, of seeds of their own.
+        studies: One for each run, each with its own seed.
         without: Stages to leave out, of `graphs.study.ablation.STAGES`.
 
     Raises:
@@ -97,7 +97,7 @@ def study_source(studies: Sequence[Study], without: Collection[str] = ()) -> Cri
 
 
 def one_shot_source(roles: Sequence[Role]) -> CriteriaSource:
-    """One prompt to a model; a role for each run, of seeds of their own."""
+    """One prompt to a model; a role for each run, each with its own seed."""
 
     async def find(request: RubricRequest, run: int) -> Found:
         answers = await one_shot_criteria(writing_task(request.request), roles[run])
@@ -120,7 +120,7 @@ def generic_source() -> CriteriaSource:
 def human_source() -> CriteriaSource:
     """What people wrote for the request.
 
-    Its `find` raises an `InputError` where they wrote nothing.
+    Its `find` raises an `InputError` if they wrote none.
     """
 
     async def find(request: RubricRequest, run: int) -> Found:
@@ -137,30 +137,30 @@ async def elicit(
     run: int,
     listeners: Sequence[BaseCallbackHandler],
 ) -> Elicited:
-    """Have a source find criteria, and count what it cost.
+    """Find criteria with a source, and count the cost.
 
     Args:
-        source: Where they come from.
-        request: What they are for.
+        source: Gives the criteria.
+        request: The request that the criteria are for.
         run: Number of the run, from 0.
-        listeners: Who hears the calls besides.
+        listeners: Also receive the calls.
 
     Returns:
-        The criteria, or why there are none: a model that failed on one request has said nothing of
-        the others.
+        The criteria, or why there are none. A failure on one request says nothing about the
+        others, so it is recorded and not raised.
 
     Raises:
         BudgetReached: If the run may spend no more.
-        StorageError: If the calls cannot be written down.
+        StorageError: If the calls cannot be recorded.
     """
     counter = Recorder(None, f"{request.id}/{source.name}/{run}")
-    # a recorder that refuses calls stands last, so that the others hear of what was made alone
+    # a recorder that refuses calls comes last, so that the others receive finished calls only
     token = var_child_runnable_config.set({"callbacks": [counter, *listeners]})
     answer, reason = None, ""
     try:
         answer = await source.find(request, run)
     except ReplyError as error:
-        # without the reply, which is in the record of calls: equal failures are counted as one
+        # without the reply, which is in the record of calls: equal failures then share a count
         reason = f"ReplyError: expected {error.expected}"
     except (BackendError, InputError) as error:
         reason = f"{type(error).__name__}: {error}"

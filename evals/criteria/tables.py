@@ -1,4 +1,4 @@
-"""Comparisons of criteria as a person reads them: rows of tables, Markdown and a plot."""
+"""Shows comparisons of criteria: rows of tables, Markdown and a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from quillgraph.evals.measures.intervals import Estimate
 from quillgraph.evals.picture import picture, save
 
 BUILT_IN = ("minilm", "lexical")
-"""Embeddings of which we know what they cannot do."""
+"""Built-in embeddings, whose limits are known."""
 
 COUNTS = ("criteria", "calls", "tokens")
-"""Measures that are counts of a request, and no shares."""
+"""Measures that are counts per request, not shares."""
 
 SHOWN = (
     *MEASURES, "spearman", "spearman_within", "length_spearman", "alpha", "leniency",
@@ -22,11 +22,11 @@ SHOWN = (
 
 CRITERIA_PANEL = ("recall", "precision", "coverage", "reusability", "consistency")
 AGREEMENT_PANEL = ("spearman", "spearman_within", "alpha", "pair_accuracy", "kappa")
-"""Measures that are drawn: of the criteria themselves, and of what a judge makes of them."""
+"""Measures in the two panels of the plot: of the criteria, and of a judge who uses them."""
 
 
 def criteria_exclusions(report: CriteriaReport) -> str:
-    """What is in no measure, and how often."""
+    """Say what no measure includes, and how often."""
     lines = [f"{reason} ({count})" for reason, count in report.excluded.items()]
     lines += [
         f"{name}: {reason} ({count})"
@@ -37,17 +37,17 @@ def criteria_exclusions(report: CriteriaReport) -> str:
 
 
 def caveat(report: CriteriaReport) -> str:
-    """What has to be known before the numbers are believed; empty if nothing has."""
+    """A reservation that readers must know before they trust the numbers; empty if none."""
     if not report.not_english or report.placed_by not in BUILT_IN:
         return ""
     return (
         f"{report.not_english} of {report.requests} requests are not in English, but the "
-        f"embeddings ({report.placed_by}) are made for it: what lies near there is hardly told"
+        f"embeddings ({report.placed_by}) are made for it: similarities there mean little"
     )
 
 
 def sources_markdown(report: CriteriaReport) -> str:
-    """All of it as Markdown, for papers and READMEs."""
+    """The whole report as Markdown, for papers and READMEs."""
     parts = [comparison_title(report), _table(comparison_rows(report))]
     if report.differences:
         parts.append(_table(parity_rows(report)))
@@ -67,11 +67,11 @@ def plot_criteria(report: CriteriaReport, file: Path) -> None:
         [name for name in panel if _is_measured(name, report)]
         for panel in (CRITERIA_PANEL, AGREEMENT_PANEL)
     ]
-    drawn = [panel for panel in panels if panel]
+    filled = [panel for panel in panels if panel]
     figure, axes = plots.subplots(
-        1, len(drawn), figsize=(6 * len(drawn), 4), layout="constrained", squeeze=False
+        1, len(filled), figsize=(6 * len(filled), 4), layout="constrained", squeeze=False
     )
-    for place, panel in zip(axes[0], drawn, strict=True):
+    for place, panel in zip(axes[0], filled, strict=True):
         _draw(place, report, panel)
     axes[0][0].legend()
     figure.suptitle(comparison_title(report), fontsize="medium")
@@ -79,7 +79,7 @@ def plot_criteria(report: CriteriaReport, file: Path) -> None:
 
 
 def _draw(axes: Any, report: CriteriaReport, panel: Sequence[str]) -> None:
-    """Bars side by side: a group for each measure, a bar for each source."""
+    """Draw grouped bars: a group for each measure, a bar for each source."""
     width = 0.8 / len(report.sources)
     for number, (source, each) in enumerate(report.sources.items()):
         known = [(n, each.measures[name]) for n, name in enumerate(panel) if name in each.measures]
@@ -95,13 +95,13 @@ def _draw(axes: Any, report: CriteriaReport, panel: Sequence[str]) -> None:
 
 
 def _reach(one: Estimate, side: str) -> float:
-    """How far an end of the interval lies from the value; 0 where there is no interval."""
+    """Distance of an interval's end from the value; 0 without an interval."""
     end = one.low if side == "low" else one.high
     return 0.0 if end is None or one.value is None else abs(end - one.value)
 
 
 def comparison_title(report: CriteriaReport) -> str:
-    """What is compared, on what, and by whom."""
+    """A title with the model, the data and the judge."""
     parts = [
         f"Criteria of {report.model} on {report.data}, {report.requests} requests",
         *([f"{report.texts} texts judged by {report.judge}"] if report.judge else []),
@@ -111,7 +111,7 @@ def comparison_title(report: CriteriaReport) -> str:
 
 
 def comparison_rows(report: CriteriaReport) -> list[list[str]]:
-    """A head, then a row for each measure, a column for each source, with 95 % intervals."""
+    """A header, then a row for each measure, a column for each source, with 95 % intervals."""
     columns = report.sources.values()
     return [
         ["measure", *report.sources],
@@ -129,7 +129,7 @@ def _is_measured(name: str, report: CriteriaReport) -> bool:
 
 
 def parity_rows(report: CriteriaReport) -> list[list[str]]:
-    """How much better a judge agrees with people on our criteria than on each other source's."""
+    """Rows of how much better a judge agrees with people on our criteria than on others'."""
     names = dict.fromkeys(name for each in report.differences.values() for name in each)
     return [
         ["difference", *names],

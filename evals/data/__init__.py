@@ -1,4 +1,4 @@
-"""People's judgements, and the files that hold them."""
+"""Reads people's judgements and requests from files."""
 
 from quillgraph.evals.data.cases import Case, Cases, cases_of
 from quillgraph.evals.data.prompts import prompts_of

@@ -1,4 +1,4 @@
-"""Requests with the criteria and the judged texts that people have left for each of them."""
+"""Joins requests with people's criteria and with the texts that people have judged."""
 
 import random
 from collections import Counter
@@ -11,7 +11,7 @@ from quillgraph.evals.data.records import Preference, RatedText, Record, RubricR
 
 
 class Case(Value):
-    """A request, and what people have said on it and on texts for it."""
+    """A request with people's criteria and their judgements of texts for it."""
 
     request: RubricRequest
     rated: tuple[RatedText, ...] = ()
@@ -19,36 +19,38 @@ class Case(Value):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts that people have judged, each once: pairs may share them."""
+        """The texts that people have judged, each once, since pairs may share them."""
         paired = (text for pair in self.pairs for text in (pair.left, pair.right))
         return tuple(dict.fromkeys([*(each.text for each in self.rated), *paired]))
 
 
 class Cases(Value):
-    """What can be worked on, and what cannot."""
+    """The usable cases, and the count of what was excluded."""
 
     cases: tuple[Case, ...]
     excluded: Mapping[str, int]
     """Reason to count of records."""
     formats: tuple[str, ...]
     """Of the files."""
+    skipped: tuple[str, ...] = ()
+    """Records that could not be read, each with its file, its place and the reason."""
     data: str = ""
     """Names of the files."""
 
 
 def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0) -> Cases:
-    """Join requests with the texts that were written for them, by the words of the request.
+    """Join requests with the texts written for them, by the wording of the request.
 
-    A request that comes with texts alone has no criteria of people; a text whose request nobody
-    has kept can have no criteria of any kind, and is left out.
+    A request that only texts name has no human criteria. A text without its request can have no
+    criteria of any kind, and is left out.
 
     Args:
-        files: What was read, such as a file of criteria and one of judged texts.
-        limit: Most requests, drawn by the seed; None takes all.
+        files: Loaded files, such as one of criteria and one of judged texts.
+        limit: Highest number of requests, drawn by the seed; None takes all.
         seed: Of the drawing.
 
     Raises:
-        InputError: If an id comes in two of the files, or no request is left.
+        InputError: If two files share an id, or no request is left.
     """
     excluded = Counter({"records that could not be read": sum(len(file.skipped) for file in files)})
     _refuse_duplicates([record for file in files for record in file.records])
@@ -82,6 +84,7 @@ def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0
         excluded={why: n for why, n in excluded.items() if n},
         formats=tuple(file.format for file in files),
         data=", ".join(file.name for file in files),
+        skipped=tuple(f"{file.name}, {each}" for file in files for each in file.skipped),
     )
 
 

@@ -1,7 +1,7 @@
 """Formats of published files of requests, rubrics and human judgements.
 
-A reader turns one record of a file into records of ours. It raises on what it cannot use
-(`KeyError`, `ValueError`); `loader.load` says where and goes on.
+A reader turns one record of a file into our records. It raises `KeyError` or `ValueError` on a
+record that it cannot use; `loader.load` notes the place and goes on.
 """
 
 import json
@@ -93,7 +93,7 @@ def _wqrm(row: dict[str, Any], place: str) -> Iterator[Record]:
 def _wqrm_request(instruction: dict[str, Any]) -> str:
     sentences = [instruction["plot"]]
     if " " not in instruction["plot"]:
-        return ""  # marketing copy has the name of its product there, and no request
+        return ""  # marketing copy has the product's name there, not a request
     if voice := instruction.get("voice"):
         sentences.append(f"Write it in the {voice}.")
     if words := instruction.get("word_count"):
@@ -106,7 +106,7 @@ def _vote(left: float, right: float) -> Side:
 
 
 def _lamp(row: dict[str, Any], place: str) -> Iterator[Record]:
-    """A chat whose question holds one paragraph or two, and whose answer is the experts'."""
+    """A chat whose question holds one or two paragraphs and whose answer is from experts."""
     question = row["messages"][-2]["content"]
     answer = json.loads(row["messages"][-1]["content"])
     paragraphs = question.rpartition("\n\nYou must produce your answer")[0]
@@ -131,7 +131,7 @@ FORMATS: dict[str, Callable[[dict[str, Any], str], Iterator[Record]]] = {
     "wqrm": _wqrm,
     "lamp": _lamp,
 }
-"""Name of a format to what reads one record of it."""
+"""Name of a format to the reader of one record."""
 
 SIGNS = {
     "wqrm": {"annotations", "first_draft"},
@@ -141,4 +141,4 @@ SIGNS = {
     "arena_hard": {"uid", "prompt"},
     "longbench_write": {"prompt", "length"},
 }
-"""Fields by which a format is known; the plain one is what has none of them."""
+"""Fields that identify a format; a record with none of them is plain."""

@@ -1,7 +1,7 @@
-"""Reads files of human judgements, whichever format they are in.
+"""Reads files of human judgements in any known format.
 
-The fields of a record tell its format. A record that cannot be used is skipped with its place and
-the reason; nothing is made up for it.
+The fields of the first record identify the format. A record that cannot be used is skipped, with
+its place and the reason; no value is invented for it.
 """
 
 import json
@@ -11,16 +11,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.text.file import numbered_lines, read_text
 from quillgraph.backends.errors import InputError, nearest
 from quillgraph.evals.data.formats import FORMATS, SIGNS
 from quillgraph.evals.data.records import Preference, RatedText, Record, RubricRequest
 
 
 class Loaded(Value):
-    """What a file holds."""
+    """The contents of a file."""
 
     path: Path | None = None
-    """The file."""
+    """Path of the file."""
     format: str
     records: tuple[Record, ...]
     skipped: tuple[str, ...] = ()
@@ -51,12 +52,12 @@ def load(path: str | Path, *, format: str | None = None) -> Loaded:
     """Read a file of human judgements, requests or rubrics.
 
     Args:
-        path: JSON, or one JSON object a line.
-        format: One of `FORMATS`; None finds it out by the fields of the first record.
+        path: A JSON file, or a file with one JSON object per line.
+        format: One of `FORMATS`; None detects it from the first record.
 
     Raises:
-        InputError: If the file cannot be read, its format is unknown, ids come twice, or no record
-            of it can be used.
+        InputError: If the file cannot be read, its format is unknown, an id occurs twice, or no
+            record can be used.
     """
     path = Path(path)
     rows = _rows(path)
@@ -90,12 +91,7 @@ def _format_of(row: dict[str, Any], path: Path) -> str:
 
 def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The objects of a file, each with its place in it."""
-    try:
-        raw = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected UTF-8 in {path}: {error.reason}") from error
+    raw = read_text(path)
     rows = _whole(raw) or _lines(raw, path)
     if not rows:
         raise InputError(f"expected JSON objects in {path}, found none")
@@ -103,7 +99,7 @@ def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _whole(raw: str) -> list[tuple[str, dict[str, Any]]] | None:
-    """The rows of a file that is one JSON list, or one object of objects."""
+    """Rows of a file that is one JSON list, or one object of objects; None if it is neither."""
     try:
         data = json.loads(raw)
     except ValueError:
@@ -119,9 +115,7 @@ def _whole(raw: str) -> list[tuple[str, dict[str, Any]]] | None:
 
 def _lines(raw: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
     rows = []
-    for number, line in enumerate(raw.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(raw):
         try:
             row = json.loads(line)
         except ValueError as error:

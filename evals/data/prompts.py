@@ -1,4 +1,4 @@
-"""The prompts of a comparison, each with the criteria that texts for it are measured by."""
+"""The prompts of a comparison, each with the criteria that measure its texts."""
 
 import random
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.data.rubrics import EVIDENCE, as_criteria, generic_rubric
 
 NO_CORE = Core(category_id="", storyline="")
-"""Of a set that no study has made."""
+"""The core of a set that does not come from a study."""
 
 
 class Prompt(Value):
-    """One request, and what is asked of texts for it."""
+    """One request, and the criteria for its texts."""
 
     id: str
     task: WritingTask
     criteria_set: CriteriaSet
-    """Hard criteria that rules find in the request, and soft ones from elsewhere."""
+    """Hard criteria that rules extract from the request, and soft ones from elsewhere."""
 
 
 def prompts_of(
@@ -36,17 +36,17 @@ def prompts_of(
     """Make prompts of the requests of a file.
 
     Args:
-        requests: The requests. Criteria that came with one are its soft criteria.
-        criteria: Criteria to use instead; hard ones among them belong to another request and are
-            passed over.
-        limit: Most prompts, drawn by the seed; the order is the file's.
+        requests: The requests. A request's own criteria become its soft criteria.
+        criteria: Criteria to use instead. Hard ones among them belong to another request and are
+            skipped.
+        limit: Highest number of prompts, drawn by the seed; the file's order stays.
         seed: Of the drawing.
 
     Returns:
-        The prompts, and why others are left out: reason to count.
+        The prompts, and reason to count of the excluded requests.
 
     Raises:
-        InputError: If no request can be written to.
+        InputError: If no request gives a prompt.
     """
     usable: list[Prompt] = []
     excluded: dict[str, int] = {}
@@ -82,7 +82,7 @@ def _prompt(request: RubricRequest, criteria: tuple[Criterion, ...] | None) -> P
 
 
 def _with_length(hard: tuple[Criterion, ...], words: int | None) -> tuple[Criterion, ...]:
-    """Add the length that a benchmark asks for, unless it was read off the request."""
+    """Add the length that a benchmark asks for, unless the request states it."""
     if words is None or length_range(hard) is not None:
         return hard
     low, high = about(words)

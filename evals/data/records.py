@@ -11,23 +11,23 @@ Side = Literal["left", "right", "tie"]
 
 
 def majority(votes: Sequence[Side]) -> Side:
-    """The side that leads; `tie` where neither does."""
+    """The side with more votes; `tie` if neither leads."""
     lead = votes.count("left") - votes.count("right")
     return "left" if lead > 0 else "right" if lead < 0 else "tie"
 
 
 class RatedText(Value):
-    """A text with the scores that people gave it."""
+    """A text with people's scores."""
 
     id: str
     request: str
-    """What was to be written; empty where the data do not say."""
+    """The request; empty if the data do not say."""
     text: str = Field(min_length=1)
     scores: tuple[float, ...] = Field(min_length=1)
     """One for each rater."""
     low: float = 1
     high: float = 10
-    """Ends of the scale that the scores are on."""
+    """Lowest and highest value of the scale."""
 
     @model_validator(mode="after")
     def _scores_lie_on_the_scale(self) -> "RatedText":
@@ -39,16 +39,16 @@ class RatedText(Value):
 
     @property
     def score(self) -> float:
-        """Mean of the raters."""
+        """Mean over the raters."""
         return sum(self.scores) / len(self.scores)
 
 
 class Preference(Value):
-    """Two texts for one request, and which of them each rater preferred."""
+    """Two texts for one request, and the side that each rater preferred."""
 
     id: str
     group: str
-    """Prompt that the pair belongs to: pairs of one prompt are no independent evidence."""
+    """Prompt of the pair: pairs of one prompt are not independent evidence."""
     request: str
     left: str = Field(min_length=1)
     right: str = Field(min_length=1)
@@ -56,7 +56,7 @@ class Preference(Value):
 
     @property
     def preferred(self) -> Side:
-        """The side that most raters prefer; `tie` where neither leads."""
+        """The side that most raters prefer; `tie` if neither leads."""
         return majority(self.votes)
 
 
@@ -66,17 +66,17 @@ class HumanCriterion(Value):
     name: str
     description: str
     levels: dict[str, str] = Field(default_factory=dict)
-    """Band or score to what a text of that level is like."""
+    """Band or score to the description of a text at that level."""
 
 
 class RubricRequest(Value):
-    """A request, with the criteria that came with it, if any."""
+    """A request, with its criteria if the data have any."""
 
     id: str
     request: str = Field(min_length=1)
     criteria: tuple[HumanCriterion, ...] = ()
     reference: str | None = None
-    """A text that the benchmark gives as a good one."""
+    """A reference text from the benchmark."""
     words: int | None = None
     """Length that the benchmark asks for."""
 

@@ -1,4 +1,4 @@
-"""Criteria that do not come of a study: a fixed rubric, and those that people wrote."""
+"""Criteria that do not come from a study: a fixed rubric, and those that people wrote."""
 
 from functools import cache
 from importlib.resources import files
@@ -9,7 +9,7 @@ from quillgraph.agents.domain import LEVELS, TIER_WEIGHT, Criterion
 from quillgraph.evals.data.records import HumanCriterion
 
 EVIDENCE = ("i1",)
-"""Criteria from outside rest on the request as a whole."""
+"""Criteria from outside a study cite the request as a whole."""
 
 
 @cache
@@ -25,10 +25,10 @@ def generic_rubric() -> tuple[Criterion, ...]:
 
 
 def as_criteria(criteria: tuple[HumanCriterion, ...]) -> tuple[Criterion, ...]:
-    """Take criteria that people wrote for criteria of ours, so that one judge can use both.
+    """Convert criteria that people wrote to our form, so that one judge can use both.
 
-    Levels on a scale of five are spread over our five bands. A level that is missing is told by its
-    neighbours, since a judge needs all of them.
+    Levels on a scale of five map to our five bands. A judge needs all levels, so a missing one is
+    described by its neighbours.
     """
     return tuple(
         _criterion(f"p{number}", each.name, each.description, _bands(each))

@@ -1,4 +1,4 @@
-"""WritingBench's own formats (arXiv:2503.05244): its requests are read, its tools read our rows.
+"""Reads and writes the formats of WritingBench (arXiv:2503.05244).
 
 `evaluate_benchmark.py` takes a file of requests, each with a `checklist` of criteria, and a file
 of responses; `calculate_scores.py` takes a folder of score files, one for each writer, with a line
@@ -16,13 +16,13 @@ from quillgraph.evals.data.records import HumanCriterion, RubricRequest
 WRITINGBENCH = "writingbench"
 
 _INDEX = re.compile(r"(\d+) ")
-"""How the id of a request begins; see `read_writingbench`."""
+"""Matches the start of a request's id; see `read_writingbench`."""
 
 
 def read_writingbench(row: Mapping[str, Any], place: str) -> Iterator[RubricRequest]:
     """Read a request with its checklist.
 
-    Its id goes on with the domain: the published files give some indices twice, in different ones.
+    Its id contains the domain, since the published files reuse some indices across domains.
     """
     yield RubricRequest(
         id=f"{row['index']} {row['domain2']}",
@@ -39,14 +39,15 @@ def read_writingbench(row: Mapping[str, Any], place: str) -> Iterator[RubricRequ
 
 
 def is_writingbench_id(request_id: str) -> bool:
-    """Whether an id is of one of the benchmark's requests."""
+    """Whether an id belongs to a request of the benchmark."""
     return bool(_INDEX.match(request_id))
 
 
 def checklist_row(request: RubricRequest, criteria: Sequence[Criterion]) -> dict[str, Any]:
-    """A request with criteria to evaluate texts by, as `--query_criteria_file` takes them.
+    """A request with its criteria, as `--query_criteria_file` takes them.
 
-    What code checks is left out: the benchmark's critic scores by levels, and it has none.
+    Criteria that code checks are left out: the benchmark's critic scores by levels, and they have
+    none.
     """
     return {
         "index": _index(request.id),
@@ -66,7 +67,7 @@ def response_row(request_id: str, text: str) -> dict[str, Any]:
 def scores_row(
     request_id: str, scores: Mapping[str, Sequence[tuple[float, str]]]
 ) -> dict[str, Any]:
-    """What a judge says of a writer's texts, as `calculate_scores.py` reads it.
+    """A judge's scores of a writer's texts, as `calculate_scores.py` reads them.
 
     Args:
         request_id: The request that the texts are for.

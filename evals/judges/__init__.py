@@ -1,4 +1,4 @@
-"""Judges: how well they agree with people, what fools them, and how one is trained."""
+"""Measures judges' agreement with people, probes them for biases, and trains them."""
 
 from quillgraph.evals.judges.evaluation import (
     JudgeOptions,

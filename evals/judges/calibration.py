@@ -22,9 +22,9 @@ class Calibration(Value):
 
     method: Method
     knots: tuple[tuple[float, float], ...] = Field(min_length=1)
-    """Judge's score and people's, both rising; beyond the ends the end values hold."""
+    """Judge's score and people's score, both rising; constant beyond the first and last knot."""
     fitted_on: int
-    """Pairs that it was fitted on. What they say of its quality is not evidence of it."""
+    """Pairs that it was fitted on. Their error is no evidence of its quality."""
 
     def __call__(self, score: float) -> float:
         """The score that people would give."""
@@ -33,7 +33,7 @@ class Calibration(Value):
 
 
 class Band(Value):
-    """Scores of a judge that lie close together, and what people said of the same texts."""
+    """A band of close judge's scores, and people's scores of the same texts."""
 
     judged: float
     human: float
@@ -46,8 +46,8 @@ def fit(judged: Sequence[float], human: Sequence[float], method: Method) -> Cali
     Args:
         judged: The judge's scores.
         human: People's scores of the same texts.
-        method: `isotonic` (pool adjacent violators) bends where the data do and wants some dozens
-            of pairs; `linear` is one straight line, held level where it would fall.
+        method: `isotonic` (pool adjacent violators) follows the data and needs some dozens of
+            pairs; `linear` is one straight line, or a constant if it would fall.
 
     Raises:
         InputError: If the sides differ in length or there are fewer than two pairs.
@@ -66,7 +66,7 @@ def fit(judged: Sequence[float], human: Sequence[float], method: Method) -> Cali
 
 
 def leniency(judged: Sequence[float], human: Sequence[float]) -> float | None:
-    """How many points the judge gives more than people do, on average; None without a pair."""
+    """Mean points by which the judge scores above people; None without a pair."""
     differences = [a - b for a, b in zip(judged, human, strict=True)]
     return float(np.mean(differences)) if differences else None
 

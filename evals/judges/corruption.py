@@ -1,8 +1,8 @@
-"""Texts that are spoilt on purpose, so that a trained judge learns what is not to be rewarded.
+"""Corrupts texts on purpose, so that a trained judge learns what not to reward.
 
-People score real drafts only, so a head that is fitted to them alone says anything at all of a
-keyword list. The wordings here are not those of `judges.probes` and `agents.criteria`: what a
-scorer is tested with it has not been trained on.
+People score real drafts only, so a head fitted to them alone gives arbitrary scores to, say, a
+keyword list. The wordings here differ from those of `judges.probes` and `agents.criteria`: a
+scorer is not trained on what tests it.
 """
 
 import random
@@ -14,11 +14,11 @@ from quillgraph.agents.text import sentence_spans
 from quillgraph.evals.data.records import RatedText, RubricRequest
 
 WORST = 1.0
-"""Score of a text that is none."""
+"""Score of a worthless text."""
 
 COST = 1.5
-"""Points that an addition costs the text that it stands in, ours: enough to outweigh what length
-alone may seem to be worth, and no more, since most of the text is still there."""
+"""Points that an inserted passage costs a text (our choice): enough to outweigh a bonus for length,
+and no more, since most of the text is unchanged."""
 
 KEYWORDS = 40
 
@@ -63,16 +63,16 @@ class Example(Value):
 def worthless(
     rated: Sequence[RatedText], rubrics: Sequence[RubricRequest], count: int, *, seed: int = 0
 ) -> list[tuple[str, str]]:
-    """Make texts that deserve the lowest score, each with what it was made of.
+    """Make texts that deserve the lowest score, each with the id of its source.
 
     Args:
         rated: Real texts to take apart.
-        rubrics: Requests with criteria, whose own words are pasted.
-        count: How many of each kind.
+        rubrics: Requests whose criteria are pasted as text.
+        count: Texts of each kind.
         seed: Of the drawing.
 
     Returns:
-        Text, and id of the record that it comes of.
+        Each text, with the id of the record that it comes from.
     """
     draw = random.Random(seed)
     spoilt = [
@@ -93,7 +93,7 @@ def worthless(
 def worsened(
     rated: Sequence[RatedText], count: int, *, seed: int = 0
 ) -> list[tuple[str, RatedText]]:
-    """Add to real texts what should cost them something, each with the text as it was."""
+    """Insert passages that should lower the score, each result with its original text."""
     draw = random.Random(seed + 1)
     return [
         (change(each.text, draw), each)
@@ -106,7 +106,7 @@ Change = Callable[[str, random.Random], str]
 
 
 def _shuffled(text: str, draw: random.Random) -> str:
-    """All the words, in no order."""
+    """All the words in random order."""
     words = text.split()
     draw.shuffle(words)
     return " ".join(words)
@@ -120,12 +120,12 @@ def _keywords(text: str, draw: random.Random) -> str:
 
 
 def _listed(text: str, draw: random.Random) -> str:
-    """The words as they come, and no sentence."""
+    """The words in their order, as a list without sentences."""
     return draw.choice((", ", "; ", "\n")).join(text.split())
 
 
 def _stuck(text: str, draw: random.Random) -> str:
-    """One sentence, or the first few, again and again until it is as long as the text was."""
+    """Repeat one sentence, or the first few, up to the length of the text."""
     sentences = [text[slice(*span)] for span in sentence_spans(text)]
     start, size = draw.randrange(len(sentences)), draw.choice((1, 2, 4))
     phrase = " ".join(sentences[start : start + size])
@@ -133,7 +133,7 @@ def _stuck(text: str, draw: random.Random) -> str:
 
 
 def _rubric(request: RubricRequest) -> str:
-    """The criteria themselves, in place of a text that keeps them."""
+    """The criteria themselves, in place of a text that meets them."""
     return " ".join(
         " ".join([each.description, *each.levels.values()]) for each in request.criteria
     )

@@ -1,4 +1,4 @@
-"""Evaluates a judge: has it score what people have judged, and probes it for known failures."""
+"""Evaluates a judge: compares its scores with people's, and probes it for known failures."""
 
 import asyncio
 import random
@@ -31,43 +31,43 @@ from quillgraph.evals.judges.report import JudgeReport, judge_report
 from quillgraph.evals.judges.scores import HumanDataScorer, JudgedText, ScoredPair
 
 STAGES = ("score", "probe")
-"""What an evaluation goes through, in order."""
+"""Stages of an evaluation, in order."""
 
 OTHER_SEED = 1_000_003
-"""Added to the judge's seed for the second test of test–retest."""
+"""Added to the judge's seed for the retest."""
 
 
 class JudgeOptions(Value):
     """How a judge is evaluated."""
 
     limit: int | None = Field(default=None, ge=1)
-    """Most texts, and most pairs, drawn by the seed; None takes all."""
+    """Highest number of texts, and of pairs, drawn by the seed; None takes all."""
     probes: int = Field(default=12, ge=0)
     """Texts to probe the judge with; 0 for no probes."""
     seed: int = 0
     criteria_name: str = "generic rubric"
-    """What the report calls the criteria."""
+    """Name of the criteria in the report."""
 
 
 @dataclass(slots=True)
 class JudgeResults:
-    """What an evaluation has come to so far; it is filled as the evaluation goes on."""
+    """Results of an evaluation so far; they grow while it runs."""
 
     texts: list[JudgedText] = field(default_factory=list)
     pairs: list[ScoredPair] = field(default_factory=list)
     probes: list[ProbeResult] = field(default_factory=list)
     report: JudgeReport | None = None
-    """None until all texts and pairs have been scored."""
+    """None until all texts and pairs have scores."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Report and probes, as JSON holds them."""
+        """Report and probes as JSON values."""
         probes = ({**each.model_dump(mode="json"), "verdict": each.verdict} for each in self.probes)
         report = self.report.model_dump(mode="json") if self.report else None
         return {"report": report, "probes": list(probes)}
 
 
 def _ignored(stage: str) -> None:
-    """Nobody waits to hear of a stage."""
+    """Ignore the end of a stage: the default where nobody observes."""
 
 
 async def evaluate_judge(
@@ -79,23 +79,23 @@ async def evaluate_judge(
     results: JudgeResults | None = None,
     on_stage: Callable[[str], None] = _ignored,
 ) -> JudgeResults:
-    """Hold a judge against people's scores and preferences, and probe it for known failures.
+    """Compare a judge with people's scores and preferences, and probe it for known failures.
 
     Args:
         judge: Scores every text by all criteria.
         data: Scored texts, pairs with preferences, or both.
-        criteria: What it judges by; None is a generic rubric.
+        criteria: Criteria that it judges by; None takes a generic rubric.
         options: How it is evaluated.
-        results: Filled as the evaluation goes on, for whoever wants what there is if it is cut
-            short; None begins anew.
-        on_stage: Hears of each of `STAGES` as it ends.
+        results: Filled during the evaluation, so that partial results survive an interruption;
+            None starts empty.
+        on_stage: Called with each of `STAGES` as it ends.
 
     Returns:
-        Scores, report and probes. A judge that draws no samples is not probed for what only those
-        show: retests, and the place that it prefers.
+        Scores, report and probes. Only a judge that samples its answers is probed with retests and
+        for a preferred position.
 
     Raises:
-        InputError: If there are no judgements of people in the data.
+        InputError: If the data hold no human judgements.
         BudgetReached: If the judge may spend no more.
     """
     options, results = options or JudgeOptions(), results or JudgeResults()
@@ -126,22 +126,22 @@ async def evaluate_judge(
 
 
 def refuse_unjudged(data: Loaded) -> None:
-    """Refuse data in which people have judged nothing.
+    """Refuse data without human judgements.
 
     Raises:
         InputError: Naming the file.
     """
     if not data.rated and not data.preferences:
         raise InputError(
-            f"{data.path} ({data.format}) holds requests and no judgements of people to hold a "
-            "judge against"
+            f"{data.path} ({data.format}) holds requests and no human judgements to compare a "
+            "judge with"
         )
 
 
 def _drawn(data: Loaded, options: JudgeOptions) -> tuple[list[RatedText], list[Preference]]:
-    """The texts and the pairs that are used: all, or as many as the limit allows.
+    """Draw the texts and the pairs to use: all, or as many as the limit allows.
 
-    Pairs are drawn by prompt, since pairs of one prompt hang together.
+    Pairs are drawn by prompt, since pairs of one prompt are not independent.
     """
     refuse_unjudged(data)
     texts, pairs = list(data.rated), list(data.preferences)
@@ -157,14 +157,14 @@ def _drawn(data: Loaded, options: JudgeOptions) -> tuple[list[RatedText], list[P
 
 
 def _reseeded(judge: PromptedJudge) -> PromptedJudge:
-    """The same judge on other seeds."""
+    """The same judge with other seeds."""
     return replace(
         judge, roles=tuple(replace(role, seed=role.seed + OTHER_SEED) for role in judge.roles)
     )
 
 
 async def _probe(scorer: HumanDataScorer, texts: Sequence[str], results: JudgeResults) -> None:
-    """The probes that any judge can be put to."""
+    """Run the probes that work on any judge."""
     for name in CHANGES:
         results.probes.append(await probe_change(name, texts, _score(scorer)))
     results.probes.append(await probe_degenerate(texts, _score(scorer)))
@@ -177,9 +177,9 @@ async def _probe_samples(
     texts: Sequence[str],
     results: JudgeResults,
 ) -> None:
-    """The probes of a judge that draws its answers, and sees two texts at a time.
+    """Run the probes of a judge that samples its answers and compares two texts.
 
-    A trained scorer does neither: it gives a text the same score each time, by itself.
+    A trained scorer does neither: it is deterministic and reads one text at a time.
     """
     results.probes.append(await probe_retest(texts, _score(scorer), _score(again)))
     task, judge = writing_task(NO_REQUEST), PromptedPairJudge(role)

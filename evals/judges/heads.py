@@ -1,7 +1,7 @@
-"""Heads that turn hidden states into points: which there are, and which of them is best.
+"""Fits and compares heads that map hidden states to points.
 
-All of them are straight lines: with two thousand texts and as many numbers a text, what bends
-measured no better (LOG.md), and a line is a few kilobytes that anyone can read.
+All heads are linear: with two thousand texts and as many numbers per text, non-linear heads
+measured no better (LOG.md), and a linear one is a few kilobytes that anyone can read.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class ScoredVectors:
-    """Texts as vectors, with the points that people gave them."""
+    """Texts as vectors, with people's points."""
 
     states: Numbers
-    """A row a text."""
+    """One row per text."""
     points: Numbers
     families: tuple[int, ...]
     """Texts of one family are versions of one another."""
     spoilt: "ScoredVectors | None" = None
-    """Texts spoilt on purpose, of the families that they were made of; nobody is measured on
-    them."""
+    """Texts corrupted on purpose, in the families of their originals; used to fit, never to
+    measure."""
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "ScoredVectors":
-        """Some of the texts, and what was made of no text that is left out."""
+        """Select texts, and the corrupted texts whose originals are all selected."""
         rest = {family for family, is_in in zip(self.families, mask, strict=True) if not is_in}
         spoilt = self.spoilt and self.spoilt._of(
             np.asarray([family not in rest for family in self.spoilt.families])
@@ -64,16 +64,16 @@ class LinearHead:
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
-    """Least squares with a penalty, on states that are brought to one scale.
+    """Ridge regression on standardized states.
 
-    Differences between the versions of a text say more than those between texts: the same writer
-    read both, and they differ in little else than how well they are written. So each family's
-    deviations from its mean are rows of their own.
+    Differences between versions of a text are more informative than those between texts: one
+    writer scored both, and they differ in little but quality. So each family's deviations from
+    its mean are extra rows.
     """
 
     penalty: float
     versions: float = 0.0
-    """Weight of the deviations within a family; that of a text is 1."""
+    """Weight of the deviations within a family; a text has weight 1."""
 
     def fit(self, scores: ScoredVectors) -> LinearHead:
         """Fit the line."""
@@ -100,7 +100,7 @@ class Ridge:
 
 @dataclass(frozen=True, slots=True)
 class LeastSquares:
-    """Partial least squares: a few directions of the states that go along with the points."""
+    """Partial least squares: a few directions of the states that covary with the points."""
 
     directions: int
 
@@ -124,11 +124,11 @@ HEADS: dict[str, Head] = {
     "ridge with more of versions": Ridge(10_000, versions=5),
     "partial least squares": LeastSquares(4),
 }
-"""The heads that are compared; their numbers were chosen on the training files (LOG.md)."""
+"""The heads to compare; their hyperparameters were chosen on the training files (LOG.md)."""
 
 
 class Validation(Value):
-    """How a head does on families of texts that it was not fitted to."""
+    """Measures of a head on families of texts that it was not fitted to."""
 
     head: str
     spearman: float
@@ -139,12 +139,12 @@ class Validation(Value):
 
     @property
     def merit(self) -> float:
-        """What the heads are compared by: both measures, 0 being chance and 1 perfect."""
+        """Ranks heads: combines both measures, 0 being chance and 1 perfect."""
         return (self.spearman + 2 * self.pair_accuracy - 1) / 2
 
 
 def predicted(head: Head, scores: ScoredVectors) -> Numbers:
-    """Points of each text by a head that was fitted to the other folds, whole families apart."""
+    """Predict each text by a head fitted to the other folds; families are never split."""
     fold = np.asarray([_fold(family) for family in scores.families])
     points = np.zeros(len(scores.points))
     for number in range(FOLDS):
@@ -180,7 +180,7 @@ def _versions(scores: ScoredVectors) -> list[tuple[int, int]]:
 
 
 def _deviations(values: Numbers, families: Sequence[int]) -> Numbers:
-    """Each value less the mean of its family."""
+    """Each value minus the mean of its family."""
     numbers = np.unique(families, return_inverse=True)[1]
     counts = np.bincount(numbers)
     sums = np.zeros((len(counts), *values.shape[1:]))

@@ -1,8 +1,8 @@
-"""Fits the head that says whether a text keeps to its subject.
+"""Fits the head that decides whether a text stays on its subject.
 
-A text that was written for another request stands for one that does not. Criteria that fit any
-text are met by every real text, whatever it is about; they go in so that the scorer learns not to
-hold such a criterion against a text.
+A text for another request serves as the example that does not. Every real text meets criteria
+that fit any text, whatever its subject; they are included so that the scorer learns not to count
+such a criterion against a text.
 """
 
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from quillgraph.evals.data.rubrics import as_criteria, generic_rubric
 from quillgraph.evals.extra import from_extra
 
 OTHERS = 6
-"""Requests whose texts each criterion is tried on, drawn by the seed."""
+"""Other requests whose texts test each criterion, drawn by the seed."""
 
 FOLDS = 5
 
 
 class Relevance(Value):
-    """What was fitted, and how it does on criteria that it was not fitted to."""
+    """The fitted regression, and its measures on criteria that it was not fitted to."""
 
     weights: tuple[float, ...]
-    """One for each measure, and last what is added."""
+    """One coefficient for each measure, then the intercept."""
     pair_accuracy: float
-    """Share of cases in which the text that meets a criterion gets more than one for another
+    """Share of cases in which the text that meets a criterion scores above a text for another
     request; .5 is chance."""
     passed: float
-    """Share of texts that meet a criterion and are taken to be on its subject."""
+    """Share of texts that meet a criterion and pass as on its subject."""
     refused: float
-    """Share of texts for another request that are taken to be off it."""
+    """Share of texts for another request that are recognized as off it."""
     pairs: int
 
 
@@ -51,11 +51,11 @@ def fit_relevance(
     Args:
         rubrics: Requests with criteria, and a reference text that meets them.
         texts: Real texts of no known request, which meet criteria that fit any text.
-        embeddings: Of length 1.
-        seed: Of the drawing of other requests.
+        embeddings: Unit vectors.
+        seed: Draws the other requests.
 
     Returns:
-        The regression, and the anchors that it was fitted with.
+        The regression, and the anchors used to fit it.
     """
     cases = _Cases(rubrics, texts, embeddings, seed)
     fold = np.asarray(cases.fold)
@@ -79,7 +79,7 @@ def fit_relevance(
 
 
 class _Cases:
-    """A row of measures for each text under each criterion, and whether it meets that."""
+    """Rows of measures, one per text and criterion, each with whether the text meets it."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class _Cases:
         self._rows: list[Vectors] = []
         self._meets: list[bool] = []
         self.names: list[tuple[int, bool] | None] = []
-        """Number of the criterion, and whether the request was told; None where any text does."""
+        """Criterion's number, and whether the request is withheld; None if any text meets it."""
         self.fold: list[int] = []
         draw = np.random.default_rng(seed)
         for n in range(len(rubrics)):

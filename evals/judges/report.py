@@ -1,4 +1,4 @@
-"""The report on a judge: how far it agrees with people."""
+"""The report on a judge: its agreement with people."""
 
 import hashlib
 import operator
@@ -23,11 +23,11 @@ from quillgraph.evals.measures.agreement import (
 from quillgraph.evals.measures.intervals import Estimate, cluster_bootstrap
 
 LEAST_TO_CALIBRATE = 20
-"""Pairs of scores below which a calibration would fit noise."""
+"""Fewest pairs of scores; on fewer a calibration would fit noise."""
 
 
 class Calibrated(Value):
-    """A calibration that was fitted on one half of the prompts and measured on the other."""
+    """A calibration fitted on one half of the prompts and measured on the other."""
 
     calibration: Calibration
     tested_on: int
@@ -41,16 +41,16 @@ class JudgeReport(Value):
 
     judge: str
     criteria: str
-    """Where the criteria came from."""
+    """Source of the criteria."""
     data: str
     texts: int
     pairs: int
     excluded: dict[str, int]
-    """What is in no measure: reason to count. A judge that refuses a third is no good judge of the
-    rest."""
+    """Reason to count of what no measure includes. A judge that refuses a third of the texts is not
+    reliable on the rest."""
     measures: dict[str, Estimate]
-    """`length_…` is what one gets by preferring the longer text, `human_…` what people reach among
-    themselves."""
+    """`length_…` measures a baseline that prefers the longer text, `human_…` how far people agree
+    with each other."""
     calibration: Calibrated | None = None
     curve: tuple[Band, ...] = ()
 
@@ -65,16 +65,16 @@ def judge_report(
     skipped: int = 0,
     seed: int = 0,
 ) -> JudgeReport:
-    """Put a judge's scores beside people's.
+    """Measure a judge's scores against people's.
 
     Args:
-        texts: Texts with scores of both.
+        texts: Texts with scores of the judge and of people.
         pairs: Pairs with scores of the judge and votes of people.
         judge: The judge's name.
-        criteria: Where the criteria came from.
+        criteria: Source of the criteria.
         data: Name of the file.
-        skipped: Records of the file that could not be used.
-        seed: Of the bootstrap and of the split for calibration.
+        skipped: Number of records that could not be used.
+        seed: Seed of the bootstrap and of the split for calibration.
     """
     scored = [each for each in texts if each.judged is not None and each.human is not None]
     decided = [pair for pair in pairs if pair.preferred != "tie"]
@@ -138,18 +138,18 @@ def _of_pairs(decided: Pairs, everyone: Pairs, seed: int) -> dict[str, Estimate]
 
 
 def _scores(rows: Rows) -> tuple[list[float], list[float]]:
-    """The judge's scores and people's, of the texts that have both."""
+    """The judge's scores and people's, for the texts that have both."""
     both = [(r.judged, r.human) for r in rows if r.judged is not None and r.human is not None]
     return [judged for judged, _ in both], [human for _, human in both]
 
 
 def rank_agreement(rows: Rows) -> float | None:
-    """Spearman of the judge's scores and people's; None where either has no spread."""
+    """Spearman of the judge's scores and people's; None if either has no spread."""
     return spearman(*_scores(rows))
 
 
 def rank_agreement_within(rows: Rows) -> float | None:
-    """Mean of the same within prompts; None where no prompt has texts to rank."""
+    """Mean of `rank_agreement` within prompts; None if no prompt has texts to rank."""
     groups: dict[str, list[JudgedText]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
@@ -157,9 +157,9 @@ def rank_agreement_within(rows: Rows) -> float | None:
 
 
 def preference_accuracy(pairs: Pairs) -> float | None:
-    """Share of pairs in which the text that people prefer scores higher.
+    """Share of pairs in which the judge scores the preferred text higher.
 
-    Pairs on which people are divided evenly say nothing and are left out.
+    Pairs on which people are evenly divided carry no information and are left out.
     """
     return pair_accuracy([_ranked(pair) for pair in pairs if pair.preferred != "tie"])
 
@@ -167,7 +167,7 @@ def preference_accuracy(pairs: Pairs) -> float | None:
 def _ranked(
     pair: ScoredPair, worth: Callable[[JudgedText], float | None] = lambda scored: scored.judged
 ) -> tuple[float | None, float | None]:
-    """What the text that people prefer is worth, and what the other one is."""
+    """Scores of the text that people prefer, and of the other one."""
     left, right = worth(pair.left), worth(pair.right)
     return (left, right) if pair.preferred == "left" else (right, left)
 
@@ -178,7 +178,7 @@ def _kappa(pairs: Pairs) -> float | None:
 
 
 def _human_agreement(pairs: Pairs) -> float | None:
-    """Share of pairs of raters who say the same of a pair of texts."""
+    """Share of pairs of raters who agree on a pair of texts."""
     agreed = [a == b for pair in pairs for a, b in combinations(pair.votes, 2)]
     return float(np.mean(agreed)) if agreed else None
 
@@ -233,7 +233,7 @@ def unmet(requirement: str, measures: dict[str, Estimate]) -> str | None:
     """Check a requirement.
 
     Returns:
-        None where it is met, else what was measured instead.
+        None if it is met, else a line with the measured value.
 
     Raises:
         ConfigError: As `requirement_of` does.

@@ -1,4 +1,4 @@
-"""A judge's scores of the texts that people have judged, each by the same criteria."""
+"""Scores the texts that people have judged, all by the same criteria."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,31 +6,32 @@ from collections.abc import Iterable
 from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import Verdict
 from quillgraph.agents.judges import Judge, text_for_judge, weighted_score
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
 
 AT_ONCE = 8
-"""Texts that are judged side by side; how many calls an engine takes is its own matter."""
+"""Texts judged at a time. Each engine sets its own limit of concurrent calls."""
 
 
 class JudgedText(Value):
-    """A text and its score by the judge."""
+    """A text with the judge's score."""
 
     id: str
     group: str
-    """Prompt that it belongs to."""
+    """Prompt of the text."""
     text: str
     judged: float | None
-    """From 1 to 10; None where there is none."""
+    """From 1 to 10; None if there is none."""
     reason: str = ""
-    """Why there is none."""
+    """Why the score is missing."""
     human: float | None = None
     """Mean score of people; None in a pair."""
 
 
 class ScoredPair(Value):
-    """A pair with the scores of its texts."""
+    """A pair with the judge's scores of its texts."""
 
     id: str
     group: str
@@ -40,12 +41,12 @@ class ScoredPair(Value):
 
     @property
     def preferred(self) -> Side:
-        """The side that most people prefer; `tie` where neither leads."""
+        """The side that most people prefer; `tie` if neither leads."""
         return majority(self.votes)
 
     @property
     def choice(self) -> Side | None:
-        """The side that the judge scores higher; None where a score is missing."""
+        """The side that the judge scores higher; None if a score is missing."""
         if self.left.judged is None or self.right.judged is None:
             return None
         if self.left.judged == self.right.judged:
@@ -54,7 +55,7 @@ class ScoredPair(Value):
 
 
 class HumanDataScorer:
-    """Scores texts with one judge by the same criteria, each text under each request once."""
+    """Scores texts with one judge and one set of criteria; each request and text once."""
 
     def __init__(self, judge: Judge, criteria: tuple[Criterion, ...]) -> None:
         self.judge, self.criteria = judge, criteria
@@ -91,8 +92,9 @@ class HumanDataScorer:
 
     async def _scored(self, record: Record, request: str, text: str, *, group: str) -> JudgedText:
         judged, reason = await self.score(request, text)
+        words = reply_text(text, request=request).words
         return JudgedText(
-            id=record.id, group=group or record.id, text=text, judged=judged, reason=reason
+            id=record.id, group=group or record.id, text=words, judged=judged, reason=reason
         )
 
     async def _score(self, request: str, text: str) -> tuple[float | None, str]:
@@ -105,14 +107,17 @@ class HumanDataScorer:
 async def verdicts_on(
     judge: Judge, task: WritingTask, text: str, criteria: tuple[Criterion, ...]
 ) -> tuple[tuple[Verdict, ...], str]:
-    """Have a text judged on criteria.
+    """Judge a text on criteria.
 
     Returns:
-        The verdicts, and why they make no score: empty where each criterion that a judge scores
-        has one.
+        The verdicts, and why they give no score: empty if each criterion that a judge scores has
+        a verdict.
     """
+    reply = reply_text(text, request=task.request)
+    if reply.text is None:
+        return (), str(reply.missing)
     try:
-        ballot = await judge.judge(task, text_for_judge(text, criteria), criteria)
+        ballot = await judge.judge(task, text_for_judge(reply.text, criteria), criteria)
     except (BackendError, ReplyError, InputError) as error:
         return (), f"{type(error).__name__}: {error}"
     answered = {verdict.criterion_id for verdict in ballot.verdicts}
@@ -124,7 +129,7 @@ async def verdicts_on(
 
 
 def points(verdicts: Iterable[Verdict], criteria: Iterable[Criterion]) -> float | None:
-    """The score that verdicts make, from 1 to 10; None without a criterion that a judge scores."""
+    """Weighted score of verdicts, from 1 to 10; None without a criterion that a judge scores."""
     scores = {verdict.criterion_id: verdict.score for verdict in verdicts}
     soft = weighted_score(scores, tuple(criteria))
     return None if soft is None else 1 + 9 * soft

@@ -1,4 +1,4 @@
-"""A judge held against people, as a person reads it: rows of tables, Markdown and a plot."""
+"""Shows a judge's agreement with people: rows of tables, Markdown and a plot."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from quillgraph.evals.picture import picture, save
 
 
 def judge_rows(report: JudgeReport) -> list[list[str]]:
-    """A head, then each measure with its interval."""
+    """A header, then each measure with its interval."""
     rows = [
         [name, number(estimate.value), span(estimate), str(estimate.clusters)]
         for name, estimate in report.measures.items()
@@ -23,13 +23,13 @@ def judge_rows(report: JudgeReport) -> list[list[str]]:
 
 
 def judge_exclusions(report: JudgeReport) -> str:
-    """What is in no measure, and how often."""
+    """Say what no measure includes, and how often."""
     counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
     return f"excluded: {counts}" if counts else "nothing excluded"
 
 
 def probe_rows(probes: Sequence[ProbeResult]) -> list[list[str]]:
-    """A head, then each probe with what the change earned and the verdict."""
+    """A header, then each probe with its effect and verdict."""
     return [
         ["probe", "effect", "95 % interval", "tolerated", "unread", "verdict"],
         *(
@@ -53,7 +53,7 @@ def judge_markdown(report: JudgeReport) -> str:
 
 
 def plot_curve(report: JudgeReport, file: Path) -> None:
-    """Draw people's scores over the judge's.
+    """Plot people's scores against the judge's.
 
     Raises:
         ConfigError: If matplotlib is not installed, or there are no scored texts to draw.

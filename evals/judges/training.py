@@ -1,8 +1,8 @@
-"""Trains a judge on people's scores: reads them, fits heads, compares these, builds a scorer.
+"""Trains a judge on people's scores: reads them, compares heads, and builds a scorer.
 
-The language model is frozen; its hidden states are read once and kept on the disk. Heads are
-compared by cross-validation on the training files alone, whole families of texts apart, and the
-best is fitted to all of them.
+The language model is frozen; its hidden states are computed once and cached on disk. Heads are
+compared by cross-validation on the training files alone, which never splits a family of texts. The
+best head is then fitted to all of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,25 +31,25 @@ from quillgraph.evals.judges.relevance import Relevance, fit_relevance
 from quillgraph.evals.measures.families import family_of_each
 
 READER, LAYERS, EMBEDDER = "smollm2-135m", (10, 15, 20), "minilm"
-"""The frozen models, and the layers that are read; compared in LOG.md."""
+"""The frozen models, and the layers whose states are used; compared in LOG.md."""
 
 LANGUAGE = "en"
 
 FEWEST = 100
-"""Scored texts below which a head would learn the texts by heart."""
+"""Fewest scored texts; on fewer a head would memorize them."""
 
 SPOILT = 40
-"""Texts of each kind that are spoilt on purpose."""
+"""Corrupted texts of each kind."""
 
 AT_ONCE = 50
-"""Texts between two words on how far the reading is."""
+"""Texts between two progress messages."""
 
 Progress = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a scorer is trained on."""
+    """Data that a scorer is trained on."""
 
     rated: tuple[RatedText, ...]
     rubrics: tuple[RubricRequest, ...]
@@ -91,12 +91,12 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A scorer that was trained, and what was seen of it on the training files."""
+    """A trained scorer, with its cross-validation on the training files."""
 
     config: ScorerConfig
     weights: ScorerWeights
     validations: tuple[Validation, ...]
-    """Of every head that was compared, the best first."""
+    """One for each head, the best first."""
     relevance: Relevance
 
     def as_dict(self) -> dict[str, Any]:
@@ -121,21 +121,21 @@ def train_scorer(
     """Train a scorer.
 
     Args:
-        material: What people have said.
-        reader: Makes vectors of texts.
-        embeddings: Tell whether a text keeps to its subject.
-        models: What the two were made of.
-        name: What the scorer is to be called.
-        seed: Of which texts are spoilt, and how.
-        progress: Hears in a sentence what is being done.
+        material: People's scores and criteria.
+        reader: Maps texts to vectors.
+        embeddings: Measure whether a text stays on its subject.
+        models: Names of the models behind the two.
+        name: Name of the scorer.
+        seed: Decides which texts are corrupted, and how.
+        progress: Called with a sentence about the current step.
     """
     scores = scored_vectors(material, reader, seed=seed, progress=progress)
     progress("comparing heads")
-    tried = {head: predicted(HEADS[head], scores) for head in HEADS}
-    validations = [validate(head, points, scores) for head, points in tried.items()]
+    predictions = {head: predicted(HEADS[head], scores) for head in HEADS}
+    validations = [validate(head, points, scores) for head, points in predictions.items()]
     validations.sort(key=lambda each: each.merit, reverse=True)
     best = validations[0].head
-    line = calibrated(HEADS[best].fit(scores), tried[best], scores.points)
+    line = calibrated(HEADS[best].fit(scores), predictions[best], scores.points)
     progress("learning what keeps to a subject")
     texts = [each.text for each in material.rated]
     relevance, anchors = fit_relevance(material.rubrics, texts[:: len(texts) // 50], embeddings)
@@ -166,7 +166,7 @@ def train_scorer(
 def scored_vectors(
     material: Material, reader: Reader, *, seed: int = 0, progress: Progress = lambda _: None
 ) -> ScoredVectors:
-    """Read all texts, and those that are spoilt of them."""
+    """Read all texts and their corrupted versions into vectors."""
     rated = material.rated
     bad = worthless(rated, material.rubrics, SPOILT, seed=seed)
     worse = worsened(rated, SPOILT, seed=seed)
@@ -174,7 +174,7 @@ def scored_vectors(
     spoilt = _read([*(text for text, _ in bad), *(text for text, _ in worse)], reader, progress)
     numbers = family_of_each([each.text for each in rated])
     of = {each.id: family for each, family in zip(rated, numbers, strict=True)}
-    alone = max(numbers) + 1  # what was made of no scored text is a family of its own
+    alone = max(numbers) + 1  # corrupted texts without a scored original form one family
     made_of = [*(source for _, source in bad), *(each.id for _, each in worse)]
     points = [WORST] * len(bad) + [max(WORST, each.score - COST) for _, each in worse]
     return ScoredVectors(
@@ -196,9 +196,9 @@ def _read(texts: Sequence[str], reader: Reader, progress: Progress) -> npt.NDArr
 def calibrated(
     line: LinearHead, predicted: npt.NDArray[np.float64], points: npt.NDArray[np.float64]
 ) -> LinearHead:
-    """Bring a line's points onto people's scale, by what it said of texts it was not fitted to.
+    """Map a head's points to people's scale, fitted on its cross-validated predictions.
 
-    A straight line and no steps: steps would make ties of texts that it can tell apart.
+    The map is linear. Isotonic steps would create ties between texts that the head separates.
     """
     slope, start = np.polyfit(predicted, points, 1)
     if slope <= 0:

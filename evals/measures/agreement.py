@@ -1,7 +1,7 @@
-"""How far two or more raters agree, a judge and people among them.
+"""Agreement of two or more raters, such as a judge and people.
 
-Every measure returns None where the data leave it undefined (all in one class, no pair, no spread):
-an agreement that cannot be told is absent, not zero.
+Every measure returns None if the data leave it undefined (all in one class, no pair, no spread):
+an undefined agreement is absent, not zero.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ def cohen_kappa(left: Sequence[Hashable], right: Sequence[Hashable]) -> float | 
 def krippendorff_alpha(
     ratings: Sequence[Sequence[float | None]], scale: Scale = "nominal"
 ) -> float | None:
-    """Agreement of any number of raters, of whom each may have left items out.
+    """Agreement of any number of raters; each may leave items out.
 
     α = 1 - (n - 1) Σ o·δ² / Σ n_c·n_k·δ², over the coincidences o of values within an item
     (Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability").

@@ -1,7 +1,7 @@
-"""Which texts are versions of one another, when a file does not say so.
+"""Detects which texts are versions of one another, if a file does not say so.
 
-A text and its revision share most of their sentences. If one of them is fitted to and the other
-tested on, the test measures memory; if both are drawn as independent, an interval is too narrow.
+A text and its revision share most of their sentences. If a model is fitted to one and tested on
+the other, the test measures memory. If both count as independent, an interval is too narrow.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ SHARED = 0.1
 texts that finds 917 families, 854 of them of two (LOG.md)."""
 
 COMMON = 60
-"""Texts that a 4-gram may stand in before it says nothing."""
+"""Highest number of texts that share an informative 4-gram."""
 
 
 def family_of_each(texts: Sequence[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""How sure a measured number is: bootstrap intervals that respect how the data hang together."""
+"""Bootstrap intervals that respect the dependence of ratings within a prompt."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
@@ -16,16 +16,16 @@ LEVEL = 0.95
 
 
 class Estimate(Value):
-    """A number, and the interval that it lies in with 95 % confidence."""
+    """A number with its 95 % confidence interval."""
 
     value: float | None
-    """None where the data leave it undefined."""
+    """None if the data leave it undefined."""
     low: float | None = None
     high: float | None = None
     clusters: int = 0
     """Independent pieces of evidence: prompts, not ratings."""
     undefined: int = 0
-    """Resamples that left the number undefined; they are in no interval."""
+    """Resamples that left the number undefined; the interval excludes them."""
 
 
 def cluster_bootstrap(
@@ -79,7 +79,7 @@ def ratio_bootstrap(
 ) -> Estimate:
     """Estimate Σ numerator / Σ denominator, such as a share over many prompts.
 
-    What `cluster_bootstrap` gives for that ratio, computed at once for all resamples.
+    Equals `cluster_bootstrap` of that ratio, vectorized over all resamples.
 
     Args:
         parts: Numerator and denominator of each cluster.

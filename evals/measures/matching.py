@@ -1,7 +1,7 @@
 """Matches automatic criteria with people's: matched recall.
 
-Candidates are near in embedding; each criterion is matched to at most one of the other side, so
-that one broad criterion cannot pass for all; where a judge is given, it has to confirm a match.
+Candidate pairs have near embeddings. Each criterion matches at most one of the other side, so that
+one broad criterion cannot match all. If there is a judge, it must confirm each match.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class WordedCriterion(Value):
 
     @property
     def as_text(self) -> str:
-        """As it is embedded and compared; a name that only begins the description adds nothing."""
+        """The text to embed and compare; omits a name that only repeats the description's start."""
         if self.description.startswith(self.name):
             return self.description
         return f"{self.name}. {self.description}"
@@ -42,11 +42,11 @@ def wordings(criteria: Sequence[Criterion]) -> list[WordedCriterion]:
 
 
 Confirm = Callable[[WordedCriterion, WordedCriterion], Awaitable[bool | None]]
-"""Says whether two criteria ask for the same; None where it could not be understood."""
+"""Says whether two criteria ask for the same; None if the reply is unreadable."""
 
 
 def confirmed_by(role: Role) -> Confirm:
-    """Have a judge say whether two criteria are the same."""
+    """Ask a judge whether two criteria are the same."""
 
     async def confirm(automatic: WordedCriterion, human: WordedCriterion) -> bool | None:
         wordings = {
@@ -63,7 +63,7 @@ def confirmed_by(role: Role) -> Confirm:
 
 
 class Match(Value):
-    """An automatic and a human criterion that say the same."""
+    """An automatic and a human criterion that ask for the same."""
 
     automatic: int
     """Place in the list."""
@@ -72,15 +72,15 @@ class Match(Value):
 
 
 class Overlap(Value):
-    """How far two lists of criteria say the same."""
+    """Overlap of two lists of criteria."""
 
     automatic: int
     human: int
     matches: tuple[Match, ...]
     refused: int = 0
-    """Near pairs that the judge did not hold for the same."""
+    """Near pairs that the judge rejected as different."""
     unread: int = 0
-    """Near pairs on which the judge could not be understood; they do not match."""
+    """Near pairs on which the judge's reply is unreadable; they do not match."""
 
     @property
     def recall(self) -> float | None:
@@ -104,7 +104,7 @@ async def matched_overlap(
     Args:
         automatic: Criteria that a workflow made.
         human: Criteria that people made.
-        embeddings: Places both.
+        embeddings: Embeds both lists.
         confirm: A judge of sameness; near pairs that it refuses are no candidates.
     """
     rows = await vectors([each.as_text for each in (*automatic, *human)], embeddings)

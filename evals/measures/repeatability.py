@@ -1,4 +1,4 @@
-"""Repeatability: how far criteria return in the library, and in a second study of a request.
+"""Repeatability: how many criteria recur in the library, and in a second study of a request.
 
 Reported measures of `ALGORITHM.md` 6.2, step 13, after LOGOS.
 """
@@ -65,7 +65,7 @@ def greedy_pairs(left: Vectors, right: Vectors) -> tuple[tuple[int, int], ...]:
 
 
 def consistency(left: Vectors, right: Vectors) -> float:
-    """How far two independent studies of a request come to the same criteria: an F1.
+    """Agreement of two independent studies of a request on their criteria: an F1.
 
     F1 = 2·matched / (n + m), with the criteria matched as `greedy_pairs` says.
 

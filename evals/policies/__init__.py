@@ -1,4 +1,4 @@
-"""Models, adapters and graphs against each other."""
+"""Compares models, adapters and graphs."""
 
 from quillgraph.evals.policies.comparison import (
     PolicyComparison,

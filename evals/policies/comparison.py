@@ -1,4 +1,4 @@
-"""Compares policies: has them write, has a judge score and compare, and keeps each result."""
+"""Compares policies: they write, a judge scores and compares, each result is stored."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ from quillgraph.evals.policies.writers import (
 )
 
 AT_ONCE = 32
-"""Texts in work side by side; how many calls an engine takes at a time is its own matter."""
+"""Texts in work at a time. Each engine sets its own limit of concurrent calls."""
 
 STAGES = ("write", "score", "compare", "measure")
-"""What a comparison goes through, in order."""
+"""Stages of a comparison, in order."""
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ async def compare_policies(
         judge: Spec of the backend that scores each text, and compares it with the first policy's.
         criteria: What texts are scored by; None takes each request's own, else a generic rubric.
         options: How they are compared.
-        results: What is there already stays, and what comes is added; None begins anew, in memory.
+        results: Earlier results are kept and new ones added; None starts empty, in memory.
         budget: What the calls may spend; None sets no limit.
         recorder: Hears every call.
 
@@ -86,7 +86,7 @@ async def compare_policies(
 
 
 def refuse_unfit(contest: Contest, engines: EngineTurns) -> None:
-    """Find out before the first call what would end the comparison later.
+    """Check before the first call what would end the comparison later.
 
     Raises:
         ConfigError: If a model, an adapter or a graph cannot do its part.
@@ -103,12 +103,12 @@ def refuse_unfit(contest: Contest, engines: EngineTurns) -> None:
 
 
 def _ignored(stage: str) -> None:
-    """Nobody waits to hear of a stage."""
+    """Ignore the end of a stage: the default where nobody observes."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyComparison:
-    """The work: every text, score and comparison that is not in the results yet."""
+    """Does the work: every text, score and comparison that is not in the results yet."""
 
     contest: Contest
     engines: EngineTurns
@@ -116,10 +116,10 @@ class PolicyComparison:
     budget: Budget
     recorder: Recorder | None = None
     on_stage: Callable[[str], None] = _ignored
-    """Hears of each of `STAGES` as it ends."""
+    """Called with each of `STAGES` as it ends."""
 
     async def run(self) -> PolicyReport:
-        """Do what has not been done yet, and measure; what failed before is tried again.
+        """Do the missing work, retry what failed before, and measure.
 
         Raises:
             BudgetReached: If there is nothing left to spend.
@@ -166,7 +166,7 @@ class PolicyComparison:
         self.results.texts.add(text)
 
     def _dearest(self, prompt: str, number: int) -> int:
-        """Tokens that the dearest policy has spent on this text of a prompt; 0 for none."""
+        """Tokens that the most expensive policy spent on this text of a prompt; 0 for none."""
         spenders = (each.name for each in self.contest.policies if not each.at_equal_tokens)
         rows = (self.results.texts.rows.get((name, prompt, number)) for name in spenders)
         return max((row.tokens for row in rows if row and row.failure is None), default=0)
@@ -208,7 +208,7 @@ class PolicyComparison:
         return [place for place in self.contest.all_places if self.results.has_text(place)]
 
     def _pairs(self) -> list[TextKey]:
-        """The texts of the others that have one of the reference opposite them."""
+        """The texts of the other policies that have a counterpart of the reference."""
         return [
             place
             for place in self._written()
@@ -220,7 +220,7 @@ class PolicyComparison:
         return self.contest.reference.name, place[1], place[2]
 
     def _refuse_silence(self, policy: Policy) -> None:
-        """End a run of which a policy would be missing."""
+        """Raise if a policy gave no text: the comparison would lack it."""
         places = self.contest.places(policy)
         if any(self.results.has_text(place) for place in places):
             return
@@ -247,7 +247,7 @@ class PolicyComparison:
         )
 
     def _in_order(self, rows: Mapping[TextKey, T]) -> list[T]:
-        """Rows by policy and prompt: they came in any order, and resampling goes by theirs."""
+        """Sort rows by policy and prompt: they arrive in any order, and the bootstrap needs it."""
         return [rows[place] for place in self.contest.all_places if place in rows]
 
     def _entrant(self, policy: Policy) -> Entrant:
@@ -263,17 +263,17 @@ class PolicyComparison:
 
 
 def _refuse_mute_judge(rows: Collection[ScoredText | ComparedTexts]) -> None:
-    """End a run whose judge has not been understood once."""
+    """Raise if no answer of the judge is readable."""
     reasons = [row.missing for row in rows]
     if reasons and None not in reasons:
         raise BackendError(f"the judge has not given a single answer: {reasons[0]}")
 
 
 def _is_due(row: ScoredText | ComparedTexts | None) -> bool:
-    """Whether a place has nothing yet; what the judge left out is asked for again."""
+    """Whether a row is missing, or lacks what the judge left out."""
     return row is None or row.missing is not None
 
 
 def _version(policy: Policy) -> str:
-    """What traces call the weights of a policy."""
+    """Name of a policy's weights in traces."""
     return f"policy-{policy.name}" if policy.adapter else "base"

@@ -1,4 +1,4 @@
-"""What policies are compared on: fixed before the first text is written."""
+"""The set-up of a comparison of policies, fixed before the first text is written."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from quillgraph.graphs.episodes import parts_of
 WEIGHTS = "adapter_model.safetensors"
 
 GENERIC = "the generic rubric"
-"""What reports call the criteria of `data.generic_rubric`."""
+"""Name of the criteria of `data.generic_rubric` in reports."""
 
 
 class ContestOptions(Value):
@@ -38,9 +38,9 @@ class ContestOptions(Value):
     limit: int | None = Field(default=None, ge=1)
     """Most prompts, drawn by the seed; None takes all."""
     reading: Reading = "request"
-    """What a model without a graph is asked."""
+    """The prompt of a model without a graph."""
     baselines: bool = False
-    """Whether best-of-N and Self-Refine join, at the tokens of the dearest of the others."""
+    """Whether to add best-of-N and Self-Refine, at the tokens of the most expensive policy."""
     allow_same_judge: bool = False
     """Whether a judge may score a policy that it has trained."""
     seed: int = 0
@@ -62,23 +62,26 @@ class Contest:
     data_format: str
     prompts: tuple[Prompt, ...]
     criteria: str
-    """Where the soft criteria come from."""
+    """Source of the soft criteria."""
     policies: tuple[Policy, ...]
-    """The first is what the others are compared with."""
+    """The first is the reference of the others."""
     judge: BackendSpec
     options: ContestOptions = field(default_factory=ContestOptions)
     notes: tuple[str, ...] = ()
-    """What has to be known before the numbers are believed."""
+    """Reservations that readers must know before they trust the numbers."""
     excluded: Mapping[str, int] = field(default_factory=dict)
+    """Why records of the file are left out, and how many."""
+    skipped: tuple[str, ...] = ()
+    """Those that could not be read, each with its place and the reason."""
 
     @property
     def reference(self) -> Policy:
-        """What the others are compared with."""
+        """The policy that the others are compared with."""
         return self.policies[0]
 
     @property
     def wanted(self) -> int:
-        """Texts in all."""
+        """Total number of texts."""
         return len(self.policies) * len(self.prompts) * self.options.texts
 
     @property
@@ -102,10 +105,10 @@ class Contest:
 
     @property
     def in_turn(self) -> tuple[Policy, ...]:
-        """The policies in an order in which engines change as seldom as can be.
+        """The policies in an order with the fewest changes of engine.
 
-        Those at equal tokens come last, since the others' costs must be known, and before the judge
-        comes whoever shares its engine.
+        Policies at equal tokens come last, since they need the others' costs. A policy that shares
+        the judge's engine comes just before the judge.
         """
         engines = list(dict.fromkeys(each.model.model_dump_json() for each in self.policies))
         return tuple(
@@ -146,7 +149,7 @@ def read_contest(
     criteria_name: str = "criteria from elsewhere",
     options: ContestOptions | None = None,
 ) -> Contest:
-    """Read who is compared, and on what.
+    """Read the policies, the prompts and the judge of a comparison.
 
     Args:
         policies: See `read_policies`; the first is what the others are compared with.
@@ -185,11 +188,12 @@ def read_contest(
         options=options,
         notes=(*reservations(entered, judge), *_caveats(entrants, tasks, options.reading)),
         excluded=excluded,
+        skipped=data.skipped,
     )
 
 
 def _own_criteria(requests: Sequence[RubricRequest]) -> str:
-    """Where the criteria come from if nobody has named any."""
+    """Source of the criteria if none are named."""
     own = [bool(request.criteria) for request in requests]
     if not any(own):
         return GENERIC
@@ -199,7 +203,7 @@ def _own_criteria(requests: Sequence[RubricRequest]) -> str:
 def _caveats(
     policies: Sequence[Policy], tasks: Sequence[WritingTask], reading: Reading
 ) -> Iterator[str]:
-    """What is unequal between the policies, judge aside."""
+    """What differs between the policies, apart from the judge."""
     graphs = [each for each in policies if each.graph]
     if graphs and len(graphs) < len(policies) and reading == "request":
         yield "Models read the bare request, and graphs prompts of their own; see --prompt writer."
@@ -207,8 +211,8 @@ def _caveats(
         yield f"{', '.join(taking)} wrote under the criteria that texts are scored by."
     if equal := [each.name for each in policies if each.at_equal_tokens]:
         yield (
-            f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it, "
-            "and write one draft at least."
+            f"{', '.join(equal)} may spend on a text what the most expensive of the others "
+            "spent on it, and write at least one draft."
         )
     for each in policies:
         if each.training is None or each.at_equal_tokens:
@@ -227,7 +231,7 @@ def _takes_criteria(policy: Policy) -> bool:
 
 
 def sharing(judge: BackendSpec, policies: Sequence[Policy]) -> BackendSpec:
-    """The judge on the engine of a policy that has its model, where there is one.
+    """The judge on the engine of a policy with the same model, if there is one.
 
     An engine that was started for adapters serves the bare model as well.
     """

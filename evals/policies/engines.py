@@ -1,4 +1,4 @@
-"""Engines that take turns: of those that do not share a model, one is up at a time."""
+"""Engines that take turns: of those with different models, one runs at a time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from quillgraph.backends.spec import BackendSpec
 
 
 class EngineTurns:
-    """Hands out models, each connected when it is first named and started when its turn comes.
+    """Hands out models; connects all at once, and starts each when its turn comes.
 
-    Whoever has the turn keeps it until another model is asked for; then it is closed. A model is
-    connected here when it is misspelt, and not after hours of work.
+    A model keeps its turn until another is requested; then it is closed. Connecting early reports a
+    misspelt model at the start, not after hours of work.
 
     Args:
         specs: All models that will be asked for.
@@ -32,11 +32,11 @@ class EngineTurns:
 
     @property
     def chats(self) -> tuple[ChatBackend, ...]:
-        """All of them, for whoever closes what is open at the end."""
+        """All models, so that the caller can close them."""
         return tuple(self._connected.values())
 
     def idle(self, spec: BackendSpec) -> ChatBackend:
-        """The model of a spec, whether it is up or not."""
+        """The model of a spec, running or not."""
         return self._connected[spec.model_dump_json()]
 
     async def aclose(self) -> None:

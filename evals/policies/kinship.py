@@ -1,4 +1,4 @@
-"""Who judges whom: what a reader has to know before believing a comparison of policies."""
+"""How a judge is related to the policies: reservations about a comparison."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from quillgraph.evals.policies.policy import Policy
 
 
 def identity(spec: str | BackendSpec) -> str:
-    """Name by which a model is known again, whatever engine runs it and with which options.
+    """Name that identifies a model, independent of its engine and options.
 
     The same weights in two folders, or behind two names, are not recognised.
     """
@@ -26,13 +26,21 @@ def identity(spec: str | BackendSpec) -> str:
     return str(folder.resolve()) if folder.exists() else model
 
 
+def known_model(name: str) -> str:
+    """Name or folder of a model, as `identity` gives that of a backend's."""
+    built_in = {each.name: str(each.path) for each in installed()}
+    model = built_in.get(name, name)
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.exists() else model
+
+
 def trained_by(policies: Sequence[Policy], judge: str) -> tuple[Policy, ...]:
     """The policies that were rewarded by the verdicts of a judge."""
-    asked = identity(judge)
+    judge_model = identity(judge)
     return tuple(
         each
         for each in policies
-        if each.training and each.training.judge and identity(each.training.judge) == asked
+        if each.training and each.training.judge and identity(each.training.judge) == judge_model
     )
 
 
@@ -52,10 +60,10 @@ def refuse_training_judge(policies: Sequence[Policy], judge: str) -> None:
 
 
 def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
-    """What speaks against believing the judge on these policies."""
-    asked = identity(judge)
+    """Reasons to doubt the judge on these policies."""
+    judge_model = identity(judge)
     for each in policies:
-        if identity(each.model) == asked:
+        if identity(each.model) == judge_model:
             what = "the base of" if each.adapter else "the same model as"
             yield f"The judge is {what} policy {each.name}: models prefer what they would write."
     for each in trained_by(policies, judge):
@@ -67,10 +75,15 @@ def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
         training = each.training
         if each.adapter and training is None:
             yield (
-                f"No record of the training of policy {each.name} lies above {each.adapter}: "
-                "whether the judge has trained it is not known."
+                f"No record of the training of policy {each.name} lies above {each.adapter}, or "
+                "none that is of this adapter: whether the judge has trained it is not known."
             )
-        if training and training.guard and identity(training.guard) == asked:
+        if each.adapter and training and identity(each.model) != known_model(training.base):
+            yield (
+                f"The adapter of policy {each.name} was trained on {training.base!r}, and is laid "
+                f"on {each.model.model!r} here."
+            )
+        if training and training.guard and identity(training.guard) == judge_model:
             yield f"The judge has watched over the training of policy {each.name}."
         if training and training.functions:
             yield (
@@ -82,7 +95,7 @@ def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
 def seen_in_training(
     policy: Policy, tasks: Sequence[WritingTask], requests: Sequence[str] | None
 ) -> str:
-    """Say how many of the prompts a policy was trained on; empty if it was trained on none.
+    """Say on how many of the prompts a policy was trained; empty if on none.
 
     Args:
         policy: A policy whose training is known.

@@ -1,4 +1,4 @@
-"""Policies by name: a model, an adapter on one, what a training run has left, a graph on these."""
+"""Reads policies: a model, an adapter, the result of a training run, or a graph on one of these."""
 
 import re
 import string
@@ -19,6 +19,7 @@ from quillgraph.evals.policies.training_record import (
     TrainingRecord,
     policy_folder,
     read_training,
+    stranger_base,
     training_above,
 )
 
@@ -37,19 +38,19 @@ class Policy(Value):
     """Something that writes."""
 
     name: str
-    """How tables and requirements call it."""
+    """Name in tables and requirements."""
     spec: str
-    """As it was given."""
+    """The spec as the user wrote it."""
     model: BackendSpec
     adapter: Path | None = None
     training: TrainingRecord | None = None
-    """Where the weights come from, as far as that is known."""
+    """Record of the training, if it is known."""
     graph: str | None = None
-    """Name of the graph that the model plays in; None if it is asked by itself."""
+    """Name of the graph that runs the model; None if the model is called directly."""
     options: Mapping[str, int | str] = Field(default_factory=dict)
     """Parts of the graph's input, and measures such as `rounds`."""
     at_equal_tokens: bool = False
-    """Whether it may spend as much on a text as the dearest of the others."""
+    """Whether it may spend as much on a text as the most expensive other policy."""
 
 
 def read_policies(specs: Sequence[str], *, baselines: bool = False) -> tuple[Policy, ...]:
@@ -68,13 +69,13 @@ def read_policies(specs: Sequence[str], *, baselines: bool = False) -> tuple[Pol
         raise ConfigError(f"{_WANTED}, got none")
     if len(specs) > len(string.ascii_uppercase):
         raise ConfigError(f"expected at most {len(string.ascii_uppercase)} policies")
-    found = [_policy(*_named(spec, string.ascii_uppercase[n])) for n, spec in enumerate(specs)]
+    policies = [_policy(*_named(spec, string.ascii_uppercase[n])) for n, spec in enumerate(specs)]
     if baselines:
-        found += [_baseline(graph, found[0]) for graph in BASELINES]
-    names = [each.name for each in found]
+        policies += [_baseline(graph, policies[0]) for graph in BASELINES]
+    names = [each.name for each in policies]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"expected names of their own, got {twice[0]!r} twice")
-    return tuple(_with_ranks(found))
+    return tuple(_with_ranks(policies))
 
 
 def _named(spec: str, name: str) -> tuple[str, str]:
@@ -126,7 +127,7 @@ def _options(query: str, spec: str) -> dict[str, int | str]:
         pairs = parse_qsl(query, True, strict_parsing=True) if query else []
     except ValueError as error:
         raise ConfigError(f"expected GRAPH?option=value&option=value@…, got {spec!r}") from error
-    return {name: int(said) if said.isdecimal() else said for name, said in pairs}
+    return {name: int(value) if value.isdecimal() else value for name, value in pairs}
 
 
 def _weights(spec: str) -> dict[str, Any]:
@@ -160,21 +161,26 @@ def _of_run(folder: Path, spec: str) -> dict[str, Any]:
             f"{folder} is not the folder of a training run, so it is not known which model it "
             f"belongs to; name the model: KIND:MODEL+{folder}"
         )
-    found, kind = policy_folder(folder), default_backend()[0].partition(":")[0]
-    if (found / ADAPTER).is_file():
+    weights, kind = policy_folder(folder), default_backend()[0].partition(":")[0]
+    if (weights / ADAPTER).is_file():
+        if (base := stranger_base(weights, training)) is not None:
+            raise ConfigError(
+                f"the adapter in {weights} is not the run's: it was trained on {base!r}, and the "
+                f"run on {training.base!r}; name both, as KIND:MODEL+{weights}"
+            )
         model = BackendSpec(kind=kind, model=training.base)
-        return {"model": model, "adapter": found, "training": training}
-    return {"model": BackendSpec(kind=kind, model=str(found)), "training": training}
+        return {"model": model, "adapter": weights, "training": training}
+    return {"model": BackendSpec(kind=kind, model=str(weights)), "training": training}
 
 
-def _with_ranks(found: Sequence[Policy]) -> list[Policy]:
+def _with_ranks(policies: Sequence[Policy]) -> list[Policy]:
     """Let policies on one model share an engine that takes the adapters of all of them."""
     ranks: dict[str, int] = {}
-    for each in found:
+    for each in policies:
         if each.adapter and rank_option(each.model) and not each.model.base_url:
             key = each.model.model_dump_json()
             ranks[key] = max(ranks.get(key, 1), rank_for(each.adapter))
-    return [_ranked(each, ranks.get(each.model.model_dump_json())) for each in found]
+    return [_ranked(each, ranks.get(each.model.model_dump_json())) for each in policies]
 
 
 def rank_option(spec: BackendSpec) -> str | None:

@@ -1,7 +1,12 @@
 """Records of a comparison of policies: a text, its scores, who won."""
 
+import operator
+
+from pydantic import Field
+
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import PairComparison
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 
 TextKey = tuple[str, str, int]
 """Policy, prompt and number of a text."""
@@ -16,27 +21,29 @@ class WrittenText(Value):
     """Of the texts of this policy for this prompt."""
     text: str = ""
     prompt_tokens: int = 0
-    """Of all calls that the text has cost."""
+    """Over all calls that produced the text."""
     completion_tokens: int = 0
     calls: int = 0
+    aside: Aside = Field(default=NOTHING_ASIDE, exclude_if=operator.not_)
+    """What the reply held beside the text, such as thinking."""
     is_cut: bool = False
-    """Whether it ended at the longest that it may be."""
+    """Whether it was cut at the highest length allowed."""
     failure: str | None = None
-    """Why there is no text; it is then in no measure, and counted."""
+    """Why there is no text. It is then excluded from all measures, and counted."""
 
     @property
     def place(self) -> TextKey:
-        """What it is known by."""
+        """Policy, prompt and number: identifies the row."""
         return self.policy, self.prompt, self.number
 
     @property
     def tokens(self) -> int:
-        """What it has cost."""
+        """Tokens of prompts and completions."""
         return self.prompt_tokens + self.completion_tokens
 
 
 class CriterionScore(Value):
-    """What the judge said on one criterion."""
+    """The judge's score on one criterion."""
 
     criterion: str
     """Its name."""
@@ -45,25 +52,25 @@ class CriterionScore(Value):
 
 
 class ScoredText(Value):
-    """What was found of a text."""
+    """The scores of a text."""
 
     policy: str
     prompt: str
     number: int
     hard: float | None = None
-    """Share of the demands that code checks which it keeps; None where there are none."""
+    """Share of the hard criteria that it meets; None if there are none."""
     soft: float | None = None
-    """Weighted mean of the judge's scores, from 0 to 1, and 0 for one that was turned away; None
-    where a verdict is missing, which is not a zero."""
+    """Weighted mean of the judge's scores, from 0 to 1; 0 for a text that the gate rejects; None,
+    not 0, if a verdict is missing."""
     gate: str | None = None
-    """Why it was turned away before the judge."""
+    """Why the gate rejected it before the judge."""
     missing: str | None = None
     """Why there is no `soft`."""
     scores: tuple[CriterionScore, ...] = ()
 
     @property
     def place(self) -> TextKey:
-        """What it is known by."""
+        """Policy, prompt and number: identifies the row."""
         return self.policy, self.prompt, self.number
 
 
@@ -78,11 +85,11 @@ class ComparedTexts(Value):
     longer: int
     """Characters of the policy's text minus those of the other."""
     is_judged: bool = True
-    """False where code turned one of them away, so that nobody had to be asked."""
+    """False if code decided the comparison without the judge."""
     missing: str | None = None
     """Why an answer is missing."""
 
     @property
     def place(self) -> TextKey:
-        """What it is known by."""
+        """Policy, prompt and number: identifies the row."""
         return self.policy, self.prompt, self.number

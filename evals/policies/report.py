@@ -146,17 +146,17 @@ class PolicyReport(Value):
     data: str
     judge: str
     criteria: str
-    """Where the criteria came from."""
+    """Source of the criteria."""
     reference: str
     """Name of the policy that the others are compared with."""
     prompts: int
     texts: int
     """Texts of each policy for each prompt."""
     notes: tuple[str, ...] = ()
-    """What has to be known before the numbers are believed."""
+    """Reservations that readers must know before they trust the numbers."""
     policies: tuple[Entrant, ...]
     excluded: dict[str, int]
-    """What is in no measure: reason to count."""
+    """Reason to count of what no measure includes."""
     measures: dict[str, dict[str, Estimate]]
     """Measure to its values by policy, and by `B-A` its differences over the prompts that both
     have. Intervals are over prompts."""
@@ -191,12 +191,12 @@ def policy_report(
     excluded: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> PolicyReport:
-    """Put what was found of the policies side by side.
+    """Measure all policies on the same prompts.
 
     Args:
         policies: The policies; the first is the reference.
         texts: Their texts, those that failed among them.
-        scores: What was found of the texts.
+        scores: Scores of the texts.
         comparisons: Texts of the others against the reference's.
         about: Fields of the report that say what was compared: `data`, `judge`, `criteria`,
             `texts`, and `notes` if there are any.

@@ -10,7 +10,7 @@ from quillgraph.evals.ledger import Ledger
 from quillgraph.evals.policies.records import ComparedTexts, ScoredText, TextKey, WrittenText
 
 TEXTS, SCORES, COMPARISONS = "texts.jsonl", "scores.jsonl", "comparisons.jsonl"
-"""Files of results, one line each, from which work that was cut short goes on."""
+"""Files of results, one JSON line each; interrupted work resumes from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class PolicyResults:
 
     @classmethod
     def within(cls, folder: Path | None = None) -> "PolicyResults":
-        """Open the results in a folder, or begin them there; None keeps them in memory."""
+        """Open or create the results in a folder; None keeps them in memory."""
         return cls(
             Ledger.within(folder, TEXTS, WrittenText, lambda row: row.place),
             Ledger.within(folder, SCORES, ScoredText, lambda row: row.place),
@@ -45,7 +45,7 @@ class PolicyResults:
         return [row for row in self.texts.rows.values() if row.policy == policy]
 
     def writingbench_files(self, places: Iterable[TextKey]) -> dict[str, list[dict[str, Any]]]:
-        """What the tools of WritingBench can go on with.
+        """Rows that the tools of WritingBench read.
 
         Prompts without any verdict have no row of scores: a mean of nothing ends its tools.
 

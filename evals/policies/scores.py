@@ -1,4 +1,4 @@
-"""What texts of policies are worth: by code, by a judge under criteria, and against one another."""
+"""Scores texts of policies: by code, by a judge under criteria, and by comparison."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ UNREAD = "the judge could not be understood"
 
 
 async def score_text(text: WrittenText, prompt: Prompt, judge: Judge) -> ScoredText:
-    """Check a text by code and have it judged.
+    """Check a text by code, then judge it.
 
-    What code can see to be no text is turned away and scored 0 without a judge, as everywhere in
-    this package (`ALGORITHM.md` 6.3.5).
+    The gate rejects what code recognizes as no text, with score 0 and without a judge, as
+    everywhere in this package (`ALGORITHM.md` 6.3.5).
 
     Raises:
         BudgetReached: If the run has nothing left to spend.
@@ -61,8 +61,8 @@ async def compare_texts(
 ) -> ComparedTexts:
     """Compare a text with the reference's, in both orders.
 
-    Nobody is asked where code can tell. Equal texts are a tie; a text that is turned away loses to
-    one that is not, since an empty phrase fools most judges (arXiv:2507.08794).
+    The judge is called only if code cannot decide. Equal texts are a tie. A text that the gate
+    rejects loses to one that passes, since an empty phrase fools most judges (arXiv:2507.08794).
 
     Raises:
         BudgetReached: If the run has nothing left to spend.
@@ -91,7 +91,7 @@ async def compare_texts(
 
 
 def _kept(text: str, prompt: Prompt) -> float | None:
-    """Share of the hard criteria that a text keeps."""
+    """Share of the hard criteria that a text meets."""
     checks = [each.check for each in checked(prompt.criteria_set.criteria) if each.check]
     if not checks:
         return None

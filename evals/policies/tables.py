@@ -1,4 +1,4 @@
-"""Comparisons of policies as a person reads them: rows of tables, Markdown and a plot."""
+"""Shows comparisons of policies: rows of tables, Markdown and a plot."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +59,7 @@ def policies_markdown(report: PolicyReport) -> str:
 
 
 def policy_exclusions(report: PolicyReport) -> str:
-    """What is in no measure, and how often."""
+    """Say what no measure includes, and how often."""
     counts = "; ".join(f"{reason} ({count})" for reason, count in report.excluded.items())
     return visible(f"Excluded: {counts}" if counts else "Nothing excluded.")
 

@@ -1,4 +1,4 @@
-"""Any graph run as it is: cast, recorded, sealed, resumed."""
+"""Run any graph unchanged: cast its roles, record its calls, seal the result, resume it."""
 
 from quillgraph.graphs.episodes.batch import (
     Batch,
@@ -28,6 +28,7 @@ from quillgraph.graphs.episodes.episode import (
     Episode,
     Question,
     WrittenEpisode,
+    reply_of,
     role_of,
     text_of,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "read_entries",
     "read_entry",
     "read_episodes",
+    "reply_of",
     "role_of",
     "roles_of",
     "run_graph",

@@ -1,4 +1,4 @@
-"""Many starts of one graph: read from JSON lines, run side by side, each kept as it is done."""
+"""A batch of starts of one graph: read from JSON lines, run concurrently, saved as each ends."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quillgraph.agents.text.file import numbered_lines
 from quillgraph.backends.calls import Budget, JsonLines, Recorder
 from quillgraph.backends.errors import (
     BackendError,
@@ -21,13 +22,13 @@ from quillgraph.graphs.episodes.source import Answer, Graph, episode_source
 from quillgraph.graphs.episodes.start import TaskStart, complete_start, schema_of
 
 AT_ONCE = 16
-"""Entries that are run side by side; how many calls an engine takes at a time is its own matter."""
+"""Entries that run concurrently; each engine limits its own concurrent calls."""
 
 ContextFn = Callable[[Any], Any]
-"""Makes a context of a schema, a new one each time: some graphs ask its budget for their costs."""
+"""Makes a new context from a schema; each entry needs its own, as graphs read costs from it."""
 
 ERRORS: Mapping[str, type[QuillError]] = {"budget": BudgetReached, "backend": BackendError}
-"""By the kind of failure: as what error it ends a batch that has come to nothing."""
+"""Kind of failure to the error that ends a batch without a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ def read_entry(graph: Graph, text: str, extra: Mapping[str, Any]) -> TaskStart:
     """Read a start from JSON: an object, or a request in quotes.
 
     Args:
-        graph: Says what it takes.
+        graph: Its input schema says what it takes.
         text: The JSON.
-        extra: Parts of the input that the object need not bring.
+        extra: Default values for parts of the input.
 
     Raises:
         InputError: If the graph cannot be run on it.
@@ -76,22 +77,19 @@ def read_entry(graph: Graph, text: str, extra: Mapping[str, Any]) -> TaskStart:
 def read_entries(
     graph: Graph, text: str, extra: Mapping[str, Any], where: str
 ) -> tuple[tuple[BatchEntry, ...], tuple[Excluded, ...]]:
-    """Read a start from each line of JSON, and say of which lines none can be read.
+    """Read a start from each line of JSON, and report the lines that cannot be read.
 
     Args:
-        graph: Says what it takes.
+        graph: Its input schema says what it takes.
         text: The lines.
-        extra: Parts of the input that a line need not bring.
-        where: What the lines come from, for messages.
+        extra: Default values for parts of the input.
+        where: Source of the lines, for messages.
 
     Raises:
-        InputError: If there is not one line to run the graph on.
+        InputError: If no line gives a start.
     """
     entries, unreadable = [], []
-    # not splitlines(): JSON may hold line separators other than \n
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(text):
         try:
             entries.append(BatchEntry(number, read_entry(graph, line, extra)))
         except InputError as error:
@@ -104,38 +102,39 @@ def read_entries(
 
 @dataclass(slots=True)
 class Batch:
-    """A graph on many starts; what has an episode in the folder is not run again."""
+    """A graph on many starts; an entry with an episode in the folder does not run again."""
 
     graph: Graph
     entries: Sequence[BatchEntry]
     folder: Path
     budget: Budget
     episodes: dict[int, Episode]
-    """By the number of the entry; those of earlier processes among them."""
+    """Number of the entry to its episode; includes those of earlier processes."""
     answer: Answer | None = None
-    """Answers what the graph asks by an interrupt."""
+    """Answers the graph's interrupts."""
     by_line: bool = True
     """Whether messages name the line of an entry."""
     excluded: list[Excluded] = field(default_factory=list)
 
     @property
     def waiting(self) -> list[BatchEntry]:
-        """What has no episode yet."""
+        """Entries without an episode."""
         return [entry for entry in self.entries if entry.number not in self.episodes]
 
     async def run(
         self, context: ContextFn, recorder: Recorder, notice: Callable[[], object]
     ) -> None:
-        """Run what has no episode yet, so many at once; one that fails does not stop the others.
+        """Run the waiting entries, `AT_ONCE` at a time; a failed one does not stop the others.
 
         Args:
-            context: Makes the run-time context of an entry, of the schema that the graph declares.
-            recorder: Writes down the calls.
-            notice: Is called after each entry.
+            context: Makes the run-time context of an entry, from the schema that the graph
+                declares.
+            recorder: Records the calls.
+            notice: Called after each entry.
 
         Raises:
-            BudgetReached: After what was in flight has come to its end.
-            QuillError: If nothing has come of any entry.
+            BudgetReached: After the entries in flight have ended.
+            QuillError: If no entry gave an episode.
             StorageError: If an episode cannot be written.
         """
         waiting = iter(self.waiting)
@@ -185,7 +184,7 @@ class Batch:
         return await run_graph(source, task, start=rest, episode_id=name, record=recorder)
 
     def _add(self, number: int, episode: Episode) -> None:
-        """Keep an episode; its calls are in calls.jsonl, under its id."""
+        """Save an episode without its calls, which are in calls.jsonl under its id."""
         self.episodes[number] = episode.model_copy(update={"calls": ()})
         JsonLines(self.folder / EPISODES).append(self.episodes[number].model_dump_json())
 

@@ -1,4 +1,4 @@
-"""Who plays in a graph: its run-time context, made of chat models and measures by its schema."""
+"""The cast of a graph: its run-time context, built from chat models and measures by its schema."""
 
 import dataclasses
 import inspect
@@ -25,13 +25,13 @@ from quillgraph.graphs.memory.memory import Memory
 C = TypeVar("C")
 
 TRAINS = ("token_ids", "logprobs")
-"""What a backend must give for its calls to become rows."""
+"""Capabilities that a backend needs for its calls to become training rows."""
 
 
 class CastModel(RunnableBinding[Any, Any]):
-    """A chat model in a role: every call that is made through it carries the role's name.
+    """A chat model in a role: every call through it carries the role's name.
 
-    It is a binding and no copy, so the model's engine and limiter stay the ones that all share.
+    It is a binding, not a copy, so all roles share the model's engine and limiter.
     """
 
     @property
@@ -41,7 +41,7 @@ class CastModel(RunnableBinding[Any, Any]):
 
     def __getattr__(self, name: str) -> Any:
         attribute = super().__getattr__(name)
-        # these two make a new runnable of the bare model, which would know nothing of the role
+        # these two make a new runnable from the bare model, which would lose the role
         if name not in ("bind_tools", "with_structured_output"):
             return attribute
         return lambda *args, **options: attribute(*args, **options).with_config(self.config)
@@ -57,9 +57,9 @@ def with_roles(
     roles: Mapping[str, BaseChatModel],
     context: Any,
 ) -> Any:
-    """Hand each role's model to the graph, in the field of its run-time context of that name.
+    """Put each role's model into the field of the graph's run-time context with the role's name.
 
-    A field of type `Role` gets a `Role`, any other a `CastModel`.
+    A field of type `Role` gets a `Role`; any other field gets a `CastModel`.
 
     Args:
         graph: The compiled graph.
@@ -72,9 +72,9 @@ def with_roles(
     schema, fields = graph.context_schema, _fields(graph.context_schema)
     if roles and schema is None:
         raise ConfigError(
-            f"the graph takes no context, so nothing can play {', '.join(sorted(roles))}: give it "
+            f"the graph takes no context, so no model can play {', '.join(sorted(roles))}: give it "
             "a context_schema with a field for each role, or leave `roles` out and name the nodes "
-            "that are to be trained"
+            "to train"
         )
     if fields and (unknown := sorted(set(roles) - set(fields))):
         raise ConfigError(
@@ -102,7 +102,7 @@ def with_roles(
 
 
 def check_trainable(trainable: Iterable[str], context: Any) -> None:
-    """Refuse to train a role whose backend is known to give no token ids or log-probs.
+    """Refuse to train a role whose backend gives no token ids or log-probs.
 
     Raises:
         ConfigError: Naming the role, the backend and what it lacks.
@@ -114,7 +114,7 @@ def check_trainable(trainable: Iterable[str], context: Any) -> None:
 
 
 def names_in(graph: Pregel[Any, Any, Any, Any], context: Any) -> frozenset[str]:
-    """The names that a role can be known by before the graph has run: roles and nodes."""
+    """Names of roles that are known before the graph runs: cast roles and nodes."""
     graphs = [graph, *(inner for _, inner in graph.get_subgraphs(recurse=True))]
     nodes = {
         name for each in graphs for name in getattr(each, "nodes", ()) if not name.startswith("__")
@@ -123,7 +123,7 @@ def names_in(graph: Pregel[Any, Any, Any, Any], context: Any) -> frozenset[str]:
 
 
 def _players(context: Any) -> Iterator[tuple[str, BaseChatModel]]:
-    """The models that a context is seen to hold, with the roles that they play."""
+    """The models in a context, each with its role."""
     if isinstance(context, Role):
         yield context.name, context.model
     elif isinstance(context, Mapping):
@@ -140,7 +140,7 @@ def _players(context: Any) -> Iterator[tuple[str, BaseChatModel]]:
 
 
 def _fields(schema: Any) -> dict[str, Any]:
-    """Name to type of the fields of a context class."""
+    """Fields of a context class: name to type."""
     return {} if schema in (None, dict) else typing.get_type_hints(schema)
 
 
@@ -160,17 +160,17 @@ def _required(schema: Any) -> set[str]:
 
 
 def roles_of(schema: Any) -> tuple[str, ...]:
-    """Names of the parts of a context that a chat model plays."""
+    """Names of the context fields that a chat model plays."""
     return tuple(name for name, kind in _hints(schema).items() if _is_played(kind))
 
 
 def judges_of(schema: Any) -> tuple[str, ...]:
-    """Names of those parts that a trained scorer can stand for."""
+    """Names of the context fields that a trained scorer can play."""
     return tuple(name for name, kind in _hints(schema).items() if kind is Judge)
 
 
 def measures_of(schema: Any) -> tuple[str, ...]:
-    """Names of what else a context takes: numbers such as `rounds`, and a judge's `samples`."""
+    """Names of the other context fields: numbers such as `rounds`, and a judge's `samples`."""
     if maker := _maker(schema):
         return tuple(name for name in inspect.signature(maker).parameters if name not in _PLAYERS)
     fields = _hints(schema).items()
@@ -179,7 +179,7 @@ def measures_of(schema: Any) -> tuple[str, ...]:
 
 
 def fitting(schema: Any, measures: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some measures that a context takes: a command has them for all graphs."""
+    """Select the measures that a context takes; a command has options for all graphs."""
     known = measures_of(schema)
     return {name: value for name, value in measures.items() if name in known}
 
@@ -198,34 +198,34 @@ def cast(
 ) -> C:
     """Make the context that a graph declares, such as a `Study` or a `Workshop`.
 
-    Each field of type `Role`, `Judge`, `BaseChatModel`, `Embeddings` or `Memory` gets what it asks
-    for, under its own name; any other gets the measure of that name. What `Annotated` says of a
-    field is seen to: `Ge(2)` of a number, `Needs("json_schema")` of whoever plays a role. A class
-    that says how it is made, by a class method `of`, is made so.
+    Each field of type `Role`, `Judge`, `BaseChatModel`, `Embeddings` or `Memory` gets a value of
+    that type, under its own name; any other field gets the measure of its name. Notes in
+    `Annotated` are enforced: `Ge(2)` on a number, `Needs("json_schema")` on the model of a role. A
+    class with a class method `of` is made by that method.
 
     Args:
         schema: The graph's `context_schema`: a dataclass, a pydantic model or a TypedDict; None
             for a graph that takes no context.
         model: Plays every role that is not named in `roles`.
         roles: Role to another model.
-        judges: Role to a trained scorer that stands where a model would be asked.
+        judges: Role to a trained scorer that plays it in place of a model.
         embeddings: For the field of that type.
         memory: For the field of that type.
-        seed: Of all roles, which derive their own from it.
-        budget: What all roles may spend together; None sets no end.
+        seed: Common seed; each role derives its own from it.
+        budget: Limit on what all roles spend together; None sets no limit.
         measures: The other fields, by name, and `samples`, the votes of a judge that is a model.
 
     Returns:
-        A value of the schema, or None where there is none.
+        A value of the schema; None without a schema.
 
     Raises:
         ConfigError: On a role or measure that the context does not have, a measure out of range, a
-            field that nothing fits, or a model that lacks what its role needs.
+            field that no value fits, or a model that lacks a capability its role needs.
     """
     _refuse_unknown("role", roles or {}, roles_of(schema))
     _refuse_unknown("measure", measures, measures_of(schema))
     if schema is None:
-        return None  # type: ignore[return-value]  # a graph without a context is run with none
+        return None  # type: ignore[return-value]  # a graph without a context runs with None
     offers = {
         "model": model, "roles": roles or {}, "judges": judges or {}, "embeddings": embeddings,
         "memory": memory, "seed": seed, "budget": budget or Budget(),
@@ -245,20 +245,20 @@ _PLAYERS = ("model", "roles", "judges", "embeddings", "memory", "seed", "budget"
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a model must offer to play a role, as a note on its field."""
+    """Capabilities that a role needs of its model, as a note on the field."""
 
     capability: str
 
 
 StructuredRole = Annotated[Role, Needs("json_schema")]
-"""A role whose replies are read under a schema."""
+"""A role whose replies follow a JSON schema."""
 
 StructuredJudge = Annotated[Judge, Needs("json_schema")]
 
 
 @dataclass(frozen=True, slots=True)
 class _Ensemble:
-    """What a context can be made of."""
+    """The parts that a context can be made from."""
 
     model: BaseChatModel
     roles: Mapping[str, BaseChatModel]
@@ -270,7 +270,7 @@ class _Ensemble:
     measures: Mapping[str, Any]
 
     def part(self, kind: Any, name: str, notes: tuple[Any, ...]) -> Any:
-        """What a field of this type and name gets; None if the ensemble has nothing like it."""
+        """The value for a field of this type and name; None if the ensemble has none."""
         if kind is Judge and name in self.judges:
             return self.judges[name]
         if _is_played(kind):
@@ -306,7 +306,7 @@ def _parts(schema: Any, ensemble: _Ensemble) -> dict[str, Any]:
         elif name in _required(schema):
             raise ConfigError(
                 f"the graph's context {schema.__name__} needs {name!r} of type {kind}, which a "
-                "run cannot give; give it a default, or a type among Role, Judge, BaseChatModel, "
+                "run cannot make; give it a default, or a type among Role, Judge, BaseChatModel, "
                 "Embeddings and Memory"
             )
     return parts
@@ -318,7 +318,7 @@ def _maker(schema: Any) -> Callable[..., Any] | None:
 
 
 def _bare(annotated: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A field's type, without `Annotated` and `| None`, and the notes on it."""
+    """A field's type, without `Annotated` and `| None`, and its notes."""
     kind, *notes = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
     if get_origin(kind) in (typing.Union, UnionType):
         kinds = [each for each in get_args(kind) if each is not type(None)]
@@ -345,8 +345,8 @@ def _check_least(name: str, value: Any, *least: Any) -> None:
             raise ConfigError(f"expected {name} of {bound} or more, got {value}")
 
 
-def _refuse_unknown(what: str, named: Iterable[str], known: tuple[str, ...]) -> None:
-    for name in sorted(set(named) - set(known)):
+def _refuse_unknown(what: str, names: Iterable[str], known: tuple[str, ...]) -> None:
+    for name in sorted(set(names) - set(known)):
         if not known:
             raise ConfigError(f"unknown {what} {name!r}: the graph's context has no {what}s")
         raise ConfigError(f"unknown {what} {name!r}: {nearest(name, known)}")

@@ -1,4 +1,4 @@
-"""A graph made durable: what it has done is on disk, and a run of it can be taken up again."""
+"""Durable graphs: progress is saved on disk, and a stopped run can be resumed."""
 
 import copy
 from collections import defaultdict
@@ -24,10 +24,10 @@ EPISODES, CALLS = "episodes.jsonl", "calls.jsonl"
 
 
 class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
-    """A compiled graph whose threads begin with their input, or go on if they have begun.
+    """A compiled graph whose threads begin with their input, or resume if they have begun.
 
-    Tasks that were cut short run again, and are answered from the journal as far as their calls
-    had finished. Make it with `durable`.
+    Interrupted tasks run again; the journal answers the calls that had finished. Make it with
+    `durable`.
     """
 
     journal: Journal
@@ -51,7 +51,7 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         yield from super().stream(entry, config, **{**options, "durability": "sync"})
 
     def _input(self, input: Any, config: RunnableConfig | None) -> Any:
-        """What a thread is to be given: nothing if it has begun, unless it is an answer."""
+        """The input of a thread: None if it has begun, unless the input is an answer."""
         assert isinstance(self.checkpointer, GraphSaver)
         place = ensure_config(merge_configs(self.config, config)).get("configurable", {})
         thread = str(place["thread_id"])
@@ -60,27 +60,27 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
         return None if goes_on else input
 
     def earlier(self, thread: str, *, is_trained: bool) -> list[KeptCall]:
-        """The calls that a thread has made already; from now on its calls are kept.
+        """Return the calls that a thread has made, and keep its calls from now on.
 
         Args:
             thread: The thread, which is about to run.
-            is_trained: Whether its calls are to become rows for training.
+            is_trained: Whether its calls will become rows for training.
 
         Raises:
-            ConfigError: If they are, and the thread has begun where nobody kept its calls.
+            ConfigError: If they will, and the thread began where its calls were not kept.
         """
         assert isinstance(self.checkpointer, GraphSaver)
         if not self.checkpointer.has(thread):
             self.calls.begin(thread)
         elif is_trained and not self.calls.knows(thread):
             raise ConfigError(
-                f"thread {thread!r} has begun outside of run_graph, so the calls that it has made "
-                "would be missing among the rows; begin another one, or name nothing trainable"
+                f"thread {thread!r} began outside of run_graph, so its earlier calls would be "
+                "missing among the rows; begin another thread, or name no trainable role"
             )
         return self.calls.of(thread)
 
     def forget(self, thread: str) -> None:
-        """Drop what is kept of a thread whose result is kept elsewhere."""
+        """Delete the records of a thread whose result is saved elsewhere."""
         assert isinstance(self.checkpointer, GraphSaver)
         self.checkpointer.delete_thread(thread)
         self.journal.forget(thread)
@@ -91,20 +91,20 @@ class Resuming(CompiledStateGraph[Any, Any, Any, Any]):
 def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterator[Resuming]:
     """Make a graph durable, with checkpoints of its nodes and a journal of its calls in a folder.
 
-    Invoke it with a `thread_id`: the first time it begins, and after a stop it goes on.
+    Invoke it with a `thread_id`: the thread begins the first time, and resumes after a stop.
 
     Args:
         graph: The graph.
-        folder: Where checkpoints and journal are, or will be; made if it is not there.
-        budget: What its calls may cost; what is replayed costs nothing.
+        folder: Folder of checkpoints and journal; created if missing.
+        budget: Limit on the cost of its calls; replayed calls cost nothing.
 
     Raises:
         ConfigError: If the graph cannot be compiled.
         StorageError: If the folder cannot be made, or the files cannot be used.
     """
-    kept = copy.copy(compiled_form(graph))
-    kept.__class__ = Resuming
-    assert isinstance(kept, Resuming)
+    resuming = copy.copy(compiled_form(graph))
+    resuming.__class__ = Resuming
+    assert isinstance(resuming, Resuming)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,18 +117,18 @@ def durable(graph: Graph, folder: Path, budget: Budget | None = None) -> Iterato
         Journal(folder / JOURNAL, budget) as journal,
         KeptCalls.open(folder / KEPT) as calls,
     ):
-        kept.checkpointer, kept.journal, kept.calls = saver, journal, calls
-        kept.config = merge_configs(kept.config, RunnableConfig(callbacks=[journal]))
-        yield kept
+        resuming.checkpointer, resuming.journal, resuming.calls = saver, journal, calls
+        resuming.config = merge_configs(resuming.config, RunnableConfig(callbacks=[journal]))
+        yield resuming
 
 
 def read_episodes(folder: Path) -> dict[int, Episode]:
     """Read the episodes of a batch with their calls, by the number of their request.
 
-    Each call stands once: what a resumed run replayed stands where it was first made.
+    Each call appears once: a replayed call appears where it was first made.
 
     Raises:
-        InputError: Naming a line that holds no episode, or no call.
+        InputError: Names a line that holds no episode, or no call.
     """
     calls = defaultdict(list)
     for call in read_calls(folder):
@@ -142,7 +142,7 @@ def read_episodes(folder: Path) -> dict[int, Episode]:
 
 
 def read_calls(folder: Path) -> list[CallRecord]:
-    """Read the calls that a run has recorded, replayed ones among them; none if it made none."""
+    """Read the recorded calls of a run, replayed ones included; empty if it made none."""
     return read_records(folder / CALLS) if (folder / CALLS).exists() else []
 
 

@@ -1,4 +1,4 @@
-"""The calls of threads that are not over, on disk, for the episode of a run that goes on."""
+"""The calls of unfinished threads, on disk, for the episode of a resumed run."""
 
 import sqlite3
 import threading
@@ -22,21 +22,21 @@ CREATE TABLE IF NOT EXISTS calls (
 
 
 class KeptCall(NamedTuple):
-    """A call that an earlier run of a thread has made."""
+    """A call from an earlier run of a thread."""
 
     record: CallRecord
     given_up: bool
-    """Whether it was made in a try of its node that came to nothing."""
+    """Whether the attempt at its node failed."""
 
 
 class KeptCalls:
     """The records of a durable graph's calls, by the thread that made them.
 
-    The checkpoints know what the nodes made of the calls and the journal their replies; what a
-    call was asked, by whom, and whether its try came to anything, neither knows.
+    The checkpoints hold the results of the nodes, and the journal holds the replies. Neither holds
+    the request of a call, its role, or whether the attempt at its node failed.
 
     Args:
-        path: SQLite file; made if it is not there.
+        path: SQLite file; created if missing.
 
     Raises:
         StorageError: If it cannot be used; its methods raise it too.
@@ -57,22 +57,22 @@ class KeptCalls:
             yield kept
 
     def begin(self, thread: str) -> None:
-        """Note that all calls of a thread are kept here, from its first on."""
+        """Record that all calls of a thread are kept here, from the first one on."""
         self._run("INSERT OR IGNORE INTO threads VALUES (?)", thread)
 
     def knows(self, thread: str) -> bool:
-        """Whether that is so."""
+        """Whether all calls of a thread are kept here."""
         return bool(self._run("SELECT 1 FROM threads WHERE thread = ?", thread))
 
     def of(self, thread: str) -> list[KeptCall]:
-        """The calls of a thread, in the order in which they were asked for."""
+        """The calls of a thread, in the order in which they began."""
         rows = self._run(
             "SELECT record, given_up FROM calls WHERE thread = ? ORDER BY call", thread
         )
         return [KeptCall(CallRecord.model_validate_json(record), bool(up)) for record, up in rows]
 
     def keep(self, record: CallRecord, *, given_up: bool) -> None:
-        """Keep a call; one that is made again from the journal stands as it was at first."""
+        """Keep a call; a replayed call keeps its first record."""
         row = (record.run, record.call, record.namespace, given_up, record.model_dump_json())
         self._run(
             "INSERT INTO calls VALUES (?, ?, ?, ?, ?) "
@@ -81,13 +81,13 @@ class KeptCalls:
         )
 
     def give_up(self, thread: str, place: str, with_inner: bool) -> None:
-        """Note that what a node's task, or the graphs within it too, asked comes to nothing."""
+        """Mark the calls of a node's task, or those of the graphs within it too, as given up."""
         inner = "OR substr(place, 1, length(?2) + 1) = ?2 || '|'" if with_inner else ""
         where = f"thread = ?1 AND (place = ?2 {inner})"
         self._run(f"UPDATE calls SET given_up = 1 WHERE {where}", thread, place)
 
     def forget(self, thread: str) -> None:
-        """Drop what is kept of a thread that is over."""
+        """Delete the calls of a finished thread."""
         self._run("DELETE FROM calls WHERE thread = ?", thread)
         self._run("DELETE FROM threads WHERE thread = ?", thread)
 

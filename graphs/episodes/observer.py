@@ -1,7 +1,7 @@
-"""Follows a run on its way: its calls, each once, and what its nodes return.
+"""Observes a run: its calls, each once, and what its nodes return.
 
-LangGraph drops keys that the state does not have without a word, so what nodes return is held
-against what reaches the state.
+LangGraph silently drops keys that the state does not have, so the keys that nodes return are
+compared with those that reach the state.
 """
 
 import dataclasses
@@ -27,22 +27,22 @@ Keys = dict[str, Any]
 
 
 class Writes(Listener, GraphCallbackHandler):
-    """Notes what every node of a run returns, in subgraphs too, until the state has been written.
+    """Records what every node of a run returns, in subgraphs too, until the state is written.
 
-    `lost` then compares it with the keys that arrived. A node that is a subgraph, or hands on what
-    one gave, may return keys that the outer state does not have: that is how LangGraph shares a
-    part of a state. So may a node that returns unchanged what it was given, and one that hands on
-    to the graph around it (`Command.PARENT`) keys of what it was given.
+    `lost` then compares it with the keys that arrived. A node that is a subgraph, or passes on the
+    output of one, may return keys that the outer state does not have: that is how LangGraph shares
+    a part of a state. The same holds for a node that returns its input unchanged, and for one that
+    passes keys of its input to the graph around it (`Command.PARENT`).
 
     It also counts the steps of each graph. LangGraph's own limit lets one more step run before it
     looks, and begins anew with each answer to an interrupt.
 
     Args:
-        recorder: Who numbers the calls of the run.
-        most_steps: Supersteps that each graph may have; the nodes of another are refused.
-        give_up: Where a later process may go on: is told which node's calls so far come to nothing,
-            and whether those of the graphs within it do so too. They do where the node is tried
-            again, but a later process would find these graphs where they were.
+        recorder: Numbers the calls of the run.
+        most_steps: Supersteps that each graph may have; nodes of a further step are refused.
+        give_up: For a run that a later process may resume: receives the node whose calls so far are
+            given up, and whether those of the graphs within it are too. They are where the node
+            runs again in this process; a later process resumes these graphs where they stopped.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Writes(Listener, GraphCallbackHandler):
         self.interrupted: GraphInterruptEvent | None = None
         """How the graph has paused, if it has."""
         self._runs: dict[UUID, tuple[str, bool, Any]] = {}
-        """Place of an open run in the graph, whether it is a node, and what it was given."""
+        """Place of an open run in the graph, whether it is a node, and its input."""
         self._graphs: set[UUID] = set()
         self._inner: dict[str, set[str]] = {}
         self._returned: dict[str, Keys] = {}
         self._excused: set[str] = set()
         self._given_up: list[tuple[str, bool, int]] = []
         """Place of each node that ended early, or began and may have begun in an earlier process,
-        whether the graphs within it count as well, and how many calls there had been by then."""
+        whether the graphs within it count as well, and the number of calls up to then."""
         self._failed: set[str] = set()
         self._recorder, self._tell = recorder, give_up
         self.met_graphs = False
@@ -92,7 +92,7 @@ class Writes(Listener, GraphCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note where a run begins; whatever runs nodes is a graph.
+        """Record where a run begins; a run that has nodes is a graph.
 
         Raises:
             GraphRecursionError: If it is a node of a step that the graph may not have.
@@ -105,12 +105,12 @@ class Writes(Listener, GraphCallbackHandler):
         self.met_graphs |= is_node and "|" in place
         if is_node and parent_run_id:
             self._graphs.add(parent_run_id)
-        if is_node and self._tell:  # what an earlier process asked in it is asked again, or lost
+        if is_node and self._tell:  # calls of an earlier process in it are made again, or lost
             self._given_up.append((place, False, self._recorder.calls))
             self._tell(place, place in self._failed)
 
     def on_chain_end(self, outputs: dict[str, Any], *, run_id: UUID, **kwargs: Any) -> None:
-        """Note what a node returned, or what a subgraph gave to the node around it."""
+        """Record what a node returned, or what a subgraph returned to the node around it."""
         place, is_node, entry = self._runs.pop(run_id, ("", False, None))
         if is_node:
             before = entry if isinstance(entry, Mapping) else {}
@@ -125,19 +125,19 @@ class Writes(Listener, GraphCallbackHandler):
             self._inner.setdefault(place, set()).update(key for key, _ in _updates(outputs))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note that what a node did so far has come to nothing, even if it is run again.
+        """Mark the calls of a node so far as given up, even if the node runs again.
 
-        A command to the graph around it comes as an error too, and counts as what the node of that
-        graph returned.
+        A command to the graph around it arrives as an error too, and counts as the return value of
+        that graph's node.
         """
         place, is_node, entry = self._runs.pop(run_id, ("", False, None))
         self._graphs.discard(run_id)
         if isinstance(error, ParentCommand):
             if is_node and error.args[0].graph == Command.PARENT:  # else it is on its way already
                 own = _keys_of(entry)
-                updates = _named(error.args[0].update)
-                handed = {key: value for key, value in updates if key not in own}
-                self._returned[_task_around(place)] = handed
+                updates = _pairs(error.args[0].update)
+                passed_on = {key: value for key, value in updates if key not in own}
+                self._returned[_task_around(place)] = passed_on
         elif is_node:
             is_interrupt = isinstance(error, GraphBubbleUp)
             self._given_up.append((place, not is_interrupt, self._recorder.calls))
@@ -160,9 +160,9 @@ class Writes(Listener, GraphCallbackHandler):
             raise GraphRecursionError(f"step {len(steps)} of {self._most_steps}")
 
     def was_given_up(self, call: CallRecord) -> bool:
-        """Say whether a call was made in a try of its node that came to nothing.
+        """Say whether a call belongs to a failed attempt at its node.
 
-        After an interrupt a subgraph goes on where it was, so what its earlier nodes did counts.
+        After an interrupt a subgraph resumes where it stopped, so its earlier nodes still count.
         """
         place, last = call.namespace or "", self._recorder.last_asked(call.call)
         return any(
@@ -171,7 +171,7 @@ class Writes(Listener, GraphCallbackHandler):
         )
 
     def excuse(self, task: str) -> None:
-        """Take no note of what a task returns, as it is no update of a state."""
+        """Ignore what a task returns, because it is no update of a state."""
         self._excused.add(task)
 
     def lost(self, task: str, written: Mapping[str, Any]) -> tuple[str, ...]:
@@ -197,13 +197,13 @@ def _task_around(place: str) -> str:
 
 
 def _keys_of(entry: Any) -> set[str]:
-    """Names of the parts of its graph's state that a node was given."""
+    """Keys of the state that are in a node's input."""
     inner = entry.get("state") if isinstance(entry, Mapping) else None  # a `ToolNode` of LangGraph
     return {key for each in (entry, inner) for key, _ in _updates(each)}
 
 
-def _named(update: Any) -> Iterator[tuple[str, Any]]:
-    """What a command updates; it may say so in pairs."""
+def _pairs(update: Any) -> Iterator[tuple[str, Any]]:
+    """The updates of a command, which may be a list of pairs."""
     if isinstance(update, list | tuple) and all(isinstance(each, tuple) for each in update):
         yield from ((each[0], each[1]) for each in update)
     else:
@@ -214,7 +214,7 @@ def _updates(returned: Any) -> Iterator[tuple[str, Any]]:
     """The updates of this graph's state in what a node returned."""
     if isinstance(returned, Command):
         if returned.graph is None:
-            yield from _named(returned.update)
+            yield from _pairs(returned.update)
     elif isinstance(returned, Mapping):
         yield from ((key, value) for key, value in returned.items() if isinstance(key, str))
     elif isinstance(returned, BaseModel):
@@ -229,23 +229,23 @@ def _updates(returned: Any) -> Iterator[tuple[str, Any]]:
 
 
 class Hearing:
-    """Listens to one run; where a durable graph goes on, it knows what was heard before.
+    """Collects the calls of one run; for a resumed durable graph, those of earlier processes too.
 
-    A call that is replayed is the call that it was: it stands once, under its first number.
+    A replayed call is the same call: it appears once, under its first number.
 
     Args:
-        source: What is run.
+        source: The graph and its cast.
         name: Name of the run, and its thread.
-        file: Is handed each record as its call ends.
+        file: Receives each record as its call ends.
 
     Raises:
-        ConfigError: If the run is to be trained on, and calls that it has made were not kept.
+        ConfigError: If the run is for training, and its earlier calls were not kept.
     """
 
     def __init__(self, source: EpisodeSource, name: str, file: Recorder) -> None:
-        graph, trained = source.graph, bool(source.trainable)
+        graph, is_trained = source.graph, bool(source.trainable)
         self._kept = graph.calls if isinstance(graph, Resuming) else None
-        earlier = graph.earlier(name, is_trained=trained) if isinstance(graph, Resuming) else []
+        earlier = graph.earlier(name, is_trained=is_trained) if isinstance(graph, Resuming) else []
         self._calls = {each.record.call: each.record for each in earlier}
         self._given_up = {each.record.call for each in earlier if each.given_up}
         self._file = file
@@ -275,17 +275,17 @@ class Hearing:
 
     @property
     def callbacks(self) -> list[BaseCallbackHandler]:
-        """Who is to listen; the recorder last, as it may have a budget."""
+        """The callback handlers; the recorder comes last, as it may have a budget."""
         return [self.writes, self._recorder]
 
     @property
     def calls(self) -> tuple[CallRecord, ...]:
-        """The calls, in the order in which they were first asked for."""
+        """The calls, in the order in which they first began."""
         return tuple(self._calls[number] for number in sorted(self._calls))
 
     @property
     def given_up(self) -> tuple[int, ...]:
-        """Numbers of the calls that nothing in the output comes of."""
+        """Numbers of the calls that contribute nothing to the output."""
         return tuple(call.call for call in self.calls if self._was_given_up(call))
 
     def _was_given_up(self, call: CallRecord) -> bool:
@@ -293,8 +293,8 @@ class Hearing:
         return self.writes.was_given_up(call) or (not was_asked and call.call in self._given_up)
 
     def _hear(self, record: CallRecord) -> None:
-        # Kept first: the numbers of a later process go on from what is kept, so one that stands in
-        # the file alone would be given twice.
+        # Kept first: a later process numbers its calls from the kept ones, so it would use the
+        # number of a call that is only in the file a second time.
         if self._kept:
             self._kept.keep(record, given_up=self.writes.was_given_up(record))
         self._file.add(record)

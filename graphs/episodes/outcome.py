@@ -1,4 +1,4 @@
-"""From a run that has ended to its episode: what it gave, or why and where it gave way."""
+"""From a finished run to its episode: its output, or why and where it failed."""
 
 import dataclasses
 import sysconfig
@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement, Reward, text_hash
+from quillgraph.agents.replies import reply_text
 from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
 from quillgraph.graphs.episodes.episode import (
     Attempt,
@@ -29,7 +30,7 @@ def own_line(error: BaseException) -> str:
     """The innermost line of a graph's own code: not ours, Python's or an installed package's.
 
     Returns:
-        As ` (file.py, line 7)`, or nothing where there is no such line.
+        As ` (file.py, line 7)`; empty where there is no such line.
     """
     others = (
         "site-packages",
@@ -47,7 +48,7 @@ def own_line(error: BaseException) -> str:
 RUN_FIELDS = frozenset(
     {"version", "task", "id", "graph", "trainable", "failure", "calls", "given_up"}
 )
-"""Fields of an episode that are the run's and not the graph's to fill."""
+"""Fields of an episode that the run fills, not the graph."""
 
 
 class LostKeys(QuillError):
@@ -106,7 +107,7 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
-    """Say what gave way, and where."""
+    """Say what failed, and where."""
     kind: Any = next((name for family, name in KINDS if isinstance(error, family)), "node")
     reason = str(error) if isinstance(error, QuillError) else f"{type(error).__name__}: {error}"
     if kind == "node":
@@ -114,7 +115,7 @@ def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
     if kind == "recursion":
         node = None
         reason = (
-            f"the graph has not ended after {most_steps} supersteps: it loops for ever, or needs "
+            f"the graph has not ended after {most_steps} supersteps: it loops forever, or needs "
             "a larger most_steps"
         )
     elif "msgpack serializable" in reason:
@@ -125,11 +126,11 @@ def failure_of(error: Exception, node: str | None, most_steps: int) -> Failure:
 
 
 def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
-    """Add what the graph gave to the record of its run.
+    """Add the graph's output to the record of its run.
 
-    An episode that the graph gave itself is taken over. Otherwise a `text` with the `criteria_set`
-    it was judged under, its `judgement` and its `reward` become an attempt. All the rest is kept
-    as JSON.
+    An episode in the output is used as it is. Otherwise a `text` with the `criteria_set`
+    it was judged under, its `judgement` and its `reward` become an attempt. All other output is
+    kept as JSON.
 
     Returns:
         The episode; with a failure if the output cannot be written as JSON.
@@ -147,14 +148,15 @@ def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
             key: _json(key, value) for key, value in fields.items() if not _stands(key, value, own)
         }
     except TypeError as error:
-        failed = Failure(kind="state", reason=str(error))
-        changes = {"failure": failed, "stopped": failed.reason, "is_complete": False}
+        failure = Failure(kind="state", reason=str(error))
+        changes = {"failure": failure, "stopped": failure.reason, "is_complete": False}
         return episode.model_copy(update=changes)
-    return type(own).model_validate({**content, **run, "output": kept})
+    same = tuple(key for key in kept if key in entry and entry[key] == fields[key])
+    return type(own).model_validate({**content, **run, "output": kept, "unchanged": same})
 
 
 def unused_roles(episode: Episode, roles: AbstractSet[str], known: AbstractSet[str]) -> Episode:
-    """Note roles that made no call; without any call in a trainable role there is nothing to train.
+    """Record roles without calls; without a call in a trainable role there is nothing to train.
 
     Args:
         episode: The sealed episode.
@@ -162,8 +164,8 @@ def unused_roles(episode: Episode, roles: AbstractSet[str], known: AbstractSet[s
         known: Roles and nodes that the graph is known to have.
 
     Returns:
-        The episode; with a failure if a trainable role is none of the graph's, or if no trainable
-        role made a call.
+        The episode; with a failure if the graph does not have one of the cast or trainable roles,
+        or if no trainable role made a call.
     """
     used = {role_of(call) for call in episode.calls}
     idle = sorted((set(episode.trainable) | roles) - used)
@@ -205,7 +207,7 @@ def _fields(output: Any) -> dict[str, Any]:
 
 
 def _judged(episode: Episode, fields: Mapping[str, Any]) -> Episode:
-    """The episode with its criteria and its judged text, as far as the graph gave them."""
+    """The episode with its criteria and its judged text, as far as the output has them."""
     criteria_set = fields.get("criteria_set")
     if not isinstance(criteria_set, CriteriaSet):
         return episode
@@ -216,17 +218,26 @@ def _judged(episode: Episode, fields: Mapping[str, Any]) -> Episode:
         not isinstance(text, str)
         or not isinstance(judgement, Judgement)
         or not isinstance(reward, Reward)
-        or (judgement.criteria_sha, judgement.text_sha) != (criteria_set.sha256, text_hash(text))
     ):
         return Episode(**record)
+    reply = reply_text(text, request=episode.task.request)
+    about = (criteria_set.sha256, text_hash(reply.words))
+    if reply.text is None or (judgement.criteria_sha, judgement.text_sha) != about:
+        return Episode(**record)
     attempt = Attempt(
-        number=0, parent=None, text=text, judgement=judgement, reward=reward, decision="first"
+        number=0,
+        parent=None,
+        text=reply.text,
+        aside=reply.aside,
+        judgement=judgement,
+        reward=reward,
+        decision="first",
     )
     return WrittenEpisode(**{**record, "attempts": (attempt,), "best": 0})
 
 
 def _stands(key: str, value: Any, episode: Episode) -> bool:
-    """Whether a field of the graph's output has its place in the episode already."""
+    """Whether the episode holds a field of the graph's output already."""
     if key in ("task", "criteria_set"):
         return bool(value == getattr(episode, key))
     if isinstance(episode, WrittenEpisode) and key in ("text", "judgement", "reward"):

@@ -71,35 +71,35 @@ _BUILT_IN = {
         "drafts side by side, ranked by the votes of three judges",
     ),
 }
-"""Name to where the graph is built, and what it does."""
+"""Name to the place that builds the graph, and its purpose."""
 
 PLACES = {name: place for name, (place, _) in _BUILT_IN.items()}
 """Name to `module:attribute`."""
 
 GRAPHS = {name: purpose for name, (_, purpose) in _BUILT_IN.items()}
-"""Name to what the graph does."""
+"""Name to the purpose of the graph."""
 
 GROUP = "quillgraph.graphs"
-"""Entry points of this group are graphs of other packages, by the name that they give."""
+"""Entry-point group of graphs from other packages."""
 
 _WANTED = "expected a StateGraph, a compiled one, or a function without arguments that makes one"
 
 
 @cache
 def foreign() -> Mapping[str, EntryPoint]:
-    """The graphs that other installed packages offer; nothing of them is imported."""
+    """Entry points of the graphs in other installed packages; imports none of them."""
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in GRAPHS}
 
 
 def build(name: str) -> Graph:
-    """Build the graph of a name.
+    """Build a graph by its name.
 
     Args:
-        name: A name of `GRAPHS` or of an installed package, or where a graph is:
+        name: A name in `GRAPHS` or of an installed package, or the place of a graph:
             `module:attribute` or `path/to/file.py:attribute`.
 
     Raises:
-        ConfigError: If there is no such graph, or what is there is none.
+        ConfigError: If there is no such name or place, or it holds no graph.
     """
     if name in GRAPHS:
         module, _, attribute = PLACES[name].partition(":")
@@ -121,10 +121,10 @@ def attribute_at(name: str, what: str) -> Any:
     Args:
         name: `module:attribute`, importable from the present folder, or
             `path/to/file.py:attribute`.
-        what: What it is there for, for messages.
+        what: Its purpose, for messages.
 
     Raises:
-        ConfigError: If it is not there, or its module cannot be imported.
+        ConfigError: If it does not exist, or its module cannot be imported.
     """
     place, _, attribute = name.rpartition(":")
     module = _file(Path(place)) if place.endswith(".py") else _module(place, f"{what} {name!r}")
@@ -136,7 +136,7 @@ def attribute_at(name: str, what: str) -> Any:
 
 
 def lasting(name: str) -> str:
-    """A graph's name as it can be kept: the place of a file does not depend on where one stands."""
+    """A graph's name for storage: the path of a file is made absolute."""
     place, colon, attribute = name.rpartition(":")
     return f"{Path(place).resolve()}{colon}{attribute}" if place.endswith(".py") else name
 
@@ -184,7 +184,7 @@ def _module(place: str, name: str) -> Any:
 
 
 def _file(path: Path) -> Any:
-    """Import a file under a name by which checkpoints find its types again."""
+    """Import a file under a stable name, so that checkpoints can find its types later."""
     if not path.is_file():
         raise ConfigError(f"no file {path}; expected file.py:attribute")
     _findable(path.resolve().parent)
@@ -208,7 +208,7 @@ def _file(path: Path) -> Any:
 
 @contextmanager
 def _error_with_line(doing: str) -> Iterator[None]:
-    """Tell what code that is not ours raises, with its line; our own errors say enough."""
+    """Report errors of foreign code with their line; our own errors pass unchanged."""
     try:
         yield
     except QuillError:
@@ -219,18 +219,17 @@ def _error_with_line(doing: str) -> Iterator[None]:
 
 
 def _module_name(path: Path) -> str:
-    """The name of a file, or one made of its place where that name means another module.
+    """The stem of a file, or a name with a hash of its path where the stem names another module.
 
-    A `queue.py` of a user must not stand for Python's own, nor the `graph.py` of one folder for
-    that of another.
+    A user's `queue.py` must not replace Python's own, nor one folder's `graph.py` another's.
     """
-    invalidate_caches()  # the file may be younger than what the finders know of its folder
+    invalidate_caches()  # the file may be newer than the import system's cache of its folder
     digest = hashlib.sha256(str(path).encode()).hexdigest()
     own = "_".join((re.sub(r"\W", "_", path.stem), digest[:8]))
-    if "." in path.stem:  # it would be looked for in a package
+    if "." in path.stem:  # the dot would make it a module of a package
         return own
-    if (held := sys.modules.get(path.stem)) is not None:
-        place = getattr(held, "__file__", None)
+    if (module := sys.modules.get(path.stem)) is not None:
+        place = getattr(module, "__file__", None)
     else:
         spec = find_spec(path.stem)
         place = str(path) if spec is None else spec.origin
@@ -238,6 +237,6 @@ def _module_name(path: Path) -> str:
 
 
 def _findable(folder: Path) -> None:
-    # at the end: what is installed must not be hidden by a folder of the same name
+    # at the end: a folder must not hide an installed package of the same name
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -1,8 +1,8 @@
-"""Any LangGraph graph as a source of episodes: it is run as it is, and every model call recorded.
+"""Run any LangGraph graph as a source of episodes, and record every model call.
 
-The graph may be ours or anyone's, compiled or not. Nothing in it is changed: calls are heard
-through LangChain's callbacks, so they are found in subgraphs, fan-outs, loops, jumps and tools.
-What is wrong before the run is an error; what goes wrong in it is in the episode, as a `Failure`.
+The graph may be ours or anyone's, compiled or not. It runs unchanged: LangChain's callbacks report
+its calls, also those in subgraphs, fan-outs, loops, jumps and tools.
+A fault before the run is an error; a fault during it is in the episode, as a `Failure`.
 """
 
 import asyncio
@@ -58,25 +58,25 @@ async def run_graph(
     """Run a graph on a task and record it.
 
     Args:
-        graph: A LangGraph graph, or an `EpisodeSource` that was made of one.
-        task: The writing task. The graph gets it as `task`, its words as `request` or as a human
+        graph: A LangGraph graph, or an `EpisodeSource` made from one.
+        task: The writing task. The graph gets it as `task`, its text as `request` or as a human
             message in `messages`: whichever of these its input has.
-        start: The rest of the graph's input, or a function that makes it of the task. If the
-            function raises, that is the episode's failure.
-        episode_id: Name of the episode, and thread of the graph's checkpointer; made up if None.
+        start: The rest of the graph's input, or a function that makes it from the task. If the
+            function raises, the error becomes the episode's failure.
+        episode_id: Name of the episode, and thread of the graph's checkpointer; None makes one.
         record: File that each call is added to as it ends, or the recorder of a batch that counts
-            and writes them; None keeps them in the episode alone.
+            and writes them; None keeps the calls in the episode only.
         cast: `roles`, `trainable` and the other arguments of `episode_source`.
 
     Returns:
-        The episode. Whatever goes wrong within the run is its `failure`, with the calls so far.
-        That of a durable graph which goes on holds all calls of its thread, each once.
+        The episode. An error within the run becomes its `failure`, with the calls so far.
+        The episode of a resumed durable graph holds all calls of its thread, each once.
 
     Raises:
-        ConfigError: As `episode_source` does, if the graph's input takes no task, and if a durable
-            graph's thread was begun by other means than this and is now to be trained on.
+        ConfigError: As `episode_source` does; if the graph's input takes no task; and if a role is
+            trainable and a durable graph's thread began outside of this function.
         InputError: If the task is blank or no text.
-        StorageError: If `record`, or what the graph itself keeps, cannot be written.
+        StorageError: If `record`, or the graph's own files, cannot be written.
     """
     source = graph if isinstance(graph, EpisodeSource) else episode_source(graph, **cast)
     if cast and isinstance(graph, EpisodeSource):
@@ -99,7 +99,7 @@ async def run_graph(
         try:
             with running(hearing.scope):
                 await run.through(source, entry, _config(source, name, hearing))
-        except StorageError:  # the record is lost, so to go on would be to lose more
+        except StorageError:  # the record is lost; continuing would lose more
             raise
         except Exception as error:  # noqa: BLE001 a foreign node may raise anything
             run.failure = failure_of(error, run.failed, source.most_steps)
@@ -115,7 +115,7 @@ async def run_graph(
 def _episode(
     source: EpisodeSource, task: WritingTask, name: str, failure: Failure | None, **calls: Any
 ) -> Episode:
-    """The record of a run, without what the graph gave."""
+    """The record of a run, without the graph's output."""
     return Episode(
         task=task,
         id=name,
@@ -137,21 +137,21 @@ async def run_graphs(
     record: Path | Recorder | None = None,
     **cast: Any,
 ) -> AsyncGenerator[Episode, None]:
-    """Run a graph on many tasks and give each episode as it ends, in no fixed order.
+    """Run a graph on many tasks and yield each episode as it ends, in no fixed order.
 
-    Tasks are drawn as places become free and episodes are not kept, so memory does not grow with
-    their number. An episode that fails is one among the others, be it in the graph or in `start`.
+    Tasks are read as slots become free and episodes are not kept, so memory does not grow with
+    their number. A failed episode is yielded like any other, whether the graph or `start` failed.
 
     Args:
         graph: As for `run_graph`.
-        tasks: The tasks; one that is to be run several times is given several times.
+        tasks: The tasks; to run one several times, repeat it.
         at_once: Most episodes in flight.
         start: As for `run_graph`.
         record: File that the calls of all episodes are added to.
         cast: As for `run_graph`.
 
     Raises:
-        As `run_graph`, when the episodes that had ended by then are given.
+        As `run_graph`, after yielding the episodes that had ended by then.
     """
     if at_once < 1:
         raise ConfigError(f"expected at_once of 1 or more, got {at_once}")
@@ -166,22 +166,22 @@ async def run_graphs(
                     running.add(asyncio.ensure_future(run))
                 if not running:
                     return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for each in sorted(done, key=_is_broken):
-                    yield each.result()  # or raises, after those beside it that came to an end
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for each in sorted(ended, key=_is_broken):
+                    yield each.result()  # those that raise come last
         finally:
             for each in running:
                 each.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
 
-def _is_broken(ended: asyncio.Task[Episode]) -> bool:
-    return ended.cancelled() or ended.exception() is not None
+def _is_broken(run: asyncio.Task[Episode]) -> bool:
+    return run.cancelled() or run.exception() is not None
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run on its way."""
+    """A run in progress."""
 
     writes: Writes
     output: Any = None
@@ -194,15 +194,15 @@ class _Run:
     """Id of a task that has not ended to its path."""
 
     async def through(self, source: EpisodeSource, entry: Any, config: RunnableConfig) -> None:
-        """Go through the graph, and on after each interrupt that finds an answer.
+        """Run the graph, and resume it after each interrupt that gets an answer.
 
         Raises:
             Paused: If nodes wait at the end, for an answer or at a breakpoint.
         """
         graph = source.graph
         if (source.answer is not None or source.stops) and not graph.checkpointer:
-            # a graph can only be resumed from a checkpoint; one's own for each run, gone with it
-            # not `graph.copy`, which would forget the types that its checkpoints may hold
+            # a graph resumes from a checkpoint only, so each run gets a checkpointer of its own;
+            # not `graph.copy`, which would lose the types that its checkpoints may hold
             graph = copy.copy(graph)
             graph.checkpointer = InMemorySaver()
         declined: set[str] = set()
@@ -279,7 +279,7 @@ class _Run:
         if task.get("error"):
             self.failed = self.failed or path
         elif START in task.get("triggers", ()):
-            # what starts so is an entrypoint of the functional API: it returns no update of a state
+            # this trigger means an entrypoint of the functional API, which returns no state update
             self.writes.excuse(task["id"])
         elif "result" in task and (keys := self.writes.lost(task["id"], task["result"])):
             self.failed = path

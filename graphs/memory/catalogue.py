@@ -1,7 +1,7 @@
-"""Where the library's criteria lie: a store with a version, and its copy in memory.
+"""The library's criteria: a store with a version, and a copy of it in memory.
 
-Each change is one transaction that also writes what it touched, so that another process takes
-over no more than that.
+Each change is one transaction that also records the ids it touched, so that another process
+reloads only those.
 """
 
 import hashlib
@@ -28,21 +28,21 @@ SAME_MODEL = 0.999
 """Least cosine of two vectors of `PROBE`; half precision and another processor cost 1e-6."""
 
 MOST_CHANGES = 1000
-"""Changes of others that are taken over one by one; after more, everything is read again, so older
-ones are not kept."""
+"""Changes by other processes that are applied one by one; after more, everything is read again, so
+older ones are not kept."""
 
 _CRITERIA, _CHANGES, _LIBRARY, _HEAD = ("criteria",), ("changes",), ("library",), "head"
 
 
 class Head(Value):
-    """Where the library stands."""
+    """The version of the library."""
 
     count: int = 0
     """Changes so far."""
     digest: str
-    """Of all changes in their order, times left out: equal digests mean equal suggestions."""
+    """Digest of all changes in order, without times: equal digests mean equal suggestions."""
     embeddings: str
-    """What its vectors were made with, for messages."""
+    """Name of the embeddings that made its vectors, for messages."""
     probe: str
     """Vector of `PROBE`, as `packed` writes it."""
 
@@ -53,7 +53,7 @@ class Head(Value):
 
 
 class Change(Value):
-    """Which criteria a change put or took away."""
+    """Ids of the criteria that a change wrote or removed."""
 
     before: str
     """Digest before it."""
@@ -61,7 +61,7 @@ class Change(Value):
 
 
 async def head_for(embeddings: Embeddings) -> Head:
-    """The head of a library that is begun with these embeddings."""
+    """The head of a new library with these embeddings."""
     probe = (await vectors([PROBE], embeddings))[0]
     digest = hashlib.sha256(packed(probe).encode()).hexdigest()
     return Head(digest=digest, embeddings=_name(embeddings), probe=packed(probe))
@@ -78,7 +78,7 @@ class Catalogue:
     def __init__(self, store: BaseStore, path: Path | None) -> None:
         self._kept = GuardedStore(store, LIBRARY, path)
         self.head: Head | None = None
-        """What the shelf holds; None before the library was opened for look-ups."""
+        """Version of the shelf; None before the library was opened for look-ups."""
         self.shelf = Shelf(0)
 
     @contextmanager
@@ -88,15 +88,15 @@ class Catalogue:
             yield
 
     def begin(self, own: Head) -> None:
-        """Load the shelf, and begin the library where there is none.
+        """Load the shelf; create the library if there is none.
 
         Raises:
-            ConfigError: If it was made with other embeddings than `own` says.
+            ConfigError: If it was made with other embeddings than those of `own`.
         """
         with self._kept.alone():
             known = self.read_head()
             if known is None:
-                self._kept.put([_put(_LIBRARY, _HEAD, own)])
+                self._kept.put([_put_op(_LIBRARY, _HEAD, own)])
                 known = own
             ours, theirs = unpacked(own.probe), unpacked(known.probe)
             if ours.shape != theirs.shape or float(ours @ theirs) < SAME_MODEL:
@@ -112,49 +112,49 @@ class Catalogue:
         return self._kept.all(_CRITERIA, Shelved)
 
     def entries(self, ids: Iterable[str]) -> dict[str, Shelved]:
-        """The criteria of these ids, from the store itself; those that are gone are left out."""
+        """The criteria of these ids, from the store itself; deleted ones are left out."""
         known = self._kept.get(_CRITERIA, list(dict.fromkeys(ids)), Shelved)
         return {entry.known.id: entry for entry in known if entry is not None}
 
     def read_head(self) -> Head | None:
-        """Where the store stands; None before anything was kept there."""
+        """The version of the store; None if it is empty."""
         return self._kept.get(_LIBRARY, [_HEAD], Head)[0]
 
     def write(
         self, head: Head, before: Mapping[str, Shelved], after: Mapping[str, Shelved], now: str
     ) -> tuple[KnownCriterion, ...]:
-        """Put what has changed and take away what is gone, in one transaction.
+        """Write the changed criteria and remove the missing ones, in one transaction.
 
         Returns:
-            What has been retired by it.
+            The criteria that this retired.
         """
-        judged = {at: _judged(entry, now) for at, entry in after.items()}
-        changed = {at: entry for at, entry in judged.items() if before.get(at) != entry}
-        gone = before.keys() - after.keys()
-        ids = tuple(sorted(changed.keys() | gone))
+        entries = {at: _with_fate(entry, now) for at, entry in after.items()}
+        changes = {at: entry for at, entry in entries.items() if before.get(at) != entry}
+        removals = before.keys() - after.keys()
+        ids = tuple(sorted(changes.keys() | removals))
         if not ids:
             return ()
-        content = [(at, _lasting(changed[at]) if at in changed else None) for at in ids]
-        said_now = json.dumps([head.digest, content], sort_keys=True, ensure_ascii=False)
+        content = [(at, _lasting(changes[at]) if at in changes else None) for at in ids]
+        serialized = json.dumps([head.digest, content], sort_keys=True, ensure_ascii=False)
         new = head.model_copy(
             update={
                 "count": head.count + 1,
-                "digest": hashlib.sha256(said_now.encode()).hexdigest(),
+                "digest": hashlib.sha256(serialized.encode()).hexdigest(),
             }
         )
         change = Change(before=head.digest, ids=ids)
         self._kept.put(
             [
-                *(_put(_CRITERIA, at, changed.get(at)) for at in ids),
-                _put(_CHANGES, _change_key(new.count), change),
-                _put(_CHANGES, _change_key(new.count - MOST_CHANGES), None),
-                _put(_LIBRARY, _HEAD, new),
+                *(_put_op(_CRITERIA, at, changes.get(at)) for at in ids),
+                _put_op(_CHANGES, _change_key(new.count), change),
+                _put_op(_CHANGES, _change_key(new.count - MOST_CHANGES), None),
+                _put_op(_LIBRARY, _HEAD, new),
             ]
         )
         if self.head == head:
-            self._apply(changed, gone)
+            self._apply(changes, removals)
             self.head = new
-        fates = [(before.get(at), entry.known) for at, entry in changed.items()]
+        fates = [(before.get(at), entry.known) for at, entry in changes.items()]
         return tuple(
             known
             for old, known in fates
@@ -163,7 +163,7 @@ class Catalogue:
 
     @contextmanager
     def current(self) -> Iterator[Head]:
-        """Hold the shelf as the store has it now; without news no lock of the file is taken."""
+        """Hold the up-to-date shelf; takes no file lock if the store has not changed."""
         with self._kept.held():
             head = self.read_head()
             if head is not None and head == self.head:
@@ -173,10 +173,10 @@ class Catalogue:
             yield self.refresh()
 
     def refresh(self) -> Head:
-        """Bring the shelf to where the store stands; the store must be held.
+        """Update the shelf from the store; the caller must hold the store.
 
         Raises:
-            StorageError: If somebody has emptied the store meanwhile.
+            StorageError: If the store was emptied in the meantime.
         """
         head = self.read_head()
         if head is None:
@@ -188,7 +188,7 @@ class Catalogue:
         return head
 
     def _catch_up(self, head: Head) -> bool:
-        """Take over what others have changed; False if that cannot be told from the changes."""
+        """Apply the changes of other processes; False if their records are incomplete."""
         if self.head is None or not 0 < head.count - self.head.count <= MOST_CHANGES:
             return False
         keys = [_change_key(count) for count in range(self.head.count + 1, head.count + 1)]
@@ -201,9 +201,9 @@ class Catalogue:
         self._apply(now, ids - now.keys())
         return True
 
-    def _apply(self, changed: Mapping[str, Shelved], gone: Iterable[str]) -> None:
-        self.shelf.put(changed.values())
-        for at in sorted(gone):
+    def _apply(self, changes: Mapping[str, Shelved], removals: Iterable[str]) -> None:
+        self.shelf.put(changes.values())
+        for at in sorted(removals):
             self.shelf.remove(at)
 
     def _load(self, head: Head) -> None:
@@ -213,19 +213,19 @@ class Catalogue:
 
 
 def _lasting(entry: Shelved) -> dict[str, Any]:
-    """An entry without its times, on which no suggestion depends."""
+    """An entry without its times, which affect no suggestion."""
     return entry.model_dump(mode="json", exclude={"known": {"born", "last_used"}})
 
 
-def _put(at: tuple[str, ...], key: str, value: Value | None) -> PutOp:
+def _put_op(at: tuple[str, ...], key: str, value: Value | None) -> PutOp:
     return PutOp(at, key, None if value is None else value.model_dump(mode="json"))
 
 
 def _change_key(count: int) -> str:
-    return f"{count:012}"  # one before the first change is the key of nothing
+    return f"{count:012}"  # a number below the first change matches no key
 
 
-def _judged(entry: Shelved, now: str) -> Shelved:
+def _with_fate(entry: Shelved, now: str) -> Shelved:
     reason = fate(entry.known, now)
     if reason == entry.known.retired:
         return entry
@@ -233,7 +233,7 @@ def _judged(entry: Shelved, now: str) -> Shelved:
 
 
 def _name(embeddings: Embeddings) -> str:
-    """What messages call embeddings, as near as can be to how they are asked for."""
+    """Name of embeddings for messages, as close as possible to their configured name."""
     if isinstance(embeddings, LexicalEmbeddings):
         return "lexical"
     folder = getattr(embeddings, "folder", None)

@@ -45,20 +45,20 @@ class Passed:
 
     criterion: Criterion
     twin: str | None
-    """Id of the known criterion that says the same; None if none does."""
+    """Id of the known criterion with the same meaning; None without one."""
     scores: tuple[float, ...] = ()
-    """What the drafts of the study scored on it."""
+    """Scores of the study's drafts on it."""
 
 
 class Library:
-    """Known criteria in a store; what a method has written is kept when it returns.
+    """Known criteria in a store; a method's writes are saved when it returns.
 
     Like `Memory` it may be used from any event loop and from several threads, and processes may
     share a file.
 
     Args:
         store: Any LangGraph store that answers synchronous calls from a thread.
-        embeddings: Place requests and criteria; always the same model for one library.
+        embeddings: Embed requests and criteria; always the same model for one library.
         path: The file behind the store; None if the store belongs to this process alone.
     """
 
@@ -88,9 +88,9 @@ class Library:
                 store.conn.close()
 
     async def suggest(self, task: WritingTask) -> Consulted:
-        """Find what a request may be compared with: same language, its own genre first.
+        """Find criteria to compare a request with: same language, its own genre first.
 
-        What this request alone has led to is no suggestion: it would only confirm itself.
+        Criteria that come from this request alone are left out: they would only confirm themselves.
 
         Raises:
             ConfigError: If the library was made with other embeddings.
@@ -101,7 +101,7 @@ class Library:
     async def twins(
         self, criteria: Sequence[Criterion], task: WritingTask
     ) -> dict[str, KnownCriterion]:
-        """Find for criteria the known ones that may say the same, nearer than `SIMILAR`.
+        """Find known criteria that may have the same meaning, with a cosine above `SIMILAR`.
 
         Returns:
             Criterion id to the nearest known one of its kind, the task's genre and language.
@@ -110,10 +110,10 @@ class Library:
         return await asyncio.to_thread(self._twins, criteria, task, places)
 
     async def keep(self, passed: Sequence[Passed], task: WritingTask, now: str) -> LibraryUpdate:
-        """Take criteria in, and see which of the known ones have had their day.
+        """Add criteria, and retire known ones that are due.
 
         Args:
-            passed: Soft and pitfall criteria that stood up to validation.
+            passed: Soft and pitfall criteria that passed validation.
             task: The request that they were written for.
             now: ISO 8601.
         """
@@ -123,12 +123,12 @@ class Library:
     async def credit(
         self, scores: Mapping[str, Sequence[float]], now: str, group: str | None = None
     ) -> tuple[KnownCriterion, ...]:
-        """Note how a group of texts of one request was scored.
+        """Record the scores of a group of texts for one request.
 
         Args:
-            scores: Canonical id to the scores, from 1 to 10; those that are gone are passed over.
+            scores: Canonical id to the scores, from 1 to 10; deleted ids are ignored.
             now: ISO 8601.
-            group: Name of the group, which is then noted once; None notes it each time.
+            group: Name of the group, which is recorded once; None records the scores each time.
 
         Returns:
             The criteria that these scores retired, each with its reason.
@@ -177,7 +177,7 @@ class Library:
         }
 
     async def ready(self) -> None:
-        """Read the library, and begin it where there is none; the other methods do so at need.
+        """Read the library, or create it; the other methods do so when needed.
 
         Raises:
             ConfigError: If it was made with other embeddings.

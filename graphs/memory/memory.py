@@ -1,4 +1,4 @@
-"""What is remembered between episodes: texts with their scores, and the lessons drawn from them.
+"""Memory between episodes: texts with their scores, and the lessons drawn from them.
 
 Items lie in a LangGraph store under `("lessons", genre)` and `("entries", kind, genre)`.
 Similarity is computed here: the store's own index needs an extension of SQLite that many Pythons
@@ -28,14 +28,14 @@ MOST_EXCERPT_WORDS = 120
 
 
 class Memory:
-    """Lessons and entries in a store; what a method has written is kept when it returns.
+    """Lessons and entries in a store; a method's writes are saved when it returns.
 
     A memory may be used from any event loop and from several threads. Processes may share a
-    file: each change is one transaction, and what reads before it writes holds a lock.
+    file: each change is one transaction, and a read followed by a write holds a lock.
 
     Args:
         store: Any LangGraph store that answers synchronous calls from a thread.
-        embeddings: Find similar requests; they should keep the vectors of known texts.
+        embeddings: Find similar requests; they should cache the vectors of known texts.
         path: The file behind the store, which is locked against other processes; None if the
             store belongs to this process alone.
     """
@@ -68,11 +68,11 @@ class Memory:
     async def recall(
         self, task: WritingTask, criteria_names: Sequence[str], most: int = MOST_LESSONS
     ) -> Recalled:
-        """Find what may help with a request; see `recalling.recalled` for the order.
+        """Find lessons and texts that may help with a request; `recalled` defines the order.
 
         Args:
             task: The request.
-            criteria_names: Names of the criteria to be helped with; none stands for any.
+            criteria_names: Names of the criteria that need help; an empty sequence means any.
             most: Most lessons.
         """
         lessons, entries = (
@@ -84,9 +84,9 @@ class Memory:
     async def remember(self, entries: Iterable[MemoryEntry]) -> None:
         """Keep entries, and credit the lessons that the new ones were written with.
 
-        Both are one transaction, so whatever ends the process no use of a lesson is lost or counted
-        twice. An entry whose id is known already among those of its kind and genre replaces that
-        one, and credits nothing. Lessons that are gone are passed over.
+        Both are one transaction, so even a killed process loses no use of a lesson and counts none
+        twice. An entry whose id is known already for its kind and genre replaces the old entry and
+        credits nothing. Deleted lessons are ignored.
         """
         by_id = {entry.id: entry for entry in entries}
         await asyncio.to_thread(self._remember, tuple(by_id.values()))
@@ -94,20 +94,20 @@ class Memory:
     async def edit(
         self, genre: str, change: Callable[[tuple[Lesson, ...]], tuple[tuple[Lesson, ...], T]]
     ) -> T:
-        """Change the pool of a genre; no other change comes between its reading and its writing.
+        """Change the lessons of a genre; no other change happens between the read and the write.
 
         Args:
-            genre: Whose lessons.
-            change: From the present pool to the new one and whatever else it has to tell, such
-                as `consolidating.apply`. It runs on a thread, under the lock: ask models before.
+            genre: The genre.
+            change: Maps the current lessons to the new ones and a result. It runs on a thread,
+                under the lock, so call models before.
 
         Returns:
-            What `change` told beside the pool.
+            The result of `change`.
         """
         return await asyncio.to_thread(self._edit, genre, change)
 
     async def keep_lessons(self, lessons: Sequence[Lesson], genre: str) -> None:
-        """Replace the pool of a genre. What changes a pool that it has read uses `edit`."""
+        """Replace the lessons of a genre. To change lessons after a read, use `edit`."""
         await self.edit(genre, lambda _: (tuple(lessons), None))
 
     async def lessons(self, genre: str | None = None) -> tuple[Lesson, ...]:
@@ -137,7 +137,7 @@ class Memory:
         return await asyncio.to_thread(self._find, item_id)
 
     async def export(self, genre: str | None = None) -> dict[str, Any]:
-        """Give all that is remembered, or that of a genre, as values that JSON can hold."""
+        """Return all lessons and entries, or those of a genre, as plain JSON values."""
         lessons, entries = await self.lessons(genre), await self.entries(genre=genre)
         return {
             "version": MEMORY.version,
@@ -152,14 +152,14 @@ class Memory:
                 for entry in entries
                 if self._kept.get(_entries_at(entry), [entry.id], MemoryEntry) == [None]
             ]
-            kept = [
+            puts = [
                 PutOp(_entries_at(entry), entry.id, entry.model_dump(mode="json"))
                 for entry in entries
             ]
-            self._kept.put([*kept, *self._credits(new)])
+            self._kept.put([*puts, *self._credits(new)])
 
     def _credits(self, entries: Sequence[MemoryEntry]) -> list[PutOp]:
-        """The lessons that revisions were made with, with what these gained or lost."""
+        """The lessons behind revisions, credited with the gain or loss of these."""
         revisions = [entry for entry in entries if entry.delta is not None and entry.lessons]
         credited = []
         for lesson in self._lessons(None) if revisions else ():
@@ -179,16 +179,16 @@ class Memory:
         # held on one thread to the end, whether or not the caller is still waiting
         with self._kept.alone():
             known = {lesson.id: lesson for lesson in self._lessons(genre)}
-            pool, told_beside = change(tuple(known.values()))
-            gone = known.keys() - {lesson.id for lesson in pool}
-            changed = [lesson for lesson in pool if known.get(lesson.id) != lesson]
+            pool, result = change(tuple(known.values()))
+            removals = known.keys() - {lesson.id for lesson in pool}
+            changes = [lesson for lesson in pool if known.get(lesson.id) != lesson]
             self._kept.put(
                 [
-                    *(PutOp(_lessons_at(genre), lesson_id, None) for lesson_id in sorted(gone)),
-                    *(_put_lesson(lesson, genre) for lesson in changed),
+                    *(PutOp(_lessons_at(genre), lesson_id, None) for lesson_id in sorted(removals)),
+                    *(_put_lesson(lesson, genre) for lesson in changes),
                 ]
             )
-        return told_beside
+        return result
 
     def _forget(self, item_id: str) -> None:
         with self._kept.alone():

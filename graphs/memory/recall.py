@@ -1,4 +1,4 @@
-"""Which lessons and which texts come to mind on a request."""
+"""Choose the lessons and texts in memory that fit a request."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,12 +9,12 @@ from quillgraph.agents.memory import Lesson, MemoryEntry, Recalled
 from quillgraph.backends.embeddings import vectors
 
 MOST_LESSONS = 3
-"""Lessons that a writer is shown (Reflexion, arXiv:2303.11366; `ALGORITHM.md` 6.4)."""
+"""Lessons in a writer's prompt (Reflexion, arXiv:2303.11366; `ALGORITHM.md` 6.4)."""
 
 SIMILAR_REQUEST = 0.5
-"""Cosine from which a text for the one request may help with the other. By MiniLM, English requests
-for the like lie at 0.51 to 0.82, others at 0.41 and below; of Chinese ones it puts almost any two
-above 0.6, so that there the genre has to tell them apart (measured, LOG.md 2026-11-23)."""
+"""Least cosine of two requests at which a text for one may help with the other. With MiniLM,
+similar English requests reach 0.51 to 0.82, others 0.41 at most; almost any two Chinese requests
+exceed 0.6, so the genre has to separate those (measured, LOG.md 2026-11-23)."""
 
 
 async def recalled(
@@ -26,7 +26,7 @@ async def recalled(
     *,
     most: int = MOST_LESSONS,
 ) -> Recalled:
-    """Choose among what is remembered.
+    """Choose among lessons and entries.
 
     Lessons of the task's genre come first, then those whose condition is nearest to the request;
     only lessons that share one of the criteria are considered. Entries are texts for the most
@@ -36,10 +36,10 @@ async def recalled(
 
     Args:
         task: The request.
-        criteria_names: Names of the criteria to be helped with; none stands for any.
+        criteria_names: Names of the criteria that need help; none means any.
         lessons: All lessons.
         entries: All entries.
-        embeddings: Place requests and conditions.
+        embeddings: Embed requests and conditions.
         most: Most lessons.
     """
     names = {name.casefold() for name in criteria_names}
@@ -88,9 +88,9 @@ def _best_success(
         return None
 
     def order(entry: MemoryEntry) -> tuple[bool, float, str, str]:
-        # a reward that was not read is not a zero: it stands behind all that were
+        # a missing reward is not zero: it ranks after all others
         return entry.reward is not None, entry.reward or 0.0, entry.created, entry.id
 
-    held = (latest.kind, latest.criteria_sha, likeness[latest.request])
-    rivals = (e for e in entries if (e.kind, e.criteria_sha, likeness[e.request]) == held)
+    group = (latest.kind, latest.criteria_sha, likeness[latest.request])
+    rivals = (e for e in entries if (e.kind, e.criteria_sha, likeness[e.request]) == group)
     return max(rivals, key=order)

@@ -12,8 +12,8 @@ from quillgraph.agents.memory import KnownCriterion
 from quillgraph.backends.embeddings import Vectors
 
 CLOSE = 1e-5
-"""Cosines nearer than this count as equal and the ids decide: in which order a product adds up
-depends on the place in the matrix."""
+"""Cosines closer than this count as equal, and the ids decide: the order of summation in a product
+depends on the row of the matrix."""
 
 
 class Shelved(Value):
@@ -24,7 +24,7 @@ class Shelved(Value):
     """Its unit vector, as `packed` writes it."""
 
     def of(self, known: KnownCriterion) -> "Shelved":
-        """The same place, with what is known by now."""
+        """The same vector, with the updated criterion."""
         return self.model_copy(update={"known": known})
 
 
@@ -92,7 +92,7 @@ class Shelf:
                 self._only_by[known.requests[0]].add(known.id)
 
     def remove(self, criterion_id: str) -> None:
-        """Take a criterion off if it is there; the last one takes its place."""
+        """Remove a criterion if it exists; the last one moves to its place."""
         if criterion_id not in self._place:
             return
         place, last = self._place.pop(criterion_id), len(self.known) - 1
@@ -110,9 +110,9 @@ class Shelf:
 
         Args:
             query: Unit vector.
-            language: Only what is of this language is found.
-            genre: What is of another one comes after all that are of this.
-            besides: A request; what it alone has led to is left out.
+            language: Only criteria of this language match.
+            genre: Criteria of other genres come after all of this genre.
+            besides: Key of a request; criteria that come from it alone are left out.
             most: Most criteria.
         """
         languages, genres, _, retired = self._columns[: len(self.known)].T
@@ -131,7 +131,7 @@ class Shelf:
     ) -> KnownCriterion | None:
         """The criterion of the same language, genre and kind that is nearest to a query.
 
-        Retired ones are found too: what is written again must not be kept twice.
+        Retired ones count too: a rewritten criterion must not be kept twice.
 
         Args:
             query: Unit vector.
@@ -140,8 +140,8 @@ class Shelf:
             kind: Its kind.
             above: Cosine that it must exceed.
         """
-        wanted = [self._words.get(word, -1) for word in (language, genre, kind)]
-        alike = (self._columns[: len(self.known), :3] == wanted).all(axis=1)
+        row = [self._words.get(word, -1) for word in (language, genre, kind)]
+        alike = (self._columns[: len(self.known), :3] == row).all(axis=1)
         cosines = self._vectors[: len(self.known)] @ query
         places = self._best(cosines, alike & (cosines > above), 1)
         return self.known[places[0]] if places else None

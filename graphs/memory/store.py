@@ -1,9 +1,9 @@
-"""Files that outlive a run: where they lie, how they are opened, what is done if one is damaged.
+"""Files that outlive a run: their location, how to open them, and what happens to a damaged one.
 
 Memory and the criteria library are each a LangGraph store in a SQLite file of their own kind.
 
-A file is opened under a lock beside it, so that of two processes one makes the tables and the
-other finds them. The store is changed by one at a time, and its faults become errors of ours.
+A file is opened under a lock beside it, so that only one of two processes creates the tables.
+Changes to the store are serialized, and SQLite's errors become errors of this package.
 """
 
 import logging
@@ -30,7 +30,7 @@ from quillgraph.backends.errors import ConfigError, StorageError
 logger = logging.getLogger(__name__)
 
 BUSY_S = 10.0
-"""How long another process is waited for; each holds the file for milliseconds."""
+"""Seconds to wait for another process; each holds the file for milliseconds."""
 
 OWN = "own"
 """Stands for the file in the user's data directory where a file is named."""
@@ -41,7 +41,7 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What is kept in a file, and how such files are told from others."""
+    """The content of a file, and the marks that identify such files."""
 
     noun: str
     """What messages call it, such as `memory`."""
@@ -58,7 +58,7 @@ class FileKind:
         return f"{self.noun} file"
 
     def default_path(self) -> Path:
-        """Say where it lives: as `variable` says, or in the user's data directory."""
+        """Path of the file: the one in `variable`, or one in the user's data directory."""
         named = os.environ.get(self.variable)
         if named and named != OWN:
             return Path(named).expanduser()
@@ -75,10 +75,10 @@ class _Damaged(Exception):
 
 
 def open_store(path: Path, kind: FileKind) -> SqliteStore:
-    """Open a file, and begin it where there is none.
+    """Open a file, or create it.
 
-    A damaged file is moved aside with a warning and a fresh one begun. Each change is on the
-    disk when the call that makes it returns: write-ahead log, synchronised at every commit.
+    A damaged file is moved aside with a warning, and a new one is created. Each change is on
+    disk when its call returns: write-ahead log, synchronised at every commit.
 
     Raises:
         ConfigError: If a newer version of the package has written the file, or another program.
@@ -125,7 +125,7 @@ def alone(path: Path, kind: FileKind) -> Iterator[None]:
 
 @contextmanager
 def storage_errors(path: Path, kind: FileKind) -> Iterator[None]:
-    """Tell what SQLite complains of as errors of the package.
+    """Turn SQLite's errors into errors of the package.
 
     Raises:
         StorageError: If SQLite cannot read or write the file.
@@ -139,7 +139,7 @@ def storage_errors(path: Path, kind: FileKind) -> Iterator[None]:
         advice = (
             "it is moved aside when it is opened again"
             if _is_damage(cause)
-            else "look to the disk and its rights"
+            else "check the disk and its permissions"
         )
         raise StorageError(f"cannot use the {kind.name} {path}: {cause}; {advice}") from error
 
@@ -184,7 +184,7 @@ def _owned(application_id: int) -> str:
 
 
 def _read_only(path: Path) -> str:
-    # a writer that closes a file folds its log into it, even where it means to move both away
+    # a writer that closes a file merges its log into it, even where both should be moved away
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
@@ -220,14 +220,14 @@ def _connect(path: Path, kind: FileKind) -> SqliteStore:
 
 
 def _first(error: BaseException) -> BaseException:
-    """The complaint that started it: the store's closing COMMIT may fail after it."""
+    """The first error: the store's closing COMMIT may fail after it."""
     while isinstance(error.__context__, sqlite3.Error):
         error = error.__context__
     return error
 
 
 def _code(error: BaseException) -> int:
-    # the upper bytes say in more detail what the lowest one says
+    # the lowest byte is the primary code, the upper bytes extend it
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
@@ -245,7 +245,7 @@ def _locked(path: Path, kind: FileKind) -> StorageError:
 V = TypeVar("V", bound=Value)
 
 _ALL = 1_000_000_000
-"""A search gives ten items unless it is told otherwise."""
+"""Limit of a search; without one it returns ten items."""
 
 
 _AT_ONCE = 500
@@ -267,7 +267,7 @@ class GuardedStore:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the store: what reads before it writes does both in here."""
+        """Hold the store for a read followed by a write."""
         with self._lock:
             if self.path is None:
                 yield
@@ -290,7 +290,7 @@ class GuardedStore:
         """Read the items of keys; None where there is none.
 
         Raises:
-            StorageError: If one has not the form.
+            StorageError: If an item does not have the form.
         """
         with self._reading(form):
             items: list[Item | None] = []
@@ -324,5 +324,5 @@ class GuardedStore:
 
 
 def label(word: str) -> str:
-    """A word as a part of a namespace, which may be neither empty nor hold a full stop."""
+    """A word as a part of a namespace, which must not be empty or contain a full stop."""
     return quote(word, safe="").replace(".", "%2E") or "%"

@@ -1,9 +1,9 @@
-"""Best-of-N: independent drafts, judged alike, of which the best is taken.
+"""Best-of-N: write independent drafts, judge all of them, and take the best.
 
-It is the baseline that the reflection loop has to beat at equal tokens. For a number of tokens the
-drafts are drawn one after the other, as long as the dearest so far could be paid once more, and
-where two with their judgements are too dear, code alone tells them apart; for a number of drafts
-they are drawn side by side.
+It is the baseline that the reflection loop has to beat at equal tokens. With a limit on tokens, the
+drafts are sampled one after the other, while the tokens left cover the most expensive draft so far;
+if they do not cover two drafts with their judgements, only code ranks them. With a number of
+drafts, all are sampled concurrently.
 """
 
 import operator
@@ -24,22 +24,23 @@ from quillgraph.graphs.prebuilt.credit import credit
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
 UNPAID = "best of n"
-"""Stage of what was dropped because a budget was spent."""
+"""Stage of drops that a spent budget has caused."""
 
 
 class BestOfNInput(TypedDict):
-    """What the graph starts from: give `tokens` or, as `n`, the number of drafts."""
+    """Input of the graph: give `tokens` or, as `n`, the number of drafts."""
 
     task: WritingTask
     criteria_set: CriteriaSet
     tokens: NotRequired[int | None]
-    """Tokens to spend, prompts and replies of writer and judge together, as the workshop's budget
-    counts them: nothing else may spend from it meanwhile. Passed by less than one draft."""
+    """Limit in tokens: prompts and replies of writer and judge together, as the workshop's budget
+    counts them; nothing else may use that budget meanwhile. The graph exceeds the limit by less
+    than one draft."""
     n: NotRequired[int | None]
 
 
 class BestOfNOutput(TypedDict):
-    """What the graph gives."""
+    """Output of the graph."""
 
     episode: WrittenEpisode
 
@@ -48,15 +49,15 @@ class BestOfN(BestOfNInput, BestOfNOutput, total=False):
     """State of the graph."""
 
     costs: Annotated[list[int], operator.add]
-    """Tokens of each draft that was drawn for a number of tokens, with its judgement."""
+    """Tokens of each draft with its judgement, if the limit is in tokens."""
     is_judged: bool
-    """Whether the tokens pay for judgements; code alone tells the drafts apart if not."""
+    """Whether the tokens pay for judgements; if not, only code ranks the drafts."""
     attempts: Annotated[list[Attempt], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
 
 
 class DrawInput(TypedDict):
-    """Input of one drawing."""
+    """Input of the node that writes one draft."""
 
     task: WritingTask
     criteria_set: CriteriaSet
@@ -78,22 +79,22 @@ class DrawNextUpdate(DrawUpdate):
 
 
 async def draw(state: DrawInput, runtime: Runtime[Workshop]) -> DrawUpdate:
-    """Write one draft and judge it; one that cannot be judged stays without a reward."""
+    """Write one draft and judge it; a draft that cannot be judged gets no reward."""
     written = await _write(state, runtime.context)
     if isinstance(written, Dropped):
         return {"attempts": [], "dropped": [written]}
-    return await _judged(state, written, runtime.context)
+    return await _judge_draft(state, written, runtime.context)
 
 
 async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawNextUpdate:
-    """Draw one more draft, and take note of what it costs.
+    """Write one more draft, and record its cost in tokens.
 
-    The first says whether drafts are judged at all: where the tokens would not pay for two with
-    their judgements, a judge would have nothing to choose between. What judging costs is estimated
-    from below, so near that limit one draft may still be judged by itself.
+    The first draft decides whether drafts are judged at all: if the tokens do not cover two drafts
+    with their judgements, a judge has nothing to choose between. The estimate of the judging cost
+    is a lower bound, so near the limit a single draft may still be judged.
 
     Raises:
-        ConfigError: If drafts are to cost tokens, and the backend does not count them.
+        ConfigError: If the limit is in tokens, and the backend does not count them.
     """
     studio, budget = runtime.context, runtime.context.writer.budget
     before, one = budget.tokens, _one(state, len(state.get("costs", [])))
@@ -105,20 +106,20 @@ async def draw_next(state: BestOfN, runtime: Runtime[Workshop]) -> DrawNextUpdat
         )
     is_judged = state.get("is_judged", False)
     if isinstance(written, Dropped):
-        drawn: DrawUpdate = {"attempts": [], "dropped": [written]}
+        update: DrawUpdate = {"attempts": [], "dropped": [written]}
     else:
         if one["number"] == 0:
-            dearest = cost + _least(one, written.text, studio)
-            is_judged = 2 * dearest <= (state["tokens"] or 0)
-        drawn = await (_judged if is_judged else _checked)(one, written, studio)
-    return {**drawn, "costs": [budget.tokens - before], "is_judged": is_judged}
+            highest = cost + _least(one, written.text, studio)
+            is_judged = 2 * highest <= (state["tokens"] or 0)
+        update = await (_judge_draft if is_judged else _check_draft)(one, written, studio)
+    return {**update, "costs": [budget.tokens - before], "is_judged": is_judged}
 
 
 def deal_drafts(state: BestOfNInput) -> list[Send] | str:
-    """All drafts at once for a number of them, one after the other for a number of tokens.
+    """Start all drafts at once for a number of drafts, or the first one for a number of tokens.
 
     Raises:
-        ConfigError: If it is not said how many drafts, or how many tokens.
+        ConfigError: Unless exactly one of `n` and `tokens` is given, and is 1 or more.
     """
     n, tokens = state.get("n"), state.get("tokens")
     numbers = [number for number in (n, tokens) if number is not None]
@@ -130,18 +131,18 @@ def deal_drafts(state: BestOfNInput) -> list[Send] | str:
 
 
 def enough(state: BestOfN) -> str:
-    """Go on while the dearest draft so far could be paid once more, and told from the others."""
-    left = (state["tokens"] or 0) - sum(state["costs"])
+    """Continue while the tokens cover the most expensive draft so far, and drafts can be ranked."""
+    tokens_left = (state["tokens"] or 0) - sum(state["costs"])
     can_tell = state["is_judged"] or bool(checked(state["criteria_set"].criteria))
-    goes_on = can_tell and left >= max(state["costs"]) and not _budgets(state)
+    goes_on = can_tell and tokens_left >= max(state["costs"]) and not _budgets(state)
     return "draw_next" if goes_on else "choose"
 
 
 async def choose(state: BestOfN, runtime: Runtime[Workshop]) -> BestOfNOutput:
-    """Take the judged draft with the fewest violations, and of these the best reward."""
-    drawn = sorted(state["attempts"], key=lambda attempt: attempt.number)
+    """Choose the judged draft with the fewest violations and, among those, the best reward."""
+    in_order = sorted(state["attempts"], key=lambda attempt: attempt.number)
     attempts = tuple(
-        attempt.model_copy(update={"number": place}) for place, attempt in enumerate(drawn)
+        attempt.model_copy(update={"number": place}) for place, attempt in enumerate(in_order)
     )
     best = best_of(attempts)
     ended = _budgets(state)
@@ -188,22 +189,22 @@ async def _write(state: DrawInput, studio: Workshop) -> Written | Dropped:
     )
 
 
-async def _judged(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
+async def _judge_draft(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
     assessed = await judging.assess(_submission(state, written.text), studio)
     unpaid = [_unpaid(state["number"], assessed.unpaid)] if assessed.unpaid else []
     attempt = _attempt(state, written, assessed.judgement, assessed.reward)
     return {"attempts": [attempt], "dropped": [*assessed.dropped, *unpaid]}
 
 
-async def _checked(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
-    """Judge a draft by what code can check."""
+async def _check_draft(state: DrawInput, written: Written, studio: Workshop) -> DrawUpdate:
+    """Judge a draft by the checks of code alone."""
     judgement = await judging.judge_text(_submission(state, written.text), None)
     value = reward(judgement, state["criteria_set"], written.text)
     return {"attempts": [_attempt(state, written, judgement, value)], "dropped": []}
 
 
 def _least(state: DrawInput, text: str, studio: Workshop) -> int:
-    """Tokens that judging a draft takes at the least; of a judge of another make nobody knows."""
+    """Least number of tokens to judge a draft; 0 for a judge that is not prompted."""
     if not isinstance(studio.judge, PromptedJudge):
         return 0
     criteria = state["criteria_set"].criteria
@@ -218,6 +219,7 @@ def _attempt(state: DrawInput, written: Written, judgement: Judgement, value: Re
     return Attempt(
         number=state["number"], parent=None, text=written.text, judgement=judgement,
         reward=value, decision="drawn", trace=written.trace,
+        aside=written.aside,
     )  # fmt: skip
 
 
@@ -230,5 +232,5 @@ def _unpaid(number: int, reason: str) -> Dropped:
 
 
 def _budgets(state: BestOfN) -> list[str]:
-    """Which budgets ended the drawing."""
+    """Why drafts were not paid for: the budgets that are spent."""
     return [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]

@@ -1,4 +1,4 @@
-"""What judged texts tell of the criteria that they were judged by, for the library."""
+"""Credit the library's criteria with the scores of judged texts."""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ STAGE = "library"
 def scores_by_id(
     criteria_set: CriteriaSet, judgements: Iterable[Judgement]
 ) -> dict[str, tuple[float, ...]]:
-    """Gather the scores of a group of texts by the canonical ids of their criteria.
+    """Collect the scores of a group of texts by the canonical ids of their criteria.
 
-    Which criterion has which id stands in the set's stats, beside its hash and not under it.
-    Criteria that the library never had, and verdicts that are missing, are left out.
+    The set's stats map its criteria to canonical ids; the set's hash does not cover them.
+    Criteria that the library does not hold, and missing verdicts, are left out.
     """
     ids = criteria_set.stats.get("library", {}).get("ids", {})
     scores = scores_of(criteria_set.criteria, judgements)
@@ -31,19 +31,19 @@ def scores_by_id(
 async def credit(
     criteria_set: CriteriaSet, judgements: Iterable[Judgement], library: Library | None
 ) -> list[Dropped]:
-    """Let the library know how a group of texts was scored, once for each task of a graph.
+    """Report the scores of a group of texts to the library, once for each task of a graph.
 
-    A task that is killed before its checkpoint, or tried again, comes here a second time.
+    A task that is killed before its checkpoint, or retried, calls this a second time.
 
     Returns:
-        The criteria that these scores retired, and what a failing library did not get to know.
+        The criteria that these scores retired, and the scores that a failing library lost.
     """
     if library is None:
         return []
     scores = scores_by_id(criteria_set, judgements)
     try:
         retired = await library.credit(scores, datetime.now(UTC).isoformat(), _task())
-    except StorageError as error:  # the texts are there; a full disk must not take them along
+    except StorageError as error:  # a full disk must not cost the finished texts
         return [Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the scores")]
     return [
         Dropped(stage=STAGE, agent=STAGE, reason=str(each.retired), text=each.name)
@@ -52,6 +52,6 @@ async def credit(
 
 
 def _task() -> str | None:
-    """LangGraph's name of the task that is under way, the same after a resume; None outside."""
+    """LangGraph's name of the current task, the same after a resume; None outside a graph."""
     place = ensure_config().get("configurable", {}).get("checkpoint_ns")
     return hashlib.sha256(place.encode()).hexdigest()[:16] if place else None

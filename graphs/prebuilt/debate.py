@@ -1,11 +1,11 @@
-"""Debate: two writers answer the same request, a critic speaks for each text against the other.
+"""Debate: two writers answer the same request, and a critic compares each text with the other.
 
-Each side drafts. Then, round by round, the critic tells each side what its text loses against the
-rival's on the criteria that cost it most; the side revises, and the revision stands under the same
-control as in the reflection loop (`agents.writers.acceptance`). In the end the judged text with the
-fewest violations and the best reward wins. That several models argue over one answer is multi-agent
-debate (arXiv:2305.14325); that they argue over named criteria and cited sentences, and that no side
-may fall below its own draft, is ours.
+Each side writes a draft. Then, round by round, the critic tells each side where its text is worse
+than the rival's on its weakest criteria. The side revises, and the revision is accepted or refused
+as in the reflection loop (`agents.writers.acceptance`). The judged text with the fewest violations
+and the best reward wins. Multi-agent debate (arXiv:2305.14325) lets several models argue over one
+answer; the named criteria, the cited sentences and the rule that no side may fall below its own
+draft are ours.
 """
 
 import operator
@@ -54,12 +54,12 @@ class Arena:
     writer: Role
     rival: Role
     critic: StructuredRole
-    """Speaks for each text before the writer of the other."""
+    """Tells each writer where the rival's text is better."""
     judge: StructuredJudge
     rounds: int = 2
-    """Most times that each side answers."""
+    """Most revisions of each side."""
     text_tokens: int = 512
-    """Longest text."""
+    """Most tokens of a text."""
 
     def side(self, name: str) -> Role:
         """One of the two writers."""
@@ -67,14 +67,14 @@ class Arena:
 
 
 class DebateInput(TypedDict):
-    """What the debate starts from."""
+    """Input of the debate."""
 
     task: WritingTask
     criteria_set: CriteriaSet
 
 
 class DebateOutput(TypedDict):
-    """What the debate gives."""
+    """Output of the debate."""
 
     episode: WrittenEpisode
 
@@ -89,7 +89,7 @@ class Debating(DebateInput, DebateOutput, total=False):
 
 
 class OpeningInput(TypedDict):
-    """Input of a side's first text."""
+    """Input of the node that writes a side's first text."""
 
     task: WritingTask
     criteria_set: CriteriaSet
@@ -97,30 +97,30 @@ class OpeningInput(TypedDict):
 
 
 class Turned(TypedDict):
-    """What a side gives when it has had its turn."""
+    """Output of a side's turn."""
 
     attempts: Annotated[list[Attempt], operator.add]
     dropped: Annotated[list[Dropped], operator.add]
 
 
 class Turn(OpeningInput, Turned, total=False):
-    """State of one side's answer to the critic."""
+    """State of one side's turn: the critic objects, the side answers."""
 
     number: int
     history: tuple[Attempt, ...]
-    """The side's texts so far, the first draft first."""
+    """The side's texts so far, from its draft on."""
     rival: Attempt
     plan: Plan
     written: Written
 
 
 def standing(history: tuple[Attempt, ...]) -> Attempt:
-    """The text that a side stands by: its last one that was not refused."""
+    """The current text of a side: its last one that was not refused."""
     return [attempt for attempt in history if attempt.decision != "refused"][-1]
 
 
 UNPAID = "debate"
-"""Stage of what was dropped because a budget was spent."""
+"""Stage of drops that a spent budget has caused."""
 
 
 class WeighUpdate(TypedDict):
@@ -131,7 +131,7 @@ class WeighUpdate(TypedDict):
 
 
 class ObjectionUpdate(TypedDict, total=False):
-    """What `object` writes; without a plan the side has nothing to answer."""
+    """What `object` writes; without a plan the side keeps its text."""
 
     plan: Plan
     dropped: list[Dropped]
@@ -148,8 +148,8 @@ async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
     """Write a side's first text and judge it.
 
     Raises:
-        BudgetReached: If it cannot be paid for; without two texts there is no debate.
-        ReplyError: If twice nothing comes but words about the text.
+        BudgetReached: If the budget does not cover the text; a debate needs two texts.
+        ReplyError: If two replies in a row only talk about the text.
     """
     arena, side = runtime.context, state["side"]
     written = await write_draft(
@@ -169,12 +169,13 @@ async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
         decision="drawn",
         side=side,
         trace=written.trace,
+        aside=written.aside,
     )
     return {"attempts": [attempt], "dropped": [*assessed.dropped, *_unpaid(assessed.unpaid, side)]}
 
 
 async def object_to(state: Turn, runtime: Runtime[Arena]) -> ObjectionUpdate:
-    """Have the critic say what the side's text loses against the rival's."""
+    """Have the critic say where the side's text is worse than the rival's."""
     own = standing(state["history"])
     weak = weakest(state["criteria_set"], own.judgement)
     try:
@@ -184,14 +185,14 @@ async def object_to(state: Turn, runtime: Runtime[Arena]) -> ObjectionUpdate:
             [c for c in weak if own.judgement.scores[c.id] < BEST_SCORE],
             own.judgement,
             runtime.context.critic,
-            lessons=_tried(state["history"]),
+            lessons=_refused_edits(state["history"]),
             number=state["number"],
             rival=state["rival"].text,
         )
     except BudgetReached as error:
         return {"dropped": _unpaid(str(error), state["side"])}
     except ContextOverflow as error:
-        return {"dropped": [_lost("objection", "critic", str(error))]}
+        return {"dropped": [_drop("objection", "critic", str(error))]}
     edits = plan_edits(state["criteria_set"], own.judgement, answers.items)
     update: ObjectionUpdate = {"dropped": list(answers.dropped)}
     return {**update, "plan": edits} if edits.edits else update
@@ -213,20 +214,20 @@ async def answer(state: Turn, runtime: Runtime[Arena]) -> AnswerUpdate:
     except BudgetReached as error:
         return {"dropped": _unpaid(str(error), side)}
     except ContextOverflow as error:
-        return {"dropped": [_lost("revision", side, str(error))]}
+        return {"dropped": [_drop("revision", side, str(error))]}
     except ReplyError as error:
         return {"dropped": [lost_reply("revision", arena.side(side), error)]}
     return {"written": written}
 
 
 async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
-    """Judge the revision, and accept it or stand by the text before."""
+    """Judge the revision, and accept it or keep the text before."""
     own, written = standing(state["history"]), state["written"]
     assessed = await judging.assess(_submission(state, written.text), runtime.context)
-    tried, first = (assessed.judgement, assessed.reward), state["history"][0]
+    outcome, first = (assessed.judgement, assessed.reward), state["history"][0]
     reasons = refusals(
         state["criteria_set"],
-        tried,
+        outcome,
         (own.judgement, own.reward),
         (first.judgement, first.reward),
     )
@@ -243,32 +244,33 @@ async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
         reasons=reasons,
         side=state["side"],
         trace=written.trace,
+        aside=written.aside,
     )
     unpaid = _unpaid(assessed.unpaid, state["side"])
     return {"attempts": [attempt], "dropped": [*assessed.dropped, *unpaid]}
 
 
 def weigh(state: Debating, runtime: Runtime[Arena]) -> WeighUpdate:
-    """Say whether the debate goes on: a round in which neither side gained anything is the last."""
-    done = state.get("round", 0)
-    last = [each for each in state["attempts"] if each.number // len(SIDES) == done]
+    """Decide whether the debate goes on; it ends after a round in which neither side improved."""
+    rounds = state.get("round", 0)
+    last = [each for each in state["attempts"] if each.number // len(SIDES) == rounds]
     stopped = None
     if budgets := _budgets(state):
         stopped = budgets[0]
-    elif any(standing(_of(state, side)).reward.value is None for side in SIDES):
+    elif any(standing(_texts_of(state, side)).reward.value is None for side in SIDES):
         stopped = "a side has no reward"
-    elif done >= runtime.context.rounds:
-        stopped = f"{done} rounds are over"
-    elif done and not any(attempt.decision == "accepted" for attempt in last):
+    elif rounds >= runtime.context.rounds:
+        stopped = f"{rounds} rounds are over"
+    elif rounds and not any(attempt.decision == "accepted" for attempt in last):
         stopped = "neither side could improve its text"
-    return {"round": done + 1, "stopped": stopped}
+    return {"round": rounds + 1, "stopped": stopped}
 
 
 def turns(state: Debating) -> list[Send] | Literal["close"]:
-    """Give both sides their turn, or end the debate."""
+    """Start a turn of each side, or end the debate."""
     if state["stopped"]:
         return "close"
-    stand = {side: standing(_of(state, side)) for side in SIDES}
+    current = {side: standing(_texts_of(state, side)) for side in SIDES}
     return [
         Send(
             "turn",
@@ -277,8 +279,8 @@ def turns(state: Debating) -> list[Send] | Literal["close"]:
                 "criteria_set": state["criteria_set"],
                 "side": side,
                 "number": len(SIDES) * state["round"] + place,
-                "history": _of(state, side),
-                "rival": stand[SIDES[1 - place]],
+                "history": _texts_of(state, side),
+                "rival": current[SIDES[1 - place]],
             },
         )
         for place, side in enumerate(SIDES)
@@ -286,9 +288,9 @@ def turns(state: Debating) -> list[Send] | Literal["close"]:
 
 
 def close(state: Debating) -> DebateOutput:
-    """Choose the winner and seal the record."""
+    """Choose the winner and write the episode."""
     ordered = sorted(state["attempts"], key=lambda attempt: attempt.number)
-    # a side that had nothing to answer has left a gap
+    # a side without a revision leaves a gap in the numbers
     places = {attempt.number: place for place, attempt in enumerate(ordered)}
     attempts = tuple(
         each.model_copy(
@@ -299,13 +301,13 @@ def close(state: Debating) -> DebateOutput:
         )
         for each in ordered
     )
-    stand = [standing(tuple(a for a in attempts if a.side == side)) for side in SIDES]
+    current = [standing(tuple(a for a in attempts if a.side == side)) for side in SIDES]
     return {
         "episode": WrittenEpisode(
             task=state["task"],
             criteria_set=state["criteria_set"],
             attempts=attempts,
-            best=best_of(stand).number,
+            best=best_of(current).number,
             stopped=str(state["stopped"]),
             is_complete=not _budgets(state),
             dropped=tuple(state.get("dropped", ())),
@@ -351,7 +353,7 @@ def _openings(state: DebateInput) -> list[Send]:
     return [Send("open", OpeningInput(**state, side=side)) for side in SIDES]
 
 
-def _of(state: Debating, side: str) -> tuple[Attempt, ...]:
+def _texts_of(state: Debating, side: str) -> tuple[Attempt, ...]:
     own = (attempt for attempt in state["attempts"] if attempt.side == side)
     return tuple(sorted(own, key=lambda attempt: attempt.number))
 
@@ -360,8 +362,8 @@ def _submission(state: OpeningInput | Turn, text: str) -> judging.Submission:
     return judging.Submission(task=state["task"], criteria_set=state["criteria_set"], text=text)
 
 
-def _tried(history: tuple[Attempt, ...]) -> tuple[str, ...]:
-    """What the side has tried on the text it stands by, and had to take back."""
+def _refused_edits(history: tuple[Attempt, ...]) -> tuple[str, ...]:
+    """Edits to the side's current text that were rolled back, as lessons for the critic."""
     own = standing(history)
     return tuple(
         f"Already tried and rolled back: {edit.fix}"
@@ -371,7 +373,7 @@ def _tried(history: tuple[Attempt, ...]) -> tuple[str, ...]:
     )
 
 
-def _lost(stage: str, agent: str, reason: str) -> Dropped:
+def _drop(stage: str, agent: str, reason: str) -> Dropped:
     return Dropped(stage=stage, agent=agent, reason=reason, text="")
 
 

@@ -1,4 +1,4 @@
-"""Judging a text: the gate and the checks by code, the judge, and one reward."""
+"""Judge a text: the gate and the checks of code, then the judge, then one reward."""
 
 import operator
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from quillgraph.agents.judges import (
     reward,
     text_for_judge,
 )
+from quillgraph.agents.replies import ReplyText, reply_text
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Budget, Recorder, recorder_of
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError, ReplyError
@@ -39,15 +40,16 @@ from quillgraph.graphs.prebuilt.workshop import Workshop
 
 
 class Submission(TypedDict):
-    """What the graph starts from."""
+    """Input of the graph: a text, and the criteria to judge it by."""
 
     task: WritingTask
     criteria_set: CriteriaSet
     text: str
+    """What was written; `submitted` says what of it is judged."""
 
 
 class Assessment(TypedDict):
-    """What the graph gives."""
+    """Output of the graph."""
 
     judgement: Judgement
     reward: Reward
@@ -83,9 +85,16 @@ class SettleUpdate(TypedDict):
     reward: Reward
 
 
+def submitted(state: Submission) -> ReplyText:
+    """The text that is judged, without thinking and frame, and what was taken off."""
+    return reply_text(state["text"], request=state["task"].request)
+
+
 def examine(state: Submission) -> ExamineUpdate:
-    """Do what needs no judge: the gate, and the hard criteria."""
-    criteria_set, text = state["criteria_set"], state["text"]
+    """Run the checks that need no judge, the gate and the hard criteria, where there is a text."""
+    criteria_set, reply = state["criteria_set"], submitted(state)
+    if (text := reply.text) is None:
+        return {"gate": None, "violations": ()}
     results = (
         (criterion.id, criterion.check.violation(text))
         for criterion in checked(criteria_set.criteria)
@@ -100,18 +109,18 @@ def examine(state: Submission) -> ExamineUpdate:
 
 
 def to_judge(state: Judging) -> str:
-    """Only what has passed the gate is shown to the judge."""
+    """Send the text to the judge only if it has passed the gate."""
     return "settle" if state["gate"] else "score"
 
 
 async def score(state: Judging, runtime: Runtime[Workshop]) -> ScoreUpdate:
     """Have the judge score the text on the soft and pitfall criteria."""
-    return await _scored(state, runtime.context.judge)
+    return await _score(state, runtime.context.judge)
 
 
 def settle(state: Judging, runtime: Runtime[Workshop]) -> SettleUpdate:
-    """Put the findings together, and make one number of them."""
-    return _sealed(
+    """Combine checks and verdicts into a judgement, and compute its reward."""
+    return _outcome(
         state,
         runtime.context.judge.name,
         state.get("verdicts", ()),
@@ -136,59 +145,77 @@ def build() -> StateGraph[Judging, Workshop, Submission, Assessment]:
 
 
 async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
-    """Judge a text as the graph does, without a graph; training does it thousands of times.
+    """Judge a text as the graph does, without its overhead: training judges thousands of texts.
 
     Args:
-        submission: The text, and what it is to be judged by.
-        judge: Whoever scores the soft and pitfall criteria; None if nobody does, and code alone
-            says what it can.
+        submission: The text, and the criteria to judge it by.
+        judge: Scores the soft and pitfall criteria; None leaves them unscored, and only code
+            checks the text.
     """
-    examined = examine(submission)
-    if judge is None or examined["gate"] or not judged(submission["criteria_set"].criteria):
+    if (reply := submitted(submission)).text is None:
+        return unread(submission["criteria_set"], str(reply.missing), judge.name if judge else CODE)
+    checks = examine(submission)
+    if judge is None or checks["gate"] or not judged(submission["criteria_set"].criteria):
         name = judge.name if judge else CODE
-        return _sealed(submission, name, (), (), examined)["judgement"]
-    scored = await _scored(submission, judge)
-    sealed = _sealed(submission, judge.name, scored["verdicts"], scored["missing"], examined)
-    return sealed["judgement"]
+        return _outcome(submission, name, (), (), checks)["judgement"]
+    scores = await _score(submission, judge)
+    outcome = _outcome(submission, judge.name, scores["verdicts"], scores["missing"], checks)
+    return outcome["judgement"]
 
 
-async def _scored(submission: Submission, judge: Judge) -> ScoreUpdate:
+def unread(criteria_set: CriteriaSet, reason: str, judge: str) -> Judgement:
+    """The judgement where there is no text: every criterion is missing, and nothing is a zero."""
+    return Judgement(
+        criteria_sha=criteria_set.sha256,
+        text_sha=text_hash(""),
+        judge=judge,
+        missing=_all_missing(criteria_set.criteria, reason),
+    )
+
+
+async def _score(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
-    questions = judged(criteria)
-    text = text_for_judge(submission["text"], criteria)
+    questions, reply = judged(criteria), submitted(submission)
+    if reply.text is None:
+        return {
+            "verdicts": (),
+            "missing": _all_missing(criteria, str(reply.missing)),
+            "dropped": [],
+        }
+    text = text_for_judge(reply.text, criteria)
     try:
         ballot = await judge.judge(submission["task"], text, questions)
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
         return {"verdicts": (), "missing": _all_missing(questions, str(error)), "dropped": []}
-    verdicts, strange = _asked_for(ballot, questions)
-    read = {verdict.criterion_id for verdict in verdicts}
+    verdicts, extra = _first_verdicts(ballot, questions)
+    readable = {verdict.criterion_id for verdict in verdicts}
     reasons = {missing.criterion_id: missing.reason for missing in ballot.missing}
     return {
         "verdicts": verdicts,
         "missing": tuple(
             Missing(criterion_id=c.id, reason=reasons.get(c.id, "the judge said nothing of it"))
             for c in questions
-            if c.id not in read
+            if c.id not in readable
         ),
-        "dropped": [*ballot.dropped, *strange],
+        "dropped": [*ballot.dropped, *extra],
     }
 
 
-def _sealed(
+def _outcome(
     submission: Submission,
     judge: str,
     verdicts: tuple[Verdict, ...],
     missing: tuple[Missing, ...],
-    examined: ExamineUpdate,
+    checks: ExamineUpdate,
 ) -> SettleUpdate:
-    criteria_set, text = submission["criteria_set"], submission["text"]
+    criteria_set, text = submission["criteria_set"], submitted(submission).words
     judgement = Judgement(
         criteria_sha=criteria_set.sha256,
         text_sha=text_hash(text),
         judge=judge,
-        gate=examined["gate"],
+        gate=checks["gate"],
         verdicts=verdicts,
-        violations=examined["violations"],
+        violations=checks["violations"],
         missing=missing,
     )
     return {"judgement": judgement, "reward": reward(judgement, criteria_set, text)}
@@ -196,50 +223,50 @@ def _sealed(
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """What came of judging a text."""
+    """The result of judging a text."""
 
     judgement: Judgement
     reward: Reward
     dropped: list[Dropped]
     unpaid: str | None
-    """Why the judge could not be paid within another graph; None if the text was judged."""
+    """Message of the budget that did not cover the judge, from `assess`; None if it did."""
 
 
 class Bench(Protocol):
-    """A run-time context with a judge in it, such as a `Workshop`."""
+    """A run-time context with a judge, such as a `Workshop`."""
 
     @property
     def judge(self) -> Judge:
-        """Who scores the texts."""
+        """The judge that scores the texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class SoleJudge:
-    """A judge where nobody writes."""
+    """A run-time context with a judge and no writer."""
 
     judge: Judge
 
 
 async def assess(submission: Submission, bench: Bench) -> Assessed:
-    """Judge a text; one that the budget does not reach for stays, and every verdict is missing."""
+    """Judge a text; if the budget does not cover it, every verdict is missing."""
     try:
         output = await _graph().ainvoke(submission, context=bench)
     except BudgetReached as error:
         missing = _all_missing(judged(submission["criteria_set"].criteria), str(error))
-        unread = _sealed(submission, bench.judge.name, (), missing, examine(submission))
-        return Assessed(unread["judgement"], unread["reward"], [], str(error))
+        outcome = _outcome(submission, bench.judge.name, (), missing, examine(submission))
+        return Assessed(outcome["judgement"], outcome["reward"], [], str(error))
     return Assessed(output["judgement"], output["reward"], output.get("dropped", []), None)
 
 
 class JudgeMeasures(TypedDict, total=False):
-    """What judging may be given besides; what is left out is as in a `Workshop`."""
+    """Options of `judge`; the defaults are those of `Workshop`."""
 
     samples: int
-    """Votes on each criterion."""
+    """Samples of the judge's verdict on each criterion."""
     seed: int
     budget: Budget | None
     record: Recorder | Path | None
-    """File that each call is added to as it ends, or the recorder that writes it."""
+    """File to append each finished call to, or the recorder that writes it."""
 
 
 async def judge(
@@ -250,24 +277,25 @@ async def judge(
     request: WritingTask | str,
     **options: Unpack[JudgeMeasures],
 ) -> Assessed:
-    """Judge a text by frozen criteria: the gate, the checks by code, then the judge.
+    """Judge a text by frozen criteria: the gate, the checks of code, then the judge.
 
     Args:
         text: The text.
-        criteria: What it is judged by.
-        model: Who scores it: a chat model, or a judge such as `trained_judge("scorer:prose")`.
-        request: What was to be written; the criteria must have been made for it.
-        options: As `JudgeMeasures` says.
+        criteria: The criteria to judge it by.
+        model: Scores the text: a chat model, or a judge such as `trained_judge("scorer:prose")`.
+        request: The writing request; the criteria must be those of this request.
+        options: See `JudgeMeasures`.
 
     Returns:
-        The judgement, and the reward that is made of it.
+        The judgement, and the reward that follows from it.
 
     Raises:
-        InputError: If the text is too long for a judge, or the criteria are of another request.
+        InputError: If there is no text, as of a reply whose thinking was cut off, if it is too long
+            for a judge, or if the criteria are of another request.
         ConfigError: If the model lacks what a judge needs.
-        ReplyError: If the judge was not understood on any criterion.
+        ReplyError: If no verdict of the judge can be parsed.
         BudgetReached: If the budget ends before the judge has answered.
-        BackendError: If the model cannot be reached, or refuses.
+        BackendError: If the model cannot be reached, or refuses the call.
     """
     task = writing_task(request) if isinstance(request, str) else request
     submission = Submission(task=task, criteria_set=criteria, text=text)
@@ -283,23 +311,27 @@ async def judge(
 
 
 async def judge_alone(submission: Submission, bench: Bench, recorder: Recorder) -> Assessed:
-    """Run the graph for a text that no other graph has written.
+    """Run the graph on its own, outside any other graph.
 
     Raises:
         BudgetReached: If the budget ends before the judge has answered.
-        BackendError: If the model cannot be reached, or refuses.
+        BackendError: If the model cannot be reached, or refuses the call.
     """
     state = await _graph().ainvoke(submission, {"callbacks": [recorder]}, context=bench)
     return Assessed(state["judgement"], state["reward"], state.get("dropped", []), None)
 
 
 def refuse_unjudgeable(submission: Submission) -> None:
-    """Refuse what a judge cannot work on.
+    """Refuse a submission that no judge can work on.
 
     Raises:
-        InputError: If the text is too long, or the criteria were made for another request.
+        InputError: If there is no text, it is too long, or the criteria are those of another
+            request.
     """
-    task, criteria_set, text = submission["task"], submission["criteria_set"], submission["text"]
+    task, criteria_set = submission["task"], submission["criteria_set"]
+    reply = submitted(submission)
+    if (text := reply.text) is None:
+        raise InputError(f"expected a text to judge, got {reply.missing}")
     if len(text) > MOST_TEXT_CHARS:
         raise InputError(
             f"expected a text of at most {MOST_TEXT_CHARS:,} characters, got {len(text):,}; judge "
@@ -313,10 +345,10 @@ def refuse_unjudgeable(submission: Submission) -> None:
 
 
 def refuse_silence(assessed: Assessed) -> None:
-    """Refuse what no judge was understood on: a missing verdict is no zero.
+    """Refuse a judgement without a readable verdict: a missing verdict is not zero.
 
     Raises:
-        ReplyError: With what the judge said first.
+        ReplyError: With the judge's first unreadable reply.
     """
     judgement = assessed.judgement
     if judgement.missing and not judgement.verdicts:
@@ -333,18 +365,18 @@ def _all_missing(criteria: tuple[Criterion, ...], reason: str) -> tuple[Missing,
     return tuple(Missing(criterion_id=criterion.id, reason=reason) for criterion in criteria)
 
 
-def _asked_for(
+def _first_verdicts(
     ballot: Ballot, questions: tuple[Criterion, ...]
 ) -> tuple[tuple[Verdict, ...], list[Dropped]]:
-    """One verdict on each criterion; whatever else a judge of another make returns is dropped."""
+    """Keep the first verdict on each criterion; drop any other verdict of a custom judge."""
     first: dict[str, Verdict] = {}
-    strange = []
-    due = {criterion.id for criterion in questions}
+    extra = []
+    ids = {criterion.id for criterion in questions}
     for verdict in ballot.verdicts:
-        if verdict.criterion_id in due and verdict.criterion_id not in first:
+        if verdict.criterion_id in ids and verdict.criterion_id not in first:
             first[verdict.criterion_id] = verdict
         else:
             text = f"{verdict.criterion_id}: {verdict.score:g}"
             reason = "a verdict that was not asked for"
-            strange.append(Dropped(stage="judging", agent="judge", reason=reason, text=text))
-    return tuple(first.values()), strange
+            extra.append(Dropped(stage="judging", agent="judge", reason=reason, text=text))
+    return tuple(first.values()), extra

@@ -1,4 +1,4 @@
-"""What an episode leaves to memory: its texts with their scores, and the lessons they teach."""
+"""Save an episode to memory: its texts with their scores, and the lessons drawn from them."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from quillgraph.graphs.memory.memory import Memory
 
 
 class Lived(TypedDict):
-    """An episode that is over."""
+    """A finished episode."""
 
     task: WritingTask
     criteria_set: CriteriaSet
@@ -24,17 +24,17 @@ class Lived(TypedDict):
 
 
 class Learned(TypedDict):
-    """What an episode has taught."""
+    """The lessons of an episode."""
 
     learned: tuple[Lesson, ...]
     dropped: list[Dropped]
 
 
 async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learned:
-    """Keep the texts, which credits the lessons that were used, and draw new ones.
+    """Save the texts, which credits the lessons in use, and draw new lessons.
 
-    Lessons are drawn after every episode and not after every eight (`ALGORITHM.md` 6.4): who
-    writes one piece a day would else wait a week for the first.
+    `ALGORITHM.md` 6.4 draws lessons after every eight episodes; this does so after each one,
+    because a user who writes one piece a day would otherwise wait a week for the first.
     """
     now, task = datetime.now(UTC).isoformat(), lived["task"]
     await memory.remember(entries_of(lived, now))
@@ -44,9 +44,9 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
     try:
         answers = await consolidate(task, contrast, await memory.lessons(task.genre), consolidator)
     except BudgetReached as error:
-        unpaid = Dropped(stage="consolidation", agent="consolidator", reason=str(error), text="")
-        return {"learned": (), "dropped": [unpaid]}
-    # what a request says of later episodes must not reach them either
+        drop = Dropped(stage="consolidation", agent="consolidator", reason=str(error), text="")
+        return {"learned": (), "dropped": [drop]}
+    # words of the request must not reach later episodes either
     texts = [task.request, *(attempt.text for attempt in lived["attempts"])]
 
     def change(
@@ -55,15 +55,15 @@ async def learn_from(lived: Lived, memory: Memory, consolidator: Role) -> Learne
         after, dropped = apply(pool, answers.items, task, now=now, judged_texts=texts)
         return after, (tuple(lesson for lesson in after if lesson not in pool), dropped)
 
-    learned, dropped = await memory.edit(task.genre, change)
-    return {"learned": learned, "dropped": [*answers.dropped, *dropped]}
+    lessons, dropped = await memory.edit(task.genre, change)
+    return {"learned": lessons, "dropped": [*answers.dropped, *dropped]}
 
 
 def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
-    """The attempts as entries of memory; what the episode was makes their ids.
+    """Make entries of memory from the attempts, with ids from a hash of the episode.
 
-    So an episode that is learned from again, as where a run was cut, is remembered once.
-    A text that was never judged leaves none: nobody knows whether it stood up to anything.
+    The hash keeps an episode from being saved twice, as after an interrupted run. A text without
+    a reward gets no entry, because its quality is unknown.
     """
     task, names = lived["task"], _names(lived["criteria_set"])
     whole = "\n".join(attempt.model_dump_json() for attempt in lived["attempts"])
@@ -80,11 +80,11 @@ def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
             context_kind="bare" if _is_bare(attempt) else "reflective",
             parent_id=None if attempt.parent is None else f"{stem}-{attempt.parent}",
             text=attempt.text,
-            scores=_named(attempt, names),
+            scores=_scores_by_name(attempt, names),
             reward=attempt.reward.value,
             delta=attempt.delta,
             critique=_critique(attempt),
-            plan=_planned(attempt),
+            plan=_plan_lines(attempt),
             lessons=attempt.lessons,
             token_ids=attempt.trace.completion_ids if attempt.trace else (),
             logprobs=_own_logprobs(attempt.trace),
@@ -97,29 +97,29 @@ def entries_of(lived: Lived, now: str) -> list[MemoryEntry]:
 
 
 def _own_logprobs(trace: TokenTrace | None) -> tuple[float, ...]:
-    """Log-probabilities under the model's own distribution; none of a text drawn for a reader."""
+    """Log-probabilities under the model's own distribution; none if the sampling changed it."""
     return () if trace is None or trace.is_bent else trace.logprobs or ()
 
 
 def contrast_of(lived: Lived) -> Contrast | None:
-    """Best and worst text by their scores; None where nothing stands against anything."""
-    scored = [attempt for attempt in lived["attempts"] if attempt.reward.value is not None]
-    if len(scored) < 2:
+    """Contrast the best text with the worst; None with fewer than two scored texts."""
+    rewarded = [attempt for attempt in lived["attempts"] if attempt.reward.value is not None]
+    if len(rewarded) < 2:
         return None
     names, texts = _names(lived["criteria_set"]), {a.number: a for a in lived["attempts"]}
-    best, worst = texts[lived["best"]], min(scored, key=lambda a: a.reward.value or 0.0)
+    best, worst = texts[lived["best"]], min(rewarded, key=lambda a: a.reward.value or 0.0)
     return Contrast(
         criteria=tuple(names.values()),
-        best=_named(best, names),
-        worst=_named(worst, names),
+        best=_scores_by_name(best, names),
+        worst=_scores_by_name(worst, names),
         revisions=tuple(
             Fate(
                 accepted=attempt.decision == "accepted",
                 delta=attempt.delta,
-                before=_named(texts[attempt.parent], names),
-                after=_named(attempt, names),
+                before=_scores_by_name(texts[attempt.parent], names),
+                after=_scores_by_name(attempt, names),
                 critique=_critique(attempt),
-                plan=_planned(attempt),
+                plan=_plan_lines(attempt),
             )
             for attempt in lived["attempts"]
             if attempt.parent is not None
@@ -128,14 +128,14 @@ def contrast_of(lived: Lived) -> Contrast | None:
 
 
 def _kind(attempt: Attempt, best: int) -> Literal["success", "error", "revision"]:
-    # what breaks a demand, or was turned away, is no example, though nothing better was found
+    # a text that breaks a demand or was refused is no good example, even if it is the best one
     if attempt.decision == "refused" or attempt.judgement.violated:
         return "error"
     return "success" if attempt.number == best else "revision"
 
 
 def _is_bare(attempt: Attempt) -> bool:
-    """Whether it was written from the request alone."""
+    """Whether the text was written from the request alone."""
     return attempt.parent is None and not attempt.lessons and not attempt.excerpts
 
 
@@ -143,7 +143,7 @@ def _names(criteria_set: CriteriaSet) -> dict[str, str]:
     return {criterion.id: criterion.name for criterion in judged(criteria_set.criteria)}
 
 
-def _named(attempt: Attempt, names: dict[str, str]) -> dict[str, float]:
+def _scores_by_name(attempt: Attempt, names: dict[str, str]) -> dict[str, float]:
     return {names[criterion]: score for criterion, score in attempt.judgement.scores.items()}
 
 
@@ -152,6 +152,6 @@ def _critique(attempt: Attempt) -> tuple[str, ...]:
     return tuple(edit.cause for edit in edits)
 
 
-def _planned(attempt: Attempt) -> tuple[str, ...]:
+def _plan_lines(attempt: Attempt) -> tuple[str, ...]:
     edits = attempt.plan.edits if attempt.plan else ()
     return tuple(f"{edit.criterion}: {edit.fix}" for edit in edits)

@@ -1,13 +1,13 @@
-"""Nodes for graphs of one's own: a role of the context does one thing with the state.
+"""Nodes for your own graphs: a role of the context does one thing with the state.
 
-Each function here makes an ordinary LangGraph node: `graph.add_node("judge", pieces.judge())`. It
-reads and writes the parts of the state that its types name (`task`, `criteria_set`, `text`,
-`judgement`, `reward`, `plan`), and takes its role from the field of the context of that name: a
-`Role`, or a bare chat model. A part that one node reads need not be declared; one that is only
-written must be, or LangGraph drops it.
+Each function here makes an ordinary LangGraph node: `graph.add_node("judge", nodes.judge())`. The
+node reads and writes the parts of the state that its types name (`task`, `criteria_set`, `text`,
+`judgement`, `reward`, `plan`). It takes its role from the field of that name in the context: a
+`Role`, or a bare chat model. Your state need not declare a part that a node reads; it must declare
+a part that is only written, or LangGraph drops it.
 
-A whole graph of this package goes in as it is, compiled, where the context has the fields of its
-own (`Workshop`, `Arena`, `Panel`), and by `under` where it has not.
+Add a whole graph of this package as a compiled node if your context has the fields of its context
+(`Workshop`, `Arena`, `Panel`), or else by `under`.
 """
 
 import inspect
@@ -39,45 +39,45 @@ U_co = TypeVar("U_co", covariant=True)
 
 
 class Node(Protocol[S_contra, U_co]):
-    """An asynchronous node, as LangGraph takes it."""
+    """An asynchronous LangGraph node."""
 
     async def __call__(self, state: S_contra, runtime: Runtime[Any]) -> U_co:
-        """Read the state, return the update."""
+        """Read the state and return the update."""
 
 
 class Commission(TypedDict):
-    """What a draft is written from."""
+    """Input of a writer's draft."""
 
     task: WritingTask
 
 
 class WriterOutput(TypedDict):
-    """What a writer gives."""
+    """Output of a writer."""
 
     text: str
 
 
 class JudgeOutput(TypedDict):
-    """What a judge gives."""
+    """Output of a judge."""
 
     judgement: Judgement
     reward: Reward
 
 
 class ReflectorInput(judging.Submission):
-    """A text that has been judged."""
+    """Input of a reflector: a text with its judgement."""
 
     judgement: Judgement
 
 
 class ReflectorOutput(TypedDict):
-    """What a reflector gives."""
+    """Output of a reflector."""
 
     plan: reflecting.Plan
 
 
 class ReviserInput(TypedDict):
-    """What a revision is written from."""
+    """Input of a writer's revision."""
 
     task: WritingTask
     text: str
@@ -86,7 +86,7 @@ class ReviserInput(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class JudgeContext:
-    """A context with nothing but a judge in it."""
+    """A context with only a judge."""
 
     judge: Judge
 
@@ -97,9 +97,9 @@ def draft(
     """Make a node that writes `text` for the `task`.
 
     Args:
-        by: Role that writes.
-        max_tokens: Longest text.
-        number: Tells apart drafts of the same role; each has seeds of its own.
+        by: Name of the role that writes.
+        max_tokens: Most tokens of the text.
+        number: Number of the draft; each number has its own seeds.
     """
 
     async def draft(state: Commission, runtime: Runtime[Any]) -> WriterOutput:
@@ -116,13 +116,13 @@ def draft(
 
 
 def judge(by: str = "judge") -> Node[judging.Submission, JudgeOutput]:
-    """Make a node that gives `judgement` and `reward` of the `text` under the `criteria_set`.
+    """Make a node that writes `judgement` and `reward` of the `text` under the `criteria_set`.
 
-    It raises `BudgetReached` where a budget does not reach for the judge.
+    The node raises `BudgetReached` if a budget does not cover the judge.
     """
 
     async def judge(state: judging.Submission, runtime: Runtime[Any]) -> JudgeOutput:
-        # a node's state holds all that its type names, and the graph within takes no more
+        # the state may hold more than its type names, and the inner graph takes only these parts
         submission = judging.Submission(
             task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
         )
@@ -135,11 +135,11 @@ def judge(by: str = "judge") -> Node[judging.Submission, JudgeOutput]:
 
 
 def reflect(by: str = "reflector", *, number: int = 0) -> Node[ReflectorInput, ReflectorOutput]:
-    """Make a node that lays a `plan` for the weakest criteria of the judged `text`.
+    """Make a node that writes a `plan` for the weakest criteria of the judged `text`.
 
     Args:
-        by: Role that reflects.
-        number: Tells apart reflections on the same text.
+        by: Name of the role that reflects.
+        number: Number of the reflection on the same text; each number has its own seeds.
     """
 
     async def reflect(state: ReflectorInput, runtime: Runtime[Any]) -> ReflectorOutput:
@@ -161,14 +161,14 @@ def reflect(by: str = "reflector", *, number: int = 0) -> Node[ReflectorInput, R
 def revise(
     by: str = "writer", *, max_tokens: int = 512, number: int = 0
 ) -> Node[ReviserInput, WriterOutput]:
-    """Make a node that writes the `text` again under the `plan`.
+    """Make a node that revises the `text` by the `plan`.
 
-    It has no say in whether the revision may stand: see `agents.writers.refusals`.
+    The node does not decide whether to accept the revision: see `agents.writers.refusals`.
 
     Args:
-        by: Role that writes.
-        max_tokens: Longest text.
-        number: Tells apart revisions of the same text.
+        by: Name of the role that writes.
+        max_tokens: Most tokens of the text.
+        number: Number of the revision of the same text; each number has its own seeds.
     """
 
     async def revise(state: ReviserInput, runtime: Runtime[Any]) -> WriterOutput:
@@ -187,12 +187,12 @@ def revise(
 
 
 def criteria(by: str = "coder", *, embeddings: str = "embeddings", drafts: int = 4) -> Any:
-    """Make a node that finds the `criteria_set` of the `task`, by the whole of Grounded Theory.
+    """Make a node that finds the `criteria_set` of the `task` by a whole Grounded-Theory study.
 
     Args:
-        by: Role whose model, seed and budget all parts of the study share.
-        embeddings: Field of the context that serves constant comparison.
-        drafts: Drafts to sample and read.
+        by: Name of the role whose model, seed and budget all roles of the study share.
+        embeddings: Field of the context with the embeddings for constant comparison.
+        drafts: Number of drafts to sample and observe.
     """
 
     def study(context: Any) -> Study:
@@ -210,15 +210,15 @@ def criteria(by: str = "coder", *, embeddings: str = "embeddings", drafts: int =
 
 
 def under(graph: Graph, context: Callable[[Any], Any], *, keep: Sequence[str]) -> Any:
-    """Make a node that runs a graph under a context of its own.
+    """Make a node that runs a graph with its own context.
 
     Args:
-        graph: The graph; it gets those parts of the state that its input names.
-        context: Makes its context of the one around it.
-        keep: Parts of its output that the state gets.
+        graph: The graph; it gets the parts of the state that its input names.
+        context: Makes its context from that of the outer graph.
+        keep: Parts of its output to write to the state.
 
     Raises:
-        ConfigError: If the graph cannot be compiled or gives no such part.
+        ConfigError: If the graph cannot be compiled, or its output lacks a part in `keep`.
     """
     inner = compiled_form(graph)
     gives, takes = parts_of(graph, "output_schema"), parts_of(graph, "input_schema")
@@ -234,15 +234,16 @@ def under(graph: Graph, context: Callable[[Any], Any], *, keep: Sequence[str]) -
 
 
 def role(context: Any, name: str) -> Role:
-    """A role of a context, by the name of its field.
+    """Get a role from a context, by the name of its field.
 
     Raises:
-        ConfigError: If there is no such field, or something else is in it, such as a model that
-            was bound to options: a role sets those of each of its calls.
+        ConfigError: If the context has no such field, or the field holds no role or chat model. A
+            model that is bound to options is refused, because a role sets the options of each
+            call.
     """
     model = field(context, name)
     if isinstance(model, RunnableBinding):
-        # a model that was cast in a role has the role's name as its config
+        # the config of a model that `cast` has put in a role is the role's name
         bound = {*model.kwargs, *(() if isinstance(model, CastModel) else model.config)}
         if bound:
             raise ConfigError(
@@ -262,10 +263,10 @@ def role(context: Any, name: str) -> Role:
 
 
 def field(context: Any, name: str) -> Any:
-    """A field of a context, be it an object or a mapping.
+    """Get a field of a context, which is an object or a mapping.
 
     Raises:
-        ConfigError: If there is none, naming those that there are.
+        ConfigError: If there is no such field; the message names the closest ones.
     """
     if context is None:
         raise ConfigError(f"expected {name!r} in the graph's context, got none; give context=")
@@ -276,7 +277,7 @@ def field(context: Any, name: str) -> Any:
 
 
 def _fields(context: Any) -> dict[str, Any]:
-    """The fields of an object, with those that its class has from others."""
+    """The fields of an object, with those that its class inherits."""
     if isinstance(context, BaseModel):
         names = list(type(context).model_fields)
     else:

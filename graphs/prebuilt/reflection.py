@@ -1,9 +1,9 @@
 """The reflection loop with memory: MRPO without training (`ALGORITHM.md` 6.4).
 
 Draft, judge, reflect, plan, revise, judge again, and accept or roll back. "Controlled" is
-a guarantee, held by `agents.writers.acceptance`: under the same scores the text that is returned is
-never worse than the first draft, breaks no demand that the draft kept, and has lost no more than a
-point on any essential criterion.
+a guarantee of `agents.writers.acceptance`: by the same scores, the returned text is never worse
+than the first draft, breaks no demand that the draft met, and loses at most a point on any
+essential criterion.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from langgraph.runtime import Runtime
 from quillgraph.agents.domain import Criterion, Dropped
 from quillgraph.agents.judgements import BEST_SCORE, Judgement, Reward, judged
 from quillgraph.agents.memory import Lesson
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 from quillgraph.agents.role import lost_reply
 from quillgraph.agents.writers import (
     Plan,
@@ -47,7 +48,7 @@ class RecallUpdate(TypedDict):
 
 
 class Ended(TypedDict, total=False):
-    """What a node writes that ends the loop."""
+    """Update of a node that ends the loop."""
 
     stopped: str
     is_complete: bool
@@ -59,6 +60,7 @@ class TextUpdate(TypedDict):
 
     text: str
     trace: TokenTrace | None
+    aside: Aside
 
 
 class ReflectUpdate(TypedDict):
@@ -90,7 +92,7 @@ class DecideUpdate(TypedDict, total=False):
 
 
 async def recall(state: Reflecting, runtime: Runtime[Workshop]) -> RecallUpdate:
-    """Look up what earlier episodes have to say on the task, or on what is weakest now."""
+    """Recall lessons of earlier episodes: for all criteria at first, then for the weakest ones."""
     memory, known = runtime.context.memory, state.get("lessons", ())
     if memory is None:
         return {"precedents": Precedents(), "shown": (), "lessons": known}
@@ -119,11 +121,11 @@ async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpdate:
         number=0,
         max_tokens=studio.text_tokens,
     )
-    return {"text": written.text, "trace": written.trace}
+    return {"text": written.text, "trace": written.trace, "aside": written.aside}
 
 
 async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> ReflectUpdate | Ended:
-    """Ask what holds the best text so far back most."""
+    """Ask the reflector what makes the best text so far weak on its weakest criteria."""
     best = _best(state)
     try:
         answers = await reflect(
@@ -132,7 +134,7 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Refl
             [c for c in _weakest(state) if best.judgement.scores[c.id] < BEST_SCORE],
             best.judgement,
             runtime.context.reflector,
-            lessons=(*state["precedents"].lessons, *_tried(state)),
+            lessons=(*state["precedents"].lessons, *_refused_edits(state)),
             number=len(state["attempts"]),
         )
     except BudgetReached as error:
@@ -143,7 +145,7 @@ async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> Refl
 
 
 def lay_plan(state: Reflecting) -> PlanUpdate | Ended:
-    """Make a plan of at most three edits; without any there is nothing to go on with."""
+    """Plan at most three edits; end the loop if there is none."""
     edits = plan_edits(state["criteria_set"], _best(state).judgement, state["reflections"])
     if not edits.edits:
         return {"stopped": "the reflector found nothing to revise"}
@@ -151,7 +153,7 @@ def lay_plan(state: Reflecting) -> PlanUpdate | Ended:
 
 
 async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpdate | Ended:
-    """Write the best text so far again, under the plan."""
+    """Revise the best text so far by the plan."""
     studio = runtime.context
     try:
         written = await revise(
@@ -168,29 +170,29 @@ async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpda
     except ContextOverflow as error:
         return {"stopped": str(error)}
     except ReplyError as error:
-        lost = lost_reply("revision", studio.writer, error)
-        return {"stopped": "the writer gave no revision", "dropped": [lost]}
-    return {"text": written.text, "trace": written.trace}
+        drop = lost_reply("revision", studio.writer, error)
+        return {"stopped": "the writer gave no revision", "dropped": [drop]}
+    return {"text": written.text, "trace": written.trace, "aside": written.aside}
 
 
 async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> JudgeUpdate:
-    """Judge the text; one that is too long, or that nobody can pay for, stays unjudged."""
+    """Judge the text; if it is too long, or the budget is spent, its verdicts are missing."""
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=state["text"]
     )
     if state.get("attempts") and state["text"] == _best(state).text:
         return {"judgement": _best(state).judgement, "reward": _best(state).reward}
     assessed = await judging.assess(submission, runtime.context)
-    judged_now = JudgeUpdate(
+    update = JudgeUpdate(
         judgement=assessed.judgement, reward=assessed.reward, dropped=assessed.dropped
     )
     if assessed.unpaid:
-        judged_now.update({"stopped": assessed.unpaid, "is_complete": False})
-    return judged_now
+        update.update({"stopped": assessed.unpaid, "is_complete": False})
+    return update
 
 
 def decide(state: Reflecting, runtime: Runtime[Workshop]) -> DecideUpdate:
-    """Accept the text or roll back to the best one before, and say whether to go on."""
+    """Accept the text or roll back to the best one before, and decide whether to go on."""
     attempts, outcome = state.get("attempts", []), (state["judgement"], state["reward"])
     attempt = _attempt(state, outcome)
     best = attempt if attempt.decision != "refused" else _best(state)
@@ -205,7 +207,7 @@ def decide(state: Reflecting, runtime: Runtime[Workshop]) -> DecideUpdate:
 
 
 async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
-    """Leave the episode's texts to memory with the lessons of its scores, these to the library."""
+    """Save the episode's texts and lessons to memory, and its scores to the library."""
     memory, judgements = runtime.context.memory, [each.judgement for each in state["attempts"]]
     uncredited = await credit(state["criteria_set"], judgements, runtime.context.library)
     if memory is None:
@@ -218,14 +220,14 @@ async def learn(state: Reflecting, runtime: Runtime[Workshop]) -> Learned:
     )
     try:
         learned = await learn_from(lived, memory, runtime.context.consolidator)
-    except StorageError as error:  # the text is there; a full disk must not take it along
-        lost = Dropped(stage="memory", agent="memory", reason=str(error), text="the episode")
-        return {"learned": (), "dropped": [*uncredited, lost]}
+    except StorageError as error:  # a full disk must not cost the finished text
+        drop = Dropped(stage="memory", agent="memory", reason=str(error), text="the episode")
+        return {"learned": (), "dropped": [*uncredited, drop]}
     return {**learned, "dropped": [*uncredited, *learned["dropped"]]}
 
 
 def close(state: Reflecting) -> ReflectionOutput:
-    """Seal the record."""
+    """Write the episode."""
     return {
         "episode": WrittenEpisode(
             task=state["task"],
@@ -242,12 +244,12 @@ def close(state: Reflecting) -> ReflectionOutput:
 
 
 def draft_or_reflect(state: Reflecting) -> Literal["draft", "reflect"]:
-    """The first text is drafted, later ones begin with a reflection."""
+    """Draft the first text; start each later one with a reflection."""
     return "reflect" if state.get("attempts") else "draft"
 
 
 def unless_stopped(then: str) -> Callable[[Reflecting], str]:
-    """Go on to a node, or end the loop."""
+    """Make an edge that goes on to a node, or ends the loop if it has stopped."""
     return lambda state: "learn" if state.get("stopped") else then
 
 
@@ -285,8 +287,8 @@ def _best(state: Reflecting) -> Attempt:
     return state["attempts"][state["best"]]
 
 
-def _tried(state: Reflecting) -> tuple[str, ...]:
-    """What has been tried on the best text and was rolled back; the same again would be, too."""
+def _refused_edits(state: Reflecting) -> tuple[str, ...]:
+    """Edits to the best text that were rolled back, so that the reflector plans others."""
     return tuple(
         f"Already tried and rolled back: {edit.fix}"
         for attempt in state["attempts"]
@@ -304,7 +306,7 @@ def _budget_spent(error: BudgetReached) -> Ended:
 
 
 def _attempt(state: Reflecting, outcome: tuple[Judgement, Reward]) -> Attempt:
-    """The text at hand as an attempt, decided on."""
+    """The current text as an attempt, with the decision on it."""
     attempts = state.get("attempts", [])
     attempt = Attempt(
         number=len(attempts),
@@ -317,6 +319,7 @@ def _attempt(state: Reflecting, outcome: tuple[Judgement, Reward]) -> Attempt:
         reward=outcome[1],
         decision="first",
         trace=state.get("trace"),
+        aside=state.get("aside", NOTHING_ASIDE),
     )
     if not attempts:
         return attempt

@@ -1,4 +1,4 @@
-"""Writing under criteria, from a request to an episode, whole or as far as it came."""
+"""Write a text under criteria, from a request to an episode, and keep what an early end leaves."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,18 +31,18 @@ from quillgraph.graphs.study.run import (
 from quillgraph.graphs.study.state import ROLES, Study
 
 JUDGE = "judge"
-"""The role that a trained scorer can stand for."""
+"""The role that a trained scorer can play."""
 
 
 class WritingOptions(StudyMeasures, total=False):
-    """What writing may be given besides; what is left out is as in a `Workshop`."""
+    """Options of `write`; the defaults are those of `Workshop` and `Study`."""
 
     criteria: CriteriaSet | None
-    """What the text is judged by; None finds them first."""
+    """Criteria to judge the text by; None finds them first."""
     roles: Mapping[str, BaseChatModel | Judge]
-    """Another model for some of the roles, or a trained judge for `judge`."""
+    """Models of the roles that `model` is not to play, or a trained judge for `judge`."""
     memory: Memory | Path | None
-    """Gives lessons and takes them; a path is opened for the episode."""
+    """Memory to recall lessons from and save them to; a path is opened for the episode."""
     rounds: int
     text_tokens: int
     samples: int
@@ -50,25 +50,25 @@ class WritingOptions(StudyMeasures, total=False):
 
 @dataclass(slots=True)
 class WritingRun:
-    """A loop of drafts, judgements and revisions on its way."""
+    """A reflection loop in progress."""
 
     task: WritingTask
     criteria_set: CriteriaSet
     episode: WrittenEpisode | None = None
-    """The finished episode, or what one that is ended early has come to."""
+    """The finished episode, or what an episode that ended early has reached."""
     lessons: tuple[Lesson, ...] = ()
     dropped: tuple[Dropped, ...] = ()
 
     async def run(self, workshop: Workshop, recorder: Recorder, notice: Notice = str) -> None:
-        """Run the loop, keeping in `episode` whatever it reaches.
+        """Run the loop, and keep what it reaches in `episode`.
 
         Args:
-            workshop: Who takes part.
-            recorder: Writes down the calls.
-            notice: Is told of each node that has finished.
+            workshop: Context of the loop: roles, memory, library.
+            recorder: Records the calls.
+            notice: Called with the name of each finished node.
 
         Raises:
-            QuillError: Whatever ends the loop before there is a text that is judged.
+            QuillError: Any error that ends the loop before a text is judged.
         """
         graph = reflection.build().compile()
         async for part in graph.astream(
@@ -91,7 +91,7 @@ class WritingRun:
         self.episode = update.get("episode", self.episode)
 
     def _unfinished(self, new: list[Attempt], best: int) -> WrittenEpisode:
-        """What the episode is if it ends here and now."""
+        """The episode as it is if the loop ends now."""
         return WrittenEpisode(
             task=self.task,
             criteria_set=self.criteria_set,
@@ -114,24 +114,24 @@ async def write(
 
     Args:
         request: What is to be written.
-        model: Plays every role that `roles` gives no other model.
-        options: As `WritingOptions` says.
+        model: Plays every role that `roles` does not give to another model.
+        options: See `WritingOptions`.
 
     Returns:
-        The episode: `text` is the text that stands, `attempts` all texts with what was found of
-        them. Where a budget has ended the loop, `is_complete` is false and `stopped` says why.
+        The episode: `text` is the final text, `attempts` holds all texts with their judgements. If
+        a budget ended the loop, `is_complete` is false and `stopped` says why.
 
     Raises:
         InputError: If the request is blank.
-        ConfigError: On an unknown role, a measure out of range, or a model that lacks what its
+        ConfigError: On an unknown role, an option out of range, or a model that lacks what its
             role needs.
         BudgetReached: If the budget ends before a first text is judged.
-        BackendError: If a model cannot be reached, or refuses.
-        ReplyError: If a model is not understood where it must be.
+        BackendError: If a model cannot be reached, or refuses the call.
+        ReplyError: If a reply that the loop cannot do without cannot be parsed.
     """
     task = writing_task(request) if isinstance(request, str) else request
     criteria, record = options.get("criteria"), options.get("record")
-    players, judges = _parted(options.get("roles") or {})
+    players, judges = _split_roles(options.get("roles") or {})
     embeddings = _embeddings(options)
     async with (
         opened_memory(options.get("memory"), embeddings) as memory,
@@ -140,19 +140,19 @@ async def write(
         workshop = cast(
             Workshop,
             model,
-            roles=_of(WRITING_ROLES, players),
+            roles=_pick(WRITING_ROLES, players),
             judges=judges,
             memory=memory,
             library=library,
-            **_of(("seed", "budget", "rounds", "text_tokens", "samples"), options),
+            **_pick(("seed", "budget", "rounds", "text_tokens", "samples"), options),
         )
         study = criteria or cast(
             Study,
             model,
             embeddings=embeddings,
-            roles=_of(ROLES, players),
+            roles=_pick(ROLES, players),
             library=library,
-            **_of(("seed", "budget", "contrast", "drafts", "draft_tokens"), options),
+            **_pick(("seed", "budget", "contrast", "drafts", "draft_tokens"), options),
         )
         with recorder_of(record, "write", options.get("budget")) as recorder:
             if isinstance(study, Study):
@@ -163,24 +163,24 @@ async def write(
     return run.episode
 
 
-def _of(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that have one of these names."""
+def _pick(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with these names, as far as they are given."""
     return {name: options[name] for name in names if name in options}
 
 
 def _embeddings(options: WritingOptions) -> Embeddings:
-    """What compares codes and requests; nothing is loaded where nothing is compared."""
+    """Embeddings for codes and requests; no model is loaded if nothing will be compared."""
     if embeddings := options.get("embeddings"):
         return embeddings
-    kept = (options.get("memory"), options.get("library"))
-    is_asked = options.get("criteria") is None or any(isinstance(each, Path) for each in kept)
-    return connect_embeddings(EMBEDDINGS if is_asked else "lexical")
+    stores = (options.get("memory"), options.get("library"))
+    is_needed = options.get("criteria") is None or any(isinstance(each, Path) for each in stores)
+    return connect_embeddings(EMBEDDINGS if is_needed else "lexical")
 
 
-def _parted(
+def _split_roles(
     roles: Mapping[str, BaseChatModel | Judge],
 ) -> tuple[dict[str, BaseChatModel], dict[str, Judge]]:
-    """Chat models and trained judges apart.
+    """Split the models of the roles into chat models and trained judges.
 
     Raises:
         ConfigError: On an unknown role, or a judge for a role that has to write.
@@ -207,11 +207,11 @@ def _parted(
 async def opened_memory(
     memory: Memory | Path | None, embeddings: Embeddings
 ) -> AsyncIterator[Memory | None]:
-    """A memory for the time of an episode: a file is opened, an open memory stays open.
+    """Provide a memory for an episode: open a file and close it after; leave an open memory open.
 
     Raises:
-        ConfigError: If a newer version of the package has written the file, or another program.
-        StorageError: If it cannot be read or written.
+        ConfigError: If a newer version of the package, or another program, wrote the file.
+        StorageError: If the file cannot be read or written.
     """
     if not isinstance(memory, Path):
         yield memory

@@ -1,4 +1,4 @@
-"""Self-Refine (arXiv:2303.17651): draft, feedback, revision, and so on; the last text is taken.
+"""Self-Refine (arXiv:2303.17651): draft, then feedback and revision in turn; return the last text.
 
 It is the baseline without criteria that the reflection loop has to beat at equal tokens.
 """
@@ -18,25 +18,25 @@ from quillgraph.backends.errors import ConfigError, ContextOverflow
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The run-time context: one model, which is its own critic."""
+    """The run-time context: one model, which also criticises itself."""
 
     writer: Role
     text_tokens: int = 512
-    """Longest text."""
+    """Most tokens of a text."""
 
 
 class SelfRefineInput(TypedDict):
-    """What the graph starts from: give `tokens` or, as `rounds`, the number of revisions."""
+    """Input of the graph: give `tokens` or, as `rounds`, the number of revisions."""
 
     task: WritingTask
     tokens: NotRequired[int | None]
-    """Tokens to spend, prompts and replies together, as the writer's budget counts them: nothing
-    else may spend from it meanwhile. Passed by less than one round."""
+    """Limit in tokens: prompts and replies together, as the writer's budget counts them; nothing
+    else may use that budget meanwhile. The graph exceeds the limit by less than one round."""
     rounds: NotRequired[int | None]
 
 
 class SelfRefineOutput(TypedDict):
-    """What the graph gives."""
+    """Output of the graph."""
 
     text: str
 
@@ -45,9 +45,9 @@ class Refining(SelfRefineInput, SelfRefineOutput, total=False):
     """State of the graph."""
 
     costs: Annotated[list[int], operator.add]
-    """Tokens of the draft, and of each round."""
+    """Tokens of the draft, then of each round."""
     stopped: bool
-    """Whether the text has grown beyond the model's window."""
+    """Whether the text no longer fits the model's context window."""
 
 
 class RefineUpdate(TypedDict, total=False):
@@ -62,8 +62,8 @@ async def draft(state: SelfRefineInput, runtime: Runtime[Desk]) -> RefineUpdate:
     """Write the first text.
 
     Raises:
-        ConfigError: If it is not said for how long to go on, or if that is said in tokens and the
-            backend counts none.
+        ConfigError: Unless exactly one of `tokens` and `rounds` is given, and is 1 or more; or if
+            the limit is in tokens and the backend counts none.
     """
     tokens, rounds, desk = state.get("tokens"), state.get("rounds"), runtime.context
     numbers = [number for number in (tokens, rounds) if number is not None]
@@ -104,7 +104,7 @@ async def refine_once(state: Refining, runtime: Runtime[Desk]) -> RefineUpdate:
 
 
 def enough(state: Refining) -> str:
-    """Go on while the dearest step so far could be paid once more, or rounds are left."""
+    """Continue while the tokens cover the most expensive step so far, or rounds are left."""
     costs, tokens, rounds = state["costs"], state.get("tokens"), state.get("rounds")
     if state.get("stopped"):
         return END

@@ -1,8 +1,8 @@
-"""Voting: drafts side by side, ranked by the votes of three judges on every criterion.
+"""Voting: write several drafts, and rank them by the votes of three judges on every criterion.
 
-Where best-of-N trusts one judge's scores, here each judge's order of the drafts on each criterion
-is a vote, and the drafts are compared two by two (`agents.judges.votes`). A draft that breaks fewer
-demands stands before any that breaks more: demands are not voted on.
+Best-of-N trusts one judge's scores. Here each judge's ranking of the drafts on each criterion is a
+vote, and the votes compare the drafts two by two (`agents.judges.votes`). Demands are not voted on:
+a draft that breaks fewer demands ranks before any that breaks more.
 """
 
 import operator
@@ -24,6 +24,7 @@ from quillgraph.agents.judges import (
     tally,
     votes_of,
 )
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import write_one_of
 from quillgraph.backends.messages import TokenTrace
@@ -40,7 +41,7 @@ VOTING_ROLES = ("writer", *JUDGES)
 class Panel:
     """The run-time context of the vote.
 
-    Make it with `cast(Panel, …)`. Judges are worth most where they are models of different
+    Make it with `cast(Panel, …)`. Judges are most useful if they are models of different
     families.
     """
 
@@ -49,28 +50,29 @@ class Panel:
     second_judge: StructuredJudge
     third_judge: StructuredJudge
     drafts: Annotated[int, Ge(2)] = 4
-    """Texts to choose from."""
+    """Number of drafts to choose from."""
     text_tokens: int = 512
-    """Longest text."""
+    """Most tokens of a text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One judge of the panel, as the graph of judging wants its context."""
+    """One judge of the panel, as the context of the judging graph."""
 
     judge: Judge
 
 
 class Candidate(Value):
-    """A draft that is up for election."""
+    """A draft to vote on."""
 
     number: int
     text: str
     trace: TokenTrace | None
+    aside: Aside = NOTHING_ASIDE
 
 
 class JudgeBallot(Value):
-    """What one judge found of one draft."""
+    """One judge's judgement of one draft."""
 
     judge: str
     """Name of the role."""
@@ -79,18 +81,18 @@ class JudgeBallot(Value):
 
 
 class VotingInput(TypedDict):
-    """What the vote starts from."""
+    """Input of the vote."""
 
     task: WritingTask
     criteria_set: CriteriaSet
 
 
 class VotingOutput(TypedDict):
-    """What the vote gives."""
+    """Output of the vote."""
 
     episode: WrittenEpisode
     standings: tuple[Standing, ...]
-    """The drafts from first to last."""
+    """The drafts, the best one first."""
 
 
 class Voting(VotingInput, VotingOutput, total=False):
@@ -102,20 +104,20 @@ class Voting(VotingInput, VotingOutput, total=False):
 
 
 class DraftInput(VotingInput):
-    """Input of one draft."""
+    """Input of the node that writes one draft."""
 
     number: int
 
 
 class BallotInput(VotingInput):
-    """Input of one judge's look at one draft."""
+    """Input of one judge's judgement of one draft."""
 
     candidate: Candidate
     judge: str
 
 
 UNPAID = "voting"
-"""Stage of what was dropped because a budget was spent."""
+"""Stage of drops that a spent budget has caused."""
 
 
 class DraftUpdate(TypedDict):
@@ -133,23 +135,25 @@ class VoteUpdate(TypedDict):
 
 
 async def draft(state: DraftInput, runtime: Runtime[Panel]) -> DraftUpdate:
-    """Write one draft; the first must come, without the others the vote is a shorter one."""
+    """Write one draft; an error ends the vote only if it is the first draft's."""
     panel, number = runtime.context, state["number"]
     written = await write_one_of(
         state["task"], panel.writer, number=number, max_tokens=panel.text_tokens, unpaid=UNPAID
     )
     if isinstance(written, Dropped):
         return {"candidates": [], "dropped": [written]}
-    up = Candidate(number=number, text=written.text, trace=written.trace)
-    return {"candidates": [up], "dropped": []}
+    candidate = Candidate(
+        number=number, text=written.text, trace=written.trace, aside=written.aside
+    )
+    return {"candidates": [candidate], "dropped": []}
 
 
 def collect(state: Voting) -> None:
-    """Wait for all drafts: each ballot is about one of those that there are."""
+    """Wait for all drafts, because the ballots are dealt from all of them."""
 
 
 async def vote(state: BallotInput, runtime: Runtime[Panel]) -> VoteUpdate:
-    """Have one judge look at one draft."""
+    """Have one judge score one draft."""
     candidate, name = state["candidate"], state["judge"]
     submission = judging.Submission(
         task=state["task"], criteria_set=state["criteria_set"], text=candidate.text
@@ -163,18 +167,20 @@ async def vote(state: BallotInput, runtime: Runtime[Panel]) -> VoteUpdate:
 
 
 def count(state: Voting) -> VotingOutput:
-    """Count the votes and seal the record."""
-    up = sorted(state["candidates"], key=lambda each: each.number)
-    ballots = [_by(state, name) for name in JUDGES]
-    duels = tally([each.number for each in up], votes_of(ballots, state["criteria_set"]))
-    merged = {each.number: pooled([by[each.number] for by in ballots]) for each in up}
+    """Count the votes and write the episode."""
+    candidates = sorted(state["candidates"], key=lambda each: each.number)
+    ballots = [_judgements_by(state, name) for name in JUDGES]
+    duels = tally([each.number for each in candidates], votes_of(ballots, state["criteria_set"]))
+    merged = {each.number: pooled([by[each.number] for by in ballots]) for each in candidates}
     standings = tuple(sorted(duels, key=lambda each: len(merged[each.candidate].violated)))
     budgets = [entry.reason for entry in state.get("dropped", []) if entry.stage == UNPAID]
-    message = f"{len(up)} drafts stood for election" + (f", then {budgets[0]}" if budgets else "")
-    attempts = tuple(
-        _attempt(state, place, each, merged[each.number]) for place, each in enumerate(up)
+    message = f"{len(candidates)} drafts stood for election" + (
+        f", then {budgets[0]}" if budgets else ""
     )
-    numbers = [each.number for each in up]
+    attempts = tuple(
+        _attempt(state, place, each, merged[each.number]) for place, each in enumerate(candidates)
+    )
+    numbers = [each.number for each in candidates]
     return {
         "standings": standings,
         "episode": WrittenEpisode(
@@ -190,12 +196,12 @@ def count(state: Voting) -> VotingOutput:
 
 
 def deal_drafts(state: VotingInput, runtime: Runtime[Panel]) -> list[Send]:
-    """All drafts at once."""
+    """Start all drafts at once."""
     return [Send("draft", DraftInput(**state, number=n)) for n in range(runtime.context.drafts)]
 
 
 def deal_ballots(state: Voting) -> list[Send]:
-    """Every judge gets every draft."""
+    """Send every draft to every judge."""
     election = VotingInput(task=state["task"], criteria_set=state["criteria_set"])
     return [
         Send("vote", BallotInput(**election, candidate=candidate, judge=name))
@@ -221,7 +227,7 @@ def build() -> StateGraph[Voting, Panel, VotingInput, VotingOutput]:
     return graph
 
 
-def _by(state: Voting, name: str) -> dict[int, Judgement]:
+def _judgements_by(state: Voting, name: str) -> dict[int, Judgement]:
     return {each.candidate: each.judgement for each in state["ballots"] if each.judge == name}
 
 
@@ -234,6 +240,7 @@ def _attempt(state: Voting, place: int, candidate: Candidate, judgement: Judgeme
         reward=reward(judgement, state["criteria_set"], candidate.text),
         decision="drawn",
         trace=candidate.trace,
+        aside=candidate.aside,
     )
 
 

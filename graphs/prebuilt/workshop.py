@@ -1,4 +1,4 @@
-"""Who takes part in writing a text and judging it, and what passes through the loop."""
+"""Run-time context of the graphs that write and judge, and the state of the reflection loop."""
 
 import operator
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from annotated_types import Ge
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.memory import Lesson
+from quillgraph.agents.replies import Aside
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import Plan, Precedents, Reflection
 from quillgraph.backends.messages import TokenTrace
@@ -18,7 +19,7 @@ from quillgraph.graphs.memory.library import Library
 from quillgraph.graphs.memory.memory import Memory
 
 WRITING_ROLES = ("writer", "judge", "reflector", "consolidator")
-"""The parts of the reflection loop that a model plays."""
+"""Roles of the reflection loop; a model plays each."""
 
 ROUNDS = 3
 """Most revisions (`ALGORITHM.md` 6.4)."""
@@ -36,23 +37,23 @@ class Workshop:
     reflector: StructuredRole
     consolidator: StructuredRole
     memory: Memory | None = None
-    """None: nothing is recalled and nothing is remembered."""
+    """Memory to recall lessons from and save them to; None for no memory."""
     library: Library | None = None
-    """Gets to know how texts were scored; None: nobody does."""
+    """Library that the scores of texts are reported to; None for no library."""
     rounds: Annotated[int, Ge(0)] = ROUNDS
     text_tokens: Annotated[int, Ge(1)] = 512
-    """Longest text."""
+    """Most tokens of a text."""
 
 
 class Assignment(TypedDict):
-    """What the loop starts from."""
+    """Input of the loop."""
 
     task: WritingTask
     criteria_set: CriteriaSet
 
 
 class ReflectionOutput(TypedDict):
-    """What the loop gives."""
+    """Output of the loop."""
 
     episode: WrittenEpisode
 
@@ -62,13 +63,14 @@ class Reflecting(Assignment, ReflectionOutput, total=False):
 
     precedents: Precedents
     shown: tuple[Lesson, ...]
-    """Lessons that the coming text is written with."""
+    """Lessons in the prompts of the next text."""
     lessons: tuple[Lesson, ...]
-    """All lessons that were shown in the episode."""
+    """All lessons recalled in the episode."""
     reflections: tuple[Reflection, ...]
     plan: Plan
     text: str
     trace: TokenTrace | None
+    aside: Aside
     judgement: Judgement
     reward: Reward
     attempts: Annotated[list[Attempt], operator.add]

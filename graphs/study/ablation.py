@@ -1,10 +1,10 @@
-"""Stages of the study that can be left out, to see what each of them is worth.
+"""Stages of the study that can be left out, to measure what each of them is worth.
 
-A stage that is left out is no part of the graph. What later stages need of it is made here, by
-the plainest rule that decides nothing: the workflow must earn its cost.
+A stage that is left out is not in the graph. This module supplies what later stages need from it,
+by the simplest rule that decides nothing: the workflow must earn its cost.
 Open coding and the writing of criteria cannot be left out: nothing would be left to compare.
-The graphs without a stage come from a `build_without`: LangGraph's server takes a factory with an
-argument for one that wants its configuration, so `build` has none.
+A function `build_without` makes the graphs without a stage. `build` takes no argument, because
+LangGraph's server passes its configuration to a factory that takes one.
 """
 
 from collections.abc import Collection
@@ -22,11 +22,11 @@ STAGES = {
     "selective": "selective coding: no core, and all categories weigh alike",
     "validation": "validation: criteria stay as they were first written",
 }
-"""Name of a stage to what becomes of the study without it."""
+"""Maps the name of a stage to what happens in a study without it."""
 
 
 class Coded(TypedDict):
-    """What axial coding would start from."""
+    """Input of axial coding."""
 
     task: WritingTask
     codes: tuple[Code, ...]
@@ -40,7 +40,7 @@ class CategoriesUpdate(TypedDict):
 
 
 class Categories(TypedDict):
-    """What selective coding would start from."""
+    """Input of selective coding."""
 
     categories: tuple[Category, ...]
 
@@ -53,10 +53,10 @@ class WeighAlikeUpdate(TypedDict):
 
 
 def stages_left_out(names: Collection[str]) -> frozenset[str]:
-    """Check the names of stages.
+    """Check the names of the stages to leave out.
 
     Raises:
-        ConfigError: If a name is none of `STAGES`.
+        ConfigError: If a name is not in `STAGES`.
     """
     for name in names:
         if name not in STAGES:
@@ -67,7 +67,7 @@ def stages_left_out(names: Collection[str]) -> frozenset[str]:
 
 
 def categories_of_codes(state: Coded) -> CategoriesUpdate:
-    """Take each code for a category of its own.
+    """Make each code a category of its own.
 
     Raises:
         ReplyError: If there is no code.
@@ -89,6 +89,6 @@ def categories_of_codes(state: Coded) -> CategoriesUpdate:
 
 
 def weigh_alike(state: Categories) -> WeighAlikeUpdate:
-    """Call every category important; no core is chosen, so its id is empty."""
+    """Rate every category as important; no core is chosen, so its id is empty."""
     tiers: dict[str, Tier] = {category.id: "important" for category in state["categories"]}
     return {"core": Core(category_id="", storyline=""), "tiers": tiers}

@@ -1,4 +1,4 @@
-"""Axial coding: codes are grouped, groups are described, categories are related."""
+"""Axial coding: group the codes, describe each group as a category, relate the categories."""
 
 import operator
 from typing import Annotated, Any, TypedDict
@@ -23,14 +23,14 @@ from quillgraph.graphs.study.state import Study
 
 
 class AxialCodingInput(TypedDict):
-    """What the stage starts from."""
+    """Input of the stage."""
 
     task: WritingTask
     codes: tuple[Code, ...]
 
 
 class AxialCodingOutput(TypedDict):
-    """What the stage gives."""
+    """Output of the stage."""
 
     categories: tuple[Category, ...]
     relations: tuple[Relation, ...]
@@ -96,7 +96,7 @@ class RelationsUpdate(TypedDict):
 
 
 async def group(state: AxialCodingInput, runtime: Runtime[Study]) -> GroupUpdate:
-    """Group the codes: by a model that can hold them all, else by their meaning alone."""
+    """Group the codes: by a model if it can take them all in one call, else by embeddings alone."""
     codes, study = state["codes"], runtime.context
     if not codes:
         raise ReplyError("at least one code from the open coders", "no code at all")
@@ -109,7 +109,7 @@ async def group(state: AxialCodingInput, runtime: Runtime[Study]) -> GroupUpdate
 
 
 def deal_groups(state: AxialCoding) -> list[Send]:
-    """One description per group."""
+    """Send each group to a description of its own."""
     by_id = {code.id: code for code in state["codes"]}
     return [
         Send(
@@ -129,13 +129,13 @@ async def describe(state: DescribeInput, runtime: Runtime[Study]) -> DescribeUpd
             state["task"], state["category_id"], state["codes"], runtime.context.axial_coder
         )
     except ReplyError as error:
-        lost = lost_reply("axial coding", runtime.context.axial_coder, error)
-        return {"described": [], "dropped": [lost]}
+        drop = lost_reply("axial coding", runtime.context.axial_coder, error)
+        return {"described": [], "dropped": [drop]}
     return {"described": [category], "dropped": []}
 
 
 def gather(state: AxialCoding) -> GatherUpdate:
-    """Put the categories side by side; flag those that rest on a single code."""
+    """Collect the categories, with a memo on each that rests on a single code."""
     categories = tuple(state["described"])
     if not categories:
         raise ReplyError("at least one category from the axial coder", "no category at all")
@@ -154,7 +154,7 @@ def gather(state: AxialCoding) -> GatherUpdate:
 
 
 def deal_subjects(state: AxialCoding, runtime: Runtime[Study]) -> list[Send] | str:
-    """Ask about one category a call, or about all at once."""
+    """Ask about one category per call, or about all in one call if the model can take several."""
     categories = state["categories"]
     if len(categories) < 2:
         return "settle"
@@ -168,7 +168,7 @@ def deal_subjects(state: AxialCoding, runtime: Runtime[Study]) -> list[Send] | s
 
 
 async def relate_categories(state: RelateInput, runtime: Runtime[Study]) -> RelateUpdate:
-    """Relate some categories to the others."""
+    """Ask how some categories relate to the others."""
     answers = await relate(state["categories"], state["subjects"], runtime.context.axial_coder)
     return {"related": list(answers.items), "dropped": list(answers.dropped)}
 
@@ -203,7 +203,7 @@ def build() -> StateGraph[AxialCoding, Study, AxialCodingInput, AxialCodingOutpu
 def _whole(
     codes: tuple[Code, ...], groups: list[list[Any]], near: np.ndarray
 ) -> tuple[tuple[str, ...], ...]:
-    """Give each code to the first group that claims it, and the unclaimed to the nearest one."""
+    """Give each code to the first group that claims it, and an unclaimed code to the nearest."""
     place = {code.id: number for number, code in enumerate(codes)}
     whole: list[list[str]] = []
     free = dict.fromkeys(place)
@@ -216,6 +216,6 @@ def _whole(
     if not whole:
         return ()
     centres = np.stack([near[[place[i] for i in members]].mean(axis=0) for members in whole])
-    for left in free:
-        whole[int(np.argmax(centres @ near[place[left]]))].append(left)
+    for unclaimed in free:
+        whole[int(np.argmax(centres @ near[place[unclaimed]]))].append(unclaimed)
     return tuple(map(tuple, whole))

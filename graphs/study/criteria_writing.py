@@ -1,4 +1,4 @@
-"""Criteria are written, examined and tried out; what fails is written again, twice at most."""
+"""Write the criteria, check them and try them out; rewrite those that fail, twice at most."""
 
 import operator
 from collections.abc import Collection
@@ -48,7 +48,7 @@ from quillgraph.graphs.study.state import Study, merged, suggestions_of
 
 
 class CriteriaWritingInput(TypedDict):
-    """What the stage starts from."""
+    """Input of the stage."""
 
     task: WritingTask
     constraints: tuple[Constraint, ...]
@@ -59,11 +59,11 @@ class CriteriaWritingInput(TypedDict):
     core: Core
     tiers: dict[str, Tier]
     consulted: NotRequired[Consulted]
-    """What the library suggests; absent where there is none."""
+    """Suggestions of the library; absent in a study without a library."""
 
 
 class CriteriaWritingOutput(TypedDict):
-    """What the stage gives."""
+    """Output of the stage."""
 
     slots: tuple[Slot, ...]
     criteria: tuple[Criterion, ...]
@@ -79,14 +79,14 @@ class CriteriaWriting(CriteriaWritingInput, CriteriaWritingOutput):
 
     spare: tuple[Slot, ...]
     versions: Annotated[dict[str, Criterion], merged]
-    """Slot id to the latest version of its criterion."""
+    """Latest version of each slot's criterion, by slot id."""
     refused: dict[str, CriterionRefusal]
-    """Slot id to what was wrong with the latest version."""
+    """Fault of the latest version, by slot id."""
     repairs: int
 
 
 class SlotInput(TypedDict):
-    """Input of one writing."""
+    """Input of a call that writes one criterion."""
 
     task: WritingTask
     slot: Slot
@@ -98,7 +98,7 @@ class SlotInput(TypedDict):
 
 
 class TrialInput(TypedDict):
-    """Input of one trial."""
+    """Input of the trial of one criterion."""
 
     task: WritingTask
     criterion: Criterion
@@ -165,22 +165,22 @@ def current_criteria(state: CriteriaWriting) -> list[Criterion]:
 
 
 def version_of(criterion: Criterion) -> str:
-    """Say which version of a criterion this is: rewritten, it has to be tried again."""
+    """Key of a version of a criterion: a rewritten criterion gets a new key, and a new trial."""
     return criterion.model_dump_json()
 
 
 def trials_of_latest(state: CriteriaWriting) -> dict[str, Trial]:
-    """Criterion id to the trial of its latest version, where that has been tried."""
+    """Trial of each criterion's latest version, by criterion id; absent if not tried yet."""
     trials = state.get("trials", {})
     return {c.id: trials[version_of(c)] for c in current_criteria(state) if version_of(c) in trials}
 
 
 MOST_REPAIRS = 2
-"""Times that a criterion is written again (`ALGORITHM.md` 6.2 step 11)."""
+"""How often a criterion is rewritten at most (`ALGORITHM.md` 6.2 step 11)."""
 
 
 def lay_out(state: CriteriaWritingInput) -> LayoutUpdate:
-    """Decide which criteria the set shall have."""
+    """Plan the criteria of the set, one slot for each."""
     hard = state["constraints"]
     slots, spare = plan_criteria(
         state["categories"],
@@ -197,7 +197,7 @@ def lay_out(state: CriteriaWritingInput) -> LayoutUpdate:
 
 
 def deal_slots(state: CriteriaWriting) -> list[Send]:
-    """One writing per slot that has no criterion, or a refused one."""
+    """Send each slot that has no criterion, or a refused one, to the criteria writer."""
     refused, versions = state.get("refused", {}), state.get("versions", {})
     due = [slot for slot in state["slots"] if slot.id not in versions or slot.id in refused]
     return [
@@ -235,14 +235,14 @@ async def write(state: SlotInput, runtime: Runtime[Study]) -> WriteUpdate:
             suggestions=state["suggestions"],
         )
     except ReplyError as error:
-        lost = lost_reply("criteria", runtime.context.criteria_writer, error)
-        return {"versions": {}, "dropped": [lost]}
+        drop = lost_reply("criteria", runtime.context.criteria_writer, error)
+        return {"versions": {}, "dropped": [drop]}
     return {"versions": {slot.id: criterion}, "dropped": []}
 
 
 async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> RefusalsUpdate:
-    """Refuse what code alone can see to be wrong."""
-    criteria = _written(state)
+    """Refuse the criteria with faults that code can find: without evidence, or duplicates."""
+    criteria = _written_criteria(state)
     texts = [f"{c.name}. {c.description}" for c in criteria]
     near = await vectors(texts, runtime.context.embeddings)
     by_id = {incident.id: incident for incident in state["incidents"]}
@@ -251,8 +251,8 @@ async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> RefusalsUp
 
 
 def deal_trials(state: CriteriaWriting) -> list[Send] | str:
-    """One trial per criterion that has not been tried in this version."""
-    tried, refused = state.get("trials", {}), state["refused"]
+    """Send each criterion whose latest version has not been tried to a trial."""
+    trials, refused = state.get("trials", {}), state["refused"]
     if not state["drafts"]:
         return "weigh"
     sends = [
@@ -261,22 +261,22 @@ def deal_trials(state: CriteriaWriting) -> list[Send] | str:
             TrialInput(task=state["task"], criterion=criterion, drafts=state["drafts"]),
         )
         for criterion in current_criteria(state)
-        if criterion.id not in refused and version_of(criterion) not in tried
+        if criterion.id not in refused and version_of(criterion) not in trials
     ]
     return sends or "weigh"
 
 
 async def try_criterion(state: TrialInput, runtime: Runtime[Study]) -> TrialUpdate:
-    """Score the drafts and the degenerate texts on one criterion."""
+    """Have the validator score the drafts and the degenerate texts on one criterion."""
     criterion = state["criterion"]
-    trial, lost = await try_out(
+    trial, drops = await try_out(
         state["task"], criterion, state["drafts"], runtime.context.validator
     )
-    return {"trials": {version_of(criterion): trial}, "dropped": list(lost)}
+    return {"trials": {version_of(criterion): trial}, "dropped": list(drops)}
 
 
 def weigh(state: CriteriaWriting) -> WeightsUpdate:
-    """Refuse what the trials speak against, if the validator can be trusted with it."""
+    """Refuse the criteria that failed their trials, unless the validator's scores are unsound."""
     criteria, trials = current_criteria(state), trials_of_latest(state)
     if not is_sound(criteria, trials):
         memo = Memo(
@@ -300,7 +300,7 @@ def weigh(state: CriteriaWriting) -> WeightsUpdate:
 
 
 def next_step(state: CriteriaWriting) -> Literal["repair", "settle"]:
-    """Repair while something is refused, missing, and repairs are left."""
+    """Repair while a criterion is refused or missing, and repairs are left."""
     complete = all(slot.id in state["versions"] for slot in state["slots"])
     if (state["refused"] or not complete) and state["repairs"] < MOST_REPAIRS:
         return "repair"
@@ -308,7 +308,7 @@ def next_step(state: CriteriaWriting) -> Literal["repair", "settle"]:
 
 
 def repair(state: CriteriaWriting) -> RepairUpdate:
-    """Count a repair; a criterion that was a duplicate twice gets another property."""
+    """Count a repair; the slot of a criterion that was a duplicate twice gets another property."""
     slots, spare = list(state["slots"]), list(state["spare"])
     for place, slot in enumerate(slots):
         finding = state["refused"].get(slot.id)
@@ -319,23 +319,23 @@ def repair(state: CriteriaWriting) -> RepairUpdate:
 
 
 def settle(state: CriteriaWriting) -> FinalUpdate:
-    """Drop what is still refused, but not below the fewest criteria that a set may have."""
+    """Drop the criteria that are still refused, but keep at least `FEWEST_CRITERIA`."""
     hard = hard_criteria(state["constraints"])
     refused = state.get("refused", {})
-    kept = keep_valid(_written(state), refused, fewest=FEWEST_CRITERIA - len(hard))
+    valid = keep_valid(_written_criteria(state), refused, fewest=FEWEST_CRITERIA - len(hard))
     dimensions = {slot.id: slot.property.name for slot in state["slots"]}
     memos = [
         _memo(state, criterion, f"kept although refused: {refused[criterion.id].reason}")
-        for criterion in kept.spared
+        for criterion in valid.spared
     ]
-    if (total := len(hard) + len(kept.criteria)) < FEWEST_CRITERIA:
+    if (total := len(hard) + len(valid.criteria)) < FEWEST_CRITERIA:
         text = f"the study gave no more than {total} criteria"
         memos.append(Memo(stage="criteria", round=state["repairs"] + 1, agent="plan", text=text))
     return {
-        "criteria": uniquely_named([*hard, *kept.criteria], dimensions),
-        "spared": tuple(criterion.id for criterion in kept.spared),
+        "criteria": uniquely_named([*hard, *valid.criteria], dimensions),
+        "spared": tuple(criterion.id for criterion in valid.spared),
         "memos": memos,
-        "dropped": list(kept.dropped),
+        "dropped": list(valid.dropped),
     }
 
 
@@ -347,7 +347,7 @@ def build() -> StateGraph[CriteriaWriting, Study, CriteriaWritingInput, Criteria
 def build_without(
     stages: Collection[str],
 ) -> StateGraph[CriteriaWriting, Study, CriteriaWritingInput, CriteriaWritingOutput]:
-    """Wire the stage, without validation if that is among the stages to leave out."""
+    """Wire the stage, without validation if `stages`, the stages to leave out, names it."""
     graph = StateGraph(
         CriteriaWriting,
         context_schema=Study,
@@ -375,22 +375,22 @@ def build_without(
     return graph
 
 
-def _written(state: CriteriaWriting) -> list[Criterion]:
+def _written_criteria(state: CriteriaWriting) -> list[Criterion]:
     if not (criteria := current_criteria(state)):
         raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
     return criteria
 
 
 def _behind(slot: Slot, state: CriteriaWriting) -> list[Incident]:
-    """The incidents of the code that a slot's property comes from, else of all its category's."""
+    """Incidents of the code behind a slot's property, or else of all codes of its category."""
     codes = [code for code in state["codes"] if code.id in slot.category.code_ids]
     own = [code for code in codes if code.label == slot.property.name]
-    seen = {incident for code in own or codes for incident in code.evidence}
-    return [incident for incident in state["incidents"] if incident.id in seen]
+    evidence = {incident for code in own or codes for incident in code.evidence}
+    return [incident for incident in state["incidents"] if incident.id in evidence]
 
 
 def _complaint(slot: Slot, state: CriteriaWriting) -> str:
-    """What was wrong with the last version, by name: the same fault twice is two complaints."""
+    """Fault of the last version; its name makes two complaints of the same fault differ."""
     finding = state.get("refused", {}).get(slot.id)
     return f"{state['versions'][slot.id].name!r}: {finding.reason}" if finding else ""
 

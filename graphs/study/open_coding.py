@@ -1,4 +1,4 @@
-"""Open coding with constant comparison, round by round until no new codes come."""
+"""Open coding with constant comparison, round by round until saturation."""
 
 import operator
 from collections import Counter
@@ -33,14 +33,14 @@ from quillgraph.graphs.study.state import CodingRound, Study, suggestions_of
 T = TypeVar("T")
 
 MOST_ROUNDS = 6
-"""Rounds after which coding stops, saturated or not (`ALGORITHM.md` 6.2 step 6)."""
+"""Rounds after which coding stops even if it is not saturated (`ALGORITHM.md` 6.2 step 6)."""
 
 NEAREST_CODES = 5
-"""Known codes that a coder is shown (Thematic-LM)."""
+"""Number of known codes in a coder's prompt (Thematic-LM)."""
 
 
 class Data(TypedDict):
-    """What a round starts from."""
+    """Input of the stage, and of each round."""
 
     task: WritingTask
     consulted: NotRequired[Consulted]
@@ -53,7 +53,7 @@ class Data(TypedDict):
 
 
 class OpenCodingOutput(TypedDict, total=False):
-    """What coding gives; nothing where there is nothing to code."""
+    """Output of coding; empty if there is nothing to code."""
 
     codes: tuple[Code, ...]
     coded: tuple[str, ...]
@@ -68,7 +68,7 @@ class OpenCoding(Data, OpenCodingOutput):
 
 
 class Round(OpenCoding):
-    """State of one round; starts empty each time."""
+    """State of one round; its own fields start empty."""
 
     batch: list[Incident]
     codings: Annotated[list[Coding], operator.add]
@@ -77,7 +77,7 @@ class Round(OpenCoding):
 
 
 class CodeInput(TypedDict):
-    """Input of one coder's call."""
+    """Input of a coder's call."""
 
     task: WritingTask
     incidents: list[Incident]
@@ -87,7 +87,7 @@ class CodeInput(TypedDict):
 
 
 class CompareInput(TypedDict):
-    """Input of one comparator's call."""
+    """Input of a comparator's call."""
 
     pairs: list[Pair]
     codes: tuple[Code, ...]
@@ -132,40 +132,40 @@ class MergeUpdate(TypedDict):
 
 
 def waiting(state: Data) -> list[Incident]:
-    """The incidents that nobody has coded yet.
+    """The incidents that are still to be coded.
 
-    What code can check needs no coder: an incident that is little more than a constraint goes
-    straight to its hard criterion, as long as the request has others.
+    An incident that says little more than a constraint needs no coder: it goes straight to its
+    hard criterion, unless the request has no other incidents.
     """
     coded = set(state.get("coded", ()))
-    left = [incident for incident in state["incidents"] if incident.id not in coded]
-    open_ones = [
+    uncoded = [incident for incident in state["incidents"] if incident.id not in coded]
+    open_incidents = [
         incident
-        for incident in left
+        for incident in uncoded
         if not is_said_in_full(incident, state["constraints"], state["task"].language)
     ]
-    return open_ones if open_ones or coded else left
+    return open_incidents if open_incidents or coded else uncoded
 
 
 async def choose(state: Data, runtime: Runtime[Study]) -> BatchUpdate:
-    """Take the whole request first, then the notes that the codes cover least."""
-    left = waiting(state)
-    request = [incident for incident in left if incident.source == "request"]
+    """Choose the batch of a round: the whole request first, then the notes least like the codes."""
+    uncoded = waiting(state)
+    request = [incident for incident in uncoded if incident.source == "request"]
     if request:
         return {"batch": request}
     codes = state.get("codes", ())
-    if not codes or len(left) <= BASE:
-        return {"batch": left[:BASE]}
+    if not codes or len(uncoded) <= BASE:
+        return {"batch": uncoded[:BASE]}
     known = await vectors([code_text(code) for code in codes], runtime.context.embeddings)
-    notes = await vectors([i.note or i.text for i in left], runtime.context.embeddings)
-    covered = (notes @ known.T).max(axis=1)
-    fewest = np.argsort(covered, kind="stable")[:BASE]
-    # in the order of reading: sorted by news, the last would always bring the least
-    return {"batch": [left[place] for place in sorted(fewest)]}
+    notes = await vectors([i.note or i.text for i in uncoded], runtime.context.embeddings)
+    similarity = (notes @ known.T).max(axis=1)
+    farthest = np.argsort(similarity, kind="stable")[:BASE]
+    # in reading order: sorted by novelty, the last incidents would always bring farthest new codes
+    return {"batch": [uncoded[place] for place in sorted(farthest)]}
 
 
 async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
-    """Give every coder every incident, as many to a call as its backend can take."""
+    """Give every incident to every coder, as many per call as the backend can take."""
     study, codes = runtime.context, list(state.get("codes", ()))
     chunks = _chunks(state["batch"], study.coder)
     known = await vectors([code_text(code) for code in codes], study.embeddings)
@@ -187,7 +187,7 @@ async def deal(state: Round, runtime: Runtime[Study]) -> list[Send]:
 
 
 async def code(state: CodeInput, runtime: Runtime[Study]) -> CodeUpdate:
-    """Code some incidents as one of the coders."""
+    """Code some incidents as one of the coder identities."""
     answers = await open_code(
         state["task"],
         state["incidents"],
@@ -201,7 +201,7 @@ async def code(state: CodeInput, runtime: Runtime[Study]) -> CodeUpdate:
 
 
 async def pair_up(state: Round, runtime: Runtime[Study]) -> PairUpdate:
-    """Find the codes that lie close enough to be compared."""
+    """Find the pairs of codes that are similar enough to compare."""
     pairs = await similar_pairs(
         state.get("codes", ()), state["codings"], runtime.context.embeddings
     )
@@ -209,7 +209,7 @@ async def pair_up(state: Round, runtime: Runtime[Study]) -> PairUpdate:
 
 
 def deal_pairs(state: Round, runtime: Runtime[Study]) -> list[Send] | str:
-    """Give the comparator its pairs, as many to a call as its backend can take."""
+    """Give the pairs to the comparator, as many per call as its backend can take."""
     codes, codings = state.get("codes", ()), state["codings"]
     chunks = _chunks(state["pairs"], runtime.context.comparator)
     sends = [
@@ -220,7 +220,7 @@ def deal_pairs(state: Round, runtime: Runtime[Study]) -> list[Send] | str:
 
 
 async def compare_pairs(state: CompareInput, runtime: Runtime[Study]) -> CompareUpdate:
-    """Ask whether pairs of codes mean the same."""
+    """Ask whether the two codes of each pair mean the same."""
     answers = await compare(
         state["pairs"], state["codes"], state["codings"], runtime.context.comparator
     )
@@ -228,32 +228,32 @@ async def compare_pairs(state: CompareInput, runtime: Runtime[Study]) -> Compare
 
 
 def merge_codings(state: Round) -> MergeUpdate:
-    """Merge what means the same, count what is new, and see whether that is little enough."""
+    """Merge the codes that mean the same, count the new codes, and test for saturation."""
     before, same = state.get("codes", ()), set(state.get("same", ()))
-    held = [pair for pair in state.get("pairs", ()) if pair.id in same]
-    codes = merge(before, state["codings"], held)
+    same_pairs = [pair for pair in state.get("pairs", ()) if pair.id in same]
+    codes = merge(before, state["codings"], same_pairs)
     fresh = Counter(code.evidence[0] for code in codes[len(before) :])
     batch = [incident.id for incident in state["batch"]]
-    # an incident that nobody said anything of brought no news of either kind
-    seen = {incident for coding in state["codings"] for incident in coding.evidence}
-    silent = [incident for incident in batch if incident not in seen]
-    news = (fresh[incident] for incident in batch if incident in seen)
+    # an incident without a code says nothing about saturation, so the counts leave it out
+    cited = {incident for coding in state["codings"] for incident in coding.evidence}
+    silent = [incident for incident in batch if incident not in cited]
+    news = (fresh[incident] for incident in batch if incident in cited)
     counts = (*state.get("new_codes", ()), *news)
     trace = state.get("saturation", ())
-    this = CodingRound(
+    latest = CodingRound(
         round=len(trace) + 1,
         incidents=len(batch),
         new_codes=len(codes) - len(before),
         codes=len(codes),
         ratio=new_code_ratio(counts),
-        saturated=bool(seen) and is_saturated(counts),
+        saturated=bool(cited) and is_saturated(counts),
     )
     return {
         "codes": codes,
         "coded": (*state.get("coded", ()), *batch),
         "new_codes": counts,
-        "saturation": (*trace, this),
-        "memos": [_memo(this, len(state["codings"]), held)],
+        "saturation": (*trace, latest),
+        "memos": [_memo(latest, len(state["codings"]), same_pairs)],
         "dropped": [
             Dropped(stage="open coding", agent="coder", reason="no coder named it", text=incident)
             for incident in silent
@@ -262,19 +262,19 @@ def merge_codings(state: Round) -> MergeUpdate:
 
 
 def more_rounds(state: Data) -> str:
-    """Go on while there is data, rounds are left and the last one brought news."""
+    """Continue while there are incidents to code, rounds are left and coding is not saturated."""
     trace = state.get("saturation", ())
     return END if trace and trace[-1].saturated else all_rounds(state)
 
 
 def all_rounds(state: Data) -> str:
-    """Go on while there is data and rounds are left, be there news or not."""
+    """Continue while there are incidents to code and rounds are left, saturated or not."""
     is_over = not waiting(state) or len(state.get("saturation", ())) >= MOST_ROUNDS
     return END if is_over else "round"
 
 
 def build_round(without: Collection[str] = ()) -> StateGraph[Round, Study, Data, OpenCodingOutput]:
-    """Wire one round, with comparison or without."""
+    """Wire one round, with or without comparison."""
     graph = StateGraph(
         Round, context_schema=Study, input_schema=Data, output_schema=OpenCodingOutput
     )
@@ -301,7 +301,7 @@ def build() -> StateGraph[OpenCoding, Study, Data, OpenCodingOutput]:
 
 
 def build_without(stages: Collection[str]) -> StateGraph[OpenCoding, Study, Data, OpenCodingOutput]:
-    """Wire the stage without comparison, without saturation or without both."""
+    """Wire the stage without those of comparison and saturation that `stages` names."""
     graph = StateGraph(
         OpenCoding, context_schema=Study, input_schema=Data, output_schema=OpenCodingOutput
     )
@@ -317,13 +317,13 @@ def _chunks(items: Sequence[T], role: Role) -> list[list[T]]:
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
 
-def _memo(this: CodingRound, codings: int, held: Sequence[Pair]) -> Memo:
+def _memo(latest: CodingRound, codings: int, same_pairs: Sequence[Pair]) -> Memo:
     return Memo(
         stage="open coding",
-        round=this.round,
+        round=latest.round,
         agent="comparator",
         text=(
-            f"{codings} codings of {this.incidents} incidents gave {this.new_codes} new codes; "
-            f"{len(held)} pairs were held to be the same"
+            f"{codings} codings of {latest.incidents} incidents gave {latest.new_codes} new codes; "
+            f"{len(same_pairs)} pairs were held to be the same"
         ),
     )

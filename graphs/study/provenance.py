@@ -20,9 +20,9 @@ def trace(state: Grounding) -> nx.DiGraph[Any]:
     """Build the provenance graph of a finished study.
 
     Nodes carry `kind` (span, incident, code, category, core, criterion) and `label`; spans also
-    `doc`, `start`, `end` and the verbatim `text`. Edges point from what is read to what is
-    concluded from it, and carry `relation`. A hard criterion hangs on its incident directly;
-    any other hangs on its category and on the incidents that its writer cited.
+    `doc`, `start`, `end` and the verbatim `text`. Edges point from a source to what is concluded
+    from it, and carry `relation`. A hard criterion is linked to its incident directly, any other
+    to its category and to the incidents that its writer cited.
     """
     graph: nx.DiGraph[Any] = nx.DiGraph()
     for incident in state["incidents"]:
@@ -60,7 +60,7 @@ def trace(state: Grounding) -> nx.DiGraph[Any]:
 
 
 def words_behind(graph: nx.DiGraph[Any], criterion_id: str) -> tuple[str, ...]:
-    """Walk from a criterion back to the words that it rests on, in the order they were read."""
+    """The words that a criterion rests on: those of the request first, then those of the drafts."""
     behind: set[Any] = nx.ancestors(_without_core(graph), criterion_id)
     spans = [data for node, data in graph.nodes(data=True) if node in behind and "start" in data]
     spans.sort(key=lambda span: (span["doc"] != "request", span["doc"], span["start"]))
@@ -68,7 +68,7 @@ def words_behind(graph: nx.DiGraph[Any], criterion_id: str) -> tuple[str, ...]:
 
 
 def behind(graph: nx.DiGraph[Any], node: str, kind: str) -> tuple[str, ...]:
-    """Name what a node rests on, of one kind, such as the codes behind a criterion."""
+    """Ids of the nodes of one kind that a node rests on, such as the codes behind a criterion."""
     ancestors: set[Any] = nx.ancestors(_without_core(graph), node)
     return tuple(
         each for each, data in graph.nodes(data=True) if each in ancestors and data["kind"] == kind
@@ -78,8 +78,8 @@ def behind(graph: nx.DiGraph[Any], node: str, kind: str) -> tuple[str, ...]:
 def coverage(graph: nx.DiGraph[Any]) -> float:
     """Share of the request's incidents from which a path leads to a criterion."""
     demands = [n for n, data in graph.nodes(data=True) if data.get("source") == "request"]
-    reached = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
-    covered = [n for n in demands if reached & nx.descendants(_without_core(graph), n)]
+    criteria = {n for n, data in graph.nodes(data=True) if data["kind"] == "criterion"}
+    covered = [n for n in demands if criteria & nx.descendants(_without_core(graph), n)]
     return len(covered) / len(demands) if demands else 0.0
 
 
@@ -90,11 +90,11 @@ def write_graph(graph: nx.DiGraph[Any], path: Path) -> None:
 
 
 def read_json(path: Path) -> nx.DiGraph[Any]:
-    """Read what `write_graph` wrote.
+    """Read a graph from a file of `write_graph`.
 
     Raises:
         StorageError: If the file cannot be read.
-        InputError: If it holds no such graph.
+        InputError: If the file holds no such graph.
     """
     try:
         graph = nx.node_link_graph(json.loads(path.read_text(encoding="utf-8")), edges="edges")
@@ -110,9 +110,9 @@ def read_json(path: Path) -> nx.DiGraph[Any]:
 
 
 def write_graphml(graph: nx.DiGraph[Any], path: Path) -> None:
-    """Write the graph as GraphML, for Gephi, yEd and the like.
+    """Write the graph as GraphML, for tools such as Gephi and yEd.
 
-    What XML cannot carry, such as a form feed in a request, becomes U+FFFD.
+    A character that XML does not allow, such as a form feed in a request, becomes U+FFFD.
     """
     legible = graph.copy()
     for _, data in legible.nodes(data=True):
@@ -125,7 +125,7 @@ def mermaid(graph: nx.DiGraph[Any]) -> str:
     nodes = [n for n, data in graph.nodes(data=True) if data["kind"] != "span"]
     name = {node: f"n{number}" for number, node in enumerate(nodes)}
     lines = ["flowchart LR"]
-    lines += [f'  {name[node]}["{_quoted(graph.nodes[node]["label"])}"]' for node in nodes]
+    lines += [f'  {name[node]}["{_node_label(graph.nodes[node]["label"])}"]' for node in nodes]
     lines += [
         f"  {name[a]} -->|{data['relation']}| {name[b]}"
         for a, b, data in graph.edges(data=True)
@@ -135,7 +135,7 @@ def mermaid(graph: nx.DiGraph[Any]) -> str:
 
 
 def _without_core(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
-    # every criterion serves the core, so a path through it tells nothing of a single one
+    # the core leads to every criterion, so a path through it is evidence for none in particular
     direct: nx.DiGraph[Any] = graph.subgraph([node for node in graph if node != "core"])
     return direct
 
@@ -147,6 +147,6 @@ def _link(graph: nx.DiGraph[Any], sources: Iterable[str], target: str, relation:
         graph.add_edge(source, target, relation=relation)
 
 
-def _quoted(label: str) -> str:
+def _node_label(label: str) -> str:
     short = label if len(label) <= 60 else label[:59] + "…"
     return short.replace('"', "'").replace("\n", " ")

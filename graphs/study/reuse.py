@@ -1,4 +1,4 @@
-"""What a study takes from the criteria library to compare with, and what it leaves there."""
+"""Use the criteria library in a study: get suggestions from it, and save criteria to it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ STAGE = "library"
 
 
 class ConsultInput(TypedDict):
-    """What `consult` starts from."""
+    """Input of `consult`."""
 
     task: WritingTask
 
@@ -32,7 +32,7 @@ class ConsultUpdate(TypedDict, total=False):
 
 
 class ShelveInput(TypedDict, total=False):
-    """What `shelve` starts from."""
+    """Input of `shelve`."""
 
     task: WritingTask
     criteria: tuple[Criterion, ...]
@@ -49,55 +49,55 @@ class ShelveUpdate(TypedDict, total=False):
 
 
 async def consult(state: ConsultInput, runtime: Runtime[Study]) -> ConsultUpdate:
-    """Ask the library what the request may be compared with."""
+    """Ask the library for criteria of similar requests, to compare with."""
     library = runtime.context.library
     return {} if library is None else {"consulted": await library.suggest(state["task"])}
 
 
 async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> ShelveUpdate:
-    """Leave the criteria that stood up to validation to the library.
+    """Save the criteria that passed validation to the library.
 
-    A library that fails now costs the study nothing but its place there, which is told.
+    If the library fails, the study itself stands: it loses its entries there and reports that.
     """
     study = runtime.context
     if study.library is None:
         return {}
-    passed = [c for c in judged(state["criteria"]) if c.id not in state.get("spared", ())]
+    valid = [c for c in judged(state["criteria"]) if c.id not in state.get("spared", ())]
     try:
-        same, dropped = await same_as_known(passed, state["task"], study.library, study.comparator)
-        scores = trusted_scores(passed, latest_trials(state))
-        handed_in = [Passed(c, same.get(c.id), scores.get(c.id, ())) for c in passed]
+        same, dropped = await same_as_known(valid, state["task"], study.library, study.comparator)
+        scores = trusted_scores(valid, latest_trials(state))
+        entries = [Passed(c, same.get(c.id), scores.get(c.id, ())) for c in valid]
         now = datetime.now(UTC).isoformat()
-        kept = await study.library.keep(handed_in, state["task"], now)
+        update = await study.library.keep(entries, state["task"], now)
     except (StorageError, BudgetReached) as error:
-        lost = Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the criteria")
-        return {"dropped": [lost]}
-    return {"kept": kept, "memos": _memos(kept), "dropped": list(dropped)}
+        drop = Dropped(stage=STAGE, agent=STAGE, reason=str(error), text="the criteria")
+        return {"dropped": [drop]}
+    return {"kept": update, "memos": _memos(update), "dropped": list(dropped)}
 
 
 async def same_as_known(
     criteria: Sequence[Criterion], task: WritingTask, library: Library, comparator: Role
 ) -> tuple[dict[str, str], tuple[Dropped, ...]]:
-    """Find which criteria the library knows: near enough, and of the same name or meaning.
+    """Match criteria with those of the library: similar, and of the same name or meaning.
 
-    When in doubt they are kept apart, as in RubricHub (arXiv:2601.08430).
+    In doubt, two criteria stay separate, as in RubricHub (arXiv:2601.08430).
 
     Returns:
-        Criterion id to canonical id, and what of the comparator's replies could not be used.
+        Canonical id by criterion id, and the comparator's unusable replies.
     """
     twins = await library.twins(criteria, task)
-    named = {c.id: c for c in criteria if c.id in twins}
-    same = {at: twins[at].id for at, c in named.items() if _is_named(twins[at], c)}
-    pairs = [Pair(f"p{number}", at, twins[at].id) for number, at in enumerate(named, 1)]
+    candidates = {c.id: c for c in criteria if c.id in twins}
+    same = {at: twins[at].id for at, c in candidates.items() if _is_named(twins[at], c)}
+    pairs = [Pair(f"p{number}", at, twins[at].id) for number, at in enumerate(candidates, 1)]
     open_pairs = [pair for pair in pairs if pair.left not in same]
-    descriptions = {at: (each.name, each.description) for at, each in named.items()}
+    descriptions = {at: (each.name, each.description) for at, each in candidates.items()}
     descriptions |= {twin.id: (twin.name, twin.description) for twin in twins.values()}
     size = comparator.items_per_call
     chunks = [open_pairs[start : start + size] for start in range(0, len(open_pairs), size)]
     answers = await side_by_side(ask_sameness(c, descriptions, comparator, STAGE) for c in chunks)
-    held = {pair for answer in answers for pair in agreed(answer)}
-    same |= {pair.left: pair.right for pair in open_pairs if pair.id in held}
-    return same, tuple(lost for answer in answers for lost in answer.dropped)
+    same_pairs = {pair for answer in answers for pair in agreed(answer)}
+    same |= {pair.left: pair.right for pair in open_pairs if pair.id in same_pairs}
+    return same, tuple(drop for answer in answers for drop in answer.dropped)
 
 
 def _is_named(known: KnownCriterion, criterion: Criterion) -> bool:
@@ -105,9 +105,9 @@ def _is_named(known: KnownCriterion, criterion: Criterion) -> bool:
     return criterion.name.casefold() in names
 
 
-def _memos(kept: LibraryUpdate) -> list[Memo]:
+def _memos(update: LibraryUpdate) -> list[Memo]:
     texts = [
-        f"{len(kept.reused)} of {len(kept.ids)} criteria were known from other requests",
-        *(f"{each.name!r} is suggested no more; {each.retired}" for each in kept.retired),
+        f"{len(update.reused)} of {len(update.ids)} criteria were known from other requests",
+        *(f"{each.name!r} is suggested no more; {each.retired}" for each in update.retired),
     ]
     return [Memo(stage=STAGE, round=1, agent=STAGE, text=text) for text in texts]

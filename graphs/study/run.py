@@ -1,4 +1,4 @@
-"""A study from its request to its criteria, whole or as far as it came."""
+"""Run a study from its request to its criteria, and keep what one that ends early has reached."""
 
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,65 +20,66 @@ from quillgraph.graphs.study import workflow
 from quillgraph.graphs.study.state import Grounding, Study
 
 EMBEDDINGS = "minilm"
-"""The built-in model that compares codes where none is given."""
+"""The built-in embedding model, which compares codes if the caller gives no other."""
 
 MOST_STEPS = 100
 
 GROWING = ("drafts", "incidents")
-"""What the nodes of a stage add to one by one."""
+"""Parts of the state that the nodes of a stage append to."""
 
 REPLACED = ("codes", "saturation", "categories", "core", "tiers")
-"""What a node of a stage writes whole."""
+"""Parts of the state that a node of a stage replaces."""
 
 Notice = Callable[[str], object]
-"""Is handed the name of each node of a graph as it finishes."""
+"""Called with the name of each node of a graph as it finishes."""
 
 
 class StudyMeasures(TypedDict, total=False):
-    """What a study may be given beside its models; what is left out is as in a `Study`."""
+    """Options of a study beside its models; the defaults are those of `Study`."""
 
     embeddings: Embeddings | None
-    """Compare codes; None takes the built-in MiniLM."""
+    """Embeddings that compare codes; None takes the built-in MiniLM."""
     seed: int
     budget: Budget | None
     library: Library | Path | None
-    """What criteria are compared with and left to; a path is opened for the study."""
+    """Library to compare criteria with and save them to; a path is opened for the study."""
     contrast: bool
     drafts: int
     draft_tokens: int
     record: Recorder | Path | None
-    """File that each call is added to as it ends, or the recorder that writes it."""
+    """File to append each finished call to, or the recorder that writes it."""
 
 
 class StudyOptions(StudyMeasures, total=False):
-    """What a search for criteria may be given besides."""
+    """Options of `find_criteria` and `ground_criteria`."""
 
     roles: Mapping[str, BaseChatModel]
-    """Another model for some of the roles."""
+    """Models of the roles that `model` is not to play."""
 
 
 @dataclass(slots=True)
 class StudyRun:
-    """A study on its way."""
+    """A study in progress."""
 
     state: Grounding
-    """What has been reached, and stays so however the study ends."""
+    """What the study has reached; it remains if the study ends early."""
 
     @classmethod
     def of(cls, task: WritingTask) -> "StudyRun":
-        """Begin with nothing but the task."""
+        """Start a study from its task."""
         return cls(Grounding(task=task))
 
     async def run(self, study: Study, recorder: Recorder, notice: Notice = str) -> CriteriaSet:
-        """Run the workflow, keeping in `state` whatever it reaches.
+        """Run the workflow, and keep what it reaches in `state`.
 
         Args:
-            study: Who takes part.
-            recorder: Writes down the calls.
-            notice: Is told of each node of the workflow that has finished.
+            study: Context of the workflow: roles, embeddings, library.
+            recorder: Records the calls.
+            notice: Called with the name of each finished node of the workflow, and with "" for a
+                node within a stage.
 
         Raises:
-            QuillError: Whatever ends the study early.
+            QuillError: Any error that ends the study early.
         """
         graph = workflow.build().compile()
         async for part in graph.astream(
@@ -98,7 +99,7 @@ class StudyRun:
         return self.state["criteria_set"]
 
     def _take(self, update: dict[str, Any]) -> None:
-        """Keep what a node wrote; its stage may not live to hand it over."""
+        """Keep the update of a node within a stage: the stage may end early and never return it."""
         state = typing.cast("dict[str, Any]", self.state)  # the keys come from the tuples above
         state.update({key: update[key] for key in REPLACED if key in update})
         for key in GROWING:
@@ -115,19 +116,19 @@ async def find_criteria(
 
     Args:
         request: What is to be written.
-        model: Plays every role that `roles` gives no other model.
-        options: As `StudyOptions` says.
+        model: Plays every role that `roles` does not give to another model.
+        options: See `StudyOptions`.
 
     Returns:
         The criteria, frozen and hashed; each rests on words of the request or of a draft.
 
     Raises:
         InputError: If the request is blank.
-        ConfigError: On an unknown role, a measure out of range, or a model that lacks what its
+        ConfigError: On an unknown role, an option out of range, or a model that lacks what its
             role needs.
         BudgetReached: If the budget ends before the criteria are there.
-        BackendError: If a model cannot be reached, or refuses.
-        ReplyError: If a model is not understood where it must be.
+        BackendError: If a model cannot be reached, or refuses the call.
+        ReplyError: If a reply that the study cannot do without cannot be parsed.
     """
     return (await ground_criteria(request, model, **options))["criteria_set"]
 
@@ -135,12 +136,12 @@ async def find_criteria(
 async def ground_criteria(
     request: WritingTask | str, model: BaseChatModel, **options: Unpack[StudyOptions]
 ) -> Grounding:
-    """Find criteria, and give all that led to them: drafts, codes, categories, trials, memos.
+    """Find criteria, and return all that led to them: drafts, codes, categories, trials, memos.
 
     Args:
         request: What is to be written.
-        model: Plays every role that `roles` gives no other model.
-        options: As `StudyOptions` says.
+        model: Plays every role that `roles` does not give to another model.
+        options: See `StudyOptions`.
 
     Raises:
         QuillError: As `find_criteria` does.
@@ -156,22 +157,22 @@ async def ground_criteria(
 
 
 _BESIDE = {"embeddings", "library", "record"}
-"""Options of a search that are no measures of a `Study`."""
+"""Options that are not passed on to `cast(Study, …)` as they are."""
 
 
 @asynccontextmanager
 async def opened_library(
     library: Library | Path | None, embeddings: Embeddings
 ) -> AsyncIterator[Library | None]:
-    """A library for the time of a study: a file is opened, an open library stays open.
+    """Provide a library for a study: open a file and close it after; leave an open library open.
 
     Raises:
-        ConfigError: If it was made with other embeddings.
-        StorageError: If it cannot be read or written.
+        ConfigError: If the library was made with other embeddings.
+        StorageError: If the file cannot be read or written.
     """
     if not isinstance(library, Path):
         yield library
         return
     async with Library.open(library, embeddings) as opened:
-        await opened.ready()  # what is wrong with it must not cost the study
+        await opened.ready()  # find a broken library now, before the study costs anything
         yield opened

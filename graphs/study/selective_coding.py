@@ -1,4 +1,4 @@
-"""Selective coding: the core category, its storyline, and what hangs on it."""
+"""Selective coding: choose the core category, write its storyline, rate the other categories."""
 
 import operator
 from typing import Annotated, TypedDict
@@ -11,12 +11,12 @@ from quillgraph.agents.grounded_theory import select, unlinked
 from quillgraph.graphs.study.state import Study
 
 LINKED_SHARE = 0.6
-"""Share of the categories that must be linked to the core before being loose says something
-about a category, and not about the relations (`ALGORITHM.md` appendix A)."""
+"""Share of the other categories that must be linked to the core before a missing link counts
+against a category; below it, too few relations are known (`ALGORITHM.md` appendix A)."""
 
 
 class SelectiveCodingInput(TypedDict):
-    """What the stage starts from."""
+    """Input of the stage."""
 
     task: WritingTask
     categories: tuple[Category, ...]
@@ -24,7 +24,7 @@ class SelectiveCodingInput(TypedDict):
 
 
 class SelectiveCodingOutput(TypedDict):
-    """What the stage gives."""
+    """Output of the stage."""
 
     core: Core
     tiers: dict[str, Tier]
@@ -50,7 +50,7 @@ class LinkUpdate(TypedDict):
 
 
 async def choose_core(state: SelectiveCodingInput, runtime: Runtime[Study]) -> ChooseCoreUpdate:
-    """Choose what the piece turns on."""
+    """Choose the core category, which the text turns on, and the tiers of all categories."""
     selection = await select(
         state["task"], state["categories"], state["relations"], runtime.context.selective_coder
     )
@@ -58,7 +58,7 @@ async def choose_core(state: SelectiveCodingInput, runtime: Runtime[Study]) -> C
 
 
 def link(state: SelectiveCoding) -> LinkUpdate:
-    """Make optional what nothing joins to the core."""
+    """Make a category optional if no relation joins it to the core."""
     loose = unlinked(state["categories"], state["relations"], state["core"].category_id)
     others = len(state["categories"]) - 1
     if len(loose) > (1 - LINKED_SHARE) * others:

@@ -1,4 +1,4 @@
-"""Who takes part in a study of a writing request, and what passes between its stages."""
+"""Run-time context of a study (`Study`), and the state that its stages share (`Grounding`)."""
 
 import operator
 from collections.abc import Mapping
@@ -40,14 +40,14 @@ ROLES = (
     "criteria_writer",
     "validator",
 )
-"""The parts of the Grounded-Theory workflow that a model plays."""
+"""Roles of the Grounded-Theory workflow; a model plays each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The run-time context of the graphs: one role per part, and the measures of the study.
+    """The run-time context of the graphs: the roles, and the options of the study.
 
-    Make it with `cast(Study, …)`; pass it as `context=` when a graph is invoked.
+    Make it with `cast(Study, …)`, and pass it as `context=` to a graph.
     """
 
     sampler: Role
@@ -59,28 +59,28 @@ class Study:
     criteria_writer: StructuredRole
     validator: StructuredRole
     embeddings: Embeddings
-    """Serves constant comparison."""
+    """Embeddings for constant comparison."""
     library: Library | None = None
-    """What criteria are compared with and left to; None: with and to nothing."""
+    """Library to compare criteria with and save them to; None for no library."""
     contrast: bool = False
-    """Whether weights follow what the criteria have told apart: the drafts of this study, and in
-    the library those of others."""
+    """Whether a criterion weighs more the better it discriminates between texts: the drafts of
+    this study, and the texts of other studies that the library knows of."""
     drafts: Annotated[int, Ge(0)] = 4
-    """Drafts to sample and read; 0 studies the request alone."""
+    """Number of drafts to sample and observe; 0 studies the request alone."""
     draft_tokens: int = 160
-    """Longest draft; a beginning shows how a text goes about it."""
+    """Most tokens of a draft; its beginning shows well enough how a text handles the request."""
 
 
 class CodingRound(Value):
-    """One round of open coding, as the saturation trace shows it."""
+    """One round of open coding, as an entry of the saturation trace."""
 
     round: int
     incidents: int
     new_codes: int
     codes: int
-    """Codes in the book after the round."""
+    """Codes in the codebook after the round."""
     ratio: float | None
-    """New-information ratio; None before there is enough data to tell."""
+    """New-information ratio; None while there is too little data."""
     saturated: bool
 
 
@@ -89,15 +89,15 @@ class Grounding(TypedDict, total=False):
 
     task: WritingTask
     consulted: Consulted
-    """What the library said of the request; absent where there is none."""
+    """The library's suggestions for the request; absent without a library."""
     constraints: tuple[Constraint, ...]
     incidents: Annotated[list[Incident], operator.add]
     drafts: Annotated[list[Draft], operator.add]
     codes: tuple[Code, ...]
     coded: tuple[str, ...]
-    """Ids of the incidents that have been coded, in order."""
+    """Ids of the coded incidents, in the order of coding."""
     new_codes: tuple[int, ...]
-    """How many new codes each of them brought."""
+    """Number of new codes from each incident that a coder coded, in the same order."""
     saturation: tuple[CodingRound, ...]
     categories: tuple[Category, ...]
     relations: tuple[Relation, ...]
@@ -106,9 +106,9 @@ class Grounding(TypedDict, total=False):
     slots: tuple[Slot, ...]
     criteria: tuple[Criterion, ...]
     spared: tuple[str, ...]
-    """Ids of the criteria that are kept although they were refused."""
+    """Ids of the criteria that the study keeps although it refused them."""
     kept: LibraryUpdate
-    """What became of the criteria in the library; absent where there is none."""
+    """Result of saving the criteria to the library; absent without a library."""
     trials: dict[str, Trial]
     findings: Annotated[list[CriterionRefusal], operator.add]
     memos: Annotated[list[Memo], operator.add]
@@ -117,7 +117,7 @@ class Grounding(TypedDict, total=False):
 
 
 def suggestions_of(state: Mapping[str, Any]) -> tuple[Suggestion, ...]:
-    """What the library suggests in a study; nothing where there is none."""
+    """The library's suggestions in the state of a study; empty without a library."""
     consulted = state.get("consulted")
     return consulted.suggestions if isinstance(consulted, Consulted) else ()
 

@@ -1,4 +1,4 @@
-"""A study in words and files: criteria as Markdown, a summary, and what a run's folder keeps."""
+"""Report a study: its criteria as Markdown, a summary, and the files of the run folder."""
 
 from collections import Counter
 from functools import partial
@@ -13,11 +13,11 @@ from quillgraph.graphs.supervision.folder import RunFolder
 LONGEST_QUOTE = 90
 
 UNTRUSTED = "the validator did not put real drafts above degenerate texts"
-"""How the memo begins that says that the criteria could not be tried out."""
+"""Start of the memo that says that the trials of the criteria cannot be trusted."""
 
 
 def write_study(state: Grounding, folder: RunFolder) -> None:
-    """Write what a study has reached into the folder of its run.
+    """Write what a study has reached to its run folder.
 
     Raises:
         StorageError: If the folder cannot be written.
@@ -35,7 +35,7 @@ def write_study(state: Grounding, folder: RunFolder) -> None:
 
 
 def findings(state: Grounding) -> dict[str, Any]:
-    """The criteria of a study with their evidence, for machines."""
+    """The criteria of a study with their evidence, as data for JSON."""
     criteria_set = state["criteria_set"]
     cited = {incident for each in criteria_set.criteria for incident in each.evidence}
     return {
@@ -53,10 +53,10 @@ def findings(state: Grounding) -> dict[str, Any]:
 
 def criteria_markdown(state: Grounding) -> str:
     """Write the criteria as Markdown, with levels and evidence."""
-    done = state["criteria_set"]
+    criteria_set = state["criteria_set"]
     incidents = {incident.id: incident for incident in state["incidents"]}
-    lines = ["# Criteria", "", f"> {done.core.storyline}", ""]
-    for criterion in done.criteria:
+    lines = ["# Criteria", "", f"> {criteria_set.core.storyline}", ""]
+    for criterion in criteria_set.criteria:
         lines += [
             f"## {criterion.name}",
             "",
@@ -67,12 +67,12 @@ def criteria_markdown(state: Grounding) -> str:
         if criterion.levels:
             lines += [*(f"- **{band}** {criterion.levels[band]}" for band in LEVELS), ""]
         lines += ["Rests on:", "", *(f"- {quote(incidents[i])}" for i in criterion.evidence), ""]
-    lines += [f"`sha256 {done.sha256}`", ""]
+    lines += [f"`sha256 {criteria_set.sha256}`", ""]
     return "\n".join(lines)
 
 
 def summary(state: Grounding) -> str:
-    """Say in a line how the study went, and in another if nothing stood the test."""
+    """Sum up the study in a line, with a second one on the library and a third on distrust."""
     stats = state["criteria_set"].stats
     rounds = len(stats["saturation"])
     ended = "saturated" if stats["saturated"] else "not saturated"
@@ -91,27 +91,27 @@ def summary(state: Grounding) -> str:
 
 def _covered(state: Grounding) -> str:
     clauses = sum(incident.source == "request" for incident in state["incidents"])
-    covered = round(state["criteria_set"].stats["coverage"] * clauses)
-    if covered == clauses:
+    with_criterion = round(state["criteria_set"].stats["coverage"] * clauses)
+    if with_criterion == clauses:
         return "every clause of the request has a criterion"
-    has = "has" if covered == 1 else "have"
-    return f"{covered} of {amount(clauses, 'clause')} of the request {has} a criterion"
+    has = "has" if with_criterion == 1 else "have"
+    return f"{with_criterion} of {amount(clauses, 'clause')} of the request {has} a criterion"
 
 
 def _reuse(stats: dict[str, Any]) -> str:
-    """What the library had to say, if there was one."""
+    """A line on the use of the library; empty without a library."""
     if (library := stats.get("library")) is None:
         return ""
-    judged = amount(len(library["ids"]), "criterion", "criteria")
+    total = amount(len(library["ids"]), "criterion", "criteria")
     return (
         f"\nlibrary {library['version']}: {amount(len(library['suggested']), 'suggestion')} to "
-        f"compare with; {len(library['reused'])} of {judged} known from other requests"
+        f"compare with; {len(library['reused'])} of {total} known from other requests"
         + (f"; {len(library['retired'])} retired" if library["retired"] else "")
     )
 
 
 def _distrust(state: Grounding) -> str:
-    """Whether the model that tried the criteria out could not do so."""
+    """A warning if the trials of the criteria cannot be trusted, else nothing."""
     if not any(memo.text.startswith(UNTRUSTED) for memo in state["memos"]):
         return ""
     return (
@@ -121,7 +121,7 @@ def _distrust(state: Grounding) -> str:
 
 
 def reached(state: Grounding) -> str:
-    """Say what a study that ended early has reached."""
+    """Count what a study that ended early has reached."""
     counts = [
         amount(len(state["incidents"]), "incident") if state.get("incidents") else "",
         amount(len(state["drafts"]), "draft") if state.get("drafts") else "",

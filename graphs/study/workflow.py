@@ -11,6 +11,13 @@ from quillgraph.agents.criteria import strength_share, trusted_scores
 from quillgraph.agents.domain import CriteriaSet, Criterion, Dropped, Incident, WritingTask
 from quillgraph.agents.memory import contrasted, silent, spreads
 from quillgraph.agents.requests import Constraint, audit_request, find_constraints, segment
+from quillgraph.agents.text.language import (
+    CLEAR_LETTERS,
+    is_sure,
+    language_of,
+    letter_weight,
+    may_be,
+)
 from quillgraph.graphs.study import (
     axial_coding,
     criteria_writing,
@@ -25,7 +32,7 @@ from quillgraph.graphs.study.state import Grounding, Study, latest_trials
 
 
 class WorkflowInput(TypedDict):
-    """What the workflow starts from."""
+    """Input of the workflow."""
 
     task: WritingTask
 
@@ -64,18 +71,18 @@ def split(state: WorkflowInput) -> SplitUpdate:
 
 
 def first_steps(state: Grounding, runtime: Runtime[Study]) -> list[str]:
-    """What can begin at once."""
+    """Nodes that can start at once."""
     return ["sampling", *steps_on_request(state, runtime)]
 
 
 def steps_on_request(state: Grounding, runtime: Runtime[Study]) -> list[str]:
-    """What is done with the request itself; a model that only chooses cannot audit."""
+    """Nodes that work on the request itself; a model that only chooses cannot audit."""
     chooses = runtime.context.coder.chooses
     return ["code_request"] if chooses else ["code_request", "audit_brief"]
 
 
 async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> AuditUpdate:
-    """Ask for the checkable demands that the rules have missed."""
+    """Ask a model for the demands that code can check and that the rules have missed."""
     constraints = state["constraints"]
     answers = await audit_request(
         state["task"], state["incidents"], constraints, runtime.context.coder
@@ -84,7 +91,7 @@ async def audit_brief(state: Grounding, runtime: Runtime[Study]) -> AuditUpdate:
 
 
 def freeze(state: Grounding, runtime: Runtime[Study]) -> FreezeUpdate:
-    """Freeze and hash the criteria, with the measures of the study beside them."""
+    """Freeze and hash the criteria, and attach the statistics of the study."""
     task, criteria, stats = state["task"], state["criteria"], _stats(state)
     if runtime.context.contrast:
         contrast = _contrast(state)
@@ -94,7 +101,7 @@ def freeze(state: Grounding, runtime: Runtime[Study]) -> FreezeUpdate:
         "criteria": criteria,
         "criteria_set": CriteriaSet(
             request_hash=task.request_hash,
-            language=task.language,
+            language=_language(state),
             genre=task.genre,
             core=state["core"],
             criteria=criteria,
@@ -103,11 +110,21 @@ def freeze(state: Grounding, runtime: Runtime[Study]) -> FreezeUpdate:
     }
 
 
-def build() -> StateGraph[Grounding, Study, WorkflowInput, Grounding]:
-    """Wire the workflow; the caller compiles it, with a checkpointer or without.
+def _language(state: Grounding) -> str:
+    """Language of the request, or of the drafts if the request is too short to tell."""
+    task = state["task"]
+    if is_sure(task.request):
+        return task.language
+    clear = (each.text for each in state["drafts"] if letter_weight(each.text) >= CLEAR_LETTERS)
+    counts = Counter(map(language_of, clear)).most_common(1)
+    return counts[0][0] if counts and may_be(task.request, counts[0][0]) else task.language
 
-    Drafts are written and read while the request is being coded and audited; coding goes on
-    with the notes on the drafts when both are there.
+
+def build() -> StateGraph[Grounding, Study, WorkflowInput, Grounding]:
+    """Wire the workflow; the caller compiles it, with or without a checkpointer.
+
+    Drafts are sampled and observed while the request is coded and audited. When both are done,
+    the notes on the drafts are coded.
     """
     return build_without(())
 
@@ -116,24 +133,24 @@ def build_without(stages: Collection[str]) -> Workflow:
     """Wire the workflow without some of its stages.
 
     Args:
-        stages: Those to leave out of the graph, of `bypassing.STAGES`.
+        stages: Names in `ablation.STAGES` to leave out.
 
     Raises:
-        ConfigError: If there is no such stage.
+        ConfigError: If a name is not in `ablation.STAGES`.
     """
     left_out = stages_left_out(stages)
     graph = StateGraph(Grounding, context_schema=Study, input_schema=WorkflowInput)
     graph.add_node("split", split)
     graph.add_node("consult", reuse.consult)
     graph.add_node("audit_brief", audit_brief)
-    coded = _add_coding(graph, left_out)
+    coding = _add_coding(graph, left_out)
     axial, selective = _add_induction(graph, left_out)
     graph.add_node("criteria_writing", criteria_writing.build_without(left_out).compile())
     graph.add_node("shelve", reuse.shelve)
     graph.add_node("freeze", freeze)
     graph.add_edge(START, "split")
     graph.add_edge("split", "consult")
-    graph.add_edge(coded, axial)
+    graph.add_edge(coding, axial)
     graph.add_edge(axial, selective)
     graph.add_edge(selective, "criteria_writing")
     graph.add_edge("criteria_writing", "shelve")
@@ -143,7 +160,7 @@ def build_without(stages: Collection[str]) -> Workflow:
 
 
 def _add_coding(graph: Workflow, left_out: Collection[str]) -> str:
-    """Add what codes the request, and with it the drafts; the name of the node that ends it."""
+    """Add the nodes that code the request and the drafts; return the name of the last one."""
     coding = open_coding.build_without(left_out).compile()
     graph.add_node("code_request", coding)
     if "drafts" in left_out:
@@ -157,7 +174,7 @@ def _add_coding(graph: Workflow, left_out: Collection[str]) -> str:
 
 
 def _add_induction(graph: Workflow, left_out: Collection[str]) -> tuple[str, str]:
-    """Add axial and selective coding, or what stands in for them; the names of both nodes."""
+    """Add axial and selective coding, or their replacements; return the names of both nodes."""
     axial = "categories_of_codes" if "axial" in left_out else "axial_coding"
     selective = "weigh_alike" if "selective" in left_out else "selective_coding"
     if "axial" in left_out:
@@ -193,23 +210,23 @@ def _stats(state: Grounding) -> dict[str, Any]:
 
 
 def _contrast(state: Grounding) -> dict[str, Any]:
-    """How far each criterion tells texts apart: here, or where the library knows, anywhere."""
-    kept, scores = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
+    """How well each criterion discriminates: in all studies that the library knows, or in this."""
+    update, scores = state.get("kept"), trusted_scores(state["criteria"], latest_trials(state))
     return {
-        "discrimination": spreads(scores) | (kept.discrimination if kept else {}),
+        "discrimination": spreads(scores) | (update.discrimination if update else {}),
         "silent": silent(scores),
     }
 
 
 def _reuse(state: Grounding) -> dict[str, Any]:
-    """What the library had to do with the criteria."""
-    consulted, kept = state["consulted"], state.get("kept")
+    """Statistics on the use of the library."""
+    consulted, update = state["consulted"], state.get("kept")
     wordings = {suggestion.description for suggestion in consulted.suggestions}
     return {
         "version": consulted.version,
         "suggested": [suggestion.id for suggestion in consulted.suggestions],
-        "ids": kept.ids if kept else {},
-        "reused": list(kept.reused) if kept else [],
-        "retired": {each.id: each.retired for each in kept.retired} if kept else {},
+        "ids": update.ids if update else {},
+        "reused": list(update.reused) if update else [],
+        "retired": {each.id: each.retired for each in update.retired} if update else {},
         "copied": [c.id for c in state["criteria"] if c.description in wordings],
     }

@@ -1,4 +1,4 @@
-"""What a run computes with: chat models, shared by the roles of one spec, and embeddings."""
+"""The models of a run: chat models, shared by roles with the same spec, and embeddings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from quillgraph.backends.cassette import refuse_existing
 from quillgraph.backends.errors import ConfigError, nearest
 
 JUDGES = ("judge",)
-"""The roles of our own graphs that a trained scorer can stand for."""
+"""The roles of this package's graphs that a trained scorer can play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Engines:
     roles: dict[str, ChatBackend]
     embeddings: Embeddings
     judges: Mapping[str, Judge] = field(default_factory=dict)
-    """Trained scorers, by the role that they stand for."""
+    """Role to the trained scorer that plays it."""
     common_plays: bool = True
-    """Whether there is a role for the common backend."""
+    """Whether the common backend plays any role."""
     at_once: bool = True
-    """Whether all are up before the work begins. Else each is started when its turn comes: two
-    engines seldom fit one GPU."""
+    """Whether all engines start before the work begins. Otherwise each starts at its turn:
+    two engines seldom fit on one GPU."""
 
     @property
     def chats(self) -> tuple[ChatBackend, ...]:
@@ -57,7 +57,7 @@ class Engines:
         return any(not hasattr(chat, "base_url") for chat in chats)
 
     def cast(self, names: Sequence[str]) -> dict[str, ChatBackend]:
-        """The backends of those roles among `names` that have one of their own."""
+        """Backends of the roles in `names` that have their own."""
         return {name: chat for name, chat in self.roles.items() if name in names}
 
 
@@ -71,19 +71,19 @@ def connect_engines(
     judges: Sequence[str] = JUDGES,
     record: Path | None = None,
 ) -> Engines:
-    """Connect each distinct spec once; starts nothing, but finds out what is misspelt.
+    """Connect each distinct spec once; starts no engine, but reports misspelt specs.
 
     Args:
-        backend: Spec of the model of all roles that have none of their own.
-        roles: Role to spec, of those that have.
-        names: The roles that the run has.
+        backend: Spec of the model for all roles without their own.
+        roles: Role to its own spec.
+        names: The roles of the run.
         embeddings: Name of the embeddings.
-        playing: Those of the roles that are asked; None for all.
-        judges: Those of them that a trained scorer can stand for.
+        playing: The roles that make calls; None for all.
+        judges: The roles that a trained scorer can play.
         record: File that the run will be recorded in.
 
     Raises:
-        ConfigError: On an unknown role, a spec that cannot be connected, or a record that is there.
+        ConfigError: On an unknown role, a spec that cannot be connected, or a record that exists.
     """
     if unknown := sorted(set(roles) - set(names)):
         raise ConfigError(f"unknown role {unknown[0]!r}: {nearest(unknown[0], names)}")
@@ -101,18 +101,18 @@ def connect_engines(
 
 
 def common_plays(roles: Mapping[str, str], playing: Sequence[str] | None) -> bool:
-    """Whether one of the roles that are asked, of all if None, has no spec of its own."""
+    """Whether a role in `playing`, or any role if None, has no spec of its own."""
     return playing is None or bool(set(playing) - set(roles))
 
 
 @contextmanager
 def recorded(engines: Engines, file: Path | None, facts: Mapping[str, Any]) -> Iterator[Engines]:
-    """Record what the models of a run answer, if there is a file for it.
+    """Record the replies of a run's models, if there is a file for it.
 
     Args:
         engines: The models.
         file: The new file, or None.
-        facts: What decides which calls the run makes; kept with them.
+        facts: The settings that determine the run's calls; saved with them.
     """
     if file is None:
         yield engines
@@ -138,7 +138,7 @@ def _scorers(roles: Mapping[str, str], judges: Sequence[str]) -> dict[str, Judge
 
 
 def _voices(common: CassetteChat) -> dict[str, ChatBackend]:
-    """The roles of a recorded run, with what each was played by."""
+    """Roles of a recorded run, each with its recorded backend."""
     cassette, voices = common.cassette, dict[str, ChatBackend]()
     for role in cassette.roles:
         voice = cassette.voice(role).name

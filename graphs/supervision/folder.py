@@ -23,11 +23,11 @@ VERSIONS_OF = (
 
 
 class RunFolder:
-    """Writes the files of a run; what has been written stays, however the run ends.
+    """Writes the files of a run; written files stay, however the run ends.
 
     Args:
         out: The folder; None makes `runs/<time>-<slug>/` under the working directory.
-        title: What the slug is made of.
+        title: Source of the slug.
         settings: The run's settings, for `run.json`. Keys and secrets do not belong in it.
 
     Raises:
@@ -51,10 +51,10 @@ class RunFolder:
 
     @classmethod
     def reopened(cls, path: Path) -> "RunFolder":
-        """Open the folder of a run that ended early, to go on with it.
+        """Open the folder of a run that ended early, to resume it.
 
         Raises:
-            InputError: If no run is kept there.
+            InputError: If the folder holds no run.
         """
         folder = cls.__new__(cls)
         folder.path = path
@@ -69,12 +69,12 @@ class RunFolder:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What `run.json` holds."""
+        """Contents of `run.json`."""
         return dict(self._run)
 
     @property
     def began_in(self) -> Path:
-        """The folder that relative paths in the settings are meant from.
+        """The folder that relative paths in the settings start from.
 
         Raises:
             InputError: If it is gone.
@@ -88,7 +88,7 @@ class RunFolder:
         return began
 
     def note(self, **facts: Any) -> None:
-        """Add to `run.json` what is needed to go on with the run."""
+        """Add to `run.json` the facts that a resumed run needs."""
         self._run |= facts
         self.write_json("run.json", self._run)
 
@@ -102,15 +102,15 @@ class RunFolder:
     def end_early(
         self, error: BaseException, statuses: Mapping[type[BaseException], str], **facts: Any
     ) -> None:
-        """Note what ended the run; a disk that is full hides no other error.
+        """Record the error that ended the run; a full disk does not hide that error.
 
         Args:
-            error: What ended it.
-            statuses: What the run is called for some errors; `failed` for all others.
-            facts: What else is known of it.
+            error: The error.
+            statuses: Type of error to the run's status; `failed` for all others.
+            facts: Other facts about the run.
 
         Raises:
-            StorageError: If the folder cannot be written, and nothing else has ended the run.
+            StorageError: If the folder cannot be written, and no other error ended the run.
         """
         names: dict[type[BaseException], str] = {KeyboardInterrupt: "interrupted", **statuses}
         status = names.get(type(error), "failed")
@@ -122,7 +122,7 @@ class RunFolder:
                 raise
 
     def write(self, name: str, write: Callable[[Path], object]) -> None:
-        """Have a file written whole: one that was there stays until the new one is complete."""
+        """Write a file atomically: an old one stays until the new one is complete."""
         path = self.path / name
         part = path.with_name(f"{path.name}.part")
         try:
@@ -144,19 +144,19 @@ class RunFolder:
         self.write_text(name, text + "\n")
 
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write what is no pydantic value as JSON lines."""
+        """Write plain mappings as JSON lines."""
         self.write_text(name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def write_lines(self, name: str, values: Sequence[BaseModel]) -> None:
-        """Write values as JSON lines."""
+        """Write pydantic values as JSON lines."""
         self.write_text(name, "".join(value.model_dump_json() + "\n" for value in values))
 
 
 def goes_on_as_begun(others: Mapping[str, Any]) -> None:
-    """Refuse what a command line says anew of a run that goes on; limits are not among it.
+    """Refuse options that a resumed run cannot change; limits are allowed.
 
     Raises:
-        ConfigError: Naming the first of it.
+        ConfigError: Names the first such option.
     """
     if other := sorted(name for name, value in others.items() if value not in (None, {}, [])):
         raise ConfigError(
@@ -167,11 +167,11 @@ def goes_on_as_begun(others: Mapping[str, Any]) -> None:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes from going on with the run that this one is at.
+    """Keep other processes from resuming the run of this process.
 
     Raises:
-        ConfigError: If one is at it.
-        InputError: If no run is kept there.
+        ConfigError: If another process works on it.
+        InputError: If the folder holds no run.
     """
     if not (folder / "run.json").is_file():
         raise InputError(f"expected the folder of a run with its run.json, got {folder}")
@@ -192,7 +192,7 @@ def slug(title: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide what a run does."""
+    """Versions of the packages that affect a run."""
     builds = {}
     for package in VERSIONS_OF:
         try:
@@ -208,21 +208,21 @@ def _plain(value: object) -> Any:
     raise TypeError(f"expected a value that JSON can hold, got {value!r}")
 
 
-_WANTED = "expected a new or an empty folder to keep the run in"
+_EXPECTED = "expected a new or an empty folder to keep the run in"
 
 
 def _given(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = next(folder.iterdir(), None)
+        entry = next(folder.iterdir(), None)
     except FileExistsError as error:
-        raise ConfigError(f"{_WANTED}, but {folder} is a file; choose another --out") from error
+        raise ConfigError(f"{_EXPECTED}, but {folder} is a file; choose another --out") from error
     except OSError as error:
         raise StorageError(f"cannot make the run folder {folder}: {error.strerror}") from error
     if (folder / "run.json").exists():
-        raise ConfigError(f"{_WANTED}, but {folder} holds a run already; choose another --out")
-    if held is not None:
-        raise ConfigError(f"{_WANTED}, but {folder} holds {held.name}; choose another --out")
+        raise ConfigError(f"{_EXPECTED}, but {folder} holds a run already; choose another --out")
+    if entry is not None:
+        raise ConfigError(f"{_EXPECTED}, but {folder} holds {entry.name}; choose another --out")
     return folder
 
 

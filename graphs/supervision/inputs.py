@@ -1,4 +1,4 @@
-"""What a graph is run on, as a run keeps it: a request, a start, or a file of many."""
+"""The input of a run, as its folder keeps it: a request, a start, or a file of many."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from quillgraph.graphs.episodes.source import Graph
 from quillgraph.graphs.episodes.start import complete_start
 
 KEPT = {".jsonl": "input.jsonl", ".json": "input.json", ".txt": "request.txt"}
-"""Under which name a run keeps what it was given, by what kind it is of."""
+"""Kind of input to the name of its copy in the run folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that a graph shall be run on."""
+    """All entries that a graph runs on."""
 
     kind: str
     """One of `KEPT`."""
     text: str
-    """As it was given."""
+    """The original text."""
     entries: tuple[BatchEntry, ...]
     unreadable: tuple[Excluded, ...] = ()
 
@@ -33,10 +33,10 @@ class Inputs:
 
 
 def kept_inputs(graph: Graph, folder: Path, extra: Mapping[str, Any]) -> Inputs:
-    """Read again what a run was given, from its folder.
+    """Read a run's input from its folder.
 
     Raises:
-        InputError: If it is not there any more.
+        InputError: If it is missing.
     """
     for kind, name in KEPT.items():
         if (file := folder / name).exists():
@@ -45,12 +45,12 @@ def kept_inputs(graph: Graph, folder: Path, extra: Mapping[str, Any]) -> Inputs:
 
 
 def inputs_of(graph: Graph, kind: str, text: str, extra: Mapping[str, Any], where: str) -> Inputs:
-    """Read the words of one file.
+    """Read the text of one file.
 
     Args:
-        graph: Says what it takes.
+        graph: Its input schema says what it takes.
         kind: One of `KEPT`.
-        text: What the file holds.
+        text: Contents of the file.
         extra: Parts of the state that every entry gets unless it brings its own.
         where: Names the file in errors.
 

@@ -1,4 +1,4 @@
-"""How a run is watched over: its models start, its graphs run, and what is done is kept."""
+"""Supervision of a run: start its models, run its graphs, save the results."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ from quillgraph.graphs.supervision.engines import Engines
 from quillgraph.graphs.supervision.folder import RunFolder
 
 GRACE_S = 5.0
-"""Seconds that a graph has to come to its end once its time is over."""
+"""Seconds that a graph has to finish after its time limit."""
 
 
 class Watch(Protocol):
@@ -30,31 +30,31 @@ class Watch(Protocol):
     def __exit__(self, *ending: Any) -> None: ...
 
     def finished(self, node: str) -> None:
-        """Take note of a node that has finished."""
+        """Record that a node has finished."""
 
     def reached(self, far: str) -> None:
         """Say how far a long stage is."""
 
     def stopping(self) -> None:
-        """Say that the run has been told to stop, and does."""
+        """Say that the run is stopping on request."""
 
     def say(self, words: str, *, style: str = "") -> None:
         """Say how the run has ended."""
 
 
 Watching = Callable[[TextIO, Recorder, Mapping[str, str]], Watch]
-"""Makes the watch of a run: of where to show it, what counts its calls, and its stages."""
+"""Makes the watch of a run from an output stream, the recorder of its calls, and its stages."""
 
 
 class Work(Protocol):
-    """What a run has its models do."""
+    """The task of a run."""
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """Nodes of the graphs in order, and what is going on until each is done."""
+        """Nodes of the graphs in order, each with the activity that it ends."""
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
-        """Run the graphs, remembering whatever is reached."""
+        """Run the graphs, and keep partial results."""
 
     def keep(self, folder: RunFolder) -> None:
         """Write what has been reached."""
@@ -72,20 +72,20 @@ def supervise(
     timeout: float | None,
     watching: Watching,
 ) -> None:
-    """Do the work, and write down how it went however it ends.
+    """Run the work, and record its outcome however it ends.
 
     Args:
-        work: What is to be done.
+        work: The work.
         engines: The models; they are closed at the end, and started first unless they take turns.
         folder: Where calls are recorded and results kept.
-        budget: What the calls of the work may spend.
-        timeout: Most seconds, counted from when the models are up.
-        watching: Makes what shows how the run goes.
+        budget: Limit on the calls of the work.
+        timeout: Most seconds, counted from when the models are ready.
+        watching: Makes the display of progress.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: After the finished parts are written to the run folder.
     """
-    log, before = folder.path / "engine.log", _made_before(folder)
+    log, before = folder.path / "engine.log", _earlier_usage(folder)
     with (
         Recorder(folder.path / CALLS, run=folder.path.name, budget=budget) as recorder,
         output_to(log) as terminal,
@@ -109,7 +109,7 @@ def supervise(
 async def _run(
     work: Work, engines: Engines, recorder: Recorder, watch: Watch, time: float | None
 ) -> None:
-    # a budget ends the calls in time; what is left to end then is what goes on without any
+    # a budget ends the calls in time; the grace is for work that makes no calls
     grace = GRACE_S if recorder.budget else 0.0
     async with AsyncExitStack() as stack:
         for chat in engines.chats:
@@ -122,8 +122,8 @@ async def _run(
             async with limit:
                 await work.run(engines, recorder, watch)
         except asyncio.CancelledError:
-            # An engine may take a while to close. Said by the loop and not here: a second Ctrl-C
-            # in this coroutine would be taken for an error to clean up after.
+            # An engine may take a while to close. The loop says so and not this coroutine, where a
+            # second Ctrl-C would count as an error to clean up after.
             asyncio.get_running_loop().call_soon(watch.stopping)
             raise
         except TimeoutError as error:
@@ -143,19 +143,19 @@ def _is_engines_own(error: BaseException, engines: Engines, folder: RunFolder) -
 
 
 def _end(work: Work, folder: RunFolder, error: BaseException, usage: Mapping[str, Any]) -> None:
-    """Write down that a run ended early, and what it had reached."""
+    """Record that a run ended early, and save its partial results."""
     try:
         work.keep(folder)
     except StorageError:
-        # a disk that is full has ended the run already; another end is told for what it was
+        # if a full disk ended the run, its own error is enough
         if not isinstance(error, StorageError):
             raise
     else:
         folder.end_early(error, {BudgetReached: "budget reached"}, **usage)
 
 
-def _made_before(folder: RunFolder) -> Counter[str]:
-    """What earlier processes have spent that were at the run."""
+def _earlier_usage(folder: RunFolder) -> Counter[str]:
+    """Calls and tokens that earlier processes of the run have spent."""
     counts = Counter[str]()
     for call in read_calls(folder.path):
         if not call.replayed:
@@ -177,10 +177,10 @@ def _usage(recorder: Recorder, folder: RunFolder, before: Counter[str]) -> dict[
 
 
 def _in_words(usage: Mapping[str, Any]) -> str:
-    held = usage["continuity"]
+    counts = usage["continuity"]
     words = f"{usage['calls']} calls"
-    if held["fork"]:
-        words += f", of which {held['fork']} go on from other tokens than the model's own"
-    if held["missing"]:
-        words += f", of which {held['missing']} came without token ids: no rows for training"
+    if counts["fork"]:
+        words += f", of which {counts['fork']} go on from other tokens than the model's own"
+    if counts["missing"]:
+        words += f", of which {counts['missing']} came without token ids: no rows for training"
     return words

@@ -1,4 +1,4 @@
-"""The frozen criteria of every request of a run, found before anything is trained."""
+"""The frozen criteria of every request of a run, generated before training starts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ AT_ONCE = 4
 """Studies that run side by side; each has calls of its own in flight."""
 
 NO_CORE = Core(category_id="", storyline="")
-"""Of a set that no study has made."""
+"""Core of a set that comes from no study."""
 
 
 def hard_set(task: WritingTask) -> CriteriaSet:
-    """What rules find in the request and code can check, as a set of its own."""
+    """Make a set of the hard criteria alone: rules find them in the request, code checks them."""
     return CriteriaSet(
         request_hash=task.request_hash,
         language=task.language,
@@ -49,15 +49,15 @@ async def find_sets(
     cache: Path | None = None,
     tell: Notify = lambda _: None,
 ) -> dict[str, CriteriaSet]:
-    """Find the criteria of all requests; what has been found before is read.
+    """Find the criteria of all requests; read them from disk where an earlier run found them.
 
     Args:
         tasks: The requests.
-        study: Who takes part in the studies; None leaves it at the hard criteria.
-        folder: The run's own folder of criteria, `<request_hash>.json` each. It is the record of
-            what the run was trained by.
-        cache: A folder that runs share.
-        tell: Told what is being done.
+        study: Models and settings of the studies; None takes the hard criteria alone.
+        folder: The run's own folder of criteria, `<request_hash>-<kind>.json` each: the record of
+            the criteria that the run trains with.
+        cache: A folder of criteria that runs share.
+        tell: Receives progress messages.
 
     Returns:
         Request hash to criteria.
@@ -74,15 +74,15 @@ async def find_sets(
     lacking = [task for task in tasks if sets[task.request_hash] is None]
     if lacking:
         tell(f"finding the criteria of {len(lacking)} of {len(tasks)} requests")
-    slots, done = asyncio.Semaphore(AT_ONCE), 0
+    slots, count = asyncio.Semaphore(AT_ONCE), 0
 
     async def find_one(task: WritingTask) -> CriteriaSet:
-        nonlocal done
+        nonlocal count
         async with slots:
             fresh = await study_set(task, study) if study else hard_set(task)
-        done += 1
+        count += 1
         if study:
-            tell(f"criteria {done}/{len(lacking)}: {task.request[:60]}")
+            tell(f"criteria {count}/{len(lacking)}: {task.request[:60]}")
         for place in filter(None, (folder, cache)):
             write_set(place, task, kind, fresh)
         return fresh
@@ -96,7 +96,7 @@ async def find_sets(
 
 
 def read_set(folder: Path, task: WritingTask, kind: str) -> CriteriaSet | None:
-    """Read the criteria of a request; None if they are not there.
+    """Read the criteria of a request; None if there is no file.
 
     Raises:
         InputError: If the file is damaged, or holds the criteria of another request.
@@ -108,7 +108,7 @@ def read_set(folder: Path, task: WritingTask, kind: str) -> CriteriaSet | None:
         return None
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise InputError(
-            f"cannot read the criteria {file}: {error}; delete the file to have them found again"
+            f"cannot read the criteria {file}: {error}; delete the file to find them again"
         ) from error
     if criteria_set.request_hash != task.request_hash:
         raise InputError(f"{file} holds the criteria of another request; delete it")
@@ -116,7 +116,7 @@ def read_set(folder: Path, task: WritingTask, kind: str) -> CriteriaSet | None:
 
 
 def write_set(folder: Path, task: WritingTask, kind: str, criteria_set: CriteriaSet) -> None:
-    """Write the criteria of a request, unless they are there already.
+    """Write the criteria of a request, unless the file exists.
 
     Raises:
         StorageError: If the folder cannot be written.

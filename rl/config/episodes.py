@@ -1,7 +1,7 @@
-"""What episodes give to imitate: targets of three kinds, and pairs of a better and a worse text.
+"""SFT data from episodes: targets of three kinds, and pairs of a better and a worse text.
 
-`ALGORITHM.md` 6.5, stage 1. Every prompt is the one that the role of the loop reads, so what is
-learned from an episode is used where the episode came from.
+`ALGORITHM.md` 6.5, stage 1. Every prompt is the one that a role of the loop reads, so the loop
+itself uses what the model learns from an episode.
 """
 
 import json
@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import NOTHING, Exhibit
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import reply_text
+from quillgraph.agents.text.file import read_lines, read_text
 from quillgraph.agents.writers import reflecting_prompt, revising_fields
 from quillgraph.backends.errors import InputError
 from quillgraph.graphs.episodes import Attempt, WrittenEpisode
@@ -28,7 +30,7 @@ KINDS: tuple[SftKind, ...] = ("write", "revise", "criticise")
 
 
 class Target(Value):
-    """A reply to imitate, and what it is the reply to."""
+    """A completion to imitate, with its prompt."""
 
     kind: SftKind
     prompt: tuple[dict[str, str], ...]
@@ -36,18 +38,18 @@ class Target(Value):
     request_hash: str
     criteria_sha: str
     reward: float
-    """Of the text that stands at the end of the episode."""
+    """Reward of the text that the episode ends with."""
     delta: float
-    """How much better it is than what it was made from."""
+    """Gain in reward over the text or texts that it improves on."""
 
     def row(self) -> dict[str, Turns]:
-        """As TRL's data sets hold it; with a prompt of its own no token of it is learned."""
+        """The row of a TRL dataset; the prompt has its own column, so only the reply is learned."""
         reply = [{"role": "assistant", "content": self.completion}]
         return {"prompt": list(self.prompt), "completion": reply}
 
 
 class PreferencePair(Value):
-    """A better and a worse text for one prompt, as TRL's preference data sets hold them."""
+    """A better and a worse text for one prompt, as in TRL's preference datasets."""
 
     prompt: tuple[dict[str, str], ...]
     chosen: tuple[dict[str, str], ...]
@@ -60,7 +62,7 @@ class PreferencePair(Value):
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The text that an episode ends with, where it is better than what it was made from."""
+    """The final text of an episode, where it is better than the text or texts before it."""
 
     episode: WrittenEpisode
     attempt: Attempt
@@ -69,20 +71,23 @@ class Success:
 
     @classmethod
     def of(cls, episode: WrittenEpisode) -> "Success | None":
-        """Read it off an episode; None where nothing became better, or no reward could be had.
+        """Read it from an episode; None where no text got better, or a reward is missing.
 
-        A revision is measured by the text that it revises, drafts that stand side by side by
+        A text that an earlier build kept with its thinking is judged as what it was: its reward is
+        of other words, so it is left out.
+
+        A revision is compared with the text that it revises, the best of several drafts with
         their mean.
         """
         attempt = episode.attempts[episode.best]
         value = attempt.reward.value
-        if value is None:
+        if value is None or not is_bare(episode, attempt):
             return None
         if attempt.decision == "accepted" and attempt.parent is not None:
             before = episode.attempts[attempt.parent].reward.value
         elif attempt.decision == "drawn":
-            drawn = [a.reward.value for a in episode.attempts if a.reward.value is not None]
-            before = sum(drawn) / len(drawn)
+            draft_rewards = [a.reward.value for a in episode.attempts if a.reward.value is not None]
+            before = sum(draft_rewards) / len(draft_rewards)
         else:
             before = None
         if before is None or value <= before:
@@ -90,8 +95,13 @@ class Success:
         return cls(episode, attempt, value, value - before)
 
 
+def is_bare(episode: WrittenEpisode, attempt: Attempt) -> bool:
+    """Whether a text holds nothing but itself: what builds before this one kept may hold more."""
+    return reply_text(attempt.text, request=episode.task.request).text == attempt.text
+
+
 def successes(episodes: Iterable[WrittenEpisode], top_share: float) -> tuple[Success, ...]:
-    """The accepted texts that became better, the best `top_share` of them, best first."""
+    """The accepted texts that improved: the best `top_share` of them, best first."""
     better = [success for each in episodes if (success := Success.of(each))]
     better.sort(key=lambda success: -success.reward)
     return tuple(better[: max(1, round(top_share * len(better)))] if better else ())
@@ -104,11 +114,11 @@ def targets(
     mix: tuple[float, float, float],
     seed: int,
 ) -> tuple[Target, ...]:
-    """Make what is to be imitated of the texts that became better.
+    """Make SFT targets from the texts that improved.
 
-    Three kinds: the request to the text; the request, the parent and its critique to the text;
-    the request, the criteria and the parent to the critique. No kind gets more than its share
-    beside the first; which targets of it are taken is drawn with the seed.
+    Three kinds: from the request to the text; from the request, the parent and its critique to the
+    text; from the request, the criteria and the parent to the critique. No kind exceeds its share
+    relative to `write`; the seed draws which targets of a kind are taken.
     """
     of_kind: dict[SftKind, list[Target]] = {kind: [] for kind in KINDS}
     for success in better:
@@ -119,19 +129,19 @@ def targets(
             of_kind["criticise"].append(criticising)
     shares = dict(zip(KINDS, mix, strict=True))
     scale = len(of_kind["write"]) / shares["write"] if shares["write"] else None
-    order, chosen = random.Random(seed), []
+    rng, sample = random.Random(seed), []
     for kind in KINDS:
         most = len(of_kind[kind]) if scale is None else round(scale * shares[kind])
-        chosen += order.sample(of_kind[kind], min(most, len(of_kind[kind]))) if shares[kind] else []
-    return tuple(chosen)
+        sample += rng.sample(of_kind[kind], min(most, len(of_kind[kind]))) if shares[kind] else []
+    return tuple(sample)
 
 
 def preferences(
     episodes: Iterable[WrittenEpisode], *, prompt: Literal["request", "writer"]
 ) -> tuple[PreferencePair, ...]:
-    """Pairs of a text and a worse one for the same request.
+    """Pair each better text with a worse one for the same request.
 
-    A revision and its parent, whichever is better, and the best draft and the worst.
+    The pairs are a revision and its parent, whichever is better, and the best and worst draft.
     """
     return tuple(
         _preference(episode, better, worse, prompt)
@@ -141,7 +151,7 @@ def preferences(
 
 
 def load_episodes(paths: Iterable[Path]) -> tuple[WrittenEpisode, ...]:
-    """Read episodes from `episode.json` files, folders of run folders, or JSON lines.
+    """Read episodes from `episode.json` files, folders that hold such files, or JSON lines.
 
     Raises:
         InputError: If a file cannot be read or holds no episode, or a folder holds none.
@@ -167,7 +177,7 @@ def _revising(success: Success) -> Target | None:
 
 
 def _criticising(success: Success) -> Target | None:
-    """The reflection whose edits led to the text; what code found is no part of one."""
+    """The reflection whose edits led to the text; edits that come from code checks are left out."""
     attempt = success.attempt
     if attempt.plan is None or attempt.parent is None:
         return None
@@ -215,18 +225,22 @@ def _target(success: Success, kind: SftKind, prompt: Turns, completion: str) -> 
 
 
 def _pairs(episode: WrittenEpisode) -> list[tuple[Attempt, Attempt]]:
-    """Attempts of which the first is better than the second."""
-    drawn = [a for a in episode.attempts if a.decision == "drawn" and a.reward.value is not None]
+    """Pairs of attempts, the better one first."""
+    drafts = [a for a in episode.attempts if a.decision == "drawn" and a.reward.value is not None]
     candidates = [
         (attempt, episode.attempts[attempt.parent])
         for attempt in episode.attempts
         if attempt.parent is not None
     ]
-    if drawn:
-        ranked = sorted(drawn, key=_value)
+    if drafts:
+        ranked = sorted(drafts, key=_value)
         candidates.append((ranked[-1], ranked[0]))
-    known = [p for p in candidates if None not in (p[0].reward.value, p[1].reward.value)]
-    ordered = [(a, b) if _value(a) > _value(b) else (b, a) for a, b in known]
+    rated = [
+        pair
+        for pair in candidates
+        if all(each.reward.value is not None and is_bare(episode, each) for each in pair)
+    ]
+    ordered = [(a, b) if _value(a) > _value(b) else (b, a) for a, b in rated]
     return [(a, b) for a, b in ordered if _value(a) > _value(b) and a.text != b.text]
 
 
@@ -254,17 +268,20 @@ def _read(path: Path) -> list[WrittenEpisode]:
         if not files:
             raise InputError(f"expected folders with an episode.json in {path}, found none")
         return [episode for file in files for episode in _read(file)]
+    lines = read_lines(path) if path.suffix == ".jsonl" else [(None, read_text(path))]
+    return [
+        _episode(text, f"{path}, line {number}" if number else f"{path}") for number, text in lines
+    ]
+
+
+def _episode(text: str, where: str) -> WrittenEpisode:
     try:
-        text = path.read_text(encoding="utf-8")
-        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
-        return [WrittenEpisode.model_validate_json(line) for line in lines if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the episodes {path}: {error}") from error
+        return WrittenEpisode.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise InputError(
-            f"expected an episode in {path}, but {field!r}: {first['msg'].lower()}; "
+            f"expected an episode in {where}, but {field!r}: {first['msg'].lower()}; "
             "`quillgraph write` leaves an episode.json in its run folder"
         ) from error
 

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import Value, WritingTask
 from quillgraph.agents.memory import Lesson
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.text.file import read_lines
 from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends.errors import ConfigError, InputError
 
 Turns = list[dict[str, str]]
-"""A conversation, as TRL's data sets hold it."""
+"""A conversation, as in TRL's datasets."""
 
 
 class RequestLine(Value):
@@ -28,14 +29,14 @@ class RequestLine(Value):
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Tasks by their use; no request is in both."""
+    """Tasks by split; no request is in both."""
 
     train: tuple[WritingTask, ...]
     held_out: tuple[WritingTask, ...]
 
     @property
     def all(self) -> tuple[WritingTask, ...]:
-        """All of them, those to train on first."""
+        """All tasks, those to train on first."""
         return (*self.train, *self.held_out)
 
 
@@ -43,17 +44,11 @@ def read_requests(path: Path) -> Requests:
     """Read the prompts' file.
 
     Raises:
-        InputError: If it cannot be read, if a line lacks a field, has one too many or no request,
-            if a request stands there twice, or if there is nothing to train on.
+        InputError: If it cannot be read, if a line lacks a field, has an unknown one or no request,
+            if a request occurs twice, or if no request is to be trained on.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the prompts {path}: {error}") from error
     requests: dict[str, tuple[int, RequestLine, WritingTask]] = {}
-    for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
+    for number, text in read_lines(path):
         line = _line(text, f"{path}, line {number}")
         task = writing_task(line.request)
         if first := requests.get(task.request_hash):
@@ -74,11 +69,11 @@ def read_requests(path: Path) -> Requests:
 def prompt_of(
     task: WritingTask, kind: Literal["request", "writer"], lessons: Sequence[Lesson] = ()
 ) -> Turns:
-    """What the policy reads for a task; with lessons it is always what the writer reads."""
+    """The prompt of the policy for a task; with lessons it is always the writer's prompt."""
     if kind == "request" and not lessons:
         return [{"role": "user", "content": task.request}]
-    shown = Precedents(lessons=tuple(each.text for each in lessons))
-    messages = drafting_prompt(task.request, shown)
+    precedents = Precedents(lessons=tuple(each.text for each in lessons))
+    messages = drafting_prompt(task.request, precedents)
     turns: Any = convert_to_openai_messages(messages)
     return list(turns)
 
@@ -91,21 +86,21 @@ def check_lengths(
     window: int | None,
     reader: str = "the model",
 ) -> None:
-    """See that each prompt and its completion fit a window.
+    """Check that each prompt fits a context window together with its completion.
 
     Args:
         tasks: The tasks.
         prompts: Their prompts' token ids.
         room: Tokens that a completion may take.
-        window: Tokens that the reader can take; None if it does not say.
-        reader: Whose window it is.
+        window: Context length of the reader in tokens; None if unknown.
+        reader: Name of the model whose window it is, for the message.
 
     Raises:
         ConfigError: Naming the longest prompt.
     """
     if window is None:
         return
-    length, task = max(zip(map(len, prompts), tasks, strict=True), key=lambda measured: measured[0])
+    length, task = max(zip(map(len, prompts), tasks, strict=True), key=lambda pair: pair[0])
     if length + room > window:
         raise ConfigError(
             f"the prompt of the request {task.request[:60]!r} has {length} tokens, and with "
@@ -115,14 +110,14 @@ def check_lengths(
 
 
 def _line(text: str, where: str) -> RequestLine:
-    wanted = 'expected JSON like {"request": "A haiku on rain", "split": "train"}'
+    expected = 'expected JSON like {"request": "A haiku on rain", "split": "train"}'
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{where}: {wanted}, got {text[:80]!r}") from error
+        raise InputError(f"{where}: {expected}, got {text[:80]!r}") from error
     try:
         return RequestLine.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "the line"
-        raise InputError(f"{where}: {wanted}, but {field!r}: {first['msg'].lower()}") from error
+        raise InputError(f"{where}: {expected}, but {field!r}: {first['msg'].lower()}") from error

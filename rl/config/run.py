@@ -1,4 +1,4 @@
-"""The configuration of a training run: one YAML file, whose every name is known or refused."""
+"""The configuration of a training run: one YAML file; unknown names are refused."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from quillgraph.rl.config.stages import OwnPath, RlConfig, SftConfig
 from quillgraph.rl.rewards.rules import RewardRules
 
 LENGTH = "max_completion_length"
-"""TRL's name for the most tokens of a text."""
+"""TRL's name for the maximum length of a text in tokens."""
 
 NO_LIMIT = 256
-"""Tokens of a text where nothing says how many there may be; TRL's own default."""
+"""Maximum tokens of a text where the configuration sets none; TRL's own default."""
 
 
 class Lora(Value):
@@ -37,7 +37,7 @@ class ModelConfig(Value):
     name: str
     """A built-in name, a folder or a hub id."""
     adapter: OwnPath | None = None
-    """An adapter to go on from; None starts a new one."""
+    """An adapter to start from; None starts a new one."""
     dtype: NumberFormat = "float32"
     lora: Lora | None = Lora()
     """None trains all weights."""
@@ -45,9 +45,9 @@ class ModelConfig(Value):
     @model_validator(mode="after")
     def _an_adapter_is_lora(self) -> ModelConfig:
         if self.adapter is not None and self.lora is None:
-            raise ValueError("an adapter to go on from, and lora: null, contradict each other")
+            raise ValueError("an adapter to start from and lora: null contradict each other")
         if self.adapter is not None and "lora" in self.model_fields_set:
-            raise ValueError("an adapter to go on from has its own rank and layers: leave lora out")
+            raise ValueError("an adapter to start from has its own rank and layers: leave lora out")
         return self
 
 
@@ -73,7 +73,7 @@ class CriteriaConfig(Value):
     embeddings: str = "minilm"
     drafts: int = Field(default=4, ge=0, le=16)
     cache: OwnPath | None = None
-    """Folder with the criteria of earlier runs, by request; what is found is added to it."""
+    """Folder with the criteria of earlier runs, by request; new criteria are added to it."""
 
     @model_validator(mode="after")
     def _hard_asks_no_model(self) -> CriteriaConfig:
@@ -87,8 +87,8 @@ class RewardsConfig(Value):
     """What a text is worth."""
 
     judge: str | None = None
-    """Backend that scores the soft criteria, or a trained scorer as `scorer:FOLDER`; None leaves it
-    at what code can check."""
+    """Backend that scores the soft criteria, or a trained scorer as `scorer:FOLDER`; None rewards
+    only what code can check."""
     samples: int = Field(default=1, ge=1, le=9)
     rules: RewardRules = RewardRules()
     functions: tuple[str, ...] = ()
@@ -108,33 +108,33 @@ class RewardsConfig(Value):
 
 
 class EvaluationConfig(Value):
-    """How the policy is tried on requests that it is not trained on."""
+    """How the policy is evaluated on held-out requests, which it is not trained on."""
 
     every: int = Field(default=25, ge=0)
-    """Steps between evaluations; 0 evaluates at the beginning and at the end alone."""
+    """Steps between evaluations; 0 evaluates only at the beginning and at the end."""
     texts: int = Field(default=4, ge=1)
     """Texts for each held-out request."""
     most_requests: int | None = Field(default=None, ge=1)
 
 
 class CheckpointConfig(Value):
-    """When the whole state is kept."""
+    """When the whole state is saved."""
 
     every: int = Field(default=25, ge=1)
     keep: int = Field(default=2, ge=1)
 
 
 class GuardConfig(Value):
-    """When a reward is no longer believed (`ALGORITHM.md` 6.3.11)."""
+    """When a reward is no longer trusted (`ALGORITHM.md` 6.3.11)."""
 
     pairwise_every: int = Field(default=25, ge=1)
     pairwise_judge: str | None = None
-    """Backend that compares texts without criteria; None asks nobody."""
+    """Backend that compares texts without criteria; None compares none."""
     prompts: int = Field(default=20, ge=1)
     """Held-out requests that are compared."""
     least_win_rate: float = Field(default=0.45, ge=0, le=1)
     stop_on_drift: bool = False
-    """Whether a drift of length, form or self-praise ends the run; else it is told."""
+    """Whether a drift of length, form or self-praise stops the run; otherwise it is a warning."""
 
     @model_validator(mode="after")
     def _comparing_takes_a_judge(self) -> GuardConfig:
@@ -145,7 +145,7 @@ class GuardConfig(Value):
 
 
 class TrainConfig(Value):
-    """A training run, whole."""
+    """The configuration of a whole training run."""
 
     model: ModelConfig
     data: DataConfig
@@ -157,7 +157,7 @@ class TrainConfig(Value):
     checkpoints: CheckpointConfig = CheckpointConfig()
     guards: GuardConfig = GuardConfig()
     report_to: tuple[str, ...] = ()
-    """Trackers, as TRL names them: wandb, trackio, tensorboard."""
+    """Experiment trackers, by TRL's names: wandb, trackio, tensorboard."""
     seed: int = 0
     out: OwnPath | None = None
 
@@ -172,11 +172,13 @@ class TrainConfig(Value):
         if self.rl is None or self.rl.algorithm != "mrpo":
             return self
         if self.rewards.rules.diversity:
-            raise ValueError("rewards.rules.diversity: texts in memory have none; use grpo, or 0")
+            raise ValueError(
+                "rewards.rules.diversity: texts in memory have no diversity term; use grpo, or 0"
+            )
         if not self.rewards.rules.gate:
             raise ValueError(
-                "rewards.rules.gate: with mrpo the trainer has the gate, as it acts on remembered "
-                "texts too; set rl.options.hard_gate: false instead"
+                "rewards.rules.gate: with mrpo the trainer applies the gate, to remembered texts "
+                "as well; set rl.options.hard_gate: false instead"
             )
         return self
 
@@ -200,7 +202,7 @@ class TrainConfig(Value):
 def load_config(path: Path, **overrides: Any) -> TrainConfig:
     """Read a training run's configuration.
 
-    Paths in it are relative to the file. Of `overrides`, what is not None wins over the file.
+    Paths in it are relative to the file. Values in `overrides` replace the file's unless None.
 
     Raises:
         InputError: If the file cannot be read.
@@ -223,7 +225,7 @@ def load_config(path: Path, **overrides: Any) -> TrainConfig:
 
 
 def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
-    """Read relative paths as relative to the file that names them, but for where to write."""
+    """Resolve relative paths against the folder of the file, except the output folder."""
 
     def near(path: Path | None) -> Path | None:
         return path if path is None or path.is_absolute() else folder / path
@@ -234,22 +236,22 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
         "criteria": config.criteria.model_copy(update={"cache": near(config.criteria.cache)}),
     }
 
-    def named(name: str) -> str:
-        """`file.py:attribute` with the file's place; another name as it is."""
+    def resolved(name: str) -> str:
+        """Resolve the file in `file.py:attribute`; leave any other name alone."""
         file, colon, attribute = name.rpartition(":")
         return (
             f"{near(Path(file).expanduser())}{colon}{attribute}" if file.endswith(".py") else name
         )
 
     update["rewards"] = config.rewards.model_copy(
-        update={"functions": tuple(map(named, config.rewards.functions))}
+        update={"functions": tuple(map(resolved, config.rewards.functions))}
     )
     if config.rl:
         lessons, graph = config.rl.lessons, config.rl.graph
-        there = lessons and lessons.model_copy(update={"memory": near(lessons.memory)})
-        terms = {named(name): weight for name, weight in config.rl.terms.items()}
+        near_lessons = lessons and lessons.model_copy(update={"memory": near(lessons.memory)})
+        terms = {resolved(name): weight for name, weight in config.rl.terms.items()}
         update["rl"] = config.rl.model_copy(
-            update={"lessons": there, "graph": graph and named(graph), "terms": terms}
+            update={"lessons": near_lessons, "graph": graph and resolved(graph), "terms": terms}
         )
     if config.sft:
         update["sft"] = config.sft.model_copy(
@@ -259,7 +261,7 @@ def _anchored(config: TrainConfig, folder: Path) -> TrainConfig:
 
 
 def _complaint(error: ValidationError) -> str:
-    """The first complaint, with the name that may have been meant."""
+    """The first error, with the name that was probably meant."""
     first = error.errors(include_url=False)[0]
     place = [part for part in first["loc"] if isinstance(part, str)]
     name = ".".join(map(str, first["loc"])) or "the whole"
@@ -271,7 +273,7 @@ def _complaint(error: ValidationError) -> str:
 
 
 def _fields(place: list[str]) -> list[str]:
-    """Names that are known at a place of the configuration."""
+    """Valid option names at a place of the configuration."""
     kind: Any = TrainConfig
     for part in place:
         annotation = kind.model_fields[part].annotation

@@ -11,10 +11,10 @@ from quillgraph.agents.domain import Value
 from quillgraph.graphs.memory import MOST_LESSONS
 
 Options = dict[str, Any]
-"""Options of one of TRL's trainers, by TRL's own names; checked when the trainer's are known."""
+"""Options of a TRL trainer, by TRL's own names; checked when the trainer is known."""
 
 OwnPath = Annotated[
-    Path, BeforeValidator(lambda said: Path(said).expanduser() if isinstance(said, str) else said)
+    Path, BeforeValidator(lambda raw: Path(raw).expanduser() if isinstance(raw, str) else raw)
 ]
 
 
@@ -24,12 +24,12 @@ class LessonsConfig(Value):
     memory: OwnPath
     """Memory of `quillgraph write`."""
     share: float = Field(default=0.25, gt=0, le=1)
-    """Chance that a rollout is shown lessons, p, where there are any for its request."""
+    """Chance that the prompt of a rollout holds lessons, p, where its request has any."""
     most: int = Field(default=MOST_LESSONS, ge=1)
 
 
 class RlConfig(Value):
-    """The stage of reinforcement."""
+    """The reinforcement learning stage."""
 
     algorithm: Literal["mrpo", "grpo"] = "mrpo"
     options: Options = Field(default_factory=dict)
@@ -41,10 +41,9 @@ class RlConfig(Value):
     """Graph that each text is an episode of: one of `quillgraph graphs`, `module:attribute` or
     `file.py:attribute`. None asks the policy once for each text."""
     trainable: tuple[str, ...] = ()
-    """Roles of the graph that are trained; none takes the writer, or the only role there is."""
+    """Roles of the graph that are trained; empty takes the writer, or the only role there is."""
     roles: dict[str, str] = Field(default_factory=dict)
-    """Backends of other roles; the rest is played by the policy, and the judge by that of
-    `rewards`."""
+    """Backends of other roles; the policy plays the rest, and the judge is that of `rewards`."""
     start: dict[str, Any] = Field(default_factory=dict)
     """The graph's input beside the request and its criteria, as `quillgraph run` takes it."""
     measures: dict[str, int] = Field(default_factory=dict)
@@ -52,29 +51,29 @@ class RlConfig(Value):
     credit: Literal["uniform", "evidence", "service"] = "uniform"
     """How an episode's advantage is divided among its calls (`rl.mrpo.credit`)."""
     credit_per_role: bool = False
-    """Whether the rows of each role are brought to the same mean and spread afterwards."""
+    """Whether the rows of each role are then normalised to the same mean and spread."""
     lessons: LessonsConfig | None = None
-    """None shows none."""
+    """None puts no lessons into prompts."""
     prompts: Literal["shuffled", "middling"] = "shuffled"
-    """Whether each epoch goes through all requests, or those whose rewards are neither high nor low
-    come more often (`rl.mrpo.prompts`)."""
+    """`shuffled` goes through all requests in each epoch; `middling` draws those whose rewards are
+    neither high nor low more often (`rl.mrpo.prompts`)."""
     terms: dict[str, float] = Field(default_factory=dict)
     """Further terms of the loss, each `module:function` or `file.py:function` with its weight: a
     function from `rl.Rows` to a tensor, or an `rl.Term`."""
     overlap: bool = False
-    """Whether the texts of the next step are written while the present one is learned from; they
-    are then one step behind the policy, which the ratios of the update account for."""
+    """Whether the engine writes the texts of the next step during the present update; they are then
+    one step behind the policy, which the ratios of the update account for."""
 
     @property
     def has_engine(self) -> bool:
-        """Whether texts come from an engine, and not from TRL's own generation."""
+        """Whether an engine writes the texts, instead of TRL's own generation."""
         return any(each is not None for each in (self.rollouts, self.graph, self.lessons))
 
     @model_validator(mode="after")
     def _order_terms_and_overlap_are_for_mrpo(self) -> RlConfig:
         if self.overlap and self.rollouts is None:
             raise ValueError(
-                "rl.overlap writes texts beside the update, for which it takes an engine of its "
+                "rl.overlap writes texts during the update, for which it needs an engine of its "
                 "own: set rl.rollouts"
             )
         if self.terms and self.algorithm == "grpo":
@@ -89,8 +88,8 @@ class RlConfig(Value):
             )
         if self.overlap and self.algorithm == "grpo":
             raise ValueError(
-                "outside its own vLLM TRL's trainer takes every text for one of the present "
-                "policy: with rl.overlap set algorithm: mrpo, which is GRPO with replay_weight: 0 "
+                "outside its own vLLM, TRL's trainer assumes that the present policy wrote every "
+                "text: with rl.overlap set algorithm: mrpo, which is GRPO with replay_weight: 0 "
                 "and anchor_weight: 0"
             )
         return self
@@ -98,10 +97,10 @@ class RlConfig(Value):
     @model_validator(mode="after")
     def _graphs_are_for_mrpo(self) -> RlConfig:
         of_graph = ("trainable", "roles", "start", "measures", "credit", "credit_per_role")
-        named = [name for name in of_graph if name in self.model_fields_set]
-        if named and self.graph is None:
+        names = [name for name in of_graph if name in self.model_fields_set]
+        if names and self.graph is None:
             raise ValueError(
-                f"rl.{named[0]} is about the episodes of a graph: set rl.graph as well"
+                f"rl.{names[0]} is about the episodes of a graph: set rl.graph as well"
             )
         if self.graph is not None and self.algorithm == "grpo":
             raise ValueError(
@@ -117,18 +116,18 @@ class RlConfig(Value):
             )
         if self.algorithm == "grpo":
             raise ValueError(
-                "TRL's own trainer knows no text whose prompt is taken away: with rl.lessons set "
-                "algorithm: mrpo"
+                "TRL's own trainer cannot train a text under another prompt than it was written "
+                "under: with rl.lessons set algorithm: mrpo"
             )
         return self
 
 
 class Collect(Value):
-    """How episodes for the SFT stage are made, if no files of them are given."""
+    """How to collect episodes for the SFT stage where no files name any."""
 
     graph: Literal["best_of_n", "reflection"] = "best_of_n"
     texts: int = Field(default=8, ge=2)
-    """Drafts for each request, or one draft and so many revisions less one."""
+    """Texts for each request: drafts, or one draft and its revisions."""
     backend: str | None = None
     """Backend of the writer; None is the policy itself."""
 
@@ -137,11 +136,11 @@ class SftConfig(Value):
     """The stage before reinforcement: imitation of the best texts of episodes."""
 
     episodes: tuple[OwnPath, ...] = ()
-    """`episode.json` files, folders with such, or JSON lines of episodes."""
+    """`episode.json` files, folders that hold such files, or JSON lines of episodes."""
     collect: Collect | None = Collect()
-    """None takes nothing but `episodes`."""
+    """None uses `episodes` alone."""
     top_share: float = Field(default=0.5, gt=0, le=1)
-    """Share of the accepted revisions, the best first, that are imitated (`ALGORITHM.md` 6.5)."""
+    """Share of the accepted texts to imitate, the best first (`ALGORITHM.md` 6.5)."""
     mix: tuple[float, float, float] = (0.7, 0.2, 0.1)
     """Shares of the targets: write, revise, criticise."""
     options: Options = Field(default_factory=dict)

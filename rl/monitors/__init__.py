@@ -1,1 +1,1 @@
-"""What watches a run and writes it down."""
+"""Checkpoints, logs, evaluations, curves and guards of a run."""

@@ -1,9 +1,9 @@
-"""The whole state of a run, kept so that a run that is killed goes on as if nothing had happened.
+"""Checkpoints of the whole state of a run, so that a killed run resumes as if nothing had happened.
 
-TRL's trainer writes weights, optimizer, scheduler and random states into a scratch folder; the
-parts of the run that TRL does not know are written beside them, then a manifest with the hash of
-every file, and the folder is renamed into place. A folder in place is whole: what a crash, a full
-disk or a kill leaves is scratch, or has no manifest that fits.
+TRL's trainer writes weights, optimizer, scheduler and random states into a scratch folder. We add
+the parts of the run that TRL does not know, then a manifest with the hash of every file, and rename
+the folder into place. A folder in place is complete: a crash, a full disk or a kill leaves only
+scratch, or a folder without a matching manifest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Part(Protocol):
         """Write it into a folder of a checkpoint."""
 
     def load(self, folder: Path) -> None:
-        """Take it back from there."""
+        """Read it back from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,23 @@ class Checkpoints:
     folder: Path
     keep: int
     facts: dict[str, Any]
-    """What must be the same when the run goes on: criteria, base, seed, judge."""
+    """What must be the same when the run resumes: criteria, base, seed, judge."""
     parts: Sequence[Part]
 
     @property
     def scratch(self) -> Path:
-        """Where TRL's trainer writes: its `output_dir`."""
+        """The `output_dir` of TRL's trainer."""
         return self.folder / SCRATCH
 
     def clear_scratch(self) -> None:
-        """Remove what an earlier run left half written."""
+        """Remove incomplete files of an earlier run."""
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def seal(self, written: Path, step: int) -> Path:
-        """Add the other parts to what TRL has written, and put the folder in place.
+        """Add the other parts to the files that TRL wrote, and move the folder into place.
 
         Raises:
-            StorageError: If something cannot be written; the checkpoints before stay.
+            StorageError: If something cannot be written; earlier checkpoints stay.
         """
         target = self.folder / f"step-{step:06d}"
         try:
@@ -77,7 +77,9 @@ class Checkpoints:
                 json.dump(manifest, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
-            if target.exists():  # of an earlier try of this step; gone when the new one stands
+            if (
+                target.exists()
+            ):  # from an earlier attempt at this step; removed once the new one is in place
                 target.rename(self._aside(target))
             written.rename(target)
         except OSError as error:
@@ -85,7 +87,8 @@ class Checkpoints:
             self._put_back()
             raise StorageError(
                 f"cannot write the checkpoint of step {step} to {self.folder}: "
-                f"{error.strerror or error}; the ones before are whole: free some room and resume"
+                f"{error.strerror or error}; earlier checkpoints are intact: free disk space and "
+                "resume"
             ) from error
         shutil.rmtree(self._aside(target), ignore_errors=True)
         for old in self.whole()[: -self.keep]:
@@ -93,11 +96,11 @@ class Checkpoints:
         return target
 
     def whole(self) -> list[Path]:
-        """The checkpoints that are whole, oldest first."""
+        """The complete checkpoints, oldest first."""
         return [each for each in sorted(self.folder.glob("step-*")) if _manifest(each)]
 
     def newest(self) -> Path | None:
-        """The newest checkpoint whose files have the hashes that its manifest names.
+        """The newest checkpoint whose files match the hashes in its manifest.
 
         Raises:
             PolicyError: If it belongs to another run: to other criteria, base, seed or judge.
@@ -111,7 +114,7 @@ class Checkpoints:
         return None
 
     def restore(self, checkpoint: Path) -> None:
-        """Take the parts that TRL does not know back from a checkpoint."""
+        """Read the parts that TRL does not know back from a checkpoint."""
         for part in self.parts:
             part.load(checkpoint)
 
@@ -119,7 +122,7 @@ class Checkpoints:
         return self.folder / f".aside-{target.name}"
 
     def _put_back(self) -> None:
-        """Put what stood aside back where nothing came in its place."""
+        """Restore folders that were moved aside and not replaced."""
         for aside in self.folder.glob(".aside-*"):
             target = self.folder / aside.name.removeprefix(".aside-")
             if not target.exists():
@@ -132,19 +135,19 @@ class Checkpoints:
             if before.get(name) != now.get(name):
                 raise PolicyError(
                     f"{checkpoint} was made with another {name}: {before.get(name)!r}, and now it "
-                    f"is {now.get(name)!r}; what is remembered holds for the former alone: put it "
-                    "back, or begin a new run"
+                    f"is {now.get(name)!r}; the saved state is valid only for the former: put it "
+                    "back, or start a new run"
                 )
 
 
 class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
-    """Puts each checkpoint that the trainer has written in place."""
+    """Moves each checkpoint that the trainer writes into place."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self._checkpoints = checkpoints
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Seal what has been written, on the main process, when all have written."""
+        """Seal the checkpoint on the main process, once all processes have written."""
         them = processes()
         them.wait_for_everyone()
         if them.is_main_process:
@@ -154,19 +157,19 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def step_of(checkpoint: Path) -> int:
-    """The optimizer steps that had been done when it was written."""
+    """Optimizer steps done when the checkpoint was written."""
     return int(_manifest(checkpoint)["step"])
 
 
 def epochs_of(checkpoint: Path) -> int:
-    """The epochs that had been finished when it was written."""
+    """Epochs finished when the checkpoint was written."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    # a share of an epoch is a sum of fractions, which may lie a little below the whole
+    # the epoch is a sum of fractions, which may end up slightly below a whole number
     return int(state["epoch"] + 1e-6)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint; empty if there is none that can be read."""
+    """The manifest of a checkpoint; empty if it is missing or cannot be read."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -183,12 +186,12 @@ def _fits(file: Path, sha: str) -> bool:
 
 
 def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts by name; those that are a mapping by the name of each entry."""
+    """Facts by name, with each entry of a mapping as a fact of its own."""
     flat: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, dict):

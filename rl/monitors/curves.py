@@ -1,4 +1,4 @@
-"""A picture of a run: reward, demands kept, loss and lengths over the steps."""
+"""Plots of a run over its steps: reward, hard criteria kept, loss, lengths and times."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the policy does, in the course of a run, on requests that it is not trained on."""
+"""Evaluation of the policy during a run, on held-out requests."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ from transformers import TrainerCallback
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import judged, unit
+from quillgraph.agents.replies import reply_text
 from quillgraph.rl.config.requests import Turns, prompt_of
 from quillgraph.rl.monitors.log import Lines, log_row
-from quillgraph.rl.rewards.rules import RewardedText, RewardRules, group_rewards, reward_summary
+from quillgraph.rl.rewards.rules import (
+    RewardedText,
+    RewardRules,
+    reward_summary,
+    rewarded_group,
+)
 from quillgraph.rl.rewards.scorer import JudgeQueue
 from quillgraph.rl.run.policy import TrainablePolicy
 from quillgraph.rl.run.run import Run
 
 BATCH_TOKENS = 16_384
-"""Prompt and completion tokens that are generated side by side."""
+"""Prompt and completion tokens of one batch of generation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the held-out requests say of the policy at a step."""
+    """Results of the policy on the held-out requests at a step."""
 
     step: int
     scored: tuple[RewardedText, ...]
     untrained: frozenset[tuple[str, str]] = frozenset()
-    """Criteria that training never saw, each as hash of its set and id."""
+    """Criteria that are not trained on, each as hash of its set and id."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Means over all texts, as the log names them.
+        """Means over all texts, under their names in the log.
 
         Where criteria were held out, `eval/seen` and `eval/unseen` are the mean scores, from 0 to
-        1, on those that were trained on and on the others: what grows apart was learned by heart.
+        1, on the criteria that are trained on and on the others: a growing gap means overfitting.
         """
         metrics = {f"eval/{k.split('/', 1)[1]}": v for k, v in reward_summary(self.scored).items()}
         scores: dict[str, list[float]] = {"eval/seen": [], "eval/unseen": []}
@@ -58,33 +64,33 @@ def write_texts(
     max_tokens: int,
     seed: int,
 ) -> list[list[str]]:
-    """Sample texts from the policy as it stands, at temperature 1.
+    """Sample texts from the present policy, at temperature 1.
 
-    The random state of training is left as it was, so an evaluation changes no training run.
+    It leaves the random state of training as it was, so an evaluation does not change the run.
 
     Args:
         policy: The policy.
         prompts: Conversations that end with the user's turn.
-        texts: Texts for each of them.
-        max_tokens: Longest text.
+        texts: Texts per prompt.
+        max_tokens: Maximum tokens of a text.
         seed: Equal seeds give equal texts.
 
     Returns:
-        For each prompt its texts.
+        The texts of each prompt.
     """
     import torch
     from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 
     model: Any = policy.model
     is_sharded = isinstance(model, FSDPModule)
-    if is_sharded and "generate" not in vars(model):  # once: registering again would wrap again
-        # else `generate` finds the root's own parameters, such as the embeddings, still sharded
+    if is_sharded and "generate" not in vars(model):  # once: registering again would wrap it twice
+        # else the root's own parameters, such as the embeddings, are still sharded in `generate`
         register_fsdp_forward_method(model, "generate")
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     rows = [prompt for prompt in prompts for _ in range(texts)]
-    written: list[str] = []
+    outputs: list[str] = []
     longest = max(len(policy.ids(prompt)) for prompt in prompts)
     size = max(1, BATCH_TOKENS // (longest + max_tokens))
     try:
@@ -103,12 +109,12 @@ def write_texts(
                     synced_gpus=is_sharded,
                 )
                 new = out[:, batch["input_ids"].shape[1] :]
-                written += policy.tokenizer.batch_decode(new, skip_special_tokens=True)
+                outputs += policy.tokenizer.batch_decode(new, skip_special_tokens=True)
     finally:
         model.train(was_training)
     return [
-        [text.strip() for text in written[start : start + texts]]
-        for start in range(0, len(written), texts)
+        [text.strip() for text in outputs[start : start + texts]]
+        for start in range(0, len(outputs), texts)
     ]
 
 
@@ -120,27 +126,27 @@ async def evaluate(
     rules: RewardRules,
     *,
     step: int,
+    opened: bool = False,
 ) -> Evaluation:
-    """Score texts under all their criteria, those that training never saw included.
+    """Score texts under all their criteria, including those that are not trained on.
 
     Args:
         texts: Request hash to the texts for it.
         tasks: The held-out requests.
         sets: Request hash to criteria.
-        scorer: Judges them.
-        rules: Of the run; nothing is hidden and no group counts here.
+        scorer: Judges the texts.
+        rules: Reward rules of the run; without dropout, gate and diversity here.
         step: Optimizer steps that the policy has done.
+        opened: Whether the prompts end in an opening mark of thinking.
     """
     whole = rules.model_copy(
         update={"dropout": 0.0, "held_out": 0.0, "gate": False, "diversity": 0.0}
     )
 
     async def of(task: WritingTask) -> list[RewardedText]:
-        written, criteria_set = texts[task.request_hash], sets[task.request_hash]
-        judgements = await scorer.judgements(task, criteria_set, written)
-        rewards, values = group_rewards(criteria_set, written, judgements, whole, step=step)
-        rows = zip(written, judgements, rewards, values, strict=True)
-        return [RewardedText(step, task, *row) for row in rows]
+        batch, criteria_set = texts[task.request_hash], sets[task.request_hash]
+        replies = [reply_text(each, request=task.request, opened=opened) for each in batch]
+        return await rewarded_group(scorer, task, criteria_set, replies, whole, step=step)
 
     scored = await asyncio.gather(*map(of, tasks))
     untrained = {
@@ -154,11 +160,11 @@ async def evaluate(
 
 SAMPLES = "samples.jsonl"
 SHOWN = 1
-"""Texts that the user is shown for an evaluation."""
+"""Texts of an evaluation to show to the user."""
 
 
 class Evaluating(TrainerCallback):  # type: ignore[misc]
-    """Tries the policy on held-out requests at the beginning, now and then and at the end."""
+    """Evaluates the policy on held-out requests at the beginning, in between and at the end."""
 
     def __init__(self, run: Run, stage: str = "rl") -> None:
         self._run, self._stage = run, stage
@@ -166,55 +172,63 @@ class Evaluating(TrainerCallback):  # type: ignore[misc]
         self._done = {row["step"] for row in rows if row["stage"] == stage}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Evaluate the policy that training begins with."""
+        """Evaluate the policy before training."""
         if state.global_step == 0:
             self._evaluate(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Evaluate in between."""
+        """Evaluate every so many steps."""
         every = self._run.config.evaluation.every
         if every and state.global_step % every == 0:
             self._evaluate(state)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Evaluate what has become of it."""
+        """Evaluate the trained policy."""
         self._evaluate(state)
 
     def _evaluate(self, state: Any) -> None:
         if state.global_step in self._done:
             return
         self._done.add(state.global_step)
-        # every process writes the texts: a model that is sharded can do nothing by itself
-        written = held_out_texts(self._run)
-        if written and state.is_world_process_zero:
+        # every process generates: one process cannot run a sharded model alone
+        texts = held_out_texts(self._run)
+        if texts and state.is_world_process_zero:
             run, step = self._run, state.global_step
             tasks = held_out_tasks(run)
-            evaluating = evaluate(written, tasks, run.sets, run.scorer, run.rules, step=step)
+            evaluating = evaluate(
+                texts,
+                tasks,
+                run.sets,
+                run.scorer,
+                run.rules,
+                step=step,
+                opened=run.policy.opens_thinking,
+            )
             keep_evaluation(run, self._stage, asyncio.run(evaluating))
 
 
 def held_out_tasks(run: Run) -> tuple[WritingTask, ...]:
-    """The requests that evaluations are made on."""
+    """The held-out requests that evaluations use."""
     return run.requests.held_out[: run.config.evaluation.most_requests]
 
 
 def held_out_texts(run: Run) -> dict[str, list[str]]:
-    """Request hash to what the policy writes for it now; empty if nothing is held out."""
+    """Request hash to texts of the present policy; empty if no request is held out."""
     tasks = held_out_tasks(run)
     if not tasks:
         return {}
-    written = write_texts(
+    batches = write_texts(
         run.policy,
         [prompt_of(task, run.config.data.prompt) for task in tasks],
         texts=run.config.evaluation.texts,
         max_tokens=run.config.text_tokens,
         seed=run.config.seed,
     )
-    return {task.request_hash: texts for task, texts in zip(tasks, written, strict=True)}
+    return {task.request_hash: texts for task, texts in zip(tasks, batches, strict=True)}
 
 
 def keep_evaluation(run: Run, stage: str, evaluation: Evaluation) -> None:
-    """Write an evaluation down and tell the user of it."""
+    """Write an evaluation to the run's files and show it to the user."""
     marks = {"stage": stage, "step": evaluation.step}
     Lines(run.folder / "metrics.jsonl").add([{**marks, **evaluation.metrics}])
     Lines(run.folder / SAMPLES).add([{**marks, **log_row(each)} for each in evaluation.scored])

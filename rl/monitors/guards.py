@@ -1,4 +1,4 @@
-"""Stops a run whose reward rises while its texts get worse (`ALGORITHM.md` 6.3.11)."""
+"""Guards that stop a run whose reward rises while its texts get worse (`ALGORITHM.md` 6.3.11)."""
 
 from __future__ import annotations
 
@@ -29,47 +29,49 @@ ALARMS = 2
 async def win_rate(
     tasks: Sequence[WritingTask], texts: Sequence[str], others: Sequence[str], judge: Role
 ) -> float | None:
-    """Share of requests on which a text is preferred to the other, by a judge without criteria.
+    """Share of requests on which a judge without criteria prefers a text to the other one.
 
-    A comparison that the order decides is half a win. None where nothing was decided: then the
-    judge tells nothing apart, and no alarm can rest on it.
+    A comparison whose result depends on the order counts as half a win. None where the judge
+    decides no comparison: such a judge cannot raise an alarm.
     """
     compare = PromptedPairJudge(judge).compare
-    found = await asyncio.gather(*(compare(*row) for row in zip(tasks, texts, others, strict=True)))
-    if not any(each.winner in ("left", "right") for each in found):
+    preferences = await asyncio.gather(
+        *(compare(*row) for row in zip(tasks, texts, others, strict=True))
+    )
+    if not any(each.winner in ("left", "right") for each in preferences):
         return None
     worth = {"left": 1.0, "right": 0.0}
-    return fmean(worth.get(str(each.winner), 0.5) for each in found)
+    return fmean(worth.get(str(each.winner), 0.5) for each in preferences)
 
 
 @dataclass(slots=True)
 class Divergence:
-    """Tells when the reward rises and the quality, measured otherwise, does not hold."""
+    """Detects that the reward rises while the win rate falls: reward hacking."""
 
     least: float
-    """Win rate below which the quality is lost."""
+    """Win rate below which a check is an alarm."""
     rewards: list[float] = field(default_factory=list)
     """Mean reward of each step."""
     checks: list[tuple[int, float, float]] = field(default_factory=list)
-    """Steps done, mean reward lately, and win rate at each check."""
+    """Steps done, recent mean reward, and win rate of each check."""
     FILE = "divergence.json"
 
     def __call__(self, scored: Sequence[RewardedText]) -> None:
-        """Take note of the rewards of a step: an observer of the reward function."""
+        """Record the rewards of a step, as an observer of the reward function."""
         known = [each.reward.value for each in scored if each.reward.value is not None]
         if known:
             self.rewards.append(fmean(known))
 
     def check(self, rate: float, window: int) -> bool:
-        """Take note of a win rate.
+        """Record a win rate, and say whether to stop.
 
         Args:
-            rate: Against the policy that training began with.
-            window: Steps that "lately" and "at first" mean.
+            rate: Win rate against the policy before training.
+            window: Number of first and of latest steps whose mean rewards are compared.
 
         Returns:
-            Whether the run is to be stopped: the reward had risen and the rate was below `least`,
-            `ALARMS` times running.
+            Whether to stop the run: in the last `ALARMS` checks the reward had risen and the rate
+            was below `least`.
         """
         lately = fmean(self.rewards[-window:]) if self.rewards else 0.0
         self.checks.append((len(self.rewards), lately, rate))
@@ -82,7 +84,7 @@ class Divergence:
         (folder / self.FILE).write_text(json.dumps(state), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take it back."""
+        """Read it back from a checkpoint."""
         state = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
         self.rewards = state["rewards"]
         self.checks = [(int(n), lately, rate) for n, lately, rate in state["checks"]]
@@ -94,7 +96,7 @@ class Divergence:
 
 
 class Guard(TrainerCallback):  # type: ignore[misc]
-    """Compares the policy with the one that training began with, and stops what has diverged."""
+    """Compares the policy with the one before training, and stops a run that diverged."""
 
     def __init__(
         self, run: Run, judge: Role | None, watch: TextMonitor, divergence: Divergence
@@ -106,34 +108,34 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         """Why the run was stopped; None if it was not."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Keep what the policy writes before it learns."""
+        """Save texts of the policy before training."""
         if self._judge and not self._reference.path.exists():
-            written = self._written()
+            texts = self._held_out_texts()
             if state.is_world_process_zero:
-                self._reference.add([{"text": text} for text in written])
+                self._reference.add([{"text": text} for text in texts])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Look at the drifts, and every so many steps ask the judge; the first process decides."""
+        """Check for drifts, and every so many steps ask the judge; the first process decides."""
         from accelerate.utils import broadcast_object_list
 
         is_due = self._judge and state.global_step % self._run.config.guards.pairwise_every == 0
-        written = self._written() if is_due else []
+        texts = self._held_out_texts() if is_due else []
         reasons: list[str | None] = [None]
         if state.is_world_process_zero:
-            reasons = [self._reason(state.global_step, written)]
+            reasons = [self._reason(state.global_step, texts)]
         (self.tripped,) = broadcast_object_list(reasons)
         if self.tripped:
             control.should_save = True
             control.should_training_stop = True
 
-    def _reason(self, step: int, written: list[str]) -> str | None:
-        """Why the run has to be stopped; None if it may go on."""
+    def _reason(self, step: int, texts: list[str]) -> str | None:
+        """Why the run has to stop; None if it may continue."""
         config, drifts = self._run.config.guards, self._watch.drifts()
         if config.stop_on_drift and drifts:
             return "; ".join(drifts.values())
-        if not written or self._judge is None:
+        if not texts or self._judge is None:
             return None
-        rate = asyncio.run(win_rate(self._tasks, written, self._before(), self._judge))
+        rate = asyncio.run(win_rate(self._tasks, texts, self._reference_texts(), self._judge))
         if rate is None:
             self._run.tell("the pairwise judge tells no texts apart, so it guards nothing")
             return None
@@ -142,24 +144,24 @@ class Guard(TrainerCallback):  # type: ignore[misc]
         if not self._divergence.check(rate, config.pairwise_every):
             return None
         return (
-            f"the reward has risen, and a judge without criteria prefers the new texts in "
-            f"{rate:.0%} of cases only, {ALARMS} times running"
+            f"the reward has risen, but a judge without criteria prefers the new texts in only "
+            f"{rate:.0%} of cases, {ALARMS} checks in a row"
         )
 
     @property
     def _tasks(self) -> tuple[WritingTask, ...]:
         return self._run.requests.held_out[: self._run.config.guards.prompts]
 
-    def _written(self) -> list[str]:
+    def _held_out_texts(self) -> list[str]:
         prompts = [prompt_of(task, self._run.config.data.prompt) for task in self._tasks]
-        written = write_texts(
+        batches = write_texts(
             self._run.policy,
             prompts,
             texts=1,
             max_tokens=self._run.config.text_tokens,
             seed=self._run.config.seed,
         )
-        return [texts[0] for texts in written]
+        return [texts[0] for texts in batches]
 
-    def _before(self) -> list[str]:
+    def _reference_texts(self) -> list[str]:
         return [row["text"] for row in self._reference.read()]

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: metrics, texts, and which requests were trained on."""
+"""Logs of a run: metrics, texts, and which requests were trained on."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from quillgraph.rl.processes import Notify
 from quillgraph.rl.rewards.rules import RewardedText
 
 MOST_FLAT = 3
-"""Steps without any difference after which the user is told."""
+"""Steps in a row without reward differences after which the user gets a warning."""
 
 
 class Lines:
-    """A file of JSON lines that a run adds to, each with the step that it belongs to."""
+    """A file of JSON lines that a run appends to, each with its stage and step."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = JsonLines(path, "delete the line to go on with the others")
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Write rows behind the others.
+        """Append rows.
 
         Raises:
             StorageError: If the file cannot be written.
@@ -36,76 +36,76 @@ class Lines:
         self._file.append(*(json.dumps(row, ensure_ascii=False) for row in rows))
 
     def read(self) -> list[dict[str, Any]]:
-        """The rows; the last one may have been cut by a kill, and is then left out.
+        """The rows, without the last one where a kill cut it off.
 
         Raises:
-            InputError: Naming another line that cannot be read.
+            InputError: If any other line cannot be read; the error names it.
         """
         return self._file.read(dict[str, Any]) if self.path.exists() else []
 
     def rewind(self, stage: str, step: int) -> None:
-        """Forget a stage's rows of later steps: they are about to be written again."""
+        """Drop a stage's rows of later steps, which the resumed run writes again."""
         self._file.rewind(lambda row: row["stage"] != stage or row["step"] <= step)
 
 
 class PromptCounts(TrainerCallback):  # type: ignore[misc]
-    """Which requests have been trained on, and how often.
+    """Counts which requests were trained on, and how often.
 
-    It is an observer of the reward function and a part of every checkpoint, so that it says of a
-    run that was killed and resumed what it would say of one that was not. Of several processes
-    each rewards a part of a step's texts; when the step is done the parts are joined.
+    It is an observer of the reward function and a part of every checkpoint, so a resumed run has
+    the same counts as one that was never killed. Each of several processes rewards a part of a
+    step's texts; the end of the step joins their counts.
     """
 
     FILE = "ledger.json"
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, dict[str, int]]] = []
-        """Step and, for each request hash, how many texts of it were rewarded."""
+        """Step, and request hash to the number of rewarded texts."""
         self._present: list[tuple[int, dict[str, int]]] = []
 
     def __call__(self, scored: Sequence[RewardedText]) -> None:
-        """Take note of the texts of a step."""
+        """Count the texts of a step."""
         if scored:
             counts = Counter(each.task.request_hash for each in scored)
             self._present.append((scored[0].step, dict(counts)))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Join what the processes have seen."""
+        """Join the counts of all processes."""
         from accelerate.utils import gather_object
 
-        joined: dict[int, Counter[str]] = {}
+        totals: dict[int, Counter[str]] = {}
         for step, counts in gather_object(self._present):
-            joined.setdefault(step, Counter()).update(counts)
-        self.steps += [(step, dict(sorted(counts.items()))) for step, counts in joined.items()]
+            totals.setdefault(step, Counter()).update(counts)
+        self.steps += [(step, dict(sorted(counts.items()))) for step, counts in totals.items()]
         self._present = []
 
     @property
     def trained(self) -> Counter[str]:
-        """Request hash to how many texts of it were rewarded, over all steps."""
+        """Request hash to the number of rewarded texts, over all steps."""
         total: Counter[str] = Counter()
         for _, counts in self.steps:
             total.update(counts)
         return total
 
     def save(self, folder: Path) -> None:
-        """Write it into a checkpoint, or beside the results of a run."""
+        """Write it into a checkpoint or the folder of a run."""
         (folder / self.FILE).write_text(json.dumps(self.steps) + "\n", encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take it back."""
+        """Read it back from a checkpoint."""
         rows = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
         self.steps = [(step, counts) for step, counts in rows]
 
 
 class RolloutLog:
-    """Writes each rewarded text with its judgement: an observer of the reward function."""
+    """Logs each rewarded text with its judgement, as an observer of the reward function."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
 
     def __call__(self, scored: Sequence[RewardedText]) -> None:
         """Write the texts of a step."""
-        # what is written at a step is learned from in the next one, as its metrics are
+        # texts of step n are learned from in step n + 1, where their metrics are logged too
         rows = [log_row(each) for each in scored]
         self._lines.add([{"stage": "rl", **row, "step": row["step"] + 1} for row in rows])
 
@@ -121,11 +121,13 @@ def log_row(scored: RewardedText) -> dict[str, Any]:
         "scores": scored.judgement.scores,
         "gate": scored.judgement.gate,
         "missing": [entry.reason for entry in scored.judgement.missing],
+        **({"aside": scored.aside.model_dump(mode="json")} if scored.aside else {}),
+        **({"no_text": scored.no_text} if scored.no_text else {}),
     }
 
 
 class MetricsLog(TrainerCallback):  # type: ignore[misc]
-    """Writes what the trainer logs to `metrics.jsonl`, and tells the user of each step."""
+    """Writes the trainer's log to `metrics.jsonl`, and shows the user a line for each step."""
 
     def __init__(
         self, lines: Lines, stage: str, tell: Notify, extra: Callable[[], dict[str, float]]
@@ -137,7 +139,7 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Write down what was logged, with how long the parts of the step took."""
+        """Write the logged numbers, with the times of the parts of the step."""
         if not state.is_world_process_zero or not logs:
             return
         row = {
@@ -161,7 +163,7 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
 
 
 def _is_flat(row: dict[str, Any]) -> bool:
-    """Whether no text of a step was better than another of its group, after the gate."""
+    """Whether no text of a step had a better reward than others of its group, after the gate."""
     if "groups/spread" in row:
         return row["groups/spread"] < NO_SPREAD and not row["replay/tokens"]
     return bool(row.get("frac_reward_zero_std") == 1)

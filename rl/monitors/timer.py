@@ -1,4 +1,4 @@
-"""Where the time of a training step goes."""
+"""Timing of the parts of a training step."""
 
 import time
 from collections import defaultdict
@@ -11,8 +11,8 @@ PARTS = {
     "_get_per_token_logps_and_entropies": "logps",
     "training_step": "update",
 }
-"""Methods of TRL's trainer, and what they do. They lie within each other; each is counted without
-what lies within it."""
+"""Methods of TRL's trainer, and the part of a step that each does. Calls nest; the time of a call
+excludes the calls nested in it."""
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
         self._open: list[list[float]] = []
 
     def measure(self, trainer: Any) -> None:
-        """Have a trainer's methods measured from now on."""
+        """Start measuring a trainer's methods."""
         for method, part in PARTS.items():
             if hasattr(trainer, method):
                 setattr(trainer, method, self.timed(getattr(trainer, method), part))
@@ -32,21 +32,21 @@ class Clock:
         """Wrap a function, so that its time counts for a part of the step."""
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            began, within = time.perf_counter(), [0.0]
-            self._open.append(within)
+            start, nested = time.perf_counter(), [0.0]
+            self._open.append(nested)
             try:
                 return function(*args, **kwargs)
             finally:
                 self._open.pop()
-                whole = time.perf_counter() - began
-                self._spent[part] += whole - within[0]
+                total = time.perf_counter() - start
+                self._spent[part] += total - nested[0]
                 if self._open:
-                    self._open[-1][0] += whole
+                    self._open[-1][0] += total
 
         return wrapped
 
     def take(self) -> dict[str, float]:
-        """The seconds since the last call, by part, as metrics."""
+        """Seconds per part since the last call, as metrics."""
         seconds = {f"time/{part}_s": round(spent, 4) for part, spent in sorted(self._spent.items())}
         self._spent.clear()
         return seconds

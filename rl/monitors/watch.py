@@ -1,7 +1,7 @@
-"""Signs that a policy pleases its reward and nobody else (`ALGORITHM.md` 6.3.11, peers' row N7).
+"""Signs of reward hacking in the texts of a run (`ALGORITHM.md` 6.3.11, peers' row N7).
 
-Each is measured on the texts of a step and compared with the first steps of the run; none of them
-is a part of the reward, so none can be trained away.
+Each sign is measured on the texts of a step and compared with the first steps of the run. None is a
+part of the reward, so training cannot hide it.
 """
 
 import json
@@ -15,40 +15,41 @@ from quillgraph.agents.text import is_meta, sentence_spans, word_count
 from quillgraph.rl.rewards.rules import RewardedText
 
 FIRST_STEPS = 5
-"""Steps that say how a policy writes before it has learned anything."""
+"""Steps that show how the policy writes before it has learned anything."""
 
 LASTING = 3
-"""Steps that a drift has to last to be told: one odd batch is none."""
+"""Steps that a drift has to last before it is reported: one odd batch does not count."""
 
 LONGER, SHORTER = 2.0, 0.5
-"""Times its first length beyond which a text's length has drifted. A demand for a length moves it,
-too, so this warns and does not stop by itself."""
+"""Multiples of the first mean length beyond which the length has drifted. A demand for a length
+moves it too, so this warns and does not stop the run by itself."""
 
 MOST_SELF_PRAISE, MOST_MARKUP, MOST_REPETITION = 0.2, 0.1, 0.2
-"""By how much the shares may rise above those of the first steps."""
+"""How far each share may rise above that of the first steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What the texts of a step look like from outside."""
+    """Surface features of the texts of a step."""
 
     words: float
     self_reference: float
-    """Share of texts with a sentence about themselves, or to whoever judges them."""
+    """Share of texts with a sentence about themselves, or addressed to the judge."""
     markup: float
-    """Share of characters that are marks of Markdown."""
+    """Share of characters that are Markdown markup."""
     repetition: float
-    """1 less the repetition term of the reward."""
+    """1 minus the repetition term of the reward."""
     length_reward: float | None
     """Correlation of words and reward over the texts; None where either is constant."""
 
     @classmethod
     def of(cls, scored: Sequence[RewardedText]) -> "Signs":
-        """Read them off the texts of a step."""
-        texts = [each.text for each in scored]
+        """Measure the signs on the texts of a step."""
+        texts = [each.text for each in scored if each.no_text is None] or [""]
+        around = [f"{each.aside.preface}\n{each.text}\n{each.aside.sign_off}" for each in scored]
         return cls(
             words=fmean(map(word_count, texts)),
-            self_reference=fmean(map(_speaks_of_itself, texts)),
+            self_reference=fmean(map(_speaks_of_itself, around)),
             markup=fmean(map(_markup, texts)),
             repetition=fmean(1 - repetition_term(text) for text in texts),
             length_reward=_length_reward(scored),
@@ -57,16 +58,16 @@ class Signs:
 
 @dataclass(slots=True)
 class TextMonitor:
-    """Keeps an eye on the texts of a run: an observer of the reward function."""
+    """Monitors the texts of a run, as an observer of the reward function."""
 
     tell: Callable[[str], object] = lambda _: None
     history: list[Signs] = field(default_factory=list)
     reported: set[str] = field(default_factory=set)
-    """Names of the drifts that the user knows of."""
+    """Names of the drifts that the user was warned about."""
     FILE = "watch.json"
 
     def __call__(self, scored: Sequence[RewardedText]) -> None:
-        """Take note of the texts of a step, and tell of a drift once."""
+        """Measure the texts of a step, and warn of each drift once."""
         if not scored:
             return
         self.history.append(Signs.of(scored))
@@ -76,7 +77,7 @@ class TextMonitor:
                 self.tell(f"warning: {drift}")
 
     def drifts(self) -> dict[str, str]:
-        """What has drifted, by name, with what was and is."""
+        """Each drift by name, as a message with the values before and now."""
         if len(self.history) < FIRST_STEPS + LASTING:
             return {}
         return {
@@ -86,7 +87,7 @@ class TextMonitor:
         }
 
     def metrics(self) -> dict[str, float]:
-        """The signs of the latest step, as the log names them."""
+        """The signs of the latest step, under their names in the log."""
         if not self.history:
             return {}
         latest = asdict(self.history[-1])
@@ -98,7 +99,7 @@ class TextMonitor:
         (folder / self.FILE).write_text(json.dumps(state), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take it back."""
+        """Read it back from a checkpoint."""
         state = json.loads((folder / self.FILE).read_text(encoding="utf-8"))
         self.history = [Signs(**each) for each in state["history"]]
         self.reported = set(state["told"])
@@ -113,8 +114,8 @@ class TextMonitor:
 
 _NAMES = {
     "words": "the mean number of words",
-    "self_reference": "the share of texts that speak of themselves or to the judge",
-    "markup": "the share of Markdown's marks",
+    "self_reference": "the share of texts that mention themselves or address the judge",
+    "markup": "the share of Markdown markup",
     "repetition": "the share of repeated phrases",
 }
 

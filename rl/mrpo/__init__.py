@@ -1,6 +1,6 @@
-"""The algorithm on TRL's trainer.
+"""MRPO, built on TRL's GRPO trainer.
 
-Names are looked up when they are asked for (PEP 562): the modules behind them load torch.
+Names are imported on first use (PEP 562), because their modules load torch.
 """
 
 from importlib import import_module

@@ -15,18 +15,17 @@ from quillgraph.rl.rewards.group import Baseline
 REPLAYABLE = ("grpo", "dr_grpo", "dapo", "bnpo")
 """Loss types whose normaliser the replay term can share."""
 
-
 UNCUT = {"top_k": 0, "min_p": None, "repetition_penalty": 1.0, "generation_kwargs": None}
-"""Options of TRL's own generation beside temperature and top_p, with values that change nothing."""
+"""Options of TRL's own generation other than temperature and top_p, with their neutral values."""
 
 
 @dataclass
 class MRPOConfig(GRPOConfig):  # type: ignore[misc]
-    """What a run of MRPO may be told (`ALGORITHM.md` 6.5); the rest is `trl.GRPOConfig`.
+    """Options of MRPO (`ALGORITHM.md` 6.5) beside those of `trl.GRPOConfig`.
 
     Defaults that differ from TRL's are those of Dr.GRPO and DAPO: no division by the standard
     deviation, a constant normaliser, the wider upper clip. With `replay_weight = anchor_weight =
-    0`, and without broken hard criteria, a run is TRL's.
+    0`, and without broken hard criteria, a run equals one of TRL's trainer.
 
     Raises:
         ConfigError: On options that contradict each other.
@@ -35,53 +34,54 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
     loss_type: str = "dr_grpo"
     """Normaliser of the loss, as in TRL."""
     scale_rewards: Any = "none"
-    """Divide advantages by a standard deviation: group, none."""
+    """Divide advantages by a standard deviation: `group` or `none`."""
     epsilon: float = losses.EPSILON_LOW
-    """Lower clip ε_l, also of bare replays."""
+    """Lower clip ε_l, for fresh rows and bare replays."""
     epsilon_high: float | None = losses.EPSILON_HIGH
-    """Upper clip ε_h, likewise."""
+    """Upper clip ε_h, for the same rows."""
     adam_beta2: float = 0.95
     """Second momentum of AdamW."""
     replay_weight: float = 1.0
     """λ of the replay term; 0 keeps no memory."""
     replay_baseline: Baseline = "joint"
-    """Whose mean is taken off: joint, split, fresh."""
+    """Mean to subtract from rewards: joint, split or fresh (`rl.advantages`)."""
     replays_per_prompt: int = 2
-    """Most remembered texts beside a group, M."""
+    """Maximum number of remembered texts beside a group, M."""
     replay_negative: bool = False
-    """Replay also texts below the mean."""
+    """Whether to replay texts below the mean as well."""
     replay_gamma: float = losses.GAMMA
     """γ of the shaping f(w) = w / (w + γ)."""
     replay_token_share: float = 0.5
-    """Most of a step's tokens that are replayed."""
+    """Maximum share of replayed tokens in a step."""
     replay_start: int = 20
-    """Optimizer steps before anything is replayed."""
+    """Optimizer steps before the first replay."""
     replay_start_reward: float = 0.35
-    """Mean reward of a batch below which none is."""
+    """Mean reward of a batch below which nothing is replayed."""
     least_ess: float = 0.2
-    """Effective share of the replayed tokens of a micro-batch below which they are left out."""
+    """Effective sample size, as a share of a micro-batch's replayed tokens, below which they are
+    left out."""
     memory_per_prompt: int = replay.PER_PROMPT
-    """Entries kept for a prompt."""
+    """Maximum entries in memory for a prompt."""
     memory_size: int = replay.CAPACITY
-    """Entries kept in all."""
+    """Maximum entries in memory."""
     anchor_weight: float = 0.05
     """μ of the SFT anchor at the start."""
     hard_gate: bool = True
-    """Lower the reward of texts that break a hard criterion."""
+    """Whether to lower the reward of texts that break a hard criterion."""
     lessons_removed: float = 0.67
-    """Share of the texts written with lessons that are learned from under the bare prompt, q."""
+    """Share q of the texts written with lessons that are trained under the bare prompt."""
     reflect_every: int = 4
     """Steps between reflection rounds on flat groups."""
 
     def __post_init__(self) -> None:
-        """Check what contradicts, then let TRL check the rest."""
+        """Check our options, then let TRL check the rest."""
         self._check_ranges()
         self._check_replay()
         super().__post_init__()
 
     @property
     def remembers(self) -> bool:
-        """Whether anything is learned from memory, so that one is kept."""
+        """Whether training uses a memory, so that one is kept."""
         return self.replay_weight > 0 or self.anchor_weight > 0
 
     @property
@@ -129,7 +129,7 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
             )
         if self.replay_baseline == "split" and self.replays_per_prompt < 2:
             raise ConfigError(
-                "replay_baseline='split' with one replay for a prompt has advantage 0 always; "
+                "replay_baseline='split' with one replay per prompt always has advantage 0; "
                 "set replays_per_prompt >= 2 or use joint"
             )
         plain = {"top_p": 1.0, **UNCUT}
@@ -142,22 +142,22 @@ class MRPOConfig(GRPOConfig):  # type: ignore[misc]
 
 
 def changed(options: Any, neutral: Mapping[str, Any]) -> dict[str, Any]:
-    """The options among those of `neutral` that have another value, which is not empty either."""
+    """The options of `neutral` whose value is neither neutral nor empty."""
     values = {name: getattr(options, name) for name in neutral}
     return {
         name: value for name, value in values.items() if value not in (neutral[name], None, {}, 0)
     }
 
 
-def _clash(got: str, instead: str) -> str:
+def _clash(setting: str, instead: str) -> str:
     return (
-        f"{got} mixes groups, which gate and replay compute one by one; use {instead}, "
+        f"{setting} mixes groups, which gate and replay compute one by one; use {instead}, "
         "or set hard_gate=False, replay_weight=0 and anchor_weight=0"
     )
 
 
 def check_trainer(trainer: MemoryTrainer) -> None:
-    """Refuse what the options of a trainer need and it was not given.
+    """Refuse a trainer that lacks what its options need.
 
     Raises:
         ConfigError: Naming what is missing.
@@ -172,8 +172,8 @@ def check_trainer(trainer: MemoryTrainer) -> None:
     if options.remembers and CRITERIA_SHA not in columns:
         raise ConfigError(
             f"expected a column {CRITERIA_SHA!r} in the training set, got {columns}: a "
-            "remembered reward holds only under the criteria it was given for; add their hash, or "
-            "set replay_weight=0 and anchor_weight=0"
+            "remembered reward is valid only under the criteria it was made with; add their hash, "
+            "or set replay_weight=0 and anchor_weight=0"
         )
     if unknown := sorted(trainer.recount.keys() - set(names)):
         raise ConfigError(

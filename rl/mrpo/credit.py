@@ -22,40 +22,40 @@ from quillgraph.rl.trajectories.rows import Trajectory
 CreditKind = Literal["uniform", "evidence", "service"]
 
 RowAdvantages = Sequence[Sequence[float] | None]
-"""For each member of a group the advantage of each of its rows; None where it has none."""
+"""Per member of a group, the advantage of each of its rows; None where it has none."""
 
 Credit = Callable[[Sequence[Trajectory], Sequence[Fresh], Rewards, int], RowAdvantages]
-"""From a group's trajectories, texts and advantages, and the step, to its rows' advantages."""
+"""From a group's trajectories, texts and advantages, and the step, to advantages of its rows."""
 
 NOBODY = Trajectory(
     episode="", request_hash="", criteria_sha=None, rows=(), reward=None, excluded="no episode"
 )
-"""Stands in a group where a rollout gave nothing."""
+"""Place-holder in a group for a failed rollout."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowCredit:
-    """Divides by criterion: who answers for one gets what it brought, all share the rest.
+    """Divides advantages by criterion: owners get the part of their criterion, all share the rest.
 
-    The parts are of the fresh group alone; what a baseline that remembered texts have a part in
-    shifts, is in the rest.
+    The parts come from the fresh group alone; a shift by a baseline that includes remembered texts
+    is in the rest.
     """
 
     kind: CreditKind
-    """`uniform`: all rows alike; `evidence`: the node that wrote what a verdict cites; `service`:
-    the nodes that the graph says were asked to serve a criterion, by its output `serves`."""
+    """`uniform`: all rows alike; `evidence`: to the node that wrote what a verdict cites;
+    `service`: to the nodes that serve a criterion, according to the graph's output `serves`."""
     sets: Mapping[str, CriteriaSet]
     """Criteria by their own hash."""
     rules: RewardRules
     per_role: bool = False
-    """Bring the rows of each role to the same mean and spread."""
+    """Whether to normalise the rows of each role to the same mean and spread."""
     weight: float = 1.0
-    """Of the criteria among the reward functions."""
+    """Weight of the criteria among the reward functions."""
 
     def __call__(
         self, group: Sequence[Trajectory], texts: Sequence[Fresh], advantages: Rewards, step: int
     ) -> RowAdvantages:
-        """Give every row of a group its advantage."""
+        """Compute the advantage of every row of a group."""
         if self.kind == "uniform":
             return group_credit(group, advantages, per_role=self.per_role)
         pairs = zip(group, texts, strict=True)

@@ -1,7 +1,7 @@
-"""Rows of the present episodes that stand beside TRL's batch.
+"""Rows of the present episodes that are not in TRL's batch.
 
-They are the further calls of graphs, and texts that were written with lessons and are learned from
-without.
+They are the further calls of graphs, and texts that were written with lessons and are trained under
+the bare prompt.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from quillgraph.rl.rollouts.sampling import chance_of
 
 
 def own_rows(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list[SideRow]:
-    """Make the rows of this process, and put in place the advantages that go with them.
+    """Make the rows of this process, and change the advantages of TRL's batch to match them.
 
     Args:
         trainer: The MRPO trainer, whose `credit` divides advantages and whose options say how often
-            lessons are taken away.
-        step: The step; its `out["advantages"]` is changed where a leading call earned another part
-            than the whole, and 0 where a text is learned from in a row of its own.
-        normaliser: What their tokens weigh.
+            lessons are removed from prompts.
+        step: The step; its `out["advantages"]` changes where the credit of a leading call differs
+            from the whole advantage, and becomes 0 where a text is trained in a row of its own.
+        normaliser: Weight of a token.
     """
     riders = [each.get(RIDERS) or () for each in step.inputs]
     return [
@@ -35,7 +35,7 @@ def own_rows(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list
 
 
 def _of_riders(trainer: MemoryTrainer, step: Step) -> list[Sequence[float]]:
-    """Advantages of the further calls; the leading ones get theirs in place of their text's."""
+    """Advantages of the further calls; those of leading calls go into TRL's batch."""
     whole, metrics = step.out["advantages"].tolist(), trainer._metrics["train"]
     calls = [each.get(RIDERS) or () for each in step.inputs]
     gains: list[Sequence[float]] = [
@@ -44,26 +44,26 @@ def _of_riders(trainer: MemoryTrainer, step: Step) -> list[Sequence[float]]:
     if trainer.credit is None:
         return gains
     trajectories = gather_object([each.get(TRAJECTORY) or NOBODY for each in step.inputs])
-    size, moved = len(step.groups[0]), []
+    size, shifts = len(step.groups[0]), []
     for number, (texts, plan) in enumerate(zip(step.groups, step.plans, strict=True)):
         group = trajectories[number * size : (number + 1) * size]
-        credited = trainer.credit(group, texts, plan.advantages, step.number)
-        for place, (one, rows) in enumerate(zip(group, credited, strict=True)):
+        row_advantages = trainer.credit(group, texts, plan.advantages, step.number)
+        for place, (one, rows) in enumerate(zip(group, row_advantages, strict=True)):
             if rows is None or (row := step.place(number * size + place)) is None:
                 continue
-            moved += [abs(value - (plan.advantages[place] or 0.0)) for value in rows]
+            shifts += [abs(value - (plan.advantages[place] or 0.0)) for value in rows]
             lead = one.lead % len(rows)
             step.out["advantages"][row] = rows[lead]
             gains[row] = [*rows[:lead], *rows[lead + 1 :]]
-    metrics["credit/moved"].append(fmean(moved) if moved else 0.0)
+    metrics["credit/moved"].append(fmean(shifts) if shifts else 0.0)
     return gains
 
 
 def _without_lessons(trainer: MemoryTrainer, step: Step, normaliser: Normaliser) -> list[SideRow]:
-    """Rows under the bare prompt for some of the texts that were written with lessons.
+    """Make rows under the bare prompt for some of the texts that were written with lessons.
 
-    The others are learned from under the prompt that they were written under, as TRL does
-    (`ALGORITHM.md` 6.5, rollout with lessons). Which is which follows from the run's seed.
+    The others are trained under the prompt that they were written under, as TRL does
+    (`ALGORITHM.md` 6.5, rollout with lessons). The run's seed decides which are which.
     """
     trajectories = [each.get(TRAJECTORY) for each in step.inputs]
     lessons = gather_object([each.lessons if each else None for each in trajectories])
@@ -82,8 +82,8 @@ def _without_lessons(trainer: MemoryTrainer, step: Step, normaliser: Normaliser)
     return [each for each in rows if each.advantage]
 
 
-def _log_lessons(trainer: MemoryTrainer, step: Step, lessons: Sequence[Any], removed: int) -> None:
-    """Log how many texts were written with lessons, and how much better they were."""
+def _log_lessons(trainer: MemoryTrainer, step: Step, lessons: Sequence[Any], removals: int) -> None:
+    """Log how many texts were written with lessons, and their gain in reward."""
     metrics = trainer._metrics["train"]
     texts = [text for group in step.groups for text in group]
     pairs = [
@@ -92,7 +92,7 @@ def _log_lessons(trainer: MemoryTrainer, step: Step, lessons: Sequence[Any], rem
         if text.reward is not None
     ]
     metrics["lessons/share"].append(fmean(map(bool, lessons)))
-    metrics["lessons/removed"].append(float(sum(gather_object([removed]))))
+    metrics["lessons/removed"].append(float(sum(gather_object([removals]))))
     with_them = [reward for has, reward in pairs if has]
     without = [reward for has, reward in pairs if not has]
     if with_them and without:

@@ -1,4 +1,4 @@
-"""What TRL has just generated and scored, read as groups of texts with rewards."""
+"""TRL's latest generation, read as texts with rewards."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import InputError
-from quillgraph.rl.columns import JUDGEMENT, completion_text, key_of
+from quillgraph.rl.columns import JUDGEMENT, key_of
 from quillgraph.rl.mrpo.plan import CountFn, Fresh
 from quillgraph.rl.mrpo.replay import Entry
 
@@ -14,21 +14,21 @@ from quillgraph.rl.mrpo.replay import Entry
 def fresh_texts(
     logs: Mapping[str, Any],
     weights: Mapping[str, float],
-    marks: Sequence[tuple[str, str | None, int, str | None]],
+    marks: Sequence[tuple[str, str | None, int, str]],
 ) -> list[Fresh]:
     """Read the texts of all processes, in the order of their groups.
 
     Args:
-        logs: TRL's tables of the latest generation: `prompt`, `completion`, `rewards`, `extra`.
+        logs: TRL's tables of the latest generation: `prompt`, `rewards`, `extra`.
         weights: Weight of each reward function by name.
-        marks: Of each text its criteria hash, why it is excluded, its count of tokens, and the text
-            that the reward is of where that is not the completion.
+        marks: Per text, its criteria hash, why it is excluded, its number of tokens, and the text
+            that gets the reward.
 
     Raises:
-        InputError: If a judgement is not one.
+        InputError: If a logged judgement cannot be parsed.
     """
     count = len(marks)
-    prompts, completions = (_latest(logs[name], count) for name in ("prompt", "completion"))
+    prompts = _latest(logs["prompt"], count)
     columns = {name: _latest(logs["rewards"][name], count) for name in weights}
     judgements = _latest(logs["extra"].get(JUDGEMENT, [None] * count), count)
     texts = []
@@ -39,7 +39,7 @@ def fresh_texts(
             Fresh(
                 prompt=key_of(prompts[number]),
                 criteria_sha=sha,
-                text=completion_text(completions[number]) if text is None else text,
+                text=text,
                 tokens=tokens,
                 reward=total(known, weights),
                 parts=known,
@@ -50,10 +50,10 @@ def fresh_texts(
 
 
 def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float | None:
-    """Weigh the rewards of one text together, as TRL does: one that is not there adds nothing.
+    """Sum the weighted rewards of one text, as TRL does: a missing reward adds nothing.
 
     Returns:
-        The sum; None where no function gave a reward.
+        The sum; None where every reward is missing.
     """
     if not parts:
         return None
@@ -61,20 +61,20 @@ def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float | N
 
 
 Recount = Callable[[Judgement, str, int], float | None]
-"""What a judgement of a text comes to in a step: under the criteria that rubric dropout left in,
-the text by itself. None if that is not known."""
+"""Reward that a judgement of a text gives in a step, under the criteria that rubric dropout keeps
+and for the text by itself. None if unknown."""
 
 
 def counting(weights: Mapping[str, float], recount: Mapping[str, Recount], step: int) -> CountFn:
-    """Make the rule by which texts count in a step, fresh and remembered ones alike.
+    """Make the function that computes a text's reward in a step, for fresh and remembered texts.
 
     Args:
         weights: Weight of each reward function by name.
-        recount: For a reward function by name, how its judgements are counted anew.
+        recount: Name of a reward function to the function that recounts its judgements.
         step: The present step.
 
     Raises (when called):
-        InputError: If a text that is to be counted anew has no judgement.
+        InputError: If a text to recount has no judgement.
     """
 
     def count(text: Fresh | Entry) -> float | None:
@@ -99,13 +99,13 @@ def _latest(values: Any, count: int) -> list[Any]:
     return list(values)[-count:]
 
 
-def _judgement(logged: Any) -> Judgement | None:
-    if logged is None or isinstance(logged, Judgement):
-        return logged
+def _judgement(value: Any) -> Judgement | None:
+    if value is None or isinstance(value, Judgement):
+        return value
     try:
-        return Judgement.model_validate_json(logged)
+        return Judgement.model_validate_json(value)
     except ValueError as error:
         raise InputError(
             f"expected the JSON of a Judgement in the column {JUDGEMENT!r}, got "
-            f"{str(logged)[:80]!r}: log judgement.model_dump_json()"
+            f"{str(value)[:80]!r}: log judgement.model_dump_json()"
         ) from error

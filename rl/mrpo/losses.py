@@ -1,7 +1,7 @@
 """Terms of the MRPO loss as pure functions of log-probabilities (`ALGORITHM.md` 6.5).
 
 L = -J_on - λ·J_rep + β·KL + μ·L_sft + Σ w·L_term. J_on and the KL are TRL's own and touch fresh
-tokens only; here is what the rows beside them add, and the form of a `Term` that a user adds.
+tokens only. This module has the terms of the other rows, and `Term`, the form of a user's term.
 Suffixes name dimensions: `_B` rows, `_T` tokens of a completion. Nothing here reads a model, logs,
 or changes its arguments.
 """
@@ -24,77 +24,77 @@ GAMMA: Final = 0.1
 """Shape of f(w) = w / (w + γ), as in LUFFY (arXiv:2504.14945) and ExGRPO (arXiv:2510.02245)."""
 
 LEAST_PROBABILITY: Final = 1e-4
-"""A token that the policy would hardly write is not replayed, after EMPO² (arXiv:2602.23008)."""
+"""Probability below which a token is not replayed, after EMPO² (arXiv:2602.23008)."""
 
 MOST_DRIFT: Final = 0.5
-"""Nats per token by which a bad row may have lost probability and still count (OPSM, as in
+"""Maximum loss of log-probability of a bad row that still counts, nats per token (OPSM, as in
 DeepSeek-V3.2, arXiv:2512.02556)."""
 
 ANCHOR_UNTIL: Final = 0.8
-"""Share of the steps after which the SFT anchor is gone, ours (`ALGORITHM.md` 6.5)."""
+"""Share of the steps after which the SFT anchor has weight 0, ours (`ALGORITHM.md` 6.5)."""
 
 _MOST_LOG_RATIO: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one micro-batch under the present policy: what a term of the loss reads.
+    """Rows of one micro-batch under the present policy: the input of a term of the loss.
 
-    Σ_t weights · mask over all rows of a generation, all processes and micro-batches taken
-    together, is the share that these rows have in the loss; the trainer scales for accumulation.
+    Σ_t weights · mask over all rows of a generation, in all processes and micro-batches, is the
+    share of these rows in the loss; the trainer scales for accumulation.
     """
 
     logps_BT: Tensor
-    """log π_θ of each token after its prompt, shape (B, T); gradients run through it alone."""
+    """log π_θ of each token after its prompt, shape (B, T); only this tensor has gradients."""
     completion_ids_BT: Tensor
     """The tokens, padded on the right."""
     mask_BT: Tensor
-    """1 for the tokens that the policy wrote, 0 for padding and for words from outside."""
+    """1 for the tokens that the policy wrote, 0 for padding and for tokens of another source."""
     behaviour_BT: Tensor
-    """log b of each token where it was written; 0 where `is_known_B` is false, so that b is 1."""
+    """log b of each token under the behaviour policy; 0 where `is_known_B` is false, so b is 1."""
     is_known_B: Tensor
     """Whether b is known."""
     is_fresh_B: Tensor
-    """Whether the row is of the present episodes; else it is remembered."""
+    """Whether the row belongs to the present episodes; else it comes from memory."""
     is_shaped_B: Tensor
-    """Whether it was written under another context than it is learned from under."""
+    """Whether the row was written under another context than it is trained under."""
     advantages_B: Tensor
-    """A."""
+    """Advantage A of each row."""
     weights_B: Tensor
-    """Weight of each of a row's tokens in a sum; 0 where it has no part but as an anchor."""
+    """Weight of each token of a row in a sum; 0 for a row that is only an anchor."""
     anchors_B: Tensor
-    """Weight of each of a row's tokens in the SFT anchor; 0 where it is no target."""
+    """Weight of each token of a row in the SFT anchor; 0 for a row that is no target."""
 
 
 TermFn = Callable[[Rows], Tensor]
-"""From rows to what is to become smaller, a scalar."""
+"""From rows to the scalar to minimise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A term of the loss: its weight times what its function makes of rows.
+    """A term of the loss: its weight times its function of the rows.
 
-    A trainer calls it for each micro-batch and logs what it gives as `<name>/loss`.
+    A trainer calls it for each micro-batch and logs its value as `<name>/loss`.
     """
 
     name: str
     function: TermFn
     weight: float = 1.0
     schedule: Callable[[int, int], float] | None = None
-    """What the weight is multiplied by, from the steps done and those of the whole run; None
-    leaves it as it is."""
+    """Factor of the weight, from the steps done and the steps of the whole run; None keeps the
+    weight constant."""
     reads: Literal["texts", "beside"] = "texts"
-    """Its rows: `texts` are the fresh texts, one a row, that TRL's own loss reads as well;
+    """Which rows it reads: `texts` are the fresh texts, one per row, that TRL's loss reads too;
     `beside` are further calls of a graph, texts without their lessons, replays and anchors."""
     is_off_policy: bool = False
-    """Whether it is left out of a micro-batch whose remembered rows have drifted too far."""
+    """Whether a micro-batch skips it where its remembered rows have drifted too far."""
 
     def __call__(self, rows: Rows) -> Tensor:
         """Compute the term, without its weight.
 
         Raises:
-            ConfigError: If the function gives anything but one number as a tensor.
-            InputError: If it gives NaN or infinity.
+            ConfigError: If the function returns anything but a scalar tensor.
+            InputError: If it returns NaN or infinity.
         """
         value = self.function(rows)
         if not isinstance(value, Tensor) or value.dim():
@@ -107,24 +107,24 @@ class Term:
         if not torch.isfinite(value):
             raise InputError(
                 f"expected a finite number from the term {self.name!r} of the loss, got "
-                f"{value.item()}: no step can be made by it"
+                f"{value.item()}: a step cannot use it"
             )
         return value
 
     def weight_at(self, step: int, steps: int) -> float:
-        """Its weight after so many optimizer steps of all."""
+        """Its weight after `step` of `steps` optimizer steps."""
         return self.weight * (1.0 if self.schedule is None else self.schedule(step, steps))
 
 
 def term_of(named: Any, weight: float) -> Term:
-    """Read what a configuration names as a term: a `Term`, or a function of rows.
+    """Make a term from an object that a configuration names: a `Term`, or a function of rows.
 
     Args:
-        named: What stands at the place; a function's term has its name and reads the texts.
-        weight: Its weight, whatever a `Term` says itself.
+        named: The object; the term of a function has the function's name and reads the texts.
+        weight: Its weight; it replaces the weight of a `Term`.
 
     Raises:
-        ConfigError: If it is neither.
+        ConfigError: If the object is neither.
     """
     if isinstance(named, Term):
         return replace(named, weight=weight)
@@ -172,15 +172,15 @@ def replay_loss(rows: Rows, *, low: float, high: float, gamma: float) -> Tensor:
 
 
 def anchor_loss(rows: Rows) -> Tensor:
-    """L_sft, before its coefficient μ: mean surprise of the targets' tokens."""
+    """L_sft, before its coefficient μ: mean -log π of the targets' tokens."""
     return -(rows.logps_BT * rows.anchors_B.unsqueeze(1) * rows.mask_BT).sum()
 
 
-def _sum_of(chosen_B: Tensor, rows: Rows, **bounds: float) -> Tensor:
-    """-J of some of the rows, each token with its weight."""
+def _sum_of(is_part_B: Tensor, rows: Rows, **bounds: float) -> Tensor:
+    """-J of the selected rows, each token with its weight."""
     form_BT = objective(rows, **bounds)
     weight_BT = rows.weights_B.unsqueeze(1) * rows.mask_BT
-    kept_BT = torch.where(chosen_B.unsqueeze(1), form_BT, torch.zeros_like(form_BT))
+    kept_BT = torch.where(is_part_B.unsqueeze(1), form_BT, torch.zeros_like(form_BT))
     return -(kept_BT * weight_BT).sum()
 
 
@@ -188,8 +188,8 @@ def objective(rows: Rows, *, low: float, high: float, gamma: float) -> Tensor:
     """J of each token: clipped, or shaped where the row was written under another context.
 
     Returns:
-        Shape (B, T); 0 where a token is masked, as the policy would hardly write it or the row has
-        drifted. What was just sampled from the very context of the update is not masked.
+        Shape (B, T); 0 where a token is masked because it is improbable under the policy or its
+        row has drifted. Tokens just sampled in the context of the update are not masked.
     """
     ratio_BT = importance(rows.logps_BT, rows.behaviour_BT)
     clip_BT = clipped(ratio_BT, rows.advantages_B, low=low, high=high)
@@ -205,12 +205,12 @@ def objective(rows: Rows, *, low: float, high: float, gamma: float) -> Tensor:
 def importance(logps_BT: Tensor, behaviour_BT: Tensor) -> Tensor:
     """Compute w = π_θ(y_t | x, y_<t) / b_t for each token.
 
-    The log-ratio is cut at ±20 before the exponential, so that a padding value or a token that was
-    all but impossible gives a large number and no infinity.
+    The log-ratio is clamped to ±20 before the exponential, so a padding value or an almost
+    impossible token gives a large number and not infinity.
 
     Args:
         logps_BT: Log-probabilities under the policy and the bare prompt, shape (B, T).
-        behaviour_BT: Those under which the tokens were written, shape (B, T).
+        behaviour_BT: Log-probabilities under the behaviour policy, shape (B, T).
 
     Returns:
         Ratios, shape (B, T).
@@ -245,8 +245,8 @@ def clipped(
 def shaped(weight_BT: Tensor, advantages_B: Tensor, *, gamma: float = GAMMA) -> Tensor:
     """J_t = f(w)·A with f(w) = w / (w + γ) and no clip, for tokens of reflective rows.
 
-    ∇f = γ·w / (w + γ)²·∇log π pulls most at w = γ (.25) and by γ / (1 + γ)² = .083 at w = 1: what
-    the policy would write anyway teaches little. After Critique-GRPO (arXiv:2506.03106) and
+    ∇f = γ·w / (w + γ)²·∇log π is largest at w = γ (.25) and γ / (1 + γ)² = .083 at w = 1: a token
+    that the policy would write anyway teaches little. After Critique-GRPO (arXiv:2506.03106) and
     ExGRPO (arXiv:2510.02245).
 
     Args:
@@ -261,7 +261,7 @@ def shaped(weight_BT: Tensor, advantages_B: Tensor, *, gamma: float = GAMMA) -> 
 
 
 def likely_tokens(logps_BT: Tensor) -> Tensor:
-    """Say which tokens the policy gives at least `LEAST_PROBABILITY`, shape (B, T), 0 or 1."""
+    """Mask of the tokens with probability at least `LEAST_PROBABILITY`, shape (B, T), 0 or 1."""
     return (logps_BT.detach().exp() >= LEAST_PROBABILITY).to(logps_BT.dtype)
 
 
@@ -270,11 +270,12 @@ def near_rows(
 ) -> Tensor:
     """Off-policy sequence mask: 0 for a row with A < 0 and a mean log(b / π_θ) over `MOST_DRIFT`.
 
-    What the policy has long unlearnt needs no further push. DeepSeek-V3.2 (arXiv:2512.02556).
+    A text that the policy has already unlearned needs no further push. From DeepSeek-V3.2
+    (arXiv:2512.02556).
 
     Args:
         logps_BT: Log-probabilities under the policy, shape (B, T).
-        behaviour_BT: Those under which the tokens were written, shape (B, T).
+        behaviour_BT: Log-probabilities under the behaviour policy, shape (B, T).
         mask_BT: 1 for the tokens of the completion that the policy wrote, shape (B, T).
         advantages_B: A of each row, shape (B,).
 
@@ -289,8 +290,8 @@ def near_rows(
 def effective_share(total: float, squares: float, count: float) -> float:
     """Effective sample size as a share of the tokens: ESS = (Σ w)² / (n·Σ w²).
 
-    1 where all weights are equal, 1/n where one token has all the weight. It takes sums, as these
-    are what processes can add up.
+    1 where all weights are equal, 1/n where one token has all the weight. It takes sums, which
+    processes can add up.
 
     Args:
         total: Σ w over the replayed tokens.
@@ -301,7 +302,7 @@ def effective_share(total: float, squares: float, count: float) -> float:
 
 
 def anchor_strength(step: int, steps: int, weight: float) -> float:
-    """Weight of the SFT anchor at a step: μ·(1 - t / (.8·T)), and 0 from there on.
+    """Weight of the SFT anchor at a step: μ·(1 - t / (.8·T)), and 0 after .8·T steps.
 
     Args:
         step: Optimizer steps done, t.

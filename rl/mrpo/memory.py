@@ -1,6 +1,6 @@
-"""What a step writes to memory (`ALGORITHM.md` 6.5, memory writing).
+"""Writing to memory in a step (`ALGORITHM.md` 6.5, memory writing).
 
-They are its best fresh texts, and revisions of what went badly.
+A step stores its best fresh texts, and revisions of texts from flat or poor groups.
 """
 
 import math
@@ -22,44 +22,45 @@ from quillgraph.rl.mrpo.replay import Entry, Replay
 from quillgraph.rl.trainers import GroupTrainer
 
 FLAT_SPREAD, POOR_MEAN = 0.02, 0.5
-"""A group is revised if its rewards spread less than this, or their mean is lower than this. To
-refine what failed is Critique-GRPO's (arXiv:2506.03106), the numbers are ours."""
+"""A group gets a revision if the spread of its rewards is below the first number, or their mean
+below the second. Refining failed texts comes from Critique-GRPO (arXiv:2506.03106), the numbers are
+ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsatisfying:
-    """A text to be revised: the median one of a flat or poor group."""
+    """A text to revise: the median text of a flat or poor group."""
 
     prompt: Any
-    """As the dataset has it."""
+    """The prompt as in the dataset."""
     prompt_ids: tuple[int, ...]
-    """The bare prompt, under which a revision will be learned from."""
+    """The bare prompt, under which a revision is trained."""
     text: Fresh
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """What reward functions are told beside the text: the dataset's other columns, and TRL's
+    """Further arguments of reward functions: the dataset's other columns, and TRL's
     `trainer_state`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A revision that was accepted: no hard violation more, and a gain that is no noise."""
+    """An accepted revision: no new hard violation, and a gain that exceeds the noise."""
 
     text: str
     completion_ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None
     """Behaviour log-probs under the reflective context; None if unknown."""
     reward: float
-    """All reward functions together, as for a fresh text."""
+    """Weighted sum of all reward functions, as for a fresh text."""
     parts: Mapping[str, float] = field(default_factory=dict)
     judgement: Judgement | None = None
 
 
 Reflect = Callable[[Sequence[Unsatisfying]], Sequence[Revision | None]]
-"""Revises texts; None where no revision was accepted, or none could be had."""
+"""Revises texts; None where no revision was accepted or the revision failed."""
 
 
 class MemoryTrainer(GroupTrainer, Protocol):
-    """The MRPO trainer, as those who write its memory and its rows see it."""
+    """The MRPO trainer, as the modules that write its memory and its rows see it."""
 
     memory: Replay
     recount: dict[str, Recount]
@@ -74,19 +75,19 @@ class MemoryTrainer(GroupTrainer, Protocol):
 
 
 def wants_revision(group: Group) -> bool:
-    """Whether a group is flat or poor; one without rewards is neither, nothing is known of it."""
+    """Whether a group is flat or poor; a group without rewards is neither."""
     return group.mean is not None and (group.spread < FLAT_SPREAD or group.mean < POOR_MEAN)
 
 
 def median(fresh: Sequence[Fresh]) -> int:
-    """Number of the text with the median reward, the lower one of two, among those with one."""
+    """Index of the text with the median reward, or the lower median, among texts with a reward."""
     known = [number for number, each in enumerate(fresh) if each.reward is not None]
     ranked = sorted(known, key=lambda number: (fresh[number].reward or 0.0, number))
     return ranked[(len(ranked) - 1) // 2]
 
 
 def reflective_entry(revision: Revision, revised: Unsatisfying, *, step: int) -> Entry:
-    """Make a reflective entry of a revision, to be learned from under the bare prompt."""
+    """Make a reflective entry from a revision, to be trained under the bare prompt."""
     return Entry(
         prompt=revised.text.prompt,
         criteria_sha=revised.text.criteria_sha,
@@ -112,21 +113,21 @@ class Step:
     """Optimizer steps done."""
     inputs: Sequence[Mapping[str, Any]]
     out: Mapping[str, Any]
-    """TRL's tensors."""
+    """TRL's tensors of the batch."""
     mask_BT: Tensor
     """Which completion tokens the policy wrote."""
     groups: Sequence[Sequence[Fresh]]
     plans: Sequence[Group]
     first: int
-    """Number of this process's first text among those of all."""
+    """Index of this process's first text among the texts of all processes."""
 
     def prompt_ids(self, row: int) -> tuple[int, ...]:
-        """Prompt of a row of this process, without padding."""
+        """Prompt ids of a row of this process, without padding."""
         ids = self.out["prompt_ids"][row][self.out["prompt_mask"][row].bool()]
         return tuple(ids.tolist())
 
     def bare_ids(self, trainer: MemoryTrainer, row: int) -> tuple[int, ...]:
-        """Prompt of the data set, whatever a row of this process was written under."""
+        """Ids of the dataset's prompt for a row of this process, without any lessons."""
         trajectory = self.inputs[row].get(TRAJECTORY)
         if trajectory is None or trajectory.is_bare:
             return self.prompt_ids(row)
@@ -134,50 +135,50 @@ class Step:
         return tuple(ids[0])
 
     def columns(self, trainer: MemoryTrainer, row: int) -> dict[str, Any]:
-        """What the data set says of a row beside its prompt."""
+        """The dataset's columns of a row, except its prompt."""
         names = set(trainer.train_dataset.column_names or ()) - {"prompt"}
         return {name: value for name, value in self.inputs[row].items() if name in names}
 
     def place(self, number: int) -> int | None:
-        """Row in this process of a text of the step; None where it is in another."""
+        """Row in this process of a text of the step; None where another process has it."""
         row = number - self.first
         return row if 0 <= row < len(self.inputs) else None
 
 
 def written_tokens(out: Mapping[str, Any]) -> Tensor:
-    """Find the completion tokens that the policy wrote, shape (B, T)."""
+    """Mask of the completion tokens that the policy wrote, shape (B, T)."""
     mask: Tensor = out["completion_mask"]
     return mask * out["tool_mask"] if "tool_mask" in out else mask
 
 
 def write_fresh(trainer: MemoryTrainer, step: Step) -> tuple[int, ...]:
-    """Remember the best fresh texts, the same ones in every process.
+    """Store the best fresh texts in memory, the same ones in every process.
 
     Returns:
-        Ids of the entries that were kept.
+        Ids of the stored entries.
     """
     size = len(step.groups[0])
-    chosen = [
+    picks = [
         (place, step.groups[group][number])
         for group, plan in enumerate(step.plans)
         for number in to_remember(step.groups[group], plan)
         if (place := step.place(group * size + number)) is not None
     ]
-    logps = _behaviour(trainer, step.out, [row for row, _ in chosen])
+    logps = _behaviour(trainer, step.out, [row for row, _ in picks])
     entries = [
         (step.first + row, _fresh_entry(trainer, step, row, text, logp))
-        for (row, text), logp in zip(chosen, logps, strict=True)
-        # an engine may fail to score a token; such a row has no ratio and is not replayed
+        for (row, text), logp in zip(picks, logps, strict=True)
+        # an engine may fail to score a token; a row without ratios cannot be replayed
         if all(map(math.isfinite, logp))
     ]
     return _add(trainer, entries)
 
 
 def write_revisions(trainer: MemoryTrainer, step: Step, reflect: Reflect) -> tuple[int, ...]:
-    """Have the median texts of flat and poor groups revised, shared out among processes.
+    """Revise the median texts of flat and poor groups, split among processes, and store them.
 
     Returns:
-        Ids of the entries that were kept.
+        Ids of the stored entries.
     """
     size = len(step.groups[0])
     poor = [number for number, plan in enumerate(step.plans) if wants_revision(plan)]
@@ -218,11 +219,11 @@ def _add(trainer: MemoryTrainer, entries: list[tuple[int, Entry]]) -> tuple[int,
 def _fresh_entry(
     trainer: MemoryTrainer, step: Step, row: int, text: Fresh, logps: Sequence[float]
 ) -> Entry:
-    """Make an entry of a fresh text: reflective, under the bare prompt, if it had lessons."""
+    """Make an entry from a fresh text; with lessons it is reflective, under the bare prompt."""
     trajectory = step.inputs[row].get(TRAJECTORY)
     has_lessons = trajectory is not None and bool(trajectory.lessons)
     length = int(step.out["completion_mask"][row].sum())
-    assert text.reward is not None  # else it would have no advantage
+    assert text.reward is not None  # a text without a reward has no advantage and is not chosen
     return Entry(
         prompt=text.prompt,
         criteria_sha=text.criteria_sha,
@@ -249,7 +250,7 @@ def _behaviour(
     most = max(gather_object([len(rows)]))
     if not most:
         return []
-    # every process makes the same forward passes, or collectives would wait for ever
+    # every process makes the same forward passes, or collectives would hang
     index = (list(rows) + [0] * most)[:most]
     with torch.no_grad():
         logps_BT, _, _ = trainer._get_per_token_logps_and_entropies(

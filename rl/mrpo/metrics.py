@@ -1,4 +1,4 @@
-"""The record of a step: its line in the ledger, and its numbers (`ALGORITHM.md` 6.5, metrics)."""
+"""The record of a step: its line in the ledger, and its metrics (`ALGORITHM.md` 6.5, metrics)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,19 @@ from quillgraph.rl.mrpo.replay import Replay
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """What one generation was made of: a line of the ledger of trained prompts."""
+    """Content of one generation: a line of the ledger of trained prompts."""
 
     step: int
     prompts: tuple[str, ...]
     """Key of each group's prompt."""
     replayed: tuple[int, ...]
-    """Ids of the entries that were replayed beside them."""
+    """Ids of the replayed entries."""
     stored: tuple[int, ...]
-    """Ids of the entries that were made of them."""
+    """Ids of the entries that the step stored."""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
-        """Read a record back from JSON values."""
+        """Read a record from JSON values."""
         parts = {name: tuple(raw[name]) for name in ("prompts", "replayed", "stored")}
         return cls(step=raw["step"], **parts)
 
@@ -33,14 +33,14 @@ class StepRecord:
 def step_metrics(
     texts: Sequence[Fresh], plans: Sequence[Group], memory: Replay, *, step: int, stale: int
 ) -> dict[str, float]:
-    """Name the numbers of a step; what could not be measured is not among them.
+    """Compute the metrics of a step; those that could not be measured are absent.
 
     Args:
         texts: The fresh texts of all groups.
-        plans: What each group teaches.
-        memory: As it is after the step has written to it.
+        plans: The plan of each group.
+        memory: The memory after the step has written to it.
         step: Optimizer steps done.
-        stale: Entries that were dropped since the criteria of their prompt changed.
+        stale: Number of entries dropped because the criteria of their prompt changed.
     """
     replayed = [each for plan in plans for each in plan.replayed]
     fresh_tokens = sum(each.tokens for each in texts)
@@ -61,13 +61,13 @@ def step_metrics(
     if replayed:
         metrics["replay/age"] = fmean(step - each.entry.step for each in replayed)
         metrics["replay/advantage"] = fmean(each.advantage for each in replayed)
-    if counted := [each for plan in plans for each in plan.rewards if each is not None]:
-        metrics["rewards/counted"] = fmean(counted)
+    if rewards := [each for plan in plans for each in plan.rewards if each is not None]:
+        metrics["rewards/counted"] = fmean(rewards)
     return metrics | _scores(texts)
 
 
 def _scores(texts: Sequence[Fresh]) -> dict[str, float]:
-    """Mean score of each criterion over the texts, from 1 to 10, and the share of broken ones."""
+    """Mean score of each criterion from 1 to 10, and the share of texts with hard violations."""
     judgements = [each.judgement for each in texts if each.judgement is not None]
     if not judgements:
         return {}
@@ -76,7 +76,7 @@ def _scores(texts: Sequence[Fresh]) -> dict[str, float]:
     for each in judgements:
         for criterion, score in each.scores.items():
             scores[criterion].append(score)
-    # ids name the same criterion within one set only
+    # an id names the same criterion only within one set
     if len({each.criteria_sha for each in judgements}) == 1:
         metrics |= {f"judged/{name}": fmean(values) for name, values in scores.items()}
     elif every := [score for values in scores.values() for score in values]:

@@ -1,4 +1,4 @@
-"""Which prompts come next: those of middling difficulty more often (`ALGORITHM.md` B.1)."""
+"""Prompt sampler that draws prompts of middling difficulty more often (`ALGORITHM.md` B.1)."""
 
 import json
 import math
@@ -15,8 +15,8 @@ from quillgraph.rl.mrpo.plan import difficulty_weight
 from quillgraph.rl.trainers import GroupTrainer
 
 LAG = 2
-"""Generations that lie between a reward and the first draw that knows it: data loaders fetch one
-generation ahead. That it is fixed makes the draws of a resumed run the same ones."""
+"""Generations between a reward and the first draw that uses it: data loaders fetch one generation
+ahead. A fixed lag makes the draws of a resumed run the same."""
 
 FILE = "prompts.json"
 
@@ -24,20 +24,20 @@ FILE = "prompts.json"
 class PromptSampler(Sampler[int]):  # type: ignore[misc]
     """Draws the prompts of each generation by difficulty, without replacement.
 
-    The chance of a prompt is in proportion to exp(-(R - .5)² / (2·.2²)), R being the mean reward of
-    its latest group, times 1 + its age in epochs, so that what is too easy or too hard now comes
-    again some day. The form is ExGRPO's (arXiv:2510.02245), made continuous; the age is ours. A
-    prompt that was never drawn counts as middling. An epoch is as many generations as would go
-    through all prompts once.
+    The chance of a prompt is proportional to exp(-(R - .5)² / (2·.2²)), with R the mean reward of
+    its latest group, times 1 + its age in epochs, so that prompts that are too easy or too hard now
+    return later. The form is ExGRPO's (arXiv:2510.02245), made continuous; the age is ours. A
+    prompt that was never drawn counts as middling. An epoch has as many generations as one pass
+    through all prompts takes.
 
-    Give it to an `MRPOTrainer` as `prompts`, which tells it the rewards; its draws follow from
-    these and the seed. It is a part of a checkpoint, and also the `ahead` of `Rollouts`.
+    Pass it to an `MRPOTrainer` as `prompts`, which reports the rewards to it; its draws depend only
+    on these and the seed. It is a part of a checkpoint, and can be the `ahead` of `Rollouts`.
 
     Args:
         prompts: The prompts of the training set, in order.
         per_generation: Different prompts of a generation, over all processes.
-        copies: Texts for each of them.
-        passes: How often a generation is dealt, as TRL's own sampler repeats it.
+        copies: Texts per prompt.
+        passes: How often a generation is repeated, as in TRL's own sampler.
         seed: The run's seed.
 
     Raises:
@@ -58,12 +58,12 @@ class PromptSampler(Sampler[int]):  # type: ignore[misc]
         self._size, self._copies, self._passes, self._seed = per_generation, copies, passes, seed
         self.means: list[dict[str, float]] = []
         """Mean reward of each prompt's group, by generation."""
-        self._drawn: list[tuple[int, ...]] = []
+        self._draws: list[tuple[int, ...]] = []
         self._epochs = 0
 
     @classmethod
     def of(cls, prompts: Sequence[Any], args: Any) -> "PromptSampler":
-        """Make one for the options of a trainer."""
+        """Make a sampler for the options of a trainer."""
         if args.dataloader_num_workers:
             raise ConfigError(
                 "prompts by difficulty are drawn as rewards come in, and dataloader_num_workers="
@@ -88,11 +88,11 @@ class PromptSampler(Sampler[int]):  # type: ignore[misc]
         return len({key for means in self.means for key in means}) / len(self._prompts)
 
     def __len__(self) -> int:
-        """Rows of an epoch, as a data loader counts them."""
+        """Rows of an epoch, for the data loader."""
         return self.per_epoch * self._size * self._copies * self._passes
 
     def __iter__(self) -> Iterator[int]:
-        """Deal the next epoch, each generation in TRL's order."""
+        """Yield the rows of the next epoch, each generation in TRL's order."""
         first, self._epochs = self._epochs * self.per_epoch, self._epochs + 1
         for generation in range(first, first + self.per_epoch):
             for _ in range(self._passes):
@@ -107,30 +107,30 @@ class PromptSampler(Sampler[int]):  # type: ignore[misc]
         return [self._prompts[number] for number in flat[first : first + size]]
 
     def note(self, means: Mapping[str, float | None]) -> None:
-        """Take note of a generation: key of a prompt to the mean reward of its group, if known."""
+        """Record a generation: key of a prompt to the mean reward of its group, if known."""
         self.means.append({key: mean for key, mean in means.items() if mean is not None})
 
     def drawn(self, generation: int) -> tuple[int, ...]:
-        """Places of the prompts of a generation, counted from 0 over the whole run."""
-        while len(self._drawn) <= generation:
-            self._drawn.append(self._draw(len(self._drawn)))
-        return self._drawn[generation]
+        """Indices of the prompts of a generation; generations count from 0 over the whole run."""
+        while len(self._draws) <= generation:
+            self._draws.append(self._draw(len(self._draws)))
+        return self._draws[generation]
 
     def save(self, folder: Path) -> None:
         """Write it into a checkpoint."""
         (folder / FILE).write_text(json.dumps(self.means), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take it back."""
+        """Read it back from a checkpoint."""
         self.means = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        self._drawn = []
+        self._draws = []
 
     def _draw(self, generation: int) -> tuple[int, ...]:
-        """A draw by weight without replacement (Efraimidis, Spirakis)."""
+        """Draw by weight without replacement (Efraimidis, Spirakis)."""
         known: dict[str, float] = {}
         for means in self.means[: max(0, generation - LAG + 1)]:
             known |= means
-        last = {number: at for at, numbers in enumerate(self._drawn) for number in numbers}
+        last = {number: at for at, numbers in enumerate(self._draws) for number in numbers}
         chance = random.Random(f"{self._seed}-{generation}-prompts")
         order = []
         for number, key in enumerate(self._keys):

@@ -1,8 +1,8 @@
-"""What training remembers of earlier steps: rows of exact tokens, to be learned from again.
+"""The replay memory: texts of earlier steps as rows of exact tokens, to train on again.
 
-A data layer: rows go in, rows come out, and nothing here knows a model or a loss
-(`ALGORITHM.md` 6.5, memory writing and replay choice). What a replayed row weighs is decided in
-`rows.memory_rows`, times the term's weight in `trainer`.
+A data layer: rows go in and come out; it knows no model and no loss (`ALGORITHM.md` 6.5, memory
+writing and replay choice). `rows.memory_rows` sets the weight of a replayed row, and `trainer`
+multiplies it by the term's weight.
 """
 
 import statistics
@@ -16,23 +16,23 @@ from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import StorageError
 
 PER_PROMPT = 8
-"""Entries kept for one prompt, as in ARPO (arXiv:2505.16282) and RePO (arXiv:2506.09340)."""
+"""Maximum entries of one prompt, as in ARPO (arXiv:2505.16282) and RePO (arXiv:2506.09340)."""
 
 CAPACITY = 4096
-"""Entries kept in all, ours."""
+"""Maximum entries in memory, ours."""
 
 MOST_AGE = 200
 """Steps after which an entry is no longer replayed, ours."""
 
 MOST_USES = 5
-"""Times that an entry is replayed, ours."""
+"""Maximum number of replays of an entry, ours."""
 
 MOST_OVERLAP = 0.6
-"""Jaccard index of 4-grams from which two texts are the same one, ours."""
+"""Jaccard index of 4-grams from which two texts count as copies, ours."""
 
 ENTROPY_COST, USE_COST = 0.1, 0.02
-"""What a standard deviation of entropy and a use cost in the ranking, in units of the reward. That
-a sure text comes first is ExGRPO's (arXiv:2510.02245); the numbers are ours."""
+"""Cost of a standard deviation of entropy, and of a use, in the ranking, in units of the reward.
+Preferring texts of low entropy comes from ExGRPO (arXiv:2510.02245); the numbers are ours."""
 
 GRAM = 4
 FORMAT_VERSION = 1
@@ -43,49 +43,49 @@ class Entry:
     """One remembered text, as tokens."""
 
     prompt: str
-    """Key of the prompt that it answers."""
+    """Key of its prompt."""
     criteria_sha: str
-    """The criteria that it was scored under; it is replayed under no others."""
+    """Hash of the criteria that it was scored under; it is replayed only under these."""
     context: Literal["bare", "reflective"]
-    """Whether it was written with the bare prompt, or with a critique and a plan before it."""
+    """Whether it was written under the bare prompt, or under a critique and a plan or lessons."""
     prompt_ids: Sequence[int]
-    """The bare prompt: the context of every update, whatever it was written under."""
+    """The bare prompt: the context of every update, even for a reflective entry."""
     completion_ids: Sequence[int]
     mask: Sequence[int]
     """1 for the completion tokens that the policy wrote, 0 for the others."""
     logprobs: Sequence[float] | None
-    """Behaviour log-probability of each token under the context that it was written in; None for
-    a text that came from elsewhere."""
+    """Behaviour log-probability of each token under the context that it was written in; None if
+    unknown."""
     reward: float
-    """All reward functions together, before any gate."""
+    """Weighted sum of all reward functions, before any gate."""
     step: int
     """Optimizer steps that the policy had done when it wrote this."""
     text: str = ""
     parts: Mapping[str, float] = field(default_factory=dict)
-    """What each reward function gave."""
+    """Value of each reward function."""
     judgement: Judgement | None = None
     """The scores per criterion, from which the reward follows under any subset of criteria."""
     is_revision: bool = False
-    """An accepted revision of a text of the policy's: what the SFT anchor learns from."""
+    """Whether it is an accepted revision, a target of the SFT anchor."""
     uses: int = 0
     id: int = -1
-    """Running number in its memory, given when it is added."""
+    """Running number in its memory, set by `Replay.add`."""
 
     def __post_init__(self) -> None:
-        """Pack the tokens: 9 bytes for each instead of 77, as thousands of rows are kept."""
-        packed = {
+        """Pack the tokens into 9 bytes each instead of 77, as memory holds thousands of rows."""
+        arrays = {
             "prompt_ids": array("i", self.prompt_ids),
             "completion_ids": array("i", self.completion_ids),
             "mask": bytes(self.mask),
             "logprobs": None if self.logprobs is None else array("f", self.logprobs),
         }
-        for name, value in packed.items():
+        for name, value in arrays.items():
             object.__setattr__(self, name, value)
 
     def numbered(self, number: int, uses: int) -> "Entry":
-        """The same entry under a number, used so many times.
+        """The same entry with a new id and number of uses.
 
-        It shares what it holds, which `dataclasses.replace` would check and pack again.
+        It shares its fields; `dataclasses.replace` would check and pack them again.
         """
         same = object.__new__(Entry)
         same.__dict__.update(self.__dict__, id=number, uses=uses)
@@ -93,7 +93,7 @@ class Entry:
 
     @cached_property
     def entropy(self) -> float | None:
-        """Mean surprise of its own tokens, nats: an estimate of the entropy it was drawn at."""
+        """Mean -log b of its own tokens, nats: an estimate of the entropy it was sampled at."""
         if self.logprobs is None:
             return None
         known = [-logp for logp, own in zip(self.logprobs, self.mask, strict=True) if own]
@@ -120,11 +120,11 @@ def ngram_overlap(one: Entry, other: Entry) -> float:
 
 @dataclass
 class Replay:
-    """The entries of a run, by prompt; the same additions always leave the same state.
+    """The entries of a run by prompt; the same additions always give the same state.
 
     Args:
-        per_prompt: Entries kept for one prompt; the least useful goes first.
-        capacity: Entries kept in all; the oldest goes first.
+        per_prompt: Maximum entries of one prompt; the least useful is dropped first.
+        capacity: Maximum entries in all; the oldest is dropped first.
     """
 
     per_prompt: int = PER_PROMPT
@@ -142,10 +142,10 @@ class Replay:
         return (self._prompts[prompt][number] for number, prompt in self._where.items())
 
     def add(self, entry: Entry) -> int | None:
-        """Keep an entry; what no longer fits goes.
+        """Store an entry, and drop entries that no longer fit.
 
         Returns:
-            Its id, or None if it is itself the least useful of its prompt's and was not kept.
+            Its id, or None if it is the least useful of its prompt and was dropped itself.
         """
         number, self._next = self._next, self._next + 1
         of_prompt = self._prompts.setdefault(entry.prompt, {})
@@ -162,10 +162,10 @@ class Replay:
         return tuple(self._prompts.get(prompt, {}).values())
 
     def drop_stale(self, prompt: str, criteria_sha: str) -> int:
-        """Forget the entries of a prompt that were scored under other criteria.
+        """Drop the entries of a prompt that were scored under other criteria.
 
         Returns:
-            How many there were.
+            How many were dropped.
         """
         stale = [each.id for each in self.of(prompt) if each.criteria_sha != criteria_sha]
         for number in stale:
@@ -182,17 +182,16 @@ class Replay:
         step: int,
         most: int,
     ) -> tuple[Entry, ...]:
-        """Choose what to learn from again beside the fresh texts of a prompt.
+        """Choose the entries to replay beside the fresh texts of a prompt.
 
-        Eligible is what has the same criteria, a reward above the fresh mean, an age of at most
-        200 steps and fewer than 5 uses; then ranked by (R - mean) - .1·z(entropy) - .02·uses, and
-        taken from the top without near-copies.
+        Eligible entries have the same criteria, a reward above the fresh mean, an age of at most
+        200 steps and fewer than 5 uses. They are ranked by (R - mean) - .1·z(entropy) - .02·uses
+        and taken from the top, without near-copies.
 
         Args:
             prompt: The prompt's key.
             criteria_sha: The criteria in force.
-            rewards: Reward of each entry by id, as it counts in this step; an entry that is
-                missing here has none and is not chosen.
+            rewards: Reward of each entry in this step by id; an entry without one is not chosen.
             above: Mean reward of the fresh texts.
             step: The present step.
             most: Most entries, M.
@@ -210,13 +209,13 @@ class Replay:
             each.id: rewards[each.id] - above - ENTROPY_COST * z - USE_COST * each.uses
             for each, z in zip(eligible, surprise, strict=True)
         }
-        chosen: list[Entry] = []
+        picks: list[Entry] = []
         for each in sorted(eligible, key=lambda entry: (-worth[entry.id], entry.id)):
-            if len(chosen) == most:
+            if len(picks) == most:
                 break
-            if all(ngram_overlap(each, other) < MOST_OVERLAP for other in chosen):
-                chosen.append(each)
-        return tuple(chosen)
+            if all(ngram_overlap(each, other) < MOST_OVERLAP for other in picks):
+                picks.append(each)
+        return tuple(picks)
 
     def use(self, ids: Iterable[int]) -> None:
         """Count one more use of each of these entries."""
@@ -226,18 +225,18 @@ class Replay:
             of_prompt[number] = entry.numbered(number, entry.uses + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything as JSON values; `load_state_dict` makes the same memory of it."""
+        """The whole memory as JSON values, for `load_state_dict`."""
         return {
             "version": FORMAT_VERSION,
             "next": self._next,
-            "entries": [_dumped(entry) for entry in self],
+            "entries": [_to_json(entry) for entry in self],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
-        """Become what `state_dict` described; what is here now is forgotten.
+        """Restore what `state_dict` described; the present entries are dropped.
 
         Raises:
-            StorageError: If the state is not one that this version of the package wrote.
+            StorageError: If the state is damaged or of another format version.
         """
         if state.get("version") != FORMAT_VERSION:
             raise StorageError(
@@ -245,7 +244,7 @@ class Replay:
                 f"{state.get('version')!r}; start without it, or use the package that wrote it"
             )
         try:
-            entries = [_loaded(each) for each in state["entries"]]
+            entries = [_from_json(each) for each in state["entries"]]
             following = int(state["next"])
         except (KeyError, TypeError, ValueError) as error:
             raise StorageError(f"the replay memory cannot be read: {error}") from error
@@ -263,12 +262,12 @@ class Replay:
 
 
 def _usefulness(entry: Entry) -> tuple[float, int]:
-    """Least first; of equals the oldest."""
+    """Sort key: the least useful first, and the oldest among equals."""
     return entry.reward - USE_COST * entry.uses, entry.id
 
 
 def _standardised(values: Sequence[float | None]) -> list[float]:
-    """z-scores; 0 for what is not known, and where nothing differs."""
+    """z-scores; 0 for unknown values, and where all are equal."""
     known = [value for value in values if value is not None]
     if len(known) < 2 or not (spread := statistics.pstdev(known)):
         return [0.0] * len(values)
@@ -279,14 +278,14 @@ def _standardised(values: Sequence[float | None]) -> list[float]:
 _TOKENS = ("prompt_ids", "completion_ids", "mask", "logprobs")
 
 
-def _dumped(entry: Entry) -> dict[str, Any]:
+def _to_json(entry: Entry) -> dict[str, Any]:
     plain = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
     for name in _TOKENS:
         plain[name] = None if plain[name] is None else list(plain[name])
-    read = entry.judgement and entry.judgement.model_dump(mode="json")
-    return plain | {"judgement": read, "parts": dict(entry.parts)}
+    judgement = entry.judgement and entry.judgement.model_dump(mode="json")
+    return plain | {"judgement": judgement, "parts": dict(entry.parts)}
 
 
-def _loaded(raw: Mapping[str, Any]) -> Entry:
+def _from_json(raw: Mapping[str, Any]) -> Entry:
     judgement = raw["judgement"]
     return Entry(**{**raw, "judgement": judgement and Judgement.model_validate(judgement)})

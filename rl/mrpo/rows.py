@@ -1,7 +1,7 @@
-"""Rows that a step learns from beside TRL's batch, each with its weight in the loss.
+"""Rows of a step that are not in TRL's batch, each with its weight in the loss.
 
 They are replays, anchors and an episode's further calls. They have a forward pass of their own, so
-their padding costs the fresh rows nothing, and a step without them costs what TRL's costs.
+their padding costs the fresh rows nothing, and a step without them costs the same as TRL's.
 """
 
 from collections.abc import Sequence
@@ -18,39 +18,39 @@ from quillgraph.rl.mrpo.replay import Entry
 from quillgraph.rl.trajectories.rows import Row
 
 PRESENT = ("fresh", "lessoned")
-"""Kinds of rows that are of the present episodes; the others are remembered."""
+"""Kinds of rows from the present episodes; the others come from memory."""
 
 ELSEWHERE = ("lessoned", "reflective")
-"""Kinds of rows that were written under another context than they are learned from under."""
+"""Kinds of rows that were written under another context than they are trained under."""
 
 
 @dataclass(frozen=True, slots=True)
 class SideRow:
-    """Tokens with the weight that they have in the loss of the whole step."""
+    """Tokens with their weight in the loss of the whole step."""
 
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
     mask: tuple[bool, ...]
     behaviour: tuple[float, ...] | None
-    """Log-probability of each token where it was written; None if unknown."""
+    """Behaviour log-probability of each token; None if unknown."""
     kind: Literal["fresh", "lessoned", "bare", "reflective"]
     """`fresh` for a further call of a present episode, `lessoned` for a present text that was
-    written with lessons before its prompt; of a remembered one the context it was written in."""
+    written with lessons in its prompt; for a remembered text, the context it was written in."""
     advantage: float = 0.0
     weight: float = 0.0
-    """Of the sum of its tokens' J; 0 where it takes no part."""
+    """Weight of the sum of its tokens' J; 0 where it has no part in it."""
     anchor: float = 0.0
-    """Of the sum of its tokens' -log π in the SFT anchor; 0 where it is no target."""
+    """Weight of the sum of its tokens' -log π in the SFT anchor; 0 where it is no target."""
 
     @property
     def silenced(self) -> "SideRow":
-        """The same tokens without any weight: a place-holder for ranks that have fewer rows."""
+        """The same tokens with weight 0: a place-holder for processes with fewer rows."""
         return SideRow(self.prompt_ids, self.completion_ids, self.mask, self.behaviour, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
 class SideBatch:
-    """Rows of one micro-batch as padded tensors: prompts to the left, completions to the right."""
+    """Rows of one micro-batch as tensors: prompts padded left, completions padded right."""
 
     prompt_ids_BP: Tensor
     prompt_mask_BP: Tensor
@@ -66,7 +66,7 @@ class SideBatch:
     anchors_B: Tensor
 
     def under(self, logps_BT: Tensor) -> Rows:
-        """The rows as terms of the loss read them, with the policy's log-probs of them."""
+        """The input of the terms of the loss: these rows with the policy's log-probs."""
         names = [each.name for each in fields(Rows) if each.name != "logps_BT"]
         return Rows(logps_BT, *(getattr(self, name) for name in names))
 
@@ -76,8 +76,8 @@ class SideBatch:
 
         Args:
             rows: At least one.
-            pad: Token id to fill up with.
-            device: Where to.
+            pad: Token id of the padding.
+            device: Device of the tensors.
         """
         width = max(len(row.prompt_ids) for row in rows)
         length = max(len(row.completion_ids) for row in rows)
@@ -115,20 +115,20 @@ class SideBatch:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What tells how far off the policy the rows beside TRL's batch are."""
+    """Importance ratios that measure how far the side rows have drifted from the policy."""
 
     replayed: Tensor
     """w of the replayed tokens whose b is known, detached, shape (n,)."""
     lessoned: Tensor
-    """w of the tokens that were written with lessons, detached, shape (n,)."""
+    """w of the tokens written with lessons, detached, shape (n,)."""
     clipped: Tensor
-    """How many of the bare replayed tokens the clip holds back, a scalar."""
+    """Number of bare replayed tokens that the clip limits, a scalar."""
     bare: Tensor
-    """How many bare replayed tokens there are, a scalar."""
+    """Number of bare replayed tokens, a scalar."""
 
     @classmethod
     def of(cls, rows: Rows, *, low: float, high: float) -> Self:
-        """Measure it; ε_l is `low` and ε_h is `high`."""
+        """Measure the drift of rows; ε_l is `low` and ε_h is `high`."""
         ratio_BT = importance(rows.logps_BT, rows.behaviour_BT).detach()
         clip_BT = clipped(ratio_BT, rows.advantages_B, low=low, high=high)
         is_fresh_B1, is_shaped_B1 = rows.is_fresh_B.unsqueeze(1), rows.is_shaped_B.unsqueeze(1)
@@ -145,21 +145,21 @@ class Drift:
 
 
 def dealt(rows: Sequence[SideRow], hands: int) -> list[list[SideRow]]:
-    """Deal rows to the micro-batches, long ones first, so that each gets about as many tokens."""
+    """Split rows into `hands` parts with about equally many tokens, long rows first."""
     ordered = sorted(rows, key=lambda row: -len(row.prompt_ids) - len(row.completion_ids))
     return [list(ordered[hand::hands]) for hand in range(hands)]
 
 
 def memory_rows(plans: Sequence[Group], loss_type: str, longest: int) -> list[SideRow]:
-    """Make rows of what is replayed and of what the SFT anchor learns from.
+    """Make rows of the replayed entries and of the targets of the SFT anchor.
 
     J_rep of a prompt is (1/(M·L_max)) Σ_j Σ_t z·J, averaged over the prompts of the step; with
-    `grpo` 1/|y_j| stands for 1/L_max, with `dapo` and `bnpo` 1/Σ_j |y_j| for 1/(M·L_max). L_sft is
-    a mean over all tokens of its targets. A text that is both is one row.
+    `grpo` 1/|y_j| replaces 1/L_max, with `dapo` and `bnpo` 1/Σ_j |y_j| replaces 1/(M·L_max). L_sft
+    is a mean over all tokens of its targets. A text that is both a replay and a target is one row.
 
     Args:
         plans: The groups of the step.
-        loss_type: TRL's, which names the normaliser.
+        loss_type: TRL's loss type, which decides the normaliser.
         longest: L_max, tokens.
     """
     rows: dict[int, SideRow] = {}
@@ -177,20 +177,20 @@ def memory_rows(plans: Sequence[Group], loss_type: str, longest: int) -> list[Si
 
 @dataclass(frozen=True, slots=True)
 class Normaliser:
-    """What a token of a present episode weighs: as much as in the loss of TRL's batch."""
+    """Weight of a token of a present episode: the same as in the loss of TRL's batch."""
 
     loss_type: str
-    """TRL's, which names the normaliser."""
+    """TRL's loss type, which decides the normaliser."""
     rows: int
-    """Episodes of the step, over all processes."""
+    """Number of episodes of the step, over all processes."""
     tokens: int
-    """Tokens of their texts."""
+    """Number of tokens of their texts."""
     longest: int
-    """L_max."""
+    """L_max, tokens."""
 
     @classmethod
     def of(cls, groups: Sequence[Sequence[Fresh]], loss_type: str, longest: int) -> Self:
-        """Read it off the groups of a step."""
+        """Make the normaliser of a step from its groups."""
         return cls(
             loss_type,
             rows=sum(len(group) for group in groups),
@@ -214,12 +214,12 @@ def rider_rows(
 ) -> list[SideRow]:
     """Make rows of the further calls of the present episodes, each with its advantage.
 
-    They add to what the text's own row teaches and leave its normaliser as it is.
+    They add to the loss of the text's own row and do not change its normaliser.
 
     Args:
         riders: Further calls of each episode of this process.
         advantages: A of each of these calls.
-        normaliser: What their tokens weigh.
+        normaliser: Weight of a token.
     """
     return [
         SideRow(
@@ -240,7 +240,7 @@ def rider_rows(
 def lessoned_row(
     row: Row, bare_ids: Sequence[int], advantage: float, normaliser: Normaliser
 ) -> SideRow:
-    """Make a row under the bare prompt of a text that was written with lessons in its prompt."""
+    """Make a row under the bare prompt from a text that was written with lessons in its prompt."""
     return SideRow(
         tuple(bare_ids),
         row.completion_ids,

@@ -1,9 +1,9 @@
-"""MRPO on TRL's GRPO trainer: methods that call TRL's and add what memory teaches.
+"""MRPO on TRL's GRPO trainer: methods that call TRL's and add the memory.
 
-Nothing of TRL is copied (`ALGORITHM.md` 6.5): `_generate_and_score_completions` sets each fresh
-group against memory once TRL has scored it, `_compute_loss` adds the terms of the loss, and
-`_get_train_sampler` hands out the sampler of prompts by difficulty if there is one.
-So distribution, checkpoints and trackers are TRL's.
+No code of TRL is copied (`ALGORITHM.md` 6.5): `_generate_and_score_completions` combines each fresh
+group with memory after TRL has scored it, `_compute_loss` adds the terms of the loss, and
+`_get_train_sampler` returns the sampler of prompts by difficulty if there is one.
+Distribution, checkpoints and trackers are TRL's.
 """
 
 import os
@@ -14,7 +14,9 @@ from operator import add
 from statistics import fmean
 from typing import Any, ClassVar
 
-os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # we rest on `rollout_func` knowingly
+os.environ.setdefault(
+    "TRL_EXPERIMENTAL_SILENCE", "1"
+)  # we use the experimental `rollout_func` on purpose
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else every trainer of TRL reports itself
 
 import torch
@@ -24,7 +26,15 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from quillgraph.backends.errors import ConfigError, InputError
-from quillgraph.rl.columns import CRITERIA_SHA, EXCLUDED, JUDGEMENT, TEXT
+from quillgraph.rl.columns import (
+    CRITERIA_SHA,
+    EXCLUDED,
+    JUDGEMENT,
+    OPENED,
+    REQUEST,
+    TEXT,
+    rewarded_texts,
+)
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.mrpo import fresh as reading
 from quillgraph.rl.mrpo import losses
@@ -38,26 +48,27 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.replay import Replay
 from quillgraph.rl.mrpo.rows import Drift, Normaliser, SideBatch, SideRow, dealt, memory_rows
 from quillgraph.rl.rewards.group import Rewards
+from quillgraph.rl.rewards.joint import CompleteRewards
 
 TRL_VERSION = "1.16"
 
 
-class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+class MRPOTrainer(CompleteRewards, GRPOTrainer):  # type: ignore[misc]
     """Policy optimisation with a memory of good texts, replayed beside each fresh group.
 
-    Takes what `trl.GRPOTrainer` takes. The dataset needs the column `criteria_sha` where anything
-    is remembered. The gate acts where a reward function logs its judgements
+    It takes the arguments of `trl.GRPOTrainer`. With a memory, the dataset needs the column
+    `criteria_sha`. The gate applies where a reward function logs its judgements
     (`rl.columns.JUDGEMENT`).
 
     Args:
-        recount: For a reward function by name, what its judgements come to in a step. Fresh and
-            remembered texts then count by this rule, before the gate, so that rubric dropout hides
-            the same criteria from both. Without it a remembered reward stays what it was.
-        reflect: Revises texts of flat and poor groups; what it returns enters memory as
-            reflective entries. None for none.
-        credit: How an episode's advantage is divided among its calls; None gives it to each of
-            them, as GRPO does.
-        prompts: Draws the prompts of each generation by how they went before; None takes TRL's
+        recount: Name of a reward function to a function that computes the reward of its judgements
+            in a step. It applies to fresh and remembered texts, before the gate, so that rubric
+            dropout hides the same criteria from both. Without it a remembered reward never changes.
+        reflect: Revises texts of flat and poor groups; its revisions enter memory as reflective
+            entries. None revises nothing.
+        credit: How an episode's advantage is divided among its calls; None gives each call the
+            whole one, as GRPO does.
+        prompts: Draws the prompts of each generation by their earlier rewards; None takes TRL's
             shuffled epochs.
         terms: Further terms of the loss (`losses.Term`), after MRPO's own.
     """
@@ -77,7 +88,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     ) -> None:
         if not trl.__version__.startswith(f"{TRL_VERSION}."):
             raise ConfigError(
-                f"expected trl {TRL_VERSION}, whose two methods are built upon, got "
+                f"expected trl {TRL_VERSION}, whose private methods MRPO overrides, got "
                 f"{trl.__version__}; pip install 'quillgraph[rl]'"
             )
         super().__init__(*arguments, **options)
@@ -92,17 +103,17 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.ledger: list[StepRecord] = []
         self._side: list[SideBatch | None] = []
         self._normaliser: Normaliser | None = None
-        self._scored_BT: Tensor | None = None
+        self._logps_BT: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs beside TRL's checkpoint: memory and ledger, as JSON values."""
+        """State of a run beside TRL's checkpoint: memory and ledger, as JSON values."""
         return {
             "memory": self.memory.state_dict(),
             "ledger": [asdict(each) for each in self.ledger],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` described."""
+        """Restore what `state_dict` described."""
         self.memory.load_state_dict(state["memory"])
         self.ledger = [StepRecord.of(each) for each in state["ledger"]]
 
@@ -112,7 +123,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return super()._get_train_sampler(dataset)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._logs["extra"].pop(JUDGEMENT, None)  # a column not logged anew keeps old rows
+        self._logs["extra"].pop(JUDGEMENT, None)  # a column that is not logged again keeps old rows
         out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self.model.training:
             self._take_behaviour(out)
@@ -121,31 +132,31 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         loss: Tensor = super()._compute_loss(model, inputs)
-        scored_BT, self._scored_BT = self._scored_BT, None
+        logps_BT, self._logps_BT = self._logps_BT, None
         if not self.model.training or not self._side:
             return loss
         if of_texts := [each for each in self.terms if each.reads == "texts"]:
-            assert scored_BT is not None
-            loss = loss + self._weighed(of_texts, self._texts(inputs, scored_BT))
+            assert logps_BT is not None
+            loss = loss + self._weighed(of_texts, self._texts(inputs, logps_BT))
         batch = self._side[self._step % self.args.steps_per_generation]
         return loss if batch is None else loss + self._side_term(model, batch)
 
     def _get_per_token_logps_and_entropies(self, *arguments: Any, **options: Any) -> Any:
-        scored = super()._get_per_token_logps_and_entropies(*arguments, **options)
-        self._scored_BT = scored[0]  # of TRL's batch, until `_compute_loss` has taken it
-        return scored
+        result = super()._get_per_token_logps_and_entropies(*arguments, **options)
+        self._logps_BT = result[0]  # log-probs of TRL's batch, for `_compute_loss`
+        return result
 
     def _take_behaviour(self, out: dict[str, Any]) -> None:
-        """The policy that a rollout sampled from is the old one; TRL forgets it outside vLLM."""
+        """Use the sampling log-probs of a rollout as old log-probs; TRL does so only for vLLM."""
         if self.use_vllm or "sampling_per_token_logps" not in out:
             return
-        sampled = out["sampling_per_token_logps"]
-        if not torch.isfinite(sampled).all():
+        logps_BT = out["sampling_per_token_logps"]
+        if not torch.isfinite(logps_BT).all():
             raise InputError(
                 "expected a finite log-prob for each token of a rollout, got NaN or infinity: "
                 "rows without log-probs cannot be trained on"
             )
-        out["old_per_token_logps"] = sampled
+        out["old_per_token_logps"] = logps_BT
 
     def _set_against_memory(self, inputs: list[dict[str, Any]], out: dict[str, Any]) -> None:
         number, size, mask_BT = self.state.global_step, self.num_generations, written_tokens(out)
@@ -176,7 +187,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             self._metrics["train"][name].append(value)
 
     def _take_advantages(self, out: dict[str, Any], step: Step) -> None:
-        """Put our advantages in place of TRL's, where they are others than TRL's."""
+        """Replace TRL's advantages by ours where they differ."""
         if self.args.regroups and any(plan.is_changed for plan in step.plans):
             gains = [value or 0.0 for plan in step.plans for value in plan.advantages]
             ours = gains[step.first : step.first + len(step.inputs)]
@@ -191,14 +202,19 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return stored
 
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
+        count = len(inputs)
+        everyones = list(self._logs["completion"])[-count * self.accelerator.num_processes :]
+        first = self.accelerator.process_index * count
+        names = (REQUEST, TEXT, EXCLUDED, OPENED)
+        replies = rewarded_texts(
+            [each["prompt"] for each in inputs],
+            everyones[first : first + count],
+            {name: [each.get(name) for each in inputs] for name in names},
+        )
+        rows = zip(inputs, mask.sum(1).tolist(), replies, strict=True)
         marks = [
-            (
-                each.get(CRITERIA_SHA) or "",
-                each.get(EXCLUDED),
-                int(tokens),
-                each.get(TEXT),
-            )
-            for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
+            (each.get(CRITERIA_SHA) or "", reply.missing, int(tokens), reply.words)
+            for each, tokens, reply in rows
         ]
         return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
 
@@ -229,7 +245,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return losses.anchor_strength(state.global_step, state.max_steps, self.args.anchor_weight)
 
     def _lay_out(self, step: Step) -> None:
-        """Deal the rows beside TRL's batch to processes and micro-batches."""
+        """Split the rows beside TRL's batch over processes and micro-batches."""
         world, hands = self.accelerator.num_processes, self.args.steps_per_generation
         shared = memory_rows(step.plans, self.args.loss_type, self.max_completion_length)
         longest = self.max_completion_length
@@ -241,7 +257,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         filler = next((row.silenced for _, some in everyones for row in some), None)
         self._side = []
         for number, pile in enumerate(piles):
-            # every process makes the same forward passes, or collectives would wait for ever
+            # every process makes the same forward passes, or collectives would hang
             missing = max(counts[number] for counts, _ in everyones) - len(pile)
             full = pile + [filler] * missing if filler else pile
             self._side.append(self._batch(full) if full else None)
@@ -256,7 +272,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         logps_BT, _, _ = self._get_per_token_logps_and_entropies(
             model, ids, attention, batch.completion_ids_BT.size(1)
         )
-        rows, self._scored_BT = batch.under(logps_BT), None
+        rows, self._logps_BT = batch.under(logps_BT), None
         is_far = self._log_drift(Drift.of(rows, low=self.epsilon_low, high=self.epsilon_high))
         beside = [each for each in self.terms if each.reads == "beside"]
         return self._weighed(beside, rows, is_far=is_far)
@@ -264,12 +280,12 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _weighed(
         self, terms: Sequence[losses.Term], rows: losses.Rows, *, is_far: bool = False
     ) -> Tensor:
-        """The sum of the terms of one micro-batch with their weights, scaled as TRL scales its own.
+        """Weighted sum of the terms of one micro-batch, scaled as TRL scales its own loss.
 
         Args:
             terms: At least one.
-            rows: What they read.
-            is_far: Whether those that are off-policy are left out.
+            rows: Input of the terms.
+            is_far: Whether to leave out the off-policy terms.
         """
         state, metrics, parts = self.state, self._metrics["train"], []
         for term in terms:
@@ -286,7 +302,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return reduce(add, parts) * scale
 
     def _texts(self, inputs: Mapping[str, Any], logps_BT: Tensor) -> losses.Rows:
-        """TRL's batch as terms of the loss read it."""
+        """TRL's batch as input of the terms of the loss."""
         assert self._normaliser is not None
         mask_BT = written_tokens(inputs)
         names = ("sampling_per_token_logps", "old_per_token_logps")
@@ -297,7 +313,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             logps_BT=logps_BT,
             completion_ids_BT=inputs["completion_ids"],
             mask_BT=mask_BT.to(logps_BT.dtype),
-            # without them the policy of this very step has written the texts
+            # without them the present policy wrote the texts
             behaviour_BT=next(known, logps_BT.detach()),
             is_known_B=every_B,
             is_fresh_B=every_B,
@@ -308,7 +324,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         )
 
     def _all_terms(self, further: Sequence[losses.Term]) -> tuple[losses.Term, ...]:
-        """MRPO's own terms and those that were handed in."""
+        """MRPO's own terms and the further ones."""
         own = losses.mrpo_terms(
             low=self.epsilon_low,
             high=self.epsilon_high,
@@ -326,7 +342,7 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return terms
 
     def _log_drift(self, drift: Drift) -> bool:
-        """Log how far off the policy the replayed tokens are; whether too far to learn from."""
+        """Log how far replayed tokens have drifted from the policy; True if too far to train on."""
         w = drift.replayed.double()
         n = w.new_tensor(w.numel())
         lessoned = (drift.lessoned.sum(), n.new_tensor(drift.lessoned.numel()))

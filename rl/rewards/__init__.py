@@ -1,4 +1,4 @@
-"""From judgements to the rewards of a group."""
+"""Rewards of a group of texts, computed from their judgements."""
 
 from quillgraph.rl.rewards.group import advantages
 

@@ -1,6 +1,6 @@
-"""Judges what a policy writes: each text once, while the policy goes on writing.
+"""Judges the texts of a policy, each text once and during generation.
 
-What has been judged is kept by its content, in memory or in one SQLite file.
+A cache keeps judgements by content, in memory or in one SQLite file.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -16,29 +17,30 @@ from threading import Lock
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
-from quillgraph.agents.judgements import Judgement, text_hash
+from quillgraph.agents.judgements import CODE, Judgement, text_hash
 from quillgraph.agents.judges import Judge
+from quillgraph.agents.replies import ReplyText
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.runtime import BackgroundLoop
-from quillgraph.graphs.prebuilt import Submission, judge_text
+from quillgraph.graphs.prebuilt import Submission, judge_text, unread
 
 IN_MEMORY = ":memory:"
 
 
 def judgement_key(criteria_sha: str, text_sha: str, judge: str, seed: int) -> str:
-    """Hash of all that a judgement depends on."""
+    """Hash of everything that a judgement depends on."""
     about = json.dumps([criteria_sha, text_sha, judge, seed])
     return hashlib.sha256(about.encode()).hexdigest()
 
 
 class JudgementCache:
-    """Key to judgement. Threads may share it; a judgement that lacks verdicts is not kept.
+    """Cache from key to judgement; threads may share it. It keeps no judgement that lacks verdicts.
 
     Args:
         path: The SQLite file; None keeps the judgements in memory.
 
     Raises:
-        StorageError: If the file cannot be opened, read or written, or is none of ours.
+        StorageError: If the file cannot be opened, read or written, or has another format.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -53,7 +55,7 @@ class JudgementCache:
             raise self._failure("open", error) from error
 
     def get(self, key: str) -> Judgement | None:
-        """Look a judgement up; None if it is not there or was written by another version."""
+        """Look up a judgement; None if it is missing or was written by another version."""
         with self._lock:
             try:
                 row = self._file.execute(
@@ -67,7 +69,7 @@ class JudgementCache:
             return None
 
     def put(self, key: str, judgement: Judgement) -> None:
-        """Keep a judgement, unless verdicts are missing: those may be had the next time."""
+        """Store a judgement, unless verdicts are missing: the next attempt may get them."""
         if judgement.missing:
             return
         with self._lock:
@@ -81,7 +83,7 @@ class JudgementCache:
                 raise self._failure("write", error) from error
 
     def save(self, path: Path) -> None:
-        """Write a copy of what is in the cache."""
+        """Write a copy of the cache."""
         with self._lock:
             try:
                 copy = sqlite3.connect(path)
@@ -91,27 +93,28 @@ class JudgementCache:
                 raise self._failure("copy", error) from error
 
     def load(self, path: Path) -> None:
-        """Take over what another cache has saved."""
+        """Replace the content by a copy that `save` wrote."""
         with self._lock:
             try:
-                saved = sqlite3.connect(path)
-                saved.backup(self._file)
-                saved.close()
+                source = sqlite3.connect(path)
+                source.backup(self._file)
+                source.close()
             except sqlite3.Error as error:
                 raise self._failure("read", error) from error
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._file.close()
 
     def __len__(self) -> int:
         with self._lock:
             return int(self._file.execute("SELECT COUNT(*) FROM judgements").fetchone()[0])
 
-    def _failure(self, doing: str, error: sqlite3.Error) -> StorageError:
+    def _failure(self, action: str, error: sqlite3.Error) -> StorageError:
         where = self.path or "in memory"
         return StorageError(
-            f"cannot {doing} the judgements {where}: {error}; free some room, or name another file"
+            f"cannot {action} the judgements {where}: {error}; free disk space, or name another "
+            "file"
         )
 
 
@@ -119,24 +122,24 @@ class JudgementCache:
 class JudgeQueue:
     """Judges texts, each at most once.
 
-    Equal texts under equal criteria are asked for once, also while the first answer is under way,
-    and what is in the cache is not asked for at all. `begin` starts a judgement and returns at
-    once: whoever generates calls it for each finished text, and the judge works meanwhile.
+    Equal texts under equal criteria are judged once, even while the first judgement is running, and
+    texts in the cache are not judged again. `begin` starts a judgement and returns at once: a
+    generator calls it for each finished text, and the judge works during generation.
     """
 
     judge: Judge | None = None
-    """None: code alone checks the texts."""
+    """None checks the texts by code alone."""
     seed: int = 0
-    """Part of a judgement's key: that of the judge's calls."""
+    """Seed of the judge's calls; part of a judgement's key."""
     cache: JudgementCache = field(default_factory=JudgementCache)
     counts: Counter[str] = field(default_factory=Counter)
-    """How many judgements were `asked` for, `cached`, or already `under_way`."""
+    """Number of judgements that were requested (`asked`), `cached` or already `under_way`."""
     _under_way: dict[str, concurrent.futures.Future[Judgement]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _loop: BackgroundLoop = field(default_factory=lambda: BackgroundLoop("quillgraph-judging"))
 
     def begin(self, submission: Submission) -> concurrent.futures.Future[Judgement]:
-        """Start judging a text, unless that has been done or is being done."""
+        """Start judging a text, unless it is cached or under way."""
         criteria_sha = submission["criteria_set"].sha256
         name = self.judge.name if self.judge else ""
         key = judgement_key(criteria_sha, text_hash(submission["text"]), name, self.seed)
@@ -146,36 +149,43 @@ class JudgeQueue:
                 return self._under_way[key]
             if (known := self.cache.get(key)) is not None:
                 self.counts["cached"] += 1
-                done: concurrent.futures.Future[Judgement] = concurrent.futures.Future()
-                done.set_result(known)
-                return done
+                future: concurrent.futures.Future[Judgement] = concurrent.futures.Future()
+                future.set_result(known)
+                return future
             self.counts["asked"] += 1
-            started = self._loop.submit(self._judge(key, submission))
-            self._under_way[key] = started
-            return started
+            future = self._loop.submit(self._judge(key, submission))
+            self._under_way[key] = future
+            return future
 
     async def judgements(
-        self, task: WritingTask, criteria_set: CriteriaSet, texts: list[str]
+        self, task: WritingTask, criteria_set: CriteriaSet, texts: Sequence[str | ReplyText]
     ) -> list[Judgement]:
-        """Judge texts for one task, all at once.
+        """Judge texts for one task, all at once; where there is no text, nobody is asked.
 
         Raises:
-            BackendError: If the judge could not be reached.
+            BackendError: If the judge cannot be reached.
         """
+        replies = [ReplyText(text=each) if isinstance(each, str) else each for each in texts]
         started = [
-            self.begin(Submission(task=task, criteria_set=criteria_set, text=text))
-            for text in texts
+            self.begin(Submission(task=task, criteria_set=criteria_set, text=each.text))
+            for each in replies
+            if each.text is not None
         ]
-        return list(await asyncio.gather(*map(asyncio.wrap_future, started)))
+        judgements = iter(await asyncio.gather(*map(asyncio.wrap_future, started)))
+        name = self.judge.name if self.judge else CODE
+        return [
+            unread(criteria_set, str(each.missing), name) if each.text is None else next(judgements)
+            for each in replies
+        ]
 
     def take_counts(self) -> dict[str, float]:
-        """How many judgements were asked for, cached and under way since the last call."""
+        """Number of judgements requested, cached and under way since the last call."""
         with self._lock:
-            taken, self.counts = self.counts, Counter()
-        return {f"judge/{name}": float(taken[name]) for name in ("asked", "cached", "under_way")}
+            counts, self.counts = self.counts, Counter()
+        return {f"judge/{name}": float(counts[name]) for name in ("asked", "cached", "under_way")}
 
     def close(self) -> None:
-        """Stop the loop; what is under way is given up."""
+        """Stop the loop and abandon the judgements under way."""
         self._loop.close()
 
     async def _judge(self, key: str, submission: Submission) -> Judgement:

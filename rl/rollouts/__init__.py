@@ -1,6 +1,6 @@
-"""Who writes the texts of a step.
+"""Rollouts: where the texts of a training step come from.
 
-Names are looked up when they are asked for (PEP 562): the modules behind them load torch.
+Names are imported on first use (PEP 562), because their modules load torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Texts of the next step, written while the present one is learned from."""
+"""Texts of the next step, written during the present update."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
 
 Written = tuple[list[Trajectory | QuillError], float]
-"""What came of each prompt, and how many seconds it took."""
+"""The outcome of each prompt, and the seconds that all took."""
 
 FILE = "ahead.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What has been begun for a coming step."""
+    """Texts under way for a coming step."""
 
     step: int
-    """Optimizer steps done when the texts are learned from."""
+    """Optimizer steps done when the update uses the texts."""
     policy: int
     """Optimizer steps of the policy that writes them."""
     prompts: tuple[str, ...]
@@ -34,8 +34,8 @@ class Ahead:
 class PromptOrder:
     """The prompts of coming steps, as TRL's sampler will deal them to this process.
 
-    It draws from a sampler of its own with the trainer's seed, from the first epoch on, and so
-    knows the order also in a run that was resumed. A step has to be one generation.
+    It draws all epochs from a sampler of its own with the trainer's seed, so it knows the order
+    in a resumed run as well. A step has to be one generation.
     """
 
     def __init__(self) -> None:
@@ -48,48 +48,48 @@ class PromptOrder:
             self._draw(trainer)
         size = trainer._train_batch_size * trainer.args.steps_per_generation
         first = trainer.accelerator.process_index * size
-        chosen = self._steps[step][first : first + size]
-        return [trainer.train_dataset[number]["prompt"] for number in chosen]
+        numbers = self._steps[step][first : first + size]
+        return [trainer.train_dataset[number]["prompt"] for number in numbers]
 
     def _draw(self, trainer: GroupTrainer) -> None:
         """Draw one more epoch."""
         if self._sampler is None:
-            # that of the class: the trainer's own may have been wound on to where a run resumed
+            # the method of the class: in a resumed run the trainer's own skips finished epochs
             self._sampler = type(trainer)._get_train_sampler(trainer)
-        drawn, args = list(self._sampler), trainer.args
+        order, args = list(self._sampler), trainer.args
         size = args.generation_batch_size
         stride = size * args.steps_per_generation * args.num_iterations
-        self._steps += [drawn[start : start + size] for start in range(0, len(drawn), stride)]
+        self._steps += [order[start : start + size] for start in range(0, len(order), stride)]
 
 
 class AheadPart:
-    """What is ahead as a part of a checkpoint, so that a run goes on with the very texts.
+    """Texts written ahead as a part of a checkpoint, so that a resumed run uses the same texts.
 
-    A run of several processes keeps none: each has its own, and one of them writes the checkpoint.
-    The step after it is then learned from texts of the policy of that step, as the first one is.
+    A run of several processes saves none, as each has its own and only one writes the checkpoint.
+    The next step then uses texts of its own policy, like the first step of a run.
     """
 
     def __init__(self, ahead: Callable[[], Ahead | None], put: Callable[[Ahead], None]) -> None:
         self._ahead, self._put = ahead, put
 
     def save(self, folder: Path) -> None:
-        """Wait for what is being written, and keep it."""
-        (folder / FILE).write_text(json.dumps(_dumped(self._ahead())), encoding="utf-8")
+        """Wait for the texts under way, and write them into a checkpoint."""
+        (folder / FILE).write_text(json.dumps(_to_json(self._ahead())), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
-        """Take it back."""
+        """Read it back from a checkpoint."""
         raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if raw is None:
             return
         texts: Future[Written] = Future()
-        texts.set_result(([_loaded(each) for each in raw["texts"]], raw["seconds"]))
+        texts.set_result(([_from_json(each) for each in raw["texts"]], raw["seconds"]))
         self._put(Ahead(raw["step"], raw["policy"], tuple(raw["prompts"]), texts))
 
 
 def death_of(done: Sequence[Trajectory | QuillError]) -> QuillError | None:
     """The failure of the engine itself among the failures, if there is one.
 
-    Where every single text failed it is taken for the engine's, whatever the reason.
+    Where all texts failed, the first failure counts as the engine's.
     """
     failures = [each for each in done if isinstance(each, QuillError)]
     of_engine = [each for each in failures if isinstance(each, ServerFailed | Unreachable)]
@@ -98,18 +98,18 @@ def death_of(done: Sequence[Trajectory | QuillError]) -> QuillError | None:
     return failures[0]
 
 
-def _dumped(ahead: Ahead | None) -> dict[str, Any] | None:
+def _to_json(ahead: Ahead | None) -> dict[str, Any] | None:
     if ahead is None or processes().num_processes > 1:
         return None
-    done, seconds = ahead.texts.result()
-    if death_of(done):
+    outcomes, seconds = ahead.texts.result()
+    if death_of(outcomes):
         return None
     return {
         "step": ahead.step,
         "policy": ahead.policy,
         "prompts": ahead.prompts,
         "seconds": seconds,
-        "texts": [_plain(each) for each in done],
+        "texts": [_plain(each) for each in outcomes],
     }
 
 
@@ -117,11 +117,11 @@ def _plain(each: Trajectory | QuillError) -> Any:
     return str(each) if isinstance(each, QuillError) else each.model_dump(mode="json")
 
 
-def _loaded(raw: Any) -> Trajectory | QuillError:
-    # what failed is left out with its reason, as it would have been
+def _from_json(raw: Any) -> Trajectory | QuillError:
+    # a failed text is excluded with its reason, as without the checkpoint
     return QuillError(raw) if isinstance(raw, str) else Trajectory.model_validate(raw)
 
 
 def same_prompts(ahead: Ahead, step: int, keys: Sequence[str]) -> bool:
-    """Whether what was begun is what a step asks for."""
+    """Whether the texts under way are for this step and its prompts."""
     return ahead.step == step and ahead.prompts == tuple(keys)

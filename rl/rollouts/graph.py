@@ -1,4 +1,4 @@
-"""The graph that a configuration names for rollouts, and who plays in it."""
+"""The graph that a configuration names for rollouts, and the models of its roles."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -34,47 +34,47 @@ from quillgraph.rl.config.stages import RlConfig
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 
 STARTS: Mapping[str, Mapping[str, Any]] = {"best_of_n": {"n": 2}}
-"""What graphs of ours start from where nothing is said: the fewest drafts that are a choice."""
+"""Default input of our graphs: the smallest number of drafts that allows a choice."""
 
 WRITER = "writer"
-"""The role that is trained where the graph has it and nothing is said."""
+"""The role that is trained by default, where the graph has it."""
 
 CRITERIA = "criteria_set"
-"""Part of a graph's input that gets the frozen criteria of the task."""
+"""Key of a graph's input for the frozen criteria of the task."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutGraph:
-    """A graph that was found fit for training: the policy plays all that no other is named for."""
+    """A graph that is checked for training; the policy plays every role without another backend."""
 
     graph: Pregel[Any, Any, Any, Any]
     trainable: tuple[str, ...]
     others: Mapping[str, ChatBackend]
-    """Who plays the roles that the policy does not play."""
+    """Backends of the roles that the policy does not play."""
     judge: Judge
-    """Stands wherever the graph's context asks for a judge and no backend is named for it."""
+    """Judge for each judge of the graph's context without a backend of its own."""
     embeddings: Embeddings | None
-    """None where the context asks for none."""
+    """None where the context needs none."""
     rest: Mapping[str, Any]
-    """The graph's input beside task and criteria."""
+    """The graph's input except task and criteria."""
     measures: Mapping[str, int]
 
     @classmethod
     def of(
         cls, config: RlConfig, *, judge: Judge, text_tokens: int, embeddings: str
     ) -> "RolloutGraph":
-        """Find the graph of a configuration and see who can play in it.
+        """Find the graph of a configuration, and check its roles and input.
 
         Args:
             config: The configuration, with a graph.
             judge: Scores texts within the graph.
-            text_tokens: Longest text.
-            embeddings: Name of the embeddings, for a context that asks for some.
+            text_tokens: Maximum tokens of a text.
+            embeddings: Name of the embeddings, for a context that needs them.
 
         Raises:
-            ConfigError: If there is no such graph, it takes no context, or a role, a measure or a
-                part of the input is none of its own.
-            InputError: If a part of the input has a value that does not fit.
+            ConfigError: If there is no such graph, it takes no context, or it lacks a role, a
+                measure or a part of the input that is set.
+            InputError: If a part of the input has a wrong value.
         """
         assert config.graph is not None
         graph = compiled_form(build(config.graph))
@@ -96,7 +96,7 @@ class RolloutGraph:
         return rollout_graph
 
     def check(self, engine: ChatBackend) -> None:
-        """See that the engine can play.
+        """Check that the engine can play its roles.
 
         Raises:
             ConfigError: Naming the role and what is missing.
@@ -105,7 +105,7 @@ class RolloutGraph:
         self.source(Player.of(engine, silent), Player.of(engine, silent, is_trained=False))
 
     def source(self, policy: Player, frozen: Player) -> EpisodeSource:
-        """Cast the graph for an episode; budgets and seeds are the episode's own."""
+        """Fill the graph's context for an episode, with a budget and seeds of its own."""
         schema = schema_of(self.graph, "context_schema")
         judges = [
             name
@@ -125,7 +125,7 @@ class RolloutGraph:
         return episode_source(self.graph, context=context, trainable=self.trainable)
 
     def start(self, sets: Mapping[str, CriteriaSet]) -> Callable[[WritingTask], dict[str, Any]]:
-        """Say what each episode starts from.
+        """Make the function that gives the start input of an episode.
 
         Args:
             sets: Request hash to criteria.
@@ -139,13 +139,13 @@ class RolloutGraph:
         return start
 
     async def aclose(self) -> None:
-        """Give back the backends of the other roles."""
+        """Close the backends of the other roles."""
         for chat in self.others.values():
             await chat.aclose()
 
 
 def _trainable(config: RlConfig, roles: tuple[str, ...]) -> tuple[str, ...]:
-    """The roles that are trained: those that are said, the writer, or the only one."""
+    """The roles that are trained: those in the configuration, the writer, or the only one."""
     if not roles:
         raise ConfigError(
             f"rl.graph: the context of {config.graph!r} has no role that the policy could play: "
@@ -180,7 +180,7 @@ def _refuse_unknown_measures(measures: Mapping[str, int], schema: Any) -> None:
 
 
 def _replaced(context: Any, parts: Mapping[str, Any]) -> Any:
-    """The context with these parts in place of its own."""
+    """A copy of the context with these parts replaced."""
     if not parts:
         return context
     if isinstance(context, Mapping):

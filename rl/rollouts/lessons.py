@@ -1,4 +1,4 @@
-"""Lessons of earlier episodes, for rollouts that are written with them (`ALGORITHM.md` 6.5)."""
+"""Lessons of earlier episodes, for the prompts of rollouts (`ALGORITHM.md` 6.5)."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from quillgraph.rl.rollouts.sampling import Sampling, chance_of
 from quillgraph.rl.trajectories.rows import Trajectory
 
 LessonsFor = Mapping[str, tuple[Lesson, ...]]
-"""Request hash to the lessons that fit the request, the most fitting first."""
+"""Request hash to the lessons that fit the request, best fit first."""
 
 _KEPT = TypeAdapter(dict[str, tuple[Lesson, ...]])
 
@@ -39,26 +39,26 @@ def find_lessons(
 ) -> LessonsFor:
     """Recall the lessons for each request, once for a whole run.
 
-    They are kept in the run's folder and read from there when it goes on: the memory may have
-    learned more since, and a run that resumes would be another one.
+    They are saved in the run's folder and read from there when the run resumes: the memory may have
+    new lessons by then, which would change the run.
 
     Args:
-        config: Where the memory is, and how many lessons a text is shown.
+        config: Where the memory is, and how many lessons a prompt may hold.
         tasks: The training requests.
         sets: Request hash to criteria; a lesson has to be about one of their soft ones, if any.
-        file: Where they are kept.
-        embeddings: Name of the embeddings by which requests are compared.
+        file: Where the lessons are saved.
+        embeddings: Name of the embeddings that compare requests.
 
     Raises:
         ConfigError: If there is no memory, or no lesson in it fits any request.
-        InputError: If what was kept is damaged.
+        InputError: If the saved file is damaged.
         StorageError: If the memory or the file cannot be used.
     """
     if file.exists():
         return _read(file)
     if not config.memory.is_file():
         raise ConfigError(
-            f"rl.lessons.memory: no file {config.memory}; `quillgraph write` keeps one, or leave "
+            f"rl.lessons.memory: no file {config.memory}; `quillgraph write` writes one, or leave "
             "rl.lessons out"
         )
     lessons = asyncio.run(_recalled(config, tasks, sets, connect_embeddings(embeddings)))
@@ -76,14 +76,14 @@ def lessoned_run(
     lessons_for: Callable[[Any], Sequence[Lesson]],
     prompt_with: Callable[[Any, Sequence[Lesson]], Turns],
 ) -> RolloutFn:
-    """Make rollouts of one call each, of which a share is shown lessons in its prompt.
+    """Make rollouts of one call each, a share of them with lessons in the prompt.
 
-    Which ones follows from their seeds. A text for whose prompt there are no lessons has none.
+    The seed of a rollout decides whether it gets lessons. A prompt without lessons gets none.
 
     Args:
         share: p, from 0 to 1.
-        lessons_for: From a prompt of the data set to its lessons.
-        prompt_with: From the prompt and its lessons to what the policy reads instead.
+        lessons_for: From a prompt of the dataset to its lessons.
+        prompt_with: From the prompt and its lessons to the prompt that the policy reads instead.
     """
 
     async def run(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
@@ -118,7 +118,7 @@ def _read(file: Path) -> LessonsFor:
         return _KEPT.validate_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise InputError(
-            f"cannot read the lessons of the run, {file}: {error}; put the file back, or begin a "
+            f"cannot read the lessons of the run, {file}: {error}; put the file back, or start a "
             "new run"
         ) from error
 

@@ -1,8 +1,8 @@
 """Texts for a training step from an inference engine: TRL's `rollout_func`, on any chat backend.
 
-The engine gets the policy as a LoRA adapter before each step and returns the tokens that it
-sampled, with their log-probs: these are the old log-probs of the update, and no text is tokenised
-again. Without an engine TRL generates with transformers by itself.
+The engine gets the policy as a LoRA adapter before each step and returns the sampled tokens with
+their log-probs: these are the old log-probs of the update, and no text is tokenised again. Without
+an engine, TRL generates with transformers.
 """
 
 import asyncio
@@ -39,20 +39,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Rollouts:
-    """Runs one step's prompts on an engine, all at once; give it to a trainer as `rollout_func`.
+    """Runs one step's prompts on an engine, all at once; a trainer takes it as `rollout_func`.
 
     Args:
         model: The engine; it must return token ids and log-probs and swap adapters.
-        folder: Where adapters are written; the last two stay.
-        run: How a text comes about.
-        begin: Called with prompt and trajectory as each text is done, while others are still being
-            written: a judge can begin. It must return at once.
+        folder: Folder of the adapters; the last two stay.
+        run: Makes a text for a prompt.
+        begin: Called with prompt and trajectory when a text is complete, during generation of the
+            others, so that a judge can start. It must return at once.
         sync_every: Optimizer steps between adapter swaps. Texts are at most `sync_every - 1` steps
-            behind the policy; their log-probs tell by how much that matters.
+            behind the policy; their log-probs show how much that matters.
         ahead: From the trainer and a step to the prompts of this process in that step, such as a
-            `PromptOrder`. With it the texts of the next step are written while the present one is
-            learned from: they are one step behind the policy, and never more. A step has to be one
-            generation. None writes them when they are asked for.
+            `PromptOrder`. With it the engine writes the texts of the next step during the present
+            update: they are exactly one step behind the policy. A step has to be one generation.
+            None writes the texts of a step when the step starts.
     """
 
     model: ChatBackend
@@ -62,9 +62,9 @@ class Rollouts:
     sync_every: int = 1
     ahead: Callable[[Any, int], Sequence[Any]] | None = None
     restarts: int = 0
-    """How often the engine was started again; once is borne."""
+    """How often the engine was restarted; one restart is allowed."""
     _synced: int | None = None
-    """Step whose policy the engine has."""
+    """Step whose policy the engine has loaded."""
     _ahead: Ahead | None = None
     _loop: BackgroundLoop = field(default_factory=lambda: BackgroundLoop("quillgraph-rollouts"))
 
@@ -85,56 +85,58 @@ class Rollouts:
 
     @property
     def version(self) -> str:
-        """Version of the weights that the engine has."""
+        """Version of the weights that the engine has loaded."""
         return "base" if self._synced is None else f"step-{self._synced}"
 
     def __call__(self, prompts: Sequence[Any], trainer: GroupTrainer) -> dict[str, list[Any]]:
-        """Write a text for each prompt, as TRL asks.
+        """Write a text for each prompt, in the form that TRL expects.
 
         Raises:
-            ServerFailed: If the engine died twice; a checkpoint is written before.
-            RewardError: If not one text can be learned from.
+            ServerFailed: If the engine died twice; a checkpoint is written first.
+            RewardError: If no text can be trained on.
         """
         step = trainer.state.global_step
         requests = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
-        begun = time.perf_counter()
-        taken = self._taken(trainer, step, prompts)
-        if taken is None:
+        start = time.perf_counter()
+        ready = self._texts_ahead(trainer, step, prompts)
+        if ready is None:
             self._sync(trainer)
-        synced = time.perf_counter()
-        ahead = taken or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(requests)))
-        done, seconds = ahead.texts.result()
-        self._mend(trainer, requests, done)
-        columns = columns_of(done, trainer._tokenizer.eos_token_id)
+        sync_end = time.perf_counter()
+        ahead = ready or Ahead(step, self._synced or 0, (), self._loop.submit(self._all(requests)))
+        outcomes, seconds = ahead.texts.result()
+        self._mend(trainer, requests, outcomes)
+        columns = columns_of(outcomes, trainer._tokenizer.eos_token_id)
         everyones = gather_object(columns[EXCLUDED])
         if all(everyones):
             raise RewardError(
-                f"none of {len(everyones)} rollouts gave a text to learn from: {everyones[0]}"
+                f"none of {len(everyones)} rollouts gave a text to train on: {everyones[0]}"
             )
-        waited = time.perf_counter() - synced
+        wait_s = time.perf_counter() - sync_end
         self._log(trainer, columns, seconds, step - ahead.policy)
-        synced += self._begin(trainer, step + 1)
+        sync_end += self._begin(trainer, step + 1)
         metrics = trainer._metrics["train" if trainer.model.training else "eval"]
-        metrics["rollouts/sync_s"].append(synced - begun)
-        metrics["rollouts/waited_s"].append(waited)
+        metrics["rollouts/sync_s"].append(sync_end - start)
+        metrics["rollouts/waited_s"].append(wait_s)
         return columns
 
     def close(self) -> None:
-        """Give up what is being written for a step that will not come."""
+        """Cancel the texts under way for a step that will not run."""
         if self._ahead is not None:
             self._ahead.texts.cancel()
             self._ahead = None
 
     def part(self) -> AheadPart:
-        """What is written ahead, as a part of a checkpoint; of one process, see `AheadPart`."""
+        """The texts written ahead, as a part of a checkpoint (`AheadPart`)."""
 
         def put(ahead: Ahead) -> None:
             self._ahead = ahead
 
         return AheadPart(lambda: self._ahead, put)
 
-    def _taken(self, trainer: GroupTrainer, step: int, prompts: Sequence[Any]) -> Ahead | None:
-        """What was begun for this step, if every process has the texts that are asked for."""
+    def _texts_ahead(
+        self, trainer: GroupTrainer, step: int, prompts: Sequence[Any]
+    ) -> Ahead | None:
+        """The texts under way for this step, if every process has them for the right prompts."""
         if self.ahead is None or not trainer.model.training:
             return None
         ahead, self._ahead = self._ahead, None
@@ -143,54 +145,54 @@ class Rollouts:
         if all(gather_object([is_right])):
             return ahead
         if ahead is not None:
-            logger.warning("what was written ahead of step %d is not what it asks for", step)
+            logger.warning("the texts written ahead for step %d do not match its prompts", step)
             ahead.texts.cancel()
         return None
 
     def _begin(self, trainer: GroupTrainer, step: int) -> float:
-        """Begin the texts of the next step with the policy as it is now.
+        """Start the texts of the next step with the present policy.
 
         Returns:
-            Seconds that the engine took for the policy.
+            Seconds that the engine took to load the policy.
         """
         if self.ahead is None or not trainer.model.training or step >= trainer.state.max_steps:
             return 0.0
-        begun = time.perf_counter()
+        start = time.perf_counter()
         self._sync(trainer)
         prompts = self.ahead(trainer, step)
         requests = list(zip(prompts, samplings(prompts, trainer, step), strict=True))
         keys = tuple(key_of(prompt) for prompt in prompts)
         texts = self._loop.submit(self._all(requests))
-        assert self._synced is not None  # the policy was just handed over
+        assert self._synced is not None  # `_sync` has just loaded the policy
         self._ahead = Ahead(step, self._synced, keys, texts)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start
 
     def _mend(
         self,
         trainer: GroupTrainer,
         requests: Sequence[tuple[Any, Sampling]],
-        done: list[Trajectory | QuillError],
+        outcomes: list[Trajectory | QuillError],
     ) -> None:
-        """If the engine died, start it again and have what was lost written anew."""
-        death: QuillError | None = death_of(done)
-        dead = [each for each in gather_object([death and str(death)]) if each]
-        if not dead:
+        """If the engine died, restart it and write the lost texts again."""
+        death: QuillError | None = death_of(outcomes)
+        reasons = [each for each in gather_object([death and str(death)]) if each]
+        if not reasons:
             return
         if self.model.is_shared and death is None:
-            death = ServerFailed(dead[0])
+            death = ServerFailed(reasons[0])
         at = self._synced
-        assert at is not None  # the first thing a step does is to load an adapter
+        assert at is not None  # a step starts by loading an adapter
         self._hand_over(trainer, self.folder / f"step-{at}", at, death)
-        lost = [n for n, each in enumerate(done) if death and isinstance(each, QuillError)]
+        lost = [n for n, each in enumerate(outcomes) if death and isinstance(each, QuillError)]
         again, _ = self._loop.submit(self._all([requests[number] for number in lost])).result()
         for number, each in zip(lost, again, strict=True):
-            done[number] = each
-        self._stop_if_dead(trainer, death_of(done))
+            outcomes[number] = each
+        self._stop_if_dead(trainer, death_of(outcomes))
 
     async def _all(self, requests: Sequence[tuple[Any, Sampling]]) -> Written:
-        begun = time.perf_counter()
-        done = list(await asyncio.gather(*(self._one(*each) for each in requests)))
-        return done, time.perf_counter() - begun
+        start = time.perf_counter()
+        outcomes = list(await asyncio.gather(*(self._one(*each) for each in requests)))
+        return outcomes, time.perf_counter() - start
 
     async def _one(self, prompt: Any, sampling: Sampling) -> Trajectory | QuillError:
         try:
@@ -199,7 +201,7 @@ class Rollouts:
             return error
         if strange := {row.weights_version for row in trajectory.rows} - {self.version}:
             return ServerFailed(
-                f"expected texts of weights {self.version!r}, the engine says {sorted(strange)}"
+                f"expected texts of weights {self.version!r}, got texts of {sorted(strange)}"
             )
         if self.begin is not None and trajectory.excluded is None:
             self.begin(prompt, trajectory)
@@ -218,7 +220,9 @@ class Rollouts:
 
     def _save(self, trainer: GroupTrainer, step: int) -> Path:
         if trainer.use_vllm:
-            raise ConfigError("use_vllm starts TRL's own engine beside the rollouts': set it False")
+            raise ConfigError(
+                "use_vllm starts TRL's own engine beside that of the rollouts: set it to False"
+            )
         policy = trainer.accelerator.unwrap_model(trainer.model)
         if not hasattr(policy, "peft_config"):
             raise ConfigError(
@@ -238,24 +242,24 @@ class Rollouts:
     def _hand_over(
         self, trainer: GroupTrainer, path: Path, step: int, death: QuillError | None = None
     ) -> None:
-        """Give the engine a policy, and start it again first if it has died.
+        """Load a policy into the engine, and restart the engine first if it has died.
 
-        All processes do so together, or one that stops would leave the others waiting. Where they
-        share an engine, the first of them loads the adapter for all.
+        All processes do so together, or the others would wait for one that stops. If they share an
+        engine, the first process loads the adapter for all.
         """
         leads = trainer.accelerator.is_main_process or not self.model.is_shared
         if leads and (death is not None or self._synced != step):
-            death = death or self._loaded(path, step)
+            death = death or self._try_load(path, step)
             if death is not None and not isinstance(death, ConfigError):
-                death = self._restarted(death, path, step)
+                death = self._try_restart(death, path, step)
         self._stop_if_dead(trainer, death if leads else None)
         if not leads:
             self.model.take_up_adapter(f"step-{step}")
         self._synced = step
 
-    def _loaded(self, path: Path, step: int) -> QuillError | None:
-        """Load an adapter; what stood in the way, if anything did."""
-        # how long it may take is known to the backend: the first time it starts an engine
+    def _try_load(self, path: Path, step: int) -> QuillError | None:
+        """Load an adapter; return the error, if any."""
+        # the backend sets the time limit: the first call starts an engine
         loading = self._loop.submit(self.model.load_adapter(path, f"step-{step}"))
         try:
             loading.result()
@@ -263,37 +267,37 @@ class Rollouts:
             return error
         return None
 
-    def _restarted(self, death: QuillError, path: Path, step: int) -> QuillError | None:
-        """Start the engine again, once in a run; what stood in the way, if anything did."""
+    def _try_restart(self, death: QuillError, path: Path, step: int) -> QuillError | None:
+        """Restart the engine, once in a run; return the error, if any."""
         if self.restarts:
             return death
         self.restarts += 1
-        logger.warning("the rollout engine failed (%s); it is started again", death)
+        logger.warning("the rollout engine failed (%s); restarting it", death)
         try:
-            self._loop.submit(self._again()).result()
+            self._loop.submit(self._restart_engine()).result()
         except BackendError as second:
             return second
-        return self._loaded(path, step)
+        return self._try_load(path, step)
 
-    async def _again(self) -> None:
+    async def _restart_engine(self) -> None:
         await self.model.aclose()
         await self.model.start()
 
     def _stop_if_dead(self, trainer: GroupTrainer, death: QuillError | None) -> None:
-        """If the engine of any process is dead for good, write a checkpoint and give up."""
+        """If the engine of any process cannot be restarted, write a checkpoint and raise."""
         failures = gather_object([death and (str(death), isinstance(death, ConfigError))])
-        dead = [each for each in failures if each]
-        if not dead:
+        deaths = [each for each in failures if each]
+        if not deaths:
             return
-        reason, is_wrong = dead[0]
+        reason, is_wrong = deaths[0]
         if is_wrong:
             raise ConfigError(reason) from death
         step = trainer.state.global_step
         trainer._save_checkpoint(trainer.model, trial=None)
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
         raise ServerFailed(
-            f"the rollout engine died again after it had been started anew: {reason}; step {step} "
-            "is kept as a checkpoint: go on from it when the engine is well (--resume)"
+            f"the rollout engine died again after a restart: {reason}; step {step} is saved as a "
+            "checkpoint: resume from it once the engine works (--resume)"
         ) from death
 
     def _log(

@@ -1,4 +1,4 @@
-"""How a rollout comes about: by one call of the policy, or by a whole graph."""
+"""Two kinds of rollout: one call of the policy, or a whole graph."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,13 +10,13 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.messages import trace_of
-from quillgraph.graphs.episodes import EpisodeSource, Start, run_graph
+from quillgraph.graphs.episodes import EpisodeSource, Start, reply_of, run_graph
 from quillgraph.rl.columns import key_of, request_of
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory
 
 RolloutFn = Callable[[Any, ChatBackend, Sampling], Awaitable[Trajectory]]
-"""Makes a text for a prompt of the data set: one call, or a whole graph."""
+"""Makes a text for a prompt of the dataset: one call, or a whole graph."""
 
 _ROLES: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
@@ -26,7 +26,7 @@ _ROLES: dict[str, type[BaseMessage]] = {
 
 
 async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Trajectory:
-    """Ask the policy for a text, and give its tokens as the engine saw them.
+    """Call the policy once for a text, with its exact tokens.
 
     Args:
         prompt: A string, or the turns of a conversation.
@@ -41,7 +41,9 @@ async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Traje
     reply = await model.ainvoke(messages, **sampling.options())
     trace = trace_of(reply)
     if trace is None or trace.logprobs is None or not trace.completion_ids:
-        raise ServerFailed(f"{model.model} gave no tokens or log-probs for {str(prompt)[:60]!r}")
+        raise ServerFailed(
+            f"{model.model} returned no tokens or log-probs for {str(prompt)[:60]!r}"
+        )
     row = Row(
         prompt_ids=trace.prompt_ids,
         completion_ids=trace.completion_ids,
@@ -66,8 +68,8 @@ async def one_call(prompt: Any, model: ChatBackend, sampling: Sampling) -> Traje
 
 
 SourceFor = Callable[[Player, Player], EpisodeSource]
-"""From the policy as it plays the parts that are trained, and as it plays the others, to the graph
-with its cast. Both have the sampling of the episode."""
+"""From the players of the trained roles and of the other roles to the graph with its models. Both
+players are the policy, with the sampling of the episode."""
 
 
 def graph_run(
@@ -76,13 +78,14 @@ def graph_run(
     task_for: Callable[[Any], WritingTask] | None = None,
     start: Start | None = None,
 ) -> RolloutFn:
-    """Make rollouts of a graph: each is one episode, and each trainable call of it one row.
+    """Make rollouts of a graph: each is one episode, and each of its trainable calls is one row.
 
-    The trainable call that wrote the text is the completion that TRL sees; the others ride along.
+    The trainable call that wrote the text is the completion that TRL sees; the others are its
+    riders.
 
     Args:
-        source_for: Casts the graph for an episode.
-        task_for: From a prompt of the data set to its task; None reads the request off it.
+        source_for: Makes the graph with its models for an episode.
+        task_for: From a prompt of the dataset to its task; None reads the request from the prompt.
         start: The rest of the graph's input, as for `run_graph`.
     """
 
@@ -92,10 +95,10 @@ def graph_run(
         task = task_for(prompt) if task_for else writing_task(request_of(prompt))
         episode = await run_graph(source_for(policy, frozen), task, start=start)
         if death := policy.death or frozen.death:
-            raise death  # that the engine is dead is no matter of this episode alone
+            raise death  # a dead engine concerns all episodes, not only this one
         rollout = trajectory(episode)
-        # whether there is a reward is for the reward functions to say
-        why = rollout.excluded if episode.failure or not rollout.rows else None
+        # the reward functions decide later whether there is a reward
+        why = rollout.excluded if episode.failure or not rollout.rows else reply_of(episode).missing
         return rollout.model_copy(update={"excluded": why})
 
     return run

@@ -1,4 +1,4 @@
-"""How the policy is sampled from in a step and from which seeds, in a graph as well."""
+"""Sampling options and seeds of the policy in a step, also within a graph."""
 
 import hashlib
 from collections import Counter
@@ -29,7 +29,7 @@ class Sampling:
     seed: int
 
     def options(self) -> dict[str, Any]:
-        """As call options of a chat backend."""
+        """The call options of a chat backend."""
         return {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -39,16 +39,16 @@ class Sampling:
 
 
 UNBENT = {"min_p": 0.0, "repetition_penalty": 1.0}
-"""Options that leave the distribution of a temperature as it is."""
+"""Neutral values of options that would change the distribution."""
 
 
 def samplings(prompts: Sequence[Any], trainer: GroupTrainer, step: int) -> list[Sampling]:
-    """One for each prompt; seeds follow from the run's seed, the step, the prompt and the copy.
+    """Make one sampling per prompt; its seed follows from run seed, step, prompt and copy.
 
     Args:
         prompts: The prompts of this process.
-        trainer: TRL's trainer, whose options say the rest.
-        step: Optimizer steps done when the texts are learned from.
+        trainer: TRL's trainer, whose options set the rest.
+        step: Optimizer steps done when the update uses the texts.
     """
     first = trainer.accelerator.process_index * len(prompts)
     return [
@@ -63,24 +63,24 @@ def samplings(prompts: Sequence[Any], trainer: GroupTrainer, step: int) -> list[
 
 
 def seed_of(*about: object) -> int:
-    """A seed that follows from what it is about and from nothing else."""
+    """A seed that depends only on the arguments."""
     return int.from_bytes(hashlib.sha256(repr(about).encode()).digest()[:4])
 
 
 def chance_of(*about: object) -> float:
-    """A number from 0 to below 1 that follows from what it is about."""
+    """A pseudo-random number in [0, 1) that depends only on the arguments."""
     return int.from_bytes(hashlib.sha256(repr(about).encode()).digest()[:6]) / 2**48
 
 
 class Player(ChatBackend):
-    """The engine as it plays one part in one episode; its slots are those of the engine.
+    """The engine in one role of one episode; it shares the slots of the engine.
 
-    Each call gets a seed of its own, made of the episode's and of what is asked: copies of a prompt
-    differ whatever seeds a graph sets, and a run that resumes asks with the same ones. A part that
-    is trained is sampled at the trainer's temperature and top-p, without min-p or a penalty, and no
-    longer than the trainer's completions, whatever the graph asks for: the ratio of an update is
-    between distributions of one temperature. A reply under a JSON schema has the log-probs of its
-    grammar, which are not the policy's, so it gives them up and never becomes a row.
+    Each call gets its own seed, from the episode's seed and the request: copies of a prompt differ
+    whatever seeds a graph sets, and a resumed run uses the same seeds. A trained role is sampled at
+    the trainer's temperature and top-p, without min-p or a penalty, and no longer than the
+    trainer's completions, whatever the graph sets: the ratio of an update needs distributions of
+    one temperature. A reply under a JSON schema has the log-probs of its grammar, which are not the
+    policy's, so they are dropped and the reply never becomes a row.
     """
 
     engine: ChatBackend
@@ -91,7 +91,7 @@ class Player(ChatBackend):
 
     @classmethod
     def of(cls, engine: ChatBackend, sampling: Sampling, *, is_trained: bool = True) -> "Player":
-        """Put the engine into a part, with the engine's own defaults where it is not trained."""
+        """Make a player for a role, with the engine's own defaults if the role is not trained."""
         return cls(
             model=engine.model,
             temperature=engine.temperature,
@@ -105,7 +105,7 @@ class Player(ChatBackend):
 
     @property
     def death(self) -> QuillError | None:
-        """Why the engine itself gave way, if it did; a graph may have made another error of it."""
+        """Failure of the engine itself, if any; a graph may have turned it into another error."""
         return self._death
 
     @cached_property
@@ -125,7 +125,7 @@ class Player(ChatBackend):
     def build_request(
         self, messages: Sequence[BaseMessage], stop: Sequence[str] | None = None, **options: Any
     ) -> ChatRequest:
-        """As the engine's, but for how it is sampled."""
+        """Build the engine's request, with the sampling of the episode."""
         request = super().build_request(messages, stop, **options)
         again = self._repeats[request.sha256]
         self._repeats[request.sha256] += 1
@@ -146,11 +146,11 @@ class Player(ChatBackend):
 
     async def _complete_at(self, request: ChatRequest, place: Place) -> Completion:
         try:
-            done = await self.engine._complete_at(request, place)
+            completion = await self.engine._complete_at(request, place)
         except (ServerFailed, Unreachable) as error:
             self._death = error
             raise
-        if self.is_trained and request.json_schema is not None and done.trace is not None:
-            bare = done.trace.model_copy(update={"logprobs": None})
-            return done.model_copy(update={"trace": bare})
-        return done
+        if self.is_trained and request.json_schema is not None and completion.trace is not None:
+            bare = completion.trace.model_copy(update={"logprobs": None})
+            return completion.model_copy(update={"trace": bare})
+        return completion

@@ -1,1 +1,1 @@
-"""A run put together: policy, models, arguments."""
+"""What a training run needs: policy, models, arguments."""

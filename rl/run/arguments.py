@@ -1,7 +1,7 @@
 """Arguments of the stages' trainers, from the configuration alone.
 
-Options are checked by name and joined with what a run decides itself. What is wrong with them shows
-before criteria are found and a first stage is trained.
+They combine the user's options, checked by name, with those that a run sets itself. Errors show
+before any criteria are generated and before the first stage starts.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ OWNED = {
     "save_steps": "checkpoints.every",
     "save_total_limit": "checkpoints.keep",
     "resume_from_checkpoint": "--resume",
-    "save_only_model": "nothing: a run goes on from its whole state",
-    "ignore_data_skip": "nothing: a run goes on with the prompts that are next",
+    "save_only_model": "nothing: a run resumes from its whole state",
+    "ignore_data_skip": "nothing: a run resumes with the next prompts",
     "eval_strategy": "evaluation.every",
     "eval_steps": "evaluation.every",
     "do_eval": "evaluation.every",
@@ -38,10 +38,10 @@ OWNED = {
     "completion_only_loss": "nothing: the prompt is never imitated",
     "assistant_only_loss": "nothing: the prompt is never imitated",
 }
-"""Options that the run sets, and where the configuration says the same."""
+"""Options that the run sets, and the setting of the configuration to use instead."""
 
 AUTO = "auto"
-"""Value of `bf16` that leaves it to the machine."""
+"""Value of `bf16` that decides by the hardware."""
 
 
 def trainer_args(
@@ -51,9 +51,9 @@ def trainer_args(
 
     Args:
         kind: The dataclass of the arguments.
-        options: What the configuration says, by the dataclass's own names. `bf16` may also be
-            `auto`: on a GPU as the run decides, on a CPU true if it multiplies bfloat16.
-        decided: What the run decides; the options win over it but for those in `OWNED`.
+        options: Options of the configuration, by the dataclass's own names. `bf16` may also be
+            `auto`: on a GPU the run's value, on a CPU true if the CPU multiplies bfloat16.
+        decided: Defaults of the run, which options override; those in `OWNED` cannot be set.
         where: The section of the configuration, for messages.
 
     Raises:
@@ -69,31 +69,31 @@ def trainer_args(
     if options.get("bf16") == AUTO:
         on_cpu = options.get("use_cpu", decided.get("use_cpu"))
         options = {**options, "bf16": multiplies_bfloat16() if on_cpu else decided.get("bf16")}
-    chosen = {name: value for name, value in decided.items() if name in known}
+    defaults = {name: value for name, value in decided.items() if name in known}
     try:
-        return kind(**{**chosen, **options})
+        return kind(**{**defaults, **options})
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
 
 
 OF_TRLS_GENERATION = {**UNCUT, "chat_template_kwargs": None, "use_vllm": False}
-"""Options of TRL's own generation with values that change nothing: an engine is told temperature,
+"""Options of TRL's own generation with their neutral values: an engine gets only temperature,
 top_p, length and seed."""
 
 NOT_DETECTED = ("azure_ml", "flyte")
-"""Trackers that Transformers takes and does not look for."""
+"""Trackers that Transformers accepts but does not detect."""
 
 
 def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
-    """Arguments of the trainer of the stage of reinforcement.
+    """Make the arguments of the RL trainer.
 
     Args:
-        config: The run's.
-        scratch: Where the trainer writes.
+        config: Configuration of the run.
+        scratch: Output folder of the trainer.
 
     Raises:
-        ConfigError: On an option that is unknown, set elsewhere or another's, and on values
-            that contradict each other.
+        ConfigError: On an option that is unknown, set elsewhere or without effect here, and on
+            values that contradict each other.
     """
     stage = config.rl
     assert stage is not None
@@ -129,12 +129,12 @@ def rl_arguments(config: TrainConfig, scratch: Path) -> GRPOConfig:
 
 
 def sft_arguments(config: TrainConfig, scratch: Path, window: int | None) -> SFTConfig:
-    """Arguments of the trainer of the stage of imitation.
+    """Make the arguments of the SFT trainer.
 
     Args:
-        config: The run's.
-        scratch: Where the trainer writes.
-        window: Tokens that the model can read; None if it does not say.
+        config: Configuration of the run.
+        scratch: Output folder of the trainer.
+        window: Context length of the model in tokens; None if unknown.
 
     Raises:
         ConfigError: As `rl_arguments` does.
@@ -156,10 +156,10 @@ def sft_arguments(config: TrainConfig, scratch: Path, window: int | None) -> SFT
 
 
 def check_arguments(config: TrainConfig, folder: Path) -> None:
-    """See that the stages' trainers can be told what the configuration says.
+    """Check that the stages' trainers accept the configuration.
 
     Raises:
-        ConfigError: If not.
+        ConfigError: If they do not.
     """
     here = {*get_available_reporting_integrations(), *NOT_DETECTED, "all", "none"}
     for name in config.report_to:
@@ -179,7 +179,7 @@ def check_arguments(config: TrainConfig, folder: Path) -> None:
 
 
 def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:
-    """What the run decides for both trainers."""
+    """Values that the run sets for both trainers."""
     on_cpu = not torch.cuda.is_available()
     return {
         "output_dir": str(scratch),
@@ -201,8 +201,8 @@ def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:
 def _refuse_trls_sampling(args: Any) -> None:
     if cuts := changed(args, OF_TRLS_GENERATION):
         raise ConfigError(
-            f"rl.options: {cuts} are of TRL's own generation, and the texts come from an engine "
-            "(rl.rollouts, rl.graph or rl.lessons), which is told temperature, top_p and "
+            f"rl.options: {cuts} are options of TRL's own generation, but the texts come from an "
+            "engine (rl.rollouts, rl.graph or rl.lessons), which takes only temperature, top_p and "
             "max_completion_length; leave them out"
         )
 
@@ -217,10 +217,10 @@ def _refuse_reflection(options: dict[str, Any]) -> None:
 
 
 def _check_batches(args: Any, every: int, *, overlap: bool) -> None:
-    """See that a process has whole groups, and that no checkpoint falls between two generations.
+    """Check that a process has whole groups, and that no checkpoint falls within a generation.
 
-    The gate looks at a group as a whole. A checkpoint in between would lose texts that were paid
-    for, and a run that resumes from it would not be the same.
+    The gate needs whole groups. A checkpoint within a generation would lose texts that were already
+    generated, and a run that resumes from it would differ.
     """
     texts = args.per_device_train_batch_size * args.steps_per_generation
     if texts % args.num_generations:

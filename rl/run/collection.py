@@ -1,4 +1,4 @@
-"""Episodes for the SFT stage: the loop without training, run on the training requests."""
+"""Collection of episodes for the SFT stage: the loop runs on the training requests."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from quillgraph.rl.processes import Notify
 
 
 class CodeAlone:
-    """A judge that says nothing: what code can check is all that counts."""
+    """A judge without verdicts, so that only code checks count."""
 
     name = CODE
 
     async def judge(self, task: WritingTask, text: str, criteria: Sequence[Criterion]) -> Ballot:
-        """Give no verdict."""
+        """Return no verdict."""
         return Ballot(())
 
 
@@ -31,9 +31,9 @@ async def collect_episodes(
     how: Collect,
     tell: Notify = lambda _: None,
 ) -> tuple[WrittenEpisode, ...]:
-    """Run the loop, or draw drafts side by side, for each request.
+    """Run the loop, or sample drafts side by side, for each request.
 
-    A request whose texts could not be had is left out, counted and told.
+    A request whose texts could not be generated is left out; `tell` reports how many.
 
     Raises:
         BackendError: If the backend failed for every request.
@@ -45,21 +45,21 @@ async def collect_episodes(
         if how.graph == "best_of_n":
             start |= {"n": how.texts, "tokens": None}
         try:
-            done = await graph.ainvoke(start, {"recursion_limit": 200}, context=workshop)
+            state = await graph.ainvoke(start, {"recursion_limit": 200}, context=workshop)
         except (BackendError, ReplyError) as error:
             return error
-        episode: WrittenEpisode = done["episode"]
+        episode: WrittenEpisode = state["episode"]
         return episode
 
     episodes = await asyncio.gather(*map(one, tasks))
     lost = [each for each in episodes if not isinstance(each, WrittenEpisode)]
     if lost:
-        tell(f"no episode of {len(lost)} of {len(tasks)} requests: {lost[0]}")
+        tell(f"no episode for {len(lost)} of {len(tasks)} requests: {lost[0]}")
         if len(lost) == len(tasks):
             raise lost[0]
     return tuple(each for each in episodes if isinstance(each, WrittenEpisode))
 
 
 def judge_or_code(judge: Judge | None) -> Judge:
-    """The judge of the loop where there may be none."""
+    """The judge of the loop, or one without verdicts where there is none."""
     return judge or CodeAlone()

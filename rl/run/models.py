@@ -1,4 +1,4 @@
-"""The models of a run: who writes its texts, who judges them, and whose graph they play in."""
+"""The models of a run: engine and judges, and the graph of its rollouts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from quillgraph.rl.run.collection import judge_or_code
 
 
 def judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
-    """The model that is asked for scores, if there is one, and who gives them."""
+    """The chat model of the judge, if there is one, and the judge itself."""
     spec = config.rewards.judge
     if spec is not None and is_scorer(spec):
         return None, trained_judge(spec)
@@ -24,7 +24,7 @@ def judges(config: TrainConfig) -> tuple[ChatBackend | None, Judge | None]:
 
 
 def judge_of(spec: str | None) -> ChatBackend | None:
-    """The model that is asked to judge; None where none is named.
+    """Connect to the chat model of a judge; None where none is named.
 
     Raises:
         ConfigError: If it cannot judge.
@@ -37,17 +37,17 @@ def judge_of(spec: str | None) -> ChatBackend | None:
 
 
 def _prompted(chat: ChatBackend | None, config: TrainConfig) -> Judge | None:
-    """The judge that a chat model makes; None where code alone checks."""
+    """The judge on a chat model; None where there is no model and only code checks."""
     if chat is None:
         return None
     return PromptedJudge((Role("judge", chat, config.seed),), config.rewards.samples)
 
 
 def engine_of(config: TrainConfig) -> ChatBackend | None:
-    """Who writes the texts of the rollouts; None leaves that to the trainer's own model.
+    """Connect to the engine of the rollouts; None uses the trainer's own generation.
 
     Raises:
-        ConfigError: If it cannot be trained through.
+        ConfigError: If the engine lacks what training needs.
     """
     stage = config.rl
     if stage is None or not stage.has_engine:
@@ -63,33 +63,33 @@ def engine_of(config: TrainConfig) -> ChatBackend | None:
 
 
 def tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell: Notify) -> None:
-    """Warn where the engine's weights are not the policy's, as far as names tell."""
+    """Warn if the engine's weights are not the policy's, judging by their names."""
     spec = config.rl.rollouts if config.rl and config.rl.rollouts else ""
     names_weights = spec.startswith(("vllm:", "vllm-server:", "transformers:"))
-    if engine is None or not names_weights or "@" in spec:  # a server has names of its own
+    if engine is None or not names_weights or "@" in spec:  # a server has its own model names
         return
     theirs, ours = resolve(engine.model), resolve(config.model.name)
     if theirs != ours:
         tell(
-            f"warning: the rollouts are written by {theirs} and the policy is {ours}: an adapter "
-            "fits other weights of the same shape, and is then trained on texts of another model"
+            f"warning: {theirs} writes the rollouts, but the policy is {ours}: an adapter fits "
+            "other weights of the same shape, and then trains on texts of another model"
         )
 
 
 def rollout_graph(
     config: TrainConfig, engine: ChatBackend | None, judge: Judge | None
 ) -> RolloutGraph | None:
-    """The graph of the rollouts, found and cast once to see that it can be."""
+    """Find the graph of the rollouts, and check that the engine can play its roles."""
     if config.rl is None or config.rl.graph is None or engine is None:
         return None
     if config.rl.credit != "uniform" and judge is None:
         raise ConfigError(
-            f"rl.credit: {config.rl.credit} goes by the verdicts of a judge, and rewards.judge is "
+            f"rl.credit: {config.rl.credit} needs the verdicts of a judge, and rewards.judge is "
             "not set; set it, or credit: uniform"
         )
     if config.rl.credit == "evidence" and is_scorer(config.rewards.judge or ""):
         raise ConfigError(
-            "rl.credit: evidence goes by the sentences that a judge cites, and the scorer "
+            "rl.credit: evidence needs the sentences that a judge cites, and the scorer "
             f"{config.rewards.judge} cites none; take a judge that writes, or another credit"
         )
     graph = RolloutGraph.of(

@@ -1,4 +1,4 @@
-"""The model that is trained: a base, and as a rule a LoRA adapter on it."""
+"""The model that is trained: a base model, usually with a LoRA adapter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quillgraph.backends.errors import ConfigError, PolicyError
+from quillgraph.backends.messages import opens_thinking
 from quillgraph.backends.weights import from_pretrained, resolve
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.run import ModelConfig
@@ -19,35 +20,43 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CARD = "quillgraph.json"
-"""File of an adapter that says what base it was trained on."""
+"""File in an adapter's folder that names the base it was trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainablePolicy:
-    """A model that can be trained, and its tokenizer."""
+    """A trainable model and its tokenizer."""
 
     model: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
     folder: str
-    """Where the base is: a folder or a hub id."""
+    """The base: a folder or a hub id."""
     base: str
     """Fingerprint of the base's weights."""
 
     @property
     def window(self) -> int | None:
-        """Tokens that the model can read; None if it does not say."""
+        """Context length of the model in tokens; None if unknown."""
         config: Any = self.model.config
         return getattr(config, "max_position_embeddings", None)
 
+    @property
+    def opens_thinking(self) -> bool:
+        """Whether its chat template begins the reply with an opening mark of thinking."""
+        prompt = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": "."}], add_generation_prompt=True, tokenize=False
+        )
+        return opens_thinking(str(prompt))
+
     def ids(self, prompt: Turns) -> list[int]:
-        """Token ids of a conversation, up to where the assistant begins."""
+        """Token ids of a conversation, up to the start of the assistant's turn."""
         ids: list[int] = self.tokenizer.apply_chat_template(
             prompt, add_generation_prompt=True, tokenize=True, return_dict=False
         )
         return ids
 
     def padded(self, prompts: Sequence[Turns], device: Any) -> dict[str, torch.Tensor]:
-        """Conversations side by side, padded to the left."""
+        """A batch of conversations, padded left."""
         import torch
 
         rows, pad = [self.ids(prompt) for prompt in prompts], self.tokenizer.pad_token_id
@@ -60,7 +69,7 @@ class TrainablePolicy:
         }
 
     def take_up(self, folder: Path) -> None:
-        """Put the weights of a policy that was saved in place of the present ones."""
+        """Replace the present weights by those of a saved policy."""
         from safetensors.torch import load_model
 
         if (folder / "adapter_config.json").is_file():
@@ -71,20 +80,20 @@ class TrainablePolicy:
             load_model(self.model, str(folder / "model.safetensors"))
 
     def sign(self, folder: Path) -> None:
-        """Note in a saved policy's folder what base it was trained on."""
+        """Write into a saved policy's folder which base it was trained on."""
         card = {"base": self.folder, "base_fingerprint": self.base}
         (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def load_policy(config: ModelConfig, *, seed: int = 0) -> TrainablePolicy:
-    """Load the base, and lay the adapter on it: the one that is named, or a new one.
+    """Load the base with its adapter: the one that is named, or a new one.
 
     Args:
         config: What to load.
-        seed: The weights of a new adapter are drawn with it.
+        seed: Seed of the initial weights of a new adapter.
 
     Raises:
-        ConfigError: If the base is not there, or has no chat template.
+        ConfigError: If the base is missing, or has no chat template.
         PolicyError: If the adapter belongs to another base.
     """
     import torch
@@ -112,7 +121,7 @@ def load_policy(config: ModelConfig, *, seed: int = 0) -> TrainablePolicy:
 
 
 def fingerprint_of(model: Any) -> str:
-    """Hash by which a base is known again: its parameters' shapes and a row of its embeddings."""
+    """Hash that identifies a base: its parameters' shapes and eight rows of its embeddings."""
     shapes = sorted((name, tuple(each.shape)) for name, each in model.named_parameters())
     row = model.get_input_embeddings().weight[:8].detach().float().cpu().numpy()
     return hashlib.sha256(json.dumps(shapes).encode() + row.tobytes()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""A training run put together: what is read, checked and found before anything is trained."""
+"""Preparation of a training run: read, check and generate everything before training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs import cast
 from quillgraph.graphs.episodes import attribute_at
 from quillgraph.graphs.study import Study
-from quillgraph.rl.columns import key_of
+from quillgraph.rl.columns import OPENED, key_of
 from quillgraph.rl.config.criteria import find_sets, shas
 from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.config.run import TrainConfig
@@ -38,7 +38,7 @@ from quillgraph.rl.run.policy import TrainablePolicy, load_policy
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What every stage of a run works with."""
+    """Everything that the stages of a run share."""
 
     config: TrainConfig
     folder: Path
@@ -47,20 +47,20 @@ class Run:
     policy: TrainablePolicy
     scorer: JudgeQueue
     judge: ChatBackend | None
-    """Whose model is asked for scores; None where nobody is, or a trained scorer gives them."""
+    """Chat model of the judge; None without a judge, or with a trained scorer."""
     pairwise: ChatBackend | None
-    """Compares texts without criteria, for the guards."""
+    """Chat model that compares texts without criteria, for the guards."""
     engine: ChatBackend | None
-    """Writes the texts of the rollouts; None leaves that to the trainer's own model."""
+    """Writes the texts of the rollouts; None uses the trainer's own generation."""
     graph: RolloutGraph | None
-    """What a text is an episode of; None asks the engine once for each text."""
+    """Graph whose episodes give the texts; None calls the engine once per text."""
     lessons: LessonsFor
-    """What rollouts may be shown; empty in a run without lessons."""
+    """Lessons for the prompts of rollouts; empty in a run without lessons."""
     tell: Notify
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What must be the same for a run to go on."""
+        """What must be the same for a run to resume."""
         facts = {
             "criteria": shas(self.sets),
             "base": self.policy.base,
@@ -86,17 +86,19 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """The training set of the reinforcement stage, as TRL reads it."""
+        opened = {OPENED: True} if self.policy.opens_thinking else {}
         return [
             {
                 "prompt": prompt_of(task, self.config.data.prompt),
                 "request": task.request,
                 "criteria_sha": self.sets[task.request_hash].sha256,
+                **opened,
             }
             for task in self.requests.train
         ]
 
     async def aclose(self) -> None:
-        """Give back what the run holds."""
+        """Close the models and files of the run."""
         self.scorer.close()
         self.scorer.cache.close()
         for chat in filter(None, (self.judge, self.pairwise, self.engine)):
@@ -106,11 +108,11 @@ class Run:
 
 
 def prepare(config: TrainConfig, folder: Path, tell: Notify) -> Run:
-    """Read, check and find all that training needs.
+    """Read, check and generate everything that training needs.
 
     Raises:
-        ConfigError: If something that is named does not exist or does not fit.
-        InputError: If the requests cannot be worked on.
+        ConfigError: If something in the configuration does not exist or does not fit.
+        InputError: If the requests or the criteria cannot be read.
     """
     requests = read_requests(config.data.prompts)
     for name in config.rewards.functions:
@@ -154,21 +156,21 @@ def _check_rest(config: TrainConfig, requests: Requests, folder: Path) -> None:
             "guards.pairwise_judge compares texts for held-out requests, and data.prompts has none "
             "with split held_out"
         )
-    # here, after all that is quick to find: the trainers take seconds to import
+    # after all quick checks, as the trainers take seconds to import
     from quillgraph.rl.run.arguments import check_arguments
 
     check_arguments(config, folder)
 
 
 def _check_lengths(run: Run) -> None:
-    """See that each prompt, with its lessons if it has any, and its completion fit the window."""
+    """Check that each prompt, with any lessons, fits the context window with its completion."""
     prompts = [
         prompt_of(task, run.config.data.prompt, run.lessons.get(task.request_hash, ()))
         for task in run.requests.all
     ]
     ids, room = [run.policy.ids(prompt) for prompt in prompts], run.config.text_tokens
     check_lengths(run.requests.all, ids, room=room, window=run.policy.window)
-    if run.engine is not None:  # what is held out the policy writes by itself
+    if run.engine is not None:  # the policy itself writes the held-out texts
         tasks = run.requests.train
         window = run.engine.capabilities.context_tokens
         check_lengths(tasks, ids[: len(tasks)], room=room, window=window, reader="the engine")
@@ -177,7 +179,7 @@ def _check_lengths(run: Run) -> None:
 def _lessons(
     config: TrainConfig, requests: Requests, sets: dict[str, CriteriaSet], folder: Path
 ) -> LessonsFor:
-    """The lessons of a run; none where none are wanted."""
+    """The lessons of a run; empty where the configuration has none."""
     if config.rl is None or config.rl.lessons is None:
         return {}
     return find_lessons(
@@ -209,19 +211,19 @@ def function_of(name: str, option: str) -> Callable[..., Any]:
 
 
 def reward_function_of(name: str) -> Callable[..., Any]:
-    """Find a reward function, and see that it can take what TRL gives.
+    """Find a reward function, and check that it accepts the arguments that TRL passes.
 
     Raises:
-        ConfigError: If there is none, or it takes only some of the columns.
+        ConfigError: If there is none, or it does not accept all columns.
     """
     function = function_of(name, "rewards.functions")
     try:
-        taken = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return function  # it is not written in Python and does not say what it takes
-    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken):
+        return function  # it is not written in Python, and its signature is unknown
+    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
         raise ConfigError(
-            f"rewards.functions: {name!r} has no parameter **columns: a reward function is given "
+            f"rewards.functions: {name!r} has no parameter **columns: a reward function gets "
             "`prompts`, `completions` and each column of the data set by name; take what you need "
             "and end with **columns"
         )
@@ -231,7 +233,7 @@ def reward_function_of(name: str) -> Callable[..., Any]:
 async def _find(
     config: TrainConfig, requests: Requests, folder: Path, tell: Notify
 ) -> dict[str, CriteriaSet]:
-    """Find the criteria of all requests, with a model that is given back before training."""
+    """Find the criteria of all requests, with a model that is closed before training."""
     options, model, study = config.criteria, None, None
     if options.study == "full":
         model = connect(options.backend or default_backend()[0])

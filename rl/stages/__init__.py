@@ -1,6 +1,6 @@
-"""The stages of a training.
+"""The stages of a training run: SFT and RL.
 
-Names are looked up when they are asked for (PEP 562): the modules behind them load torch.
+Names are imported on first use (PEP 562), because their modules load torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A training in the folder that keeps its run."""
+"""A training run in its run folder."""
 
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,20 @@ from quillgraph.rl.stages.pipeline import check, train
 def train_in(
     folder: RunFolder, config: TrainConfig, tell: Notify, *, resume: bool, dry_run: bool
 ) -> dict[str, Any]:
-    """Train, or check that it could be done, and write down how it went.
+    """Train, or only check the configuration, and record the outcome in the run folder.
 
     Args:
-        folder: Keeps the run.
-        config: What is trained, on what, and how.
-        tell: Told what is being done.
-        resume: Go on from the last checkpoint.
+        folder: Folder of the run.
+        config: Configuration of the run.
+        tell: Receives progress messages.
+        resume: Resume from the last checkpoint.
         dry_run: Check everything and train nothing.
 
     Returns:
-        Whether there was a training, and where its adapter and curves are.
+        Whether it trained, and the paths of the adapter and the curves.
 
     Raises:
-        QuillError: Whatever ends the run early, after its folder has been told.
+        QuillError: If the run ends early; the folder records why.
     """
     try:
         result = train_or_check(config, folder.path, tell, resume=resume, dry_run=dry_run)
@@ -40,10 +40,10 @@ def train_in(
 def train_or_check(
     config: TrainConfig, folder: Path, tell: Notify, *, resume: bool, dry_run: bool
 ) -> dict[str, Any]:
-    """Train in a folder that another process keeps, or check that it could be done."""
+    """Train, or only check the configuration, in a folder that the caller manages."""
     if dry_run:
         check(config, folder, tell)
-        tell("everything is there: nothing was trained")
+        tell("all checks passed; nothing was trained")
         return {"trained": False}
     outcome = train(config, folder, resume=resume, tell=tell)
     tell(f"adapter: {outcome.adapter}")
@@ -54,17 +54,17 @@ def train_or_check(
 
 
 def training_folder(config: TrainConfig, file: Path, *, resume: bool, dry_run: bool) -> RunFolder:
-    """Make the folder of a training, or open the one of a training that goes on.
+    """Make the folder of a new training run, or open that of a run to resume.
 
     Args:
-        config: Names it as `out`; a new training without gets one under `runs`.
-        file: The configuration, kept with the run.
-        resume: Whether the training goes on.
-        dry_run: Whether it is only checked, which the folder's name says.
+        config: Names the folder as `out`; a new run without `out` gets one under `runs`.
+        file: The configuration file, copied into a new folder.
+        resume: Whether to resume a run.
+        dry_run: Whether the run is only a check; the folder's name then says so.
 
     Raises:
-        ConfigError: If a training that goes on names no folder, or a new one holds something.
-        InputError: If no run is kept in the folder of a training that goes on.
+        ConfigError: If no folder is named to resume, or the folder of a new run is not empty.
+        InputError: If the folder to resume holds no run.
     """
     settings = config.model_dump(mode="json")
     if not resume:
@@ -74,8 +74,8 @@ def training_folder(config: TrainConfig, file: Path, *, resume: bool, dry_run: b
         return folder
     if config.out is None:
         raise ConfigError(
-            "expected the folder of the run that is to go on: name it as out: in the configuration "
-            "or with --out"
+            "expected the folder of the run to resume: name it as out: in the configuration or "
+            "with --out"
         )
     folder = RunFolder.reopened(config.out)
     folder.note(settings=settings)

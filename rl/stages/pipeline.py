@@ -1,4 +1,4 @@
-"""The whole of a training run: requests and criteria in, an adapter and its record out."""
+"""A whole training run: from requests and criteria to an adapter and its logs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from quillgraph.rl.processes import Notify, are_several, processes
 from quillgraph.rl.run.run import Run, prepare
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
-"""What a training needs beside the package itself."""
+"""Packages that training needs beside this one."""
 
 TRL_MINOR = "1.16"
-"""The version that the trainers are built upon; another one may have other methods."""
+"""The version that the trainers build on; another one may have other methods."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a run has made."""
+    """The results of a run."""
 
     adapter: Path
     """Folder of the trained adapter, or of the model if all its weights were trained."""
@@ -48,17 +48,16 @@ def train(
     """Train a model by criteria, through the stages that the configuration names.
 
     Args:
-        config: What is trained, on what, and how; or the YAML file that says so.
-        folder: The run's folder, in which all lies that the run leaves; None takes `out` of the
-            configuration.
-        resume: Whether to go on where an earlier run in the folder has stopped.
-        tell: Told what is being done.
+        config: The configuration, or its YAML file.
+        folder: Folder for all files of the run; None takes `out` of the configuration.
+        resume: Whether to resume an earlier run in the folder.
+        tell: Receives progress messages.
 
     Raises:
         InputError: If the file cannot be read.
         ConfigError: If something in the configuration does not fit, no folder is named, or a
             package is missing.
-        QuillError: Whatever ends a run early; the newest checkpoint is whole.
+        QuillError: If the run ends early; the newest checkpoint is complete.
     """
     if isinstance(config, Path):
         config = load_config(config)
@@ -71,7 +70,7 @@ def train(
     require_packages()
     run = prepare(config, folder, tell)
     try:
-        # here, so that what is wrong with a run is said before seconds are spent on imports
+        # here, so that errors in a run show before these imports, which take seconds
         from quillgraph.rl.monitors.curves import draw_curves
         from quillgraph.rl.stages.rl import rl_stage
         from quillgraph.rl.stages.sft import sft_stage
@@ -88,10 +87,10 @@ def train(
 
 
 def require_packages() -> None:
-    """See that what trains is installed.
+    """Check that the packages for training are installed.
 
     Raises:
-        ConfigError: If a package is missing, or TRL is of another version than we build upon.
+        ConfigError: If a package is missing, or TRL has another version than we build on.
     """
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise ConfigError(
@@ -106,10 +105,10 @@ def require_packages() -> None:
 def check(config: TrainConfig, folder: Path, tell: Notify) -> None:
     """Check everything and train nothing: `--dry-run`.
 
-    The trainer of reinforcement is made; no engine is started and no episode is collected.
+    It makes the RL trainer, but starts no engine and collects no episode.
 
     Raises:
-        QuillError: If something that is named is not there, or does not fit.
+        QuillError: If something in the configuration does not exist or does not fit.
     """
     run = prepare(config, folder, tell)
     try:
@@ -129,7 +128,7 @@ def check(config: TrainConfig, folder: Path, tell: Notify) -> None:
 
 
 def _finished(run: Run, stage: str, resume: bool) -> bool:
-    """Whether an earlier run has been through a stage; its adapter is then taken up."""
+    """Whether an earlier run finished a stage; if so, load its adapter."""
     folder = run.folder / stage / "adapter"
     if not resume or not (folder / "quillgraph.json").exists():
         return False

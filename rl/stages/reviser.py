@@ -1,4 +1,4 @@
-"""Reflection rounds of MRPO: poor texts are revised by the loop's own steps and remembered."""
+"""Reflection rounds of MRPO: revise poor texts by the loop's own steps, for the memory."""
 
 import asyncio
 import logging
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 
 def _unlogged(name: str, value: Any) -> None:
-    """What TRL logs of a step is of its fresh texts."""
+    """Log nothing: TRL's logs of a step are about its fresh texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reviser:
-    """Reflects on a text, revises it under a plan, and gives what may stand (`ALGORITHM.md` 6.4).
+    """Reflects on texts, revises them by a plan, and returns accepted ones (`ALGORITHM.md` 6.4).
 
     It is the `reflect` of an `MRPOTrainer`. The writer is the rollout engine with the policy's
-    weights, so the tokens of a revision and their log-probs are exact; a revision that was not
-    written in one call has none, and is not remembered.
+    weights, so the tokens of a revision and their log-probs are exact. A revision that took several
+    calls has no exact tokens and is not stored.
     """
 
     writer: Role
@@ -43,13 +43,13 @@ class Reviser:
     rules: RewardRules
     max_tokens: int
     functions: Sequence[Callable[..., Any]]
-    """The user's reward functions (`checked_values`), by which a revision counts as a fresh text
-    does; it is accepted by its criteria alone."""
+    """The user's reward functions (`checked_values`), which reward a revision like a fresh text;
+    only the criteria decide whether it is accepted."""
     weights: Mapping[str, float]
     """Weight of each reward function by name."""
 
     def __call__(self, texts: Sequence[Unsatisfying]) -> list[Revision | None]:
-        """Revise texts, all at once; None where no revision was accepted or none could be had."""
+        """Revise texts, all at once; None where no revision was accepted or the revision failed."""
 
         async def all_of_them() -> list[Revision | None]:
             return list(await asyncio.gather(*map(self._revised, texts)))
@@ -80,8 +80,10 @@ class Reviser:
             if written.trace is None or value is None:
                 return None
             parts = {NAME: value, **await self._further_parts(poor, written)}
+            if poor.text.parts.keys() - parts.keys():
+                return None  # a reward is missing, so it can be compared with no text
         except (BackendError, ReplyError):
-            return None  # the step has its fresh texts; the round is counted as not accepted
+            return None  # the step still has its fresh texts; the revision counts as not accepted
         except RewardError as error:
             logger.warning("a revision is left out, as it cannot be rewarded: %s", error)
             return None
@@ -95,7 +97,7 @@ class Reviser:
         )
 
     async def _further_parts(self, poor: Unsatisfying, written: Written) -> dict[str, float]:
-        """What the user's functions give for a revision, where they give anything."""
+        """Rewards of a revision by the user's functions, where they return one."""
         assert written.trace is not None
         columns = {name: [value] for name, value in poor.columns.items() if name != "trainer_state"}
         columns["prompts"] = [poor.prompt]
@@ -128,7 +130,7 @@ class Reviser:
         before: tuple[str, Judgement],
         after: tuple[str, Judgement],
     ) -> float | None:
-        """What a revision is worth by its criteria; None where it is refused or not known."""
+        """Reward of a revision by its criteria; None where it is refused or has no reward."""
 
         def worth(text: str, judgement: Judgement) -> tuple[Judgement, Reward]:
             return judgement, whole_reward(judgement, criteria_set, text, self.rules)

@@ -1,4 +1,4 @@
-"""The stage of reinforcement: what the criteria reward is made likelier (`ALGORITHM.md` 6.5)."""
+"""The RL stage: train the policy on the rewards of the criteria (`ALGORITHM.md` 6.5)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datasets import Dataset
 from trl import GRPOTrainer
 
 from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import GuardTripped
@@ -29,6 +30,7 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.trainer import MRPOTrainer
 from quillgraph.rl.processes import processes
 from quillgraph.rl.rewards.functions import NAME, checked_values, criteria_reward, guarded
+from quillgraph.rl.rewards.joint import CompleteRewards
 from quillgraph.rl.rewards.rules import Observer, RewardRules, recount_of
 from quillgraph.rl.rollouts.ahead import PromptOrder
 from quillgraph.rl.rollouts.lessons import lessoned_run
@@ -43,11 +45,15 @@ from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
 
 
+class CompleteGRPOTrainer(CompleteRewards, GRPOTrainer):  # type: ignore[misc]
+    """TRL's GRPO trainer, but that it leaves texts out that lack a reward."""
+
+
 def rl_stage(run: Run, *, resume: bool) -> None:
-    """Train by the criteria's rewards, with MRPO or with TRL's GRPO as it is.
+    """Train on the criteria's rewards, with MRPO or with TRL's unchanged GRPO.
 
     Raises:
-        GuardTripped: If the reward can no longer be believed; the newest checkpoint is whole.
+        GuardTripped: If a guard no longer trusts the reward; the newest checkpoint is complete.
     """
     config = run.config.rl
     assert config is not None
@@ -81,7 +87,7 @@ def rl_stage(run: Run, *, resume: bool) -> None:
 
 
 def _parts_of(trainer: GroupTrainer) -> list[Part]:
-    """What a trainer has to keep in a checkpoint beside TRL's own state."""
+    """Parts of a checkpoint that a trainer needs beside TRL's own state."""
     parts: list[Part] = []
     if isinstance(trainer, MRPOTrainer):
         parts.append(_Memory(trainer))
@@ -93,20 +99,20 @@ def _parts_of(trainer: GroupTrainer) -> list[Part]:
 
 
 def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock) -> Any:
-    """TRL's GRPO trainer as it is, or ours on top of it.
+    """Make TRL's GRPO trainer with its own loss, or ours on top of it.
 
     Args:
-        run: What it trains, on what.
+        run: The prepared run.
         args: `rl_arguments` of the run.
-        observers: Shown every rewarded text.
+        observers: Called with the rewarded texts of each step.
         clock: Measures the parts of a step.
 
     Raises:
-        ConfigError: If a trainer cannot be had for these arguments.
+        ConfigError: If the trainer refuses these arguments.
     """
     assert run.config.rl is not None
     is_mrpo, rules = run.config.rl.algorithm == "mrpo", run.rules
-    if is_mrpo:  # it has the gate itself, since the texts in memory are judged by it as well
+    if is_mrpo:  # MRPO applies the gate itself, to fresh and remembered texts together
         rules = rules.model_copy(update={"gate": False})
     rewards = criteria_reward(run.sets, scorer=run.scorer, rules=rules, observers=observers)
     further = map(reward_function_of, run.config.rewards.functions)
@@ -124,13 +130,13 @@ def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock)
         ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
         options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
     if not is_mrpo:
-        trainer = GRPOTrainer(**options)
+        trainer = CompleteGRPOTrainer(**options)
         score_on_cpu(trainer)
         return trainer
     by_sha = {each.sha256: each for each in run.sets.values()}
     reflect = None
     if run.engine is None and args.remembers:
-        run.tell("no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)")
+        run.tell("no revisions in memory and no SFT anchor: they need an engine (rl.rollouts)")
     elif run.engine is not None and args.remembers:
         reflect = clock.timed(_reviser(run, run.engine, rules, args), "reflect")
     return MRPOTrainer(
@@ -146,14 +152,14 @@ def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock)
 def _terms(run: Run) -> list[Term]:
     """Terms of the loss that the configuration names."""
     assert run.config.rl is not None
-    named = run.config.rl.terms.items()
-    return [term_of(function_of(name, "rl.terms"), weight) for name, weight in named]
+    terms = run.config.rl.terms.items()
+    return [term_of(function_of(name, "rl.terms"), weight) for name, weight in terms]
 
 
 def _credit(
     run: Run, by_sha: dict[str, CriteriaSet], rules: RewardRules, args: Any
 ) -> RowCredit | None:
-    """How advantages are divided; None where every call of an episode has the whole one."""
+    """How advantages are divided; None gives every call of an episode the whole one."""
     stage = run.config.rl
     if stage is None or (stage.credit == "uniform" and not stage.credit_per_role):
         return None
@@ -164,23 +170,26 @@ def _credit(
 def _rollouts(
     run: Run, engine: ChatBackend, clock: Clock, ahead: PromptOrder | PromptSampler | None
 ) -> Rollouts:
-    """Texts from the engine; each is judged as soon as it is written."""
-    tasks = run.tasks
+    """Make the rollouts of the engine; the judge starts on each text as soon as it is complete."""
+    tasks, opened = run.tasks, run.policy.opens_thinking
 
     def begin(prompt: Any, trajectory: Trajectory) -> None:
         task, text = tasks[key_of(prompt)], trajectory.text
         if text is None:
             ids = trajectory.leading.completion_ids
-            text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+            reply = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+            text = reply_text(reply, request=task.request, opened=opened).text
+        if text is None:  # thinking that was cut off: there is nothing to judge
+            return
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
-    rollouts = Rollouts(engine, run.folder / "adapters", _how(run), begin, ahead=ahead)
+    rollouts = Rollouts(engine, run.folder / "adapters", _rollout_kind(run), begin, ahead=ahead)
     rollouts._sync = clock.timed(rollouts._sync, "sync")  # type: ignore[method-assign]
     return rollouts
 
 
-def _how(run: Run) -> Rollout:
-    """How a text comes about: by an episode of a graph, a call with lessons, or a bare one."""
+def _rollout_kind(run: Run) -> Rollout:
+    """The kind of rollout: an episode of a graph, a call with lessons, or a bare call."""
     stage, tasks, kind = run.config.rl, run.tasks, run.config.data.prompt
     if run.graph is not None:
         start = run.graph.start(run.sets)
@@ -190,7 +199,7 @@ def _how(run: Run) -> Rollout:
     return lessoned_run(
         stage.lessons.share,
         lambda prompt: run.lessons[tasks[key_of(prompt)].request_hash],
-        lambda prompt, shown: prompt_of(tasks[key_of(prompt)], kind, shown),
+        lambda prompt, lessons: prompt_of(tasks[key_of(prompt)], kind, lessons),
     )
 
 

@@ -1,4 +1,4 @@
-"""The stage before reinforcement: imitation of the best texts of episodes (`ALGORITHM.md` 6.5)."""
+"""The SFT stage, before RL: imitate the best texts of episodes (`ALGORITHM.md` 6.5)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from quillgraph.graphs.prebuilt import Workshop
 from quillgraph.rl.config.episodes import (
     KINDS,
     Target,
+    is_bare,
     load_episodes,
     preferences,
     successes,
@@ -37,17 +38,17 @@ def sft_stage(run: Run, *, resume: bool) -> None:
     """Imitate the best texts of episodes (`ALGORITHM.md` 6.5, stage 1).
 
     Raises:
-        ConfigError: If no episode has anything to imitate.
+        ConfigError: If no text of an episode improved.
     """
     config = run.config.sft
     assert config is not None
-    imitated = _targets(run, config)
+    examples = _targets(run, config)
     checkpoints = checkpoints_of(run, "sft", [])
     args = sft_arguments(run.config, checkpoints.scratch, run.policy.window)
     trainer = SFTTrainer(
         model=run.policy.model,
         args=args,
-        train_dataset=Dataset.from_list([target.row() for target in imitated]),
+        train_dataset=Dataset.from_list([target.row() for target in examples]),
         processing_class=run.policy.tokenizer,
     )
     score_on_cpu(trainer)
@@ -59,30 +60,35 @@ def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     folder, prompt = run.folder / "sft", run.config.data.prompt
     with in_turn():
         episodes = load_episodes(config.episodes) if config.episodes else _collected(run, config)
-    imitated = targets(
+    if strange := sum(not is_bare(each, each.attempts[each.best]) for each in episodes):
+        run.tell(
+            f"left out: {strange} of {len(episodes)} episodes whose text holds thinking or words "
+            "about it, which its reward is of as well"
+        )
+    examples = targets(
         successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
     )
-    counts = {kind: sum(t.kind == kind for t in imitated) for kind in KINDS}
+    counts = {kind: sum(t.kind == kind for t in examples) for kind in KINDS}
     run.tell(f"{len(episodes)} episodes give {counts} targets")
-    if not imitated:
+    if not examples:
         raise ConfigError(
-            f"nothing to imitate: in none of {len(episodes)} episodes a text became better; give "
+            f"nothing to imitate: in none of {len(episodes)} episodes did a text improve; set "
             "sft.episodes of a stronger writer, or raise sft.collect.texts"
         )
     if processes().is_main_process:
-        _write(folder / "targets.jsonl", imitated)
+        _write(folder / "targets.jsonl", examples)
         _write(folder / "preferences.jsonl", preferences(episodes, prompt=prompt))
-    return imitated
+    return examples
 
 
 def _collected(run: Run, config: SftConfig) -> tuple[WrittenEpisode, ...]:
-    """The episodes of an earlier try of this run, or new ones."""
-    kept = run.folder / "sft" / "episodes.jsonl"
-    if kept.exists():
-        return load_episodes([kept])
+    """The episodes that this run collected before, or new ones."""
+    file = run.folder / "sft" / "episodes.jsonl"
+    if file.exists():
+        return load_episodes([file])
     run.tell(f"collecting episodes of {len(run.requests.train)} requests")
     episodes = asyncio.run(_collect(run, config))
-    _write(kept, episodes)
+    _write(file, episodes)
     return episodes
 
 

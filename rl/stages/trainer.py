@@ -1,4 +1,4 @@
-"""What both stages do with TRL's trainers: training that resumes, and a policy that is kept."""
+"""Code that both stages share: run a TRL trainer with checkpoints, and save the policy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_trainer(
     *,
     resume: bool,
 ) -> None:
-    """Train, from the newest checkpoint on if there is one.
+    """Train; with `resume`, from the newest checkpoint if there is one.
 
     Raises:
         OutOfMemory: If the update does not fit the device.
@@ -65,8 +65,8 @@ def run_trainer(
     them.wait_for_everyone()
     if trainer.args.bf16 and trainer.args.use_cpu and not multiplies_bfloat16():
         run.tell(
-            "bf16: true, and this CPU is not known to multiply bfloat16: where it emulates that, "
-            "a step takes several times as long; bf16: auto takes float32 here"
+            "warning: bf16 is true, but this CPU probably does not multiply bfloat16 natively: "
+            "emulation makes a step several times slower; bf16: auto takes float32 here"
         )
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(MetricsLog(Lines(run.folder / "metrics.jsonl"), stage, run.tell, extra))
@@ -84,7 +84,7 @@ def run_trainer(
 
 
 def save_policy(run: Run, trainer: Trainer, folder: Path) -> None:
-    """Write what was trained, whole also where it is sharded among processes.
+    """Write the trained weights, also where they are sharded over processes.
 
     Raises:
         StorageError: If the folder cannot be written.
@@ -100,18 +100,17 @@ def save_policy(run: Run, trainer: Trainer, folder: Path) -> None:
 
 
 def _wind_on(trainer: Any, epochs: int) -> None:
-    """Have the sampler go on with the order that it would have had.
+    """Make the sampler of a resumed run continue with the order of the original run.
 
     TRL's sampler draws each epoch's order from one random state, which no checkpoint holds: after
-    a resume it would begin with the first epoch's order again. So the epochs that are done are
-    drawn once more.
+    a resume it would repeat the first epoch's order. So this draws the finished epochs again.
     """
-    fresh = getattr(trainer, "_get_train_sampler", None)
-    if fresh is None or not epochs:
+    make_sampler = getattr(trainer, "_get_train_sampler", None)
+    if make_sampler is None or not epochs:
         return
 
     def wound_on(*arguments: Any, **options: Any) -> Any:
-        sampler = fresh(*arguments, **options)
+        sampler = make_sampler(*arguments, **options)
         for _ in range(epochs):
             for _ in sampler:
                 pass
@@ -121,7 +120,7 @@ def _wind_on(trainer: Any, epochs: int) -> None:
 
 
 def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Exception:
-    """An error of torch or of the disk in words that say what to do."""
+    """Turn an error of torch or of the disk into one that says what to do."""
     if isinstance(error, StorageError):
         return error
     message = str(error)
@@ -129,14 +128,14 @@ def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Excep
         return OutOfMemory(_too_large(error, stage))
     if _is_of_disk(error):
         return StorageError(
-            f"cannot write a checkpoint to {checkpoints.folder}: {message}; the ones before are "
-            "whole: free some room and go on with --resume"
+            f"cannot write a checkpoint to {checkpoints.folder}: {message}; earlier "
+            "checkpoints are intact: free disk space and go on with --resume"
         )
     return error
 
 
 def _is_of_disk(error: Exception) -> bool:
-    """Whether a file could not be written, in the words of who writes it."""
+    """Whether an error means that a file could not be written; torch raises RuntimeError."""
     of_torch = ("PytorchStreamWriter", "inline_container", "iostream error")
     return isinstance(error, OSError | SafetensorError) or any(
         name in str(error) for name in of_torch

@@ -1,4 +1,4 @@
-"""An episode as rows of tokens, and who earned what."""
+"""Episodes as rows of tokens, and the credit of each node."""
 
 from quillgraph.rl.trajectories.credit import by_evidence, criterion_parts, group_credit
 from quillgraph.rl.trajectories.rows import rows_of, trajectory

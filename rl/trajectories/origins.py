@@ -1,4 +1,4 @@
-"""Where a row's advantage comes from: row ← node ← verdict ← criterion ← … ← the words."""
+"""Trace a row's advantage back: row ← node ← verdict ← criterion ← … ← the words."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from quillgraph.rl.trajectories.credit import Owners, Parts, node_credit
 from quillgraph.rl.trajectories.rows import Row
 
 REST = "rest"
-"""Node for what of an advantage no single node answers for: it is shared by all."""
+"""Node for the part of an advantage that all nodes share, since no single one is responsible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One verdict behind a row's advantage, and all that the criterion rests on."""
+    """One verdict behind a row's advantage, and everything that its criterion comes from."""
 
     criterion_id: str
     score: float
     quote: str | None
     """The sentence of the text that the verdict cites."""
     credit: float
-    """What the verdict brought to the row's node; over all nodes these, and what no verdict
-    brought, sum to the trajectory's advantage."""
+    """Credit that the verdict gave to the row's node. Over all nodes, these and the credit without
+    a verdict sum to the trajectory's advantage."""
     categories: tuple[str, ...]
     codes: tuple[str, ...]
     incidents: tuple[str, ...]
     words: tuple[str, ...]
-    """The words of the request and of the drafts, verbatim."""
+    """The words of the request and the drafts, verbatim."""
 
 
 def row_origins(
@@ -44,14 +44,14 @@ def row_origins(
     advantage: float,
     **credited: Any,
 ) -> tuple[Origin, ...]:
-    """Lead from a row's advantage back to the words that it comes from, in one call.
+    """Trace a row's advantage back to the words that it comes from, in one call.
 
-    It is `graphs.study.trace`, `trace_rows` and `origins`; call these where the graph is to be
-    written, or many rows are asked about.
+    It calls `graphs.study.trace`, `trace_rows` and `origins`; call these yourself to write the
+    graph, or to trace many rows.
 
     Args:
         row: Place of the row in the trajectory.
-        study: What the criteria come from: the state that the study gave, or its graph as
+        study: The study of the criteria: its final state, or its graph as
             `graphs.study.provenance.read_json` reads it from the folder of a run.
         judgement: As for `trace_rows`.
         rows: As for `trace_rows`.
@@ -76,25 +76,24 @@ def trace_rows(
     parts: Parts | None = None,
     owners: Owners | None = None,
 ) -> nx.DiGraph[Any]:
-    """Go on with the provenance graph of a study as far as the rows that learn from it.
+    """Extend the provenance graph of a study to the rows that learn from it.
 
-    Added nodes have `kind` verdict (`score`, `quote`), violation, node (`credit`), row
-    (`advantage`) or rest. An edge into a node carries `credit`, what came that way.
+    New nodes have `kind` verdict (`score`, `quote`), violation, node (`credit`), row (`advantage`)
+    or rest. An edge into a node has `credit`, the credit that it brings.
 
     Args:
-        study: The graph of `graphs.study.trace` for the criteria that judged.
-        judgement: What was found of the text.
+        study: The graph of `graphs.study.trace` for the criteria of the judgement.
+        judgement: Judgement of the text.
         rows: The rows of the trajectory.
         advantage: The trajectory's advantage.
-        parts: As for `node_credit`; None where every row has the advantage itself.
+        parts: As for `node_credit`; None where every row has the whole advantage.
         owners: As for `node_credit`.
 
     Returns:
         A new graph, for `write_json`, `write_graphml` and `mermaid` of `graphs.study.provenance`.
 
     Raises:
-        ValueError: If the judgement is about criteria that the study does not have, or there are
-            no rows.
+        ValueError: If the study lacks a criterion of the judgement, or there are no rows.
     """
     graph: nx.DiGraph[Any] = study.copy()
     nodes = sorted({row.graph for row in rows})
@@ -108,10 +107,10 @@ def trace_rows(
         part = (parts or {}).get(verdict.criterion_id) if mine else None
         rest -= Fraction(part or 0)
         _add_verdict(graph, verdict, mine, part)
-    for broken in judgement.violations:
-        name = f"violation {broken.criterion_id}"
-        graph.add_node(name, kind="violation", label=broken.reason)
-        _hang(graph, broken.criterion_id, name, "broken by")
+    for violation in judgement.violations:
+        name = f"violation {violation.criterion_id}"
+        graph.add_node(name, kind="violation", label=violation.reason)
+        _hang(graph, violation.criterion_id, name, "broken by")
         graph.add_edge(name, REST, relation="counted in")
     for node in nodes:
         graph.add_edge(REST, _node(node), relation="shared by", credit=float(rest / len(nodes)))
@@ -124,15 +123,15 @@ def trace_rows(
 
 
 def origins(graph: nx.DiGraph[Any], row: int) -> tuple[Origin, ...]:
-    """Walk from a row's advantage back to the words, those verdicts that weigh most first.
+    """Walk from a row's advantage back to the words, the verdicts with most weight first.
 
     Args:
         graph: The graph of `trace_rows`.
         row: Place of the row in the trajectory.
 
     Returns:
-        One origin for each verdict that was credited to the row's node, and then for each that all
-        nodes share, whose `credit` is 0 as no single verdict brought it.
+        One origin for each verdict that is credited to the row's node, then one for each verdict
+        that all nodes share, with `credit` 0.
 
     Raises:
         ValueError: If there is no such row.
@@ -169,10 +168,10 @@ def _origin(graph: nx.DiGraph[Any], verdict: str, credit: float) -> Origin:
 def _add_verdict(
     graph: nx.DiGraph[Any], verdict: Verdict, mine: Sequence[str], part: float | None
 ) -> None:
-    """Add a verdict between its criterion and the nodes that it is credited to, or the rest."""
+    """Add a verdict between its criterion and the nodes with its credit, or the rest."""
     name = f"verdict {verdict.criterion_id}"
     label = f"{verdict.criterion_id}: {verdict.score:g} of 10"
-    quote = verdict.quote or ""  # GraphML has no word for nothing
+    quote = verdict.quote or ""  # GraphML cannot hold None
     graph.add_node(name, kind="verdict", label=label, score=verdict.score, quote=quote)
     _hang(graph, verdict.criterion_id, name, "judged by")
     if part is None:
@@ -189,7 +188,7 @@ def _node(path: str) -> str:
 def _hang(graph: nx.DiGraph[Any], criterion: str, name: str, relation: str) -> None:
     if criterion not in graph:
         raise ValueError(
-            f"expected a judgement under the study's criteria, got one of {criterion!r}: trace the "
+            f"expected a judgement under the study's criteria, got one on {criterion!r}: trace the "
             "study that its criteria come from"
         )
     graph.add_edge(criterion, name, relation=relation)

@@ -1,4 +1,4 @@
-"""The trainable form of an episode: rows of exact tokens, and the one reward they share."""
+"""The trainable form of an episode: rows of exact tokens that share one reward."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
@@ -7,9 +7,10 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 from quillgraph.backends.calls import CallRecord, is_exact, used_calls
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episodes import Episode, WrittenEpisode, role_of, text_of
+from quillgraph.graphs.episodes import Episode, WrittenEpisode, reply_of, role_of
 
 _FORMER_COUNTS = ("merged", "forks")
 
@@ -17,9 +18,9 @@ _SERVES = TypeAdapter(dict[str, tuple[str, ...]])
 
 
 class Row(Value):
-    """Tokens of one model call as the engine saw them, and where in the graph it was made.
+    """Exact tokens of one model call, and the place of the call in the graph.
 
-    A row is what a loss reads. One without token ids or log-probs cannot be made.
+    A loss reads rows. A call without token ids or log-probs cannot become a row.
     """
 
     prompt_ids: tuple[int, ...] = Field(min_length=1)
@@ -27,17 +28,17 @@ class Row(Value):
     logprobs: tuple[float, ...]
     """Log-probability of each completion token under the distribution it was sampled from."""
     mask: tuple[bool, ...]
-    """Which completion tokens the policy wrote; no loss may touch the others."""
+    """Which completion tokens the policy wrote; a loss ignores the others."""
     graph: str
     node: str
     visit: int
     calls: tuple[int, ...] = Field(min_length=1)
-    """Numbers of the calls that the row is made of."""
+    """Numbers of the calls in the row."""
     role: str | None
     weights_version: str = "base"
     """Version of the weights that the tokens were sampled from."""
     reply: str = ""
-    """The same in words."""
+    """The completion as text."""
 
     @model_validator(mode="after")
     def _one_of_each_per_token(self) -> Self:
@@ -51,23 +52,23 @@ class Row(Value):
 
 
 class RowCount(Value):
-    """What became of the calls in the trainable roles.
+    """Counts of the calls in the trainable roles.
 
-    A rising share of missing ones says that a graph or a backend has changed.
+    A rising share of missing ones shows that a graph or a backend has changed.
     """
 
     rows: int = 0
     missing: int = 0
-    """Answered calls without token ids or log-probs of the model's own: also those that were drawn
-    under min-p or a penalty, for a reader."""
+    """Answered calls without token ids or log-probs of the model's own distribution, such as calls
+    sampled with min-p or a penalty."""
     given_up: int = 0
-    """Calls whose reply the graph did not go on from: it could not be read and was asked for again,
-    or its node was tried again."""
+    """Calls whose reply the graph dropped: it could not be parsed and the call was repeated, or its
+    node was retried."""
 
     @model_validator(mode="before")
     @classmethod
     def _reads_older_counts(cls, raw: Any) -> Any:
-        # checkpoints hold counts that were always 0 (`rollouts/ahead`)
+        # older checkpoints hold two counts that were always 0 (`rollouts/ahead`)
         if not isinstance(raw, dict):
             return raw
         return {name: value for name, value in raw.items() if name not in _FORMER_COUNTS}
@@ -76,7 +77,7 @@ class RowCount(Value):
 class Trajectory(Value):
     """All trainable rows of one episode, with its reward.
 
-    `reward` is None where none could be had; `excluded` then says why. An excluded trajectory is
+    `reward` is None where it is missing; `excluded` then says why. An excluded trajectory is
     counted and never trained on.
     """
 
@@ -89,30 +90,32 @@ class Trajectory(Value):
     excluded: str | None = None
     count: RowCount = RowCount()
     text: str | None = None
-    """What the graph gave as its text, which the reward is of; None where no graph was run, or none
-    that says: then it is what the last row says."""
+    """What the graph gave as its text, which the reward is of; None where no graph was run: then it
+    is the text of what the last row says. A graph that gave none is excluded."""
+    aside: Aside = NOTHING_ASIDE
+    """What the graph's reply held beside the text, such as thinking."""
     lead: int = -1
-    """Place of the row that wrote the text, which a trainer shows as the completion; the last one
-    where no row wrote it by itself."""
+    """Index of the row that wrote the text, which a trainer uses as the completion; -1, the last
+    row, where no row wrote it alone."""
     serves: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Node to the criteria that the graph says it was asked to serve, as it gave out `serves`."""
+    """Node to the criteria that it serves, from the graph's output `serves`."""
 
     lessons: tuple[str, ...] | None = None
-    """Ids of the lessons in the prompt that the text was written under; None in a run without."""
+    """Ids of the lessons in the prompt of the text; None in a run without lessons."""
 
     @property
     def is_bare(self) -> bool:
-        """Whether its text was written under the prompt of the data set and nothing else."""
+        """Whether its text was written under the bare prompt of the dataset."""
         return not self.lessons and all(not row.graph for row in self.rows)
 
     @property
     def leading(self) -> Row:
-        """The row that leads; there has to be one."""
+        """The leading row; there has to be one."""
         return self.rows[self.lead]
 
     @property
     def riders(self) -> tuple[Row, ...]:
-        """The rows beside the one that leads."""
+        """The rows other than the leading one."""
         lead = self.lead % max(1, len(self.rows))
         return tuple(row for place, row in enumerate(self.rows) if place != lead)
 
@@ -120,17 +123,17 @@ class Trajectory(Value):
 def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
     """Read an episode as rows for training.
 
-    Each call in a trainable role is a row of its own, as graphs rewrite what they show a model.
+    Each call in a trainable role is a row of its own, as graphs rewrite prompts between calls.
 
     Args:
         episode: An episode of `graphs.run_graph`.
-        reward: What the episode is worth; None takes the reward of the text that stands.
+        reward: Reward of the episode; None takes the reward of its final text.
 
     Returns:
         The trajectory; `excluded` if the episode failed, has no reward, or has no row.
 
     Raises:
-        InputError: If the episode was not run by `run_graph`, so that nothing is known of it.
+        InputError: If the episode does not come from `run_graph`, so that its calls are unknown.
     """
     if episode.id is None:
         raise InputError(
@@ -138,19 +141,20 @@ def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
             "are known only if run_graph ran it"
         )
     given_up = set(episode.given_up)
-    answered = [
+    answered_calls = [
         call
         for call in episode.calls
         if call.reply is not None and role_of(call) in episode.trainable
     ]
     numbers = {call.call for call in used_calls(episode.calls)} - given_up
-    kept = [call for call in answered if call.call in numbers]
-    rows = rows_of(kept)
+    kept_calls = [call for call in answered_calls if call.call in numbers]
+    rows = rows_of(kept_calls)
     worth = reward if reward is not None else _standing_reward(episode)
+    reply = reply_of(episode)
     count = RowCount(
         rows=len(rows),
-        missing=len(kept) - len(rows),
-        given_up=len(answered) - len(kept),
+        missing=len(kept_calls) - len(rows),
+        given_up=len(answered_calls) - len(kept_calls),
     )
     return Trajectory(
         episode=episode.id,
@@ -160,17 +164,18 @@ def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
         reward=worth,
         excluded=_exclusion(episode, worth, count),
         count=count,
-        text=(text := text_of(episode)),
-        lead=_lead(rows, text),
-        serves=_served(episode.output or {}),
+        text=reply.text,
+        aside=reply.aside,
+        lead=_lead(rows, reply.text),
+        serves=_serves_of(episode.output or {}),
     )
 
 
 def row_of(record: CallRecord) -> Row | None:
     """Read a call as a row.
 
-    None where the backend gave no ids or no log-probs, and where these are not of the model's own
-    distribution at some temperature and top-p, as of a text that a small model wrote for a reader.
+    None where the backend returned no ids or no log-probs, or where the log-probs are not those of
+    the model's own distribution at a temperature and top-p, such as with min-p or a penalty.
     """
     trace = record.trace
     if trace is None or trace.logprobs is None or trace.is_bent or not is_exact(record):
@@ -196,14 +201,14 @@ def rows_of(records: Iterable[CallRecord]) -> tuple[Row, ...]:
 
 
 def _lead(rows: Sequence[Row], text: str | None) -> int:
-    """The latest row that says the whole text, whatever frame or white space is around it."""
-    wanted = " ".join((text or "").split())
-    speakers = [place for place, row in enumerate(rows) if wanted in " ".join(row.reply.split())]
-    return speakers[-1] if wanted and speakers else -1
+    """Index of the latest row whose reply has the whole text, ignoring white space; else -1."""
+    target = " ".join((text or "").split())
+    places = [place for place, row in enumerate(rows) if target in " ".join(row.reply.split())]
+    return places[-1] if target and places else -1
 
 
-def _served(output: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """What the graph said of who serves what; nothing where it is not node to criteria."""
+def _serves_of(output: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The graph's output `serves`; empty where it does not map nodes to criteria."""
     try:
         return _SERVES.validate_python(output.get("serves", {}))
     except ValidationError:
@@ -215,7 +220,7 @@ def _standing_reward(episode: Episode) -> Reward | None:
 
 
 def _exclusion(episode: Episode, reward: Reward | None, count: RowCount) -> str | None:
-    """Why nothing can be learned from an episode; None if something can."""
+    """Why an episode cannot be trained on; None if it can."""
     if episode.failure:
         return f"{episode.failure.kind}: {episode.failure.reason}"
     if not count.rows:
@@ -226,7 +231,7 @@ def _exclusion(episode: Episode, reward: Reward | None, count: RowCount) -> str 
             else "role: no answered call in a trainable role"
         )
     if reward is None:
-        return "reward: the graph gave none"
+        return "reward: the graph returned none"
     if reward.value is None:
         return f"reward: no verdict on {', '.join(reward.excluded) or 'any active criterion'}"
     return None

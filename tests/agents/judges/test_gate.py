@@ -12,6 +12,7 @@ from quillgraph.agents.checks.manner import Format, WrittenIn
 from quillgraph.agents.domain import LEVELS, Core, CriteriaSet, Criterion
 from quillgraph.agents.judges.gate import pasted_share, refusal, repeated_share
 from quillgraph.agents.judges.markup import plain
+from quillgraph.agents.text.language import language_of
 
 DEGENERATE: list[dict[str, str]] = yaml.safe_load(
     Path(__file__).with_name("degenerate_texts.yaml").read_text("utf-8")
@@ -289,3 +290,77 @@ def test_the_pasted_share_is_that_of_known_4_grams() -> None:
     # a b c d, b c d e, c d e f: the first two are known
     assert pasted_share("A, b c d e f", ["x a b c d e", "f"]) == pytest.approx(2 / 3)
     assert pasted_share("a b c", ["a b c"]) == 0.0
+
+
+# --- languages -------------------------------------------------------------------------------
+
+IN_LANGUAGE = {
+    "en": "The keeper climbed the stairs at dusk and lit the lamp, and below him the sea turned "
+    "over in its sleep. Nobody had asked him to stay, and nobody came to relieve him.",
+    "es": "El farero subía cada tarde la escalera y encendía la lámpara, y abajo el mar se daba la "
+    "vuelta en sueños. Nadie le había pedido que se quedara, y nadie vino a relevarlo.",
+    "fr": "Le gardien montait l'escalier au crépuscule et allumait la lampe, et la mer se "
+    "retournait dans son sommeil. Personne ne lui avait demandé de rester, et personne ne venait.",
+    "de": "Der Wärter stieg in der Dämmerung die Treppe hinauf und zündete die Lampe an, und unten "
+    "drehte sich das Meer im Schlaf um. Niemand hatte ihn gebeten zu bleiben, niemand kam.",
+    "it": "Il guardiano saliva le scale al tramonto e accendeva la lampada, e sotto di lui il mare "
+    "si girava nel sonno. Nessuno gli aveva chiesto di restare, e nessuno veniva a sostituirlo.",
+    "pt": "O faroleiro subia a escada ao anoitecer e acendia a lâmpada, e lá embaixo o mar se "
+    "virava no sono. Ninguém lhe tinha pedido que ficasse, e ninguém vinha substituí-lo.",
+    "nl": "De wachter klom in de schemering de trap op en stak de lamp aan, en beneden hem draaide "
+    "de zee zich om in haar slaap. Niemand had hem gevraagd te blijven en niemand kwam.",
+    "pl": "Latarnik wchodził o zmierzchu po schodach i zapalał lampę, a w dole morze przewracało "
+    "się we śnie. Nikt go nie prosił, żeby został, i nikt nie przychodził go zmienić.",
+    "sv": "Fyrvaktaren gick uppför trappan i skymningen och tände lampan, och under honom vände "
+    "sig havet i sömnen. Ingen hade bett honom att stanna och ingen kom för att avlösa honom.",
+    "tr": "Bekçi alacakaranlıkta merdivenleri çıkıp lambayı yaktı, aşağıda deniz uykusunda döndü. "
+    "Kimse ondan kalmasını istememişti ve kimse onun yerini almaya gelmedi.",
+    "ru": "Смотритель поднимался в сумерках по лестнице и зажигал лампу, а внизу море "
+    "переворачивалось во сне. Никто не просил его остаться, и никто не приходил ему на смену.",
+    "zh": "守灯人黄昏时爬上楼梯，点亮了灯，海在下面翻了个身，又睡着了。"
+    "没有人叫他留下来，也没有人来替他，他数着船，一直数到天亮。",
+    "ja": "灯台守は夕暮れに階段を上り、灯りをともした。下では海が眠りながら"
+    "寝返りを打った。残ってくれと頼む人はいなかったし、代わりに来る人もいなかった。",
+    "ko": "등대지기는 해 질 녘에 계단을 올라 등불을 켰고, 아래에서는 바다가 잠결에 몸을 "
+    "뒤척였다. 아무도 그에게 남아 달라고 하지 않았고, 아무도 그를 대신하러 오지 않았다.",
+}
+"""A text in each language."""
+
+
+def bare_set(language: str, set_of: MakeSet, *checks: Any) -> CriteriaSet:
+    return set_of("en", *checks).model_copy(update={"language": language})
+
+
+def test_no_text_in_the_language_of_a_short_title_is_refused(set_of: MakeSet) -> None:
+    lines = Path(__file__).parents[1].joinpath("text", "titles.tsv").read_text("utf-8")
+    for code, title in (line.split("\t") for line in lines.splitlines()):
+        criteria_set = bare_set(language_of(title), set_of)
+        assert refusal(IN_LANGUAGE[code], title, criteria_set) is None, title
+
+
+LONG = {
+    "en": "Write a short story about a lighthouse keeper who is afraid of the dark.",
+    "de": "Schreibe eine kurze Geschichte über einen Wärter, der die Dunkelheit fürchtet.",
+    "zh": "写一个怕黑的守灯人的故事。",
+}
+
+
+@pytest.mark.parametrize("asked", LONG)
+@pytest.mark.parametrize("written", IN_LANGUAGE)
+def test_a_long_request_refuses_each_language_but_its_own(
+    asked: str, written: str, set_of: MakeSet
+) -> None:
+    reason = refusal(IN_LANGUAGE[written], LONG[asked], bare_set(asked, set_of))
+    expected = f"in {written!r}, while {asked!r} is asked for"
+    assert reason == (None if asked == written else expected)
+
+
+@pytest.mark.parametrize("written", IN_LANGUAGE)
+def test_a_short_request_that_names_a_language_refuses_others(
+    written: str, set_of: MakeSet
+) -> None:
+    criteria_set = bare_set("en", set_of, WrittenIn(language="fr"))
+    reason = refusal(IN_LANGUAGE[written], "Fog, in French", criteria_set)
+    # English is that of the criteria: the check refuses it, not the gate
+    assert (reason is None) == (written in ("fr", "en"))
+    assert (WrittenIn(language="fr").violation(IN_LANGUAGE[written]) is None) == (written == "fr")

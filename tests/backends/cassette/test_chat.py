@@ -230,7 +230,7 @@ async def test_a_call_that_nobody_waited_for_has_no_reply(
             await asyncio.wait_for(chat.ainvoke("a"), 0.05)
     with pytest.raises(
         CassetteMiss,
-        match=r"did not wait for the reply to this call of no node.*waited for 0.05 s.*timeouts",
+        match=r"cancelled this call of no node.*did not cancel it within 0.05 s.*timeouts",
     ):
         await replay(file).ainvoke("a")
 

@@ -234,3 +234,15 @@ def test_a_server_that_counts_no_tokens_is_reported_once_on_stderr(
     assert done.stderr.count(f"{address} reports no usage: its calls count as 0 tokens") == 1
     # what stands in brackets is part of the name, and no style
     assert done.error == "run folder: [run]"
+
+
+def test_a_short_title_is_english_and_its_drafts_are_kept(
+    spec: str, tmp_path: Path, quillgraph: Any
+) -> None:
+    words = arguments(spec, "--drafts", 2, "--out", tmp_path / "run")
+    done = quillgraph(*("Ode to autumn" if word == REQUEST else word for word in words))
+    assert done.status == 0, done.stderr
+    criteria_set = CriteriaSet.model_validate_json((tmp_path / "run/criteria.json").read_text())
+    assert criteria_set.language == "en"
+    assert len((tmp_path / "run/drafts.jsonl").read_text("utf-8").splitlines()) == 2
+    assert "written in" not in (tmp_path / "run/calls.jsonl").read_text("utf-8")

@@ -113,7 +113,7 @@ def test_an_old_cassette_opens_and_says_how_to_go_on_where_prompts_have_changed(
     done = quillgraph("write", *FERRY, *cassette, "--out", "again")
     assert done.status == 3
     assert "holds no such call of node draft, role writer" in done.stderr
-    assert "record the run anew" in done.stderr
+    assert "record the run again" in done.stderr
     # it shows what has changed: empty sections are left out of prompts
     assert "-<lessons>" in done.stderr
     # the file itself is whole: every call of the run is there to be read

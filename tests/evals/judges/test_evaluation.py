@@ -121,5 +121,5 @@ async def test_as_many_texts_and_pairs_are_used_as_the_limit_allows(data: Loaded
 async def test_requests_alone_hold_nobody_to_anything(tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
     path.write_text('{"request": "R"}', encoding="utf-8")
-    with pytest.raises(InputError, match="holds requests and no judgements of people"):
+    with pytest.raises(InputError, match="holds requests and no human judgements"):
         await evaluate_judge(judge(), load(path))

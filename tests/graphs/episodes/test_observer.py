@@ -105,7 +105,7 @@ async def test_a_thread_that_others_have_begun_is_not_trained_on(tmp_path: Path)
     graph = chain(one=asks(Breaking(), "a"))
     with durable(graph, tmp_path) as kept:
         await kept.ainvoke({"request": "Fog."}, {"configurable": {"thread_id": "1"}})
-    with pytest.raises(ConfigError, match="thread '1' has begun outside of run_graph"):
+    with pytest.raises(ConfigError, match="thread '1' began outside of run_graph"):
         await run(graph, tmp_path, trainable={"one"})
     assert (await run(graph, tmp_path)).calls == ()
 

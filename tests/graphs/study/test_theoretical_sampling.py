@@ -148,6 +148,12 @@ ENGLISH = (
 )
 
 
+CHINESE = (
+    "海很平静，守塔人睡着了，谁也不知道这一夜会有多长。灯亮着。海鸥也睡着了，风停了。"
+    "石阶上只有盐的味道。"
+)
+
+
 async def sampled_for(request: str, language: str, text: str) -> dict[str, Any]:
     house = House(lambda _: text, NOTES[:1])
     study = cast(Study, ScriptedChat(reply=house), embeddings=LexicalEmbeddings(), drafts=1)
@@ -166,12 +172,18 @@ async def test_a_draft_in_another_language_is_dropped_counted_and_not_read() -> 
 
 
 async def test_a_draft_in_the_language_that_was_asked_for_is_kept() -> None:
-    # 24 Chinese characters say as much as 72 letters, 32 as much as 96
-    chinese = "海很平静，守塔人睡着了，谁也不知道这一夜会有多长。灯亮着。海鸥也睡着了，风停了。"
-    assert (await sampled_for("写一封家书。", "zh", chinese))["drafts"]
-    assert (await sampled_for("Write a story in Chinese.", "en", chinese))["drafts"]
-    assert not (await sampled_for("Write a story.", "en", chinese))["drafts"]
+    # 45 Chinese characters say as much as 135 letters
+    assert (await sampled_for("写一封家书。", "zh", CHINESE))["drafts"]
+    assert (await sampled_for("Write a story in Chinese.", "en", CHINESE))["drafts"]
+    assert not (await sampled_for("Write a story.", "en", CHINESE))["drafts"]
 
 
 async def test_a_draft_too_short_to_tell_its_language_is_kept() -> None:
     assert (await sampled_for("写一封家书。", "zh", "The sea was calm." + " It spoke."))["drafts"]
+
+
+async def test_a_draft_of_a_short_request_is_kept_in_any_language_of_its_script() -> None:
+    # 11 letters name no language
+    assert (await sampled_for("Ode to autumn", "sk", ENGLISH))["drafts"]
+    assert (await sampled_for("Lis i sowa", "en", ENGLISH))["drafts"]
+    assert not (await sampled_for("Ode to autumn", "en", CHINESE))["drafts"]

@@ -168,14 +168,22 @@ def test_episodes_are_read_from_files_folders_and_lines(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "episode.json").write_text(one.model_dump_json(indent=1))
     lines = tmp_path / "two.jsonl"
-    lines.write_text(f"{one.model_dump_json()}\n\n{one.model_dump_json()}\n")
-    assert load_episodes([tmp_path, tmp_path / "run" / "episode.json", lines]) == (one,) * 4
+    request = one.task.request
+    parted = one.model_dump_json().replace(request, f"{request}\u2028And so on.")
+    other = WrittenEpisode.model_validate_json(parted)
+    lines.write_bytes(f"{parted}\r\n\n{parted}\n".encode("utf-8-sig"))
+    assert load_episodes([tmp_path, tmp_path / "run" / "episode.json", lines]) == (
+        one,
+        one,
+        other,
+        other,
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("absent.json", None, "cannot read the episodes"),
+        ("absent.json", None, "cannot read .*absent.json: No such file"),
         ("bad.json", '{"task": 3}', "expected an episode in .*bad.json, but 'task'"),
         ("not.json", "nothing", "expected an episode"),
     ],
@@ -192,3 +200,17 @@ def test_a_file_without_episodes_is_refused(
 def test_a_folder_without_episodes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         load_episodes([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "kept", [f"<think>plan</think>{BETTER}", f"Here is the story:\n\n{BETTER}", "<think>plan"]
+)
+def test_a_text_that_an_earlier_build_kept_with_its_thinking_is_not_imitated(kept: str) -> None:
+    episode = lived(
+        attempt(0, DRAFT, 0.3, decision="first"),
+        attempt(1, kept, 0.6, parent=0, decision="accepted", plan=PLAN),
+        best=1,
+    )
+    assert successes([episode, revised()], 1.0)[0].attempt.text == BETTER
+    assert len(successes([episode, revised()], 1.0)) == 1
+    assert preferences([episode], prompt="request") == ()

@@ -80,7 +80,7 @@ def test_the_length_of_a_text_is_said_in_one_place_for_all_stages(
         ({"rewards": {"judge": "scorer:prose", "samples": 2}}, "rewards: samples are replies"),
         ({"rewards": {"rules": {"seed": 1}}}, "rules.seed is the run's: set seed instead"),
         ({"rewards": {"rules": {"gate": False}}}, "set rl.options.hard_gate: false instead"),
-        ({"rewards": {"rules": {"diversity": 0.2}}}, "texts in memory have none"),
+        ({"rewards": {"rules": {"diversity": 0.2}}}, "texts in memory have no diversity term"),
         ({"sft": {"episodes": ["runs"], "collect": {}}}, "episodes or collect, got both"),
         ({"guards": {"prompts": 3}}, "prompts is about comparisons: set pairwise_judge"),
     ],

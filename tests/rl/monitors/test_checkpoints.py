@@ -68,7 +68,7 @@ def test_a_step_that_is_sealed_again_loses_nothing_on_the_way(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(StorageError, match="the ones before are whole"):
+    with pytest.raises(StorageError, match="earlier checkpoints are intact"):
         kept.seal(written(kept, 3, "v"), 3)
     newest = kept.newest()
     assert newest is not None
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path: Path) -> None:
     kept = checkpoints(tmp_path, part)
     kept.seal(written(kept, 1), 1)
     part.text = "x" * 2 * ROOM
-    message = r"step 2 .* the ones before are whole: free some room"
+    message = r"step 2 .* earlier checkpoints are intact: free disk space"
     with pytest.raises(StorageError, match=message), no_room():
         kept.seal(written(kept, 2), 2)
     assert not kept.scratch.exists()

@@ -464,7 +464,7 @@ def test_a_resumed_trainer_has_the_memory_and_the_ledger(trainer: Make) -> None:
         ({"scale_rewards": "batch"}, "mixes groups"),
         ({"multi_objective_aggregation": "normalize_then_sum"}, "mixes groups"),
         ({"importance_sampling_level": "sequence"}, "replay weighs tokens"),
-        ({"replay_baseline": "split", "replays_per_prompt": 1}, "advantage 0 always"),
+        ({"replay_baseline": "split", "replays_per_prompt": 1}, "always has advantage 0"),
         ({"replay_baseline": "mixed"}, "joint, split or fresh, got 'mixed'"),
         ({"top_p": 0.9}, "cut the distribution"),
         ({"replay_token_share": 1.0}, "0 <= replay_token_share < 1"),

@@ -70,7 +70,7 @@ def test_a_run_that_is_cut_off_goes_on_with_the_texts_that_were_ahead(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rollouts": None}, "takes an engine of its own: set rl.rollouts"),
+        ({"rollouts": None}, "needs an engine of its own: set rl.rollouts"),
         ({"algorithm": "grpo"}, "with rl.overlap set algorithm: mrpo"),
         ({"options": {"num_iterations": 2}}, "more than one step behind"),
         ({"options": {"steps_per_generation": 2}}, "more than one step behind"),

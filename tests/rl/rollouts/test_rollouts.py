@@ -192,7 +192,7 @@ def test_an_engine_that_dies_twice_ends_the_run_with_a_checkpoint(
         return inner(prompts, trainer)
 
     run.rollout_func = dying
-    with pytest.raises(ServerFailed, match=r"died again .* step 2 is kept"):
+    with pytest.raises(ServerFailed, match=r"died again .* step 2 is saved"):
         run.train()
     assert (Path(options["output_dir"]) / "checkpoint-2" / "adapter_model.safetensors").exists()
 

@@ -59,7 +59,7 @@ def test_bf16_auto_goes_by_the_device(
         ({"learning_rat": 1}, "unknown option 'rl.learning_rat': did you mean 'learning_rate'?"),
         ({"seed": 1}, "rl.seed: set seed instead"),
         ({"output_dir": "x"}, "rl.output_dir: set out instead"),
-        ({"save_only_model": True}, "rl.save_only_model: set nothing: a run goes on from"),
+        ({"save_only_model": True}, "rl.save_only_model: set nothing: a run resumes from"),
         ({"warmup": 11}, "rl: warmup is too long"),
     ],
 )

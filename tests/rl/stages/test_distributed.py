@@ -51,7 +51,7 @@ def test_an_engine_that_dies_in_one_process_ends_both_with_a_checkpoint(
 ) -> None:
     both = train(tmp_path / "out", "dying", processes=2, rows=12)
     assert [set(each) for each in both] == [{"stopped"}] * 2
-    assert all("the engine died; step 1 is kept as a checkpoint" in e["stopped"] for e in both)
+    assert all("the engine died; step 1 is saved as a checkpoint" in e["stopped"] for e in both)
     assert (tmp_path / "out" / "checkpoint-1" / "adapter_model.safetensors").is_file()
 
 

@@ -261,7 +261,7 @@ def test_nothing_to_imitate_is_said(configure: Configure, tmp_path: Path) -> Non
                 }
             },
             ConfigError,
-            r"\{'top_k': 5\} are of TRL's own generation",
+            r"\{'top_k': 5\} are options of TRL's own generation",
         ),
         (
             {"sft": {}, "rl": {"options": {**STEP, "max_step": 1}}},
@@ -292,7 +292,7 @@ def test_a_dry_run_makes_the_trainer_and_leaves_it(configure: Configure, tmp_pat
 
     lines: list[str] = []
     check(load_config(configure()), tmp_path / "dry", lines.append)
-    assert "no revisions in memory and no SFT anchor: they take an engine (rl.rollouts)" in lines
+    assert "no revisions in memory and no SFT anchor: they need an engine (rl.rollouts)" in lines
     assert not (tmp_path / "dry" / "checkpoints").exists()
     crowded = {"rl": {"prompts": "middling", "options": {**STEP, "num_generations": 2}}}
     with pytest.raises(ConfigError, match="expected at least 4 prompts, as many as a step takes"):
@@ -413,7 +413,7 @@ def test_a_users_reward_function_that_goes_wrong_ends_the_run(
 def test_a_reward_that_is_no_number_ends_the_run_and_keeps_its_checkpoints(
     configure: Configure, tmp_path: Path
 ) -> None:
-    with pytest.raises(RewardError, match="number or None of reward function 'late', got nan"):
+    with pytest.raises(RewardError, match="number or None from reward function 'late', got nan"):
         trained(configure(rewards={"functions": ["own_rewards:late"]}), tmp_path / "out")
     kept = list((tmp_path / "out" / "checkpoints" / "rl").glob("step-*"))
     assert [each.name for each in kept] == ["step-000001"]
@@ -430,7 +430,7 @@ def test_steps_in_which_no_text_is_better_than_another_are_told(
         each, values = whole(*parts, **options)
         return each, (0.5,) * len(values)
 
-    monkeypatch.setattr("quillgraph.rl.rewards.functions.group_rewards", equal)
+    monkeypatch.setattr("quillgraph.rl.rewards.rules.group_rewards", equal)
     monkeypatch.setattr("quillgraph.rl.stages.rl.recount_of", lambda *_: lambda *_: 0.5)
     plain = {**STEP, "max_steps": 4}
     mrpo = {"algorithm": "mrpo", "options": {**plain, "hard_gate": False}}
@@ -467,7 +467,9 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_stays(
         save(self, folder)
 
     monkeypatch.setattr(PromptCounts, "save", full)
-    with pytest.raises(StorageError, match=r"step 2 .*No space left on device; the ones before"):
+    with pytest.raises(
+        StorageError, match=r"step 2 .*No space left on device; earlier checkpoints are intact"
+    ):
         trained(configure(), out)
     assert [each.name for each in (out / "checkpoints" / "rl").iterdir()] == ["step-000001"]
     monkeypatch.undo()
@@ -502,7 +504,7 @@ def test_a_file_that_cannot_be_written_whole_is_told_whoever_writes_it(
 
     monkeypatch.setattr(Checkpoints, "seal", sealed)
     try:
-        with pytest.raises(StorageError, match="the ones before are whole"):
+        with pytest.raises(StorageError, match="earlier checkpoints are intact"):
             trained(file, out)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -525,7 +527,7 @@ def test_a_diverging_run_is_stopped_with_a_checkpoint(
         guards={"pairwise_judge": f"scripted:{judge}", "pairwise_every": 2},
         checkpoints={"every": 5},
     )
-    with pytest.raises(GuardTripped, match="prefers the new texts in 10% of cases only"):
+    with pytest.raises(GuardTripped, match="prefers the new texts in only 10% of cases"):
         trained(file, tmp_path / "out")
     kept = list((tmp_path / "out" / "checkpoints" / "rl").iterdir())
     assert [each.name for each in kept] == ["step-000002"]

@@ -45,7 +45,10 @@ def config(way: str, tiny_folder: Path, tmp_path: Path) -> Path:
         {"request": f"Write a story in exactly {n} words about the {word}.", "split": "train"}
         for n, word in enumerate(["sun", "moon", "rain", "sea", "stone", "bird", "night"], 2)
     ]
-    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, requests)))
+    # what other tools write: separators that JSON may hold, a byte order mark, carriage returns
+    requests[-1]["request"] += "\u2028Keep it\x85calm.\u2029"
+    lines = "\r\n".join(json.dumps(each, ensure_ascii=False) for each in requests)
+    (tmp_path / "prompts.jsonl").write_bytes(lines.encode("utf-8-sig"))
     file = tmp_path / "tiny.yaml"
     file.write_text(
         yaml.safe_dump(

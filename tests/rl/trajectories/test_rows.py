@@ -103,7 +103,7 @@ def test_frozen_calls_and_given_up_ones_and_those_without_tokens_are_no_rows() -
         ({"failure": Failure(kind="node", reason="bang", node="write")}, WORTH, "node: bang"),
         ({"calls": (call(0, (1,), None),)}, WORTH, "tokens: none of 1 calls"),
         ({"calls": ()}, WORTH, "role: no answered call"),
-        ({}, None, "reward: the graph gave none"),
+        ({}, None, "reward: the graph returned none"),
         (
             {},
             Reward(value=None, soft=None, length=None, repetition=1.0, excluded=("k1",)),

@@ -1,0 +1,34 @@
+"""Text files as other tools write them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from quillgraph.agents.text.file import read_lines, read_text
+from quillgraph.backends.errors import InputError
+
+SEPARATORS = "a\u2028b\u2029c\x85d"
+"""What `str.splitlines` cuts at, and JSON may hold as it is."""
+
+
+def test_json_lines_are_cut_at_line_feeds_alone(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    row = json.dumps({"text": SEPARATORS}, ensure_ascii=False)
+    file.write_bytes(f"{row}\r\n\n  \n{row}".encode("utf-8-sig"))
+    lines = read_lines(file)
+    assert [number for number, _ in lines] == [1, 4]
+    assert [json.loads(line)["text"] for _, line in lines] == [SEPARATORS] * 2
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes("Fog.".encode("utf-8-sig"))
+    assert read_text(file) == "Fog."
+
+
+def test_what_is_no_utf_8_is_refused_with_the_byte(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match="something else at byte 3; save it as UTF-8"):
+        read_lines(file)
