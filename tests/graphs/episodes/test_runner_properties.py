@@ -62,6 +62,10 @@ class Within(TypedDict, total=False):
     done: Annotated[list[str], operator.add]
 
 
+class Outcome(TypedDict, total=False):
+    done: Annotated[list[str], operator.add]
+
+
 def in_pool(model: Any, words: list[str]) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(model.invoke, words))
@@ -161,7 +165,7 @@ class Ledger:
 
 
 def build(flow: Flow, ledger: Ledger, path: str = "") -> Graph:
-    graph: Graph = StateGraph(Within if path else State)
+    graph: Graph = StateGraph(Within, output_schema=Outcome) if path else StateGraph(State)
     key = "done" if path else "ended"
     before: list[str] = []
     for number, step in enumerate(flow.steps):
