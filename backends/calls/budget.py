@@ -203,7 +203,7 @@ class Budget(Listener):
         self,
         *args: Any,
         run_id: UUID,
-        metadata: dict[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Admit a call.

@@ -76,6 +76,7 @@ class Journal(Listener):
         self.path, self.budget = path, budget or Budget()
         self._occurrences: Counter[tuple[str, str, str]] = Counter()
         self._passing: set[UUID] = set()
+        self._is_closed = False
         self._lock = threading.Lock()
         with _storage_errors(path):
             self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -104,6 +105,7 @@ class Journal(Listener):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_closed = True
         _SEAM.leave()
         self._file.close()
 
@@ -120,12 +122,12 @@ class Journal(Listener):
             self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
 
     def on_chat_model_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:
-        """Admit a call that will not look here.
+        """Admit a call that will not look here, or no longer can.
 
         Raises:
             BudgetReached: If the budget is spent.
         """
-        if _passes_by():
+        if self._is_closed or _passes_by():
             self.budget.on_chat_model_start(run_id=run_id, metadata=config_around().get("metadata"))
             self._passing.add(run_id)
 

@@ -191,7 +191,8 @@ def build(flow: Flow, ledger: Ledger, path: str = "") -> Graph:
         before = names
     graph.add_node("send", lambda state: {})
     graph.add_edge(before, "send")
-    graph.add_node("sent", body_of(Node(), f"{path}sent", ledger))
+    sent: Any = body_of(Node(), f"{path}sent", ledger)
+    graph.add_node("sent", sent)
     graph.add_node("end", lambda state: {key: ["end"]})
     if flow.sends:
         graph.add_conditional_edges(

@@ -71,7 +71,7 @@ class StreamingChat(CountingChat):
     ) -> Iterator[ChatGenerationChunk]:
         self.asked.append(str(messages[-1].content))
         for part in ("mi", "st"):
-            yield ChatGenerationChunk(message=AIMessageChunk(part))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=part))
 
 
 class CompletingModel(BaseLLM):
