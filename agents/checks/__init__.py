@@ -33,7 +33,8 @@ from quillgraph.agents.checks.manner import (
     Title,
     WrittenIn,
 )
-from quillgraph.agents.checks.wording import Ranges, Wording
+from quillgraph.agents.checks.scope import Scope
+from quillgraph.agents.checks.wording import Ranges, ScopeWords, Wording
 from quillgraph.agents.checks.words import Ending, MustInclude, MustNotInclude, Opening
 
 __all__ = [
@@ -55,6 +56,8 @@ __all__ = [
     "Person",
     "Ranges",
     "Rule",
+    "Scope",
+    "ScopeWords",
     "SectionCount",
     "SentenceCount",
     "StanzaCount",

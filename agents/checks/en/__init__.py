@@ -12,7 +12,6 @@ __all__ = ["LANGUAGE"]
 LANGUAGE = Language(
     code="en",
     rules=(
-        lengths.lengths,
         words.included_words,
         words.excluded_words,
         words.edges,
@@ -20,7 +19,6 @@ LANGUAGE = Language(
         manner.person,
         manner.language,
         manner.forms,
-        manner.poems,
     ),
     wording=WORDING,
     numerals=NUMERALS,
@@ -30,4 +28,5 @@ LANGUAGE = Language(
     kind_of=kind_of,
     pronouns=PRONOUNS,
     templates=read_templates(__name__),
+    request_rules=(lengths.lengths, lengths.lists, manner.poems),
 )

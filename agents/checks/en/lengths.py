@@ -1,236 +1,281 @@
 """Demands of length in English requests: words, characters, lines, sentences and parts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from quillgraph.agents.checks.count import (
-    CharCount,
-    CountRange,
-    LineCount,
-    ListCount,
-    ParagraphCount,
-    SectionCount,
-    SentenceCount,
-    StanzaCount,
-    WordCount,
-)
-from quillgraph.agents.checks.demand import Demand, about, around, unquoted
-from quillgraph.agents.checks.en.numerals import NUMBER, read_number
+from quillgraph.agents.checks.count import COUNTS, ListCount
+from quillgraph.agents.checks.demand import Demand, around, bounds_of, unquoted
+from quillgraph.agents.checks.en.quantities import MAKE, TEXT, WORDS
+from quillgraph.agents.checks.en.scopes import aim_of
 from quillgraph.agents.checks.en.wording import WORDING
+from quillgraph.agents.checks.quantity import Quantity, Token, quantities, tokens_of
+from quillgraph.agents.checks.scope import Scope
 
-_AT_MOST = (
-    r"(?:no|not) (?:more|longer|greater) than|(?:do |must |should |may "
-    r"|can)?not (?:to )?exceed(?:ing)?"
-    r"|don't exceed|under|below|less than|fewer than|up to|at most|within"
-    r"|(?:a )?max(?:imum)?\.?(?: of)?"
-    r"|max(?:imum)? (?:length|word count)(?: is| of|:)?|word limit(?: is| of|:)?"
-    r"|limit(?:ed)? (?:it )?to|limit of|upper limit of|capped at"
-)
-_AT_LEAST = (
-    r"at leas[te]|no less than|no fewer than|not (?:less|fewer) than|(?:a )?min(?:imum)?\.?(?: of)?"
-    r"|min(?:imum)? (?:length|word count)(?: is| of|:)?|more than|over|above|exceed(?:ing|s)?"
-    r"|upwards of|longer than"
-)
-_ABOUT = r"about|around|approximately|approx\.?|roughly|circa|nearly|almost|close to|some|~|≈"
-_EXACTLY = r"exactly|precisely|strictly"
-_SUFFIX_MOST = r"or (?:less|fewer|under|shorter)|max(?:imum)?\b|at most|tops|limit\b"
-_SUFFIX_LEAST = r"or (?:more|longer|above)|min(?:imum)?\b|at least|and above|\+"
-_UNIT = (
-    r"(?P<word>words?)|(?P<character>characters?)|(?P<line>lines?)|(?P<sentence>sentences?)"
-    r"|(?P<paragraph>paragraphs?)|(?P<stanza>stanzas?)|(?P<section>sections?|chapters?|parts?)"
-    r"|(?P<list>(?:bullet(?:ed)?[- ]?)points?|bullets)"
-)
-_COUNT = re.compile(
-    rf"(?<![\w.,$£€#%-])(?:(?:(?P<most>{_AT_MOST})|(?P<least>{_AT_LEAST})|(?P<about>{_ABOUT})"
-    rf"|(?P<exact>{_EXACTLY})|(?P<between>between))\s*)?"
-    rf"(?P<n>{NUMBER})(?P<plus>\+)?(?:\s*(?:-|–|—|~|to|and)\s*(?P<m>{NUMBER}))?"
-    rf"(?P<hyphen>\s*-\s*|\s+)(?:(?:short|long|full|complete|brief|distinct|separate|different|main|key|clear|crisp|concise"
-    rf"|English|rhyming)\s+)?(?:{_UNIT})\b"
-    rf"(?P<suffix>\s*\(?(?:(?P<smost>{_SUFFIX_MOST})|(?P<sleast>{_SUFFIX_LEAST})))?",
-    re.IGNORECASE,
-)
-_CHECKS: dict[str, type[CountRange]] = {
-    "word": WordCount,
-    "character": CharCount,
-    "line": LineCount,
-    "sentence": SentenceCount,
-    "paragraph": ParagraphCount,
-    "stanza": StanzaCount,
-    "section": SectionCount,
-    "list": ListCount,
-}
-MAKING = (
-    r"\b(?:write|writing|compose|create|craft|draft|generate|produce|make|prepare|give|provide|need"
-    r"|want|develop|brainstorm|design|establish|expand|rewrite|summari[sz]e|tell|deliver|turn"
-    r"|format"
-    r"|construct|complete|present|do|build|come up with|looking for|would like|i'd like|continue"
-    r"|describe|explain|respond|response|answer|reply|output)\b"
-)
-"""Pattern of the verbs by which a text is asked for."""
-_MAKING = re.compile(MAKING, re.IGNORECASE)
+_FLAGS = re.IGNORECASE
+_MAKING = re.compile(MAKE, _FLAGS)
 _MODAL = re.compile(
-    r"\b(?:should|must|to|will|can|shall|needs?|please|ensure)\s+(?:\w+\s+){0,2}"
-    r"(?:have|contain|be|exceed|reach|run|total|include|consist of)\s*$|\bhaving\s*$",
-    re.IGNORECASE,
+    r"\b(?:should|must|to|will|can|shall|needs?|please|ensure|has)\s+(?:\w+\s+){0,2}"
+    r"(?:have|contain|be|exceed|reach|run|total|include|consist of|stay|fit)\s*(?:in\s*)?$"
+    r"|\bhaving\s*$",
+    _FLAGS,
 )
 _TOPIC = re.compile(
-    r"\b(?:about|on|regarding|concerning|from|who|that|which|where|when|because|inspired by|reads?"
-    r"|receives?|finds?|found|sent)\b",
-    re.IGNORECASE,
+    r"\b(?:about|on|regarding|concerning|from|inspired by|reads?|receives?|finds?|found|sent"
+    r"|(?:review|critique|analysis|reading|assessment|evaluation|history|description|feedback"
+    r"|comparison|parody) of|how (?:long|many|to|do|can|I))\b",
+    _FLAGS,
+)
+_CLAUSE = re.compile(
+    r"\b(?:who|whom|whose|which|that|where|when|because|whoever|whenever)(?:['’]s)?\b", _FLAGS
+)
+"""What a relative clause begins with: what stands in it is narrated."""
+_CLAUSE_OF_TEXT = re.compile(
+    rf"(?:{TEXT}|\b(?:titles?|headlines?|abstract|meta[- ]description|paragraph|\w+))\s+(?:that|which)(?:['’]s|\s+(?:is|are|must|should|has|have|can|does|do|will|runs"
+    r"|stays|contains?|fits?|consists? of|exceeds?|totals?))(?:\s+(?:not|be|have|no|n't|in|"
+    r"approximately|about|roughly|at|least|most|exactly|contain|exceed|longer|than|only))*\s*$",
+    _FLAGS,
+)
+"""A clause about the text that is asked for: "a story that is at least …"."""
+_EACH_CLAUSE = re.compile(
+    r"\b(?:where|in which|so that|that|which has|whose)\s+(?=(?:each|every|all|no|the (?:first|last|opening"
+    r"|final|closing|title)|sentences|lines|paragraphs|stanzas)\b)",
+    _FLAGS,
+)
+"""A clause about each part of the text that is asked for."""
+_ADJUNCT = re.compile(r"(?:\b(?:in|within|using|under|of|to|at|for)|[,(–—:-])\s*$", _FLAGS)
+_SPEECH = re.compile(
+    r"\b(?:speaks?|says?|talks?|writes?|answers?|tells?|communicates?|texts?|types?|reads?|uses?"
+    r"|repl(?:y|ies)|sends?|gets?|has|have)\b",
+    _FLAGS,
 )
 _REPORTED = re.compile(
     r"\b(?:has|have|had|contain(?:s|ed)?|wrote|written|was|were|reads?|spent|spends|learn(?:ed|t"
-    r"|s)?"
-    r"|(?:my|this|our|original) (?:\w+ )?is(?: currently)?|knows?|knew|said|takes?|took|lost"
-    r"|sent)\s*$|\b(?:these|those|the|first|last|next|this|that"
-    r"|my"
-    r"|his|her|their|our|its|following|of each|another|every|each|per|other|any|all|whole)\s*$",
-    re.IGNORECASE,
+    r"|s)?|(?:is|are) (?:paid|given|allowed|charged)|got|already|currently"
+    r"|(?:my|this|our|original|existing|current) (?:\w+ )?(?:is|runs?)(?: currently| about| at)?"
+    r"|knows?|knew|said|takes?|took|lost|sent|writes|types)\s*$"
+    r"|\b(?:these|those|the|first|last|this|that|my"
+    r"|his|her|their|our|its|following|of each|every|each|per|other|any|all|whole|your)\s*$",
+    _FLAGS,
 )
-_PART = re.compile(
-    r"\b(?:each|every|per|(?:intro(?:duction|ductory)?|conclu(?:sion|ding)|abstract|sections?"
-    r"|chapters?|paragraphs?|stanzas?|verses?|chorus(?:es)?|hook|bridge|segments?|scenes?|headline"
-    r"|title|heading|caption|slogan|tagline|bullet|parts?|body|opening|entry|entries))\b",
-    re.IGNORECASE,
+_REPORTED_AFTER = re.compile(
+    r"[^.;:!?]{0,30}\b(?:I|we|you) (?:have |just |already )*(?:submitted|wrote|sent|got|had|found)\b"
+    r"|\s*(?:essay|article|story|text|post) (?:of mine|below|above|I\b)",
 )
-_SEVERAL = re.compile(
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|some"
-    r"|\d+)\s+(?:[a-z-]+\s+){0,2}[a-z]+s\b"
-    r"[^,]*\b(?:with|of|in|under|within)\s*$",
-    re.IGNORECASE,
+_CONTINUED = re.compile(
+    r"\b(?:continue|go on|write|add|extend)\b[^.;]*\b(?:another|next)\s*$", _FLAGS
 )
-"""Several texts are asked for, so that the length is that of one of them."""
-_ITEM_NOTE = re.compile(r"^\s*(?:[-•*]|\d+[.)])[^,;:(]{1,40}\($")
-"""A list item with a length in brackets behind it: the length of that part."""
-_WHOLE = re.compile(
-    r"\b(?:total|overall|entire|whole|full text|altogether|in all)\b", re.IGNORECASE
+_CHANGE = re.compile(
+    r"\b(?:by|add|adding|cut|remove|delete|drop|lose|shave(?: off)?|trim|insert)\s*"
+    r"(?:(?:about|around|another|up to|at least|at most)\s*)?$",
+    _FLAGS,
 )
-_PART_AFTER = re.compile(
-    r"\s*(?:long\s*)?(?:,\s*)?(?:each\b|apiece\b|per\b|every\b|(?:for|in) (?:each|every)\b"
-    r"|a (?:day|minute|week)\b"
-    r"|(?:of|from) (?:dialog(?:ue)?|code|text|the|each|these|this|those|it|evidence|his|her"
-    r"|their)\b"
+"""How much a given text is to grow or shrink, which says nothing of its length."""
+_AFTER = re.compile(
+    r"\s*(?:long\s*)?(?:,\s*)?(?:a (?:day|minute|week|month|page|second)\b|per\b|every\b"
+    r"|(?:of|from) (?:dialog(?:ue)?|code|the|each|these|this|those|it|evidence|his|her|their)\b"
     r"|for (?:the|an?) .{0,40}(?:section|part|chapter|introduction|conclusion|paragraph)\b"
-    r"|apiece\b)",
-    re.IGNORECASE,
+    r"|in (?:under |less than )?(?:\w+ ){1,2}(?:minutes|hours|days|seconds)\b)",
+    _FLAGS,
 )
-_CHOSEN = re.compile(r"\s*(?:that|which|rhyming|starting|beginning|related)\b", re.IGNORECASE)
+_CHOSEN = re.compile(
+    r"\s*(?:that|which|rhyming|starting|beginning|related|of (?!prose|text|copy|content)[A-Z])\b"
+)
 """What follows words that are looked for, as in "ten words that rhyme"."""
 _NARRATED_AFTER = re.compile(
-    r"\b(?:wrote|said|told|explained|described|complained)\b", re.IGNORECASE
+    r"\b(?:wrote|said|told|explained|described|complained|to live)\b", _FLAGS
 )
 _DIVIDED = re.compile(
     r"\b(?:divided?|split|organi[sz]ed?|structured?|separated?|broken)\b[^.]{0,20}\b(?:into"
-    r"|in)\s*$",
-    re.IGNORECASE,
+    r"|in)\s*(?:at least\s*|at most\s*)?$",
+    _FLAGS,
 )
-_UNMARKED = re.compile(
-    r"\b(?:story|plot|narrative|main (?:content|body|part)|body)\b", re.IGNORECASE
-)
+_UNMARKED = re.compile(r"\b(?:story|plot|narrative|main (?:content|body|part)|body)\b", _FLAGS)
 """What is divided without showing it, or is itself a part."""
 _ARRANGED = re.compile(
-    rf"^\W*$|\b(?:in|into|as|us(?:e|ing))\s*$|{MAKING}\s+(?:me\s+)?$", re.IGNORECASE
+    rf"^\W*$|\b(?:in|into|as|us(?:e|ing))\s*$|{MAKE}\s+(?:me\s+)?$", _FLAGS
 )
 """What stands before bullets that are marks and not what guns shoot."""
 _LEAD = re.compile(
-    r"(?:^|[,:;(\[\-•*]|\b(?:in|with|of|into|using|write|compose|be|exactly|include|comprising|only"
-    r"|consists? of|consisting of|to|create|make|just|give me|me|generate|an?|is|it|and|for))\s*$",
-    re.IGNORECASE,
+    r"(?:^|[,:;(\[\-•*，：；、（]|\b(?:in|with|of|into|using|write|compose|be|exactly|include|comprising|only"
+    r"|consists? of|consisting of|to|create|make|just|give me|me|generate|an?|is|it|and|for|but"
+    r"|total|cut down|than|keep it|need|want))\s*$",
+    _FLAGS,
 )
+_ITEM_NOTE = re.compile(r"^\s*(?:[-•*]|\d+[.)])[^,;:(]{1,40}\($")
+"""A list item with a length in brackets behind it: the length of that part."""
+_SEVERAL = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|several|some|\d+)\s+(?:[a-z-]+\s+){0,2}"
+    r"(?!words|lines|pages|minutes|years|days)[a-z]+s\b[^,;:]*\b(?:with|of|in|under|within|to|at)\s*$"
+    rf"|{MAKE}\s+(?:me\s+|us\s+)?(?:two|three|four|five|six|seven|eight|nine|ten|several|\d+)\s+"
+    r"(?:[a-z-]+\s+){0,2}(?!words|lines|paragraphs|sentences|pages|stanzas)[a-z]+s\b[^;]*,\s*$",
+    _FLAGS,
+)
+"""Several texts are asked for, so that the length is that of one of them."""
+_SEVERAL_TEXTS = re.compile(
+    rf"(?:{TEXT}|\b(?:haiku|limerick|sonnet|title|tagline|caption|headline|slogan)\b)[^.;]*"
+    r"\b(?:and|then|plus|followed by|along with|as well as)\s+(?:then\s+)?(?:also\s+)?(?:an?|another"
+    r"|one)\s*$",
+    _FLAGS,
+)
+_FURTHER_TEXT = re.compile(
+    rf"[^.;,]{{0,40}}?\b(?:and|plus|followed by|along with|as well as)\s+(?:then\s+)?(?:an?|another)\s+"
+    rf"(?:[\w-]+\s+){{0,3}}?{TEXT}",
+    _FLAGS,
+)
+"""What shows that two texts are asked for, so that the length is that of one of them."""
+_FEWEST_CHARACTERS = 40
+"""Fewer of them are people in a story, or letters of a name."""
+_LISTS = re.compile(
+    r"\b(?:(?:write|give|make|create|generate|need|want|draft|compile|provide)\b(?: me| us)?|^\W*)"
+    r"[^.;,]{0,16}?\blist of (?:the )?(?P<n>\w+)\s+(?:[a-z'-]+\s+){0,2}?[a-z]+s\b"
+    r"|\blisticle (?:of|with) (?P<m>\w+)\s+(?:[a-z'-]+\s+){0,2}?[a-z]+s\b",
+    _FLAGS,
+)
+_LOOSE = ("word", "character")
 
 
 def lengths(text: str) -> Iterator[Demand]:
-    """Find how long the text is to be, and of how many lines, paragraphs or sections."""
+    """Find how long the text or a part of it is to be, and of how many lines or paragraphs."""
     spoken = unquoted(text)
-    for match in _COUNT.finditer(spoken):
-        before, after = around(spoken, match.start(), match.end())
-        if not _is_demanded(match, before, after):
+    tokens = tokens_of(spoken, WORDS)
+    for quantity in quantities(tokens, WORDS):
+        aim = aim_of(quantity, tokens)
+        before, after = _sides(quantity, tokens, spoken)
+        if aim == "unclear":
             continue
-        demand = _demand(match)
-        if demand:
-            yield demand
+        if isinstance(aim, Scope):
+            if _is_asked_of_part(quantity, before, after):
+                yield _demand(quantity, tokens, aim)
+        elif _is_asked_of_whole(quantity, tokens, before, after):
+            yield _demand(quantity, tokens, None)
 
 
-def _unit(match: re.Match[str]) -> str:
-    return next(unit for unit in _CHECKS if match[unit])
+def lists(text: str) -> Iterator[Demand]:
+    """Find how many items a list is to have that is asked for as a list."""
+    for match in _LISTS.finditer(unquoted(text)):
+        number = WORDS.read(match["n"] or match["m"])
+        if number:
+            check = ListCount(min=number[0], max=number[0])
+            yield Demand(check, check.name_in(WORDING), match.start(), match.end())
 
 
-def _is_qualified(match: re.Match[str]) -> bool:
-    groups = ("most", "least", "about", "exact", "between", "m", "smost", "sleast", "plus")
-    return any(match[group] for group in groups)
+def _sides(quantity: Quantity, tokens: Sequence[Token], text: str) -> tuple[str, str]:
+    start, end = tokens[quantity.first].start, tokens[quantity.last - 1].end
+    return around(text, start, end)
 
 
-def _is_demanded(match: re.Match[str], before: str, after: str) -> bool:
-    """Whether the count is asked of the whole text, and not told of something else."""
-    if _REPORTED.search(before) and not _MODAL.search(before):
+def _is_asked_of_part(quantity: Quantity, before: str, after: str) -> bool:
+    """Whether a part is to be so long; a count of a part of something that is told is none."""
+    if quantity.unit == "section" or (quantity.unit == "character" and quantity.high < 10):
         return False
-    if _PART_AFTER.match(after) or _is_of_a_part(before, after):
+    if _NARRATED_AFTER.search(after) or _AFTER.match(after) and "per" not in after[:6]:
         return False
-    if _NARRATED_AFTER.search(after) and not _MAKING.search(before):
+    verbs = list(_MAKING.finditer(before))
+    tail = before[verbs[-1].end() if verbs else 0 :]
+    tail = _EACH_CLAUSE.sub(" ", tail)
+    told = _CLAUSE.search(tail) or re.search(r"\b(?:about|had|was|were|wrote)\b", tail)
+    return not told
+
+
+def _is_asked_of_whole(
+    quantity: Quantity, tokens: Sequence[Token], before: str, after: str
+) -> bool:
+    """Whether the text is to be so long, and not something that is told of in it."""
+    unit = quantity.unit or "word"
+    if quantity.by_length:
+        return not _CLAUSE.search(before)
+    if _is_about_another_text(quantity, before, after):
         return False
-    unit = _unit(match)
-    if unit == "word" and _CHOSEN.match(after):
+    if _SEVERAL_TEXTS.search(before) or _FURTHER_TEXT.match(after):
+        return False
+    if _SEVERAL.search(before) or _ITEM_NOTE.search(before):
+        return False
+    if unit == "word" and _CHOSEN.match(after) and not quantity.directions:
         return False
     if unit == "section":
         return bool(_DIVIDED.search(before)) and not _UNMARKED.search(before)
-    if unit == "list" and match["list"].casefold() == "bullets" and not _ARRANGED.search(before):
+    named = tokens[quantity.last - 1].text.casefold()
+    if unit == "list" and named == "bullets" and not _ARRANGED.search(before):
         return False
-    if unit == "character":
-        return bool(match["smost"] or match["most"]) and (read_number(match["n"]) or 0) >= 50
-    if "-" in match["hyphen"] or (re.match(r"\s+[a-z]", after) and unit == "word"):
-        return _is_wanted(before, after, attributive="-" in match["hyphen"])
-    if unit == "word":
-        return _is_qualified(match) or bool(_LEAD.search(before) or _MODAL.search(before))
-    return bool(_LEAD.search(before) or _MODAL.search(before)) and _is_wanted(before, after)
-
-
-def _is_wanted(before: str, after: str, *, attributive: bool = False) -> bool:
-    """Whether the thing so long is what the request asks for, rather than its topic."""
-    verbs = list(_MAKING.finditer(before))
-    if verbs:
-        return not (_TOPIC.search(before, verbs[-1].end()))
-    if attributive:
-        return re.fullmatch(r"\W*(?:an?\s+)?(?:\w+\s+)?", before) is not None
-    return not _TOPIC.search(before) or before.rstrip().endswith(",")
-
-
-def _is_of_a_part(before: str, after: str) -> bool:
-    clause = re.split(r"[,;:(]", before)[-1]
-    if _SEVERAL.search(clause) or _ITEM_NOTE.search(before):
+    if unit == "character" and quantity.high < _FEWEST_CHARACTERS:
+        return False
+    attributive = _is_attributive(quantity, tokens, after)
+    if not _is_wanted(before, after, attributive=attributive):
+        return False
+    if attributive or quantity.is_qualified:
         return True
-    if _WHOLE.search(clause) or _WHOLE.search(after[:40]):
+    return bool(_LEAD.search(before) or _MODAL.search(before) or _CONTINUED.search(before))
+
+
+def _is_about_another_text(quantity: Quantity, before: str, after: str) -> bool:
+    """Whether it is the length of a text that is given, or how much is to be added to one."""
+    if _AFTER.match(after) or _REPORTED_AFTER.match(after):
+        return True
+    if _CONTINUED.search(before):
         return False
-    part = _PART.search(clause)
-    return part is not None and not _MAKING.search(clause[: part.start()])
+    if _REPORTED.search(before) and not _MODAL.search(before) and "limit" not in before[-12:]:
+        return True
+    if re.match(r"\s*(?:to|from|off|of)\b", after) and _CHANGE.search(before):
+        return True
+    return bool(re.search(r"\bby\s*$", before)) or bool(
+        _NARRATED_AFTER.search(after) and not _MAKING.search(before)
+    )
 
 
-def _demand(match: re.Match[str]) -> Demand | None:
-    unit, low, high = _unit(match), read_number(match["n"]), read_number(match["m"] or "")
-    if not low or (match["m"] and (not high or high < low)):
-        return None
-    is_about = not high and _is_about(match, unit)
-    least, most = (low, high) if high else _bounds(match, low, is_about=is_about)
-    fields: dict[str, int | str | None] = {"min": least, "max": most}
+def _is_attributive(quantity: Quantity, tokens: Sequence[Token], after: str) -> bool:
+    """Whether it stands before a noun: "a 500-word essay", "a 14 lines sonnet"."""
+    hyphen = tokens[quantity.last - 2].text in "-–‐‑" if quantity.last >= 2 else False
+    noun = re.match(
+        r"\s+(?!(?:or|and|in|on|about|for|to|of|with|that|which|by|per|max|min|at|tops|from|long"
+        r"|but|is|are|maximum|minimum|if|as|please|exactly|total|each|using|where|when)\b)[a-z]",
+        after,
+        _FLAGS,
+    )
+    singular = not tokens[quantity.last - 1].text.casefold().endswith("s")
+    return hyphen or (noun is not None and (singular or quantity.unit != "word"))
+
+
+def _is_wanted(before: str, after: str, *, attributive: bool) -> bool:
+    """Whether the thing so long is what the request asks for, rather than its topic."""
+    if _CLAUSE_OF_TEXT.search(before):
+        return True
+    verbs = list(_MAKING.finditer(before))
+    tail = before[verbs[-1].end() if verbs else 0 :]
+    clause, topic = _CLAUSE.search(tail), _TOPIC.search(tail)
+    if not verbs and attributive:
+        return topic is None and re.fullmatch(r"\W*(?:an?\s+)?(?:\w+\s+){0,2}", before) is not None
+    if clause:
+        return _ends_sentence(after) and _is_detached(tail[clause.end() :])
+    if topic:
+        return not attributive and bool(_ADJUNCT.search(before))
+    return True
+
+
+def _is_detached(told: str) -> bool:
+    """Whether a length is said behind what is narrated, and not within it."""
+    if re.search(r"[,(–—]\s*$", told):
+        return True
+    return bool(re.search(r"\b(?:in|within|under)\s*$|[,;]\s*\w*\s*$", told)) and not (
+        _SPEECH.search(told)
+    )
+
+
+def _ends_sentence(after: str) -> bool:
+    return re.match(r"\s*(?:[.,;!?)]|$|or\b|max|min|please|total|long\b)", after) is not None
+
+
+def _demand(quantity: Quantity, tokens: Sequence[Token], scope: Scope | None) -> Demand:
+    unit = quantity.unit or "word"
+    low, high, is_about = bounds_of(quantity, is_loose=unit in _LOOSE)
+    fields: dict[str, object] = {"min": low, "max": high, "scope": scope}
     if unit == "character":
         fields["unit"] = "character"
-    check = _CHECKS[unit].model_validate(fields)
-    name = WORDING.about_name(check.type, low) if is_about else check.name_in(WORDING)
-    return Demand(check=check, name=name, start=match.start(), end=match.end())
-
-
-def _is_about(match: re.Match[str], unit: str) -> bool:
-    groups = ("most", "least", "exact", "smost", "sleast", "plus")
-    if any(match[group] for group in groups):
-        return False
-    # a bare number of words is never meant to the word, one of lines or paragraphs is
-    return bool(match["about"]) or unit == "word"
-
-
-def _bounds(match: re.Match[str], count: int, *, is_about: bool) -> tuple[int | None, int | None]:
-    if is_about:
-        return about(count)
-    if match["most"] or match["smost"]:
-        return None, count
-    if match["least"] or match["sleast"] or match["plus"]:
-        return count, None
-    return count, count
+    check = COUNTS[unit].model_validate(fields)
+    name = WORDING.about_name(check.type, quantity.low) if is_about else ""
+    return Demand(
+        check=check,
+        name=WORDING.scoped(name, scope) if name else check.name_in(WORDING),
+        start=tokens[quantity.first].start,
+        end=tokens[quantity.last - 1].end,
+        is_bare=is_about,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import LineCount
 from quillgraph.agents.checks.demand import Demand, around, unquoted
-from quillgraph.agents.checks.en.lengths import MAKING
+from quillgraph.agents.checks.en.quantities import MAKE as MAKING
 from quillgraph.agents.checks.en.wording import LANGUAGE_CODES, WORDING
 from quillgraph.agents.checks.manner import ClassicalVerse, Dialogue, Format, Person, WrittenIn
 
@@ -103,12 +103,31 @@ _POEMS: tuple[tuple[str, Check], ...] = (
     (r"couplet", LineCount(min=2, max=2)),
 )
 _ONE_POEM = re.compile(
-    rf"(?:{MAKING}[^.;?!]{{0,30}}?\b(?:an?|one)\s+"
-    rf"|^\W*(?:an?\s+|(?=(?:haiku|limerick|sonnet)\b)))(?:[a-z'-]+,?\s+){{0,3}}?"
-    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})(?![\w-])"
-    r"(?!\s+(?:version|style|writer|sequence|master|form))",
+    r"(?:\b(?:write|writing|compose|create|craft|draft|generate|make|pen|give|tell|need|want|like"
+    r"|produce)\s+(?:(?:me|us|him|her|them|for \w+)\s+)?(?:an?|one)\s+"
+    r"|\b(?:in(?:to)?|as)\s+(?:the form of )?(?:an?)\s+"
+    r"|^\W*(?:an?\s+|(?=(?:haiku|limerick|sonnet)\b)))"
+    r"(?P<before>(?:[a-z'-]+,?\s+){0,3}?)"
+    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})"
+    r"(?=\s*(?:[.,;:!?)(\n–—]|$)|\s+(?:poem\s+)?(?:about|on|for|to|in|of|from|with|by|using|where"
+    r"|that|which|whose|titled|called|inspired|as|and|or|set|based|at|dedicated|exploring|but"
+    r"|[a-z]+ing)\b)",
     _FLAGS,
 )
+_NO_POEM = re.compile(
+    r"\b(?:how (?:to|do|can|I|one)|when I|if I|don't|not|never|who|to learn to|trying to)\b"
+    r"[^.;,]{0,20}$",
+    _FLAGS,
+)
+"""What stands before a poem that is spoken about."""
+_MORE_TEXT = re.compile(
+    r"[^.!?\n]{0,60}?(?:\b(?:and|then|plus|followed by|along with|together with|or)\s+(?:then\s+)?"
+    r"(?:an?|one|two|three|\d+|the|explain|describe|write|translate|give|analy[sz]e)\b"
+    r"(?! (?:moral|twist|bit|touch|sense|hint|title|hopeful|happy|sad|rhym))|\bfor (?:each|every)\b"
+    r"|\b(?:per|each)\b)",
+    _FLAGS,
+)
+"""What is asked for besides the poem, so that it is not the whole text."""
 
 
 def _demand(check: Check, start: int, end: int) -> Demand:
@@ -172,6 +191,9 @@ def poems(text: str) -> Iterator[Demand]:
     spoken = unquoted(text)
     for match in _ONE_POEM.finditer(spoken):
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
-        if re.search(r"\b(?:that|which|who|about|where|with|includ\w+)\b", match[0], _FLAGS):
+        before, after = around(spoken, match.start(), match.end())
+        if re.search(r"\b(?:that|which|who|about|where|with|of|on|to|for|includ\w+)\b", match["before"], _FLAGS):
             continue  # a sonnet in the story is not the whole text
+        if _NO_POEM.search(before) or _MORE_TEXT.match(after):
+            continue
         yield _demand(_POEMS[at][1], match.start(), match.end())

@@ -12,7 +12,6 @@ __all__ = ["LANGUAGE"]
 LANGUAGE = Language(
     code="zh",
     rules=(
-        lengths.lengths,
         words.words,
         words.listed_words,
         words.edges,
@@ -29,4 +28,5 @@ LANGUAGE = Language(
     kind_of=kind_of,
     pronouns=PRONOUNS,
     templates=read_templates(__name__),
+    request_rules=(lengths.lengths,),
 )

@@ -1,0 +1,320 @@
+"""Which part of a text an English quantity is asked of."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from quillgraph.agents.checks.quantity import Quantity, Token
+from quillgraph.agents.checks.scope import Part, Scope
+
+Aim = Scope | Literal["whole", "unclear"]
+"""What a quantity is asked of; unclear where code cannot tell, or cannot find it in a text."""
+
+_ORDINALS = {"first": 1, "opening": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3} | {
+    "fourth": 4,
+    "fifth": 5,
+    "last": -1,
+    "final": -1,
+    "closing": -1,
+}
+_PARTS: dict[str, Part] = {
+    "unit_sentence": "sentence",
+    "unit_line": "line",
+    "unit_paragraph": "paragraph",
+    "unit_stanza": "stanza",
+    "unit_section": "section",
+    "unit_list": "item",
+}
+_LABELS = {
+    "part_subject": ("subject line", "subject"),
+    "part_abstract": ("abstract",),
+    "part_meta": ("meta description",),
+    "part_subtitle": ("subtitle", "subheadline", "subheader"),
+    "part_preheader": ("preheader", "preview text"),
+}
+_SIZES = {
+    "character": 0,
+    "word": 0,
+    "sentence": 1,
+    "line": 1,
+    "list": 1,
+    "item": 1,
+    "paragraph": 2,
+    "stanza": 2,
+    "section": 3,
+}
+_NEAR = 4
+"""Tokens between a part and a quantity that is said of it behind a comma."""
+_NUMBERED_OF = ("of", "with", "each", "at", "should")
+_MADE_BY_USE = ("use", "using", "keep", "make", "write", "writing")
+
+
+def aim_of(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
+    """Find what a quantity is asked of, by the words of its sentence."""
+    return _after(quantity, tokens) or _before(quantity, tokens)
+
+
+def _after(quantity: Quantity, tokens: Sequence[Token]) -> Aim | None:
+    """What stands behind it: "each", "per chapter", "in a sentence", "10-word title"."""
+    at = quantity.last
+    while at < len(tokens) and tokens[at].text.casefold() in ("long", "in", "length", ",", "for"):
+        if tokens[at].text == "," and not _is(tokens, at + 1, "each"):
+            break
+        at += 1
+    words = tokens[quantity.last : at]
+    if any(_is(tokens, place, "whole") for place in range(quantity.last, quantity.last + 2)):
+        return "whole"
+    if _is(tokens, at, "each"):
+        if _kind(tokens, at + 1) in _PARTS:
+            return _each(_PARTS[_kind(tokens, at + 1)], quantity)
+        if tokens[at].text.casefold() in ("each", "apiece"):
+            return _each_of_counted(quantity, tokens)
+        return "unclear"
+    if any(token.text.casefold() in ("in", "for") for token in words):
+        return _in_part(quantity, tokens, at)
+    kind = _kind(tokens, quantity.last)
+    if _is_part(kind) and not _is_made(quantity.first, tokens):
+        if kind in _PARTS:
+            is_plural = tokens[quantity.last].text.endswith("s")
+            return _each(_PARTS[kind], quantity) if is_plural else "unclear"
+        return _named(kind, tokens[quantity.last])
+    return None
+
+
+def _in_part(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim | None:
+    """ "In a sentence", "for the title", "in the first paragraph"."""
+    place, ordinal, article = at, 0, ""
+    while _kind(tokens, place) in ("filler", "ordinal", "number", "adjective") or _word(
+        tokens, place
+    ) in ("your", "one", "my"):
+        ordinal = _ORDINALS.get(_word(tokens, place), ordinal)
+        article = article or _word(tokens, place)
+        place += 1
+    kind = _kind(tokens, place)
+    if not _is_part(kind) or place == at:
+        return None
+    if kind not in _PARTS:
+        return _named(kind, tokens[place])
+    if ordinal:
+        return _nested(Scope(part=_PARTS[kind], at=ordinal), quantity)
+    return _each(_PARTS[kind], quantity) if article in ("a", "an", "one", "any") else "unclear"
+
+
+def _before(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
+    """What stands before it: the nearest part, or the text itself."""
+    crossed = ""
+    at = quantity.first - 1
+    while at >= 0:
+        token, kind = tokens[at], tokens[at].kind
+        if kind == "stop" or (kind == "whole" and not crossed):
+            return "whole"
+        if kind == "make" and not _is_part(_kind(tokens, at + 1)):
+            return _past_verb(quantity, tokens, at) if crossed in ("", "and") else "whole"
+        if kind in ("comma", "open", "colon", "break") or token.text.casefold() == "and":
+            if kind == "comma" and not crossed and _has_each(tokens, at, quantity.first):
+                return _each_of_counted(quantity, tokens)
+            mark = kind if kind in ("comma", "open", "colon") else "and"
+            crossed = mark if crossed in ("", "and") else crossed
+        elif kind == "text" and not _is_label(tokens, at):
+            return "unclear" if _preceded(at, tokens, "each") and not crossed else "whole"
+        elif _is_part(kind):
+            return _of_part(quantity, tokens, at, crossed)
+        elif kind == "each" and not crossed and _word(tokens, at) != "any":
+            if _word(tokens, at + 1) in ("one", "of") or at + 1 >= quantity.first:
+                return _each_of_counted(quantity, tokens)
+            return "unclear"
+        at -= 1
+    return "whole"
+
+
+def _past_verb(quantity: Quantity, tokens: Sequence[Token], verb: int) -> Aim:
+    """The whole, but for "in each chapter, write 300 words" and "for the title, use …"."""
+    if any(_kind(tokens, at) == "each" for at in range(max(0, verb - 6), verb)):
+        for at in range(verb - 1, max(-1, verb - 7), -1):
+            if _kind(tokens, at) == "stop":
+                break
+            if _kind(tokens, at) == "each":
+                part = _PARTS.get(_kind(tokens, at + 1))
+                return _each(part, quantity) if part else "unclear"
+    return "whole"
+
+
+def _of_part(quantity: Quantity, tokens: Sequence[Token], at: int, crossed: str) -> Aim:
+    """What a part that is named before a quantity makes of it."""
+    kind, between = tokens[at].kind, tokens[at + 1 : quantity.first]
+    if crossed == "comma":
+        return _apposed(quantity, tokens, at)
+    made = _made_by(at, tokens)
+    counted, ordinal = _is(tokens, at - 1, "number") or _counted(at, tokens), _ordinal(at, tokens)
+    if kind in _PARTS:
+        is_plural = tokens[at].text.casefold().endswith("s")
+        if _preceded(at, tokens, "each", "not") and not ordinal:
+            return _each(_PARTS[kind], quantity)
+        if ordinal:
+            scope = Scope(part=_PARTS[kind], at=ordinal)
+            return "unclear" if is_plural else _nested(scope, quantity)
+        if counted and is_plural:
+            near = between and between[0].text.casefold() in _NUMBERED_OF
+            return _each(_PARTS[kind], quantity) if near else "unclear"
+        if made and not is_plural:
+            return "whole"
+        if made and made not in _MADE_BY_USE:
+            return "unclear"
+        if is_plural and not any(token.kind == "other" for token in between[2:]):
+            return _each(_PARTS[kind], quantity)
+        return "unclear"
+    if kind == "piece":
+        return "whole" if made and not tokens[at].text.endswith("s") else "unclear"
+    if made and made not in ("use", "using", "keep"):
+        return "unclear" if tokens[at].text.endswith("s") else "whole"
+    return _named(kind, tokens[at])
+
+
+def _apposed(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim:
+    """Behind a comma: "an intro and a conclusion, 800 words" is the text, "Title, 60 …" the title.
+
+    Where no verb asks for a text before it, nothing says which.
+    """
+    made = _made_by(at, tokens)
+    if made and not tokens[at].text.casefold().endswith("s"):
+        return "whole"
+    starts = all(token.kind in ("filler", "ordinal", "mark") for token in _sentence(at, tokens))
+    if starts and quantity.first - at <= _NEAR:
+        return _of_part(quantity, tokens, at, "")
+    counted = _counted(at, tokens)
+    if counted and made:
+        return "unclear"
+    return "unclear" if counted or starts and tokens[at].kind == "piece" and quantity.first - at <= _NEAR else "whole"
+
+
+def _each_of_counted(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
+    """ "Each" without a noun: of the parts that were named before it in the sentence."""
+    sentence = _sentence(quantity.first, tokens)
+    for place in reversed(range(len(sentence))):
+        token = sentence[place]
+        is_one = _ordinal(place, sentence) or _preceded(place, sentence, "piece")
+        if token.kind in _PARTS and is_one:
+            return "unclear"
+        if token.kind in _PARTS and _SIZES[_PARTS[token.kind]] > _SIZES[quantity.unit or "word"]:
+            return _each(_PARTS[token.kind], quantity)
+        if token.kind in ("piece", "text", "make") or token.kind.startswith("part_"):
+            return "unclear"
+    return "unclear"
+
+
+def _each(part: Part | None, quantity: Quantity) -> Aim:
+    return _nested(Scope(part=part), quantity) if part else "unclear"
+
+
+def _nested(scope: Scope, quantity: Quantity) -> Aim:
+    """Of a part that is larger than what is counted in it; lines are none of a paragraph."""
+    if quantity.unit == "line" and scope.part != "stanza":
+        return "unclear"
+    return scope if _SIZES[scope.part] > _SIZES[quantity.unit or "word"] else "unclear"
+
+
+def _named(kind: str, token: Token) -> Aim:
+    """A part by its name; several of them are texts of their own, which code cannot tell apart."""
+    if token.text.casefold().endswith("s"):
+        return "unclear"
+    if kind == "part_title":
+        return Scope(part="title")
+    return Scope(part="label", labels=_LABELS[kind]) if kind in _LABELS else "unclear"
+
+
+def _is_part(kind: str) -> bool:
+    return kind in _PARTS or kind in ("piece", "part_title") or kind in _LABELS
+
+
+def _kind(tokens: Sequence[Token], at: int) -> str:
+    return tokens[at].kind if 0 <= at < len(tokens) else "stop"
+
+
+def _word(tokens: Sequence[Token], at: int) -> str:
+    return tokens[at].text.casefold() if 0 <= at < len(tokens) else ""
+
+
+def _is(tokens: Sequence[Token], at: int, kind: str) -> bool:
+    return _kind(tokens, at) == kind
+
+
+def _is_label(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a text is named to say whose part it is: "the title of the essay"."""
+    return _word(tokens, at - 1) in ("the", "this", "your") and _word(tokens, at - 2) in ("of", "for")
+
+
+def _is_made(at: int, tokens: Sequence[Token]) -> bool:
+    """Whether a verb that asks for a text stands right before an article and a place."""
+    place = at - 1
+    while _kind(tokens, place) in (
+        "filler",
+        "adjective",
+        "ordinal",
+        "other",
+    ) and _word(tokens, place) not in ("with", "in", "of", "and", "for", "has", "including", "plus"):
+        place -= 1
+    return _is(tokens, place, "make") and _word(tokens, place) not in ("use", "using", "keep")
+
+
+def _made_by(at: int, tokens: Sequence[Token]) -> str:
+    """The verb whose object a part is, with at most three words between; empty if there is none."""
+    for place in range(at - 1, max(-1, at - 6), -1):
+        kind, word = _kind(tokens, place), _word(tokens, place)
+        if kind == "make":
+            return word
+        if kind not in ("filler", "adjective", "other", "number", "ordinal", "each") or word in (
+            "with",
+            "in",
+            "has",
+            "including",
+            "plus",
+        ):
+            return ""
+    return ""
+
+
+def _preceded(at: int, tokens: Sequence[Token], *kinds: str) -> bool:
+    return any(_kind(tokens, place) in kinds for place in range(max(0, at - 3), at))
+
+
+def _ordinal(at: int, tokens: Sequence[Token]) -> int:
+    """Which one it is: "the last line", and "begin with a sentence" is the first; 0 if none."""
+    edge = _edge(at, tokens)
+    if edge:
+        return edge
+    for place in range(at - 1, max(-1, at - 3), -1):
+        if _is(tokens, place, "ordinal"):
+            return _ORDINALS[_word(tokens, place)]
+    return 0
+
+
+def _edge(at: int, tokens: Sequence[Token]) -> int:
+    """1 or -1 where a text is to begin or to end with a part, at most six words before it."""
+    if not any(_word(tokens, place) == "with" for place in range(max(0, at - 4), at)):
+        return 0
+    for place in range(at - 1, max(-1, at - 8), -1):
+        kind = _kind(tokens, place)
+        if kind in ("begin", "finish"):
+            return 1 if kind == "begin" else -1
+        if kind in ("stop", "comma", "and"):
+            return 0
+    return 0
+
+
+def _counted(at: int, tokens: Sequence[Token]) -> bool:
+    place = at - 1
+    while _kind(tokens, place) in ("adjective", "joiner", "other") and place > at - 3:
+        place -= 1
+    return _is(tokens, place, "number")
+
+
+def _sentence(at: int, tokens: Sequence[Token]) -> list[Token]:
+    """The tokens of a sentence before a place."""
+    start = at
+    while start > 0 and tokens[start - 1].kind != "stop":
+        start -= 1
+    return list(tokens[start:at])
+
+
+def _has_each(tokens: Sequence[Token], start: int, end: int) -> bool:
+    few = tokens[start + 1 : end]
+    return any(t.kind == "each" for t in few) and not any(_is_part(t.kind) for t in few)
