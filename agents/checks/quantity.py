@@ -145,8 +145,8 @@ class _Reader:
             return None
         low, high = value
         first, before = self.before(at)
-        plus = self.kind(at + 1) == "after_least"  # 2000+ words
-        unit, end = self.unit(at + 1 + plus)
+        loose, end = self.after_number(at + 1)
+        unit, end = self.unit(end)
         margin, end = self.margin(end, low)
         if unit is None and margin:
             unit, end = self.unit(end)
@@ -162,8 +162,7 @@ class _Reader:
             margin, end = self.margin(end, low)
             low, high = low - margin, high + margin
         directions = (before - {"between", "length", "length_most"}) | after
-        if plus:
-            directions |= {"least"}
+        directions |= loose
         if "length_most" in before and not directions:
             directions |= {"most"}
         has_length = bool(before & {"length", "length_most"})
@@ -175,13 +174,30 @@ class _Reader:
             unit, low, high, frozenset(directions), first, end, at, by_length, has_length
         )
 
+    def after_number(self, at: int) -> tuple[frozenset[str], int]:
+        """A direction between a number and its unit: 2000+ words, 150 or so words."""
+        kind = self.kind(at)
+        follows = kind.startswith("after_") and self.unit(at + 1)[0] is not None
+        return (frozenset({kind[6:]}), at + 1) if follows else (frozenset(), at)
+
     def before(self, at: int) -> tuple[int, frozenset[str]]:
         """The directions before a number, and where they begin."""
         kinds: set[str] = set()
         first = place = at
         has_article = False
-        while (kind := self.kind(place - 1)) in _BEFORE or kind in ("filler", "colon", "not"):
+        while (kind := self.kind(place - 1)) in _BEFORE or kind in (
+            "filler",
+            "colon",
+            "not",
+            "stop",
+        ):
             place -= 1
+            if kind == "stop":  # of (at most) 900 words
+                if self.tokens[place].text not in ")）" or self.kind(place - 2) != "open":
+                    break
+                first = place - 2
+                kinds.add(self.turned(self.kind(place - 1), place - 1))
+                break
             if kind == "filler":
                 has_article = has_article or self.tokens[place].text.casefold() in ("a", "an")
             elif kind == "not":
@@ -193,8 +209,6 @@ class _Reader:
             elif kind != "colon":
                 first = place
                 kinds.add(self.turned(kind, place))
-            if kind in ("length", "length_most"):
-                break
         return first, frozenset(kinds)
 
     def turned(self, kind: str, at: int) -> str:
@@ -202,7 +216,14 @@ class _Reader:
         if kind not in ("more", "less"):
             return kind
         place = at - 1
-        while place >= 0 and self.kind(place) not in ("stop", "colon", "break", "more", "less", "number"):
+        while place >= 0 and self.kind(place) not in (
+            "stop",
+            "colon",
+            "break",
+            "more",
+            "less",
+            "number",
+        ):
             if self.kind(place) == "not":
                 return "most" if kind == "more" else "least"
             place -= 1
@@ -230,7 +251,9 @@ class _Reader:
         """The lower end with the scale of the upper one: 2-3万 begins at 20,000."""
         lower, upper = self.tokens[low_at].text, self.tokens[high_at].text.casefold()
         scale = upper[-1:]
-        if scale not in tuple(self.words.scales) or any(each in lower for each in self.words.scales):
+        if scale not in tuple(self.words.scales) or any(
+            each in lower for each in self.words.scales
+        ):
             return low
         value = self.words.read(lower + scale)
         return value[0] if value else low
@@ -267,8 +290,30 @@ class _Reader:
 
 
 _BEFORE = ("most", "least", "about", "exact", "more", "less", "between", "length", "length_most")
-_ENDS = ("stop", "comma", "open", "and", "break", "colon", "filler")
+_ENDS = ("stop", "comma", "open", "and", "break", "colon", "within")
 _GAP = ("stop", "comma", "and", "break", "open", "filler", "not", "modal")
+
+
+_MOST_APART = 10
+"""Times by which two numbers of the same thing may differ."""
+
+
+def _is_of_same(
+    left: Quantity,
+    right: Quantity,
+    gap: Sequence[Token],
+    tokens: Sequence[Token],
+    *,
+    near: bool,
+) -> bool:
+    """Whether a bare limit is one of what was counted before: "it is 1,350 words and must be under
+    1,000".
+    """
+    ends = right.last >= len(tokens) or tokens[right.last].kind in _ENDS
+    says = near or any(token.kind == "modal" for token in gap)
+    whole = not any(token.kind == "stop" for token in gap)
+    size = left.high <= _MOST_APART * right.high and right.high <= _MOST_APART * left.high
+    return bool(right.directions & {"most", "least"}) and ends and says and whole and size
 
 
 def _with_units(found: list[Quantity], tokens: Sequence[Token]) -> Iterator[Quantity]:
@@ -278,7 +323,7 @@ def _with_units(found: list[Quantity], tokens: Sequence[Token]) -> Iterator[Quan
         gap = tokens[left.last : right.first]
         near = len(gap) <= 3 and all(token.kind in _GAP for token in gap)
         opposite = {"most", "least"} <= left.directions | right.directions
-        if not near or not opposite:
+        if not (near and opposite) and not _is_of_same(left, right, gap, tokens, near=near):
             continue
         if right.unit is None and not right.by_length:
             units[at + 1] = units[at]

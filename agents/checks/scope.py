@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from quillgraph.agents.text import forms, measures
 from quillgraph.agents.text.sentences import sentence_spans
 
-Part = Literal["sentence", "paragraph", "line", "stanza", "section", "item", "text", "title", "label"]
+Part = Literal[
+    "sentence", "paragraph", "line", "stanza", "section", "item", "text", "title", "label"
+]
 """What a text is divided into. An item is one of a list; a text is one of several that stand in
 one answer; a label stands before what it names, as in "Subject: …" or under "Abstract"."""
 

@@ -39,6 +39,13 @@ _PERSON = re.compile(
     r"|voice|story|detective story|view)\b",
     _FLAGS,
 )
+_TOLD = re.compile(
+    r"\b(?:(?:her|his|their|whose|the author's) [\w ]{1,20}|novels|books|works) (?:is|are|was"
+    r"|were)\b"
+    r"|\b(?:often|usually|famous|known|tends?|about (?:the|a|an))\b[^,;]*$",
+    _FLAGS,
+)
+"""What says how others write."""
 _ORDINALS = {"first": "first", "second": "second", "third": "third"} | {
     "1st": "first",
     "2nd": "second",
@@ -72,7 +79,13 @@ _FORMS: tuple[tuple[str, Check], ...] = (
         Format(form="no_markdown"),
     ),
     (
-        r"(?:in|as|into)(?: the form of)? a table(?: form(?:at)?)?|in (?:a )?tabular form(?:at)?",
+        r"(?:in|as|into)(?: the form of)? an? (?:(?:markdown|simple|comparison|summary"
+        r"|single) )?table"
+        r"(?: form(?:at)?)?(?! of contents)|in (?:a )?tabular form(?:at)?"
+        r"|(?:output|include|add|provide|insert|present|create|generate|with)(?: me)? an? "
+        r"(?:markdown|comparison|summary|pricing) table"
+        r"|(?:include|add|insert) an? table(?= (?:comparing|of|with|that|showing|listing|for)\b"
+        r"|\s*[.,;]|\s*$)(?! of contents)",
         Format(form="table"),
     ),
     (
@@ -152,7 +165,8 @@ def person(text: str) -> Iterator[Demand]:
         before, _ = around(spoken, match.start(), match.end())
         # a heading of pasted material names a person without asking for it
         is_demanded = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
-        if is_demanded and not _NEGATED.search(before):
+        is_told = _TOLD.search(before) is not None
+        if is_demanded and not is_told and not _NEGATED.search(before):
             ordinal = _ORDINALS[(match["a"] or match["b"]).casefold()]
             check = Person.model_validate({"person": ordinal})
             yield _demand(check, match.start(), match.end())
@@ -192,7 +206,11 @@ def poems(text: str) -> Iterator[Demand]:
     for match in _ONE_POEM.finditer(spoken):
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
         before, after = around(spoken, match.start(), match.end())
-        if re.search(r"\b(?:that|which|who|about|where|with|of|on|to|for|includ\w+)\b", match["before"], _FLAGS):
+        if re.search(
+            r"\b(?:that|which|who|about|where|with|of|on|to|for|includ\w+)\b",
+            match["before"],
+            _FLAGS,
+        ):
             continue  # a sonnet in the story is not the whole text
         if _NO_POEM.search(before) or _MORE_TEXT.match(after):
             continue

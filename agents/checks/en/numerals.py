@@ -17,12 +17,16 @@ _VALUES = (
 )
 _SCALES = {"hundred": 100, "thousand": 1000}
 
-_SMALL = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_UNITS[1:10])}))?|(?:{'|'.join(_UNITS[1:])}))"
+_SMALL = (
+    rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_UNITS[1:10])}))?|(?:{'|'.join(_UNITS[1:])}))"
+)
 _HUNDREDS = rf"(?:{_SMALL}|a)[- ]hundred(?:(?: and|,)?[- ]{_SMALL})?"
 _THOUSANDS = rf"(?:{_HUNDREDS}|{_SMALL}|a)[- ]thousand(?:(?: and|,)? (?:{_HUNDREDS}|{_SMALL}))?"
 NUMBER = (
-    r"(?:(?<![\w.,$£€#])\d{1,3}(?:[,\u2009\u00a0 .]\d{3})+(?![\w,]|\.\d)|(?<![\w.,$£€#])\d+(?:\.\d+)?\s?k\b"
-    rf"|(?<![\w.,$£€#])\d+(?![\d]|[.,]\d|\w)|\b(?:{_THOUSANDS}|{_HUNDREDS}|(?:a|one) dozen|{_SMALL})\b"
+    r"(?:(?<![\w.,$£€#])\d{1,3}(?:[,\u2009\u00a0 .]\d{3})+(?![\w,]|\.\d)"
+    r"|(?<![\w.,$£€#])\d+(?:\.\d+)?\s?k\b"
+    rf"|(?<![\w.,$£€#])\d+(?![\d]|[.,]\d|(?!ish\b)\w)|\b(?:{_THOUSANDS}|{_HUNDREDS}|(?:a"
+    rf"|one) dozen|{_SMALL})\b"
     r"|\ba single(?= (?:sentence|paragraph|line|stanza)\b))"
 )
 """Pattern of a number, without groups."""

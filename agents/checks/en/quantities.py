@@ -16,7 +16,7 @@ MAKE = (
     r"|would like|i'd like|continue|describe|explain|respond|response|answer|reply|output|trim"
     r"|cut (?:it|this|that|them)?(?: down)?|shorten|condense|compress|reduce|pen|paraphrase"
     r"|rephrase|translate|list|outline|introduce|argue|discuss|narrate|compare|use|using|keep"
-    r"|fit|fits)\b"
+    r"|fit|fits|do(?= (?:me |us )?an?\b))\b"
 )
 """Pattern of the verbs by which a text is asked for."""
 
@@ -34,7 +34,8 @@ PIECE = (
     r"\b(?:intro(?:ductio|ductory)?n?|conclu(?:sions?|ding)|hooks?|bridges?|chorus(?:es)?|scenes?"
     r"|segments?|headings?|subheadings?|slogans?|bullets?|openings?|endings?|entr(?:y|ies)"
     r"|descriptions?|options?|versions?|variations?|examples?|items?|points?|steps?|tips?|reasons?"
-    r"|verses?|slogans?|sub-?slogans?|tag ?lines?|names?|facts?|quotes?|jokes?|questions?|lead|ledes?|beginning|dialogues?|cells?|slides?"
+    r"|verses?|slogans?|sub-?slogans?|tag ?lines?|names?|facts?|quotes?|jokes?|questions?|lead"
+    r"|ledes?|beginning|dialogues?|cells?|slides?"
     r"|cards?|definitions?|explanations?|biographies|profiles|acts?)\b"
 )
 """Pattern of parts that a text does not mark, so that code cannot find them in it."""
@@ -50,7 +51,8 @@ WORDS = QuantityWords(
         r"|punchy|tight|well-developed|total)\b"
     ),
     units={
-        "word": r"\bwords?(?![a-z])(?! (?:count|limit|search|problem|game|association|choice))",
+        "word": r"\bwords?(?![a-z])(?! (?:count|limit|range|target|goal|requirement|total"
+        r"|maximum:|search|problem|game|association|choice))",
         "character": r"\bcharacters?(?![a-z])(?! (?:limit|count))|\bchars?\b",
         "list": r"\b(?:bullet(?:ed)?[- ]?points?|bullets|list items)\b",
         "line": r"\blines?\b(?! (?:break|limit|count|of (?:dialog|code|text|work|business)))",
@@ -61,27 +63,33 @@ WORDS = QuantityWords(
     },
     tokens={
         "length_most": (
-            r"\b(?:(?:max(?:imum)?|word|character|upper|length)[ -])+(?:limit|max(?:imum)?)\b"
+            r"\b(?:(?:max(?:imum)?|word|character|upper|length|hard|strict)[ -])+(?:limit"
+            r"|max(?:imum)?)\b"
+            r"(?: (?:for|on) (?:\w+ ){1,3}is\b)?"
             r"|\bmax(?:imum)?\.? (?:length|word count|words?)\b(?=\W{0,2}(?: is| of)?[: ]+\d)"
         ),
         "length": (
-            r"\b(?:(?:total |target |approximate |required |desired |final |min(?:imum)? )*"
-            r"(?:word|length)[- ]?(?:count|range|requirement)s?|length(?= ?(?:[:=]|is|of)))\b"
+            r"\b(?:(?:total |target |approximate |required |desired |final )*"
+            r"(?:word|length)[- ]?(?:count|range|requirement|target|goal|total)s?"
+            r"|length(?= ?(?:[:=]|is|of)))\b"
         ),
         "most": (
-            r"\b(?:up to|at (?:the )?(?:very )?(?:most|max(?:imum)?)|within|(?:a |the )?max(?:imum)?(?: of)?"
-            r"|(?:limit|cap|hold|restrict)(?:ed|ing)? (?:\w+ ){0,2}?(?:to|at)|(?:a |the )?(?:upper )?limit (?:of|is)"
-            r"|capped at|fits? (?:in(?:to|side)?|within)|keep (?:it|this|that|everything) to(?! about| around| roughly))\b\.?"
+            r"\b(?:up to|at (?:the )?(?:very )?(?:most|max(?:imum)?)|within|(?:a "
+            r"|the )?max(?:imum)?(?: of)?"
+            r"|(?:limit|cap|hold|restrict)(?:ed|ing)? (?:\w+ ){0,2}?(?:to|at)|(?:a "
+            r"|the )?(?:upper )?limit (?:of|is)"
+            r"|capped at|fits? (?:in(?:to|side)?|within)|keep (?:it|this|that"
+            r"|everything) to(?! about| around| roughly))\b\.?"
         ),
-        "after_most": (
-            r"\bor (?:less|fewer|under|shorter|below|so max)\b|\btops\b|\blimit\b"
-        ),
+        "after_most": (r"\bor (?:less|fewer|under|shorter|below|so max)\b|\btops\b|\blimit\b"),
         "after_least": r"\bor (?:more|longer|above|over)\b|\band (?:above|up)\b|(?<=\d)\+|\+(?=\s)",
-        "after_about": r"\bor so\b|\bor thereabouts\b|\bish\b|\b(?:ball ?park)\b",
-        "least": r"\b(?:at (?:the )?(?:very )?leas[te]|(?:a |the )?min(?:imum)?(?: of)?|upwards? of)\b\.?",
+        "after_about": r"\bor so\b|\bor thereabouts\b|(?<=\d)-?ish\b",
+        "least": r"\b(?:at (?:the )?(?:very )?leas[te]|(?:a |the )?min(?:imum)?(?: of)?"
+        r"|upwards? of)\b\.?",
         "about": (
             r"\b(?:about|around|approximately|approx|roughly|circa|nearly|almost|close to|some"
-            r"|somewhere|in the (?:region|neighbou?rhood|vicinity) of|aim(?:ing)? for|ideally)\b(?!\s+\d+\s*(?:%|percent))\.?(?=\s)|[~≈]"
+            r"|somewhere|something like|maybe|perhaps|in the (?:region|neighbou?rhood"
+            r"|vicinity) of|aim(?:ing)? for)\b(?!\s+\d+\s*(?:%|percent))\.?(?=\s)|[~≈]"
         ),
         "exact": r"\b(?:exactly|precisely|strictly|to the word)\b",
         "between": r"\b(?:between|anywhere from|anything from|ranging from|from)\b",
@@ -93,7 +101,8 @@ WORDS = QuantityWords(
         "margin": r"±|\+/?\s?[-–−]|\bplus[ -](?:or|/)[ -]minus\b|\bgive or take\b",
         "percent": r"%|\bper ?cent\b",
         "make": MAKE,
-        "part_title": r"\b(?:(?:SEO |working )?titles?|headlines?)(?! (?:of|for) (?:the|this|my))\b",
+        "part_title": r"\b(?:(?:SEO |working )?titles?|headlines?)(?! (?:of|for) (?:the|this"
+        r"|my))\b",
         "part_subject": r"\bsubject lines?\b",
         "part_abstract": r"\babstracts?\b",
         "part_meta": r"\bmeta[- ]descriptions?\b",

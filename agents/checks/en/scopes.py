@@ -45,6 +45,7 @@ _SIZES = {
 _NEAR = 4
 """Tokens between a part and a quantity that is said of it behind a comma."""
 _NUMBERED_OF = ("of", "with", "each", "at", "should")
+_USES = ("use", "using", "keep")
 _MADE_BY_USE = ("use", "using", "keep", "make", "write", "writing")
 
 
@@ -61,6 +62,8 @@ def _after(quantity: Quantity, tokens: Sequence[Token]) -> Aim | None:
             break
         at += 1
     words = tokens[quantity.last : at]
+    if _is(tokens, at, "each") and not _is_of_each(at, words, tokens):
+        return None
     if any(_is(tokens, place, "whole") for place in range(quantity.last, quantity.last + 2)):
         return "whole"
     if _is(tokens, at, "each"):
@@ -78,6 +81,16 @@ def _after(quantity: Quantity, tokens: Sequence[Token]) -> Aim | None:
             return _each(_PARTS[kind], quantity) if is_plural else "unclear"
         return _named(kind, tokens[quantity.last])
     return None
+
+
+def _is_of_each(at: int, words: Sequence[Token], tokens: Sequence[Token]) -> bool:
+    """Whether "each" is said of the quantity before it, and not of what comes next.
+
+    "4 paragraphs, each under 60 words" and "26 sentences, each starting with …" go on.
+    """
+    if any(_is(tokens, place, "number") for place in range(at + 1, at + 4)):
+        return False
+    return not any(word.text == "," for word in words) or _kind(tokens, at + 1) in ("stop", "comma")
 
 
 def _in_part(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim | None:
@@ -115,7 +128,11 @@ def _before(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
             mark = kind if kind in ("comma", "open", "colon") else "and"
             crossed = mark if crossed in ("", "and") else crossed
         elif kind == "text" and not _is_label(tokens, at):
-            return "unclear" if _preceded(at, tokens, "each") and not crossed else "whole"
+            word = _word(tokens, at)
+            is_subject = all(t.kind in ("modal", "filler") for t in tokens[at + 1 : quantity.first])
+            is_plural = is_subject and word.endswith("s") and word != "this"
+            are_several = _preceded(at, tokens, "each") or is_plural
+            return "unclear" if are_several and not crossed else "whole"
         elif _is_part(kind):
             return _of_part(quantity, tokens, at, crossed)
         elif kind == "each" and not crossed and _word(tokens, at) != "any":
@@ -163,8 +180,11 @@ def _of_part(quantity: Quantity, tokens: Sequence[Token], at: int, crossed: str)
             return _each(_PARTS[kind], quantity)
         return "unclear"
     if kind == "piece":
-        return "whole" if made and not tokens[at].text.endswith("s") else "unclear"
-    if made and made not in ("use", "using", "keep"):
+        is_whole = made and made not in _USES and not tokens[at].text.endswith("s")
+        return "whole" if is_whole else "unclear"
+    if _word(tokens, at - 1) == "this":
+        return "whole"
+    if made and made not in _USES:
         return "unclear" if tokens[at].text.endswith("s") else "whole"
     return _named(kind, tokens[at])
 
@@ -183,7 +203,11 @@ def _apposed(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim:
     counted = _counted(at, tokens)
     if counted and made:
         return "unclear"
-    return "unclear" if counted or starts and tokens[at].kind == "piece" and quantity.first - at <= _NEAR else "whole"
+    return (
+        "unclear"
+        if counted or (starts and tokens[at].kind == "piece" and quantity.first - at <= _NEAR)
+        else "whole"
+    )
 
 
 def _each_of_counted(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
@@ -239,7 +263,10 @@ def _is(tokens: Sequence[Token], at: int, kind: str) -> bool:
 
 def _is_label(tokens: Sequence[Token], at: int) -> bool:
     """Whether a text is named to say whose part it is: "the title of the essay"."""
-    return _word(tokens, at - 1) in ("the", "this", "your") and _word(tokens, at - 2) in ("of", "for")
+    return _word(tokens, at - 1) in ("the", "this", "your") and _word(tokens, at - 2) in (
+        "of",
+        "for",
+    )
 
 
 def _is_made(at: int, tokens: Sequence[Token]) -> bool:
@@ -250,9 +277,18 @@ def _is_made(at: int, tokens: Sequence[Token]) -> bool:
         "adjective",
         "ordinal",
         "other",
-    ) and _word(tokens, place) not in ("with", "in", "of", "and", "for", "has", "including", "plus"):
+    ) and _word(tokens, place) not in (
+        "with",
+        "in",
+        "of",
+        "and",
+        "for",
+        "has",
+        "including",
+        "plus",
+    ):
         place -= 1
-    return _is(tokens, place, "make") and _word(tokens, place) not in ("use", "using", "keep")
+    return _is(tokens, place, "make") and _word(tokens, place) not in _USES
 
 
 def _made_by(at: int, tokens: Sequence[Token]) -> str:
@@ -261,7 +297,15 @@ def _made_by(at: int, tokens: Sequence[Token]) -> str:
         kind, word = _kind(tokens, place), _word(tokens, place)
         if kind == "make":
             return word
-        if kind not in ("filler", "adjective", "other", "number", "ordinal", "each") or word in (
+        if kind not in (
+            "filler",
+            "adjective",
+            "other",
+            "number",
+            "ordinal",
+            "each",
+            "text",
+        ) or word in (
             "with",
             "in",
             "has",

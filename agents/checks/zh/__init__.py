@@ -14,7 +14,6 @@ LANGUAGE = Language(
     rules=(
         words.words,
         words.listed_words,
-        words.edges,
         manner.dialogue,
         manner.person,
         manner.language,
@@ -28,5 +27,5 @@ LANGUAGE = Language(
     kind_of=kind_of,
     pronouns=PRONOUNS,
     templates=read_templates(__name__),
-    request_rules=(lengths.lengths,),
+    request_rules=(lengths.lengths, words.edges),
 )

@@ -21,8 +21,12 @@ _REPORTED = re.compile(
     r"写了|(?:以下|下面)[是为]|共有|已有|现有|原文|原稿|初稿|上述|上面|以上|这[篇段封个份]|该[文书篇]"
     r"|读了|读过|收到|长达|看了|背了|认识|达到了|全书|学了|有一[篇份个段封][^，。]{0,6}$"
     r"|(?<![要应需须])有$|关于[^，。；]*(?<!的)$|[^要]用了|讲述.*[封篇]$|每天|只能|只会|(?:[她他]|主角|主人公)[^，。]{0,8}$"
-    r"|抄了|欠了|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
+    r"|抄了|欠了|[成写用]了$|本文|一共|可以?分|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
 )
+_ABOUT = re.compile(
+    r"关于[^，。；]*(?<![的到成为至])$|以[^，。；]*为(?:题|主题)的[^，。；]*(?<!的)$"
+)
+"""What ends within the topic of a text."""
 _NOT_A_LENGTH = re.compile(
     r"\s*(?:成语|词语|真言|口诀|的?名字|名称|俗语|谚语|总结|口号|内涵|英文单词|[^，。]{0,6}(?:作文|文章)(?:技巧|怎么))"
 )
@@ -31,7 +35,15 @@ _OTHER_TEXT = re.compile(
 )
 """What follows the length of one of two texts: 10个字的名字和一段100字的介绍."""
 _VERSE = re.compile(r"诗|歌|词牌|绝句|律|对联|春联")
-_SHRUNK = re.compile(r"压缩|缩写|精简|缩减|删减|改[写成为]|扩写|扩充|扩展|控制|提炼|概括|浓缩|续写|写(?![了过的])")
+_SEVERAL = re.compile(
+    r"(?:写|生成|创作|设计|撰写|给出|拟|来|提供|制作|输出)(?!于)[^，。；\n]{0,6}?"
+    r"(?:[两二三四五六七八九十几多\d]+|一(?=[组系套]))(?:篇|则|条|首|封|份|个版本|组|系列|套|款)(?!散文的开头)"
+    r"|分别写|各写一[篇则条首封份]"
+)
+"""What shows that several texts are asked for."""
+_SHRUNK = re.compile(
+    r"压缩|缩写|精简|缩减|删减|改[写成为]|扩写|扩充|扩展|控制|提炼|概括|浓缩|续写|写(?![了过的])"
+)
 _MAKING = r"写|作|创作|用|分|共|由|控制|为|以|限|成|编|要求|按|包[含括]|采用|来|需|要"
 _FEWEST_BARE = 50
 _FEWEST = 5
@@ -46,6 +58,7 @@ def lengths(text: str) -> Iterator[Demand]:
     """Find how long the text or a part of it is to be, and of how many lines or paragraphs."""
     spoken = unquoted(text)
     is_verse = _VERSE.search(spoken) is not None
+    has_several = _SEVERAL.search(spoken) is not None
     if not re.search("[一-龥]", spoken):
         return
     tokens = tokens_of(spoken, WORDS)
@@ -53,6 +66,8 @@ def lengths(text: str) -> Iterator[Demand]:
     for quantity in quantities(tokens, WORDS):
         start = tokens[quantity.first].start
         clause, line = _before(spoken, start)
+        if last and last[0].directions and last[0].last == quantity.first:
+            clause = ""  # 200字以上300字以下
         unit = _unit(quantity, tokens)
         if _carries_on(quantity, clause, tokens, last) and last:
             aim: Aim = last[1]
@@ -65,15 +80,28 @@ def lengths(text: str) -> Iterator[Demand]:
         after = spoken[tokens[quantity.last - 1].end :][:16]
         if _is_of_verses(unit, aim) if is_verse else unit == "stanza":
             continue
+        if has_several and isinstance(aim, Scope) and (aim.at or aim.part in ("title", "label")):
+            continue  # each text has one of its own
         if unit == "sentence" and re.search("[下上这那后前]$", clause):
             continue
-        if _is_asked(quantity, aim, unit, (clause, line, after), spoken[:start]):
+        if isinstance(aim, Scope) and _is_made_itself(aim, spoken):
+            aim = "whole"
+        said = spoken[: tokens[quantity.number].start]
+        if _is_asked(quantity, aim, unit, (clause, line, after), said):
             yield _demand(quantity, tokens, unit, aim if isinstance(aim, Scope) else None)
 
 
 def _is_of_verses(unit: str, aim: Aim) -> bool:
     """Whether it counts the sentences of a poem, which are verses and end in any mark."""
     return unit == "sentence" or (isinstance(aim, Scope) and aim.part == "sentence")
+
+
+def _is_made_itself(scope: Scope, text: str) -> bool:
+    """Whether the request asks for a title or an abstract and no more than that."""
+    name = {"title": "标题|题目", "label": "|".join(scope.labels)}.get(scope.part)
+    made = rf"(?:写|取|拟|起"
+    rf"|想)(?:[出一]?[个份篇则])?[^，。；：\n和与及、]{{0,16}}(?:{name})(?=[，。；！\n]|$)"
+    return name is not None and re.search(made, text) is not None
 
 
 def _before(text: str, start: int) -> tuple[str, str]:
@@ -111,9 +139,16 @@ def _is_asked(
 ) -> bool:
     """Whether the count is asked for, and not told of something else."""
     clause, line, after = around
-    if aim == "unclear" or _ITEM_NOTE.search(line) or (aim != "whole" and _IN_NOTE.search(line)) or _NOT_A_LENGTH.match(after):
+    if (
+        aim == "unclear"
+        or _ITEM_NOTE.search(line)
+        or (aim != "whole" and _IN_NOTE.search(line))
+        or (unit in _LOOSE and _NOT_A_LENGTH.match(after))
+    ):
         return False
     if unit == "char" and after[:1] == "的" and re.search("关于[^，。；]*$", clause):
+        return False
+    if _ABOUT.search(clause) and not quantity.has_length:
         return False
     # in 把这段500字的文字缩写成100字 the second number is asked for
     near = re.split("字(?!数)", clause)[-1]
@@ -143,7 +178,7 @@ def _is_division(quantity: Quantity, unit: str, clause: str, before: str) -> boo
     if quantity.has_length:
         return True
     if unit == "section":
-        listed = re.search(r"分[为成]?[^。；\n]{0,80}$", before)
+        listed = re.search(r"分(?![析享钟别数])[为成]?[^。；\n]{0,80}$", before)
         if not listed:
             return False
         near = before[max(0, listed.start() - 10) :]
@@ -153,7 +188,9 @@ def _is_division(quantity: Quantity, unit: str, clause: str, before: str) -> boo
         # 一段 is a passage rather than one paragraph
         if quantity.high == 1 and not re.search("自然", clause):
             return False
-        return bool(not clause.strip() or asked or re.search(rf"(?:{_MAKING})[^每第各]{{0,4}}$", near))
+        return bool(
+            not clause.strip() or asked or re.search(rf"(?:{_MAKING})[^每第各]{{0,4}}$", near)
+        )
     if unit == "list":
         return bool(re.search(r"(?:用|以|分[为成]?|列出|写|[为成]|共|按)\s*$", near))
     if unit == "sentence" and quantity.high == 1 and not re.search(r"(?:用|以|写[出成]?)$", near):
@@ -165,9 +202,7 @@ def _is_division(quantity: Quantity, unit: str, clause: str, before: str) -> boo
     )
 
 
-def _demand(
-    quantity: Quantity, tokens: Sequence[Token], unit: str, scope: Scope | None
-) -> Demand:
+def _demand(quantity: Quantity, tokens: Sequence[Token], unit: str, scope: Scope | None) -> Demand:
     low, high, is_about = bounds_of(quantity, is_loose=unit in _LOOSE)
     fields: dict[str, object] = {"min": low, "max": high, "scope": scope}
     if unit == "character":

@@ -23,7 +23,7 @@ _EACH = re.compile(
     r"(?:的?(?:字数|长度|篇幅|文字|内容))?"
 )
 _PLURAL = re.compile(
-    r"(?:^|[的将把让使请]|所有|全部)(?:(?P<paragraph>段落)|(?P<sentence>句子|单句|语句)|(?P<line>诗行|诗句))"
+    r"(?:^|[的将把让使请]|所有|全部|文章|全文)(?:(?P<paragraph>段落)|(?P<sentence>句子|单句|语句)|(?P<line>诗行|诗句))"
     r"(?:的?(?:字数|长度))?"
 )
 _NTH = re.compile(
@@ -38,6 +38,10 @@ _LABELS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"(?:中文|内容)?摘要"), ("摘要", "内容摘要", "中文摘要", "abstract")),
     (re.compile(r"副标题"), ("副标题",)),
 )
+_MADE = re.compile(
+    r"(?:撰写|创作|生成|输出|完成|整理|制作|起草|拟|写|作)(?:出|成)?一[篇份封首则个段]$"
+)
+"""A text that is asked for behind what it is made of: 根据论文的摘要写一份."""
 _UNMARKED = re.compile(
     r"开头|开场|开篇|中间|结尾|结语|结论|引言|前言|导语|小标题|分标题|口号|广告语|评论|名称|名字|简介[为约]"
     r"|分配|一段话|关键词|导言|序言|尾声|后记|互动|引导语|标语|昵称|备注|签名|每|各|分别|两篇|正文分"
@@ -64,6 +68,8 @@ def aim_of(clause: str, label: str, unit: str) -> Aim:
         label: What its line begins with, up to a colon.
         unit: What is counted.
     """
+    made = list(_MADE.finditer(clause))
+    clause = clause[made[-1].end() :] if made else clause
     places = [
         (match.end(), order, read(match))
         for order, (pattern, read) in enumerate(_READERS)
@@ -75,6 +81,8 @@ def aim_of(clause: str, label: str, unit: str) -> Aim:
     if not places:
         return "whole"
     aim = max(places, key=lambda each: each[:2])[2]
+    if isinstance(aim, Scope) and aim.part == unit and not aim.at:
+        return "whole"  # 段落不超过三段
     if isinstance(aim, Scope) and unit == "line" and aim.part != "stanza":
         return "unclear"  # lines of prose depend on the page
     if isinstance(aim, Scope) and _SIZES[aim.part] <= _SIZES[unit]:

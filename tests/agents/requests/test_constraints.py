@@ -92,9 +92,13 @@ PARTS: list[tuple[str, list[dict[str, object]]]] = [
     ),
     ("每段写两个要点。", [of("paragraph", count("list", 2, 2))]),
     ("标题：简洁有力，20字以内", [of("title", count("char", None, 20))]),
-    ("每段不少于四句话，每句7-9字", [
-        of("paragraph", count("sentence", 4, None)), of("sentence", count("char", 7, 9)),
-    ]),
+    (
+        "每段不少于四句话，每句7-9字",
+        [
+            of("paragraph", count("sentence", 4, None)),
+            of("sentence", count("char", 7, 9)),
+        ],
+    ),
 ]
 
 MANNERS: list[tuple[str, dict[str, object]]] = [
