@@ -5,7 +5,8 @@
 
 Each line of a FILE of readings is `request ||| reading`; `#` begins a comment. A reading holds
 demands parted by `;`: a unit and `800-1000`, `<=500`, `>=300`, `~800` or `=50`, behind a part and a
-colon where it is one of a part (`each sentence: word <=25`). Without a unit, any of words, characters and lines.
+colon where it is one of a part (`each sentence: word <=25`). Without a unit, words, characters or
+lines are meant.
 What stands in brackets may be read or not, `/` parts two readings that are both right, `none` is no
 demand, and `?` means that any reading will do. A file whose comments say "parts: yes" names all
 demands on parts; in others those count neither way.

@@ -216,7 +216,7 @@ class _Reader:
         if kind not in ("more", "less"):
             return kind
         place = at - 1
-        while place >= 0 and self.kind(place) not in (
+        while place >= max(0, at - _REACH) and self.kind(place) not in (
             "stop",
             "colon",
             "break",
@@ -290,6 +290,8 @@ class _Reader:
 
 
 _BEFORE = ("most", "least", "about", "exact", "more", "less", "between", "length", "length_most")
+_REACH = 24
+"""Tokens over which a negation turns a comparison round."""
 _ENDS = ("stop", "comma", "open", "and", "break", "colon", "within")
 _GAP = ("stop", "comma", "and", "break", "open", "filler", "not", "modal")
 
@@ -306,9 +308,7 @@ def _is_of_same(
     *,
     near: bool,
 ) -> bool:
-    """Whether a bare limit is one of what was counted before: "it is 1,350 words and must be under
-    1,000".
-    """
+    """Whether a bare limit counts the same: "it is 1,350 words and must be under 1,000"."""
     ends = right.last >= len(tokens) or tokens[right.last].kind in _ENDS
     says = near or any(token.kind == "modal" for token in gap)
     whole = not any(token.kind == "stop" for token in gap)

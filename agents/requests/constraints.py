@@ -41,9 +41,10 @@ def find_constraints(
     """Read the demands that code can check off a request's incidents.
 
     The rules prefer silence to error: a number that is told rather than asked for, a count for
-    something that code cannot find in a text, and what stands in quotation marks give nothing. Demands on one subject are
-    merged: ranges are intersected, and words joined. Where two demands contradict each other, one
-    was misread: limits stay if they agree, the others are left out, and a warning says which.
+    something that code cannot find in a text, and what stands in quotation marks give nothing.
+    Demands on one subject are merged: ranges are intersected, and words joined. Where two demands
+    contradict each other, one was misread: limits stay if they agree, the others are left out,
+    and a warning says which.
 
     Args:
         incidents: Of one request.
@@ -86,9 +87,8 @@ def _readings(
     for reader in readers:
         for rule in reader.request_rules:
             for demand in rule(request):
-                start, incident = next(
-                    each for each in reversed(incidents.items()) if each[0] <= demand.start
-                )
+                start = max(each for each in incidents if each <= demand.start)
+                incident = incidents[start]
                 placed = replace(demand, start=demand.start - start, end=demand.end - start)
                 yield _Reading(incident, placed, reader, demand.start)
 

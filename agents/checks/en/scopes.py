@@ -42,6 +42,8 @@ _SIZES = {
     "stanza": 2,
     "section": 3,
 }
+_REACH = 80
+"""Tokens before a quantity among which its part is looked for."""
 _NEAR = 4
 """Tokens between a part and a quantity that is said of it behind a comma."""
 _NUMBERED_OF = ("of", "with", "each", "at", "should")
@@ -57,30 +59,39 @@ def aim_of(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
 def _after(quantity: Quantity, tokens: Sequence[Token]) -> Aim | None:
     """What stands behind it: "each", "per chapter", "in a sentence", "10-word title"."""
     at = quantity.last
-    while at < len(tokens) and tokens[at].text.casefold() in ("long", "in", "length", ",", "for"):
-        if tokens[at].text == "," and not _is(tokens, at + 1, "each"):
+    while _word(tokens, at) in ("long", "in", "length", ",", "for"):
+        if _is(tokens, at, "comma") and not _is(tokens, at + 1, "each"):
             break
         at += 1
     words = tokens[quantity.last : at]
-    if _is(tokens, at, "each") and not _is_of_each(at, words, tokens):
-        return None
     if any(_is(tokens, place, "whole") for place in range(quantity.last, quantity.last + 2)):
         return "whole"
     if _is(tokens, at, "each"):
-        if _kind(tokens, at + 1) in _PARTS:
-            return _each(_PARTS[_kind(tokens, at + 1)], quantity)
-        if tokens[at].text.casefold() in ("each", "apiece"):
-            return _each_of_counted(quantity, tokens)
-        return "unclear"
+        is_its = _is_of_each(at, words, tokens)
+        return _of_each(quantity, tokens, at) if is_its else None
     if any(token.text.casefold() in ("in", "for") for token in words):
         return _in_part(quantity, tokens, at)
+    return _attributed(quantity, tokens)
+
+
+def _of_each(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim:
+    """What "each", "per" or "every" at a place speaks of."""
+    part = _PARTS.get(_kind(tokens, at + 1))
+    if part:
+        return _each(part, quantity)
+    is_alone = _word(tokens, at) in ("each", "apiece")
+    return _each_of_counted(quantity, tokens) if is_alone else "unclear"
+
+
+def _attributed(quantity: Quantity, tokens: Sequence[Token]) -> Aim | None:
+    """The part right behind it: "a 10-word title", "3-sentence paragraphs"."""
     kind = _kind(tokens, quantity.last)
-    if _is_part(kind) and not _is_made(quantity.first, tokens):
-        if kind in _PARTS:
-            is_plural = tokens[quantity.last].text.endswith("s")
-            return _each(_PARTS[kind], quantity) if is_plural else "unclear"
+    if not _is_part(kind) or _is_made(quantity.first, tokens):
+        return None
+    if kind not in _PARTS:
         return _named(kind, tokens[quantity.last])
-    return None
+    is_plural = tokens[quantity.last].text.endswith("s")
+    return _each(_PARTS[kind], quantity) if is_plural else "unclear"
 
 
 def _is_of_each(at: int, words: Sequence[Token], tokens: Sequence[Token]) -> bool:
@@ -94,7 +105,7 @@ def _is_of_each(at: int, words: Sequence[Token], tokens: Sequence[Token]) -> boo
 
 
 def _in_part(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim | None:
-    """ "In a sentence", "for the title", "in the first paragraph"."""
+    """As "in a sentence", "for the title", "in the first paragraph"."""
     place, ordinal, article = at, 0, ""
     while _kind(tokens, place) in ("filler", "ordinal", "number", "adjective") or _word(
         tokens, place
@@ -116,7 +127,7 @@ def _before(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
     """What stands before it: the nearest part, or the text itself."""
     crossed = ""
     at = quantity.first - 1
-    while at >= 0:
+    while at >= max(0, quantity.first - _REACH):
         token, kind = tokens[at], tokens[at].kind
         if kind == "stop" or (kind == "whole" and not crossed):
             return "whole"
@@ -157,28 +168,12 @@ def _past_verb(quantity: Quantity, tokens: Sequence[Token], verb: int) -> Aim:
 
 def _of_part(quantity: Quantity, tokens: Sequence[Token], at: int, crossed: str) -> Aim:
     """What a part that is named before a quantity makes of it."""
-    kind, between = tokens[at].kind, tokens[at + 1 : quantity.first]
+    kind = tokens[at].kind
     if crossed == "comma":
         return _apposed(quantity, tokens, at)
-    made = _made_by(at, tokens)
-    counted, ordinal = _is(tokens, at - 1, "number") or _counted(at, tokens), _ordinal(at, tokens)
     if kind in _PARTS:
-        is_plural = tokens[at].text.casefold().endswith("s")
-        if _preceded(at, tokens, "each", "not") and not ordinal:
-            return _each(_PARTS[kind], quantity)
-        if ordinal:
-            scope = Scope(part=_PARTS[kind], at=ordinal)
-            return "unclear" if is_plural else _nested(scope, quantity)
-        if counted and is_plural:
-            near = between and between[0].text.casefold() in _NUMBERED_OF
-            return _each(_PARTS[kind], quantity) if near else "unclear"
-        if made and not is_plural:
-            return "whole"
-        if made and made not in _MADE_BY_USE:
-            return "unclear"
-        if is_plural and not any(token.kind == "other" for token in between[2:]):
-            return _each(_PARTS[kind], quantity)
-        return "unclear"
+        return _of_division(quantity, tokens, at)
+    made = _made_by(at, tokens)
     if kind == "piece":
         is_whole = made and made not in _USES and not tokens[at].text.endswith("s")
         return "whole" if is_whole else "unclear"
@@ -187,6 +182,24 @@ def _of_part(quantity: Quantity, tokens: Sequence[Token], at: int, crossed: str)
     if made and made not in _USES:
         return "unclear" if tokens[at].text.endswith("s") else "whole"
     return _named(kind, tokens[at])
+
+
+def _of_division(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim:
+    """What sentences, lines, paragraphs or sections before a quantity make of it."""
+    part, between = _PARTS[tokens[at].kind], tokens[at + 1 : quantity.first]
+    is_plural = tokens[at].text.casefold().endswith("s")
+    if ordinal := _ordinal(at, tokens):
+        return "unclear" if is_plural else _nested(Scope(part=part, at=ordinal), quantity)
+    if _preceded(at, tokens, "each", "not"):
+        return _each(part, quantity)
+    if not is_plural:
+        return "whole" if _made_by(at, tokens) else "unclear"
+    if _is(tokens, at - 1, "number") or _counted(at, tokens):
+        near = between and between[0].text.casefold() in _NUMBERED_OF
+        return _each(part, quantity) if near else "unclear"
+    is_used = _made_by(at, tokens) in ("", *_MADE_BY_USE)
+    goes_on = any(token.kind == "other" for token in between[2:])
+    return _each(part, quantity) if is_used and not goes_on else "unclear"
 
 
 def _apposed(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim:
@@ -211,7 +224,7 @@ def _apposed(quantity: Quantity, tokens: Sequence[Token], at: int) -> Aim:
 
 
 def _each_of_counted(quantity: Quantity, tokens: Sequence[Token]) -> Aim:
-    """ "Each" without a noun: of the parts that were named before it in the sentence."""
+    """Read "each" without a noun: of the parts that were named before it in the sentence."""
     sentence = _sentence(quantity.first, tokens)
     for place in reversed(range(len(sentence))):
         token = sentence[place]
@@ -354,7 +367,7 @@ def _counted(at: int, tokens: Sequence[Token]) -> bool:
 def _sentence(at: int, tokens: Sequence[Token]) -> list[Token]:
     """The tokens of a sentence before a place."""
     start = at
-    while start > 0 and tokens[start - 1].kind != "stop":
+    while start > max(0, at - _REACH) and tokens[start - 1].kind != "stop":
         start -= 1
     return list(tokens[start:at])
 

@@ -11,8 +11,10 @@ from quillgraph.agents.text.sentences import quotations
 
 _FLAGS = re.IGNORECASE
 _JOINER = re.compile(r"\s*(?:,|;|/|&)?\s*(?:and|or|&)?\s*(?=[“\"‘'«])")
-_NOUN = r"(?:(?:key ?)?words?|phrases?|terms?|clich[ée]s?|buzzwords?|names?|sentences?|lines?"
-r"|quotes?|expressions?|hashtags?|letters?)"
+_NOUN = (
+    r"(?:(?:key ?)?words?|phrases?|terms?|clich[ée]s?|buzzwords?|names?|sentences?|lines?"
+    r"|quotes?|expressions?|hashtags?|letters?)"
+)
 _NEGATED = re.compile(r"\b(?:not|n't|without|avoid\w*|never|no)\b[^.,;]{0,20}$", _FLAGS)
 _PER_PART = re.compile(r"\b(?:each|every|per|if|when|whenever)\b[^.;]*$", _FLAGS)
 _OF_A_PART = re.compile(

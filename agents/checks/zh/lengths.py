@@ -57,8 +57,6 @@ _FAR = 3
 def lengths(text: str) -> Iterator[Demand]:
     """Find how long the text or a part of it is to be, and of how many lines or paragraphs."""
     spoken = unquoted(text)
-    is_verse = _VERSE.search(spoken) is not None
-    has_several = _SEVERAL.search(spoken) is not None
     if not re.search("[一-龥]", spoken):
         return
     tokens = tokens_of(spoken, WORDS)
@@ -69,26 +67,34 @@ def lengths(text: str) -> Iterator[Demand]:
         if last and last[0].directions and last[0].last == quantity.first:
             clause = ""  # 200字以上300字以下
         unit = _unit(quantity, tokens)
-        if _carries_on(quantity, clause, tokens, last) and last:
-            aim: Aim = last[1]
-        else:
-            label = _LABEL.search(line)
-            aim = aim_of(clause, label["label"] if label else "", unit)
-            if unit == "section" and not re.search("[每各第]", clause):
-                aim = "whole"  # it comes behind the names of the parts
+        aim = _carried_on(quantity, clause, tokens, last) or _aim(clause, line, unit)
         last = (quantity, aim)
-        after = spoken[tokens[quantity.last - 1].end :][:16]
-        if _is_of_verses(unit, aim) if is_verse else unit == "stanza":
-            continue
-        if has_several and isinstance(aim, Scope) and (aim.at or aim.part in ("title", "label")):
-            continue  # each text has one of its own
+        aim = _aim_in(aim, unit, spoken)
         if unit == "sentence" and re.search("[下上这那后前]$", clause):
             continue
-        if isinstance(aim, Scope) and _is_made_itself(aim, spoken):
-            aim = "whole"
-        said = spoken[: tokens[quantity.number].start]
-        if _is_asked(quantity, aim, unit, (clause, line, after), said):
+        after = spoken[tokens[quantity.last - 1].end :][:16]
+        before = spoken[: tokens[quantity.number].start]
+        if _is_asked(quantity, aim, unit, (clause, line, after), before):
             yield _demand(quantity, tokens, unit, aim if isinstance(aim, Scope) else None)
+
+
+def _aim(clause: str, line: str, unit: str) -> Aim:
+    if unit == "section" and not re.search("[每各第]", clause):
+        return "whole"  # it comes behind the names of the parts
+    label = _LABEL.search(line)
+    return aim_of(clause, label["label"] if label else "", unit)
+
+
+def _aim_in(aim: Aim, unit: str, text: str) -> Aim:
+    """What an aim is in a request for verse, for several texts, or for a title and no more."""
+    is_verse = _VERSE.search(text) is not None
+    if _is_of_verses(unit, aim) if is_verse else unit == "stanza":
+        return "unclear"
+    if not isinstance(aim, Scope):
+        return aim
+    if (aim.at or aim.part in ("title", "label")) and _SEVERAL.search(text):
+        return "unclear"  # each text has one of its own
+    return "whole" if _is_made_itself(aim, text) else aim
 
 
 def _is_of_verses(unit: str, aim: Aim) -> bool:
@@ -99,8 +105,8 @@ def _is_of_verses(unit: str, aim: Aim) -> bool:
 def _is_made_itself(scope: Scope, text: str) -> bool:
     """Whether the request asks for a title or an abstract and no more than that."""
     name = {"title": "标题|题目", "label": "|".join(scope.labels)}.get(scope.part)
-    made = rf"(?:写|取|拟|起"
-    rf"|想)(?:[出一]?[个份篇则])?[^，。；：\n和与及、]{{0,16}}(?:{name})(?=[，。；！\n]|$)"
+    verb = r"(?:写|取|拟|起|想)(?:[出一]?[个份篇则])?"
+    made = rf"{verb}[^，。；：\n和与及、]{{0,16}}(?:{name})(?=[，。；！\n]|$)"
     return name is not None and re.search(made, text) is not None
 
 
@@ -118,20 +124,20 @@ def _unit(quantity: Quantity, tokens: Sequence[Token]) -> str:
     return "word" if "词数" in named else "char"
 
 
-def _carries_on(
+def _carried_on(
     quantity: Quantity,
     clause: str,
     tokens: Sequence[Token],
     last: tuple[Quantity, Aim] | None,
-) -> bool:
-    """Whether it goes on with what the one before is asked of: 标题10字以上，20字以内."""
+) -> Aim | None:
+    """What the quantity before it is asked of, if it goes on with that: 标题10字以上，20字以内."""
     if last is None or clause.strip(" 但而且并") or quantity.by_length:
-        return False
+        return None
     earlier, aim = last
     gap = tokens[earlier.last : quantity.first]
     if aim == "whole" or any(token.kind == "stop" for token in gap) or len(gap) > 3:
-        return False
-    return quantity.high < _FAR * earlier.high
+        return None
+    return aim if quantity.high < _FAR * earlier.high else None
 
 
 def _is_asked(

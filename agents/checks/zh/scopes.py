@@ -1,6 +1,7 @@
 """Which part of a text a Chinese quantity is asked of."""
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 from quillgraph.agents.checks.scope import Part, Scope
@@ -51,6 +52,7 @@ _UNMARKED = re.compile(
 _WHOLE = re.compile(
     r"全文|总字数|总篇幅|总共|整体|总计|全诗|全篇|合计|整篇|通篇|总长|文章(?!标题|题目|开头|结尾)|正文(?!分|每)"
 )
+_LONGEST_LABEL = 8
 _SIZES = {"char": 0, "word": 0, "character": 0, "sentence": 1, "line": 1, "list": 1, "item": 1} | {
     "paragraph": 2,
     "stanza": 2,
@@ -76,8 +78,7 @@ def aim_of(clause: str, label: str, unit: str) -> Aim:
         for match in pattern.finditer(clause)
     ]
     if not places and label:
-        labelled = aim_of(label, "", unit) if len(label) <= 8 else "whole"
-        return labelled
+        return aim_of(label, "", unit) if len(label) <= _LONGEST_LABEL else "whole"
     if not places:
         return "whole"
     aim = max(places, key=lambda each: each[:2])[2]
@@ -106,14 +107,31 @@ def _part(match: re.Match[str]) -> Part:
     return next(part for part in _NAMES if groups.get(part))
 
 
-_READERS = (
-    (_WHOLE, lambda _: "whole"),
-    (_UNMARKED, lambda _: "unclear"),
+def _titled(_: re.Match[str]) -> Aim:
+    return Scope(part="title")
+
+
+def _labelled(match: re.Match[str]) -> Aim:
+    name = match[0]
+    labels = next(labels for pattern, labels in _LABELS if pattern.fullmatch(name))
+    return Scope(part="label", labels=labels)
+
+
+def _whole(_: re.Match[str]) -> Aim:
+    return "whole"
+
+
+def _unclear(_: re.Match[str]) -> Aim:
+    return "unclear"
+
+
+_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Aim]], ...] = (
+    (_WHOLE, _whole),
+    (_UNMARKED, _unclear),
     (_PLURAL, _each),
     (_EACH, _each),
     (_NTH, _nth),
-    (_TITLE, lambda _: Scope(part="title")),
-    *((pattern, lambda _, labels=labels: Scope(part="label", labels=labels))
-      for pattern, labels in _LABELS),
-)  # fmt: skip
+    (_TITLE, _titled),
+    *((pattern, _labelled) for pattern, _ in _LABELS),
+)
 """What each word says; of two at the same place the later one stands."""
