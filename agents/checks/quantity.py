@@ -313,7 +313,10 @@ def _is_of_same(
     says = near or any(token.kind == "modal" for token in gap)
     whole = not any(token.kind == "stop" for token in gap)
     size = left.high <= _MOST_APART * right.high and right.high <= _MOST_APART * left.high
-    return bool(right.directions & {"most", "least"}) and ends and says and whole and size
+    # "it is 1,350 words, please cut it to 1,000"
+    is_goal = any(token.kind == "make" for token in gap) and gap[-1].text.casefold() == "to"
+    is_limit = bool(right.directions & {"most", "least"}) and says
+    return (is_limit or is_goal) and ends and whole and size
 
 
 def _with_units(found: list[Quantity], tokens: Sequence[Token]) -> Iterator[Quantity]:

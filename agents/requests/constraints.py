@@ -87,9 +87,10 @@ def _readings(
     for reader in readers:
         for rule in reader.request_rules:
             for demand in rule(request):
-                start = max(each for each in incidents if each <= demand.start)
-                incident = incidents[start]
-                placed = replace(demand, start=demand.start - start, end=demand.end - start)
+                # what it says may begin in the clause before
+                start = max(each for each in incidents if each < demand.end)
+                incident, begin = incidents[start], max(demand.start, start)
+                placed = replace(demand, start=begin - start, end=demand.end - start)
                 yield _Reading(incident, placed, reader, demand.start)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from quillgraph.agents.checks.count import COUNTS, ListCount
 from quillgraph.agents.checks.demand import Demand, around, bounds_of, unquoted
@@ -46,7 +47,9 @@ def lengths(text: str) -> Iterator[Demand]:
             continue  # each text has one of its own
         if isinstance(aim, Scope):
             if is_asked_of_part(quantity, before, after):
-                yield _demand(quantity, tokens, aim)
+                demand = _demand(quantity, tokens, aim)
+                # the words that name the part belong to its quote
+                yield replace(demand, start=demand.start - len(_clause(before)))
         elif is_asked_of_whole(quantity, tokens, before, after):
             yield _demand(quantity, tokens, None)
 
@@ -74,6 +77,11 @@ def _is_made_itself(scope: Scope, text: str) -> bool:
 def _line(text: str, start: int) -> str:
     """What stands before a place in its line."""
     return text[text.rfind("\n", 0, start) + 1 : start][-200:]
+
+
+def _clause(before: str) -> str:
+    """What stands before a quantity in its clause."""
+    return re.split(r"[,;(—]", before)[-1].lstrip()
 
 
 def _sides(quantity: Quantity, tokens: Sequence[Token], text: str) -> tuple[str, str]:

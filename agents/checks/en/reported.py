@@ -23,7 +23,7 @@ _TOPIC = re.compile(
 _OF_TEXT = re.compile(rf"{TEXT}\s+of\s+(?:the|this|my|our|his|her|an?)\s+(?:\w+\s+)?$", _FLAGS)
 """What stands before the length of a text that another one is about."""
 _CLAUSE = re.compile(
-    r"\b(?:who|whom|whose|which|that|where|when|because|whoever|whenever)(?:['’]s)?\b", _FLAGS
+    r"\b(?:who|whom|whose|which|(?<!so )that|where|when|because|whoever|whenever)(?:['’]s)?\b", _FLAGS
 )
 """What a relative clause begins with: what stands in it is narrated."""
 _CLAUSE_OF_TEXT = re.compile(
@@ -42,9 +42,15 @@ _EACH_CLAUSE = re.compile(
     _FLAGS,
 )
 """A clause about each part of the text that is asked for."""
+_HOW = re.compile(
+    r"\b(?:how (?:to|do|can|should|I|you|we|one)(?: I| you| we)?|on|about|when (?:I|you|we)"
+    r"|if (?:I|you|we)|(?:tips|advice|rules|guide) for|art of)\s*$",
+    _FLAGS,
+)
+"""What stands before a verb of writing that is itself the topic."""
 _NEW_CLAUSE = re.compile(r"(?:[,;:—–-]|\band|\bthen|\bplease|\balso)\s*$", _FLAGS)
 """What a verb stands behind that begins a demand of its own."""
-_ADJUNCT = re.compile(r"(?:\b(?:in|within|using|under|of|to|at|for)|[,(–—:-])\s*$", _FLAGS)
+_ADJUNCT = re.compile(r"(?:\b(?:in|within|using|under|of|to|at|for|so)|[,(–—:-])\s*$", _FLAGS)
 _SPEECH = re.compile(
     r"\b(?:speaks?|says?|talks?|writes?|answers?|tells?|communicates?|texts?|types?|reads?|uses?"
     r"|repl(?:y|ies)|sends?|gets?|has|have)\b",
@@ -53,7 +59,7 @@ _SPEECH = re.compile(
 _REPORTED = re.compile(
     r"\b(?:has|have|had|contain(?:s|ed)?|wrote|written|was|were|reads?|spent|spends|learn(?:ed|t"
     r"|s)?|(?:is|are) (?:paid|given|allowed|charged)|got|already|currently"
-    r"|(?:my|this|our|original|existing|current) (?:\w+ )?(?:is|runs?)(?: currently| about| at)?"
+    r"|(?:my|this|our|original|existing|current) (?:\w+ ){0,3}?(?:is|runs?)(?: currently| about| at)?"
     r"|knows?|knew|said|takes?|took|lost|sent|writes|types)\s*$"
     r"|\b(?:these|those|the|first|last|this|that|my"
     r"|(?:the|this|my|our|these|that) (?:attached|given|provided|enclosed|above|existing|full"
@@ -61,6 +67,7 @@ _REPORTED = re.compile(
     r"|his|her|their|our|its|following|of each|every|each|per|other|any|all|whole|your)\s*$",
     _FLAGS,
 )
+_HAS = re.compile(r"\b(?:has|had|contains?|contained)\b(?! (?:to|a limit|a maximum))", _FLAGS)
 _REPORTED_AFTER = re.compile(
     r"[^.;:!?]{0,30}\b(?:I|we|you) (?:have |just |already )*(?:submitted|wrote|sent|got|had"
     r"|found)\b"
@@ -208,6 +215,8 @@ def _is_about_another_text(quantity: Quantity, before: str, after: str) -> bool:
         and "limit" not in before[-12:]
     ):
         return True
+    if _HAS.search(before) and not (_MAKING.search(before) or _MODAL.search(before)):
+        return True
     if re.match(r"\s*(?:to|from|off|of)\b", after) and _CHANGE.search(before):
         return True
     return bool(re.search(r"\bby\s*$", before)) or bool(
@@ -252,6 +261,8 @@ def _after_verb(before: str) -> str:
     """
     end = 0
     for verb in _MAKING.finditer(before):
+        if _HOW.search(before[: verb.start()]):
+            continue
         told = _CLAUSE.search(before, end, verb.start()) if end else None
         if not told or _NEW_CLAUSE.search(before[: verb.start()]):
             end = verb.end()

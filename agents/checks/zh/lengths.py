@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from quillgraph.agents.checks.count import COUNTS
 from quillgraph.agents.checks.demand import Demand, bounds_of, unquoted
@@ -20,7 +21,7 @@ _IN_NOTE = re.compile(r"^\s*(?:[-•*·]|\d+[.)、）])[^（(]*[（(][^）)]*$")
 _REPORTED = re.compile(
     r"写了|(?:以下|下面)[是为]|共有|已有|现有|原文|原稿|初稿|上述|上面|以上|这[篇段封个份]|该[文书篇]"
     r"|读了|读过|收到|长达|看了|背了|认识|达到了|全书|学了|有一[篇份个段封][^，。]{0,6}$"
-    r"|(?<![要应需须])有$|关于[^，。；]*(?<!的)$|[^要]用了|讲述.*[封篇]$|每天|只能|只会|(?:[她他]|主角|主人公)[^，。]{0,8}$"
+    r"|(?<![要应需须])有$|关于[^，。；]*(?<!的)$|[^要]用了|讲述.*[封篇]$|每[天日]|一天|只[能会准许可让]|(?:[她他]|主角|主人公)[^，。]{0,8}$"
     r"|抄了|欠了|[成写用]了$|本文|一共|可以?分|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
 )
 _ABOUT = re.compile(
@@ -75,7 +76,10 @@ def lengths(text: str) -> Iterator[Demand]:
         after = spoken[tokens[quantity.last - 1].end :][:16]
         before = spoken[: tokens[quantity.number].start]
         if _is_asked(quantity, aim, unit, (clause, line, after), before):
-            yield _demand(quantity, tokens, unit, aim if isinstance(aim, Scope) else None)
+            demand = _demand(quantity, tokens, unit, aim if isinstance(aim, Scope) else None)
+            # the words that name the part belong to its quote
+            named = len(clause.lstrip()) if isinstance(aim, Scope) else 0
+            yield replace(demand, start=demand.start - named)
 
 
 def _aim(clause: str, line: str, unit: str) -> Aim:
