@@ -1,5 +1,6 @@
 """A literal demand found in a request, and the ground that the rules of all languages share."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.quantity import Quantity
 from quillgraph.agents.text.sentences import quotations
+
+logger = logging.getLogger(__name__)
 
 TOLERANCE = 0.15
 """How far "about 1000 words" or 1000字左右 may be missed, as a share of the number."""
@@ -54,6 +57,11 @@ def around(text: str, start: int, end: int) -> tuple[str, str]:
     before = before[stops[-1] if stops else 0 :]
     stop_after = _SENTENCE_START.search(text, end)
     return before, text[end : stop_after.start() if stop_after else len(text)]
+
+
+def tell_unclear(words: str) -> None:
+    """Log that a count is left to the judge, since code cannot tell or find what it is of."""
+    logger.info("“%s” is left to the judge: code cannot tell what of the text it counts", words)
 
 
 EXACT_BELOW = 20

@@ -62,6 +62,10 @@ class Scope(BaseModel):
         return parts[at : at + 1 or None] if -len(parts) <= at < len(parts) else []
 
 
+Aim = Scope | Literal["whole", "unclear"]
+"""What a request asks a count of; unclear where code cannot tell, or cannot find it in a text."""
+
+
 def _body(text: str) -> str:
     return "\n".join(measures.body_lines(text))
 
@@ -95,7 +99,7 @@ def _sections(text: str) -> list[str]:
         if kind := measures.heading_kind(line):
             kinds.setdefault(kind, []).append(at)
     places = next((at for _, at in sorted(kinds.items(), reverse=True) if len(at) > 1), [])
-    ends = [*places[1:], len(lines)]
+    ends = [*places[1:], len(lines)][: len(places)]
     return ["\n".join(lines[a + 1 : b]) for a, b in zip(places, ends, strict=True)]
 
 
@@ -123,7 +127,9 @@ def _labelled(text: str, labels: tuple[str, ...], *, by_heading: bool = True) ->
     """What stands behind a label, on its line, or below it up to the next heading or label."""
     names = "|".join(re.escape(label).replace(r"\ ", r"[\s-]*") for label in labels)
     marks = r"[\s#*_【\[]*"
-    label = re.compile(rf"^{marks}(?:{names})[\s*_】\]]*(?:[:：](?P<rest>.*)|$)", re.IGNORECASE)
+    # Subject: … / **Abstract** … / 【摘要】… / a line of its own
+    close = r"(?:[\s*_】\]]*[:：]|\s*[】\]]|(?<=\w)(?:\*\*|__))(?P<rest>.*)"
+    label = re.compile(rf"^{marks}(?:{names})(?:{close}|[\s*_】\]]*$)", re.IGNORECASE)
     lines = text.splitlines()
     for at, line in enumerate(lines):
         match = label.match(line)

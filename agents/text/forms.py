@@ -77,7 +77,7 @@ def list_items(text: str) -> list[str]:
         for match, indent in zip(marks, indents, strict=True)
         if indent <= min(indents)
     )
-    ends = [start for start, _ in outer[1:]] + [len(text)]
+    ends = [*(start for start, _ in outer[1:]), len(text)][: len(outer)]
     # the last item ends with its paragraph: what follows it is no part of the list
     items = [text[begin:end] for (_, begin), end in zip(outer, ends, strict=True)]
     return [re.split(r"\n\s*\n", item)[0].strip() for item in items]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from quillgraph.agents.checks.count import COUNTS, ListCount
-from quillgraph.agents.checks.demand import Demand, around, bounds_of, unquoted
+from quillgraph.agents.checks.demand import Demand, around, bounds_of, tell_unclear, unquoted
 from quillgraph.agents.checks.en.quantities import MAKE, TEXT, WORDS
 from quillgraph.agents.checks.en.reported import is_asked_of_part, is_asked_of_whole
 from quillgraph.agents.checks.en.scopes import aim_of
@@ -39,7 +39,9 @@ def lengths(text: str) -> Iterator[Demand]:
     for quantity in quantities(tokens, WORDS):
         aim = aim_of(quantity, tokens)
         before, after = _sides(quantity, tokens, spoken)
-        if aim == "unclear" or _ITEM_NOTE.search(_line(spoken, tokens[quantity.first].start)):
+        start, end = tokens[quantity.first].start, tokens[quantity.last - 1].end
+        if aim == "unclear" or _ITEM_NOTE.search(_line(spoken, start)):
+            tell_unclear(spoken[start:end])
             continue
         if isinstance(aim, Scope) and _is_made_itself(aim, spoken):
             aim = "whole"

@@ -23,7 +23,8 @@ _TOPIC = re.compile(
 _OF_TEXT = re.compile(rf"{TEXT}\s+of\s+(?:the|this|my|our|his|her|an?)\s+(?:\w+\s+)?$", _FLAGS)
 """What stands before the length of a text that another one is about."""
 _CLAUSE = re.compile(
-    r"\b(?:who|whom|whose|which|(?<!so )that|where|when|because|whoever|whenever)(?:['’]s)?\b", _FLAGS
+    r"\b(?:who|whom|whose|which|(?<!so )that|where|when|because|whoever|whenever)(?:['’]s)?\b",
+    _FLAGS,
 )
 """What a relative clause begins with: what stands in it is narrated."""
 _CLAUSE_OF_TEXT = re.compile(
@@ -59,7 +60,8 @@ _SPEECH = re.compile(
 _REPORTED = re.compile(
     r"\b(?:has|have|had|contain(?:s|ed)?|wrote|written|was|were|reads?|spent|spends|learn(?:ed|t"
     r"|s)?|(?:is|are) (?:paid|given|allowed|charged)|got|already|currently"
-    r"|(?:my|this|our|original|existing|current) (?:\w+ ){0,3}?(?:is|runs?)(?: currently| about| at)?"
+    r"|(?:my|this|our|original|existing|current) (?:\w+ ){0,3}?(?:is|runs?)"
+    r"(?: currently| about| at)?"
     r"|knows?|knew|said|takes?|took|lost|sent|writes|types)\s*$"
     r"|\b(?:these|those|the|first|last|this|that|my"
     r"|(?:the|this|my|our|these|that) (?:attached|given|provided|enclosed|above|existing|full"

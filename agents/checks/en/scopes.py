@@ -1,13 +1,9 @@
 """Which part of a text an English quantity is asked of."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from quillgraph.agents.checks.quantity import Quantity, Token
-from quillgraph.agents.checks.scope import Part, Scope
-
-Aim = Scope | Literal["whole", "unclear"]
-"""What a quantity is asked of; unclear where code cannot tell, or cannot find it in a text."""
+from quillgraph.agents.checks.scope import Aim, Part, Scope
 
 _ORDINALS = {"first": 1, "opening": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3} | {
     "fourth": 4,

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from quillgraph.agents.checks.count import COUNTS
-from quillgraph.agents.checks.demand import Demand, bounds_of, unquoted
+from quillgraph.agents.checks.demand import Demand, bounds_of, tell_unclear, unquoted
 from quillgraph.agents.checks.quantity import Quantity, Token, quantities, tokens_of
-from quillgraph.agents.checks.scope import Scope
+from quillgraph.agents.checks.scope import Aim, Scope
 from quillgraph.agents.checks.zh.quantities import WORDS
-from quillgraph.agents.checks.zh.scopes import Aim, aim_of
+from quillgraph.agents.checks.zh.scopes import aim_in_clause
 from quillgraph.agents.checks.zh.wording import WORDING
 
 _CLAUSE_START = re.compile(r"[，,。；;！!？?\n：:（(、）)]|但是?|并且?(?=不)")
@@ -75,7 +75,9 @@ def lengths(text: str) -> Iterator[Demand]:
             continue
         after = spoken[tokens[quantity.last - 1].end :][:16]
         before = spoken[: tokens[quantity.number].start]
-        if _is_asked(quantity, aim, unit, (clause, line, after), before):
+        if aim == "unclear":
+            tell_unclear(spoken[start : tokens[quantity.last - 1].end])
+        elif _is_asked(quantity, aim, unit, (clause, line, after), before):
             demand = _demand(quantity, tokens, unit, aim if isinstance(aim, Scope) else None)
             # the words that name the part belong to its quote
             named = len(clause.lstrip()) if isinstance(aim, Scope) else 0
@@ -86,7 +88,7 @@ def _aim(clause: str, line: str, unit: str) -> Aim:
     if unit == "section" and not re.search("[每各第]", clause):
         return "whole"  # it comes behind the names of the parts
     label = _LABEL.search(line)
-    return aim_of(clause, label["label"] if label else "", unit)
+    return aim_in_clause(clause, label["label"] if label else "", unit)
 
 
 def _aim_in(aim: Aim, unit: str, text: str) -> Aim:
@@ -150,8 +152,7 @@ def _is_asked(
     """Whether the count is asked for, and not told of something else."""
     clause, line, after = around
     if (
-        aim == "unclear"
-        or _ITEM_NOTE.search(line)
+        _ITEM_NOTE.search(line)
         or (aim != "whole" and _IN_NOTE.search(line))
         or (unit in _LOOSE and _NOT_A_LENGTH.match(after))
     ):

@@ -2,13 +2,9 @@
 
 import re
 from collections.abc import Callable
-from typing import Literal
 
-from quillgraph.agents.checks.scope import Part, Scope
+from quillgraph.agents.checks.scope import Aim, Part, Scope
 from quillgraph.agents.checks.zh.numerals import read_number
-
-Aim = Scope | Literal["whole", "unclear"]
-"""What a quantity is asked of; unclear where code cannot tell, or cannot find it in a text."""
 
 _NAMES: dict[Part, str] = {
     "paragraph": r"(?:自然)?段(?:落|文字|内容)?",
@@ -62,7 +58,7 @@ _SIZES = {"char": 0, "word": 0, "character": 0, "sentence": 1, "line": 1, "list"
 }
 
 
-def aim_of(clause: str, label: str, unit: str) -> Aim:
+def aim_in_clause(clause: str, label: str, unit: str) -> Aim:
     """Find what a quantity is asked of.
 
     Args:
@@ -78,7 +74,7 @@ def aim_of(clause: str, label: str, unit: str) -> Aim:
         for match in pattern.finditer(clause)
     ]
     if not places and label:
-        return aim_of(label, "", unit) if len(label) <= _LONGEST_LABEL else "whole"
+        return aim_in_clause(label, "", unit) if len(label) <= _LONGEST_LABEL else "whole"
     if not places:
         return "whole"
     aim = max(places, key=lambda each: each[:2])[2]

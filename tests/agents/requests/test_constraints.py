@@ -222,8 +222,51 @@ def test_ranges_of_one_kind_are_intersected() -> None:
     assert constraints[0].name == "300 to 500 words"
 
 
-def test_demands_that_contradict_each_other_are_left_out() -> None:
+def test_limits_that_contradict_each_other_are_left_out_and_the_warning_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert found("Write at least 800 words. Keep it under 300 words.") == ()
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "“at least 800 words”" in record.message
+    assert "no hard criterion is made of" in record.message
+
+
+@pytest.mark.parametrize(
+    ("request_text", "kept", "dropped"),
+    [
+        ("Write a 1000-word story. No more than 300 words.", count("word", None, 300), "1000-word"),
+        ("写一篇1000字的文章，不超过500字。", count("char", None, 500), "1000字"),
+        ("Write 200 words on tea. Use at least 400 words.", count("word", 400, None), "200 words"),
+    ],
+)
+def test_a_limit_outlasts_a_bare_number_that_contradicts_it(
+    request_text: str, kept: dict[str, object], dropped: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert [spec(each.check) for each in found(request_text)] == [kept]
+    assert f"no hard criterion is made of “{dropped}”" in caplog.text
+
+
+def test_the_length_of_a_part_does_not_remove_that_of_the_whole() -> None:
+    constraints = found("Write an essay of 800 words. No paragraph may exceed 100 words.")
+    assert [spec(each.check) for each in constraints] == [
+        count("word", 680, 920),
+        of("paragraph", count("word", None, 100)),
+    ]
+    assert constraints[1].quote == "No paragraph may exceed 100 words"
+
+
+def test_a_count_of_what_code_cannot_find_is_left_to_the_judge_and_that_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    assert found("Write an essay on tea. The conclusion must be under 50 words.") == ()
+    assert "“under 50 words” is left to the judge" in caplog.text
+
+
+def test_what_a_demand_is_about_may_be_named_in_the_clause_before() -> None:
+    # the request is cut before "under", and "each" stands behind the cut
+    assert found("Write three tweets about our oat milk, under 280 characters each.") == ()
 
 
 def test_words_to_include_are_joined() -> None:

@@ -44,6 +44,7 @@ PRONOUNS = re.compile(
     re.IGNORECASE,
 )
 
+
 def _range(text: str) -> tuple[int, int] | None:
     number = read_number(text)
     return None if number is None else (number, number)
@@ -53,7 +54,11 @@ QUANTITIES = QuantityWords(
     number=rf"\b{_NUMBER}",
     read=_range,
     by_words=True,
-    units={"word": r"W[oö]rt(?:er)?n?\b", "line": r"Zeilen?\b", "paragraph": r"Abs[aä]tz(?:en?)?\b"},
+    units={
+        "word": r"W[oö]rt(?:er)?n?\b",
+        "line": r"Zeilen?\b",
+        "paragraph": r"Abs[aä]tz(?:en?)?\b",
+    },
     tokens={
         "most": r"\b(?:höchstens|maximal|bis zu)\b",
         "least": r"\b(?:mindestens|wenigstens)\b",
@@ -85,7 +90,7 @@ def lengths(text: str) -> Iterator[Demand]:
         if _OF_A_PART.search(before) or _TOLD.search(before) or after.lstrip().startswith("pro "):
             continue
         low, high, _ = bounds_of(quantity, is_loose=quantity.unit == "word")
-        check = COUNTS[quantity.unit or "word"](min=low, max=high)
+        check = COUNTS[quantity.unit or "word"].model_validate({"min": low, "max": high})
         yield Demand(check, check.name_in(WORDING), start, end)
 
 
