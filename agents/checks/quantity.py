@@ -167,7 +167,7 @@ class _Reader:
             directions |= {"most"}
         has_length = bool(before & {"length", "length_most"})
         # in "a length of 2 minutes" something is counted that is no text
-        by_length = unit is None and has_length and self.kind(end) in _ENDS
+        by_length = unit is None and has_length and self.kind(end) in (*_ENDS, *_BEFORE)
         if margin:
             directions = frozenset()
         return Quantity(

@@ -7,7 +7,11 @@ from dataclasses import replace
 from quillgraph.agents.checks.count import COUNTS, ListCount
 from quillgraph.agents.checks.demand import Demand, around, bounds_of, tell_unclear, unquoted
 from quillgraph.agents.checks.en.quantities import MAKE, TEXT, WORDS
-from quillgraph.agents.checks.en.reported import is_asked_of_part, is_asked_of_whole
+from quillgraph.agents.checks.en.reported import (
+    is_asked_of_part,
+    is_asked_of_whole,
+    is_of_another_noun,
+)
 from quillgraph.agents.checks.en.scopes import aim_of
 from quillgraph.agents.checks.en.wording import WORDING
 from quillgraph.agents.checks.quantity import Quantity, Token, quantities, tokens_of
@@ -40,6 +44,8 @@ def lengths(text: str) -> Iterator[Demand]:
         aim = aim_of(quantity, tokens)
         before, after = _sides(quantity, tokens, spoken)
         start, end = tokens[quantity.first].start, tokens[quantity.last - 1].end
+        if aim == "whole" and is_of_another_noun(before, spoken):
+            aim = "unclear"
         if aim == "unclear" or _ITEM_NOTE.search(_line(spoken, start)):
             tell_unclear(spoken[start:end])
             continue

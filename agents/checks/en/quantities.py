@@ -51,7 +51,7 @@ WORDS = QuantityWords(
         r"|punchy|tight|well-developed|total)\b"
     ),
     units={
-        "word": r"\bwords?(?![a-z])(?! (?:count|limit|range|target|goal|requirement|total"
+        "word": r"\bwords?(?![a-z])(?! (?:count|limit|range|target|goal|requirement"
         r"|maximum:|search|problem|game|association|choice))",
         "character": r"\bcharacters?(?![a-z])(?! (?:limit|count))|\bchars?\b",
         "list": r"\b(?:bullet(?:ed)?[- ]?points?|bullets|list items)\b",

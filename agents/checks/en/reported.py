@@ -30,7 +30,8 @@ _CLAUSE = re.compile(
 _CLAUSE_OF_TEXT = re.compile(
     rf"(?:{TEXT}|\b(?:titles?|headlines?|abstract|meta[- ]description|paragraph|\w+))\s+(?:that"
     rf"|which)(?:['’]s|\s+(?:is|are|must|should|has|have|can|does|do|will|runs"
-    r"|stays|contains?|fits?|consists? of|exceeds?|totals?|\w+n['’]t))?(?:\s+(?:not|be|have|no"
+    r"|stays|contains?|fits?|consists? of|exceeds?|totals?|takes?(?: up)?"
+    r"|spans?|covers?|\w+n['’]t))?(?:\s+(?:not|be|have|no"
     r"|n't|in|"
     r"approximately|about|roughly|at|least|most|exactly|contain|exceed|longer|than|only))*\s*$",
     _FLAGS,
@@ -116,6 +117,26 @@ _LEAD = re.compile(
     r"|total(?:ing|ling|s|led)?|overall|cut down|than|keep it|need|want))\s*$",
     _FLAGS,
 )
+_SUBJECT = re.compile(
+    r"[^\w]*(?:(?:and|but|also|finally|lastly)\s+)?(?:the|your|its|his|her|their)\s+"
+    r"(?:[\w'’-]+\s+){0,3}?(?P<noun>[\w'’-]+)\s+"
+    r"(?:should|must|has to|have to|needs? to|can(?:not|['’]t)?|shall|will|may|ought to"
+    r"|is to|cannot)\b",
+    _FLAGS,
+)
+_WHOLE_TEXT = re.compile(
+    r"texts?|pieces?|content|length|total|output|responses?|answers?|results?|documents?|works?"
+    r"|writing|drafts?|count|thing|story|essay|article|body|limit|submission|paragraph|version"
+    r"|assignment|final|rest|composition",
+    _FLAGS,
+)
+"""What a request calls its text, whatever it asks for."""
+_SMALL = re.compile(
+    r"summary|bios?|biography|captions?|notes?|messages?|tweets?|poems?|songs?|ads?|outline"
+    r"|statements?|toast|letters?|e-?mails?|abstract|dialogue|scripts?|memos?|guide|copy",
+    _FLAGS,
+)
+"""Texts that may be part of another one."""
 _WISH = re.compile(
     r"\b(?:ideally|preferably|if possible|usually|normally|typically)\b"
     r"(?!.*\bbut\b)",
@@ -187,6 +208,25 @@ def is_asked_of_whole(quantity: Quantity, tokens: Sequence[Token], before: str, 
     return bool(_LEAD.search(before) or _MODAL.search(before) or _CONTINUED.search(before))
 
 
+def is_of_another_noun(before: str, text: str) -> bool:
+    """Whether the sentence is about something that is not the text that is asked for.
+
+    "The moral must be under 20 words" is about a part that nothing else in the request names;
+    "the plan must be …" is about the text where a plan was asked for.
+    """
+    subject = _SUBJECT.match(before)
+    if not subject or _MAKING.search(before, subject.end()):
+        return False
+    head = subject["noun"].casefold()
+    if _WHOLE_TEXT.fullmatch(head):
+        return False
+    asked = re.search(rf"{MAKE}[^.!?\n]{{0,80}}?\b{re.escape(head)}\b", text, _FLAGS)
+    if asked is None and re.fullmatch(TEXT, head, _FLAGS):
+        # "write about tulips. The article must …", but "write a report. The summary must …"
+        return _SMALL.fullmatch(head) is not None
+    return asked is None
+
+
 def _is_of_several(before: str, after: str) -> bool:
     """Whether it is the length of one of several texts."""
     alike = _SEVERAL.search(before) or _PLURAL.match(after)
@@ -214,6 +254,7 @@ def _is_about_another_text(quantity: Quantity, before: str, after: str) -> bool:
         not quantity.has_length
         and _REPORTED.search(before)
         and not _MODAL.search(before)
+        and not _CLAUSE_OF_TEXT.search(before)
         and "limit" not in before[-12:]
     ):
         return True

@@ -43,6 +43,9 @@ _REACH = 80
 _NEAR = 4
 """Tokens between a part and a quantity that is said of it behind a comma."""
 _NUMBERED_OF = ("of", "with", "each", "at", "should")
+_BEFORE_OBJECT = ("filler", "adjective", "other", "number", "ordinal", "each", "text", "piece")
+_NO_OBJECT = ("with", "in", "has", "including", "plus")
+"""Words behind which nothing is the object of the verb before them."""
 _USES = ("use", "using", "keep")
 _MADE_BY_USE = ("use", "using", "keep", "make", "write", "writing")
 
@@ -306,21 +309,7 @@ def _made_by(at: int, tokens: Sequence[Token]) -> str:
         kind, word = _kind(tokens, place), _word(tokens, place)
         if kind == "make":
             return word
-        if kind not in (
-            "filler",
-            "adjective",
-            "other",
-            "number",
-            "ordinal",
-            "each",
-            "text",
-        ) or word in (
-            "with",
-            "in",
-            "has",
-            "including",
-            "plus",
-        ):
+        if kind not in _BEFORE_OBJECT or word in _NO_OBJECT:
             return ""
     return ""
 

@@ -22,12 +22,20 @@ _REPORTED = re.compile(
     r"写了|(?:以下|下面)[是为]|共有|已有|现有|原文|原稿|初稿|上述|上面|以上|这[篇段封个份]|该[文书篇]"
     r"|读了|读过|收到|长达|看了|背了|认识|达到了|全书|学了|有一[篇份个段封][^，。]{0,6}$"
     r"|(?<![要应需须])有$|关于[^，。；]*(?<!的)$|[^要]用了|讲述.*[封篇]$|每[天日]|一天|只[能会准许可让]|(?:[她他]|主角|主人公)[^，。]{0,8}$"
-    r"|抄了|欠了|[成写用]了$|本文|一共|可以?分|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
+    r"|^(?:请|帮我)?(?:为|给(?!我)|替|根据|读|看)[^，。写作成出]{0,8}[本部册篇]$|抄了|欠了|[成写用]了$|本文|一共|可以?分|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
 )
+_ONLY = re.compile(r"(?:写|作)(?:出)?一?[个篇段则首]只(?:有|用|需)$")
 _ABOUT = re.compile(
-    r"关于[^，。；]*(?<![的到成为至])$|以[^，。；]*为(?:题|主题)的[^，。；]*(?<!的)$"
+    r"(?:如何|怎[么样]|为什么|为何)[^，。；]{0,4}$"
+    r"|关于[^，。；]*(?<![的到成为至])$|以[^，。；]*为(?:题|主题)的[^，。；]*(?<!的)$"
 )
 """What ends within the topic of a text."""
+_TITLE = re.compile("《[^《》\n]*》")
+_TOLD = re.compile(
+    r"(?:谈|讲述|讲讲|讨论|探讨|介绍|说明|解释|描写|描述|表现|评论|分析|反思|为什么|如何|怎[么样])"
+    r"[^，。；写作成出]*(?<![的到成为至])$"
+)
+"""The like, where a noun follows: 谈谈为什么不读五千字的长文."""
 _NOT_A_LENGTH = re.compile(
     r"\s*(?:成语|词语|真言|口诀|的?名字|名称|俗语|谚语|总结|口号|内涵|英文单词|[^，。]{0,6}(?:作文|文章)(?:技巧|怎么))"
 )
@@ -57,7 +65,9 @@ _FAR = 3
 
 def lengths(text: str) -> Iterator[Demand]:
     """Find how long the text or a part of it is to be, and of how many lines or paragraphs."""
-    spoken = unquoted(text)
+    spoken = re.sub(
+        "《[^《》\n]*》", lambda title: "《" + "\0" * (len(title[0]) - 1), unquoted(text)
+    )
     if not re.search("[一-龥]", spoken):
         return
     tokens = tokens_of(spoken, WORDS)
@@ -159,13 +169,15 @@ def _is_asked(
         return False
     if unit == "char" and after[:1] == "的" and re.search("关于[^，。；]*$", clause):
         return False
-    if _ABOUT.search(clause) and not quantity.has_length:
+    told = _ABOUT.search(clause) or (_TOLD.search(clause) and after.lstrip()[:1] == "的")
+    if told and not quantity.has_length:
         return False
     # in 把这段500字的文字缩写成100字 the second number is asked for
     near = re.split("字(?!数)", clause)[-1]
     shrunk = list(_SHRUNK.finditer(near))
     near = near[shrunk[-1].end() :] if shrunk else near
-    if _REPORTED.search(near) and not quantity.has_length and not re.search("字数|篇幅", clause):
+    is_told = _REPORTED.search(near) and not _ONLY.search(clause)
+    if is_told and not quantity.has_length and not re.search("字数|篇幅", clause):
         return False
     if isinstance(aim, Scope):
         return _is_asked_of_part(quantity, aim, unit)
