@@ -185,12 +185,7 @@ class _Reader:
         kinds: set[str] = set()
         first = place = at
         has_article = False
-        while (kind := self.kind(place - 1)) in _BEFORE or kind in (
-            "filler",
-            "colon",
-            "not",
-            "stop",
-        ):
+        while (kind := self.kind(place - 1)) in _BEFORE or kind in _PASSED:
             place -= 1
             if kind == "stop":  # of (at most) 900 words
                 if self.tokens[place].text not in ")）" or self.kind(place - 2) != "open":
@@ -206,7 +201,7 @@ class _Reader:
                 first = place
             elif kind == "about" and has_article:  # "about a 900-word curse"
                 break
-            elif kind != "colon":
+            elif kind not in ("colon", "modal"):
                 first = place
                 kinds.add(self.turned(kind, place))
         return first, frozenset(kinds)
@@ -290,6 +285,8 @@ class _Reader:
 
 
 _BEFORE = ("most", "least", "about", "exact", "more", "less", "between", "length", "length_most")
+_PASSED = ("filler", "colon", "modal", "not", "stop")
+"""What may stand between a number and what is said of it before."""
 _REACH = 24
 """Tokens over which a negation turns a comparison round."""
 _ENDS = ("stop", "comma", "open", "and", "break", "colon", "within")

@@ -53,6 +53,10 @@ _HOW = re.compile(
 _NEW_CLAUSE = re.compile(r"(?:[,;:—–-]|\band|\bthen|\bplease|\balso)\s*$", _FLAGS)
 """What a verb stands behind that begins a demand of its own."""
 _ADJUNCT = re.compile(r"(?:\b(?:in|within|using|under|of|to|at|for|so)|[,(–—:-])\s*$", _FLAGS)
+_WITH = re.compile(
+    r"^(?!.*\b(?:who|which|that|whose|where|when)\b).*\b(?:with|and)\s*$", _FLAGS | re.DOTALL
+)
+"""Limits behind a topic: "an article on sleep with a maximum of …"."""
 _SPEECH = re.compile(
     r"\b(?:speaks?|says?|talks?|writes?|answers?|tells?|communicates?|texts?|types?|reads?|uses?"
     r"|repl(?:y|ies)|sends?|gets?|has|have)\b",
@@ -192,7 +196,7 @@ def is_asked_of_whole(quantity: Quantity, tokens: Sequence[Token], before: str, 
     unit = quantity.unit or "word"
     if quantity.by_length:
         return not _CLAUSE.search(before)
-    if _is_about_another_text(quantity, before, after):
+    if _is_about_another_text(quantity, tokens, before, after):
         return False
     if _WISH.search(before) or _is_of_several(before, after):
         return False
@@ -201,7 +205,9 @@ def is_asked_of_whole(quantity: Quantity, tokens: Sequence[Token], before: str, 
     if _is_of_things(quantity, tokens, before, after):
         return False
     attributive = _is_attributive(quantity, tokens, after)
-    if not _is_wanted(before, after, attributive=attributive):
+    if not _is_wanted(before, after, attributive=attributive) and not (
+        not attributive and quantity.directions & {"most", "least"} and _WITH.search(before)
+    ):
         return False
     if attributive or quantity.is_qualified:
         return True
@@ -244,7 +250,14 @@ def _is_of_things(quantity: Quantity, tokens: Sequence[Token], before: str, afte
     return quantity.unit == "character" and quantity.high < _FEWEST_CHARACTERS
 
 
-def _is_about_another_text(quantity: Quantity, before: str, after: str) -> bool:
+def _words(quantity: Quantity, tokens: Sequence[Token]) -> str:
+    """The words of its direction."""
+    return " ".join(t.text for t in tokens[quantity.first : quantity.number]).casefold()
+
+
+def _is_about_another_text(
+    quantity: Quantity, tokens: Sequence[Token], before: str, after: str
+) -> bool:
     """Whether it is the length of a text that is given, or how much is to be added to one."""
     if _AFTER.match(after) or _REPORTED_AFTER.match(after):
         return True
@@ -256,6 +269,7 @@ def _is_about_another_text(quantity: Quantity, before: str, after: str) -> bool:
         and not _MODAL.search(before)
         and not _CLAUSE_OF_TEXT.search(before)
         and "limit" not in before[-12:]
+        and "limit" not in _words(quantity, tokens)
     ):
         return True
     if _HAS.search(before) and not (_MAKING.search(before) or _MODAL.search(before)):

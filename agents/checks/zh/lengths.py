@@ -9,7 +9,7 @@ from quillgraph.agents.checks.demand import Demand, bounds_of, tell_unclear, unq
 from quillgraph.agents.checks.quantity import Quantity, Token, quantities, tokens_of
 from quillgraph.agents.checks.scope import Aim, Scope
 from quillgraph.agents.checks.zh.quantities import WORDS
-from quillgraph.agents.checks.zh.scopes import aim_in_clause
+from quillgraph.agents.checks.zh.scopes import aim_in_clause, is_of_another_noun
 from quillgraph.agents.checks.zh.wording import WORDING
 
 _CLAUSE_START = re.compile(r"[，,。；;！!？?\n：:（(、）)]|但是?|并且?(?=不)")
@@ -22,7 +22,7 @@ _REPORTED = re.compile(
     r"写了|(?:以下|下面)[是为]|共有|已有|现有|原文|原稿|初稿|上述|上面|以上|这[篇段封个份]|该[文书篇]"
     r"|读了|读过|收到|长达|看了|背了|认识|达到了|全书|学了|有一[篇份个段封][^，。]{0,6}$"
     r"|(?<![要应需须])有$|关于[^，。；]*(?<!的)$|[^要]用了|讲述.*[封篇]$|每[天日]|一天|只[能会准许可让]|(?:[她他]|主角|主人公)[^，。]{0,8}$"
-    r"|^(?:请|帮我)?(?:为|给(?!我)|替|根据|读|看)[^，。写作成出]{0,8}[本部册篇]$|抄了|欠了|[成写用]了$|本文|一共|可以?分|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
+    r"|^(?:请|帮我)?(?:为|给(?!我)|替|根据|读|看)[^，。写作成出]{0,8}[本部册篇]$|抄了|欠了|[成写用]了$|[记讲写]一[次件场回]$|本文|一共|可以?分|删[掉去]?$|增加$|扩充?了|减少$|^(?:多|少)写?$|再[写加]?$|我的[^，。]{0,6}(?:只有|有|是)$"
 )
 _ONLY = re.compile(r"(?:写|作)(?:出)?一?[个篇段则首]只(?:有|用|需)$")
 _ABOUT = re.compile(
@@ -81,6 +81,8 @@ def lengths(text: str) -> Iterator[Demand]:
         aim = _carried_on(quantity, clause, tokens, last) or _aim(clause, line, unit)
         last = (quantity, aim)
         aim = _aim_in(aim, unit, spoken)
+        if aim == "whole" and unit not in ("section", "list") and not quantity.has_length:
+            aim = "unclear" if is_of_another_noun(clause, spoken) else aim
         if unit == "sentence" and re.search("[下上这那后前]$", clause):
             continue
         after = spoken[tokens[quantity.last - 1].end :][:16]

@@ -14,7 +14,7 @@ NUMBER = (
     rf"|{_PLAIN}|[零〇一二两三四五六七八九十百千万]+)"
 )
 """Pattern of a number, without groups."""
-_TWO = re.compile(r"([一二三四五六七八九两])([二三四五六七八九])([十百千万]*)")
+_TWO = re.compile(r"(.*[十百千万])?([一二三四五六七八九两])([二三四五六七八九])([十百千万]*)")
 
 
 def read_number(text: str) -> int | None:
@@ -33,10 +33,11 @@ def read_number(text: str) -> int | None:
 
 
 def read_range(text: str) -> tuple[int, int] | None:
-    """Read a number, or the two that 八九百 and 两三 name; None for none."""
+    """Read a number, or the two that 八九百 and 一千二三百 name; None for none."""
     two = _TWO.fullmatch(text)
-    if two and _DIGITS[two[2]] == _DIGITS[two[1]] + 1:
-        low, high = read_number(two[1] + two[3]), read_number(two[2] + two[3])
+    if two and _DIGITS[two[3]] == _DIGITS[two[2]] + 1:
+        head = two[1] or ""
+        low, high = (read_number(head + digit + two[4]) for digit in (two[2], two[3]))
         return None if low is None or high is None else (low, high)
     number = read_number(text)
     return None if number is None else (number, number)
@@ -57,6 +58,8 @@ def _in_characters(text: str) -> int | None:
             total, digit = (total + digit) * 10_000, 0
         else:
             return None
+    if len(text) > 1 and text[-2] in "百千万" and text[-1] in _DIGITS:
+        digit *= (_SCALES | {"万": 10_000})[text[-2]] // 10  # 一千二 is 1200
     return total + digit
 
 

@@ -42,7 +42,7 @@ _MADE = re.compile(
 _UNMARKED = re.compile(
     r"开头|开场|开篇|中间|结尾|结语|结论|引言|前言|导语|小标题|分标题|口号|广告语|评论|名称|名字|简介[为约]"
     r"|分配|一段话|关键词|导言|序言|尾声|后记|互动|引导语|标语|昵称|备注|签名|每|各|分别|两篇|正文分"
-    r"|台词|独白|主歌|副歌|间奏|高潮|主体|备选|选题|封面|话题|标签|签名|段落|句子"
+    r"|台词|独白|对话|对白|主歌|副歌|间奏|高潮|主体|备选|选题|封面|话题|标签|签名|段落|句子"
 )
 """Parts that a text does not mark, so that code cannot find them in it."""
 _WHOLE = re.compile(
@@ -85,6 +85,32 @@ def aim_in_clause(clause: str, label: str, unit: str) -> Aim:
     if isinstance(aim, Scope) and _SIZES[aim.part] <= _SIZES[unit]:
         return "unclear"
     return aim
+
+
+def is_of_another_noun(clause: str, text: str) -> bool:
+    """Whether a clause is about something that is not the text that is asked for.
+
+    寄语不超过50字 is about a part that nothing else in the request names; 教案不超过1000字 is
+    about the text where a 教案 was asked for.
+    """
+    subject = _LINKS.sub("", clause.strip(" -•*\t0123456789.)）"))
+    if not 1 < len(subject) <= _LONGEST_SUBJECT or _TEXT.search(subject):
+        return False
+    asked = rf"(?:{_MAKING})[^，。；\n]{{0,30}}{re.escape(subject[-2:])}"
+    return re.search(asked, text) is None
+
+
+_LINKS = re.compile(
+    r"(?:[要应需须不能可得请约为是在的]|控制|保持|最好|尽量|必须|一定|大[概约]|字数|长度|篇幅|部分|建议|本身|自身)+$"
+)
+"""What stands between a subject and its number."""
+_MAKING = r"写|创作|生成|设计|制定|制作|拟|起草|撰|编|准备|整理|形成|输出|提供|给|来|需要|完成|作"
+_TEXT = re.compile(
+    rf"{_MAKING}|[文稿信篇诗词章书]$|用|以|把|将|分|扩|缩|改|讲|说|内容|全|总|整|字|故事|小说|报告|日记"
+    r"|段|句|行|节|除|含|计|标点|化|变|成|要求|正文|限|从|由|共|长|译|概括|介绍|总结|续|压|精简|减|提炼|描述|不少|至少|最多|[一二两三四五六七八九十]"
+)
+"""What a text is called or asked for by."""
+_LONGEST_SUBJECT = 6
 
 
 def _each(match: re.Match[str]) -> Aim:
