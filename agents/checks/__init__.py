@@ -6,6 +6,7 @@ What a package of yours needs for a check or a language of its own: a `Check` is
 
 from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import (
+    COUNTS,
     CharCount,
     CountRange,
     LineCount,
@@ -21,6 +22,7 @@ from quillgraph.agents.checks.demand import (
     Rule,
     about,
     around,
+    bounds_of,
     quoted_terms,
     unquoted,
 )
@@ -33,10 +35,13 @@ from quillgraph.agents.checks.manner import (
     Title,
     WrittenIn,
 )
-from quillgraph.agents.checks.wording import Ranges, Wording
+from quillgraph.agents.checks.quantity import QuantityWords, quantities, tokens_of
+from quillgraph.agents.checks.scope import Scope
+from quillgraph.agents.checks.wording import Ranges, ScopeWords, Wording
 from quillgraph.agents.checks.words import Ending, MustInclude, MustNotInclude, Opening
 
 __all__ = [
+    "COUNTS",
     "CharCount",
     "Check",
     "ClassicalVerse",
@@ -53,8 +58,11 @@ __all__ = [
     "Opening",
     "ParagraphCount",
     "Person",
+    "QuantityWords",
     "Ranges",
     "Rule",
+    "Scope",
+    "ScopeWords",
     "SectionCount",
     "SentenceCount",
     "StanzaCount",
@@ -64,7 +72,10 @@ __all__ = [
     "WrittenIn",
     "about",
     "around",
+    "bounds_of",
     "language_for",
+    "quantities",
     "quoted_terms",
+    "tokens_of",
     "unquoted",
 ]

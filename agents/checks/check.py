@@ -5,7 +5,7 @@ one class; `CHECKS` finds it by its type, in this package or in another one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
@@ -55,6 +55,10 @@ class Check(BaseModel, ABC):
         Training asks for it (`ALGORITHM.md` 6.3): yes or no teaches a beginner nothing.
         """
         return 0.0
+
+    def pieces(self, text: str) -> Sequence[tuple["Check", str]]:
+        """What of a text is rated by itself, each with its check: the text unless it says else."""
+        return [(self, text)]
 
     @property
     def subject(self) -> str:

@@ -1,12 +1,14 @@
 """Checks of how much there is: words, characters, sentences, lines, paragraphs, sections."""
 
 from abc import abstractmethod
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from statistics import fmean
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.scope import Scope
 from quillgraph.agents.checks.wording import Ranges, Wording
 from quillgraph.agents.text import forms, measures
 
@@ -16,7 +18,7 @@ _EXPECTED = Ranges("at least {low}", "at most {high}", "exactly {low}", "{low} t
 
 
 class CountRange(Check):
-    """How many of something there are; both ends are inclusive.
+    """How many of something there are, in the whole text or in a part; both ends are inclusive.
 
     "Under 400" is read as at most 400, the friendlier way.
     """
@@ -25,6 +27,9 @@ class CountRange(Check):
 
     min: Count | None = None
     max: Count | None = None
+    # left out where it is the whole, so that sets of before keep their hash
+    scope: Scope | None = Field(default=None, exclude_if=lambda scope: scope is None)
+    """The part, or each of the parts, that is counted; None is the whole text."""
 
     @property
     @abstractmethod
@@ -43,21 +48,50 @@ class CountRange(Check):
             raise ValueError(f"expected min <= max, got {self.min} > {self.max}")
         return self
 
+    def pieces(self, text: str) -> Sequence[tuple[Check, str]]:
+        """Each part that is counted; none where the text does not have such a part."""
+        if self.scope is None:
+            return [(self, text)]
+        whole = self.model_copy(update={"scope": None})
+        return [(whole, span) for span in self.scope.spans(text)]
+
     def violation(self, text: str) -> str | None:
-        """Compare the count with the range; of several counts one has to lie in it."""
-        counts, low, high = self.counts(text), self.min or 0, self.max
-        if any(low <= count and (high is None or count <= high) for count in counts):
+        """Compare the count with the range; of several counts one has to lie in it.
+
+        Of a part that the text does not have it says so.
+        """
+        expected = f"{_EXPECTED.fill(self.min, self.max, ('', ''))} {self.noun}"
+        if self.scope is None:
+            got = None if self._holds(text) else self._got(text)
+            return got and f"expected {expected}, got {got}"
+        spans = self.scope.spans(text)
+        if not spans:
+            return f"expected {expected} in {self.scope.named}, found no such part"
+        wrong = [at for at, span in enumerate(spans) if not self._holds(span)]
+        if not wrong:
             return None
-        got = " or ".join(map(str, sorted(counts)))
-        expected = _EXPECTED.fill(self.min, self.max, ("", ""))
-        return f"expected {expected} {self.noun}, got {got}"
+        got = self._got(spans[wrong[0]])
+        where = f" in number {wrong[0] + 1} of {len(spans)}" if self.scope.at is None else ""
+        others = f" and {len(wrong) - 1} more off" if len(wrong) > 1 else ""
+        where = "" if self.scope.part in ("title", "label") else where
+        return f"expected {expected} in {self.scope.named}, got {got}{where}{others}"
+
+    def _holds(self, text: str) -> bool:
+        low, high = self.min or 0, self.max
+        return any(low <= n and (high is None or n <= high) for n in self.counts(text))
+
+    def _got(self, text: str) -> str:
+        return " or ".join(map(str, sorted(self.counts(text))))
 
     def nearness(self, text: str) -> float:
         """A count of n beyond a bound b is worth min(n, b) / max(n, b).
 
-        So it has a slope however far off it is; of several counts the nearest one stands.
+        So it has a slope however far off it is; of several counts the nearest one stands, and of
+        several parts the mean.
         """
-        return max(map(self._closeness, self.counts(text)))
+        if self.scope is None:
+            return 1.0 if self._holds(text) else max(map(self._closeness, self.counts(text)))
+        return fmean([piece.nearness(span) for piece, span in self.pieces(text)] or [0.0])
 
     def _closeness(self, count: int) -> float:
         low = self.min or 0
@@ -66,15 +100,23 @@ class CountRange(Check):
 
     def name_in(self, wording: Wording) -> str:
         """Name the range and its unit."""
-        return wording.named_range.fill(self.min, self.max, self._unit(wording))
+        name = wording.named_range.fill(self.min, self.max, self._unit(wording))
+        return wording.scoped(name, self.scope)
 
     def description_in(self, wording: Wording) -> str:
         """Describe the text by its range."""
+        if self.scope is not None:
+            return wording.describe("", self.name_in(wording))
         count = wording.range_in_sentence.fill(self.min, self.max, self._unit(wording))
         return wording.describe(self.type, self.name_in(wording), count)
 
     def _unit(self, wording: Wording) -> tuple[str, str]:
         return wording.units.get(self.type, (self.noun, self.noun))
+
+    @property
+    def subject(self) -> str:
+        """The whole and each part are counted apart."""
+        return f"{self.type} of {self.scope}" if self.scope else self.type
 
     def merge(self, other: Self) -> Self | None:
         """Intersect the ranges."""
@@ -115,7 +157,7 @@ class CharCount(CountRange):
     @property
     def subject(self) -> str:
         """The two units are counted apart."""
-        return f"{self.type} {self.unit}"
+        return f"{super().subject} {self.unit}"
 
     @property
     def noun(self) -> str:
@@ -219,3 +261,17 @@ class ListCount(CountRange):
     def counts(self, text: str) -> Set[int]:
         """The number of items of each kind of mark."""
         return forms.list_item_counts(text) or {0}
+
+
+COUNTS: dict[str, type[CountRange]] = {
+    "char": CharCount,
+    "word": WordCount,
+    "character": CharCount,
+    "line": LineCount,
+    "sentence": SentenceCount,
+    "paragraph": ParagraphCount,
+    "stanza": StanzaCount,
+    "section": SectionCount,
+    "list": ListCount,
+}
+"""What is counted, as requests name it, to its check."""

@@ -1,17 +1,24 @@
 """A literal demand found in a request, and the ground that the rules of all languages share."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from quillgraph.agents.checks.check import Check
+from quillgraph.agents.checks.quantity import Quantity
 from quillgraph.agents.text.sentences import quotations
+
+logger = logging.getLogger(__name__)
 
 TOLERANCE = 0.15
 """How far "about 1000 words" or 1000字左右 may be missed, as a share of the number."""
 
 _QUOTES = "“\"「『‘'«„"
 _SENTENCE_START = re.compile(r"[\n。！？；]|[.!?;](?=\s)")
+
+_REACH = 600
+"""Characters of a sentence that are looked at before a match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +29,13 @@ class Demand:
     name: str
     start: int
     end: int
+    is_bare: bool = False
+    """Whether it is a number without "at most" or the like: where two demands contradict each
+    other, that one is the more likely to be misread."""
 
 
 Rule = Callable[[str], Iterator[Demand]]
-"""Reads one incident's text and yields the demands of one kind."""
+"""Reads one incident's text, or a whole request, and yields the demands of one kind."""
 
 
 def unquoted(text: str) -> str:
@@ -42,11 +52,39 @@ def unquoted(text: str) -> str:
 
 def around(text: str, start: int, end: int) -> tuple[str, str]:
     """Take what stands in the same sentence before and after a match."""
-    before = text[:start]
-    for stop in _SENTENCE_START.finditer(before):
-        before = text[stop.end() : start]
+    before = text[max(0, start - _REACH) : start]
+    stops = [stop.end() for stop in _SENTENCE_START.finditer(before)]
+    before = before[stops[-1] if stops else 0 :]
     stop_after = _SENTENCE_START.search(text, end)
     return before, text[end : stop_after.start() if stop_after else len(text)]
+
+
+def tell_unclear(words: str) -> None:
+    """Log that a count is left to the judge, since code cannot tell or find what it is of."""
+    logger.info("“%s” is left to the judge: code cannot tell what of the text it counts", words)
+
+
+EXACT_BELOW = 20
+"""A bare count of fewer words is meant to the word."""
+
+
+def bounds_of(quantity: Quantity, *, is_loose: bool) -> tuple[int | None, int | None, bool]:
+    """Read the ends of a quantity, both inclusive, and whether it is meant as about so many.
+
+    Args:
+        quantity: Of a request.
+        is_loose: Whether a bare number of its unit is one of about so many, as it is of words.
+    """
+    if quantity.low != quantity.high:
+        return quantity.low, quantity.high, False
+    if quantity.directions & {"most", "least"}:
+        low = quantity.low if "least" in quantity.directions else None
+        high = quantity.low if "most" in quantity.directions else None
+        return low, high, False
+    bare = is_loose and quantity.low >= EXACT_BELOW and "exact" not in quantity.directions
+    if bare or "about" in quantity.directions:
+        return *about(quantity.low), True
+    return quantity.low, quantity.low, False
 
 
 def about(number: int) -> tuple[int, int]:

@@ -85,6 +85,9 @@ class Language:
     """Personal pronouns, as groups named first, second and third."""
     templates: Templates
     """Sentences around what a small model chose."""
+    request_rules: tuple[Rule, ...] = ()
+    """Each reads the demands of one kind off a whole request, where what a demand is about may be
+    named a sentence before."""
 
 
 def _code_of(part: Any) -> str | None:

@@ -1,7 +1,9 @@
 """How one language names and describes what code can check."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from quillgraph.agents.checks.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,54 @@ class Ranges:
             template = self.exactly if low == high else self.between
         one, several = unit
         return template.format(low=low, high=high, unit=one if low == 1 else several, units=several)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeWords:
+    """How one language names the part of a text that a count is about."""
+
+    parts: Mapping[str, str]
+    """Part of a `Scope` to its name, the title among them."""
+    each: str = "each {part}"
+    one: str = "the {part}"
+    """A part that there is one of."""
+    places: Mapping[int, str] = field(
+        default_factory=lambda: {
+            1: "the first {part}",
+            2: "the second {part}",
+            3: "the third {part}",
+            -1: "the last {part}",
+        }
+    )
+    place: str = "{part} {at}"
+    """Any other place."""
+    counted: str = "{name} in {scope}"
+    """A count by its {name}, with the {scope} that it is about."""
+
+    def name(self, scope: Scope) -> str:
+        """Name a scope."""
+        if scope.part == "label":
+            return self.one.format(part=scope.labels[0])
+        part = self.parts[scope.part]
+        if scope.part == "title":
+            return self.one.format(part=part)
+        if scope.at is None:
+            return self.each.format(part=part)
+        return self.places.get(scope.at, self.place).format(part=part, at=scope.at)
+
+
+ENGLISH_SCOPES = ScopeWords(
+    {
+        "sentence": "sentence",
+        "paragraph": "paragraph",
+        "line": "line",
+        "stanza": "stanza",
+        "section": "section",
+        "item": "list item",
+        "text": "text",
+        "title": "title",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +127,15 @@ class Wording:
     """Kind of a check to the sentence that describes it: of {name}, and of {count} for a range."""
     description: str
     """The sentence for any other kind: of {name}, and of {clause}, the name within a sentence."""
+    scopes: ScopeWords = ENGLISH_SCOPES
+    """How the part is named that a count is about."""
+
+    def scoped(self, name: str, scope: Scope | None) -> str:
+        """Name a count with the part that it is about; as it is where that is the whole text."""
+        if scope is None:
+            return name
+        scoped = self.scopes.counted.format(name=name, scope=self.scopes.name(scope))
+        return scoped[:1].upper() + scoped[1:]
 
     def about_name(self, kind: str, number: int) -> str:
         """Name a demand for about so many of what a kind of check counts."""

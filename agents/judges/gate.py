@@ -134,7 +134,10 @@ def _is_keyword_list(text: str) -> bool:
 def _may_be_short(criteria_set: CriteriaSet) -> bool:
     checks = (criterion.check for criterion in criteria_set.criteria)
     return any(
-        isinstance(check, WordCount | CharCount) and check.max is not None and check.max < SHORTEST
+        isinstance(check, WordCount | CharCount)
+        and check.scope is None
+        and check.max is not None
+        and check.max < SHORTEST
         for check in checks
     )
 

@@ -35,8 +35,15 @@ def satisfaction(check: Check, text: str) -> float:
     """Rate from 0 to 1 how nearly a text keeps a demand; 1 only where it keeps it.
 
     Keeping the demand earns `EXACT_SHARE`; the rest is `Check.nearness`: a count has a slope at any
-    distance, each demanded word counts, and other demands have no degrees.
+    distance, each demanded word counts, and other demands have no degrees. A demand on each
+    sentence, or on another part, is rated part by part: one long sentence of thirty costs a
+    thirtieth, and a text without the part has 0.
     """
+    pieces = check.pieces(text)
+    return math.fsum(_degree(each, piece) for each, piece in pieces) / max(1, len(pieces))
+
+
+def _degree(check: Check, text: str) -> float:
     if check.violation(text) is None:
         return 1.0
     return (1 - EXACT_SHARE) * check.nearness(text)
@@ -210,9 +217,9 @@ Criteria = tuple[Criterion, ...]
 
 def _range_of(criterion: Criterion) -> LengthRange | None:
     match criterion.check:
-        case CharCount(min=lo, max=hi, unit="character"):
+        case CharCount(min=lo, max=hi, unit="character", scope=None):
             return LengthRange(lo or 0, hi, "characters")
-        case WordCount(min=lo, max=hi) | CharCount(min=lo, max=hi):
+        case WordCount(min=lo, max=hi, scope=None) | CharCount(min=lo, max=hi, scope=None):
             return LengthRange(lo or 0, hi, "words")
     return None
 

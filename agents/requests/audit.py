@@ -1,5 +1,6 @@
 """The brief auditor: literal demands of the request that the rules have missed."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from quillgraph.agents.role import Answers, Role, ask_each
 
 MOST_DEMANDS = 8
 MOST_COUNTED = 100_000
+
+# read in both languages of ours at once: requests mix them
+_OF_PARTS = re.compile(r"\b(?:each|every|per|apiece)\b|[每各]", re.IGNORECASE)
 
 STEM = 4
 """Letters of a term that its quote must hold: "fairies" may be asked for as "fairy"."""
@@ -87,6 +91,8 @@ def _constraint(entry: Any, words: dict[str, str], task: WritingTask) -> Constra
     if entry.quote not in words[entry.incident]:
         return "the quote is not in the incident"
     kind = CHECKS.load(entry.kind)
+    if kind.audited_by == "bounds" and _OF_PARTS.search(entry.quote):
+        return "the quote speaks of parts, and the count would be one of the whole text"
     terms = tuple(entry.terms) if kind.audited_by == "terms" else ()
     bounds = (entry.least or None, entry.most or None) if kind.audited_by == "bounds" else ()
     if not _is_in_quote(entry.quote.casefold(), terms, bounds, task):

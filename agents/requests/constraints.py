@@ -1,8 +1,8 @@
 """Find the literal demands of a request, for the hard criteria (`ALGORITHM.md` 6.2, step 9)."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,24 +40,58 @@ def find_constraints(
 ) -> tuple[Constraint, ...]:
     """Read the demands that code can check off a request's incidents.
 
-    The rules prefer silence to error: a number that is told rather than asked for, a count for a
-    part of the text, and what stands in quotation marks give nothing. Demands on one subject are
-    merged: ranges are intersected, and words joined. Two demands that contradict each other show
-    that one was misread, so both are left out.
+    The rules prefer silence to error: a number that is told rather than asked for, a count for
+    something that code cannot find in a text, and what stands in quotation marks give nothing.
+    Demands on one subject are merged: ranges are intersected, and words joined. Where two demands
+    contradict each other, one was misread: limits stay if they agree, the others are left out,
+    and a warning says which.
 
     Args:
         incidents: Of one request.
         language: Of the request; None to detect it where an installed package makes that matter.
     """
-    readers = languages_in("\n".join(incident.text for incident in incidents), language)
+    request, starts = _request(incidents)
+    readers = languages_in(request, language)
     groups: dict[str, list[_Reading]] = {}
-    for incident in incidents:
-        for reader in readers:
-            for demand in (demand for rule in reader.rules for demand in rule(incident.text)):
-                reading = _Reading(incident, demand, reader)
-                groups.setdefault(demand.check.subject, []).append(reading)
+    readings = _readings(request, dict(zip(starts, incidents, strict=True)), readers)
+    for reading in sorted(readings, key=lambda each: each.at):
+        groups.setdefault(reading.demand.check.subject, []).append(reading)
     merged = map(_merged, groups.values())
     return tuple(constraint for constraint in merged if constraint is not None)
+
+
+def _request(incidents: Sequence[Incident]) -> tuple[str, list[int]]:
+    """Put the request together of its incidents, with where each of them begins in it.
+
+    A blank between two clauses is one; any other gap ends a line.
+    """
+    text, starts = "", []
+    for earlier, incident in zip([None, *incidents], incidents, strict=False):
+        if earlier and incident.span[0] != earlier.span[1]:
+            is_clause = earlier.text[-1:] in ",，" or incident.text[:1].islower()
+            text += " " if is_clause else "\n"
+        starts.append(len(text))
+        text += incident.text
+    return text, starts
+
+
+def _readings(
+    request: str, incidents: Mapping[int, Incident], readers: Sequence[Language]
+) -> Iterator["_Reading"]:
+    """Apply the rules: those of incidents to each, and those of requests to the whole."""
+    for start, incident in incidents.items():
+        for reader in readers:
+            for rule in reader.rules:
+                for demand in rule(incident.text):
+                    yield _Reading(incident, demand, reader, start + demand.start)
+    for reader in readers:
+        for rule in reader.request_rules:
+            for demand in rule(request):
+                # what it says may begin in the clause before
+                start = max(each for each in incidents if each < demand.end)
+                incident, begin = incidents[start], max(demand.start, start)
+                placed = replace(demand, start=begin - start, end=demand.end - start)
+                yield _Reading(incident, placed, reader, demand.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +99,34 @@ class _Reading:
     incident: Incident
     demand: Demand
     language: Language
+    at: int
+    """Where in the request it begins."""
+
+    @property
+    def words(self) -> str:
+        """The words that ask for it, as far as the incident holds them."""
+        return self.incident.text[self.demand.start : self.demand.end].strip()
 
 
 def _merged(readings: list[_Reading]) -> Constraint | None:
-    """Join demands on one subject into the first; None where they contradict each other."""
+    """Join demands on one subject into the first, the sure ones where they contradict each other.
+
+    A limit is surer than a bare number. Where the limits contradict each other too, None.
+    """
     check = _joined([reading.demand.check for reading in readings])
     if check is None:
-        names = [reading.demand.name for reading in readings]
-        logger.debug("left out demands that contradict each other: %s", names)
+        limits = [reading for reading in readings if not reading.demand.is_bare]
+        check = _joined([each.demand.check for each in limits]) if limits else None
+        kept = limits if check else []
+        dropped = [f"“{each.words}”" for each in readings if each not in kept]
+        logger.warning(
+            "these demands of the request contradict each other: %s; no hard criterion is made of "
+            "%s, so a judge has to weigh that",
+            ", ".join(f"“{each.words}” ({each.demand.name})" for each in readings),
+            ", ".join(dropped),
+        )
+        readings = kept
+    if check is None:
         return None
     alike = next((reading for reading in readings if reading.demand.check == check), None)
     reading = alike or readings[0]
@@ -82,7 +136,7 @@ def _merged(readings: list[_Reading]) -> Constraint | None:
         description=check.description_in(wording),
         check=check,
         incident_id=incident.id,
-        quote=incident.text[demand.start : demand.end].strip(),
+        quote=reading.words,
     )
 
 

@@ -91,7 +91,9 @@ def circumstances(request: str, constraints: Sequence[Constraint]) -> frozenset[
     checks = [constraint.check for constraint in constraints]
     held: set[Circumstance] = set()
     if _VERSE.search(request) or any(
-        isinstance(check, LineCount | StanzaCount | ClassicalVerse) for check in checks
+        isinstance(check, ClassicalVerse)
+        or (isinstance(check, LineCount | StanzaCount) and check.scope is None)
+        for check in checks
     ):
         held.add("verse")
     if any(isinstance(check, CountRange) and _is_brief(check) for check in checks):
@@ -108,7 +110,7 @@ def circumstances(request: str, constraints: Sequence[Constraint]) -> frozenset[
 
 
 def _is_brief(check: CountRange) -> bool:
-    if check.max is None:
+    if check.max is None or check.scope is not None:
         return False
     match check:
         case WordCount():

@@ -68,6 +68,21 @@ def list_item_counts(text: str) -> set[int]:
     return counts - {0}
 
 
+def list_items(text: str) -> list[str]:
+    """Take the outermost items of a list without their marks, with what is indented below them."""
+    marks = [*_BULLET.finditer(text), *_NUMBERED.finditer(text)]
+    indents = [len(match[0]) - len(match[0].lstrip()) for match in marks]
+    outer = sorted(
+        (match.start(), match.end() - 1)
+        for match, indent in zip(marks, indents, strict=True)
+        if indent <= min(indents)
+    )
+    ends = [*(start for start, _ in outer[1:]), len(text)][: len(outer)]
+    # the last item ends with its paragraph: what follows it is no part of the list
+    items = [text[begin:end] for (_, begin), end in zip(outer, ends, strict=True)]
+    return [re.split(r"\n\s*\n", item)[0].strip() for item in items]
+
+
 def _has_headings(text: str) -> bool:
     return any(map(is_heading, text.splitlines()))
 

@@ -124,11 +124,18 @@ def section_counts(text: str) -> set[int]:
     """
     kinds: dict[str, list[str]] = {}
     for line in map(str.strip, text.splitlines()):
-        if _LABEL.fullmatch(line) or is_heading(line):
-            kind = "#" * (len(line) - len(line.lstrip("#"))) or _kind_of_heading(line)
+        if kind := heading_kind(line):
             kinds.setdefault(kind, []).append(line)
     inner = ([line for line in lines if not _FRAME.search(line)] for lines in kinds.values())
     return {len(lines) for lines in (*kinds.values(), *inner) if lines}
+
+
+def heading_kind(line: str) -> str:
+    """Name the kind of heading or label that a line is; empty for any other line."""
+    line = line.strip()
+    if not (_LABEL.fullmatch(line) or is_heading(line)):
+        return ""
+    return "#" * (len(line) - len(line.lstrip("#"))) or _kind_of_heading(line)
 
 
 def _kind_of_heading(line: str) -> str:

@@ -12,15 +12,12 @@ __all__ = ["LANGUAGE"]
 LANGUAGE = Language(
     code="en",
     rules=(
-        lengths.lengths,
         words.included_words,
         words.excluded_words,
-        words.edges,
         manner.dialogue,
         manner.person,
         manner.language,
         manner.forms,
-        manner.poems,
     ),
     wording=WORDING,
     numerals=NUMERALS,
@@ -30,4 +27,5 @@ LANGUAGE = Language(
     kind_of=kind_of,
     pronouns=PRONOUNS,
     templates=read_templates(__name__),
+    request_rules=(lengths.lengths, words.edges, lengths.lists, manner.poems),
 )

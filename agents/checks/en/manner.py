@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.count import LineCount
 from quillgraph.agents.checks.demand import Demand, around, unquoted
-from quillgraph.agents.checks.en.lengths import MAKING
+from quillgraph.agents.checks.en.quantities import MAKE as MAKING
 from quillgraph.agents.checks.en.wording import LANGUAGE_CODES, WORDING
 from quillgraph.agents.checks.manner import ClassicalVerse, Dialogue, Format, Person, WrittenIn
 
@@ -39,6 +39,13 @@ _PERSON = re.compile(
     r"|voice|story|detective story|view)\b",
     _FLAGS,
 )
+_TOLD = re.compile(
+    r"\b(?:(?:her|his|their|whose|the author's) [\w ]{1,20}|novels|books|works) (?:is|are|was"
+    r"|were)\b"
+    r"|\b(?:often|usually|famous|known|tends?|about (?:the|a|an))\b[^,;]*$",
+    _FLAGS,
+)
+"""What says how others write."""
 _ORDINALS = {"first": "first", "second": "second", "third": "third"} | {
     "1st": "first",
     "2nd": "second",
@@ -72,7 +79,13 @@ _FORMS: tuple[tuple[str, Check], ...] = (
         Format(form="no_markdown"),
     ),
     (
-        r"(?:in|as|into)(?: the form of)? a table(?: form(?:at)?)?|in (?:a )?tabular form(?:at)?",
+        r"(?:in|as|into)(?: the form of)? an? (?:(?:markdown|simple|comparison|summary"
+        r"|single) )?table"
+        r"(?: form(?:at)?)?(?! of contents)|in (?:a )?tabular form(?:at)?"
+        r"|(?:output|include|add|provide|insert|present|create|generate|with)(?: me)? an? "
+        r"(?:markdown|comparison|summary|pricing) table"
+        r"|(?:include|add|insert) an? table(?= (?:comparing|of|with|that|showing|listing|for)\b"
+        r"|\s*[.,;]|\s*$)(?! of contents)",
         Format(form="table"),
     ),
     (
@@ -103,12 +116,31 @@ _POEMS: tuple[tuple[str, Check], ...] = (
     (r"couplet", LineCount(min=2, max=2)),
 )
 _ONE_POEM = re.compile(
-    rf"(?:{MAKING}[^.;?!]{{0,30}}?\b(?:an?|one)\s+"
-    rf"|^\W*(?:an?\s+|(?=(?:haiku|limerick|sonnet)\b)))(?:[a-z'-]+,?\s+){{0,3}}?"
-    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})(?![\w-])"
-    r"(?!\s+(?:version|style|writer|sequence|master|form))",
+    r"(?:\b(?:write|writing|compose|create|craft|draft|generate|make|pen|give|tell|need|want|like"
+    r"|produce)\s+(?:(?:me|us|him|her|them|for \w+)\s+)?(?:an?|one)\s+"
+    r"|\b(?:in(?:to)?|as)\s+(?:the form of )?(?:an?)\s+"
+    r"|^\W*(?:an?\s+|(?=(?:haiku|limerick|sonnet)\b)))"
+    r"(?P<before>(?:[a-z'-]+,?\s+){0,3}?)"
+    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})"
+    r"(?=\s*(?:[.,;:!?)(\n–—]|$)|\s+(?:poem\s+)?(?:about|on|for|to|in|of|from|with|by|using|where"
+    r"|that|which|whose|titled|called|inspired|as|and|or|set|based|at|dedicated|exploring|but"
+    r"|[a-z]+ing)\b)",
     _FLAGS,
 )
+_NO_POEM = re.compile(
+    r"\b(?:how (?:to|do|can|I|one)|when I|if I|don't|not|never|who|to learn to|trying to)\b"
+    r"[^.;,]{0,20}$",
+    _FLAGS,
+)
+"""What stands before a poem that is spoken about."""
+_MORE_TEXT = re.compile(
+    r"[^.!?\n]{0,60}?(?:\b(?:and|then|plus|followed by|along with|together with|or)\s+(?:then\s+)?"
+    r"(?:an?|one|two|three|\d+|the|explain|describe|write|translate|give|analy[sz]e)\b"
+    r"(?! (?:moral|twist|bit|touch|sense|hint|title|hopeful|happy|sad|rhym))|\bfor (?:each|every)\b"
+    r"|\b(?:per|each)\b)",
+    _FLAGS,
+)
+"""What is asked for besides the poem, so that it is not the whole text."""
 
 
 def _demand(check: Check, start: int, end: int) -> Demand:
@@ -133,7 +165,8 @@ def person(text: str) -> Iterator[Demand]:
         before, _ = around(spoken, match.start(), match.end())
         # a heading of pasted material names a person without asking for it
         is_demanded = match["a"] or re.search(MAKING, before, _FLAGS) or len(before.split()) <= 1
-        if is_demanded and not _NEGATED.search(before):
+        is_told = _TOLD.search(before) is not None
+        if is_demanded and not is_told and not _NEGATED.search(before):
             ordinal = _ORDINALS[(match["a"] or match["b"]).casefold()]
             check = Person.model_validate({"person": ordinal})
             yield _demand(check, match.start(), match.end())
@@ -172,6 +205,13 @@ def poems(text: str) -> Iterator[Demand]:
     spoken = unquoted(text)
     for match in _ONE_POEM.finditer(spoken):
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
-        if re.search(r"\b(?:that|which|who|about|where|with|includ\w+)\b", match[0], _FLAGS):
+        before, after = around(spoken, match.start(), match.end())
+        if re.search(
+            r"\b(?:that|which|who|about|where|with|of|on|to|for|includ\w+)\b",
+            match["before"],
+            _FLAGS,
+        ):
             continue  # a sonnet in the story is not the whole text
+        if _NO_POEM.search(before) or _MORE_TEXT.match(after):
+            continue
         yield _demand(_POEMS[at][1], match.start(), match.end())

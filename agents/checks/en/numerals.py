@@ -1,4 +1,4 @@
-"""English numbers: `1,500`, `3k`, `twenty-five`, `two hundred`."""
+"""English numbers: `1,500`, `1 500`, `3k`, `twenty-five`, `one thousand two hundred`."""
 
 import re
 
@@ -13,14 +13,21 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _VALUES = (
     {word: value for value, word in enumerate(_UNITS)}
     | {word: 10 * value for value, word in enumerate(_TENS, start=2)}
-    | {"a": 1, "an": 1, "dozen": 12, "couple": 2}
+    | {"a": 1, "an": 1, "dozen": 12, "single": 1}
 )
 _SCALES = {"hundred": 100, "thousand": 1000}
 
-_WORD = "|".join([*_UNITS[1:], *_TENS])
+_SMALL = (
+    rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_UNITS[1:10])}))?|(?:{'|'.join(_UNITS[1:])}))"
+)
+_HUNDREDS = rf"(?:{_SMALL}|a)[- ]hundred(?:(?: and|,)?[- ]{_SMALL})?"
+_THOUSANDS = rf"(?:{_HUNDREDS}|{_SMALL}|a)[- ]thousand(?:(?: and|,)? (?:{_HUNDREDS}|{_SMALL}))?"
 NUMBER = (
-    r"(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?k\b|\d+"
-    rf"|(?:(?:{_WORD}|a)\s+)(?:hundred|thousand)|(?:{_WORD})(?:-(?:{_WORD}))?\b)"
+    r"(?:(?<![\w.,$£€#])\d{1,3}(?:[,\u2009\u00a0 .]\d{3})+(?![\w,]|\.\d)"
+    r"|(?<![\w.,$£€#])\d+(?:\.\d+)?\s?k\b"
+    rf"|(?<![\w.,$£€#])\d+(?![\d]|[.,]\d|(?!ish\b)\w)|\b(?:{_THOUSANDS}|{_HUNDREDS}|(?:a"
+    rf"|one) dozen|{_SMALL})\b"
+    r"|\ba single(?= (?:sentence|paragraph|line|stanza)\b))"
 )
 """Pattern of a number, without groups."""
 
@@ -28,17 +35,22 @@ NUMBER = (
 def read_number(text: str) -> int | None:
     """Read a number in digits or words; None where the text is none."""
     plain = folded(text)
+    if re.fullmatch(r"\d{1,3}(?:[ .]\d{3})+", plain):
+        plain = re.sub("[ .]", "", plain)
     digits = read_digits(plain, {"k": 1000})
     return _in_words(plain) if digits is None else digits
 
 
 def _in_words(text: str) -> int | None:
     total = part = 0
-    for word in re.split(r"[\s-]+", text):
+    for word in re.split(r"[\s-]+", text.replace(",", " ")):
+        if word == "and" and (total or part):
+            continue
         if word in _VALUES:
-            part += _VALUES[word]
+            # "a dozen" is twelve, not thirteen
+            part = _VALUES[word] if word in ("dozen", "single") else part + _VALUES[word]
         elif word in _SCALES:
-            part *= _SCALES[word]
+            part = max(part, 1) * _SCALES[word]
             if word == "thousand":
                 total, part = total + part, 0
         else:

@@ -7,11 +7,13 @@ from quillgraph.agents.checks.check import Check
 from quillgraph.agents.checks.demand import Demand, around, quoted_terms, unquoted
 from quillgraph.agents.checks.en.wording import WORDING
 from quillgraph.agents.checks.words import Ending, MustInclude, MustNotInclude, Opening
+from quillgraph.agents.text.sentences import quotations
 
 _FLAGS = re.IGNORECASE
 _JOINER = re.compile(r"\s*(?:,|;|/|&)?\s*(?:and|or|&)?\s*(?=[“\"‘'«])")
 _NOUN = (
-    r"(?:words?|phrases?|terms?|names?|sentences?|lines?|quotes?|expressions?|hashtags?|letters?)"
+    r"(?:(?:key ?)?words?|phrases?|terms?|clich[ée]s?|buzzwords?|names?|sentences?|lines?"
+    r"|quotes?|expressions?|hashtags?|letters?)"
 )
 _NEGATED = re.compile(r"\b(?:not|n't|without|avoid\w*|never|no)\b[^.,;]{0,20}$", _FLAGS)
 _PER_PART = re.compile(r"\b(?:each|every|per|if|when|whenever)\b[^.;]*$", _FLAGS)
@@ -30,8 +32,8 @@ _INCLUDED = re.compile(
     _FLAGS,
 )
 _USING_LIST = re.compile(
-    r"\b(?:using|use|include|with)\s+(?:all\s+)?(?:of\s+)?(?:these"
-    r"|the following)\s+(?:\w+\s+)?words"
+    r"\b(?:using|use|include|contain|incorporate|with)\s+(?:all\s+)?(?:of\s+)?(?:these"
+    r"|the following)\s+(?:\w+\s+)?(?:key ?words|words|key ?phrases|phrases|terms)"
     r"(?:\s+in \w+ \w+)?\s*[:：]\s*(?P<list>[^.!?“\"]+)",
     _FLAGS,
 )
@@ -72,6 +74,15 @@ _STARTS = re.compile(
     r"|opens)?(?:\s+(?:it|the \w+|your \w+))?\s+with\s+(?:the\s+)?(?:exact\s+)?"
     r"(?:words?|sentence|phrase|line|question)?\s*:?\s*(?=[“\"])",
     _FLAGS,
+)
+_PLACE = r"(?P<place>first|opening|last|final|closing)\s+(?:sentence|line|words?|phrase)s?"
+_IS_EDGE = re.compile(
+    rf"\b{_PLACE}(?: of (?:the|your) \w+)?\s+(?:should|must|has to|have to|needs? to|shall|will)\s+"
+    r"(?:be|read|say)(?: exactly)?\s*[:,]?\s*(?=[“\"])",
+    _FLAGS,
+)
+_AS_EDGE = re.compile(
+    rf"\s*(?:as|(?:should|must|has to|needs to)\s+be)\s+(?:the|your)\s+{_PLACE}", _FLAGS
 )
 _STARTING_VERB = re.compile(r"\b(?:begin|start|open|end|conclud|finish|clos)", _FLAGS)
 
@@ -149,5 +160,25 @@ def edges(text: str) -> Iterator[Demand]:
             continue
         terms, end = quoted_terms(text, match.end(), re.compile("(?!)"))
         if terms:
-            check = Ending(text=terms[0]) if match["end"] else Opening(text=terms[0])
+            yield _demand(_edge(terms[0], is_end=bool(match["end"])), match.start(), end)
+    for match in _IS_EDGE.finditer(text):
+        before, _ = around(text, match.start(), match.end())
+        terms, end = quoted_terms(text, match.end(), re.compile("(?!)"))
+        if terms and not _OF_A_PART.search(before):
+            check = _edge(terms[0], is_end=match["place"].casefold() in _LAST)
             yield _demand(check, match.start(), end)
+    for start, stop in quotations(text):
+        place = _AS_EDGE.match(text, stop)
+        before, _ = around(text, start, stop)
+        if place and re.search(r"(?:^|\buse|\busing)\s*$", before, _FLAGS):
+            terms, _ = quoted_terms(text, start, re.compile("(?!)"))
+            if terms:
+                check = _edge(terms[0], is_end=place["place"].casefold() in _LAST)
+                yield _demand(check, start, place.end())
+
+
+_LAST = ("last", "final", "closing")
+
+
+def _edge(words: str, *, is_end: bool) -> Check:
+    return Ending(text=words) if is_end else Opening(text=words)

@@ -12,10 +12,8 @@ __all__ = ["LANGUAGE"]
 LANGUAGE = Language(
     code="zh",
     rules=(
-        lengths.lengths,
         words.words,
         words.listed_words,
-        words.edges,
         manner.dialogue,
         manner.person,
         manner.language,
@@ -29,4 +27,5 @@ LANGUAGE = Language(
     kind_of=kind_of,
     pronouns=PRONOUNS,
     templates=read_templates(__name__),
+    request_rules=(lengths.lengths, words.edges),
 )

@@ -49,7 +49,10 @@ _CODES = {
     "阿拉伯": "ar",
 }
 _FORMS: tuple[tuple[str, Check], ...] = (
-    (r"(?:以|用|采用|做成|整理成|列成)[^，。；\n]{0,6}表格(?:的)?(?:形式)?", Format(form="table")),
+    (
+        r"(?<![利可])(?:以|用|采用|做成|整理成|列成)(?:\s*markdown\s*)?[^，。；\n]{0,6}表格(?:的)?(?:形式)?",
+        Format(form="table"),
+    ),
     (
         r"(?:以|用|采用|整理成)[^，。；\n]{0,6}(?:列表|清单)(?:的)?(?:形式|格式)",
         Format(form="list"),
@@ -78,8 +81,12 @@ _POEMS: tuple[tuple[str, Check], ...] = (
 _ONE_POEM = re.compile(
     r"(?:写|作|创作|赋|吟|来|填|拟|改写?成|仿写)(?:出|成)?(?:一首|首"
     r"|个)?(?P<between>[^，。；：\n]{0,20}?)"
-    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})(?!的(?:故事"
-    rf"|历史|特点|书|文章|赏析))"
+    rf"(?:{'|'.join(f'(?P<p{at}>{form})' for at, (form, _) in enumerate(_POEMS))})"
+    r"(?!的(?:故事|历史|特点|书|文章|赏析|格律|区别|知识|写法|规则|由来)|格律|赏析|史|知识|大赛|比赛|课|教"
+    r"|[^。；\n]{0,12}(?:[和与及加、，]|以及)[一两二三四五六七八九十各另\d]+首|[和与及、](?:[五七]|绝|律|俳|十四))"
+)
+_SPOKEN_ABOUT = re.compile(
+    r"介绍|解释|关于|什么|分析|讲解|谈|论|说明|如何|怎[么样]|的|文章|故事|散文|科普|背|读|仿佛|绝句|律诗|[五七][律绝]|、|[和与及]一?首"
 )
 
 
@@ -129,5 +136,8 @@ def forms(text: str) -> Iterator[Demand]:
         at = next(at for at in range(len(_POEMS)) if match[f"p{at}"])
         if re.search("[ぁ-ん]", match[0] + spoken[match.end() : match.end() + 1]):
             continue  # a Japanese haiku may stand on one line
+        between = re.sub("的$", "", match["between"])
+        if _SPOKEN_ABOUT.search(re.sub(r"^[^，。]{0,14}的(?=$)", "", match["between"]) and between):
+            continue
         if not re.search(r"[两二三四五六七八九十几多组系\d]{1,3}首|组诗", match[0]):
             yield _demand(_POEMS[at][1], match.start(), match.end())

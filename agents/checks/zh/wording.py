@@ -1,6 +1,6 @@
 """Chinese names and descriptions of what code can check."""
 
-from quillgraph.agents.checks.wording import Ranges, Wording
+from quillgraph.agents.checks.wording import Ranges, ScopeWords, Wording
 
 _RANGES = Ranges(
     at_least="不少于{low}{unit}",
@@ -71,4 +71,21 @@ WORDING = Wording(
     title=("无标题", "有标题"),
     descriptions=dict.fromkeys(("word_count", "char_count"), "全文{name}。"),
     description="文章要求：{name}。",
+    scopes=ScopeWords(
+        parts={
+            "sentence": "句",
+            "paragraph": "段",
+            "line": "行",
+            "stanza": "节",
+            "section": "部分",
+            "item": "条",
+            "text": "篇",
+            "title": "标题",
+        },
+        each="每{part}",
+        one="{part}",
+        places={1: "第一{part}", 2: "第二{part}", 3: "第三{part}", -1: "最后一{part}"},
+        place="第{at}{part}",
+        counted="{scope}{name}",
+    ),
 )

@@ -21,12 +21,16 @@ _LISTED = re.compile(
     r"(?:用上|用到|使用|包含|出现)(?:以下|下列|这)(?:几个|些)?(?:关键词|词语|词汇|词)\s*[:：]\s*"
     r"(?P<list>[^。；\n“\"「]+)"
 )
+_BANNED = re.compile(
+    r"(?:禁用词|禁止使用的?词语?|避免使用的?词语?|不能用的词)\s*[:：]\s*(?P<list>[^。；\n“\"「]+)"
+)
 _LITERAL_VERBS = ("用上", "嵌入", "提到", "提及", "出现", "写到")
 _AFTER_KIND = re.compile(rf"\s*(?:这|等|之类的?)?(?:[一二两三四五六七八九十\d]*个)?(?:的)?{_KIND}")
 NEGATED = re.compile(rf"(?:{NOT})(?:再|要|过多|直接|任何|得|能|使用|出现)*$")
 _PER_PART = re.compile(r"每|各|开头|结尾|部分")
 _EDGE = re.compile(
-    rf"(?:以|用)\s*(?=[{_OPEN}])|(?P<by_place>(?:开头|结尾)(?:是|为|：|:))\s*(?=[{_OPEN}])"
+    rf"(?:以|用)\s*(?=[{_OPEN}])|(?P<by_place>(?:开头|结尾|第一句话?|首句|最后一句话?|末句)"
+    rf"(?:必须|一定|应该?|需要?|须|要)*(?:是|为|写|：|:)+)\s*(?=[{_OPEN}])"
 )
 _PLACE = re.compile(
     r"\s*(?:这句话|一句|为|作为?|这个字)?\s*(?:(?P<start>开头|开篇|起首|开场)|(?P<end>结尾|收尾"
@@ -53,7 +57,7 @@ def words(text: str) -> Iterator[Demand]:
             continue
         if NEGATED.search(before):
             yield _demand(MustNotInclude(terms=tuple(terms)), match.start(), end)
-        elif re.search(r"必须|须|需|要|请|应|得|中|里|^$", before):
+        elif re.search(r"必须|须|需|要|请|应|得|[文诗章事品其]中|里$|^$", before):
             alternatives = "或" in text[match.end() : end]
             check = (
                 MustInclude(any_of=tuple(terms))
@@ -64,11 +68,15 @@ def words(text: str) -> Iterator[Demand]:
 
 
 def listed_words(text: str) -> Iterator[Demand]:
-    """Find a list of words, without quotation marks, that must stand in the text."""
+    """Find lists of words, without quotation marks, that must or must not stand in the text."""
     for match in _LISTED.finditer(text):
         terms = tuple(filter(None, re.split(r"[、，,\s]+", match["list"])))
         if len(terms) > 1 and not NEGATED.search(clause_before(text, match.start())):
             yield _demand(MustInclude(terms=terms), match.start(), match.end())
+    for match in _BANNED.finditer(text):
+        terms = tuple(filter(None, re.split(r"[、，,\s]+", match["list"])))
+        if terms and all(len(term) <= 8 for term in terms):
+            yield _demand(MustNotInclude(terms=terms), match.start(), match.end())
 
 
 def edges(text: str) -> Iterator[Demand]:
@@ -79,6 +87,7 @@ def edges(text: str) -> Iterator[Demand]:
             continue
         place = _PLACE.match(text, end)
         if match["by_place"] or place:
-            is_end = "结尾" in (match["by_place"] or "") or bool(place and place["end"])
+            named = match["by_place"] or ""
+            is_end = re.search("结尾|最后|末", named) is not None or bool(place and place["end"])
             check = Ending(text=terms[0]) if is_end else Opening(text=terms[0])
             yield _demand(check, match.start(), place.end() if place else end)

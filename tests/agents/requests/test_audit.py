@@ -135,6 +135,16 @@ async def test_a_number_must_stand_in_the_quote_in_digits_or_in_words(
     assert [entry.reason for entry in answers.dropped] == [UNSAID] * (not held)
 
 
+@pytest.mark.parametrize("quote", ["at most 30 words each", "每则不超过30字"])
+async def test_a_count_of_parts_is_no_count_of_the_text(quote: str) -> None:
+    task = writing_task(f"Tweets of {quote}.")
+    demands = demand(incident="i1", quote=quote, kind="word_count", most=30, terms=[])
+    answers = await audit_request(task, segment(task), (), auditor(demands))
+    assert answers.items == ()
+    [entry] = answers.dropped
+    assert entry.reason.startswith("the quote speaks of parts")
+
+
 async def test_what_a_rule_has_found_is_not_overruled() -> None:
     task = writing_task("A fable that must mention the word 'badger'. The otter has to turn up.")
     incidents = segment(task)

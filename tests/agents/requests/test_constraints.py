@@ -27,6 +27,10 @@ def count(kind: str, low: int | None, high: int | None) -> dict[str, object]:
     return {key: value for key, value in bounds.items() if value is not None}
 
 
+def of(part: str, bounds: dict[str, object]) -> dict[str, object]:
+    return bounds | {"scope": {"part": part, "labels": ()}}
+
+
 # about N is 0.85 N to 1.15 N: 1000 gives 850 to 1150, 400 gives 340 to 460, 200 gives 170 to 230
 LENGTHS: list[tuple[str, dict[str, object]]] = [
     ("Write a ghost story under 400 words.", count("word", None, 400)),
@@ -40,10 +44,6 @@ LENGTHS: list[tuple[str, dict[str, object]]] = [
     ("Write a biography of 3000-3500 words about the painter.", count("word", 3000, 3500)),
     ("Write a thank-you note in 50 words or less.", count("word", None, 50)),
     ("Write a fight scene, exactly 100 words.", count("word", 100, 100)),
-    (
-        "Each section should be around 2000 words, with the total text exceeding 6000 words.",
-        count("word", 6000, None),
-    ),
     ("对于雷锋精神的推文，200字以内", count("char", None, 200)),
     ("请写一份申请，200字左右", count("char", 170, 230)),
     ("创作一段200字的说唱", count("char", 170, 230)),
@@ -54,7 +54,6 @@ LENGTHS: list[tuple[str, dict[str, object]]] = [
     ("字数要求：不少于3000字。", count("char", 3000, None)),
     ("小说主题：失踪的记忆。字数要求：1000左右", count("char", 850, 1150)),
     ("需要一份约2-3万字的白皮书", count("char", 20_000, 30_000)),
-    ("每个板块500字左右，总计不超过1500字。", count("char", None, 1500)),
     ("以茶文化为题，写一篇200词的作文", count("word", 170, 230)),
     ("Write a poem of four lines about rain.", count("line", 4, 4)),
     ("Write a three-paragraph essay on bees.", count("paragraph", 3, 3)),
@@ -78,6 +77,27 @@ LENGTHS: list[tuple[str, dict[str, object]]] = [
     (
         "Write the lyrics of a metal song, 3000 characters max",
         {"type": "char_count", "max": 3000, "unit": "character"},
+    ),
+]
+
+PARTS: list[tuple[str, list[dict[str, object]]]] = [
+    (
+        "Each section should be around 2000 words, with the total text exceeding 6000 words.",
+        [of("section", count("word", 1700, 2300)), count("word", 6000, None)],
+    ),
+    ("Each section should have three bullet points.", [of("section", count("list", 3, 3))]),
+    (
+        "每个板块500字左右，总计不超过1500字。",
+        [of("section", count("char", 425, 575)), count("char", None, 1500)],
+    ),
+    ("每段写两个要点。", [of("paragraph", count("list", 2, 2))]),
+    ("标题：简洁有力，20字以内", [of("title", count("char", None, 20))]),
+    (
+        "每段不少于四句话，每句7-9字",
+        [
+            of("paragraph", count("sentence", 4, None)),
+            of("sentence", count("char", 7, 9)),
+        ],
     ),
 ]
 
@@ -142,10 +162,8 @@ MANNERS: list[tuple[str, dict[str, object]]] = [
 NO_DEMANDS = [
     "Write a story about a sheriff with three bullets in his chest.",
     "Write a western in which three bullets hit the saloon.",
-    "Each section should have three bullet points.",
     "The memo had three bullet points; write a reply.",
     "这篇文章有三个要点，写一篇书评。",
-    "每段写两个要点。",
     "Write three haiku about spring.",
     "Write a story that includes a sonnet.",
     "Not in the first person, please.",
@@ -166,8 +184,6 @@ NO_DEMANDS = [
     "写一个关于一封400字的信的故事",
     "他写了3000字还没写完，请续写这个故事",
     "开头200字左右介绍背景，结尾300字谈感悟",
-    "标题：简洁有力，20字以内",
-    "每段四句，每句7-9字",
     "写一个发生在第三段婚姻里的故事",
     "Share your habits of reading in English novels.",
 ]
@@ -176,6 +192,13 @@ NO_DEMANDS = [
 @pytest.mark.parametrize(("request_text", "expected"), LENGTHS + MANNERS)
 def test_a_literal_demand_is_found(request_text: str, expected: dict[str, object]) -> None:
     assert [spec(constraint.check) for constraint in found(request_text)] == [expected]
+
+
+@pytest.mark.parametrize(("request_text", "expected"), PARTS)
+def test_a_demand_on_a_part_is_a_check_of_that_part(
+    request_text: str, expected: list[dict[str, object]]
+) -> None:
+    assert [spec(constraint.check) for constraint in found(request_text)] == expected
 
 
 @pytest.mark.parametrize("request_text", NO_DEMANDS)
@@ -199,8 +222,51 @@ def test_ranges_of_one_kind_are_intersected() -> None:
     assert constraints[0].name == "300 to 500 words"
 
 
-def test_demands_that_contradict_each_other_are_left_out() -> None:
+def test_limits_that_contradict_each_other_are_left_out_and_the_warning_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert found("Write at least 800 words. Keep it under 300 words.") == ()
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert "“at least 800 words”" in record.message
+    assert "no hard criterion is made of" in record.message
+
+
+@pytest.mark.parametrize(
+    ("request_text", "kept", "dropped"),
+    [
+        ("Write a 1000-word story. No more than 300 words.", count("word", None, 300), "1000-word"),
+        ("写一篇1000字的文章，不超过500字。", count("char", None, 500), "1000字"),
+        ("Write 200 words on tea. Use at least 400 words.", count("word", 400, None), "200 words"),
+    ],
+)
+def test_a_limit_outlasts_a_bare_number_that_contradicts_it(
+    request_text: str, kept: dict[str, object], dropped: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert [spec(each.check) for each in found(request_text)] == [kept]
+    assert f"no hard criterion is made of “{dropped}”" in caplog.text
+
+
+def test_the_length_of_a_part_does_not_remove_that_of_the_whole() -> None:
+    constraints = found("Write an essay of 800 words. No paragraph may exceed 100 words.")
+    assert [spec(each.check) for each in constraints] == [
+        count("word", 680, 920),
+        of("paragraph", count("word", None, 100)),
+    ]
+    assert constraints[1].quote == "No paragraph may exceed 100 words"
+
+
+def test_a_count_of_what_code_cannot_find_is_left_to_the_judge_and_that_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    assert found("Write an essay on tea. The conclusion must be under 50 words.") == ()
+    assert "“under 50 words” is left to the judge" in caplog.text
+
+
+def test_what_a_demand_is_about_may_be_named_in_the_clause_before() -> None:
+    # the request is cut before "under", and "each" stands behind the cut
+    assert found("Write three tweets about our oat milk, under 280 characters each.") == ()
 
 
 def test_words_to_include_are_joined() -> None:

@@ -16,6 +16,7 @@ GERMAN = replace(
     language_for("en"),
     code="de",
     rules=(lengths, included_words, excluded_words),
+    request_rules=(),
     wording=WORDING,
     numerals=NUMERALS,
     pronouns=PRONOUNS,

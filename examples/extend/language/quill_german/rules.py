@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 from quill_german.wording import WORDING
 from quillgraph.agents.checks import (
-    CountRange,
+    COUNTS,
     Demand,
-    LineCount,
     MustInclude,
     MustNotInclude,
-    ParagraphCount,
-    WordCount,
-    about,
+    QuantityWords,
     around,
+    bounds_of,
+    quantities,
     quoted_terms,
+    tokens_of,
     unquoted,
 )
 from quillgraph.agents.text import Numerals
@@ -44,18 +44,36 @@ PRONOUNS = re.compile(
     re.IGNORECASE,
 )
 
-_COUNT = re.compile(
-    r"(?:(?P<most>höchstens|maximal|nicht mehr als|bis zu)|(?P<least>mindestens|wenigstens)"
-    r"|(?P<about>etwa|ungefähr|rund|circa|ca\.)|(?P<exact>genau))?\s*"
-    rf"\b(?P<low>{_NUMBER})(?:\s*(?:-|–|bis)\s*(?P<high>{_NUMBER}))?\s+"
-    r"(?:(?P<word>W[oö]rt(?:er)?n?)|(?P<line>Zeilen?)|(?P<paragraph>Abs[aä]tz(?:en?)?))\b",
-    re.IGNORECASE,
+
+def _range(text: str) -> tuple[int, int] | None:
+    number = read_number(text)
+    return None if number is None else (number, number)
+
+
+QUANTITIES = QuantityWords(
+    number=rf"\b{_NUMBER}",
+    read=_range,
+    by_words=True,
+    units={
+        "word": r"W[oö]rt(?:er)?n?\b",
+        "line": r"Zeilen?\b",
+        "paragraph": r"Abs[aä]tz(?:en?)?\b",
+    },
+    tokens={
+        "most": r"\b(?:höchstens|maximal|bis zu)\b",
+        "least": r"\b(?:mindestens|wenigstens)\b",
+        "about": r"\b(?:etwa|ungefähr|rund|circa|ca\.)",
+        "exact": r"\bgenau\b",
+        "between": r"\bzwischen\b",
+        "more": r"\b(?:mehr|länger) als\b|\büber\b",
+        "less": r"\b(?:weniger|kürzer) als\b|\bunter\b",
+        "not": r"\b(?:nicht|kein\w*|nie)\b",
+        "joiner": r"\bbis\b|[-–]",
+        "and": r"\bund\b",
+        "comma": ",",
+        "stop": r"[.!?;:()\n]",
+    },
 )
-_CHECKS: dict[str, type[CountRange]] = {
-    "word": WordCount,
-    "line": LineCount,
-    "paragraph": ParagraphCount,
-}
 _OF_A_PART = re.compile(r"\b(?:jede[nrsm]?|pro|je|Strophen?|Kapiteln?)\b[^,;]*$", re.IGNORECASE)
 _TOLD = re.compile(
     r"\b(?:hat|hatte|schrieb|las|enthielt|diese[nrs]?|die|der|den)\s*$", re.IGNORECASE
@@ -65,28 +83,15 @@ _TOLD = re.compile(
 def lengths(text: str) -> Iterator[Demand]:
     """Find how long the text is to be; a bare number of words is never meant to the word."""
     spoken = unquoted(text)
-    for match in _COUNT.finditer(spoken):
-        before, after = around(spoken, match.start(), match.end())
+    tokens = tokens_of(spoken, QUANTITIES)
+    for quantity in quantities(tokens, QUANTITIES):
+        start, end = tokens[quantity.first].start, tokens[quantity.last - 1].end
+        before, after = around(spoken, start, end)
         if _OF_A_PART.search(before) or _TOLD.search(before) or after.lstrip().startswith("pro "):
             continue
-        check = _check(match)
-        if check is not None:
-            yield Demand(check, check.name_in(WORDING), match.start(), match.end())
-
-
-def _check(match: re.Match[str]) -> CountRange | None:
-    low, high = read_number(match["low"]), read_number(match["high"] or "")
-    if not low or (match["high"] and (not high or high < low)):
-        return None
-    unit = next(unit for unit in _CHECKS if match[unit])
-    bounds: tuple[int | None, int | None] = (low, high or low)
-    if match["most"]:
-        bounds = (None, low)
-    elif match["least"]:
-        bounds = (low, None)
-    elif not high and (match["about"] or (unit == "word" and not match["exact"])):
-        bounds = about(low)
-    return _CHECKS[unit](min=bounds[0], max=bounds[1])
+        low, high, _ = bounds_of(quantity, is_loose=quantity.unit == "word")
+        check = COUNTS[quantity.unit or "word"].model_validate({"min": low, "max": high})
+        yield Demand(check, check.name_in(WORDING), start, end)
 
 
 _JOINER = re.compile(r"\s*(?:,|und|oder)+\s*(?=[„“\"»])")
