@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, SFTConfig
@@ -69,11 +70,25 @@ def trainer_args(
     if options.get("bf16") == AUTO:
         on_cpu = options.get("use_cpu", decided.get("use_cpu"))
         options = {**options, "bf16": multiplies_bfloat16() if on_cpu else decided.get("bf16")}
+    options = {name: _typed(kind, name, value, where) for name, value in options.items()}
     defaults = {name: value for name, value in decided.items() if name in known}
     try:
         return kind(**{**defaults, **options})
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def _typed(kind: type[Any], name: str, value: Any, where: str) -> Any:
+    """Read an option that YAML has as a string, such as `1e-5`, as the type of its field."""
+    texts = value if isinstance(value, list) else [value]
+    if not any(isinstance(each, str) for each in texts):
+        return value
+    hint = get_type_hints(kind)[name]
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        raise ConfigError(f"{where}.{name}: {reason}, got {value!r}") from error
 
 
 OF_TRLS_GENERATION = {**UNCUT, "chat_template_kwargs": None, "use_vllm": False}
