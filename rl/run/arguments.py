@@ -170,11 +170,17 @@ def sft_arguments(config: TrainConfig, scratch: Path, window: int | None) -> SFT
     return args
 
 
-def check_arguments(config: TrainConfig, folder: Path) -> None:
+def check_arguments(config: TrainConfig, folder: Path, requests: int) -> None:
     """Check that the stages' trainers accept the configuration.
 
+    Args:
+        config: Configuration of the run.
+        folder: Folder of the run.
+        requests: Number of requests to train on.
+
     Raises:
-        ConfigError: If they do not.
+        ConfigError: If they do not, or if the requests do not fill one generation: TRL would leave
+            them out and end without a step.
     """
     here = {*get_available_reporting_integrations(), *NOT_DETECTED, "all", "none"}
     for name in config.report_to:
@@ -190,7 +196,14 @@ def check_arguments(config: TrainConfig, folder: Path) -> None:
     if config.sft is not None:
         sft_arguments(config, folder, None)
     if config.rl is not None:
-        rl_arguments(config, folder)
+        args = rl_arguments(config, folder)
+        taken = args.generation_batch_size // args.num_generations
+        if requests < taken:
+            raise ConfigError(
+                f"data.prompts: expected at least {taken} requests to train on, as many as one "
+                f"generation takes, got {requests}; lower per_device_train_batch_size or "
+                "gradient_accumulation_steps in rl.options"
+            )
 
 
 def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PrinterCallback
 
-from quillgraph.backends.errors import OutOfMemory, StorageError
+from quillgraph.backends.errors import ConfigError, OutOfMemory, StorageError
 from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.rl.monitors.checkpoints import (
     CheckpointCallback,
@@ -48,6 +48,7 @@ def run_trainer(
     """Train; with `resume`, from the newest checkpoint if there is one.
 
     Raises:
+        ConfigError: If not one step was made.
         OutOfMemory: If the update does not fit the device.
         StorageError: If a checkpoint cannot be written.
     """
@@ -81,6 +82,11 @@ def run_trainer(
     finally:
         if them.is_main_process:
             checkpoints.clear_scratch()
+    if not trainer.state.global_step:
+        raise ConfigError(
+            f"{stage} ended without a step, as its rows fill no batch: lower "
+            f"per_device_train_batch_size or leave dataloader_drop_last out of {stage}.options"
+        )
 
 
 def save_policy(run: Run, trainer: Trainer, folder: Path) -> None:
