@@ -25,6 +25,9 @@ from quillgraph.rl.processes import processes
 from quillgraph.rl.run.run import Run
 from quillgraph.rl.trainers import Trainer
 
+EMPTY = "dataloader does not have a length"
+"""What Transformers says where no batch is full and `max_steps` is not set."""
+
 
 def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
     """The checkpoints of a stage."""
@@ -79,14 +82,15 @@ def run_trainer(
         raise OutOfMemory(_too_large(error, stage)) from error
     except (OSError, RuntimeError, SafetensorError) as error:
         raise _translated(error, checkpoints, stage) from error
+    except ValueError as error:
+        if EMPTY not in str(error):
+            raise
+        raise ConfigError(_no_step(stage)) from error
     finally:
         if them.is_main_process:
             checkpoints.clear_scratch()
     if not trainer.state.global_step:
-        raise ConfigError(
-            f"{stage} ended without a step, as its rows fill no batch: lower "
-            f"per_device_train_batch_size or leave dataloader_drop_last out of {stage}.options"
-        )
+        raise ConfigError(_no_step(stage))
 
 
 def save_policy(run: Run, trainer: Trainer, folder: Path) -> None:
@@ -123,6 +127,13 @@ def _wind_on(trainer: Any, epochs: int) -> None:
         return sampler
 
     trainer._get_train_sampler = wound_on
+
+
+def _no_step(stage: str) -> str:
+    return (
+        f"{stage} made no step, as its rows fill no batch: lower per_device_train_batch_size, or "
+        f"leave dataloader_drop_last out of {stage}.options"
+    )
 
 
 def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Exception:

@@ -341,19 +341,22 @@ def test_fewer_requests_than_a_generation_takes_are_refused_before_anything_is_l
     assert not (tmp_path / "out" / "criteria").exists()
 
 
-def test_a_stage_without_a_step_is_no_success(configure: Configure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [{}, {"max_steps": 2}])
+def test_a_stage_without_a_step_is_no_success(
+    configure: Configure, tmp_path: Path, steps: dict[str, int]
+) -> None:
     script = tmp_path / "drafts.yaml"
     rule = {"when": "story", "reply": ["sun sun sun", "sun moon rain sea stone", "sun door"] * 4}
     script.write_text(yaml.safe_dump({"rules": [rule]}))
     # 4 drafts for each of 3 requests give fewer targets than a batch of 64 takes
     collected = {"graph": "best_of_n", "texts": 4, "backend": f"scripted:{script}"}
-    options = {"per_device_train_batch_size": 64, "dataloader_drop_last": True}
+    options = {"per_device_train_batch_size": 64, "dataloader_drop_last": True, **steps}
     file = configure(
         data={"prompts": "prompts.jsonl", "text_tokens": 4},
         sft={"collect": collected, "options": options},
         rl=None,
     )
-    with pytest.raises(ConfigError, match="sft ended without a step"):
+    with pytest.raises(ConfigError, match="sft made no step"):
         trained(file, tmp_path / "out")
     assert not (tmp_path / "out" / "adapter").exists()
 
