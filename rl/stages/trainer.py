@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PrinterCallback
 
-from quillgraph.backends.errors import ConfigError, OutOfMemory, StorageError
+from quillgraph.backends.errors import ConfigError, OutOfMemory, QuillError, StorageError
 from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.rl.monitors.checkpoints import (
     CheckpointCallback,
@@ -80,12 +80,8 @@ def run_trainer(
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(_too_large(error, stage)) from error
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise _translated(error, checkpoints, stage) from error
-    except ValueError as error:
-        if EMPTY not in str(error):
-            raise
-        raise ConfigError(_no_step(stage)) from error
     finally:
         if them.is_main_process:
             checkpoints.clear_scratch()
@@ -137,10 +133,12 @@ def _no_step(stage: str) -> str:
 
 
 def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Exception:
-    """Turn an error of torch or of the disk into one that says what to do."""
-    if isinstance(error, StorageError):
+    """Turn an error of torch, of the disk or of an empty epoch into one that says what to do."""
+    if isinstance(error, QuillError):
         return error
     message = str(error)
+    if EMPTY in message:
+        return ConfigError(_no_step(stage))
     if "alloc" in message and "memory" in message:
         return OutOfMemory(_too_large(error, stage))
     if _is_of_disk(error):
