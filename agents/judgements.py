@@ -59,7 +59,7 @@ class Violation(Value):
 
 
 class Missing(Value):
-    """A criterion without a readable verdict. It is not a zero."""
+    """A criterion without a readable verdict, or without a text to judge. It is not a zero."""
 
     criterion_id: str
     reason: str

@@ -17,6 +17,7 @@ from langchain_core.runnables.config import ensure_config
 from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
+from quillgraph.agents.replies import answer_of
 from quillgraph.agents.reply import form as list_of
 from quillgraph.backends.calls import Budget, Place, budgets_of, within
 from quillgraph.backends.capabilities import capabilities_of
@@ -133,7 +134,7 @@ async def _asked(
             supersedes=before,
             options={"json_schema": form.model_json_schema(), **options},
         )
-        reply = str(message.content)
+        reply = answer_of(message).words
         # some servers say "stop" where the length ended a reply
         is_cut = message.response_metadata.get("finish_reason") == "length" or breaks_off(reply)
         try:
@@ -146,7 +147,9 @@ async def _asked(
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
-    raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
+    why = answer_of(message).missing
+    expected = f"{form.__name__} as JSON from role {role.name!r}"
+    raise ReplyError(f"{expected} ({why})" if why else expected, reply)
 
 
 async def ask_each(

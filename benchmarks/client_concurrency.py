@@ -1,10 +1,10 @@
-"""What does a client cost at hundreds and thousands of requests in flight?
+"""Cost of a client at hundreds and thousands of requests in flight.
 
 Run: python benchmarks/client_concurrency.py [--body traced] [--repeats 3] [--gc python]
-A server in a process of its own (`stub_server.py`) answers every request alike after half a second,
-and counts how many it has in flight. One process with one event loop asks it, through
+A server in its own process (`stub_server.py`) sends every request the same answer after half a
+second, and counts the requests in flight. One process with one event loop calls it through
 
-aiohttp           aiohttp alone: what any Python client costs at least
+aiohttp           aiohttp alone: the least that a Python client costs
 ours              `vllm-server` of quillgraph
 ours_graph        the same in a LangGraph graph of one node
 ours_recorded     the same with a `Recorder` that writes every call to a file
@@ -14,11 +14,11 @@ chat_openai_graph the same in the same graph
 
 Each arm makes the same number of calls, at least two for each slot in flight, so that the start and
 the end of a run weigh little. Arms take turns, and each repeat starts with another arm.
-Every reply is compared with what was sent. The body is a reply of 200 words, with `--body traced`
-with token ids and log-probs, as vLLM sends them where a trainer wants them. Client and server are
-pinned to a core each where there are two. Every arm runs under `collecting_seldom`, as the command
-`quillgraph` does, or with `--gc python` under Python's own thresholds. Prints a table of medians
-and stores it in benchmarks/results/client_concurrency[-traced][-gc-python].json.
+Every reply is compared with the body that the server sends. The body is a reply of 200 words, with
+`--body traced` with token ids and log-probs, as vLLM sends them if a trainer needs them. Client and
+server are pinned to one core each if there are two. Every arm runs under `collecting_seldom`, as
+the command `quillgraph` does, or with `--gc python` under Python's own thresholds. Prints a table
+of medians and stores it in benchmarks/results/client_concurrency[-traced][-gc-python].json.
 """
 
 import argparse
@@ -67,7 +67,7 @@ Call = Callable[[], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One arm, once."""
+    """One measurement of one arm."""
 
     seconds: float
     cpu_ms: float
@@ -79,7 +79,7 @@ class Measured:
 
 
 def reply_body(*, traced: bool) -> dict[str, Any]:
-    """What the server answers."""
+    """The body of the server's answers."""
     choice: dict[str, Any] = {
         "index": 0,
         "message": {"role": "assistant", "content": REPLY},
@@ -229,7 +229,7 @@ async def measure(arm: str, port: int, level: int, traced: bool, folder: Path) -
 
 
 def ledger(port: int) -> dict[str, int]:
-    """What the server has counted."""
+    """The counters of the server."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/ledger") as answer:
         counted: dict[str, int] = json.load(answer)
         return counted
@@ -280,23 +280,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--gc", choices=("seldom", "python"), default="seldom")
-    chosen = parser.parse_args()
-    traced = chosen.body == "traced"
+    options = parser.parse_args()
+    traced = options.body == "traced"
     levels: dict[str, Any] = {}
-    # one loop for all: ChatOpenAI shares a pool of connections between its instances, which would
-    # outlive the loop that they were opened on
+    # one loop for all: ChatOpenAI's instances share a connection pool, which would
+    # outlive the loop of its connections
     with (
         tempfile.TemporaryDirectory() as name,
         serving(reply_body(traced=traced), Path(name)) as p,
         asyncio.Runner() as runner,
-        nullcontext() if chosen.gc == "python" else collecting_seldom(),
+        nullcontext() if options.gc == "python" else collecting_seldom(),
     ):
         thresholds = gc.get_threshold()
-        for level in chosen.levels:
-            runs: dict[str, list[Measured]] = {arm: [] for arm in chosen.arms}
-            for repeat in range(chosen.repeats):
-                turn = repeat % len(chosen.arms)
-                for arm in chosen.arms[turn:] + chosen.arms[:turn]:
+        for level in options.levels:
+            runs: dict[str, list[Measured]] = {arm: [] for arm in options.arms}
+            for repeat in range(options.repeats):
+                turn = repeat % len(options.arms)
+                for arm in options.arms[turn:] + options.arms[:turn]:
                     runs[arm].append(runner.run(measure(arm, p, level, traced, Path(name))))
             levels[str(level)] = table(runs)
             levels[str(level)]["runs"] = {
@@ -305,19 +305,19 @@ def main() -> None:
             show(level, levels[str(level)])
     packages = ("aiohttp", "openai", "langchain-openai", "langchain-core", "langgraph")
     result = {
-        "body": chosen.body,
-        "gc": chosen.gc,
+        "body": options.body,
+        "gc": options.gc,
         "gc_thresholds": thresholds,
         "delay_s": DELAY_S,
         "calls": CALLS,
-        "repeats": chosen.repeats,
+        "repeats": options.repeats,
         "cores": os.cpu_count(),
         "load_1min_at_end": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
         "levels": levels,
     }
-    kind = ("-traced" if traced else "") + ("-gc-python" if chosen.gc == "python" else "")
+    kind = ("-traced" if traced else "") + ("-gc-python" if options.gc == "python" else "")
     file = RESULTS / f"client_concurrency{kind}.json"
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"\nstored in {file}")

@@ -1,18 +1,18 @@
-"""Tokens a second of vLLM's CPU build as this package sets it up, and as vLLM does.
+"""Tokens a second of vLLM's CPU build, set up by this package and by vLLM.
 
 bare             the bare model, with `backends/vllm/cpu_worker.py` in the engine's own process
-bare, bfloat16   the same, whatever the CPU multiplies
+bare, bfloat16   the same, on any CPU
 bare, vllm       the same by vLLM's own worker, in a process of its own
 adapter          an adapter of rank 16 on all linear layers
 adapter, vllm    the same by vLLM's own worker
 
-Ours calculates in bfloat16 where the CPU multiplies that, else in float32; vLLM in the format of
-the weights, bfloat16. Results in float32 are stored apart.
+Ours computes in bfloat16 if the CPU multiplies it, else in float32; vLLM in the format of the
+weights, bfloat16. Results in float32 are stored apart.
 
     .venv/bin/python -P benchmarks/cpu_engine.py    5 minutes, without bfloat16 more than twice that
 
-All requests are in flight at once. The first round of each way warms up. The ways do not draw the
-same texts, so tokens a second are compared, not seconds.
+All requests are in flight at once. The first round of each way warms up. The ways sample
+different texts, so tokens a second are compared, not seconds.
 """
 
 import argparse

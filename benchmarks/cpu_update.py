@@ -1,4 +1,4 @@
-"""What the two parts of an update on a CPU take: scores at the head, and prompts read once.
+"""Times of the two parts of an update on a CPU: scores at the head, and prompts read once.
 
 Run: python benchmarks/cpu_update.py          (SmolLM2-135M on 2 cores, about 2 minutes)
 
@@ -6,8 +6,8 @@ Forward and backward pass together, the best of --repeats, in float32 and under 
 bfloat16, on random tokens:
   head      TRL's head on every position of 16 texts of 40 tokens after prompts of 40, TRL's on the
             positions of the texts alone, and ours on those
-  backbone  groups of texts whose prompts are read with each text, and once for the group, with how
-            far the gradient of the adapter is from that of float32
+  backbone  groups of texts whose prompts are read with each text, and once for the group, with the
+            distance of the adapter's gradient from that of float32
 Results are stored in benchmarks/results/cpu_update-<model>.json.
 """
 
@@ -31,13 +31,13 @@ GROUPS = ((2, 4, 40, 32), (2, 8, 100, 50))
 
 def passes(forward: Callable[[], Any], pull: Any, *, is_bf16: bool, repeats: int) -> float:
     """Seconds of the fastest forward and backward pass."""
-    taken = []
+    seconds = []
     for _ in range(repeats):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16):
             begun = time.perf_counter()
             (forward() * pull).sum().backward()
-            taken.append(time.perf_counter() - begun)
-    return round(min(taken), 3)
+            seconds.append(time.perf_counter() - begun)
+    return round(min(seconds), 3)
 
 
 def head(model: Any, *, is_bf16: bool, repeats: int) -> dict[str, float]:

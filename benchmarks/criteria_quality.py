@@ -45,26 +45,25 @@ async def measure(request: str, study: Study) -> dict[str, Any]:
         )
     )
     state: Grounding = result.value
-    done = state["criteria_set"]
+    criteria_set = state["criteria_set"]
+    items = criteria_set.criteria
     known = {incident.id: incident for incident in state["incidents"]}
     return {
-        "criteria": len(done.criteria),
-        "hard": sum(criterion.kind == "hard" for criterion in done.criteria),
-        "unique_names": len({c.name.casefold() for c in done.criteria}) == len(done.criteria),
-        "grounded": fmean(
-            all(_is_verbatim(state, known, i) for i in c.evidence) for c in done.criteria
-        ),
-        "coverage": done.stats["coverage"],
-        "duplicate_pairs": await _duplicates(done, study.embeddings),
+        "criteria": len(items),
+        "hard": sum(criterion.kind == "hard" for criterion in items),
+        "unique_names": len({c.name.casefold() for c in items}) == len(items),
+        "grounded": fmean(all(_is_verbatim(state, known, i) for i in c.evidence) for c in items),
+        "coverage": criteria_set.stats["coverage"],
+        "duplicate_pairs": await _duplicates(criteria_set, study.embeddings),
         "dropped": len(state.get("dropped", [])),
-        "codes": done.stats["codes"],
-        "saturated": done.stats["saturated"],
-        "strength_share": done.stats["strength_share"],
+        "codes": criteria_set.stats["codes"],
+        "saturated": criteria_set.stats["saturated"],
+        "strength_share": criteria_set.stats["strength_share"],
         "calls": recorder.calls,
         "completion_tokens": recorder.completion_tokens,
         "seconds": round(time.perf_counter() - begun, 1),
-        "names": [criterion.name for criterion in done.criteria],
-        "criteria_set": done.model_dump(mode="json"),
+        "names": [criterion.name for criterion in items],
+        "criteria_set": criteria_set.model_dump(mode="json"),
     }
 
 
@@ -77,8 +76,8 @@ def _is_verbatim(state: Grounding, known: dict[str, Any], incident_id: str) -> b
     return bool(text[slice(*incident.span)] == incident.text)
 
 
-async def _duplicates(done: CriteriaSet, embeddings: Embeddings) -> int:
-    soft = [c for c in done.criteria if c.kind == "soft"]
+async def _duplicates(criteria_set: CriteriaSet, embeddings: Embeddings) -> int:
+    soft = [c for c in criteria_set.criteria if c.kind == "soft"]
     near = await vectors([f"{c.name}. {c.description}" for c in soft], embeddings)
     return sum(float(near[a] @ near[b]) > SIMILAR for a, b in combinations(range(len(soft)), 2))
 

@@ -1,8 +1,8 @@
-"""Do criteria of a small model say what people's say? The table of `quillgraph eval criteria`.
+"""Do a small model's criteria match people's? The table of `quillgraph eval criteria`.
 
 Run: python benchmarks/criteria_table.py --data FOLDER                (all 199 requests)
      python benchmarks/criteria_table.py --data FOLDER --limit 4      (4 of each file)
-     python benchmarks/criteria_table.py --data FOLDER --without axial      (a column more)
+     python benchmarks/criteria_table.py --data FOLDER --without axial      (one more column)
 
 FOLDER holds `biggen/biggen_writing_like.json` (120 writing tasks with a criterion made by hand) and
 `writingbench/writingbench_literature_short.json` (79 requests with five criteria of a language
@@ -64,7 +64,7 @@ def sources(backend: ChatBackend, options: argparse.Namespace) -> list[CriteriaS
 
 
 def chosen(data: Path, limit: int | None) -> dict[str, tuple[Case, ...]]:
-    """The requests of each file, in an order that a limit only cuts, so that it can be raised."""
+    """The requests of each file; a limit takes the first ones, so raising it keeps results."""
     files = {}
     for name, file in FILES.items():
         cases = list(cases_of([load(data / file)]).cases)
@@ -74,40 +74,40 @@ def chosen(data: Path, limit: int | None) -> dict[str, tuple[Case, ...]]:
 
 
 async def run(options: argparse.Namespace, files: dict[str, tuple[Case, ...]]) -> dict[str, Any]:
-    """Work on what is not done yet, then measure."""
+    """Do the missing work, then measure."""
     backend = connect(options.backend, max_concurrency=32)
     embeddings, columns = connect_embeddings("minilm"), sources(backend, options)
     recorder, begun = Recorder(None, "table"), time.perf_counter()
-    done = {name: CriteriaResults.within(options.work / name) for name in files}
-    before = sum(len(results.elicited.rows) for results in done.values())
+    results_of = {name: CriteriaResults.within(options.work / name) for name in files}
+    before = sum(len(results.elicited.rows) for results in results_of.values())
     await backend.start()
     try:
         for name, cases in files.items():
             work = CriteriaComparison(
-                columns, embeddings, done[name], judge=None, runs=options.runs,
+                columns, embeddings, results_of[name], judge=None, runs=options.runs,
                 at_once=options.at_once, listeners=[recorder],
             )  # fmt: skip
             await work.run(cases)
     finally:
         await backend.aclose()
-    spent = {
+    costs = {
         "seconds": round(time.perf_counter() - begun, 1),
         "calls": recorder.calls,
-        "sets_of_criteria": sum(len(results.elicited.rows) for results in done.values()) - before,
+        "sets_of_criteria": sum(len(each.elicited.rows) for each in results_of.values()) - before,
     }
     tables = {
         name: await criteria_report(
-            cases, [each.name for each in columns], done[name.split()[0]], embeddings,
+            cases, [each.name for each in columns], results_of[name.split()[0]], embeddings,
             runs=options.runs, seed=SEED, excluded={}, data=name, model=options.backend, judge=None,
             confirmed=False, placed_by="minilm",
         )
         for name, cases in by_language(files).items()
     }  # fmt: skip
-    return {"this_time": spent, "tables": tables}
+    return {"this_time": costs, "tables": tables}
 
 
 def by_language(files: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]]:
-    """Requests in other scripts apart: what lies near in them cannot be told."""
+    """Requests in other scripts apart: the embeddings cannot compare them."""
     groups = {}
     for name, cases in files.items():
         english = tuple(c for c in cases if language_of(c.request.request) == "en")
@@ -119,7 +119,7 @@ def by_language(files: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...
 
 
 def store(options: argparse.Namespace, report: dict[str, Any]) -> None:
-    """Write the tables for machines and for readers."""
+    """Write the tables as JSON and as Markdown."""
     tables: dict[str, CriteriaReport] = report["tables"]
     summary = {
         "backend": options.backend,

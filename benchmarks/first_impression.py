@@ -1,11 +1,11 @@
-"""What a small model is to read, and how it is to be sampled, where it writes for a reader.
+"""Which prompt and sampling suit a small model that writes for a reader?
 
     python -P benchmarks/first_impression.py             every draft and revision, 10 to 40 minutes
-    python -P benchmarks/first_impression_measures.py    what they are like
+    python -P benchmarks/first_impression_measures.py    measures of these texts
 
 Drafts: English requests of WritingBench under 200 words and four of ours (examples/requests), of at
 most 160 tokens; a condition is the prompt, temperature, min-p, top-p, top-k and repetition penalty.
-Revisions: in a draft for each request two sentences are replaced, or the whole is written again,
+Revisions: two sentences of a draft for each request are replaced, or the whole is rewritten,
 under two edits that name criteria of a study of the request. All conditions share seeds.
 """
 
@@ -71,7 +71,7 @@ AUTHOR = "You are a careful professional author with an ear for detail."
 GO_ON = "Go on with the next two sentences of the piece and nothing else."
 
 
-def _said(user: str, system: str | None = None) -> Turns:
+def _turns(user: str, system: str | None = None) -> Turns:
     turns = [{"role": "user", "content": user}]
     return turns if system is None else [{"role": "system", "content": system}, *turns]
 
@@ -83,20 +83,20 @@ LESSONS = (
 PROMPTS = ("present", "no scaffolding", "system, bare", "bare")
 FURTHER = ("bare, lessons", "system, bare", "bare, then asked", "asked, then bare")
 DRAFT_PROMPTS: dict[str, Callable[[str], Turns]] = {
-    "present": lambda r: _said(f"{EMPTY}<request>\n{r}\n</request>", SYSTEM),
-    "no scaffolding": lambda r: _said(f"<request>\n{r}\n</request>", SHORT_SYSTEM),
-    "system, bare": lambda r: _said(r, SHORT_SYSTEM),
-    "bare": _said,
-    "bare, then asked": lambda r: _said(f"{r}\n\nWrite the piece itself, and nothing about it."),
-    "asked, then bare": lambda r: _said(f"Write the piece that is asked for here:\n\n{r}"),
-    "bare, lessons": lambda r: _said(f"{r}\n<lessons>\n{LESSONS}\n</lessons>"),
+    "present": lambda r: _turns(f"{EMPTY}<request>\n{r}\n</request>", SYSTEM),
+    "no scaffolding": lambda r: _turns(f"<request>\n{r}\n</request>", SHORT_SYSTEM),
+    "system, bare": lambda r: _turns(r, SHORT_SYSTEM),
+    "bare": _turns,
+    "bare, then asked": lambda r: _turns(f"{r}\n\nWrite the piece itself, and nothing about it."),
+    "asked, then bare": lambda r: _turns(f"Write the piece that is asked for here:\n\n{r}"),
+    "bare, lessons": lambda r: _turns(f"{r}\n<lessons>\n{LESSONS}\n</lessons>"),
 }
 """Without a system turn SmolLM2's chat template puts one of its own before the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is read, and how it is sampled."""
+    """A prompt form with its sampling."""
 
     prompt: str
     temperature: float = 0.8
@@ -107,7 +107,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Short, for tables."""
+        """A short name for tables."""
         if self == Condition("present"):
             return "present"
         parts = [self.prompt, f"T{self.temperature:g}"]
@@ -122,12 +122,12 @@ PROPOSED = Condition("bare", 0.7, 0.1, 1.1)
 
 
 def draft_conditions() -> list[Condition]:
-    """Every prompt as it is sampled now and as proposed; then one number changed at a time."""
+    """Every prompt with present and proposed sampling; then one number changed at a time."""
     conditions = [Condition(prompt) for prompt in PROMPTS]
     conditions += [PROPOSED, replace(PROPOSED, prompt="present")]
     conditions += [replace(PROPOSED, repetition_penalty=1.0), replace(PROPOSED, min_p=0.0)]
     conditions += [replace(PROPOSED, temperature=0.5), replace(PROPOSED, repetition_penalty=1.2)]
-    # what a server of OpenAI's API takes: temperature and top-p alone
+    # all that an OpenAI-compatible server takes: temperature and top-p
     plain = Condition("bare", 0.7)
     conditions += [replace(plain, top_p=0.8), replace(plain, temperature=0.4)]
     conditions += [replace(PROPOSED, prompt=each) for each in FURTHER]
@@ -145,7 +145,7 @@ def draft_conditions() -> list[Condition]:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A sentence that is to be replaced, and by what criterion."""
+    """A sentence to replace, and the criterion that asks for it."""
 
     start: int
     end: int
@@ -156,11 +156,11 @@ class Edit:
 
 def _splice(request: str, draft: str, edit: Edit, system: str | None, aim: str) -> Turns:
     before = draft[: edit.start][-BEFORE_CHARS:].strip() or "…"
-    turns = [*_said(request, system), {"role": "assistant", "content": before}]
+    turns = [*_turns(request, system), {"role": "assistant", "content": before}]
     return [*turns, {"role": "user", "content": f"{GO_ON} {aim}".strip()}]
 
 
-def _as_told(edits: Sequence[Edit], draft: str) -> str:
+def _edit_list(edits: Sequence[Edit], draft: str) -> str:
     return "\n".join(
         f'{n}. {e.criterion}: {e.cause} Make it so: {e.fix} Begin at: "{draft[e.start : e.end]}"'
         for n, e in enumerate(edits, 1)
@@ -173,21 +173,21 @@ SPLICES: dict[str, Callable[[str, str, Edit], Turns]] = {
     "splice, no aim": lambda r, d, e: _splice(r, d, e, None, ""),
     "splice, aim first": lambda r, d, e: _splice(f"{r}\n\n{e.fix}", d, e, None, ""),
     "splice, rest asked": lambda r, d, e: [
-        *_said(f"{r}\n\n{e.fix}"),
+        *_turns(f"{r}\n\n{e.fix}"),
         {"role": "assistant", "content": draft_before(d, e), "prefix": "yes"},
     ],
 }
 """The last is no further turn: the model goes on within its own."""
 
 WHOLES: dict[str, Callable[[str, str, Sequence[Edit]], Turns]] = {
-    "whole": lambda r, d, es: _said(
+    "whole": lambda r, d, es: _turns(
         f"<request>\n{r}\n</request>\n<lessons>\nnone\n</lessons>\n<draft>\n{d}\n</draft>\n<edits>\n"
-        f"{_as_told(es, d)}\n</edits>\nKeep what makes it good: its length and its language\n"
+        f"{_edit_list(es, d)}\n</edits>\nKeep what makes it good: its length and its language\n"
         "The whole new text:",
         REVISING,
     ),
     "whole, bare": lambda r, d, es: [
-        *_said(r),
+        *_turns(r),
         {"role": "assistant", "content": d},
         {"role": "user", "content": "Write it again. " + " ".join(e.fix for e in es)},
     ],
@@ -195,12 +195,12 @@ WHOLES: dict[str, Callable[[str, str, Sequence[Edit]], Turns]] = {
 
 
 def draft_before(draft: str, edit: Edit) -> str:
-    """What stands before an edit, as a turn that is not over."""
+    """The draft before an edit, as an unfinished turn."""
     return draft[: edit.start][-BEFORE_CHARS:].strip()
 
 
 def revision_conditions() -> list[Condition]:
-    """Every form as it is sampled now and as proposed; then the present form at other numbers."""
+    """Every form with present and proposed sampling; then the present form at other numbers."""
     conditions = [Condition("splice"), replace(PROPOSED, prompt="splice")]
     conditions += [replace(PROPOSED, prompt=form) for form in (*SPLICES, *WHOLES)]
     conditions += [replace(PROPOSED, prompt="splice", repetition_penalty=1.0), Condition("whole")]
@@ -221,7 +221,7 @@ def requests() -> dict[str, WritingTask]:
 
 
 class Engine:
-    """VLLM as the package sets it up, asked for everything at once."""
+    """vLLM as the package sets it up, with all prompts in one batch."""
 
     def __init__(self) -> None:
         for name, value in {**ENGINE_ENVIRONMENT, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}.items():
@@ -238,7 +238,7 @@ class Engine:
     def write(
         self, orders: Sequence[tuple[Turns, Condition, int]], longest: int
     ) -> list[tuple[str, bool]]:
-        """Texts, and whether each was cut at the longest."""
+        """Texts, each with a flag: truncated at the token limit."""
         from vllm import SamplingParams, TokensPrompt
 
         prompts, params = [], []
@@ -263,8 +263,9 @@ class Engine:
                     max_tokens=longest,
                 )
             )
-        done = self.llm.generate(prompts, params, use_tqdm=False)
-        return [(each.outputs[0].text, each.outputs[0].finish_reason == "length") for each in done]
+        outputs = self.llm.generate(prompts, params, use_tqdm=False)
+        best = [each.outputs[0] for each in outputs]
+        return [(each.text, each.finish_reason == "length") for each in best]
 
 
 def cleaned(reply: str, is_cut: bool) -> str:
@@ -278,15 +279,15 @@ def edits_for(name: str, draft: str, criteria: Sequence[Criterion]) -> list[Edit
     soft = [each for each in criteria if each.kind == "soft"]
     chance = random.Random(name)
     places = sorted(chance.sample(spans, min(2, len(spans))))
-    chosen = chance.sample(soft, len(places))
+    picks = chance.sample(soft, len(places))
     return [
         Edit(*place, each.name, each.levels["3-4"], each.levels["7-8"])
-        for place, each in zip(places, chosen, strict=True)
+        for place, each in zip(places, picks, strict=True)
     ]
 
 
 def write(file: Path, samples: int) -> None:
-    """Write every draft, then every revision of the proposed ones; a file begun is gone on with."""
+    """Write every draft, then every revision of the proposed ones; resumes an unfinished file."""
     engine, tasks = Engine(), requests()
     file.parent.mkdir(parents=True, exist_ok=True)
     rows = _read(file)
@@ -307,13 +308,13 @@ def write(file: Path, samples: int) -> None:
     ]
     for start in range(0, len(missing), AT_ONCE * len(tasks)):
         some = missing[start : start + AT_ONCE * len(tasks)]
-        asked = [
+        prompts = [
             (DRAFT_PROMPTS[how.prompt](tasks[n].brief), how, _seed(n, s)) for how, n, s in some
         ]
-        done = engine.write(asked, TEXT_TOKENS)
+        completions = engine.write(prompts, TEXT_TOKENS)
         keep(
-            {**_facts("draft", how, tasks[n], n, sample), "text": cleaned(*said)}
-            for (how, n, sample), said in zip(some, done, strict=True)
+            {**_facts("draft", how, tasks[n], n, sample), "text": cleaned(*completion)}
+            for (how, n, sample), completion in zip(some, completions, strict=True)
         )
         print(some[-1][0].name, flush=True)
     drafts = {

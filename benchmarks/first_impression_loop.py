@@ -1,11 +1,11 @@
-"""The text that a reader sees of five requests: the loop as `write` runs it, with SmolLM2.
+"""The final texts of five requests: the loop of `write`, with SmolLM2.
 
     pip install harper-py pocketsphinx; apt-get install link-grammar
     python -P benchmarks/first_impression_loop.py --build NAME    about 3 minutes
 
 The requests are five of `examples/requests/writingbench.jsonl`, under the criteria that
 `criteria_quality.py` has stored for them; two rounds, 200 tokens a text, seed 9. Rows of other
-builds stay in the file of results. What is measured is what `first_impression_measures.py` says.
+builds stay in the file of results. The measures are those of `first_impression_measures.py`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CHOSEN = (225, 245, 382, 474, 1217)
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; none where there is no file yet."""
+    """Read JSON lines; empty if there is no file yet."""
     text = file.read_text("utf-8") if file.exists() else ""
     return [json.loads(line) for line in text.splitlines()]
 
@@ -57,8 +57,8 @@ async def _row(
     start = Assignment(
         task=writing_task(request), criteria_set=CriteriaSet.model_validate(criteria)
     )
-    done = await reflection.build().compile().ainvoke(start, context=workshop)
-    episode = done["episode"]
+    output = await reflection.build().compile().ainvoke(start, context=workshop)
+    episode = output["episode"]
     attempts = [
         {"text": each.text, "decision": each.decision, "reward": each.reward and each.reward.value}
         for each in episode.attempts
@@ -67,8 +67,8 @@ async def _row(
 
 
 def measure(rows: list[dict[str, Any]]) -> None:
-    """Print the mean of each measure over the texts that stand, and put them into the rows."""
-    # its folder is not on the path of `python -P`
+    """Print the mean of each measure over the final texts, and add the measures to the rows."""
+    # `python -P` leaves this folder off the path
     measuring = runpy.run_path(str(HERE / "first_impression_measures.py"))
     tools, requests = (
         measuring["Instruments"](),
@@ -87,7 +87,7 @@ def measure(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Write, measure, and store beside the rows of other builds."""
+    """Write, measure, and store; rows of other builds stay."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

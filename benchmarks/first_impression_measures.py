@@ -1,4 +1,4 @@
-"""How the texts of `first_impression.py` read, by what code can measure of them.
+"""Measures by code of the texts of `first_impression.py`.
 
     pip install harper-py pocketsphinx; apt-get install link-grammar
     python -P benchmarks/first_impression_measures.py    about 10 minutes
@@ -6,9 +6,9 @@
 parses       share of sentences that Link Grammar parses whole, with no word left over
 lints        grammar, agreement and word-choice complaints of Harper, for 100 words
 distinct_n   different runs of n words among all runs of a text
-repeated_4   share of runs of four words that have come before in the text
-surprise     nats a word under the trigrams of CMU Sphinx (pocketsphinx), of the words that it knows
-neighbours   cosine of MiniLM between sentences that follow one another
+repeated_4   share of runs of four words that occur earlier in the text
+surprise     nats a word under the trigrams of CMU Sphinx (pocketsphinx), over words that it knows
+neighbours   cosine of MiniLM between neighbouring sentences
 on_request   cosine of MiniLM between text and request
 hard         share of the demands kept that code can check (`find_constraints`)
 scorer       points from 1 to 10 of the trained scorer, `scorer:prose`
@@ -40,7 +40,7 @@ RESULTS = Path(__file__).parent / "results" / "first_impression.json"
 
 
 class Instruments:
-    """What texts are measured with, loaded once."""
+    """The measuring tools, loaded once."""
 
     def __init__(self) -> None:
         import harper
@@ -59,15 +59,15 @@ class Instruments:
         """Share of the sentences of each text that parse whole."""
         sentences = [[_plain(text[slice(*s)]) for s in sentence_spans(text)] for text in texts]
         flat = [each for some in sentences for each in some]
-        done = subprocess.run(
+        process = subprocess.run(
             ["link-parser", "en", "-batch", "-echo", "-null=0", "-timeout=3", "-limit=100"],
             input="\n".join(flat) + "\n",
             capture_output=True,
             text=True,
             check=False,
         )
-        # batch mode echoes each sentence and says `+++++ error` behind one with no whole linkage
-        failed = _failed(done.stdout, flat)
+        # batch mode echoes each sentence and prints `+++++ error` after one without a whole linkage
+        failed = _failed(process.stdout, flat)
         share, start = [], 0
         for some in sentences:
             bad = sum(failed[start : start + len(some)])
@@ -76,7 +76,7 @@ class Instruments:
         return share
 
     def lints(self, text: str) -> float | None:
-        """Complaints for 100 words, of the kinds that are about grammar."""
+        """Grammar complaints for 100 words."""
         words = len(tokens(text))
         faults = [each for each in self._linter.lint(text) if each.lint_kind in LINTS]
         return 100 * len(faults) / words if words else None
@@ -97,7 +97,7 @@ class Instruments:
         return -float(np.mean(log_probs)) if log_probs else None
 
     def vectors(self, texts: Sequence[str]) -> Any:
-        """One of length 1 for each text."""
+        """A vector of length 1 for each text."""
         return np.asarray(self._embeddings.embed_documents(list(texts)), np.float32)
 
     def quality(self, task: WritingTask, text: str) -> float | None:
@@ -136,7 +136,7 @@ def _failed(output: str, sentences: Sequence[str]) -> list[bool]:
 def measures(
     task: WritingTask, text: str, tools: Instruments, parses: float | None
 ) -> dict[str, float | None]:
-    """All that is measured of one text."""
+    """All measures of one text."""
     words = tokens(text)
     fours = ngrams(words, 4)
     distinct = {
@@ -162,21 +162,21 @@ def measures(
 
 
 def revision_measures(row: dict[str, Any], tools: Instruments) -> dict[str, float | None]:
-    """What became of the sentences that were to be replaced."""
+    """Measures of a revision: were the right sentences replaced?"""
     old = [row["draft"][e["start"] : e["end"]] for e in row["edits"]]
-    kept = [row["draft"][slice(*s)] for s in sentence_spans(row["draft"])]
-    untouched = [each for each in kept if each not in old]
+    sentences = [row["draft"][slice(*s)] for s in sentence_spans(row["draft"])]
+    untouched = [each for each in sentences if each not in old]
     stay = sum(each in row["text"] for each in untouched) / len(untouched)
-    gone = sum(each not in row["text"] for each in old) / len(old)
+    edit_share = sum(each not in row["text"] for each in old) / len(old)
     toward = [
         _toward(tools, before, after, edit["fix"])
         for before, after, edit in zip(old, row["new"], row["edits"], strict=False)
         if after
     ]
-    copied = [any(s in after for s in kept) for after in row["new"] if after]
+    copied = [any(s in after for s in sentences) for after in row["new"] if after]
     return {
         "untouched_stay": stay,
-        "edits_made": gone,
+        "edits_made": edit_share,
         "toward_fix": float(np.mean(toward)) if toward else None,
         "copies": float(np.mean(copied)) if copied else None,
     }
@@ -209,9 +209,9 @@ def measure(file: Path) -> None:
         **table,
     }  # fmt: skip
     RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    kept = [row for row in rows if row["is_kept"]]
+    to_store = [row for row in rows if row["is_kept"]]
     RESULTS.with_suffix(".jsonl").write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8"
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in to_store), encoding="utf-8"
     )
 
 

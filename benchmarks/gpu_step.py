@@ -4,9 +4,9 @@ Run: python benchmarks/gpu_step.py
      python benchmarks/gpu_step.py --sizes 0.6b
      python benchmarks/gpu_step.py --smoke                (a tiny model on a CPU: does it run)
 Models have the shape of Qwen3 and random weights, and a tokenizer made here, so that texts of
-random tokens run to their full length in every arm. Measured by train_step.py: seconds of a step
+random tokens reach their full length in every arm. Measured by train_step.py: seconds of a step
 with its parts, tokens a second and the most memory that torch held, for TRL and for MRPO, both with
-texts by vLLM in this process and by transformers. What vLLM holds outside this process
+texts by vLLM in this process and by transformers. vLLM's memory outside this process
 (`--engine-share` of the card) is not in torch's number.
 """
 
@@ -82,7 +82,7 @@ def _tokenizer() -> Any:
 
 
 def step(size: str, options: argparse.Namespace) -> bool:
-    """Measure all arms with a model of this size; whether every one of them ran."""
+    """Measure all arms with a model of this size; returns whether all ran."""
     arms = "trl,mrpo,mrpo-replay-1"
     if not options.smoke:
         arms = f"mrpo-vllm,trl-vllm,{arms}"
@@ -100,7 +100,7 @@ def step(size: str, options: argparse.Namespace) -> bool:
 
 
 def card() -> str:
-    """Name of the GPU, as a part of a file's name."""
+    """Name of the GPU, fit for a file name."""
     import torch
 
     if not torch.cuda.is_available():

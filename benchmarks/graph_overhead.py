@@ -1,15 +1,15 @@
-"""What do the graphs cost beside the same steps wired by hand, and what does the recorder cost?
+"""Cost of the graphs against the same steps wired by hand, and cost of the recorder.
 
 Run: python benchmarks/graph_overhead.py [--runs 300]
-Four arms play the same scene with a model that answers at once, block by block in turn:
+Four arms run the same scene with a model that answers at once, taking turns in blocks:
 
 calls     the agent functions alone, under asyncio, without a graph
-plain     the same functions as nodes of a graph written here by hand, as anyone would with
-          LangGraph and nothing else: closures, one untyped state
+plain     the same functions as nodes of a handwritten graph, with plain LangGraph only:
+          closures, one untyped state
 ours      the graphs of quillgraph
 recorded  ours, with a Recorder that writes every call to a file
 
-Added by our graphs is ours - plain, by the recorder recorded - ours: the median difference of
+Our graphs add ours - plain, the recorder adds recorded - ours: the median difference of
 neighbouring blocks in processor time, which other work on the machine disturbs least, with a
 bootstrapped 95 % interval. Prints a table and stores it in benchmarks/results/graph_overhead.json.
 """
@@ -70,7 +70,7 @@ Arm = Callable[[], Awaitable[Any]]
 
 
 class Scattered(Embeddings):
-    """A direction for each text by its hash: no two codes lie close enough to be compared."""
+    """Embeds each text by its hash, so that no two codes are near enough to compare."""
 
     def embed_query(self, text: str) -> list[float]:
         """Embed one text."""
@@ -81,7 +81,7 @@ class Scattered(Embeddings):
         return [self.embed_query(text) for text in texts]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embed texts without the thread that the default would take."""
+        """Embed texts without the thread of the default."""
         return self.embed_documents(texts)
 
 
@@ -205,8 +205,8 @@ def chain_start() -> dict[str, Any]:
 
 async def chain_calls() -> Any:
     """Selective coding without a graph."""
-    chosen = await select(TASK, CATEGORIES, RELATIONS, STUDY.selective_coder)
-    return unlinked(CATEGORIES, RELATIONS, chosen.core.category_id)
+    selection = await select(TASK, CATEGORIES, RELATIONS, STUDY.selective_coder)
+    return unlinked(CATEGORIES, RELATIONS, selection.core.category_id)
 
 
 class ChainState(TypedDict, total=False):
@@ -223,10 +223,10 @@ def plain_chain() -> Any:
     """Selective coding as a graph that is wired by hand."""
 
     async def choose_core(state: ChainState) -> dict[str, Any]:
-        chosen = await select(
+        selection = await select(
             state["task"], state["categories"], state["relations"], STUDY.selective_coder
         )
-        return {"core": chosen.core, "tiers": chosen.tiers}
+        return {"core": selection.core, "tiers": selection.tiers}
 
     def link(state: ChainState) -> dict[str, Any]:
         loose = unlinked(state["categories"], state["relations"], state["core"].category_id)
@@ -243,7 +243,7 @@ def plain_chain() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long the runs of one arm took, in ms, in the order in which they were made."""
+    """Times of one arm's runs, in ms, in order."""
 
     wall: np.ndarray
     cpu: np.ndarray
@@ -289,7 +289,7 @@ def _of_blocks(times: Times) -> np.ndarray:
 
 
 def summarised(times: dict[str, Times], nodes: int) -> dict[str, Any]:
-    """What is stored of one scene."""
+    """The stored results of one scene."""
     arms = {
         name: {
             "median_ms": float(np.median(row.wall)),

@@ -273,10 +273,10 @@ def main() -> None:
     options.results.mkdir(parents=True, exist_ok=True)
     stored = options.results / "hidden_rubric.jsonl"
     rows = [json.loads(line) for line in stored.open()] if stored.exists() else []
-    done = {(row["arm"], row["seed"]) for row in rows if row["steps"] == options.steps}
+    finished = {(row["arm"], row["seed"]) for row in rows if row["steps"] == options.steps}
     for seed in range(options.seeds):
         for arm in ARMS:
-            if (arm, seed) in done:
+            if (arm, seed) in finished:
                 continue
             rows.append(run(arm, seed, options.steps))
             with stored.open("a", encoding="utf-8") as file:

@@ -3,10 +3,10 @@
 Run: python benchmarks/judge_prefix.py
 Judges 8 texts under 7 criteria each, one criterion a call and 7 in one shuffled call, on an
 in-process vLLM engine with its own counters on, and stores what the engine counted in
-benchmarks/results/. Beside the hit rate stands the highest that the engine's blocks allow: each
-block of a prompt read once, however often it comes. Agreement of the modes is Spearman's over all
+benchmarks/results/. The hit rate is shown with the highest that the engine's blocks allow, where
+each block of a prompt is read once. Agreement of the modes is Spearman's over all
 pairs of text and criterion. Last, each text is judged under 20 seeds with the default votes: the
-standard error of a reward, which a rise of it should exceed twice.
+standard error of a reward, which a rise should exceed twice.
 """
 
 import argparse
@@ -57,23 +57,23 @@ def criteria() -> list[Criterion]:
 
 
 def counters() -> dict[str, float]:
-    """What the engine has counted: tokens it looked up in its prefix cache, and those found."""
+    """The engine's counters: tokens looked up in its prefix cache, and tokens hit."""
     from vllm.v1.metrics.reader import get_metrics_snapshot
 
-    wanted = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
-    counts: dict[str, float] = dict.fromkeys(wanted, 0.0)
+    metrics = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits")
+    counts: dict[str, float] = dict.fromkeys(metrics, 0.0)
     for metric in get_metrics_snapshot():
-        if metric.name in wanted:
+        if metric.name in metrics:
             counts[metric.name] += metric.value
     return counts
 
 
 def highest_hit_rate(prompts: list[list[int]], block: int) -> float:
-    """Share of tokens in leading whole blocks that have come before, as the cache can know them."""
+    """Share of tokens in leading whole blocks seen before: the most that the cache can hit."""
     known: set[tuple[int, ...]] = set()
     hits = 0
     for prompt in prompts:
-        # at least one token is computed, or there would be nothing to sample from
+        # at least one token is computed: sampling needs its logits
         ends = range(block, len(prompt), block)
         whole = [tuple(prompt[:end]) for end in ends]
         hits += block * sum(prefix in known for prefix in whole)
@@ -89,10 +89,10 @@ def block_size(model: VllmChat) -> int:
 async def measure(
     task: WritingTask, texts: list[str], model: VllmChat, per_call: int
 ) -> tuple[dict[str, Any], list[Ballot]]:
-    """Judge all texts at once in one mode; what the engine counted, and the ballots."""
+    """Judge all texts at once in one mode; returns the engine's counts and the ballots."""
     budget = Budget()
     judge = PromptedJudge((Role("judge", model, 7, budget),), 1, criteria_per_call=per_call)
-    # what the other mode has left in the cache is none of this one's merit
+    # cache entries of the other mode must not count for this one
     await model._engine_loop().run(model._engine.reset_prefix_cache())
     record = Path(tempfile.mkdtemp()) / "calls.jsonl"
     before, begun = counters(), time.perf_counter()
@@ -124,7 +124,7 @@ async def measure(
 
 
 def agreement(one: list[Ballot], several: list[Ballot]) -> dict[str, float | None]:
-    """How far the modes agree, over the pairs of text and criterion that both have scored."""
+    """Agreement of the modes over the pairs of text and criterion that both scored."""
     pairs = [
         (left.score, right.score)
         for a, b in zip(one, several, strict=True)
@@ -135,7 +135,7 @@ def agreement(one: list[Ballot], several: list[Ballot]) -> dict[str, float | Non
     left, right = np.asarray(pairs).T
     return {
         "pairs": len(pairs),
-        # a judge that gives everything the same score ranks nothing
+        # equal scores for everything give no ranking
         "spearman": round(float(np.corrcoef(_ranks(left), _ranks(right))[0, 1]), 3)
         if len(set(left)) > 1 and len(set(right)) > 1
         else None,
@@ -145,7 +145,7 @@ def agreement(one: list[Ballot], several: list[Ballot]) -> dict[str, float | Non
 
 
 async def noise(task: WritingTask, texts: list[str], model: VllmChat) -> dict[str, float]:
-    """How much the weighted score of a text changes from seed to seed, and from text to text."""
+    """Spread of the weighted score over seeds, and over texts."""
     posed = criteria()
 
     async def score(text: str, seed: int) -> float:

@@ -1,10 +1,10 @@
-"""Does a batch that is killed again and again end whole, and does it repeat no finished call?
+"""Does a repeatedly killed batch end complete, without repeating a finished call?
 
 Run: python benchmarks/kill_and_resume.py [--backend SPEC] [--kills 10]
-A batch of 20 requests (a draft each, judged on three criteria) is started as a process of its own
+A batch of 20 requests (a draft each, judged on three criteria) is started as its own process
 and killed with SIGKILL at random moments; after each kill it is resumed. At the end the
-recorder's file is read: every request must have exactly one episode, and no call that had been
-answered may have been asked for again. Prints what was found and stores it in
+recorder's file is read: every request must have exactly one episode, and no answered call may
+have been repeated. Prints the results and stores them in
 benchmarks/results/kill_and_resume.json.
 """
 
@@ -38,7 +38,7 @@ def batch() -> str:
 
 
 def begun(folder: Path, backend: str) -> list[str]:
-    """The command that starts the batch, or goes on with it if it has begun."""
+    """The command that starts the batch, or resumes it."""
     if (folder / "run" / "run.json").exists():
         return [COMMAND, "run", "--resume", str(folder / "run")]
     words = ["best_of_n", "--input", folder / "batch.jsonl", "--criteria", CRITERIA]
@@ -47,14 +47,14 @@ def begun(folder: Path, backend: str) -> list[str]:
 
 
 def answered(folder: Path) -> int:
-    """How many calls the model has answered; what was replayed is no progress."""
+    """Number of calls that the model has answered; replayed calls do not count."""
     file = folder / "run" / "calls.jsonl"
     lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
     return sum(b'"replayed":true' not in line for line in lines)
 
 
 def killed(folder: Path, backend: str, after: int, draws: random.Random) -> dict[str, Any]:
-    """Run until so many more calls are answered, wait a random moment, and kill."""
+    """Run until this many more calls are answered, wait a random moment, and kill."""
     before = answered(folder)
     run = subprocess.Popen(
         begun(folder, backend), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -69,7 +69,7 @@ def killed(folder: Path, backend: str, after: int, draws: random.Random) -> dict
 
 
 def outcome_of(folder: Path, kills: list[dict[str, Any]], backend: str) -> dict[str, Any]:
-    """What the files of the run say."""
+    """The outcome, read from the files of the run."""
     records, episodes = read_calls(folder / "run"), read_episodes(folder / "run")
     paid = [call for call in records if not call.replayed and call.error is None]
     times_paid = Counter((call.run, call.request_sha256) for call in paid)
@@ -90,7 +90,7 @@ def outcome_of(folder: Path, kills: list[dict[str, Any]], backend: str) -> dict[
 
 
 def main(backend: str, kills: int, seed: int) -> None:
-    """Kill, resume, look, store."""
+    """Kill, resume, check, store."""
     draws = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -125,22 +125,22 @@ async def timed(
     tasks: Sequence[WritingTask], look_up: Callable[[WritingTask], Awaitable[Any]]
 ) -> Any:
     """Milliseconds of each look-up, by the clock and of the processor."""
-    taken, worked = [], []
+    wall, processor = [], []
     for task in tasks:
         start, work = time.perf_counter(), time.process_time()
         await look_up(task)
-        worked.append(1000 * (time.process_time() - work))
-        taken.append(1000 * (time.perf_counter() - start))
+        processor.append(1000 * (time.process_time() - work))
+        wall.append(1000 * (time.perf_counter() - start))
     return {
-        **row(taken),
-        "cpu_median_ms": row(worked)["median_ms"],
-        "cpu_p95_ms": row(worked)["p95_ms"],
+        **row(wall),
+        "cpu_median_ms": row(processor)["median_ms"],
+        "cpu_p95_ms": row(processor)["p95_ms"],
     }
 
 
-def row(taken: Sequence[float]) -> dict[str, float]:
+def row(times: Sequence[float]) -> dict[str, float]:
     """Median, 95th and 99th percentile, in milliseconds."""
-    middle, high, higher = np.percentile(taken, (50, 95, 99))
+    middle, high, higher = np.percentile(times, (50, 95, 99))
     return {
         "median_ms": round(float(middle), 3),
         "p95_ms": round(float(high), 3),
@@ -172,13 +172,13 @@ async def changes(library: Library, other: Library, tasks: Sequence[WritingTask]
         passed = [Passed(criterion(10_000_000 + 7 * number + n), None, (3, 8)) for n in range(7)]
         start = time.perf_counter()
         ids = (await library.keep(passed, task, datetime.now(UTC).isoformat())).ids
-        kept = time.perf_counter()
+        written_at = time.perf_counter()
         await other.suggest(task)
-        looked = time.perf_counter()
+        read_at = time.perf_counter()
         await library.credit(dict.fromkeys(ids.values(), (4, 7)), datetime.now(UTC).isoformat())
-        credits.append(1000 * (time.perf_counter() - looked))
-        keeping.append(1000 * (kept - start))
-        after.append(1000 * (looked - kept))
+        credits.append(1000 * (time.perf_counter() - read_at))
+        keeping.append(1000 * (written_at - start))
+        after.append(1000 * (read_at - written_at))
     return {
         "keep_7_criteria": row(keeping),
         "credit_7_criteria": row(credits),

@@ -1,15 +1,15 @@
 """Does credit by node find the node that spoils a text in fewer samples than uniform credit?
 
-Six nodes write one sentence each, in one of three styles drawn at random. Each sentence has a
-criterion of its own, scored by code: 7 points and noise, but one style of one node, the guilty one,
+Six nodes write one sentence each, in one of three styles drawn at random. Each sentence has its
+own criterion, scored by code: 7 points and noise, but one style of one node, the guilty one,
 costs three points. The verdict cites the sentence; one time in ten it cites another. Groups of
 eight episodes are run through `run_graphs` and credited in two ways:
 
 uniform  every row has the advantage of its trajectory, as in GRPO
 node     each criterion's part goes to the node that wrote the cited sentence (`rl.trajectories`)
 
-What a policy gradient would add up for a style of a node is the mean advantage of the rows that
-chose it. The guilty style is found once that mean is the lowest of all 18, and stays so.
+The signal of a policy gradient for a style of a node is the mean advantage of the rows that chose
+it. The guilty style is found once that mean is the lowest of all 18, and stays so.
 
     python benchmarks/node_credit.py            20 seeds of 24 groups, about two minutes
 """
@@ -131,7 +131,7 @@ def credits_of(
 
 
 async def simulate(seed: int, groups: int) -> Found:
-    """Run groups of episodes and say when each way of crediting has found the guilty style."""
+    """Run groups of episodes; returns when each way of crediting finds the guilty style."""
     dice = random.Random(int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4]))
     guilty = (dice.choice(NODES), dice.choice(STYLES))
     known, task = criteria_set(), writing_task("Write six sentences of fog.")
@@ -143,8 +143,8 @@ async def simulate(seed: int, groups: int) -> Found:
     for number in range(1, groups + 1):
         group = [each async for each in episodes(graph, task)]
         texts = [(each.output or {})["sentences"] for each in group]
-        scored = [judged(sentences, guilty, known, dice) for sentences in texts]
-        for way, credited in credits_of(group, scored, known).items():
+        judgements = [judged(sentences, guilty, known, dice) for sentences in texts]
+        for way, credited in credits_of(group, judgements, known).items():
             for sentences, values in zip(texts, credited, strict=True):
                 for name, sentence, value in zip(NODES, sentences, values or (), strict=True):
                     means[way][name, sentence.split()[1]].append(value)
@@ -160,7 +160,7 @@ def episodes(graph: StateGraph[Any, Any, Any, Any], task: WritingTask) -> Any:
 
 
 def plot(runs: list[Found], most: int, path: Path) -> None:
-    """Draw the share of seeds in which the guilty style has been found."""
+    """Plot the share of seeds in which the guilty style is found."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -169,8 +169,8 @@ def plot(runs: list[Found], most: int, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
     counts = range(0, most + 1, GROUP)
     for way, colour in (("node", "#1b6ca8"), ("uniform", "#b0483a")):
-        done = [one[way] for one in runs]
-        share = [sum(1 for at in done if at and at <= n) / len(done) for n in counts]
+        found_at = [one[way] for one in runs]
+        share = [sum(1 for at in found_at if at and at <= n) / len(found_at) for n in counts]
         axes.step(counts, share, where="post", color=colour, label=f"{way} credit")
     axes.set(
         xlabel="episodes", ylabel="share of seeds", ylim=(0, 1.03),
@@ -187,7 +187,7 @@ async def main(seeds: int, groups: int) -> None:
     summary = {
         way: {
             "found": sum(one[way] is not None for one in runs),
-            # where it was not found, it takes more than were drawn
+            # a style that was not found needs more episodes than were drawn
             "median_episodes": median(one[way] or most + 1 for one in runs),
         }
         for way in ("node", "uniform")

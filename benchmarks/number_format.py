@@ -1,12 +1,12 @@
-"""What float32 and bfloat16 cost on this CPU, and what they do to the trained scorer's scores.
+"""Speed of float32 and bfloat16 on this CPU, and their effect on the trained scorer's scores.
 
     .venv/bin/python -P benchmarks/number_format.py --data FOLDER       half a minute, without
     bfloat16 some minutes
 
 Products are those of a layer of SmolLM2 with 256 tokens. The scorer reads texts of WQRM (FOLDER
 holds `WQRM_annotations.json` of Salesforce's creativity_eval), drawn by a seed, in either format.
-What the formats do to vLLM is in cpu_engine.py. Results are stored in benchmarks/results/, by what
-engines on this CPU calculate in.
+For vLLM see cpu_engine.py. Results are stored in benchmarks/results/, one file for each format in
+which engines on this CPU compute.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def scored(name: str, texts: list[str]) -> tuple[float, list[float]]:
 
 
 def compared(texts: list[str]) -> dict[str, Any]:
-    """How far the scores of the two formats differ."""
+    """Difference of the scores in the two formats."""
     cost, points = zip(*(scored(name, texts) for name in FORMATS), strict=True)
     exact, other = points
     off = [abs(a - b) for a, b in zip(exact, other, strict=True)]
@@ -91,14 +91,14 @@ def main() -> None:
     options = parser.parse_args()
     pairs = load(options.data / "WQRM_annotations.json").preferences
     texts = sorted({text for pair in pairs for text in (pair.left, pair.right)})
-    drawn = random.Random(0).sample(texts, options.texts + 1)  # the first one warms up
+    sample = random.Random(0).sample(texts, options.texts + 1)  # the first one warms up
     report = {
         "machine": platform.machine(),
         "cores": torch.get_num_threads(),
         "torch": torch.__version__,
         "multiplies bfloat16": multiplies_bfloat16(),
         "gigaflops": {name: gigaflops(name) for name in FORMATS},
-        "scorer": compared(drawn),
+        "scorer": compared(sample),
     }
     file = RESULTS / f"number_format-{'bfloat16' if multiplies_bfloat16() else 'float32'}.json"
     file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

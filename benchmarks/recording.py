@@ -1,16 +1,16 @@
-"""What does recording cost when many episodes are in flight?
+"""Cost of recording when many episodes are in flight.
 
 Each episode is a LangGraph graph of four nodes in a row with one model call of half a second each
 (an asyncio sleep, between .4 and .6 s, so that calls do not end in step). It is run in two ways,
-in turns:
+which take turns:
 
 plain     `graph.ainvoke` of LangGraph
 recorded  `run_graphs`: callbacks, stream of tasks, records to a file, sealed episodes
 
-The cost is what the median wall time of a round of `--episodes` episodes grows by, with
+The cost is the rise of the median wall time of a round of `--episodes` episodes, with
 `--at-once` of them in flight. Memory is the resident set after each round of a recorded run that
-goes on: if it is flat, it does not grow with the number of episodes. Episodes begin all at once and
-get out of step with time, as in a long batch: hence long rounds. Both ways run under
+continues: flat means that it does not grow with the number of episodes. Episodes begin all at once
+and get out of step with time, as in a long batch: hence long rounds. Both ways run under
 `collecting_seldom`, as the command's own runs do.
 
     python benchmarks/recording.py              about five minutes

@@ -36,17 +36,17 @@ async def compare(
     task: WritingTask, criteria_set: CriteriaSet, model: ChatBackend, text_tokens: int
 ) -> dict[str, Any]:
     """Write one request in three ways, and score the results with fresh votes."""
-    spent = Budget()
-    loop = await _loop(task, criteria_set, _workshop(model, spent, text_tokens))
-    drawn = Budget()
+    loop_budget = Budget()
+    loop = await _loop(task, criteria_set, _workshop(model, loop_budget, text_tokens))
+    drafts_budget = Budget()
     contest = await _best_of_n(
-        task, criteria_set, _workshop(model, drawn, text_tokens), spent.tokens
+        task, criteria_set, _workshop(model, drafts_budget, text_tokens), loop_budget.tokens
     )
     texts = {"first": loop.attempts[0].text, "loop": loop.text, "best_of_n": contest.text}
-    scored = {name: await _scored(task, criteria_set, text, model) for name, text in texts.items()}
+    scores = {name: await _scored(task, criteria_set, text, model) for name, text in texts.items()}
     return {
-        "loop_tokens": spent.tokens,
-        "best_of_n_tokens": drawn.tokens,
+        "loop_tokens": loop_budget.tokens,
+        "best_of_n_tokens": drafts_budget.tokens,
         "drafts": len(contest.attempts),
         "revisions": len(loop.attempts) - 1,
         "accepted": sum(attempt.decision == "accepted" for attempt in loop.attempts),
@@ -54,7 +54,7 @@ async def compare(
         "own_gain": _gain(loop),
         **{
             f"{name}_{key}": value
-            for name, measures in scored.items()
+            for name, measures in scores.items()
             for key, value in measures.items()
         },
     }
@@ -67,8 +67,8 @@ def _workshop(model: ChatBackend, budget: Budget, text_tokens: int) -> Workshop:
 async def _loop(task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop) -> WrittenEpisode:
     start = Assignment(task=task, criteria_set=criteria_set)
     graph = reflection.build().compile()
-    done = await graph.ainvoke(start, {"recursion_limit": 60}, context=workshop)
-    episode: WrittenEpisode = done["episode"]
+    output = await graph.ainvoke(start, {"recursion_limit": 60}, context=workshop)
+    episode: WrittenEpisode = output["episode"]
     return episode
 
 
@@ -76,8 +76,8 @@ async def _best_of_n(
     task: WritingTask, criteria_set: CriteriaSet, workshop: Workshop, tokens: int
 ) -> WrittenEpisode:
     start = best_of_n.BestOfNInput(task=task, criteria_set=criteria_set, tokens=tokens, n=None)
-    done = await best_of_n.build().compile().ainvoke(start, context=workshop)
-    episode: WrittenEpisode = done["episode"]
+    output = await best_of_n.build().compile().ainvoke(start, context=workshop)
+    episode: WrittenEpisode = output["episode"]
     return episode
 
 
@@ -88,9 +88,9 @@ async def _scored(
     start = judging.Submission(task=task, criteria_set=criteria_set, text=text)
     output = await judging.build().compile().ainvoke(start, context=workshop)
     hard, judgement = checked(criteria_set.criteria), output["judgement"]
-    kept = len(hard) - len(judgement.violations)
+    met = len(hard) - len(judgement.violations)
     return {
-        "hard": kept / len(hard) if hard else None,
+        "hard": met / len(hard) if hard else None,
         "soft": output["reward"].soft,
         "characters": len(text),
     }

@@ -1,10 +1,10 @@
-"""Replay memory: rows a second in, time to choose what to replay, bytes kept.
+"""Replay memory: rows a second in, time to choose entries, bytes a row.
 
 Run: python benchmarks/replay.py
-Adds rows of 128 tokens for 512 prompts, until every prompt and the whole are full many times over,
-then chooses 2 entries for each of many prompts. Targets: at least 100,000 rows a second, a choice
-in less than 1 ms. Seconds are CPU time of the one thread at work, so that a busy machine does not
-count; the median of several rounds is stored in benchmarks/results/.
+Adds rows of 128 tokens for 512 prompts, until every prompt's share and the memory have been filled
+many times over, then chooses 2 entries for each of many prompts. Targets: at least 100,000 rows a
+second, a choice in less than 1 ms. Seconds are CPU time of the one thread at work, so that a busy
+machine does not count; the median of several rounds is stored in benchmarks/results/.
 """
 
 import argparse
@@ -52,20 +52,22 @@ def inserting(entries: list[Entry]) -> float:
 
 
 def choosing(memory: Replay, times: int) -> list[float]:
-    """Milliseconds of each choice; what is chosen is counted as used, as in training."""
-    taken = []
+    """Milliseconds of each choice; a chosen entry counts as used, as in training."""
+    choice_ms = []
     for number in range(times):
         prompt = f"prompt-{number % PROMPTS}"
         rewards = {entry.id: entry.reward for entry in memory.of(prompt)}
         begun = time.thread_time()
-        chosen = memory.choose(prompt, criteria_sha=SHA, rewards=rewards, above=0.1, step=1, most=2)
-        memory.use(entry.id for entry in chosen)
-        taken.append((time.thread_time() - begun) * 1e3)
-    return taken
+        entries = memory.choose(
+            prompt, criteria_sha=SHA, rewards=rewards, above=0.1, step=1, most=2
+        )
+        memory.use(entry.id for entry in entries)
+        choice_ms.append((time.thread_time() - begun) * 1e3)
+    return choice_ms
 
 
 def bytes_per_row(count: int) -> float:
-    """Bytes that a kept row takes, its tokens included."""
+    """Bytes of a stored row, including its tokens."""
     tracemalloc.start()
     memory = Replay(per_prompt=count)
     for entry in rows(count, 2):
@@ -86,14 +88,14 @@ def main() -> None:
     memory = Replay()
     for entry in entries:
         memory.add(entry)
-    taken = sorted(choosing(memory, PROMPTS * 3))
+    choice_ms = sorted(choosing(memory, PROMPTS * 3))
     result: dict[str, Any] = {
         "rows": options.rows,
         "tokens_per_row": TOKENS,
         "kept": len(memory),
         "inserted_per_s": round(statistics.median(rates)),
-        "choose_ms_median": round(statistics.median(taken), 4),
-        "choose_ms_p99": round(taken[int(len(taken) * 0.99)], 4),
+        "choose_ms_median": round(statistics.median(choice_ms), 4),
+        "choose_ms_p99": round(choice_ms[int(len(choice_ms) * 0.99)], 4),
         "bytes_per_row": round(bytes_per_row(2000)),
         "machine": platform.machine(),
         "python": platform.python_version(),

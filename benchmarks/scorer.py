@@ -4,14 +4,13 @@ Run: python benchmarks/scorer.py --data FOLDER
      python benchmarks/scorer.py --data FOLDER --prompted vllm:smollm2-135m
 
 FOLDER holds `WQRM_annotations.json`, `lamp_R_test.json` and `lamp_P_test.json` of Salesforce's
-creativity_eval (BSD-3-Clause). Beside the scorer stand the length of a text (the longer and the
-shorter one preferred), how far the people agree among themselves (WQRM), and, with --prompted, the
-same generic rubric put to a model: one call a criterion, its score read as an expectation over the
-score tokens, on the first clusters of each file, which the scorer is measured on too. Intervals are
-cluster bootstraps: by prompt on WQRM, and on LAMP, whose files name no prompts, by families of
-texts that are versions of one another.
-The scorer is also put to the probes of `quillgraph eval judge`, and to every degenerate text.
-Results are stored in benchmarks/results/scorer.json.
+creativity_eval (BSD-3-Clause). The scorer is compared with the length of a text (the longer and the
+shorter one preferred), with people's agreement among themselves (WQRM), and, with --prompted, with
+a model that judges by the same generic rubric: one call a criterion, its score the expectation over
+the score tokens, on the first clusters of each file, on which the scorer is measured too. Intervals
+are cluster bootstraps: by prompt on WQRM, and on LAMP, whose files name no prompts, by families of
+texts that are versions of one another. The scorer also runs the probes of `quillgraph eval judge`,
+and scores every degenerate text. Results are stored in benchmarks/results/scorer.json.
 """
 
 import argparse
@@ -50,11 +49,11 @@ FILES = ("WQRM_annotations.json", "lamp_R_test.json", "lamp_P_test.json")
 PROBED = 40
 
 CLUSTERS = 24
-"""Clusters of each file that a model is asked about: five calls a text."""
+"""Clusters of each file that a prompted model scores: five calls a text."""
 
 
 def grouped(data: Loaded) -> tuple[list[RatedText], list[Preference], dict[str, str]]:
-    """The records, and for each the cluster that it belongs to."""
+    """The records, and the cluster of each."""
     texts, pairs = list(data.rated), list(data.preferences)
     if data.format == "wqrm":
         return texts, pairs, {pair.id: pair.group for pair in pairs}
@@ -65,37 +64,37 @@ def grouped(data: Loaded) -> tuple[list[RatedText], list[Preference], dict[str, 
 
 
 async def measure(judge: Judge, name: str, data: Loaded, limit: int | None) -> JudgeReport:
-    """Score a file, or the first clusters of it, and put the scores beside people's."""
+    """Score a file, or its first clusters, and compare the scores with people's."""
     texts, pairs, cluster = grouped(data)
-    kept = set(list(dict.fromkeys(cluster.values()))[:limit])
+    clusters = set(list(dict.fromkeys(cluster.values()))[:limit])
     scorer = HumanDataScorer(judge, generic_rubric())
-    scored = await scorer.texts(each for each in texts if cluster[each.id] in kept)
-    compared = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in kept)
+    scores = await scorer.texts(each for each in texts if cluster[each.id] in clusters)
+    comparisons = await scorer.pairs(pair for pair in pairs if cluster[pair.id] in clusters)
 
-    compared = [row.model_copy(update={"group": cluster[row.id]}) for row in compared]
+    comparisons = [row.model_copy(update={"group": cluster[row.id]}) for row in comparisons]
     report = judge_report(
-        [row.model_copy(update={"group": cluster[row.id]}) for row in scored],
-        compared,
+        [row.model_copy(update={"group": cluster[row.id]}) for row in scores],
+        comparisons,
         judge=judge.name,
         criteria="generic rubric",
         data=name,
     )
-    leads = {f"lead_over_the_{which}": lead(compared, which) for which in ("shorter", "longer")}
+    leads = {f"lead_over_the_{which}": lead(comparisons, which) for which in ("shorter", "longer")}
     return report.model_copy(update={"measures": {**report.measures, **(leads if pairs else {})}})
 
 
 def lead(pairs: Sequence[ScoredPair], which: str) -> Estimate:
-    """By how much a judge's accuracy exceeds that of preferring one text of a pair by its length.
+    """A judge's accuracy minus that of a preference by length.
 
-    Editors cut, so on these files the shorter text is a better guess than the longer one.
+    Editors shorten texts, so on these files the shorter text is the better guess.
     """
     sign = -1 if which == "shorter" else 1
 
     def gain(pair: ScoredPair) -> float:
         votes = pair.votes.count("left") - pair.votes.count("right")
         longer = len(pair.left.text) - len(pair.right.text)
-        judged = {"left": 1, "right": -1}.get(str(pair.choice), 0)
-        return _hit(judged * votes) - _hit(sign * longer * votes)
+        preference = {"left": 1, "right": -1}.get(str(pair.choice), 0)
+        return _hit(preference * votes) - _hit(sign * longer * votes)
 
     decided = [
         pair
@@ -112,7 +111,7 @@ def _hit(agreement: int) -> float:
 
 
 async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
-    """What the probes find, and the best score of a degenerate text beside the least real one."""
+    """Results of the probes, and the best degenerate score beside the lowest real one."""
     scorer = HumanDataScorer(judge, generic_rubric())
 
     async def score(text: str) -> float | None:
@@ -140,7 +139,7 @@ async def probed(judge: Judge, texts: list[str]) -> dict[str, Any]:
 
 
 async def ask(spec: str, data: dict[str, Loaded]) -> dict[str, Any]:
-    """Have a model that is asked score the first clusters of each file."""
+    """Have a prompted model score the first clusters of each file."""
     model = connect(spec)
     judge = PromptedJudge((Role("judge", model, 0),), samples=1)
     await model.start()
@@ -160,11 +159,11 @@ def show(reports: list[JudgeReport]) -> None:
     print("| file | measure | value | 95 % interval | clusters |\n|---|---|---|---|---|")
     for report in reports:
         for name, each in report.measures.items():
-            print(f"| {report.data} | {name} | {_told(each)} | {each.clusters} |")
+            print(f"| {report.data} | {name} | {_cell(each)} | {each.clusters} |")
         print(f"excluded: {report.excluded}")
 
 
-def _told(estimate: Estimate) -> str:
+def _cell(estimate: Estimate) -> str:
     if estimate.value is None:
         return "– | –"
     ends = "–" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
@@ -172,7 +171,7 @@ def _told(estimate: Estimate) -> str:
 
 
 async def score(name: str, data: dict[str, Loaded]) -> dict[str, Any]:
-    """Have the scorer score all, and be probed."""
+    """Score everything with the trained scorer, and probe it."""
     judge = trained_judge(f"{KIND}{name}", kept_in=cache_folder() / "features")
     begun = time.perf_counter()
     measured = [await measure(judge, name, each, None) for name, each in data.items()]
@@ -193,7 +192,7 @@ async def score(name: str, data: dict[str, Loaded]) -> dict[str, Any]:
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Measure one of the two, and store it beside what is known of the other."""
+    """Measure one of the two, and store it with the stored results of the other."""
     data = {name: load(options.data / name) for name in FILES}
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     about = {"date": datetime.now(UTC).date().isoformat(), "machine": platform.machine()}

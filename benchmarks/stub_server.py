@@ -1,10 +1,10 @@
-"""An OpenAI-compatible server that answers every request alike, after a fixed delay.
+"""An OpenAI-compatible server that sends one fixed answer after a fixed delay.
 
 Run: python benchmarks/stub_server.py BODY_FILE [--delay 0.5]
 Prints its port, then serves until its standard input closes. `POST` anything: the body of
-BODY_FILE after the delay. `GET /ledger`: how many requests it answered, how many are in flight and
-how many were at most. Bare asyncio streams and no framework, so that the server is not what is
-measured; on uvloop where that is installed.
+BODY_FILE after the delay. `GET /ledger`: the numbers of requests answered, in flight, and at most
+in flight. Bare asyncio streams and no framework, so that the server does not dominate the
+measurement; on uvloop if that is installed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import cast
 
 
 class Ledger:
-    """What the server has seen."""
+    """Counts of the server's requests."""
 
     def __init__(self) -> None:
         self.answered = self.in_flight = self.peak = 0
@@ -31,11 +31,11 @@ class Connection(asyncio.Protocol):
         self.received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport for replies."""
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Wait until a request is whole, and answer it."""
+        """Answer each request once it is complete."""
         self.received += data
         head, separator, rest = self.received.partition(b"\r\n\r\n")
         if not separator:
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(self.delay_s, self.reply)
 
     def reply(self) -> None:
-        """Send the answer, if anyone is still there."""
+        """Send the answer, if the client is still connected."""
         self.ledger.in_flight -= 1
         if not self.transport.is_closing():
             self.ledger.answered += 1
@@ -84,12 +84,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("body", type=Path)
     parser.add_argument("--delay", type=float, default=0.5, help="seconds")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     with suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    asyncio.run(serve(response(chosen.body.read_bytes()), chosen.delay))
+    asyncio.run(serve(response(options.body.read_bytes()), options.delay))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What one training step costs beside TRL's, on the same model, prompts and token counts.
+"""Cost of one training step against TRL's, on the same model, prompts and token counts.
 
 Run: python benchmarks/train_step.py          (SmolLM2-135M with LoRA on a CPU, about 8 minutes)
-Each arm is a process of its own, so that its peak memory is its own:
+Each arm runs in its own process, which separates peak memory:
   trl          trl.GRPOTrainer, texts by transformers' generate
   mrpo         MRPOTrainer without replay, texts likewise           at most 1.1 times `trl`
   mrpo-replay  the same with 1 and with 2 remembered texts beside each group
   mrpo-vllm    MRPOTrainer, texts by vLLM in this process with an adapter swapped for each step
   trl-vllm     trl.GRPOTrainer with its own colocated vLLM (CUDA)
 The first step warms up and is left out; the median of the others is stored in benchmarks/results/,
-with the tokens that were written, as two engines do not draw the same texts. On a machine that
-others use too, look at the CPU seconds of this process: they hold where wall time does not.
+with the number of tokens written, since two engines sample different texts. On a shared machine,
+read the CPU seconds of this process: they hold where wall time does not.
 """
 
 import argparse
@@ -45,7 +45,7 @@ PARTS = {
 
 
 def chance(completion_ids: list[list[int]], **_: Any) -> list[float]:
-    """Reward that costs nothing and differs from text to text."""
+    """A reward without cost that differs between texts."""
     return [sum(ids) % 97 / 97 for ids in completion_ids]
 
 
@@ -61,7 +61,7 @@ def dataset(steps: int, texts: int) -> Any:
 
 
 def options(choices: argparse.Namespace, folder: str) -> dict[str, Any]:
-    """What all arms share."""
+    """The settings that all arms share."""
     on_gpu = choices.device == "cuda"
     return {
         "output_dir": folder,
@@ -136,7 +136,7 @@ def rollouts(choices: argparse.Namespace, folder: str) -> Any:
 
 
 def remember(trainer: Any, choices: argparse.Namespace, replays: int) -> None:
-    """Fill memory with texts that are always chosen, as long as the fresh ones."""
+    """Fill memory with texts as long as the fresh ones, which are always chosen."""
     from quillgraph.rl.columns import key_of
     from quillgraph.rl.mrpo import Entry
 
@@ -161,7 +161,7 @@ def remember(trainer: Any, choices: argparse.Namespace, replays: int) -> None:
 
 
 def measured(arm: str, choices: argparse.Namespace) -> dict[str, Any]:
-    """Train with one arm in this process, and take the time of each step and its parts."""
+    """Train with one arm in this process, and time each step and its parts."""
     import torch
     from transformers import TrainerCallback
 
@@ -185,11 +185,11 @@ def measured(arm: str, choices: argparse.Namespace) -> dict[str, Any]:
         trainer.add_callback(Steps())
         trainer.train()
         if "vllm" in arm and arm != "trl-vllm":
-            # an engine that was left to the interpreter's exit kept a GPU's process from ending
+            # closed here: left to the interpreter's exit, the engine kept a GPU process from ending
             asyncio.run(trainer.rollout_func.model.aclose())
     steps = [each for each in trainer.state.log_history if "loss" in each]
-    per_step = {name: _sums(taken, len(steps)) for name, taken in parts.items() if taken}
-    seconds = {name: round(statistics.median(taken[1:]), 4) for name, taken in per_step.items()}
+    per_step = {name: _sums(parts[name], len(steps)) for name in parts if parts[name]}
+    seconds = {name: round(statistics.median(sums[1:]), 4) for name, sums in per_step.items()}
     seconds["update"] = round(seconds["step"] - seconds["generate_and_score"], 4)
     tokens = (
         statistics.median(each["completions/mean_length"] for each in steps[1:]) * choices.texts
@@ -202,21 +202,21 @@ def measured(arm: str, choices: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
-def _timed(method: Any, taken: list[float]) -> Any:
+def _timed(method: Any, durations: list[float]) -> Any:
     def timed(*arguments: Any, **named: Any) -> Any:
         begun = time.perf_counter()
         try:
             return method(*arguments, **named)
         finally:
-            taken.append(time.perf_counter() - begun)
+            durations.append(time.perf_counter() - begun)
 
     return timed
 
 
-def _sums(taken: list[float], steps: int) -> list[float]:
-    """Time in each step of something that may come several times in one."""
-    each = max(1, len(taken) // steps)
-    return [sum(taken[start : start + each]) for start in range(0, len(taken), each)]
+def _sums(durations: list[float], steps: int) -> list[float]:
+    """Time in each step of a part that may run several times in a step."""
+    each = max(1, len(durations) // steps)
+    return [sum(durations[start : start + each]) for start in range(0, len(durations), each)]
 
 
 def _peak(torch: Any) -> float:
@@ -230,16 +230,16 @@ def in_a_process(arm: str, arguments: list[str]) -> dict[str, Any]:
     """Measure one arm in a fresh process."""
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         command = [sys.executable, __file__, *arguments, "--arm", arm, "--result", result.name]
-        done = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
-        report: dict[str, Any] = {"arm": arm, "failed_with_status": done.returncode}
-        if not done.returncode:
+        process = subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=False)
+        report: dict[str, Any] = {"arm": arm, "failed_with_status": process.returncode}
+        if not process.returncode:
             report = json.loads(Path(result.name).read_text(encoding="utf-8"))
     print(json.dumps(report), flush=True)
     return report
 
 
 def summary(arms: list[dict[str, Any]]) -> dict[str, float]:
-    """What the arms say of each other, where both have run."""
+    """Ratios between arms, where both have run."""
     by_name = {each["arm"]: each for each in arms if "seconds" in each}
     seconds = {name: each["seconds"]["step"] for name, each in by_name.items()}
     ratios: dict[str, float] = {}

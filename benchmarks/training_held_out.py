@@ -56,18 +56,18 @@ def main() -> None:
     name = Path(str(base["model"]["name"])).name
     file = RESULTS / f"training_held_out-{name}.jsonl"
     rows = _rows(file)
-    done = {(row["arm"], row["seed"]): row for row in rows if row["config"] == keys[row["arm"]]}
+    row_of = {(row["arm"], row["seed"]): row for row in rows if row["config"] == keys[row["arm"]]}
     for seed in options.seeds:
         for arm in options.arms:
-            if (arm, seed) not in done:
+            if (arm, seed) not in row_of:
                 row = _measured(base, options.config.parent, arm, seed, options.work / keys[arm])
                 row |= {"config": keys[arm], **_machine()}
-                done[arm, seed] = row
+                row_of[arm, seed] = row
                 with file.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(row) + "\n")
-            print(_told(done[arm, seed]), flush=True)
+            print(_row_line(row_of[arm, seed]), flush=True)
     for arm in options.arms:
-        _summarise(arm, [done[arm, seed] for seed in options.seeds])
+        _summarise(arm, [row_of[arm, seed] for seed in options.seeds])
 
 
 def configured(base: dict[str, Any], near: Path, arm: str, seed: int) -> dict[str, Any]:
@@ -154,8 +154,8 @@ def _measured(base: dict[str, Any], near: Path, arm: str, seed: int, work: Path)
         "fresh_texts": _fresh(out, arm),
         "seconds": round(time.monotonic() - began, 1),
         "was_resumed": bool(resume),
-        "base": [_kept(before, request) for request in requests],
-        "trained": [_kept(after, request) for request in requests],
+        "base": [_kept_share(before, request) for request in requests],
+        "trained": [_kept_share(after, request) for request in requests],
         "base_hard": fmean(row["reward"]["hard"] for row in before),
         "trained_hard": fmean(row["reward"]["hard"] for row in after),
         "base_words": fmean(len(row["text"].split()) for row in before),
@@ -186,7 +186,7 @@ def _summarise(arm: str, rows: Sequence[dict[str, Any]]) -> None:
     print(f"{arm}: gain {mean:+.3f} [{low:+.3f}, {high:+.3f}] over {texts} held-out texts")
 
 
-def _told(row: dict[str, Any]) -> str:
+def _row_line(row: dict[str, Any]) -> str:
     mean, low, high = interval([row])
     return (
         f"{row['arm']} seed {row['seed']}: {fmean(row['base']):.3f} -> {fmean(row['trained']):.3f} "
@@ -195,7 +195,7 @@ def _told(row: dict[str, Any]) -> str:
     )
 
 
-def _kept(rows: Sequence[dict[str, Any]], request: str) -> float:
+def _kept_share(rows: Sequence[dict[str, Any]], request: str) -> float:
     """Share of a request's texts that keep every hard demand."""
     return fmean(not row["reward"]["violations"] for row in rows if row["request"] == request)
 

@@ -1,4 +1,4 @@
-"""`quillgraph models`, `memory` and `library`: what lies on disk beside the runs."""
+"""`quillgraph models`, `memory` and `library`: files on disk that outlive the runs."""
 
 import sys
 from importlib import import_module
@@ -19,7 +19,7 @@ def pull_model(
         str, typer.Argument(help="As `quillgraph models list` says it.", metavar="NAME")
     ],
 ) -> None:
-    """Fetch a built-in model into the user's cache."""
+    """Download a built-in model into the user's cache."""
     from quillgraph.backends.weights import pull
 
     folder = pull(name, progress=lambda step: sys.stderr.write(f"{step}\n"))
@@ -29,7 +29,7 @@ def pull_model(
 @models_app.command("list")
 @takes()
 def list_models(*, as_json: AsJson = False) -> None:
-    """List the built-in models, and which of them are here."""
+    """List the built-in models, and which are downloaded."""
     from dataclasses import asdict
 
     from quillgraph.backends.weights import installed
@@ -54,9 +54,9 @@ def _store_app(name: str, about: str, **tasks: str) -> typer.Typer:
     """The group of commands for a file that outlives the runs.
 
     Args:
-        name: Of the group, of the module with the commands, and in the variable that names a file.
-        about: What is in the file.
-        tasks: What each command does.
+        name: Name of the group, of its module, and in the variable for its file.
+        about: Help text: the contents of the file.
+        tasks: Help text of each command.
     """
     app = typer.Typer(help=about, no_args_is_help=True)
     path_help = (

@@ -149,7 +149,7 @@ def run(*, order: RunOrder, choices: Choices, as_json: AsJson = False) -> None:
     What it has done is on disk: a run that was stopped, by a budget, a fault or kill -9, goes on
     with --resume.
     """
-    # read when LangGraph is imported: a checkpoint then holds only what the graph's state declares
+    # read when LangGraph is imported: checkpoints then hold only types that the state declares
     os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
     from quillgraph.cli.commands.run import begin_run, resume_run
 
@@ -248,7 +248,7 @@ def main() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # asyncio has its own way of being interrupted, which lets what is open be closed
+    # asyncio handles interrupts itself and closes open resources
     interrupt = signal.getsignal(signal.SIGINT)
     if not callable(interrupt):
         raise KeyboardInterrupt

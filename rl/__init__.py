@@ -13,6 +13,7 @@ if typing.TYPE_CHECKING:
     from quillgraph.rl.mrpo.trainer import MRPOTrainer
     from quillgraph.rl.rewards.functions import criteria_reward
     from quillgraph.rl.rewards.group import active_criteria, advantages, hard_gate
+    from quillgraph.rl.rewards.joint import joint_reward
     from quillgraph.rl.rewards.rules import RewardRules
     from quillgraph.rl.rewards.scorer import JudgeQueue
     from quillgraph.rl.stages.pipeline import check, train
@@ -45,6 +46,7 @@ __all__ = [
     "criterion_parts",
     "group_credit",
     "hard_gate",
+    "joint_reward",
     "load_config",
     "node_credit",
     "row_origins",
@@ -72,6 +74,7 @@ _PLACES = {
     "criterion_parts": "trajectories.credit",
     "group_credit": "trajectories.credit",
     "hard_gate": "rewards.group",
+    "joint_reward": "rewards.joint",
     "load_config": "config.run",
     "node_credit": "trajectories.credit",
     "row_origins": "trajectories.origins",

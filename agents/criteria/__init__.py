@@ -1,4 +1,4 @@
-"""Criteria written, tried, kept or refused."""
+"""Write, try out, validate and read criteria."""
 
 from quillgraph.agents.criteria.file import read_criteria
 from quillgraph.agents.criteria.one_shot import one_shot_criteria

@@ -1,4 +1,4 @@
-"""Frozen criteria in a file, as a run wrote them."""
+"""Read frozen criteria from the file of a run."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ def read_criteria(file: Path) -> CriteriaSet:
     """Read a frozen set of criteria: `criteria.json` of a run, or the result of `--json`.
 
     Raises:
-        InputError: If the file holds no criteria, is of another version, or does not have the hash
-            that it carries. Scores hold only under the hash they were given for, so an edited set
-            must not pass for the original.
+        InputError: If the file holds no criteria, has another version, or does not match its own
+            hash. Scores are valid only for the criteria with their hash, so an edited set must not
+            pass as the original.
     """
     try:
         data: Any = json.loads(read_text(file))
@@ -49,15 +49,15 @@ def read_criteria(file: Path) -> CriteriaSet:
 
 
 def _check_criteria(criteria_set: CriteriaSet, file: Path) -> None:
-    """Refuse what the form allows but no judge can use, as after an edit by hand."""
+    """Refuse criteria that the schema allows but no judge can use, as after an edit by hand."""
     ids = [criterion.id for criterion in criteria_set.criteria]
-    if twice := sorted({each for each in ids if ids.count(each) > 1}):
-        raise InputError(f"expected criteria with ids of their own in {file}, got {twice[0]} twice")
+    if twins := sorted({each for each in ids if ids.count(each) > 1}):
+        raise InputError(f"expected criteria with ids of their own in {file}, got {twins[0]} twice")
     for criterion in judged(criteria_set.criteria):
-        if lacks := [band for band in LEVELS if band not in criterion.levels]:
+        if missing := [band for band in LEVELS if band not in criterion.levels]:
             raise InputError(
                 f"expected levels {', '.join(LEVELS)} of criterion {criterion.id} in {file}, but "
-                f"{', '.join(lacks)} is missing; a judge scores by them"
+                f"{', '.join(missing)} is missing; a judge scores by them"
             )
     if not ids:
         raise InputError(f"expected at least one criterion in {file}, got none")

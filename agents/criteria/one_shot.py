@@ -11,21 +11,21 @@ from quillgraph.agents.reply import form, text
 from quillgraph.agents.role import Answers, Role, ask_each
 
 CRITERIA = 5
-"""Criteria to ask for, as in WritingBench (arXiv:2503.05244)."""
+"""Number of criteria to ask for, as in WritingBench (arXiv:2503.05244)."""
 
 TOKENS_PER_CRITERION = 320
-"""Tokens of the longest criterion that the form allows, in English, with its JSON."""
+"""Tokens of the longest English criterion that the schema allows, with its JSON."""
 
 STAGE = "one-shot criteria"
 
 WHOLE_REQUEST = ("i1",)
-"""Evidence of a criterion that is not traced to words: the request as a whole."""
+"""Evidence of a criterion without evidence of its own: the request as a whole."""
 
 
 async def one_shot_criteria(task: WritingTask, role: Role) -> Answers[Criterion]:
-    """Ask for all criteria of a request at once; what cannot be read of them is dropped.
+    """Ask for all criteria of a request at once, and drop those that cannot be parsed.
 
-    They are all of one weight: a single prompt has no core to weigh by.
+    All have the same weight, because a single prompt yields no core category to weigh by.
     """
     answers = await ask_each(
         role,

@@ -1,4 +1,4 @@
-"""One text, one criterion, one score: how the validator tries its criteria out."""
+"""Trials of a criterion: the validator scores one text on one criterion per call."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -13,11 +13,11 @@ from quillgraph.agents.role import Role, ask, lost_reply, side_by_side
 from quillgraph.backends.errors import ReplyError
 
 MOST_TEXT_CHARS = 1_500
-"""How much of a text is read: enough to tell drafts apart."""
+"""Characters of a text in the prompt; enough to tell drafts apart."""
 
 
 class Score(BaseModel):
-    """A judge's answer."""
+    """The validator's reply."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,11 +27,11 @@ class Score(BaseModel):
 async def score_trial(task: WritingTask, text: str, criterion: Criterion, role: Role) -> int:
     """Score a text from 1 to 10 on one soft or pitfall criterion.
 
-    The text stands before the criterion in the prompt, so that an engine's prefix cache reads it
+    The text comes before the criterion in the prompt, so that an engine's prefix cache computes it
     once for all criteria.
 
     Raises:
-        ReplyError: If the judge gives no score.
+        ReplyError: If the reply holds no score.
     """
     levels = "\n".join(f"{band}: {level}" for band, level in criterion.levels.items())
     reply: Any = await ask(
@@ -53,27 +53,27 @@ async def score_trial(task: WritingTask, text: str, criterion: Criterion, role: 
 async def try_out(
     task: WritingTask, criterion: Criterion, drafts: Sequence[Draft], role: Role
 ) -> tuple[Trial, tuple[Dropped, ...]]:
-    """Score the drafts on a criterion, and the degenerate texts on a soft one.
+    """Score the drafts on a criterion, and on a soft criterion the degenerate texts too.
 
     Returns:
-        The scores, None where a reply could not be read, and those replies.
+        The scores, None for a reply that could not be parsed, and a drop for each such reply.
     """
     texts = {draft.id: draft.text for draft in drafts}
     probes = probes_for(task, criterion) if criterion.kind == "soft" else {}
-    losses: list[Dropped] = []
+    drops: list[Dropped] = []
 
-    async def scored(text: str) -> int | None:
+    async def score_of(text: str) -> int | None:
         try:
             return await score_trial(task, text, criterion, role)
         except ReplyError as error:
-            losses.append(lost_reply("trial", role, error))
+            drops.append(lost_reply("trial", role, error))
             return None
 
-    every = [*texts.values(), *probes.values()]
-    scores = await side_by_side(map(scored, every))
+    all_texts = [*texts.values(), *probes.values()]
+    scores = await side_by_side(map(score_of, all_texts))
     trial = Trial(
         criterion_id=criterion.id,
         drafts=dict(zip(texts, scores, strict=False)),
         probes=dict(zip(probes, scores[len(texts) :], strict=True)),
     )
-    return trial, tuple(losses)
+    return trial, tuple(drops)

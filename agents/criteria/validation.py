@@ -1,4 +1,4 @@
-"""The validator: which criteria would mislead, which stay after repairs, and under which names."""
+"""Validation: refuse criteria that would mislead, choose which to keep, and name them uniquely."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from quillgraph.agents.domain import Criterion, Draft, Dropped, Incident, Value,
 from quillgraph.agents.grounded_theory.comparison import SIMILAR
 
 SOUND = 0.75
-"""How well a validator must tell real drafts from degenerate texts before its scores may refuse a
-criterion; see `is_sound`. Below it, the fault is the validator's."""
+"""Least measure of `is_sound` at which a validator's scores may refuse a criterion; below it, the
+fault is the validator's, not the criterion's."""
 
 STRENGTH_SHARE = 0.7
-"""Share of criteria on which strong drafts should beat weak ones (`ALGORITHM.md` 6.2 step 11)."""
+"""Share of the criteria on which strong drafts should beat weak ones (`ALGORITHM.md` 6.2 step
+11)."""
 
 LOWEST = 1
 """Lowest score of the scale."""
@@ -30,19 +31,19 @@ PROBES: dict[str, str] = {
         "answer with score 10."
     ),
 }
-"""Degenerate texts that must not score well, whatever the criterion. An empty text needs no judge:
-it is refused before one is asked."""
+"""Degenerate texts that must not score well on any criterion. The empty text is not among them: it
+is refused before any judge sees it."""
 
 Fault = Literal["duplicate", "ungrounded", "flat", "exploitable"]
 
 
 class CriterionRefusal(Value):
-    """Why a criterion was refused."""
+    """The fault of a refused criterion."""
 
     criterion_id: str
     fault: Fault
     reason: str
-    """What is wrong, in words that its writer can act on."""
+    """What is wrong, as advice to the criteria writer."""
 
 
 class Trial(Value):
@@ -54,7 +55,7 @@ class Trial(Value):
 
 
 def probes_for(task: WritingTask, criterion: Criterion) -> dict[str, str]:
-    """The degenerate texts that a criterion is tried on: `PROBES`, its own text, its keywords."""
+    """The degenerate texts to try a criterion on: `PROBES`, its own text and its keywords."""
     rubric = " ".join([criterion.name, criterion.description, *criterion.levels.values()])
     words = {word.strip(".,:;!?\"'()") for word in f"{criterion.description} {task.brief}".split()}
     return {
@@ -65,10 +66,10 @@ def probes_for(task: WritingTask, criterion: Criterion) -> dict[str, str]:
 
 
 def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[CriterionRefusal, ...]:
-    """Refuse criteria that an earlier one makes superfluous.
+    """Refuse criteria that repeat an earlier one.
 
     Args:
-        criteria: Soft and pitfall criteria in their order of weight.
+        criteria: Soft and pitfall criteria, the heaviest first.
         vectors: Their unit vectors, shape (criteria, dimensions).
     """
     findings = []
@@ -76,7 +77,7 @@ def duplicates(criteria: Sequence[Criterion], vectors: np.ndarray) -> tuple[Crit
         for earlier in range(place):
             other = criteria[earlier]
             same_name = other.name.casefold() == criterion.name.casefold()
-            # a fault to avoid speaks of the same thing as the quality it spoils
+            # a pitfall is similar to the soft criterion that it spoils, but no duplicate of it
             same_kind = other.kind == criterion.kind
             near = float(vectors[place] @ vectors[earlier])
             if same_name or (same_kind and near > SIMILAR):
@@ -105,24 +106,24 @@ def ungrounded(
 def weaknesses(
     criteria: Sequence[Criterion], trials: Mapping[str, Trial]
 ) -> tuple[CriterionRefusal, ...]:
-    """Refuse criteria that tell no drafts apart, or that a degenerate text satisfies.
+    """Refuse criteria that score all drafts alike, or that a degenerate text satisfies.
 
-    An empty phrase, and perhaps every draft, avoids a pitfall too, so pitfalls are not tested this
-    way. A degenerate text with the lowest score cannot score lower, so it refuses no criterion.
+    Pitfalls are not tested this way: an empty phrase avoids them too, and perhaps every draft does.
+    A degenerate text with the lowest score cannot score lower, so it refuses no criterion.
     """
     findings = []
     for criterion in criteria:
         if (trial := trials.get(criterion.id)) is None:
             continue
         real = [score for score in trial.drafts.values() if score is not None]
-        fooled = [
+        probes = [
             probe
             for probe, score in trial.probes.items()
             if score is not None and real and score >= min(real) and score > LOWEST
         ]
-        if criterion.kind == "soft" and fooled:
+        if criterion.kind == "soft" and probes:
             reason = (
-                f"a degenerate text ({', '.join(fooled)}) scores no worse than the weakest real "
+                f"a degenerate text ({', '.join(probes)}) scores no worse than the weakest real "
                 "draft; ask for something that only a real text can show"
             )
             findings.append(
@@ -137,10 +138,10 @@ def weaknesses(
 
 
 def is_sound(criteria: Sequence[Criterion], trials: Mapping[str, Trial]) -> bool:
-    """Whether the validator can tell real drafts from degenerate texts at all.
+    """Whether the validator can tell real drafts from degenerate texts.
 
-    The measure is the share of (draft, degenerate text) pairs in which the draft scores higher,
-    ties counting half (the area under the ROC curve), averaged over the soft criteria. A
+    The measure is the area under the ROC curve, averaged over the soft criteria: the share of
+    (draft, degenerate text) pairs in which the draft scores higher, where a tie counts half. A
     validator that guesses has .5.
     """
     areas = []
@@ -161,8 +162,8 @@ def trusted_scores(
     """Scores of the drafts on each criterion; none if the validator is not sound.
 
     Args:
-        criteria: The criteria, by whose trials the validator is judged.
-        trials: Criterion id to its latest trial.
+        criteria: The criteria; their trials decide whether the validator is sound.
+        trials: Latest trial of each criterion, by criterion id.
     """
     if not is_sound(criteria, trials):
         return {}
@@ -174,44 +175,48 @@ def trusted_scores(
 
 
 def strength_share(drafts: Sequence[Draft], trials: Mapping[str, Trial]) -> float | None:
-    """Share of the tried criteria on which strong drafts beat weak ones on average."""
+    """Share of the trials in which the mean score of strong drafts beats that of weak ones.
+
+    None if no trial has scores of both.
+    """
     strong = {draft.id for draft in drafts if draft.strength == "strong"}
     wins = []
     for trial in trials.values():
-        able = [s for d, s in trial.drafts.items() if s is not None and d in strong]
-        poor = [s for d, s in trial.drafts.items() if s is not None and d not in strong]
-        if able and poor:
-            wins.append(fmean(able) > fmean(poor))
+        strong_scores = [s for d, s in trial.drafts.items() if s is not None and d in strong]
+        weak_scores = [s for d, s in trial.drafts.items() if s is not None and d not in strong]
+        if strong_scores and weak_scores:
+            wins.append(fmean(strong_scores) > fmean(weak_scores))
     return fmean(wins) if wins else None
 
 
 LEAST_HARM: tuple[Fault, ...] = ("flat", "exploitable", "duplicate", "ungrounded")
-"""Faults in the order in which their criteria are spared when too few would be left."""
+"""Faults from the least to the most harmful; if too few criteria are left, those with the least
+harmful faults are spared first."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationOutcome:
-    """The criteria after validation."""
+    """Result of validation."""
 
     criteria: tuple[Criterion, ...]
     spared: tuple[Criterion, ...]
-    """Those among them that were refused but kept."""
+    """Criteria that are kept although they were refused."""
     dropped: tuple[Dropped, ...]
 
 
 def keep_valid(
     criteria: Sequence[Criterion], refused: Mapping[str, CriterionRefusal], *, fewest: int
 ) -> ValidationOutcome:
-    """Drop the refused criteria, but not so many that fewer than `fewest` would be left."""
+    """Drop the refused criteria, but keep at least `fewest` criteria, if there are as many."""
     good = sum(criterion.id not in refused for criterion in criteria)
     bad = sorted(
         (criterion for criterion in criteria if criterion.id in refused),
         key=lambda criterion: LEAST_HARM.index(refused[criterion.id].fault),
     )
     room = max(0, fewest - good)
-    lost = {criterion.id for criterion in bad[room:]}
+    dropped_ids = {criterion.id for criterion in bad[room:]}
     return ValidationOutcome(
-        criteria=tuple(criterion for criterion in criteria if criterion.id not in lost),
+        criteria=tuple(criterion for criterion in criteria if criterion.id not in dropped_ids),
         spared=tuple(bad[:room]),
         dropped=tuple(
             Dropped(
@@ -228,19 +233,19 @@ def keep_valid(
 def uniquely_named(
     criteria: Sequence[Criterion], dimensions: Mapping[str, str]
 ) -> tuple[Criterion, ...]:
-    """Tell namesakes apart by the property that each of them tests.
+    """Give each criterion a name of its own: add its property to a name that is taken.
 
     Args:
         criteria: The criteria.
-        dimensions: Criterion id to the name of its property.
+        dimensions: Name of each criterion's property, by criterion id.
     """
-    named: dict[str, Criterion] = {}
+    by_name: dict[str, Criterion] = {}
     for criterion in criteria:
         name = criterion.name
-        if name.casefold() in named:
+        if name.casefold() in by_name:
             name = f"{name} ({dimensions.get(criterion.id, criterion.kind)})"
         number = 2
-        while name.casefold() in named:
+        while name.casefold() in by_name:
             name, number = f"{criterion.name} ({number})", number + 1
-        named[name.casefold()] = criterion.model_copy(update={"name": name})
-    return tuple(named.values())
+        by_name[name.casefold()] = criterion.model_copy(update={"name": name})
+    return tuple(by_name.values())

@@ -1,4 +1,4 @@
-"""The criteria writer: poles of categories become criteria that a reader can score."""
+"""The criteria writer: turn properties of categories into criteria that a judge can score."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -28,23 +28,23 @@ from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import Role, ask
 
 FEWEST_CRITERIA, USUAL_CRITERIA, MOST_CRITERIA = 5, 7, 10
-"""Criteria of a set, hard ones included (`ALGORITHM.md` 6.2 step 9)."""
+"""Number of criteria in a set, with the hard ones (`ALGORITHM.md` 6.2 step 9)."""
 
 PITFALL_SHARE = 0.15
-"""Least share of the soft weight that sits on faults to avoid: about 90 % of a rubric's weight
-on presence invites padding (arXiv:2605.12474)."""
+"""Least share of pitfalls in the weight of soft and pitfall criteria: rubrics with about 90 % of
+their weight on what a text must contain invite padding (arXiv:2605.12474)."""
 
 REQUEST_IDS = "i"
-"""Prefix of the ids of request incidents; ids of notes begin with their draft's id."""
+"""Prefix of the ids of incidents of the request; the id of a note starts with that of its draft."""
 
 MOST_EVIDENCE = 4
-"""Incidents that a writer may cite for one criterion."""
+"""Most incidents that the writer may cite for one criterion."""
 
 MOST_HARD = MOST_CRITERIA - FEWEST_CRITERIA
 
 
 class Slot(Value):
-    """A place in the criteria set: one property of one category, wanted or to be avoided."""
+    """A place in the criteria set: a property of a category, as a quality or as a pitfall."""
 
     id: str
     kind: Literal["soft", "pitfall"]
@@ -52,7 +52,7 @@ class Slot(Value):
     category: Category
     property: Property
     asked: tuple[str, ...] = ()
-    """Ids of the incidents of the request that the category rests on."""
+    """Ids of those incidents that the category rests on and that come from the request."""
 
 
 def plan_criteria(
@@ -65,29 +65,29 @@ def plan_criteria(
 ) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
     """Plan which criteria to write.
 
-    The properties of the weightiest categories come first; where a study has too few of them,
-    its codes stand in. Pitfalls are added until they carry `PITFALL_SHARE` of the weight.
+    The properties of the heaviest categories come first; if there are too few properties, codes
+    replace them. Pitfalls are added until they have `PITFALL_SHARE` of the weight.
 
     Args:
-        categories: The kept categories, the core among them.
-        codes: All codes; those of a category stand in for missing properties.
-        tiers: Category id to tier.
-        hard: How many hard criteria the set has already.
-        language: Of the request; codes are worded in it.
+        categories: The categories of the study, with the core.
+        codes: All codes; those of a category replace missing properties.
+        tiers: Tier of each category, by category id.
+        hard: Number of hard criteria in the set.
+        language: Language of the request, and so of its codes.
 
     Returns:
         The slots to fill, and spare ones for criteria that turn out to be duplicates.
     """
     by_id = {code.id: code for code in codes}
     ordered = sorted(categories, key=lambda c: -TIER_WEIGHT[tiers[c.id]])
-    needed, others = _covering(ordered, by_id)
+    needed, others = _split_by_cover(ordered, by_id)
     dimensions = _dimensions([*needed, *others], by_id, language)
     usual = max(FEWEST_CRITERIA, USUAL_CRITERIA - hard, len(needed) + 1)
-    wanted = min(MOST_CRITERIA - hard, usual)
-    needed_faults = _pitfalls_needed([TIER_WEIGHT[tiers[c.id]] for c, _ in dimensions], wanted)
-    # where a study has too few dimensions, their faults fill the set
-    faults = max(needed_faults, wanted - len(dimensions))
-    kept = wanted - faults
+    total = min(MOST_CRITERIA - hard, usual)
+    needed_faults = _pitfalls_needed([TIER_WEIGHT[tiers[c.id]] for c, _ in dimensions], total)
+    # if a study has too few dimensions, their pitfalls fill the set
+    faults = max(needed_faults, total - len(dimensions))
+    qualities = total - faults
     soft = [
         Slot(
             id=f"{category.id}.{number}",
@@ -95,11 +95,11 @@ def plan_criteria(
             tier=tiers[category.id],
             category=category,
             property=dimension,
-            asked=_asked(category, by_id),
+            asked=_request_incidents(category, by_id),
         )
         for number, (category, dimension) in enumerate(dimensions)
     ]
-    # a fault on a dimension that is not wanted anyway adds something; else the first will do
+    # a pitfall on a dimension without a soft criterion adds most; after those, start from the top
     pitfalls = [
         Slot(
             id=f"{slot.category.id}.pitfall{number}",
@@ -109,11 +109,11 @@ def plan_criteria(
             property=slot.property,
             asked=slot.asked,
         )
-        for number, slot in enumerate([*soft[kept:], *soft][:faults], 1)
+        for number, slot in enumerate([*soft[qualities:], *soft][:faults], 1)
     ]
-    taken = {(slot.category.id, slot.property.name) for slot in pitfalls}
-    spare = [s for s in soft[kept:] if (s.category.id, s.property.name) not in taken]
-    return (*soft[:kept], *pitfalls), tuple(spare)
+    pitfall_keys = {(slot.category.id, slot.property.name) for slot in pitfalls}
+    spare = [s for s in soft[qualities:] if (s.category.id, s.property.name) not in pitfall_keys]
+    return (*soft[:qualities], *pitfalls), tuple(spare)
 
 
 async def write_criterion(
@@ -132,19 +132,19 @@ async def write_criterion(
     Args:
         task: The request.
         slot: What the criterion is about.
-        incidents: The incidents behind the slot's category; the writer cites among them.
+        incidents: The incidents behind the slot's category, for the writer to cite.
         role: The criteria writer.
-        storyline: What the piece must do to its reader.
-        taken: Names of the other criteria, when one is written again.
+        storyline: The storyline of the core: what the text must do to its reader.
+        taken: Names of the other criteria.
         complaint: Why the last version was refused; empty for a first version.
-        suggestions: Criteria of other requests to compare with; a role that chooses sees none.
+        suggestions: Criteria of other requests to compare with; not for a role that chooses.
 
     Raises:
-        ReplyError: If the writer gives no criterion in the asked form.
+        ReplyError: If the reply holds no criterion of the expected schema.
     """
     dimension = slot.property
     if role.chooses:
-        return await _chosen(task, slot, incidents, role)
+        return await _choose(task, slot, incidents, role)
     messages = render(
         "pitfall_writing" if slot.kind == "pitfall" else "criterion_writing",
         request=role.brief(task),
@@ -179,7 +179,7 @@ async def write_criterion(
     )
 
 
-async def _chosen(
+async def _choose(
     task: WritingTask, slot: Slot, incidents: Sequence[Incident], role: Role
 ) -> Criterion:
     dimension, pitfall = slot.property, slot.kind == "pitfall"
@@ -191,7 +191,7 @@ async def _chosen(
         clause = name[0].lower() + name[1:]
         name = templates.fault_name.format(name=name, clause=clause)
         description = templates.fault.format(low=low)
-    # words of the request are evidence in any case; the model chooses which drafts show it
+    # incidents of the request are always evidence; the model chooses those of drafts
     of_request = tuple(incident.id for incident in incidents if incident.source == "request")
     notes = [incident for incident in incidents if incident.source != "request"]
     near = () if of_request else near_in_request(task, slot.asked, dimension)
@@ -216,7 +216,7 @@ async def _chosen(
 
 
 def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
-    """Turn the constraints that code can check into hard criteria, `MOST_HARD` at most."""
+    """Turn at most `MOST_HARD` of the constraints that code can check into hard criteria."""
     return tuple(
         Criterion(
             id=f"h{number}",
@@ -237,55 +237,57 @@ def hard_criteria(constraints: Sequence[Constraint]) -> tuple[Criterion, ...]:
 def _dimensions(
     categories: Sequence[Category], codes: Mapping[str, Code], language: str
 ) -> list[tuple[Category, Property]]:
-    """Every property of every category, round by round, then codes as properties.
+    """List the properties of all categories, round by round, then their codes as properties.
 
-    A category first gives a property whose lens no category before it used, so that a set does not
-    use one lens for everything.
+    The first property of a category is one whose lens no earlier category has used, so that a set
+    does not use one lens for everything.
     """
     used: set[str] = set()
-    varied = []
+    by_category = []
     for category in categories:
         fresh = sorted(category.properties, key=lambda prop: _lens_name(prop) in used)
         used.add(_lens_name(fresh[0]))
-        varied.append([(category, prop) for prop in fresh])
-    rounds = zip_longest(*varied)
-    stated = [entry for entries in rounds for entry in entries if entry is not None]
-    coded = zip_longest(
+        by_category.append([(category, prop) for prop in fresh])
+    rounds = zip_longest(*by_category)
+    properties = [entry for entries in rounds for entry in entries if entry is not None]
+    code_rounds = zip_longest(
         *([(c, dimension_of(codes[i], language)) for i in c.code_ids] for c in categories)
     )
-    every = stated + [entry for entries in coded for entry in entries if entry is not None]
+    every = properties + [
+        entry for entries in code_rounds for entry in entries if entry is not None
+    ]
     return list({(category.id, prop.name): (category, prop) for category, prop in every}.values())
 
 
-def _asked(category: Category, codes: Mapping[str, Code]) -> tuple[str, ...]:
-    cited = (incident for code_id in category.code_ids for incident in codes[code_id].evidence)
-    return tuple(dict.fromkeys(i for i in cited if i.startswith(REQUEST_IDS)))
+def _request_incidents(category: Category, codes: Mapping[str, Code]) -> tuple[str, ...]:
+    evidence = (incident for code_id in category.code_ids for incident in codes[code_id].evidence)
+    return tuple(dict.fromkeys(i for i in evidence if i.startswith(REQUEST_IDS)))
 
 
 def _lens_name(dimension: Property) -> str:
     return dimension.name.partition(":")[0]
 
 
-def _pitfalls_needed(weights: Sequence[float], wanted: int) -> int:
+def _pitfalls_needed(weights: Sequence[float], total: int) -> int:
     fault = TIER_WEIGHT["pitfall"]
-    for faults in range(1, wanted):
-        soft = sum(weights[: wanted - faults])
+    for faults in range(1, total):
+        soft = sum(weights[: total - faults])
         if faults * fault >= PITFALL_SHARE * (soft + faults * fault):
             return faults
     return 1
 
 
-def _covering(
+def _split_by_cover(
     categories: Sequence[Category], codes: Mapping[str, Code]
 ) -> tuple[list[Category], list[Category]]:
-    """Part the categories: those needed to reach the whole request, chosen greedily, and others."""
-    reach = {category.id: {*_asked(category, codes)} for category in categories}
-    left = set().union(*reach.values()) if reach else set()
+    """Split the categories into a greedy cover of the request's incidents, and the others."""
+    reach = {category.id: {*_request_incidents(category, codes)} for category in categories}
+    uncovered = set().union(*reach.values()) if reach else set()
     needed: list[str] = []
-    while left:
-        best = max(categories, key=lambda c: len(reach[c.id] & left))
+    while uncovered:
+        best = max(categories, key=lambda c: len(reach[c.id] & uncovered))
         needed.append(best.id)
-        left -= reach[best.id]
+        uncovered -= reach[best.id]
     return (
         [category for category in categories if category.id in needed],
         [category for category in categories if category.id not in needed],

@@ -1,4 +1,4 @@
-"""The axial coder: codes become categories, categories get poles and relations."""
+"""The axial coder: group codes into categories, and give these properties and relations."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -23,19 +23,19 @@ from quillgraph.agents.reply import form, one_of, some_of, text
 from quillgraph.agents.role import Answers, Role, ask, ask_each
 
 FEWEST, MOST = 4, 10
-"""Categories of a study (`ALGORITHM.md` 6.2 step 7)."""
+"""Number of categories in a study (`ALGORITHM.md` 6.2 step 7)."""
 
 CODES_PER_CATEGORY = 4
-"""What the number of categories aims at."""
+"""Codes per category that the number of categories aims at."""
 
 MOST_PROPERTIES = 2
 
 NEIGHBOURS = 3
-"""Nearest codes that a code is tied to when it is grouped by meaning alone."""
+"""Nearest codes that a code is linked to when embeddings alone group the codes."""
 
 
 def category_range(codes: int) -> tuple[int, int]:
-    """How many categories so many codes may form."""
+    """Fewest and most categories that a number of codes may form."""
     aim = max(FEWEST, round(codes / CODES_PER_CATEGORY))
     return min(FEWEST, codes), max(1, min(MOST, aim, codes))
 
@@ -43,8 +43,8 @@ def category_range(codes: int) -> tuple[int, int]:
 def group_by_meaning(codes: Sequence[Code], vectors: np.ndarray) -> tuple[tuple[str, ...], ...]:
     """Group codes by the communities of their nearest-neighbour graph.
 
-    For models that cannot hold all codes at once. Greedy modularity (Clauset, Newman and
-    Moore 2004) on each code's nearest neighbours, weighted by cosine.
+    This serves models that cannot take all codes in one call. The method is greedy modularity
+    (Clauset, Newman and Moore 2004) on each code's nearest neighbours, weighted by cosine.
 
     Args:
         codes: The codes.
@@ -80,7 +80,7 @@ async def group_codes(task: WritingTask, codes: Sequence[Code], role: Role) -> A
         render(
             "grouping",
             request=role.brief(task),
-            codes=_listed(codes),
+            codes=_code_lines(codes),
             fewest=str(fewest),
             most=str(most),
         ),
@@ -97,16 +97,16 @@ async def group_codes(task: WritingTask, codes: Sequence[Code], role: Role) -> A
 async def describe_category(
     task: WritingTask, category_id: str, codes: Sequence[Code], role: Role
 ) -> Category:
-    """Name what the codes share, with its properties, their poles and the paradigm.
+    """Describe what the codes share as a category: name, properties with poles, and paradigm.
 
     Raises:
-        ReplyError: If the coder gives no category in the asked form.
+        ReplyError: If the reply holds no category of the expected schema.
     """
     if role.chooses:
         return await choose_category(task, category_id, codes, role)
     reply: Any = await ask(
         role,
-        render("axial_coding", request=role.brief(task), codes=_listed(codes)),
+        render("axial_coding", request=role.brief(task), codes=_code_lines(codes)),
         _category_form(codes),
         item="+".join(code.id for code in codes),
         temperature=0.4,
@@ -114,7 +114,7 @@ async def describe_category(
     )
     slots = reply.slots.model_dump()
     paradigm = {
-        slot: tuple(code for code, filled in slots.items() if filled == slot) for slot in PARADIGM
+        slot: tuple(code for code, part in slots.items() if part == slot) for slot in PARADIGM
     }
     return Category(
         id=category_id,
@@ -129,7 +129,7 @@ async def describe_category(
 async def relate(
     categories: Sequence[Category], subjects: Sequence[str], role: Role
 ) -> Answers[Relation]:
-    """Ask which other category each subject acts on, and how."""
+    """Ask which other category each subject acts on, and how; relations to itself are dropped."""
     ids = tuple(category.id for category in categories)
     link = form(
         "RelationReply", src=one_of(subjects), dst=one_of(_others(ids, subjects)), type=RelationType
@@ -145,12 +145,14 @@ async def relate(
         max_tokens=40 * len(subjects) + 40,
     )
     relations = [Relation.model_validate(entry.model_dump()) for entry in answers.items]
-    selfish = [
+    self_relations = [
         Dropped(stage="axial coding", agent=role.name, reason="relation to itself", text=r.src)
         for r in relations
         if r.src == r.dst
     ]
-    return Answers(tuple(r for r in relations if r.src != r.dst), (*answers.dropped, *selfish))
+    return Answers(
+        tuple(r for r in relations if r.src != r.dst), (*answers.dropped, *self_relations)
+    )
 
 
 def described(categories: Sequence[Category]) -> str:
@@ -159,11 +161,11 @@ def described(categories: Sequence[Category]) -> str:
 
 
 def _others(ids: tuple[str, ...], subjects: Sequence[str]) -> tuple[str, ...]:
-    # one subject cannot act on itself; of several, each may act on another
+    # a single subject cannot be its own object; several subjects may act on each other
     return tuple(i for i in ids if i != subjects[0]) if len(subjects) == 1 else ids
 
 
-def _listed(codes: Sequence[Code]) -> str:
+def _code_lines(codes: Sequence[Code]) -> str:
     return "\n".join(f"{code.id}: {code.label} ({code.gloss})" for code in codes)
 
 

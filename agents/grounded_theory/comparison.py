@@ -1,4 +1,4 @@
-"""The comparator: constant comparison of new codings with the codes there are."""
+"""The comparator: constant comparison of new codings with the existing codes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SIMILAR = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two codes, by key, that may be one. Keys are code ids, or `new<n>` for a coding."""
+    """Keys of two codes that may mean the same: a code id, or `new<n>` for a coding."""
 
     id: str
     left: str
@@ -28,20 +28,20 @@ class Pair:
 
 
 def code_text(coding: Code | Coding) -> str:
-    """A code in the words that are embedded and compared."""
+    """The text of a code to embed and compare."""
     return f"{coding.label}: {coding.gloss}"
 
 
 async def similar_pairs(
     codes: Sequence[Code], codings: Sequence[Coding], embeddings: Embeddings
 ) -> tuple[Pair, ...]:
-    """Find the pairs with a new coding in them that may mean the same.
+    """Find the pairs with at least one new coding that may mean the same.
 
     Their cosine is above `SIMILAR`, or the coder named the one as equal to the other. Pairs that
-    need no comparison are left out: equal labels are merged anyway, and codes of different lenses
-    stay apart.
+    need no comparison are left out: equal labels merge anyway, and codes of different lenses stay
+    separate.
     """
-    entries = dict(_keyed(codes, codings))
+    entries = dict(_with_keys(codes, codings))
     keys = list(entries)
     near = await vectors([code_text(entry) for entry in entries.values()], embeddings)
     cosine = near @ near.T
@@ -61,28 +61,28 @@ async def compare(
     """Ask which of the pairs mean the same.
 
     Returns:
-        Items with fields `pair` (id) and `same`; a pair without an answer stays apart.
+        Items with fields `pair` (id) and `same`; a pair without an answer is not merged.
     """
-    labels = {key: (entry.label, entry.gloss) for key, entry in _keyed(codes, codings)}
+    labels = {key: (entry.label, entry.gloss) for key, entry in _with_keys(codes, codings)}
     return await ask_sameness(pairs, labels, role, "constant comparison")
 
 
 async def ask_sameness(
     pairs: Sequence[Pair], labels: Mapping[str, tuple[str, str]], role: Role, stage: str
 ) -> Answers[BaseModel]:
-    """Ask which of some pairs mean the same, whatever they are pairs of.
+    """Ask which pairs mean the same; they may be pairs of codes or of criteria.
 
     Args:
         pairs: Pairs of keys.
-        labels: Key to the name of what it stands for, and the sentence that explains it.
+        labels: Name and explanation of each item, by key.
         role: The comparator.
-        stage: What lost answers are counted under.
+        stage: Stage of the drops of unusable answers.
 
     Returns:
         Items with fields `pair` (id) and `same`; see `agreed`.
     """
     sameness = form("Sameness", pair=one_of(pair.id for pair in pairs), same=bool)
-    lines = [f"{p.id}: {_quoted(*labels[p.left])} / {_quoted(*labels[p.right])}" for p in pairs]
+    lines = [f"{p.id}: {_quote(*labels[p.left])} / {_quote(*labels[p.right])}" for p in pairs]
     return await ask_each(
         role,
         render("comparing", pairs="\n".join(lines)),
@@ -99,22 +99,22 @@ async def ask_sameness(
 def agreed(answers: Answers[BaseModel]) -> tuple[str, ...]:
     """Ids of the pairs that the comparator calls the same.
 
-    A pair with both answers, or with none, is in doubt and stays apart.
+    A pair with both answers, or with none, is in doubt and is not among them.
     """
     replies = [(entry["pair"], entry["same"]) for entry in map(dict, answers.items)]
-    denied = {pair for pair, is_same in replies if not is_same}
-    return tuple(p for p, is_same in dict.fromkeys(replies) if is_same and p not in denied)
+    different = {pair for pair, is_same in replies if not is_same}
+    return tuple(p for p, is_same in dict.fromkeys(replies) if is_same and p not in different)
 
 
 def merge(
     codes: Sequence[Code], codings: Sequence[Coding], same: Iterable[Pair]
 ) -> tuple[Code, ...]:
-    """Add codings to the codes; what means the same becomes one code with all the evidence.
+    """Add codings to the codes, and merge those that mean the same into one code with all evidence.
 
-    Existing codes keep their ids, labels and order. Of codings that merge, the most confident
-    one gives the label.
+    Existing codes keep their ids, labels and order. A code merged from codings alone takes the
+    label of the most confident one.
     """
-    entries = dict(_keyed(codes, codings))
+    entries = dict(_with_keys(codes, codings))
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(entries)
     graph.add_edges_from((pair.left, pair.right) for pair in same)
@@ -125,7 +125,7 @@ def merge(
     groups: list[list[str]] = []
     for component in nx.connected_components(graph):
         members = sorted(component, key=order.__getitem__)
-        # a known code never vanishes into another: only codings have been compared with it
+        # known codes never merge with each other: the comparator saw them only beside codings
         later = [key for key in members[1:] if isinstance(entries[key], Code)]
         groups += [[key for key in members if key not in later], *([key] for key in later)]
     groups.sort(key=lambda group: order[group[0]])
@@ -139,30 +139,30 @@ def merge(
     return tuple(merged)
 
 
-def _keyed(codes: Sequence[Code], codings: Sequence[Coding]) -> list[tuple[str, Code | Coding]]:
+def _with_keys(codes: Sequence[Code], codings: Sequence[Coding]) -> list[tuple[str, Code | Coding]]:
     new = [(f"new{number}", coding) for number, coding in enumerate(codings, 1)]
     return [*((code.id, code) for code in codes), *new]
 
 
 def _one_code(members: Sequence[Code | Coding], code_id: str) -> Code:
-    # a known code speaks for its group: later codings must not rename it
+    # a known code names its group: later codings must not rename it
     known = [member for member in members if isinstance(member, Code)]
-    voice: Any = known[0] if known else max(members, key=lambda member: member.confidence)
+    leader: Any = known[0] if known else max(members, key=lambda member: member.confidence)
     evidence = dict.fromkeys(incident for member in members for incident in member.evidence)
     return Code(
         id=code_id,
-        label=voice.label,
-        gloss=voice.gloss,
+        label=leader.label,
+        gloss=leader.gloss,
         evidence=tuple(evidence),
-        coder=voice.coder,
-        confidence=voice.confidence,
-        lens=voice.lens,
-        words=voice.words,
+        coder=leader.coder,
+        confidence=leader.confidence,
+        lens=leader.lens,
+        words=leader.words,
     )
 
 
 def _may_be_one(a: Code | Coding, b: Code | Coding) -> bool:
-    # two lenses look at two things by definition, whatever the words they are turned on
+    # codes of two lenses differ by definition, even if they read the same words
     return _label(a) != _label(b) and (a.lens is None or b.lens is None or a.lens == b.lens)
 
 
@@ -170,5 +170,5 @@ def _label(entry: Code | Coding) -> str:
     return entry.label.casefold()
 
 
-def _quoted(name: str, explanation: str) -> str:
+def _quote(name: str, explanation: str) -> str:
     return f'"{name}" ({explanation})'

@@ -1,4 +1,4 @@
-"""The blind observer: what single sentences of a draft do to their reader."""
+"""The blind observer: note how single sentences of a draft affect their reader."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.backends.errors import ReplyError
 
 MOST_SENTENCES = 24
-"""Sentences of a draft that are shown; the rest would only lengthen the prompt."""
+"""Most sentences of a draft in the prompt."""
 
 MOST_NOTES = 8
 
@@ -21,9 +21,9 @@ MOST_NOTES = 8
 async def observe(
     task: WritingTask, draft: Draft, role: Role, embeddings: Embeddings
 ) -> Answers[Incident]:
-    """Note what sentences of the draft do to the reader; each note becomes an incident.
+    """Note how sentences of the draft affect the reader; each note becomes an incident.
 
-    The observer points at sentences by id, so that every note rests on words that are there.
+    The observer names sentences by id, so that every note rests on words of the draft.
     """
     spans = sentence_spans(draft.text)[:MOST_SENTENCES]
     if not spans:
@@ -49,7 +49,7 @@ async def observe(
         temperature=0.4,
         max_tokens=600,
     )
-    notes: list[Any] = _one_note_a_sentence(answers.items)
+    notes: list[Any] = _one_note_per_sentence(answers.items)
     incidents = tuple(
         Incident(
             id=f"{draft.id}.n{number}",
@@ -64,7 +64,7 @@ async def observe(
     return Answers(incidents, answers.dropped)
 
 
-def _one_note_a_sentence(notes: tuple[Any, ...]) -> list[Any]:
+def _one_note_per_sentence(notes: tuple[Any, ...]) -> list[Any]:
     first: dict[str, Any] = {}
     for note in notes:
         first.setdefault(note.sentence, note)

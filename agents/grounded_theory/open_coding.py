@@ -1,4 +1,4 @@
-"""The open coders: three readers name what each incident asks for or does."""
+"""The open coders: three identities name what each incident asks for or does."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from quillgraph.agents.role import Answers, Role, ask_each, lost_reply
 from quillgraph.backends.errors import ReplyError
 
 MOST_CODES = 20
-"""Codes that a coder may return from one call."""
+"""Most codings of one call."""
 
 
 async def open_code(
@@ -28,28 +28,28 @@ async def open_code(
     embeddings: Embeddings,
     suggestions: Sequence[Suggestion] = (),
 ) -> Answers[Coding]:
-    """Name what the incidents show, as one of the `IDENTITIES`.
+    """Code the incidents as one of the `IDENTITIES`.
 
     Args:
         task: The request under study.
-        incidents: What is to be coded in this call.
-        codes: The nearest codes that exist already; the coder says of each new coding whether
-            one of them says the same.
+        incidents: The incidents to code in this call.
+        codes: The nearest existing codes; for each new coding the coder names one that means the
+            same, or none.
         identity: Key of `IDENTITIES`.
         role: The coder.
-        embeddings: Find the sensitizing concepts that lie near the incidents.
-        suggestions: Criteria of other requests to compare with; a role that chooses sees none.
+        embeddings: Embeddings to find the sensitizing concepts near the incidents.
+        suggestions: Criteria of other requests to compare with; not for a role that chooses.
     """
     if role.chooses:
-        return await _chosen(task, incidents, identity, role, embeddings)
+        return await _choose(task, incidents, identity, role, embeddings)
     passages = "\n".join(incident_text(incident) for incident in incidents)
-    suggested = await near(passages, identity, task.language, embeddings)
+    lenses = await near(passages, identity, task.language, embeddings)
     messages = render(
         "open_coding",
         request=role.brief(task),
         identity=IDENTITIES[identity],
         codes="\n".join(f"{code.id}: {code.label}" for code in codes) or "none",
-        lenses=", ".join(lens.name for lens in suggested),
+        lenses=", ".join(lens.name for lens in lenses),
         passages=passages,
         suggestions=prompt_lines(suggestions),
     )
@@ -67,7 +67,7 @@ async def open_code(
     return Answers(tuple(_coding(entry, identity) for entry in answers.items), answers.dropped)
 
 
-async def _chosen(
+async def _choose(
     task: WritingTask,
     incidents: Sequence[Incident],
     identity: str,
@@ -85,7 +85,7 @@ async def _chosen(
 
 
 def incident_text(incident: Incident) -> str:
-    """An incident in a prompt: its words, and what a reader noted of them."""
+    """An incident as a prompt shows it: its words, and a reader's note on them."""
     if incident.note is None:
         return f"{incident.id}: {incident.text}"
     return f'{incident.id}: "{incident.text}" (a reader notes: {incident.note})'

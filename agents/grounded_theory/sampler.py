@@ -1,19 +1,20 @@
-"""The sampler: drafts of different strength, so that there is something to tell apart."""
+"""The sampler: write drafts of different strength, so that criteria have texts to tell apart."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from quillgraph.agents.domain import Draft, WritingTask
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role, say
 
 SHORTEST_DRAFT = 20
-"""Characters under which a draft is drawn again, once (`ALGORITHM.md` appendix A)."""
+"""Characters below which a draft is sampled once more (`ALGORITHM.md` appendix A)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """Who the sampler plays."""
+    """The persona that the sampler writes as."""
 
     voice: str
     strength: Literal["weak", "strong"]
@@ -26,19 +27,19 @@ PERSONAS = (
     Persona("You are an inventive writer who takes a surprising angle.", "strong", 0.9),
     Persona("You are a bored copywriter who ignores half of what is asked.", "weak", 1.0),
 )
-"""At least one weak and two strong voices (`ALGORITHM.md` 6.2 step 3)."""
+"""Personas in order; at least one weak and two strong ones (`ALGORITHM.md` 6.2 step 3)."""
 
 
 async def draft_sample(
     task: WritingTask, number: int, role: Role, *, max_tokens: int
 ) -> Draft | None:
-    """Write the `number`-th draft; None if two tries gave nothing worth reading.
+    """Sample one draft; None if two attempts were shorter than `SHORTEST_DRAFT`.
 
     Args:
-        task: What is asked for.
-        number: 0-based; chooses the persona, going round them in order.
+        task: The request.
+        number: Number of the draft, from 0; the personas take turns by it.
         role: The sampler.
-        max_tokens: Longest draft. A beginning is enough to observe.
+        max_tokens: Most tokens of the draft; its beginning is enough to observe.
     """
     persona = PERSONAS[number % len(PERSONAS)]
     messages = render("sampling", persona=persona.voice, request=role.brief(task))
@@ -50,7 +51,7 @@ async def draft_sample(
             temperature=persona.temperature,
             max_tokens=max_tokens,
         )
-        text = str(reply.content).strip()
+        text = reply_text(reply, request=task.request).words.strip()
         if len(text) >= SHORTEST_DRAFT:
             return Draft(id=f"d{number + 1}", text=text, strength=persona.strength)
     return None

@@ -1,4 +1,4 @@
-"""When further incidents stop bringing new codes."""
+"""Saturation: when further incidents stop bringing new codes."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ def new_code_ratio(new_codes: Sequence[int], base: int = BASE, run: int = RUN) -
     """New codes in the last `run` incidents, relative to those in the first `base`.
 
     Args:
-        new_codes: How many codes each incident brought that no earlier one had, in order.
-        base: Incidents that the codebook is started from.
-        run: Incidents that are looked at for news.
+        new_codes: Number of new codes from each incident, in the order of coding.
+        base: Number of first incidents, which start the codebook.
+        run: Number of last incidents, which are searched for new codes.
 
     Returns:
         The ratio, or None while there are fewer than `base + run` incidents.
@@ -26,6 +26,6 @@ def new_code_ratio(new_codes: Sequence[int], base: int = BASE, run: int = RUN) -
 
 
 def is_saturated(new_codes: Sequence[int]) -> bool:
-    """Whether the data has stopped bringing new codes; never before `BASE + RUN` incidents."""
+    """Whether the incidents have stopped bringing new codes; False before `BASE + RUN` of them."""
     ratio = new_code_ratio(new_codes)
     return ratio is not None and ratio <= THRESHOLD

@@ -1,4 +1,4 @@
-"""The selective coder: one core category, and a tier for each other."""
+"""The selective coder: choose one core category, and a tier for each other category."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +15,11 @@ from quillgraph.agents.role import Role, ask
 
 
 class Selection(Value):
-    """What selective coding decides."""
+    """Result of selective coding."""
 
     core: Core
     tiers: dict[str, Tier]
-    """Category id to tier; the core is always essential."""
+    """Tier of each category, by category id; the core is always essential."""
 
 
 async def select(
@@ -28,7 +28,7 @@ async def select(
     """Choose the core category, write the storyline and give each category a tier.
 
     Raises:
-        ReplyError: If the coder gives no selection in the asked form.
+        ReplyError: If the reply holds no selection of the expected schema.
     """
     if role.chooses:
         core_id, tiers, storyline = await choose_core(task, categories, relations, role)
@@ -61,8 +61,8 @@ def unlinked(
     graph: nx.Graph[str] = nx.Graph()
     graph.add_nodes_from(category.id for category in categories)
     graph.add_edges_from((relation.src, relation.dst) for relation in relations)
-    reached = nx.node_connected_component(graph, core)
-    return tuple(category.id for category in categories if category.id not in reached)
+    linked = nx.node_connected_component(graph, core)
+    return tuple(category.id for category in categories if category.id not in linked)
 
 
 def _selection_form(ids: tuple[str, ...]) -> type[BaseModel]:

@@ -218,7 +218,9 @@ def _range_of(criterion: Criterion) -> LengthRange | None:
 
 
 def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Reward:
-    hard = satisfied_share(criteria_set.criteria, text)
+    unread = {each.criterion_id for each in judgement.missing}
+    excluded = tuple(each.id for each in checked(criteria_set.criteria) if each.id in unread)
+    hard = None if excluded else satisfied_share(criteria_set.criteria, text)
     repetition = repetition_term(text)
     value = _composite(hard, None, repetition)
     return Reward(
@@ -228,6 +230,7 @@ def _by_code(judgement: Judgement, criteria_set: CriteriaSet, text: str) -> Rewa
         repetition=repetition,
         hard=hard,
         violations=tuple(sorted(judgement.violated)),
+        excluded=excluded,
         inactive=tuple(each.id for each in judged(criteria_set.criteria)),
     )
 

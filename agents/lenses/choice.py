@@ -1,9 +1,9 @@
-"""How a small model plays the roles: it chooses where a larger one writes.
+"""Choices: how a small model plays the roles, choosing where a larger model writes.
 
-SmolLM2-135M, asked to name a quality, tells a story (measured, LOG.md 2026-11-23). So each call
-offers it readings that all make sense, as enums of a JSON schema: the sensitizing concepts near
-a passage, phrases of the passage itself, ids of codes. Its choices decide the study; the wording
-around them comes from the language (`templates.yaml`).
+SmolLM2-135M tells a story if a prompt asks it to name a quality (measured, LOG.md 2026-11-23). So
+each call offers options that all make sense, as enums of a JSON schema: the sensitizing concepts
+near a passage, phrases of the passage itself, ids of codes. The model's choices decide the study;
+the wording around them comes from the language (`templates.yaml`).
 """
 
 from collections.abc import Sequence
@@ -34,15 +34,15 @@ from quillgraph.agents.requests.segments import segment
 from quillgraph.agents.role import Role, ask
 
 PARTS = ("opening", "middle", "close")
-"""Thirds of a draft; a note is taken in each."""
+"""Thirds of a draft; the observer makes a note on each."""
 
 MOST_EVIDENCE = 2
 
 MOST_PASSAGE = 600
-"""Characters of an incident that are shown; only pasted material is longer."""
+"""Characters of an incident in a prompt; only pasted material is longer."""
 
 CUED, GUESSED = 4, 2
-"""Confidence of a reading that the request's own words call for, and of any other."""
+"""Confidence of a reading that words of the request call for, and of any other reading."""
 
 READINGS_PER_SENTENCE = 2
 
@@ -53,13 +53,13 @@ async def choose_coding(
     """Choose how to read one incident.
 
     Raises:
-        ReplyError: If the model chooses nothing that was offered.
+        ReplyError: If the reply is none of the options.
     """
     if incident.source == "request":
-        offered = await readings_of(task, incident, identity, embeddings)
+        readings = await readings_of(task, incident, identity, embeddings)
     else:
-        offered = await known_and_new(task, incident, identity, embeddings)
-    by_name = {reading.dimension.name: reading for reading in offered}
+        readings = await known_and_new(task, incident, identity, embeddings)
+    by_name = {reading.dimension.name: reading for reading in readings}
     choice: Any = await ask(
         role,
         render(
@@ -93,30 +93,30 @@ async def choose_notes(
     role: Role,
     embeddings: Embeddings,
 ) -> tuple[Incident, ...]:
-    """Choose a sentence in each third of a draft, and whether it works or fails.
+    """Choose a sentence in each third of a draft, with a reading and whether it works or fails.
 
     Args:
         task: The request.
         draft: The draft to observe.
-        spans: Start and end of its sentences, in characters.
+        spans: Start and end of each sentence, in characters.
         role: The observer.
-        embeddings: Find the lenses that a sentence calls for.
+        embeddings: Embeddings to find the lenses near a sentence.
 
     Raises:
-        ReplyError: If the model chooses nothing that was offered.
+        ReplyError: If the reply is none of the options.
     """
-    every = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
-    # all three identities read a prohibition alike
-    demands = list({reading.dimension.name: reading for reading in every}.values())
-    offered: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
+    readings = [r for i in IDENTITIES for r in await demanded(task, i, embeddings)]
+    # all three identities read a prohibition the same way
+    demands = list({reading.dimension.name: reading for reading in readings}.values())
+    options: dict[str, dict[str, tuple[tuple[int, int], Reading, bool]]] = {}
     for part, numbers in zip(PARTS, _thirds(len(spans)), strict=False):
-        offered[part] = {}
+        options[part] = {}
         for number in numbers:
             sentence = draft.text[slice(*spans[number])]
             for reading in (await closest(sentence, demands, embeddings))[:READINGS_PER_SENTENCE]:
                 place = f"s{number + 1} {reading.dimension.name}"
-                offered[part][f"{place}: works"] = spans[number], reading, True
-                offered[part][f"{place}: fails"] = spans[number], reading, False
+                options[part][f"{place}: works"] = spans[number], reading, True
+                options[part][f"{place}: fails"] = spans[number], reading, False
     choice: Any = await ask(
         role,
         render(
@@ -124,26 +124,26 @@ async def choose_notes(
             request=role.brief(task),
             sentences="\n".join(f"s{n}: {draft.text[a:b]}" for n, (a, b) in enumerate(spans, 1)),
         ),
-        form("NotesChoice", **{part: one_of(notes) for part, notes in offered.items()}),
+        form("NotesChoice", **{part: one_of(notes) for part, notes in options.items()}),
         item=draft.id,
         temperature=0.5,
         max_tokens=200,
     )
-    chosen = [offered[part][note] for part, note in choice]
-    return tuple(_incident(task, draft, number, *note) for number, note in enumerate(chosen, 1))
+    choices = [options[part][note] for part, note in choice]
+    return tuple(_incident(task, draft, number, *note) for number, note in enumerate(choices, 1))
 
 
 async def choose_category(
     task: WritingTask, category_id: str, codes: Sequence[Code], role: Role
 ) -> Category:
-    """Choose which code leads a group; its lens names the category.
+    """Choose the code that leads a group; the category takes its name and definition.
 
     Raises:
-        ReplyError: If the model chooses nothing that was offered.
+        ReplyError: If the reply is none of the options.
     """
     ids = tuple(code.id for code in codes)
-    surest = max(code.confidence for code in codes)
-    leaders = tuple(code.id for code in codes if code.confidence == surest)
+    highest = max(code.confidence for code in codes)
+    leaders = tuple(code.id for code in codes if code.confidence == highest)
     slots = form("Slots", **dict.fromkeys(ids, one_of([*PARADIGM, "none"])))
     choice: Any = await ask(
         role,
@@ -174,13 +174,13 @@ async def choose_category(
 async def choose_core(
     task: WritingTask, categories: Sequence[Category], relations: Sequence[Relation], role: Role
 ) -> tuple[str, dict[str, Tier], str]:
-    """Choose the core and the tiers.
+    """Choose the core category and the tiers.
 
     Returns:
-        Id of the core, tiers by category id, and the storyline that follows from the choice.
+        Id of the core, tiers by category id, and the storyline that code writes from the choice.
 
     Raises:
-        ReplyError: If the model chooses nothing that was offered.
+        ReplyError: If the reply is none of the options.
     """
     ids = tuple(category.id for category in categories)
     tier = one_of(["essential", "important", "optional"])
@@ -211,7 +211,7 @@ async def choose_evidence(
     """Choose the incidents that a criterion cites.
 
     Raises:
-        ReplyError: If the model chooses nothing that was offered.
+        ReplyError: If the reply is none of the options.
     """
     choice: Any = await ask(
         role,
@@ -232,10 +232,10 @@ async def choose_evidence(
 def near_in_request(
     task: WritingTask, cited: Sequence[str], dimension: Property
 ) -> tuple[Incident, ...]:
-    """The request's incidents that a criterion with evidence from drafts only may cite.
+    """Incidents of the request that a criterion may cite if all its evidence is from drafts.
 
-    They are those of its category, and those that contain the phrase of its dimension, which come
-    first.
+    They are the incidents of the request in `cited`, and those with the phrase of its dimension,
+    which come first.
     """
     words = dimension.name.partition(": ")[2]
     incidents = [i for i in segment(task) if i.id in cited or (words and words in i.text)]

@@ -1,4 +1,4 @@
-"""What outlives an episode: lessons and known criteria."""
+"""What later episodes use of earlier ones: lessons and known criteria."""
 
 from quillgraph.agents.memory.consolidation import apply, consolidate
 from quillgraph.agents.memory.contrast import contrasted, scores_of, silent, spreads

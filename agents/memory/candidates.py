@@ -1,4 +1,4 @@
-"""Lessons worded by code, for a small model to choose among: which criterion moved, and how."""
+"""Candidate lessons, written by code from the scores, for a small model to choose among."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ from quillgraph.agents.memory.hygiene import fault_of
 from quillgraph.agents.memory.lesson import Contrast, Fate, Operation
 
 MOST_CANDIDATES = 6
-"""As many as a small model can tell apart in one list."""
+"""Most candidates in one list; a small model cannot tell more apart."""
 
 MIDDLE = 2
-"""Index of the band 5-6: a criterion that stays there, or lower, is still worth a revision."""
+"""Index of the band 5-6; a criterion at this band or below still needs a revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """A criterion that went from one band to another; bands count from 0."""
+    """A change of a criterion's band; the bands are numbered from 0."""
 
     kind: Move
     name: str
@@ -25,26 +25,26 @@ class _Move:
 
 
 def candidates(contrast: Contrast, language: str) -> tuple[Operation, ...]:
-    """Word what an episode may teach, as lessons to add.
+    """Write the lessons that an episode may teach, as operations that add them.
 
-    A revision that was kept and raised a criterion by a band or more says what to do; one that
-    lowered a criterion, or was taken back and left a criterion at 5-6 or below, says what to
-    avoid. Where no revision raised a criterion, the best text may stand against the worst.
+    An accepted revision that raised a criterion by a band or more shows what to do. A revision
+    that lowered a criterion shows what to avoid, and so does a refused one that left a criterion
+    at 5-6 or below. If no revision raised a criterion, the best text is compared with the worst.
 
     Args:
-        contrast: Scores of its texts and fates of its revisions.
-        language: Of the request; lessons are worded in it.
+        contrast: Scores of the texts and results of the revisions.
+        language: Language of the request, and so of the lessons.
 
     Returns:
-        At most six lessons, those of the widest moves first.
+        At most `MOST_CANDIDATES` lessons, those of the largest changes first.
     """
     moves = [move for fate in contrast.revisions for move in _moves(fate, contrast)]
-    raised = {move.name for move in moves if move.kind == "raised"}
-    moves += [move for move in _contrasts(contrast) if move.name not in raised]
+    raised_names = {move.name for move in moves if move.kind == "raised"}
+    moves += [move for move in _contrasts(contrast) if move.name not in raised_names]
     moves.sort(key=lambda move: -abs(move.after - move.before))
-    # the same move from another level has the same words
+    # the same kind of change from another band has the same words
     lessons = dict.fromkeys(_operation(move, language) for move in moves)
-    # a name that reads like an address to a judge would be refused later
+    # a criterion's name that seems to speak to a judge would be refused later
     sound = [each for each in lessons if not fault_of(each.condition, each.strategy, ())]
     return tuple(sound[:MOST_CANDIDATES])
 
@@ -71,7 +71,7 @@ def _contrasts(contrast: Contrast) -> list[_Move]:
 
 
 def _band(score: float) -> int:
-    """Index of the band that a score from 1 to 10 has reached; 2.5 is still in 1-2."""
+    """Index of the band of a score from 1 to 10; 2.5 is still in the band 1-2."""
     return (int(score) - 1) // 2
 
 

@@ -1,8 +1,8 @@
-"""The consolidator: what an episode teaches the next ones, as operations on a pool of lessons.
+"""The consolidator: turn an episode into operations on a pool of lessons.
 
-Best and worst text of a request are contrasted by their scores and critiques; the texts themselves
-are never shown, so that none of their words can travel (`ALGORITHM.md` 6.4;
-operations after Training-Free GRPO, arXiv:2510.08191).
+Its prompt contrasts the best and the worst text of a request by their scores and critiques. It
+never holds the texts themselves, so that none of their words can pass into a lesson
+(`ALGORITHM.md` 6.4; the operations follow Training-Free GRPO, arXiv:2510.08191).
 """
 
 import hashlib
@@ -28,19 +28,19 @@ from quillgraph.agents.role import Answers, Role, ask, ask_each, lost_reply
 from quillgraph.backends.errors import ReplyError
 
 MOST_OPERATIONS = 3
-"""`ALGORITHM.md` 6.4: at most three lessons of an episode."""
+"""Most lessons from one episode (`ALGORITHM.md` 6.4)."""
 
 MOST_LISTED = 16
-"""Lessons of the pool that a consolidator reads; a full pool would drown the episode."""
+"""Most lessons of the pool in the prompt; a full pool would outweigh the episode."""
 
 NEW = "new"
-"""Id under which a lesson is added."""
+"""Id that stands for a new lesson in a reply."""
 
 CAPACITY = 64
-"""Lessons of one genre (`ALGORITHM.md` 6.4)."""
+"""Most lessons of one genre (`ALGORITHM.md` 6.4)."""
 
 TRIAL_USES = 5
-"""Uses after which a lesson has to have gained something (`ALGORITHM.md` 6.4)."""
+"""Uses after which a lesson without a gain is dropped (`ALGORITHM.md` 6.4)."""
 
 
 async def consolidate(
@@ -48,20 +48,20 @@ async def consolidate(
 ) -> Answers[Operation]:
     """Ask what an episode teaches.
 
-    A model that writes answers operations on the lessons that it is shown. A small one chooses
-    among lessons that code has worded, and each that it chooses is added.
+    A model that writes replies with operations on the lessons in its prompt. A small model chooses
+    among lessons that code has written, and each choice becomes an ADD.
 
     Args:
         task: The request of the episode.
-        contrast: Its scores, critiques and plans.
+        contrast: The scores, critiques and plans of the episode.
         pool: The lessons of the task's genre.
         role: The consolidator.
 
     Returns:
-        At most three operations; a reply that could not be read is dropped.
+        At most `MOST_OPERATIONS` operations; a reply that cannot be parsed is dropped.
     """
     if role.chooses:
-        return await _chosen(task, contrast, role)
+        return await _choose(task, contrast, role)
     closest = _closest(pool, contrast.criteria)
     answers: Answers[BaseModel] = await ask_each(
         role,
@@ -91,70 +91,72 @@ def apply(
     judged_texts: Sequence[str] = (),
     capacity: int = CAPACITY,
 ) -> tuple[tuple[Lesson, ...], tuple[Dropped, ...]]:
-    """Change the pool of a genre by operations, then drop those that fail or are too many.
+    """Apply operations to the pool of a genre, then drop the lessons that failed or are too many.
 
-    A lesson that equals a known one, but for case and blanks, raises the support of that one.
-    New words keep the id, the support and the uses of the old. Lessons that gained nothing in
-    `TRIAL_USES` uses go, and then, down to the capacity, those of the least support and among
-    them the one that was used or confirmed longest ago. Lessons that these operations added or
-    confirmed go last: otherwise a full pool would never try them.
+    An ADD of a known lesson, up to case and blanks, raises the support of that lesson. An UPDATE
+    keeps the id and the uses of its lesson, and raises its support; if the new words are those of
+    another lesson, the two merge.
+
+    Then lessons that gained nothing in `TRIAL_USES` uses are dropped. If the pool is still over
+    its capacity, those with the least support are dropped first, and among equals the one that
+    was used or confirmed longest ago. Lessons that these operations added or confirmed are
+    dropped last: otherwise a full pool would never try a new one.
 
     Args:
         pool: The lessons of the task's genre.
-        operations: What to do, in this order.
-        task: The request of the episode; new lessons take its genre and language.
+        operations: The operations, applied in this order.
+        task: The request of the episode; new lessons get its genre and language.
         now: Time of the change, ISO 8601.
         judged_texts: Texts of the episode; a lesson that is copied from one is refused.
-        capacity: Most lessons of the pool.
+        capacity: Most lessons in the pool.
 
     Returns:
-        The new pool, and what was dropped: operations that could not be followed, and lessons
-        that had to go.
+        The new pool, and the drops: operations with a fault, and lessons that were removed.
     """
     lessons = {lesson.id: lesson for lesson in pool}
     dropped: list[Dropped] = []
     fresh: set[str] = set()
     for operation in operations:
         if fault := _fault(operation, lessons, judged_texts):
-            dropped.append(_dropped(fault, operation.text))
+            dropped.append(_drop(fault, operation.text))
         elif operation.operation == "DELETE":
             del lessons[str(operation.id)]
         elif operation.operation != "NONE":
-            lesson = _changed(operation, lessons, task, now)
+            lesson = _updated_lesson(operation, lessons, task, now)
             lessons[lesson.id] = lesson
             fresh.add(lesson.id)
-    for lesson in [each for each in lessons.values() if _failed(each)]:
+    for lesson in [each for each in lessons.values() if _has_failed(each)]:
         del lessons[lesson.id]
-        dropped.append(_dropped(f"no gain in {lesson.uses} uses", lesson.text))
+        dropped.append(_drop(f"no gain in {lesson.uses} uses", lesson.text))
     by_worth = sorted(lessons.values(), key=lambda each: (each.id in fresh, *_worth(each)))
     for lesson in by_worth[: max(0, len(lessons) - capacity)]:
         del lessons[lesson.id]
-        dropped.append(_dropped(f"least supported of more than {capacity}", lesson.text))
+        dropped.append(_drop(f"least supported of more than {capacity}", lesson.text))
     return tuple(lessons.values()), tuple(dropped)
 
 
-async def _chosen(task: WritingTask, contrast: Contrast, role: Role) -> Answers[Operation]:
+async def _choose(task: WritingTask, contrast: Contrast, role: Role) -> Answers[Operation]:
     lessons = candidates(contrast, task.language)
-    offered = {f"n{number}": each for number, each in enumerate(lessons, 1)}
-    if not offered:
+    options = {f"n{number}": each for number, each in enumerate(lessons, 1)}
+    if not options:
         return Answers(())
-    lines = [f"{key}: {each.text}" for key, each in offered.items()]
+    lines = [f"{key}: {each.text}" for key, each in options.items()]
     try:
         choice: Any = await ask(
             role,
             render("choosing_lessons", request=role.brief(task), lessons="\n".join(lines)),
-            form("LessonsChoice", keep=some_of(offered, most=MOST_OPERATIONS)),
+            form("LessonsChoice", keep=some_of(options, most=MOST_OPERATIONS)),
             item=task.request_hash,
             temperature=0.3,
             max_tokens=20 + 8 * MOST_OPERATIONS,
         )
     except ReplyError as error:
         return Answers((), (lost_reply("consolidation", role, error),))
-    return Answers(tuple(offered[key] for key in dict.fromkeys(choice.keep)))
+    return Answers(tuple(options[key] for key in dict.fromkeys(choice.keep)))
 
 
 def _operation_form(ids: Sequence[str], names: Sequence[str]) -> type[BaseModel]:
-    # on an empty pool there is nothing to update or to delete
+    # an empty pool has nothing to update or delete
     kinds = ("ADD", "UPDATE", "DELETE", "NONE") if ids else ("ADD", "NONE")
     return form(
         "Operation",
@@ -181,11 +183,11 @@ def _operation(answer: Any) -> Operation:
 
 def _closest(pool: Sequence[Lesson], names: Iterable[str]) -> list[Lesson]:
     """The lessons about these criteria first, then those with the most support."""
-    wanted = {name.casefold() for name in names}
+    wanted_names = {name.casefold() for name in names}
 
     def order(lesson: Lesson) -> tuple[bool, int, str]:
         about = {name.casefold() for name in lesson.criteria}
-        return not about & wanted, -lesson.support, lesson.id
+        return not about & wanted_names, -lesson.support, lesson.id
 
     return sorted(pool, key=order)[:MOST_LISTED]
 
@@ -195,7 +197,7 @@ def _score_line(contrast: Contrast, name: str) -> str:
 
 
 def _score(scores: Mapping[str, float], name: str) -> str:
-    # a missing score is shown as unread: a zero would teach something
+    # a missing score is "unread", because a zero would teach something false
     return f"{scores[name]:g}" if name in scores else "unread"
 
 
@@ -226,10 +228,10 @@ def _fault(
     return fault_of(operation.condition, operation.strategy, judged_texts)
 
 
-def _changed(
+def _updated_lesson(
     operation: Operation, lessons: dict[str, Lesson], task: WritingTask, now: str
 ) -> Lesson:
-    """The lesson that an ADD or UPDATE leaves; one that it makes superfluous is taken out."""
+    """The lesson that results from an ADD or UPDATE; a lesson that merges into it is removed."""
     same = _normal(operation.text)
     twin = next((each for each in lessons.values() if _normal(each.text) == same), None)
     old = lessons.get(operation.id or "") if operation.operation == "UPDATE" else None
@@ -240,7 +242,7 @@ def _changed(
         words = operation.model_dump(include={"condition", "strategy", "polarity", "criteria"})
         return old.model_copy(update={**words, "support": old.support + 1, "confirmed": now})
     if old is not None:
-        # its new words are those of another: the two become one
+        # the updated words equal those of another lesson, so the two merge
         del lessons[old.id]
         twin = twin.model_copy(
             update={
@@ -270,12 +272,12 @@ def _new(
     )
 
 
-def _id(genre: str, words: str, taken: Mapping[str, Lesson]) -> str:
-    """A stable id; another one where a lesson has this id and, by now, other words."""
+def _id(genre: str, words: str, lessons: Mapping[str, Lesson]) -> str:
+    """An id from a hash of the words; salted if a lesson whose words have changed has that id."""
     salt = ""
     while True:
         digest = hashlib.sha256(f"{genre}\n{_normal(words)}{salt}".encode()).hexdigest()
-        if (lesson_id := f"l-{digest[:10]}") not in taken:
+        if (lesson_id := f"l-{digest[:10]}") not in lessons:
             return lesson_id
         salt += "\n"
 
@@ -284,7 +286,7 @@ def _normal(words: str) -> str:
     return " ".join(words.casefold().split())
 
 
-def _failed(lesson: Lesson) -> bool:
+def _has_failed(lesson: Lesson) -> bool:
     return lesson.uses >= TRIAL_USES and lesson.gain / lesson.uses <= 0
 
 
@@ -292,5 +294,5 @@ def _worth(lesson: Lesson) -> tuple[int, str, str]:
     return lesson.support, max(lesson.last_used, lesson.confirmed), lesson.id
 
 
-def _dropped(reason: str, words: str) -> Dropped:
+def _drop(reason: str, words: str) -> Dropped:
     return Dropped(stage="consolidation", agent="consolidator", reason=reason, text=words)

@@ -1,7 +1,8 @@
-"""What a lesson must not hold: words of a judged text, words to a judge, addresses.
+"""Refuse lessons with words of a judged text, words to a judge, or addresses.
 
-Lessons are shown to every writer and reviser, and they outlive their episode. A text that got
-its own words into one would speak in every later episode (`ALGORITHM.md` 6.4, injection hygiene).
+Lessons are part of every writer's prompt, and they outlive their episode. A text that got its own
+words into a lesson could inject them into every later episode (`ALGORITHM.md` 6.4, injection
+hygiene).
 """
 
 import re
@@ -11,11 +12,11 @@ from collections.abc import Iterable
 from quillgraph.agents.memory.lesson import MOST_LESSON_CHARS, TOKEN, WORD_CHARS, weight
 
 LONGEST_SHARED_WORDS = 6
-"""A shared run of this many words is a copy, not chance; shorter runs are common
-phrases. Twelve characters say as much in Chinese or Japanese."""
+"""Words in a row that count as a copy if two texts share them; shorter runs are common phrases.
+Twelve characters count as much in Chinese or Japanese."""
 
 _URL = re.compile(r"\w://|www\.|[\w-]\.[a-z]{2,}")
-"""A full stop with no blank behind it ends no sentence."""
+"""Matches an address: a full stop without a blank after it ends no sentence."""
 
 _TO_A_JUDGE = re.compile(
     r"\b(?:judg(?:e|es|ed|ing|ements?|ments?)|grad(?:er|ers|ing)|scor(?:e|es|ed|er|ers|ing)"
@@ -27,7 +28,7 @@ _TO_A_JUDGE = re.compile(
     r"|\b(?:ignore|disregard|forget)\b.{0,24}\b(?:instructions?|prompts?|criteria|rules)\b",
     re.ASCII,
 )
-"""By ASCII, a word also ends where a Chinese character stands beside it."""
+"""Under `re.ASCII` a word also ends next to a Chinese character."""
 
 _TO_A_JUDGE_ZH = re.compile(
     "评分|打分|评委|评审|裁判|阅卷|评判|评价者|评估者|满分|(?<!提)高分|(?<!部)分数"
@@ -36,17 +37,17 @@ _TO_A_JUDGE_ZH = re.compile(
 
 
 def fault_of(condition: str, strategy: str, judged_texts: Iterable[str]) -> str | None:
-    """Say why a lesson may not be kept.
+    """Say why a lesson must be refused.
 
     Args:
-        condition: When the lesson holds.
-        strategy: What it says to do, or to avoid.
-        judged_texts: The texts of the episode that it is drawn from.
+        condition: When the lesson applies.
+        strategy: What to do, or to avoid.
+        judged_texts: The texts of its episode.
 
     Returns:
-        The first fault found: `longer than 200 characters`, `empty`, `address`, `speaks to a
-        judge` or `copied from a judged text`; None if the lesson may be kept. Each part is looked
-        at by itself.
+        The first fault: `longer than 200 characters`, `empty`, `address`, `speaks to a
+        judge` or `copied from a judged text`; None if the lesson has no fault. Condition and
+        strategy are checked separately.
     """
     parts = (condition, strategy)
     if any(len(part) > MOST_LESSON_CHARS for part in parts):
@@ -65,24 +66,24 @@ def fault_of(condition: str, strategy: str, judged_texts: Iterable[str]) -> str 
 
 
 def _plain(text: str) -> str:
-    """The text without what hides words from a search: width, case, unseen characters."""
+    """The text without what hides words from a search: width, case, invisible characters."""
     visible = (each for each in text if unicodedata.category(each) != "Cf")
     return unicodedata.normalize("NFKC", "".join(visible)).casefold()
 
 
 def _runs(text: str) -> set[tuple[str, ...]]:
-    """From each word on, the shortest run that is long enough to be called copied.
+    """From each word on, the shortest run of words that is long enough to count as a copy.
 
-    Two texts that share any longer run share the shortest one at its beginning.
+    Texts that share a longer run also share the shortest run at its start.
     """
     words = TOKEN.findall(text.replace("'", "").replace("’", ""))
-    runs, end, held = set(), 0, 0
+    runs, end, total = set(), 0, 0
     for start, word in enumerate(words):
-        while end < len(words) and held < LONGEST_SHARED_WORDS * WORD_CHARS:
-            held += weight(words[end])
+        while end < len(words) and total < LONGEST_SHARED_WORDS * WORD_CHARS:
+            total += weight(words[end])
             end += 1
-        if held < LONGEST_SHARED_WORDS * WORD_CHARS:
+        if total < LONGEST_SHARED_WORDS * WORD_CHARS:
             break
         runs.add(tuple(words[start:end]))
-        held -= weight(word)
+        total -= weight(word)
     return runs

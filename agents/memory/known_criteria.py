@@ -1,8 +1,8 @@
-"""Criteria that outlive their request: what the library knows of them, and when it retires them.
+"""Known criteria: the records that the library keeps of criteria, and when it retires them.
 
-A criterion that passed validation is kept with what its use has shown (`ALGORITHM.md` 6.1 and
-6.2, step 12). That criteria need such statistics is POW3R's finding (arXiv:2605.20164): 37 to
-57 % of a rubric's criteria give no gradient, because every text satisfies them or none does.
+The library keeps a criterion that passed validation, with statistics on its use (`ALGORITHM.md` 6.1
+and 6.2, step 12). POW3R (arXiv:2605.20164) shows why criteria need such statistics: 37 to 57 % of a
+rubric's criteria give no gradient, because every text satisfies them or none does.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import unit
 
 TOP = 9
-"""Score from which a text leaves a criterion nothing to ask for: the foot of the best band."""
+"""Score from which a text fully satisfies a criterion: the lowest score of the best band."""
 
 RECENT = 64
-"""Groups of which a criterion remembers the names: several times those that are in flight."""
+"""Names of groups that a criterion remembers; several times as many as run at once."""
 
 ENOUGH_GROUPS = 5
-"""Groups of texts after which a criterion that told none apart is dead (ours)."""
+"""Groups of texts after which a criterion that told none apart is retired (ours)."""
 
 OLD_DAYS = 180
-"""Days after which a criterion that served one request only is old (ours)."""
+"""Days without use after which a criterion of a single request is retired (ours)."""
 
 HASH_CHARS = 16
-"""Of a request's hash, as the library keeps it."""
+"""Characters that the library keeps of a request's hash."""
 
 
 class KnownCriterion(Value):
-    """A criterion of the library, with what its use has shown."""
+    """A criterion of the library, with statistics on its use."""
 
     id: str
-    """Canonical: that of the first criterion with this meaning, whatever names later ones have."""
+    """Canonical id: that of the first criterion with this meaning, under any name."""
     name: str
     description: str
     kind: Literal["soft", "pitfall"]
@@ -46,79 +46,79 @@ class KnownCriterion(Value):
     genre: str
     language: str
     requests: tuple[str, ...] = Field(min_length=1)
-    """Beginnings of the hashes of the requests that it was written for, the first one first."""
+    """Keys of the requests that it was written for (`request_key`), the earliest first."""
     aliases: tuple[str, ...] = ()
-    """Other names under which it was written again."""
+    """Names that later criteria with this meaning had."""
     groups: int = 0
-    """Groups of two or more texts that were scored on it."""
+    """Number of groups of two or more texts that were scored on it."""
     spread: float = 0.0
     """Sum over the groups of the standard deviation of their scores, on the scale from 0 to 1."""
     saturated: int = 0
-    """Groups in which every text reached `TOP`."""
+    """Number of groups in which every text reached `TOP`."""
     recent: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
-    """Names of the last `RECENT` groups that had one: a task of a graph that was killed before its
-    checkpoint tells of its group again."""
+    """Names of the last `RECENT` named groups, so that no group counts twice: a graph's task that
+    was killed before its checkpoint reports its group again."""
     born: str
     last_used: str
-    """When a request last led to it, or texts were last scored on it; ISO 8601."""
+    """Time when it was last written for a request, or texts were last scored on it; ISO 8601."""
     retired: str | None = None
-    """Why it is suggested no more; None while it is."""
+    """Why it is no longer suggested; None while it is in use."""
 
     @property
     def uses(self) -> int:
-        """How many requests it was written for."""
+        """Number of requests that it was written for."""
         return len(self.requests)
 
     @property
     def discrimination(self) -> float | None:
-        """Mean spread of the scores within a group, 0 to .5; None before any group was scored."""
+        """Mean spread of the scores within a group, 0 to .5; None without any group."""
         return self.spread / self.groups if self.groups else None
 
     @property
     def saturation(self) -> float | None:
-        """Share of the groups in which every text was at the top; None before any."""
+        """Share of the groups in which every text was at the top; None without any group."""
         return self.saturated / self.groups if self.groups else None
 
 
 class Suggestion(Value):
-    """A criterion of the library that may bear on a request."""
+    """A criterion of the library that may be relevant to a request."""
 
     id: str
     name: str
     description: str
     genre: str
     cosine: float
-    """Between the request and the criterion."""
+    """Cosine between request and criterion."""
 
 
 class Consulted(Value):
     """What the library suggests for a request."""
 
     version: str
-    """Version of the library: equal versions suggest the same for the same request."""
+    """Version of the library; the same version makes the same suggestions for a request."""
     suggestions: tuple[Suggestion, ...]
 
 
 class LibraryUpdate(Value):
-    """What became of the criteria that the library received."""
+    """Result of saving criteria to the library."""
 
     ids: dict[str, str]
-    """Criterion id to canonical id."""
+    """Canonical id of each criterion, by criterion id."""
     reused: tuple[str, ...]
-    """Ids of the criteria that another request had led to as well."""
+    """Ids of the criteria that the library knew from another request."""
     discrimination: dict[str, float]
-    """Criterion id to its mean spread so far; nothing for those that no texts were scored on."""
+    """Mean spread of each criterion so far, by criterion id; absent without scored texts."""
     retired: tuple[KnownCriterion, ...] = ()
-    """Criteria of the library that were retired, each with its reason."""
+    """Criteria that the library retired, each with its reason."""
 
 
 def criterion_text(criterion: Criterion | KnownCriterion) -> str:
-    """A criterion in the words that are embedded and compared."""
+    """The text of a criterion to embed and compare."""
     return f"{criterion.name}: {criterion.description}"
 
 
 def prompt_lines(suggestions: Iterable[Suggestion]) -> str:
-    """Suggestions in a prompt: nothing at all where there are none."""
+    """Suggestions as a prompt lists them; empty without suggestions."""
     lines = [f"- {each.name}: {each.description}" for each in suggestions]
     if not lines:
         return ""
@@ -132,17 +132,17 @@ def prompt_lines(suggestions: Iterable[Suggestion]) -> str:
 
 
 def request_key(task: WritingTask) -> str:
-    """The name under which the library knows a request."""
+    """Key of a request in the library: the start of its hash."""
     return task.request_hash[:HASH_CHARS]
 
 
 def known_from(criterion: Criterion, task: WritingTask, now: str) -> KnownCriterion:
-    """Start the library's record of a criterion with a new meaning.
+    """Make the library's record of a criterion with a new meaning.
 
-    Its id is a hash of what it says, so that two libraries name it alike.
+    Its id is a hash of its content, so that two libraries give it the same id.
 
     Raises:
-        ValueError: If it is a hard criterion, which belongs to its request alone.
+        ValueError: If the criterion is hard, because a hard criterion applies to its request alone.
     """
     if criterion.kind == "hard":
         raise ValueError(f"expected a criterion that a judge scores, got hard {criterion.id!r}")
@@ -165,18 +165,18 @@ def known_from(criterion: Criterion, task: WritingTask, now: str) -> KnownCriter
 def used_again(
     known: KnownCriterion, criterion: Criterion, task: WritingTask, now: str
 ) -> KnownCriterion:
-    """Note that a request led to a criterion that is known; the first wording stands.
+    """Record that another request led to a known criterion, which keeps its first wording.
 
-    For a request that it has served before nothing changes.
+    Nothing changes if the criterion was written for this request before.
     """
     if request_key(task) in known.requests:
         return known
     names = {name.casefold() for name in (known.name, *known.aliases)}
-    fresh = () if criterion.name.casefold() in names else (criterion.name,)
+    new_names = () if criterion.name.casefold() in names else (criterion.name,)
     return known.model_copy(
         update={
             "requests": (*known.requests, request_key(task)),
-            "aliases": (*known.aliases, *fresh),
+            "aliases": (*known.aliases, *new_names),
             "last_used": now,
         }
     )
@@ -185,15 +185,15 @@ def used_again(
 def with_scores(
     known: KnownCriterion, scores: Sequence[float], now: str, group: str | None = None
 ) -> KnownCriterion:
-    """Add the scores of a group of texts; fewer than two tell nothing and change nothing.
+    """Add the scores of a group of texts to a criterion's statistics.
 
-    Nor does a group that has been added before.
+    Nothing changes with fewer than two scores, or if the group has been added before.
 
     Args:
         known: The criterion.
-        scores: From 1 to 10, one for each text of one request; missing verdicts are left out.
-        now: ISO 8601.
-        group: Name of the group; None if it has none, and is reported only once.
+        scores: Scores from 1 to 10, one per text of the same request, without missing verdicts.
+        now: Time of the change, ISO 8601.
+        group: Name of the group; None if the caller reports the group only once.
     """
     if len(scores) < 2 or group in known.recent:
         return known
@@ -209,10 +209,11 @@ def with_scores(
 
 
 def fate(known: KnownCriterion, now: str) -> str | None:
-    """Why a criterion is retired; None while it is in use.
+    """Say why a criterion must be retired; None if it stays in use.
 
-    It is saturated if every text of at least `ENOUGH_GROUPS` groups was at the top, dead if so
-    many groups had no spread at all, old if it served one request only, `OLD_DAYS` ago.
+    After `ENOUGH_GROUPS` groups a criterion is saturated if every text was at the top, and dead if
+    no group had any spread. It is old if it served only one request and was last used `OLD_DAYS`
+    ago or earlier.
     """
     if known.groups >= ENOUGH_GROUPS and known.saturated == known.groups:
         return f"saturated: every text was at the top in all of {known.groups} groups"

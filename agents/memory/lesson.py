@@ -1,4 +1,4 @@
-"""What an episode leaves to the next ones: entries of memory, and lessons drawn from them."""
+"""Values of the memory: its entries, the lessons, and the data that lessons are drawn from."""
 
 import re
 from typing import Annotated, Literal
@@ -10,13 +10,14 @@ from quillgraph.agents.domain import Value
 from quillgraph.agents.text.language import CJK, is_cjk
 
 LEAST_LESSON_CHARS, MOST_LESSON_CHARS = 4, 200
-"""Of a condition and of a strategy; the most: `ALGORITHM.md` 6.4, injection hygiene."""
+"""Fewest and most characters of a condition, and of a strategy. The upper limit is from
+`ALGORITHM.md` 6.4, injection hygiene."""
 
 WORD_CHARS = 2
-"""Chinese or Japanese characters that count for a word; 1.6 of them make a Chinese one."""
+"""Chinese or Japanese characters that count as a word; a Chinese word has 1.6 on average."""
 
 TOKEN = re.compile(rf"{CJK.pattern}|(?:(?!{CJK.pattern})[^\W_])+")
-"""A word, or a Chinese or Japanese character, which stands alone."""
+"""Matches a word, or a single Chinese or Japanese character."""
 
 
 Words = Annotated[
@@ -25,27 +26,27 @@ Words = Annotated[
 
 
 class Lesson(Value):
-    """Advice that holds beyond one text: under which condition to do, or avoid, what."""
+    """Advice for later texts: what to do, or to avoid, under which condition."""
 
     id: str
     condition: Words
-    """Begins with "When" or its like."""
+    """Starts with "When" or a similar word."""
     strategy: Words
     polarity: Literal["do", "avoid"]
     criteria: tuple[str, ...] = Field(min_length=1)
-    """Names of the criteria that it is about."""
+    """Names of the criteria that the lesson is about."""
     genre: str
     language: str
     support: int = Field(default=1, ge=0)
-    """Episodes that it was drawn from or confirmed by."""
+    """Number of episodes that it was drawn from or confirmed by."""
     uses: int = Field(default=0, ge=0)
-    """Revisions that were made with it."""
+    """Number of revisions with it in the prompt."""
     gain: float = 0.0
-    """Sum of the changes of reward in those revisions."""
+    """Sum of the reward changes of those revisions."""
     last_used: str = ""
     """Time of the last use, ISO 8601; empty before the first."""
     confirmed: str = ""
-    """Time when it was last drawn from an episode, ISO 8601."""
+    """Time when an episode last added or confirmed it, ISO 8601."""
 
     @property
     def text(self) -> str:
@@ -54,7 +55,7 @@ class Lesson(Value):
 
 
 class MemoryEntry(Value):
-    """One text of an episode, with what it was given for (`ALGORITHM.md` 6.1)."""
+    """One text of an episode, with its request, scores and reward (`ALGORITHM.md` 6.1)."""
 
     id: str
     request_hash: str
@@ -63,25 +64,26 @@ class MemoryEntry(Value):
     language: str
     criteria_sha: str
     kind: Literal["success", "error", "revision"]
-    """Final text, attempt that was rolled back, or text that was revised further."""
+    """`success`: the final text. `error`: a text that was rolled back or breaks a demand.
+    `revision`: any other text."""
     context_kind: Literal["bare", "reflective"]
-    """Whether it was written from the request alone, or with a plan and the text before it."""
+    """`bare`: written from the request alone. `reflective`: with a plan, lessons or excerpts."""
     parent_id: str | None
     text: str
     scores: dict[str, float]
-    """Criterion name to score."""
+    """Score of each criterion, by name."""
     reward: float | None
     delta: float | None
-    """Change of reward against the parent; None for a first draft."""
+    """Change of the reward from the parent's; None for a first draft."""
     critique: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
     lessons: tuple[str, ...] = ()
-    """Ids of the lessons that it was written with."""
+    """Ids of the lessons in its prompt."""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    """Log-probabilities of the policy that wrote it, in the context it was written in."""
+    """Log-probabilities of its tokens under the policy that wrote it, given its prompt."""
     weights: str | None = None
-    """Version of the weights that wrote it."""
+    """Version of the weights of that policy."""
     created: str
     """Time, ISO 8601."""
 
@@ -91,7 +93,7 @@ class Operation(Value):
 
     operation: Literal["ADD", "UPDATE", "DELETE", "NONE"]
     id: str | None = None
-    """Of the lesson that is updated, deleted or left; None for a new one."""
+    """Id of the lesson to update, delete or leave; None for a new one."""
     condition: str = ""
     strategy: str = ""
     polarity: Literal["do", "avoid"] = "do"
@@ -100,45 +102,45 @@ class Operation(Value):
 
     @property
     def text(self) -> str:
-        """The lesson that results, as a prompt shows it."""
+        """The resulting lesson, as a prompt shows it."""
         return _as_text(self.condition, self.polarity, self.strategy)
 
 
 class Fate(Value):
-    """One revision, as far as a consolidator may know it."""
+    """One revision, with what a consolidator may know of it."""
 
     accepted: bool
     delta: float | None
-    """Change of reward; None where it could not be read."""
+    """Change of the reward; None if either reward is missing."""
     before: dict[str, float] = Field(default_factory=dict)
-    """Criterion name to score of the text that was revised."""
+    """Scores of the text before the revision, by criterion name."""
     after: dict[str, float] = Field(default_factory=dict)
-    """Criterion name to score of the revision."""
+    """Scores of the revision, by criterion name."""
     critique: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
 
 
 class Contrast(Value):
-    """What a consolidator sees of an episode: scores and critiques, no text."""
+    """What a consolidator may know of an episode: scores, critiques and plans, but no text."""
 
     criteria: tuple[str, ...] = Field(min_length=1)
     """Names of the criteria."""
     best: dict[str, float]
-    """Criterion name to score of the best text."""
+    """Scores of the best text, by criterion name."""
     worst: dict[str, float]
-    """Criterion name to score of the worst text."""
+    """Scores of the worst text, by criterion name."""
     revisions: tuple[Fate, ...] = ()
 
 
 class Recalled(Value):
-    """What memory recalls for a request."""
+    """Lessons and texts that the memory recalls for a request."""
 
     lessons: tuple[Lesson, ...] = ()
-    """The most fitting first."""
+    """The most relevant one first."""
     success: MemoryEntry | None = None
-    """A text for a similar request that stands."""
+    """The final text of a similar request."""
     error: MemoryEntry | None = None
-    """An attempt at a similar request that was rolled back."""
+    """A text for a similar request that was rolled back or breaks a demand."""
 
 
 def weight(token: str) -> int:

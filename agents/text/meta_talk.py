@@ -1,6 +1,7 @@
 """Sentences that speak about the text, to its reader or its judge, instead of being the text."""
 
 import re
+from collections.abc import Sequence
 
 from quillgraph.agents.text.sentences import sentence_spans
 
@@ -8,6 +9,7 @@ _TEXT = (
     r"(?:text|story|poem|letter|speech|essay|draft|version|revision|response|answer|piece|article"
     r"|rewrite)"
 )
+_TO_READER = r"(?:e-?mail|message|note|reply|speech|toast|invitation|announcement|post|newsletter)"
 _TEXT_ZH = "(?:故事|诗歌?|文章|散文|信件?|作品|版本|草稿|内容|正文|小说|剧本|全文|文本)"
 _YES = r"(?:certainly|sure(?: thing)?|of course|absolutely|okay|ok|great|thank you)"
 _LABEL = (
@@ -54,6 +56,23 @@ _ASSURANCES = (
 )
 """What a model says before and after the text that it was asked for."""
 
+_HANDOVERS = (
+    rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is|this is) (?:the|your|my|an?) "
+    rf"(?:\w+ ){{0,4}}(?:{_TEXT}|{_TO_READER})\b[^.!?]*:$",
+    rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is) (?:the|your|my|an?) "
+    rf"(?:\w+ ){{0,4}}(?:{_TEXT}|{_TO_READER})[.!]*$",
+    rf"{_LABEL}\s*:\s*$",
+    rf"(?:{_YES}[,!.]?\s+)(?:i['’]ll|i will|i can|let me)\b[^.!?]*\b(?:writ\w+|{_TEXT})\b",
+    r"as an ai\b",
+    rf"(?:i )?hope (?:that )?(?:this|the) (?:{_TEXT}|{_TO_READER}) "
+    r"(?:helps?|meets?|works|is what|captures|fits|satisfies)\b",
+    rf"(?:please )?(?:let me know|feel free)\b[^.!?]*\b(?:revis\w+|tweaks?|edits?|{_TEXT})\b",
+    r"would you like me to\b[^.!?]*\b(?:chang\w+|revis\w+|adjust\w*|edit|writ\w+)\b",
+    rf"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:以下|下面)(?:就?是|为)[^。！？]{{0,30}}"
+    rf"(?:{_TEXT_ZH}|邮件|演讲稿?|通知)[^。！？]{{0,12}}[：:。]?$",
+)
+"""Of these, what only somebody says who hands a text over."""
+
 _ADDRESSES = (
     r"(?:note|message|attention|instructions?|dear)\b[^.!?]{0,20}"
     r"\b(?:judge|grader|evaluator|rater|reviewer)s?\b",
@@ -91,6 +110,7 @@ _SELF_PRAISE = (
 _BEFORE_WORDS = " \t*#>_-—"
 _QUOTES = "\"'“”‘「『"
 
+_HANDOVER = re.compile("|".join(_HANDOVERS), re.IGNORECASE)
 _ASSURANCE = re.compile("|".join(_ASSURANCES), re.IGNORECASE)
 _META = re.compile("|".join((*_ASSURANCES, *_ADDRESSES, *_SELF_PRAISE)), re.IGNORECASE)
 
@@ -106,15 +126,38 @@ def without_frame(text: str) -> str:
     Sentences in quotation marks are speech of the text and stay. Where nothing is removed, nothing
     else changes either.
     """
+    start, end = framed(text)
+    return text[start:end].strip()
+
+
+def framed(text: str, *, is_to_reader: bool = False) -> tuple[int, int]:
+    """Find the span of a text within what a model says before and after it.
+
+    Args:
+        text: The text with its frame.
+        is_to_reader: Whether the text itself may speak to a reader, as a letter does. Thanks,
+            hopes and offers then are a frame only beside words that hand the text over.
+
+    Returns:
+        The span; an empty one where the frame is all that there is, or where there are no words.
+    """
     spans = sentence_spans(text)
-    begin, end = 0, len(text)
-    while spans and _is_frame(text[slice(*spans[0])]):
-        spans.pop(0)
-        begin = spans[0][0] if spans else end
-    while spans and _is_frame(text[slice(*spans[-1])]):
-        spans.pop()
-        end = spans[-1][1] if spans else begin
-    return text[begin:end].strip() if spans else ""
+    before, behind = _frame_run(text, spans), 0
+    if is_to_reader:
+        before = _up_to_handover(text, spans[:before])
+    if before < len(spans):
+        behind = _frame_run(text, spans[:before:-1])
+        if is_to_reader:
+            behind = _up_to_handover(text, spans[: len(spans) - behind - 1 : -1])
+    kept = spans[before : len(spans) - behind]
+    if not kept:
+        return len(text), len(text)
+    begin = kept[0][0] if before else 0
+    end = kept[-1][1] if behind else len(text)
+    if not before and not behind:
+        return begin, end
+    words = text[begin:end]
+    return begin + len(words) - len(words.lstrip()), begin + len(words.rstrip())
 
 
 def without_meta(text: str) -> str:
@@ -123,8 +166,24 @@ def without_meta(text: str) -> str:
     return "\n".join(sentence for sentence in sentences if not is_meta(sentence))
 
 
+def _frame_run(text: str, spans: Sequence[tuple[int, int]]) -> int:
+    """How many of these sentences, from the first on, speak about the text."""
+    own = (number for number, span in enumerate(spans) if not _is_frame(text[slice(*span)]))
+    return next(own, len(spans))
+
+
+def _up_to_handover(text: str, spans: Sequence[tuple[int, int]]) -> int:
+    """How many of these sentences there are up to the last one that hands a text over."""
+    numbers = (number for number, span in enumerate(spans, 1) if _hands_over(text[slice(*span)]))
+    return max(numbers, default=0)
+
+
 def _is_frame(sentence: str) -> bool:
-    return bool(_ASSURANCE.match(_bare(sentence, _BEFORE_WORDS)))
+    return bool(_ASSURANCE.match(_bare(sentence, _BEFORE_WORDS))) or _hands_over(sentence)
+
+
+def _hands_over(sentence: str) -> bool:
+    return bool(_HANDOVER.match(_bare(sentence, _BEFORE_WORDS)))
 
 
 def _bare(sentence: str, marks: str) -> str:

@@ -5,10 +5,10 @@ It has no criteria, no memory and no rule of acceptance: the baseline for graphs
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import answer_of
 from quillgraph.agents.role import Role, say
-from quillgraph.agents.text.meta_talk import without_frame
-from quillgraph.agents.text.sentences import up_to_last_sentence
 from quillgraph.agents.writers.sampling import writing_options
+from quillgraph.agents.writers.writer import written_text
 
 FEEDBACK_TOKENS = 160
 """Longest feedback: a few sentences."""
@@ -20,7 +20,7 @@ async def criticise(task: WritingTask, draft: str, role: Role, *, number: int) -
     reply = await say(
         role, messages, item=f"criticise/{number}", temperature=0.8, max_tokens=FEEDBACK_TOKENS
     )
-    return str(reply.content).strip()
+    return answer_of(reply).words.strip()
 
 
 async def refine(
@@ -34,6 +34,4 @@ async def refine(
     reply = await say(
         role, messages, item=f"refine/{number}", max_tokens=max_tokens, **writing_options(role)
     )
-    text = str(reply.content)
-    cut = reply.response_metadata.get("finish_reason") == "length"
-    return without_frame(up_to_last_sentence(text) if cut else text) or draft
+    return written_text(reply, task.request).words or draft

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import answer_of
 from quillgraph.agents.role import Role, say, side_by_side
 from quillgraph.agents.text.language import is_cjk
 from quillgraph.agents.text.meta_talk import without_frame, without_meta
@@ -68,7 +69,7 @@ async def _sentences(
         max_tokens=SPLICE_TOKENS,
         **writing_options(role),
     )
-    text = without_meta(without_frame(str(reply.content)))
+    text = without_meta(without_frame(answer_of(reply).words))
     sentences = [text[slice(*span)] for span in sentence_spans(text)]
     if reply.response_metadata.get("finish_reason") == "length":
         sentences = sentences[:-1]

@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.judges.gate import SHORTEST
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
 from quillgraph.agents.role import Role, lost_reply, say
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
@@ -27,7 +28,10 @@ class Written:
 
     text: str
     trace: TokenTrace | None
-    """None where the backend gives none, and where the text is not the whole reply."""
+    """None where the backend gives none, and where words around the text were taken off; thinking
+    is a part of what the writer did, and its tokens stay."""
+    aside: Aside = NOTHING_ASIDE
+    """What the reply held beside the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ async def write_draft(
         ReplyError: If both attempts give nothing but words about the text.
     """
     messages = drafting_prompt(role.brief(task), precedents, is_small=role.chooses)
-    return await _write(messages, role, item=f"draft/{number}", max_tokens=max_tokens)
+    return await _write(task, messages, role, item=f"draft/{number}", max_tokens=max_tokens)
 
 
 def drafting_prompt(
@@ -123,7 +127,7 @@ async def revise(
             return Written(text, None)
     fields = revising_fields(draft, plan, lessons)
     messages = render("revising", request=role.brief(task), **fields)
-    return await _write(messages, role, item=f"revise/{number}", max_tokens=max_tokens)
+    return await _write(task, messages, role, item=f"revise/{number}", max_tokens=max_tokens)
 
 
 def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict[str, str]:
@@ -136,26 +140,43 @@ def revising_fields(draft: str, plan: Plan, lessons: Sequence[str] = ()) -> dict
     }
 
 
-async def _write(messages: list[BaseMessage], role: Role, *, item: str, max_tokens: int) -> Written:
+async def _write(
+    task: WritingTask, messages: list[BaseMessage], role: Role, *, item: str, max_tokens: int
+) -> Written:
     best, options = Written("", None), writing_options(role)
     for attempt in range(TRIES):
         reply = await say(
             role, messages, item=f"{item}/{attempt}", max_tokens=max_tokens, **options
         )
-        best = max(best, _read(reply), key=lambda each: len(each.text))
+        best = max(best, _read(reply, task.request), key=lambda each: len(each.text))
         if len(best.text) >= SHORTEST:
             break
     if not best.text:
-        raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
+        why = answer_of(reply).missing
+        expected = f"a text from role {role.name!r}"
+        raise ReplyError(f"{expected} ({why})" if why else expected, str(reply.content))
     return best
 
 
-def _read(reply: AIMessage) -> Written:
-    whole = str(reply.content)
-    cut = reply.response_metadata.get("finish_reason") == "length"
-    text = without_frame(up_to_last_sentence(whole) if cut else whole)
-    # the removed part has tokens too, and they did not earn the reward of the text
-    return Written(text, trace_of(reply) if text == whole.strip() else None)
+def _read(reply: AIMessage, request: str) -> Written:
+    answer, written = answer_of(reply), written_text(reply, request)
+    # what was taken off around a text has tokens too, and they earned nothing of what it is worth
+    is_whole = written.words == answer.words.strip()
+    return Written(written.words, trace_of(reply) if is_whole else None, written.aside)
+
+
+def written_text(reply: AIMessage, request: str) -> ReplyText:
+    """What a writer's reply says, up to its last whole sentence where it was cut short.
+
+    Nothing but words about the text is no text of a writer.
+    """
+    written = reply_text(reply, request=request)
+    if written.text and reply.response_metadata.get("finish_reason") == "length":
+        whole = up_to_last_sentence(answer_of(reply).words)
+        written = reply_text(whole, request=request).model_copy(update={"aside": written.aside})
+    if written.text is None or not without_frame(written.text):
+        return written.model_copy(update={"text": ""})
+    return written.model_copy(update={"text": written.text.strip()})
 
 
 def _excerpts(precedents: Precedents) -> list[str]:

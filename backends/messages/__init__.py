@@ -1,5 +1,6 @@
 """Requests, replies, tool calls and token traces, independent of any engine."""
 
+from quillgraph.backends.messages.thought import opens_thinking, split_thinking
 from quillgraph.backends.messages.trace import (
     BASE,
     Alternative,
@@ -17,5 +18,7 @@ __all__ = [
     "TokenTrace",
     "alternatives_of",
     "goes_on",
+    "opens_thinking",
+    "split_thinking",
     "trace_of",
 ]

@@ -9,6 +9,7 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from pydantic import BaseModel, ValidationError
 
 from quillgraph.backends.messages.request import ChatRequest, Completion
+from quillgraph.backends.messages.thought import split_thinking
 from quillgraph.backends.messages.turn import message_calls
 
 
@@ -30,6 +31,9 @@ def reply_message(
     calls, broken_calls = message_calls(completion.tool_calls)
     return AIMessage(
         content=completion.text,
+        additional_kwargs={"reasoning_content": completion.reasoning}
+        if completion.reasoning
+        else {},
         tool_calls=calls,
         invalid_tool_calls=broken_calls,
         usage_metadata=_usage(completion),
@@ -40,6 +44,7 @@ def reply_message(
             "started": started,
             "latency_s": latency,
             "token_trace": trace and trace.model_dump(),
+            **({"opened_thinking": True} if completion.opened_thinking else {}),
             "alternatives": None
             if alternatives is None
             else [each.model_dump(mode="json") for each in alternatives],
@@ -77,7 +82,9 @@ def reply_parser(schema: type[BaseModel], *, include_raw: bool) -> Callable[[Bas
 
     def parse(message: BaseMessage) -> BaseModel:
         # strict: a repaired half of a reply would pass for a whole one
-        return schema.model_validate_json(str(message.content))
+        is_opened = bool(message.response_metadata.get("opened_thinking"))
+        text, _ = split_thinking(str(message.content), opened=is_opened)
+        return schema.model_validate_json(text or "")
 
     def keep(message: BaseMessage) -> dict[str, Any]:
         try:

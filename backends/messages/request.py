@@ -79,6 +79,10 @@ class Completion(BaseModel):
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
     tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=operator.not_)
     """The tool calls of the reply in order, including those that cannot be read."""
+    reasoning: str = Field(default="", exclude_if=operator.not_)
+    """The model's own reasoning, where the engine parts it from the text."""
+    opened_thinking: bool = Field(default=False, exclude_if=operator.not_)
+    """Whether the chat template has opened the thinking, so that the text begins within it."""
 
     def with_calls_read(self, request: ChatRequest) -> Self:
         """Move the tool calls out of the text, if the engine left them in it."""

@@ -48,6 +48,9 @@ class Message(BaseModel):
 
     content: str | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    """What a reasoning model thought, by the name that the server has for it."""
     tool_calls: tuple[Called, ...] | None = None
 
 
@@ -199,6 +202,7 @@ def completion_of(
         trace=trace,
         alternatives=_alternatives(reply, endpoint) if request.top_logprobs else None,
         tool_calls=_calls(choice, request),
+        reasoning=choice.message.reasoning_content or choice.message.reasoning or "",
     ).with_calls_read(request)
 
 

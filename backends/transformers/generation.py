@@ -26,7 +26,7 @@ from quillgraph.backends.errors import QuillError, Refused
 from quillgraph.backends.messages.trace import BASE, Alternative, Position, TokenTrace, position
 from quillgraph.backends.transformers.grammar import Grammars, is_bound
 from quillgraph.backends.transformers.sampler import Draw, sample_tokens
-from quillgraph.backends.weights.pretrained import prompt_ids
+from quillgraph.backends.weights.pretrained import opens_reply, prompt_ids
 
 SPLIT = "\ufffd"
 """What a tokenizer writes for the bytes of a character that is not whole."""
@@ -163,6 +163,7 @@ class Decoder:
                 weights_version=self.version,
             ),
             alternatives=self._alternatives(row) if row.call.request.top_logprobs else None,
+            opened_thinking=opens_reply(self.tokenizer, row.prompt_ids),
         ).with_calls_read(row.call.request)
 
     def _alternatives(self, row: DecodingRow) -> tuple[Position, ...]:

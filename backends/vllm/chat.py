@@ -37,6 +37,7 @@ from quillgraph.backends.weights.pretrained import (
     NumberFormat,
     from_pretrained,
     items_per_call,
+    opens_reply,
     prompt_ids,
     shape_of,
 )
@@ -249,7 +250,9 @@ class VllmChat(ChatBackend):
             raise ServerFailed(f"the vLLM engine died: {error}") from error
         if final is None:
             raise ServerFailed("the vLLM engine ended the request without an output")
-        return completion_from_output(request, ids, final, weights.version)
+        completion = completion_from_output(request, ids, final, weights.version)
+        is_opened = opens_reply(self._tokenizer, ids)
+        return completion.model_copy(update={"opened_thinking": is_opened})
 
 
 _opening = threading.Lock()

@@ -1,12 +1,13 @@
 """What the in-process engines share: loading by name, and how large a model is."""
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 from quillgraph.backends.chat import ChatRequest, ChatTurn
 from quillgraph.backends.errors import ConfigError, ContextOverflow, Refused
-from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages import hermes, opens_thinking
 from quillgraph.backends.messages.turn import openai_form
 
 SMALL_MODEL_WIDTH = 2048
@@ -96,6 +97,11 @@ def prompt_ids(tokenizer: Any, request: ChatRequest, window: int | None) -> tupl
     return ids
 
 
+def opens_reply(tokenizer: Any, ids: Sequence[int]) -> bool:
+    """Whether the template that made a prompt has opened the thinking of its reply."""
+    return opens_thinking(tokenizer.decode(list(ids[-TAIL:])))
+
+
 def _plain_form(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
     """A turn as chat templates know it: like OpenAI's, but arguments are no text."""
     form = openai_form(turn)
@@ -105,6 +111,9 @@ def _plain_form(turn: ChatTurn, tokenizer: Any) -> dict[str, Any]:
         call["function"]["arguments"] = json.loads(arguments)
     return form
 
+
+TAIL = 16
+"""Tokens at the end of a prompt in which an opening mark of thinking is looked for."""
 
 _PROBE = "light_the_lamp"
 

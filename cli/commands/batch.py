@@ -1,4 +1,4 @@
-"""The work of `quillgraph run`: a graph on all that the command line names."""
+"""The work of `quillgraph run`: one graph on every input of the command line."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ MEASURES = {"drafts", "draft_tokens", "rounds", "text_tokens", "samples"}
 
 @dataclass(slots=True)
 class BatchWork:
-    """The work of running a graph on all inputs."""
+    """Runs a graph on all inputs."""
 
     batch: Batch
     inputs: Inputs
@@ -26,21 +26,21 @@ class BatchWork:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """A graph of which nothing is known has one."""
+        """The whole graph is one stage: its own stages are unknown here."""
         waiting = amount(len(self.batch.waiting), "request")
         return {"start": "starting the model", "run": f"running {waiting}"}
 
     @property
     def excluded(self) -> list[Excluded]:
-        """What gave no episode, by its place."""
+        """Inputs without an episode, by position."""
         return sorted([*self.batch.excluded, *self.inputs.unreadable], key=lambda each: each.number)
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
-        """Run what has no episode yet; one that fails does not stop the others.
+        """Run each input that has no episode yet; a failure does not stop the others.
 
         Raises:
-            BudgetReached: After what was in flight has come to its end.
-            QuillError: If nothing has come of any entry.
+            BudgetReached: When a budget is spent and the episodes in flight have ended.
+            QuillError: If no input gave an episode.
         """
 
         def context(schema: Any) -> Any:
@@ -58,11 +58,11 @@ class BatchWork:
         watch.finished("run")
 
     def keep(self, folder: RunFolder) -> None:
-        """Write what gave no episode; episodes are written as they are finished."""
+        """Write the inputs without an episode; each episode is written when it ends."""
         folder.write_rows(FAILURES, map(asdict, self.excluded))
 
     def reached(self) -> str:
-        """Say how many are done."""
+        """Say how many episodes have ended."""
         many = amount(len(self.inputs.entries), "request")
         return f"reached: {len(self.batch.episodes)} of {many}"
 

@@ -1,4 +1,4 @@
-"""`quillgraph criteria`: run the Grounded-Theory workflow and leave a run folder."""
+"""`quillgraph criteria`: run the Grounded-Theory workflow and keep a run folder."""
 
 import sys
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ STUDY_STAGES = {
 
 @dataclass(slots=True)
 class StudyWork:
-    """The work of finding the criteria of a task."""
+    """Finds the criteria of a task."""
 
     study: StudyRun
     settings: Settings
@@ -55,17 +55,17 @@ class StudyWork:
 
     @classmethod
     def of(cls, task: WritingTask, settings: Settings, budget: Budget) -> "StudyWork":
-        """Begin with nothing but the task."""
+        """Start from the task alone, with an empty state."""
         return cls(StudyRun.of(task), settings, budget)
 
     @property
     def state(self) -> Grounding:
-        """What has been reached."""
+        """The state of the study so far."""
         return self.study.state
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """Those of the workflow."""
+        """The stages of the workflow."""
         return STUDY_STAGES
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
@@ -76,7 +76,7 @@ class StudyWork:
     async def find(
         self, engines: Engines, recorder: Recorder, watch: Watch, library: Library | None
     ) -> None:
-        """Run the workflow with a library that is open."""
+        """Run the workflow with an open library."""
         settings = self.settings
         study = cast(
             Study,
@@ -93,11 +93,11 @@ class StudyWork:
         await self.study.run(study, recorder, watch.finished)
 
     def keep(self, folder: RunFolder) -> None:
-        """Write what the study has reached."""
+        """Write the results of the study so far."""
         write_study(self.state, folder)
 
     def reached(self) -> str:
-        """Say how far the study came."""
+        """Say how far the study got."""
         return reached(self.state)
 
 
@@ -105,7 +105,7 @@ def run_criteria(request: str, settings: Settings, *, as_json: bool) -> None:
     """Find the criteria of a request and show them.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     task, console = writing_task(request), plain_console(sys.stderr)
     budget = budget_of(settings, [workflow.build()])

@@ -1,4 +1,4 @@
-"""`quillgraph doctor`: what works on this machine, and what to do about the rest."""
+"""`quillgraph doctor`: what works on this machine, and how to fix the rest."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,10 +12,10 @@ from quillgraph.cli.display.items import write_json
 
 
 def run_doctor(*, as_json: bool) -> None:
-    """Look, and show what there is.
+    """Check the machine and show the findings.
 
     Raises:
-        Exit: With status 1 if something will break.
+        Exit: With status 1 if a finding is trouble.
     """
     findings = diagnose()
     if as_json:
@@ -27,7 +27,7 @@ def run_doctor(*, as_json: bool) -> None:
 
 
 def show_findings(findings: Sequence[Diagnosis]) -> None:
-    """Print what the doctor found, a line each, and what to do about it on the next."""
+    """Print each finding on a line, and its remedy on the next."""
     console = Console(soft_wrap=True, highlight=False)
     colours = {"ok": "green", "absent": "yellow", "trouble": "red"}
     width = max(len(finding.topic) for finding in findings)

@@ -10,7 +10,7 @@ from quillgraph.graphs.supervision import draw_png, mermaid_of
 
 
 def list_graphs(*, as_json: bool) -> None:
-    """Print every graph with what it does; those of other packages with where they come from."""
+    """Print every graph with its description; graphs of other packages also show their origin."""
     others = {name: f"from {point.value}" for name, point in foreign().items()}
     if as_json:
         sys.stdout.write(json.dumps({**GRAPHS, **others}) + "\n")

@@ -1,4 +1,4 @@
-"""`quillgraph judge`: scores of one text with their evidence, and the reward with its parts."""
+"""`quillgraph judge`: score one text, with evidence, reward and the reward's parts."""
 
 import sys
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ from quillgraph.graphs.prebuilt import (
     Workshop,
     judge_alone,
     refuse_silence,
+    submitted,
 )
 from quillgraph.graphs.prebuilt import judge as judging
 from quillgraph.graphs.supervision import JUDGES, Engines, RunFolder, Watch, supervise
@@ -34,7 +35,7 @@ from quillgraph.graphs.supervision import JUDGES, Engines, RunFolder, Watch, sup
 
 @dataclass(slots=True)
 class SubmissionWork:
-    """The work of judging a text."""
+    """Judges a text."""
 
     submission: Submission
     settings: Settings
@@ -43,14 +44,14 @@ class SubmissionWork:
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """There is not much to wait for."""
+        """The model's start, then the judgement."""
         return {"start": "starting the model", "settle": "judging"}
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Run the graph.
 
         Raises:
-            ReplyError: If the judge was not understood on any criterion.
+            ReplyError: If no verdict of the judge could be parsed.
         """
         workshop = cast(
             Workshop,
@@ -71,34 +72,32 @@ class SubmissionWork:
             folder.write_json("judgement.json", self.result(self.assessed))
 
     def reached(self) -> str:
-        """One text has a judgement or it has none."""
+        """Say whether the text has a judgement yet."""
         return "reached: the judgement" if self.assessed else "reached: nothing yet"
 
     def result(self, assessed: Assessed) -> dict[str, object]:
-        """Judgement and reward, for machines."""
+        """Judgement, reward and what was not judged, as JSON values."""
+        aside = submitted(self.submission).aside
         return {
             "judgement": assessed.judgement.model_dump(mode="json"),
             "reward": assessed.reward.model_dump(mode="json"),
+            **({"aside": aside.model_dump(mode="json")} if aside else {}),
         }
 
 
 def read_submission(
     criteria: Path | None, text: Path | None, request: str | None, file: Path | None
 ) -> Submission:
-    """Read the criteria, the text and the request that they are about.
+    """Read the criteria, the text, and their request.
 
     Raises:
-        InputError: If one of them is missing, cannot be read, or does not belong to the others.
+        InputError: If one is missing or unreadable, if the criteria belong to another request, or
+            if the text is thinking that was cut off.
     """
     if criteria is None or text is None:
         missing = "--criteria FILE" if criteria is None else "--text FILE"
         raise InputError(f"expected {missing}, got none; judge needs both criteria and a text")
     criteria_set, words = read_criteria(criteria), read_text(text)
-    if len(words) > MOST_TEXT_CHARS:
-        raise InputError(
-            f"expected a text of at most {MOST_TEXT_CHARS:,} characters in {text}, got "
-            f"{len(words):,}; judge its chapters one by one"
-        )
     beside = criteria.with_name("request.txt")
     if request is None and file is None:
         if not beside.exists():
@@ -112,14 +111,23 @@ def read_submission(
             f"the criteria in {criteria} were made for another request than the one given; "
             "give the request that they were made for"
         )
-    return Submission(task=task, criteria_set=criteria_set, text=words)
+    submission = Submission(task=task, criteria_set=criteria_set, text=words)
+    reply = submitted(submission)
+    if reply.text is None:
+        raise InputError(f"expected a text to judge in {text}, got {reply.missing}")
+    if len(reply.text) > MOST_TEXT_CHARS:
+        raise InputError(
+            f"expected a text of at most {MOST_TEXT_CHARS:,} characters in {text}, got "
+            f"{len(reply.text):,}; judge its chapters one by one"
+        )
+    return submission
 
 
 def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> None:
-    """Judge a text and show how it was judged.
+    """Judge a text and show the judgement.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     console, request = plain_console(sys.stderr), submission["task"].request
     budget = budget_of(settings, [judging.build()])
@@ -128,7 +136,11 @@ def run_judge(submission: Submission, settings: Settings, *, as_json: bool) -> N
     engines = connected(settings, WRITING_ROLES, console, playing=JUDGES)
     folder = RunFolder(settings.out, request, settings.model_dump(mode="json"))
     folder.write_text("request.txt", request)
-    folder.write_text("text.txt", submission["text"])
+    reply = submitted(submission)
+    if reply.aside:
+        parts = ", ".join(name.replace("_", " ") for name in reply.aside.model_dump())
+        console.print(f"note: not judged, and kept in judgement.json: {parts}")
+    folder.write_text("text.txt", reply.words)
     folder.write_json("criteria.json", submission["criteria_set"])
     work = SubmissionWork(submission, settings, budget)
     with recorded_run(settings, engines) as engines:

@@ -1,4 +1,4 @@
-"""What `quillgraph library` does: show, forget and export the criteria that are kept."""
+"""`quillgraph library`: show, forget and export stored criteria."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,17 +19,17 @@ NOTHING = "no criteria are kept yet\n"
 
 
 def library_file(settings: Settings) -> Path | None:
-    """The library that a run shares; None if it uses none."""
+    """Path of the library that a run uses; None if it uses none."""
     if settings.library is None or settings.no_library:
         return None
-    return _named(settings.library) or LIBRARY.default_path()
+    return _expanded(settings.library) or LIBRARY.default_path()
 
 
 def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
-    """List the criteria, a line each; what is retired says why.
+    """List the criteria, a line each; a retired criterion shows the reason.
 
     Raises:
-        ConfigError: If none is of that genre.
+        ConfigError: If no criterion has this genre.
     """
     criteria: tuple[KnownCriterion, ...] = ()
     if path is not None or _file(path).exists():
@@ -52,7 +52,7 @@ def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
 
 
 def show_item(path: Path | None, item_id: str, *, as_json: bool) -> None:
-    """Show a criterion with all that is known of it.
+    """Show a criterion with all its fields.
 
     Raises:
         ConfigError: If there is none of this id.
@@ -91,7 +91,7 @@ def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> 
 
 
 def used(known: KnownCriterion) -> str:
-    """Say what the use of a criterion has shown."""
+    """Describe how a criterion did in use."""
     uses = f"uses {known.uses}"
     if known.discrimination is None or known.saturation is None:
         return f"{uses}; not judged yet"
@@ -110,11 +110,11 @@ def _with_library(path: Path | None, use: Callable[[Library], Awaitable[T]]) -> 
 
 
 def _file(path: Path | None) -> Path:
-    """The given file, or the one that the settings name, or the user's own."""
-    named = _named(path) if path else _named(load_settings(None).library)
-    return named or LIBRARY.default_path()
+    """The given file, else the file of the settings, else the user's own."""
+    file = _expanded(path) if path else _expanded(load_settings(None).library)
+    return file or LIBRARY.default_path()
 
 
-def _named(path: Path | None) -> Path | None:
-    """A path, or None where it stands for the user's own file."""
+def _expanded(path: Path | None) -> Path | None:
+    """A path, or None if it means the user's own file."""
     return None if path is None or str(path) == OWN else path.expanduser()

@@ -1,4 +1,4 @@
-"""What `quillgraph memory` does: show, forget and export what is remembered."""
+"""`quillgraph memory`: show, forget and export lessons and entries."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ def list_items(path: Path | None, *, genre: str | None, as_json: bool) -> None:
 
 
 def show_item(path: Path | None, item_id: str, *, as_json: bool) -> None:
-    """Show a lesson or an entry with all that is known of it.
+    """Show a lesson or an entry with all its fields.
 
     Raises:
         ConfigError: If there is none of this id.
@@ -73,7 +73,7 @@ def forget_item(path: Path | None, item_id: str) -> None:
 
 
 def export_items(path: Path | None, file: Path | None, *, genre: str | None) -> None:
-    """Write all that is remembered as JSON, to a file or to stdout.
+    """Write all lessons and entries as JSON, to a file or to stdout.
 
     Raises:
         StorageError: If the file cannot be written.
@@ -88,7 +88,7 @@ def _with_memory(path: Path | None, use: Callable[[Memory], Awaitable[T]]) -> T:
 
 
 def _file(path: Path | None) -> Path:
-    """The file that is named, or the one that `quillgraph write` remembers in."""
+    """The given file, else the memory file of `quillgraph write`."""
     return path.expanduser() if path else load_settings(None).memory or MEMORY.default_path()
 
 

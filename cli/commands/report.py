@@ -11,7 +11,7 @@ PAGE = "report.html"
 
 
 def run_report(run_dir: Path | None, out: Path | None, *, as_json: bool) -> None:
-    """Write the page of a run and say where it is.
+    """Write the page of a run and print its path.
 
     Raises:
         QuillError: If there is no run, or the page cannot be written.

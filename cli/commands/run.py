@@ -1,4 +1,4 @@
-"""`quillgraph run`: begin a run, or take one up again, and show what came of it."""
+"""`quillgraph run`: start or resume a run, and show its results."""
 
 import json
 import sys
@@ -48,14 +48,14 @@ def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
     """Run a graph in a new folder.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     if order.graph is None:
         raise ConfigError(
             "expected a GRAPH or --resume RUN_DIR, got neither; `quillgraph graphs` lists them"
         )
     graph = registry.build(order.graph)
-    drawn = mermaid_of(graph)
+    drawing = mermaid_of(graph)
     criteria = read_criteria(order.criteria_file) if order.criteria_file else None
     inputs = read_inputs(
         graph, order.request, order.input_file, {"criteria_set": criteria} if criteria else {}
@@ -64,7 +64,7 @@ def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
     folder = RunFolder(settings.out, order.graph, settings.model_dump(mode="json"))
     folder.note(graph=registry.lasting(order.graph))
     folder.write_text(KEPT[inputs.kind], inputs.text)
-    folder.write_text(DRAWING, drawn)
+    folder.write_text(DRAWING, drawing)
     if criteria:
         folder.write_json(CRITERIA, criteria)
     with alone_in(folder.path):
@@ -72,18 +72,18 @@ def begin_run(order: RunOrder, settings: Settings, *, as_json: bool) -> None:
 
 
 def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
-    """Go on with a run: what has an episode stays, the rest goes on from where it was.
+    """Resume a run: finished episodes stay, the others continue where they stopped.
 
     Args:
-        order: Folder of the run, and an answer if one is given. All else must be absent: a run
-            goes on with the graph and the input that it began with.
-        choices: Budgets and time that may be given anew, and nothing else.
+        order: Folder of the run, and optionally an answer. All else must be absent: a run
+            resumes with its own graph and input.
+        choices: New budgets and time limit, and nothing else.
         as_json: Show the result for machines.
 
     Raises:
-        ConfigError: If something is given that the run has begun without, or the graph is
-            another one now.
-        QuillError: After what was finished has been written to the run folder.
+        ConfigError: If an option is given that a resumed run does not take, or the graph has
+            changed.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     path = order.resume
     assert path is not None
@@ -94,8 +94,8 @@ def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
             raise InputError(
                 f"expected a run of `quillgraph run` in {path}, got one of another command"
             )
-        # a cassette is of one process: what an earlier one recorded is not begun anew
-        kept = {
+        # a cassette belongs to one process: a resumed run does not overwrite the earlier one
+        options = {
             **folder.facts["settings"],
             "record": None,
             **choices.limits,
@@ -108,7 +108,10 @@ def resume_run(order: RunOrder, choices: Choices, *, as_json: bool) -> None:
                 )
             criteria = folder.path / CRITERIA
             extra = {"criteria_set": read_criteria(criteria)} if criteria.exists() else {}
-            inputs, settings = kept_inputs(graph, folder.path, extra), load_settings(None, **kept)
+            inputs, settings = (
+                kept_inputs(graph, folder.path, extra),
+                load_settings(None, **options),
+            )
             _run(graph, inputs, settings, folder, answer=order.answer, as_json=as_json)
 
 
@@ -152,10 +155,10 @@ def _run(
 
 
 def _refuse_losses(work: BatchWork, folder: RunFolder) -> None:
-    """End with an error where a request has given no episode.
+    """Raise an error if a request has no episode.
 
     Raises:
-        QuillError: Naming the first, and the file with all of them.
+        QuillError: Names the first failure, and the file that lists all.
     """
     if work.excluded:
         first, many = work.excluded[0], amount(len(work.excluded), "request")
@@ -166,7 +169,7 @@ def _refuse_losses(work: BatchWork, folder: RunFolder) -> None:
 
 
 def _answering(reply: str | None) -> Answer | None:
-    """An answer from the command line, to every question."""
+    """Answer every question with the answer of the command line."""
     if reply is None:
         return None
     try:
@@ -195,5 +198,5 @@ def _show(work: BatchWork, folder: RunFolder, *, as_json: bool) -> None:
             sys.stdout.write(visible(f"{each.id}: {in_a_line(each)}") + "\n")
     else:
         for each in episodes:
-            # unwrapped: what is JSON must stay so when it is piped
+            # unwrapped: JSON must stay valid when it is piped
             Console().print(whole(each), soft_wrap=True)

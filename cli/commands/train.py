@@ -1,4 +1,4 @@
-"""`quillgraph train`: imitate and reinforce what the criteria of writing requests reward."""
+"""`quillgraph train`: SFT and RL with the rewards of each request's criteria."""
 
 import sys
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from quillgraph.rl.stages import require_packages, train_in, train_or_check, tra
 def run_train(
     file: Path, choices: Mapping[str, Any], *, resume: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Train what a configuration says, or check that it could be.
+    """Train by a configuration, or only check it.
 
     Args:
         file: The configuration.
-        choices: `out` and `seed` of the command line, which win over the file.
-        resume: Go on from the last checkpoint.
+        choices: `out` and `seed` of the command line; they override the file.
+        resume: Resume from the last checkpoint.
         dry_run: Check everything and train nothing.
         as_json: Show the result for machines.
 
     Raises:
-        QuillError: Whatever ends the run early, after its folder has been told.
+        QuillError: If the run ends early; the reason is already in the run folder.
     """
     out = choices.get("out")
     config = load_config(file, out=str(out) if out else None, seed=choices.get("seed"))
@@ -45,7 +45,7 @@ def run_train(
 
 
 def _run_among_others(config: TrainConfig, file: Path, *, resume: bool, dry_run: bool) -> None:
-    """Run as one of several processes, of which the first keeps the folder and speaks."""
+    """Run as one of several processes; only the first writes the folder and the output."""
     from quillgraph.rl.processes import processes
 
     if config.out is None:

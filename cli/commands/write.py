@@ -1,4 +1,4 @@
-"""`quillgraph write`: criteria, a draft, and revisions under control, with a memory."""
+"""`quillgraph write`: criteria, a draft, controlled revisions, and a memory."""
 
 import sys
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ LOOP_STAGES = {
 
 @dataclass(slots=True)
 class WritingWork:
-    """The work of writing a text: the criteria if there are none yet, then the loop."""
+    """Writes a text: finds criteria if none are given, then runs the loop."""
 
     task: WritingTask
     settings: Settings
@@ -59,29 +59,29 @@ class WritingWork:
     def of(
         cls, task: WritingTask, settings: Settings, budget: Budget, criteria: CriteriaSet | None
     ) -> "WritingWork":
-        """Begin with the task, and with criteria if there are some."""
+        """Start from the task, and from criteria if they are given."""
         study = None if criteria else StudyWork.of(task, settings, budget)
         return cls(task, settings, budget, criteria, study)
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """Those of the study, if there is one, and those of the loop."""
+        """The stages of the study, if one runs, and of the loop."""
         start = STUDY_STAGES if self.study else {"start": STUDY_STAGES["start"]}
         return {**start, **LOOP_STAGES}
 
     @property
     def episode(self) -> WrittenEpisode | None:
-        """The finished episode, or what one that was ended early has come to."""
+        """The finished episode, or the partial one of a run that ended early."""
         return self.loop.episode if self.loop else None
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
         """Find the criteria, then run the loop.
 
         Raises:
-            BudgetReached: After the best text so far has been taken note of.
+            BudgetReached: When a budget is spent; the best text so far is kept.
         """
         settings = self.settings
-        # opened first: what is wrong with it must not cost the study
+        # opened first: a faulty memory file must not cost a finished study
         async with (
             opened_memory(_memory_file(settings), engines.embeddings) as memory,
             opened_library(library_file(settings), engines.embeddings) as library,
@@ -123,7 +123,7 @@ class WritingWork:
             folder.write_text("text.txt", self.episode.text + "\n")
 
     def reached(self) -> str:
-        """Say how many texts there are, or how far the criteria came."""
+        """Say how many texts there are, or how far the study got."""
         if self.episode:
             return f"reached: {amount(len(self.episode.attempts), 'text')}"
         return self.study.reached() if self.study else "reached: nothing yet"
@@ -137,10 +137,10 @@ def run_write(
     as_json: bool,
     verbose: bool = False,
 ) -> None:
-    """Write a text for a request and show it, and how it came about as far as is asked.
+    """Write a text for a request and show it; `--verbose` shows how it came about.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     task, console = writing_task(request), plain_console(sys.stderr)
     graphs: list[Graph] = [workflow.build(), reflection.build()]
@@ -153,7 +153,7 @@ def run_write(
     folder.write_text("request.txt", task.request)
     folder.write_text("graph.mmd", "\n".join(map(mermaid_of, graphs)))
     if settings.memory is None and (settings.record or engines.is_replay):
-        # what earlier runs have left would make each repetition another run
+        # lessons of earlier runs would make each repetition a different run
         settings = settings.model_copy(update={"memory": folder.path / "memory.sqlite"})
     work = WritingWork.of(task, settings, budget, criteria_set)
     try:
@@ -183,5 +183,5 @@ def _show(
 
 
 def _memory_file(settings: Settings) -> Path | None:
-    """The memory that a run shares; None if it recalls and remembers nothing."""
+    """Path of the memory file that a run uses; None if it uses none."""
     return None if settings.no_memory else settings.memory or MEMORY.default_path()

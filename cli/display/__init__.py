@@ -1,1 +1,1 @@
-"""What is shown."""
+"""Terminal output: studies, episodes, evaluations, stored items."""

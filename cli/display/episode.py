@@ -34,7 +34,7 @@ def overview(episode: WrittenEpisode) -> Group:
 
 
 def _results(episode: WrittenEpisode) -> list[Text]:
-    """Results of code and judge for the accepted text, criterion by criterion."""
+    """The accepted text's result on each criterion, from code and judge."""
     judgement = episode.attempts[episode.best].judgement
     broken = {each.criterion_id: each.reason for each in judgement.violations}
     scores = {each.criterion_id: each.score for each in judgement.verdicts}
@@ -53,7 +53,7 @@ def _results(episode: WrittenEpisode) -> list[Text]:
 
 
 def _fate(attempt: Attempt) -> Text:
-    """An attempt in a line: what it was, what it came to, and why it was refused or what for."""
+    """One attempt in a line: its kind, its score, and the reason for its outcome."""
     reward = attempt.reward.value
     worth = "  no reward" if reward is None else f"  reward {reward:.3f}"
     edited = dict.fromkeys(edit.criterion for edit in attempt.plan.edits) if attempt.plan else ()
@@ -68,13 +68,13 @@ def _line(text: str, style: str = "") -> Text:
 
 
 def _fitted(line: Text) -> Text:
-    """A line that is cut at the edge of the screen and never broken."""
+    """A line that is truncated at the screen's edge, never wrapped."""
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 
 
 def recalled_lessons(episode: WrittenEpisode) -> Text:
-    """Which lessons of earlier episodes were shown."""
+    """The lessons of earlier episodes that the writer read."""
     if not episode.lessons:
         return Text("No lessons from earlier episodes.", style="dim")
     lines = [f"[{lesson.id}] {lesson.text}" for lesson in episode.lessons]
@@ -82,7 +82,7 @@ def recalled_lessons(episode: WrittenEpisode) -> Text:
 
 
 def attempts_tree(episode: WrittenEpisode) -> Tree:
-    """Every text in order, with its scores and what became of it."""
+    """Every text in order, with its scores and its outcome."""
     tree = Tree(Text("The loop", style="bold"), guide_style="dim")
     for attempt in episode.attempts:
         head = _headline(attempt)
@@ -116,7 +116,7 @@ def judgement_lines(judgement: Judgement, reward: Reward, criteria_set: Criteria
 
 
 def parts(reward: Reward) -> str:
-    """The reward with what it is made of."""
+    """The reward and its parts."""
     if reward.value is None:
         return f"no reward: no verdict on {amount(len(reward.excluded), 'criterion', 'criteria')}"
     length = "" if reward.length is None else f", length {reward.length:.2f}"
@@ -159,7 +159,7 @@ def _summary(episode: WrittenEpisode) -> str:
 
 
 def in_a_line(episode: Episode) -> str:
-    """What came of a graph's run, as one line among many."""
+    """The result of a graph's run in one line."""
     if episode.best is None:
         return _short(text_of(episode) or json.dumps(episode.output, ensure_ascii=False))
     standing = episode.attempts[episode.best]
@@ -169,7 +169,7 @@ def in_a_line(episode: Episode) -> str:
 
 
 def whole(episode: Episode) -> RenderableType:
-    """What came of a graph's run: the texts and their fates, the criteria, or what it gave."""
+    """The result of a graph's run: its texts and their fates, its criteria, or its raw output."""
     if episode.attempts:
         written = WrittenEpisode.model_validate(episode.model_dump())
         return Group(attempts_tree(written), outcome(written))

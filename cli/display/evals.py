@@ -11,10 +11,10 @@ def table_of(title: str, rows: Rows, *sections: Rows, left: Sequence[str] = ()) 
     """Make a table of rows.
 
     Args:
-        title: Stands above it.
-        rows: The head, and the first rows.
+        title: Shown above the table.
+        rows: The header, then the first rows.
         sections: More rows, with a line before each section.
-        left: Columns of words; the first is one, all others are numbers.
+        left: Left-aligned columns beside the first one; all others hold numbers.
     """
     table = Table(title=title, title_justify="left")
     head, *body = rows

@@ -1,4 +1,4 @@
-"""Shared by the commands that show the files that outlive a run: memory and the library."""
+"""Shared by the commands for files that outlive a run: memory and library."""
 
 import asyncio
 import json
@@ -26,10 +26,10 @@ Opening = Callable[[Path | None, Embeddings], AbstractAsyncContextManager[K]]
 def with_file(
     kind: FileKind, file: Path, opening: Opening[K], use: Callable[[K], Awaitable[T]]
 ) -> T:
-    """Open a file that is there, use it, and close it.
+    """Open an existing file, use it, and close it.
 
     Raises:
-        ConfigError: If there is no such file: a command that only looks leaves none behind.
+        ConfigError: If there is no such file; a read-only command creates none.
     """
     if not file.exists():
         raise ConfigError(
@@ -38,9 +38,9 @@ def with_file(
         )
 
     async def opened() -> T:
-        # nothing here asks for similarity, so no model is loaded
-        async with opening(file, LexicalEmbeddings()) as held:
-            return await use(held)
+        # no command here searches by similarity, so no model is loaded
+        async with opening(file, LexicalEmbeddings()) as store:
+            return await use(store)
 
     return asyncio.run(opened())
 
@@ -54,12 +54,12 @@ def show_fields(fields: dict[str, Any]) -> None:
 
 
 def export(everything: object, file: Path | None, counted: str) -> None:
-    """Write all that is kept as JSON, to a file or to stdout.
+    """Write all items as JSON, to a file or to stdout.
 
     Args:
-        everything: What JSON can hold.
-        file: Where to; None is stdout.
-        counted: What is said of it once the file is written.
+        everything: A JSON value.
+        file: Path to write; None means stdout.
+        counted: The number of items in words, printed after the file is written.
 
     Raises:
         StorageError: If the file cannot be written.
@@ -83,7 +83,7 @@ def write_json(value: object) -> None:
 
 
 def console() -> Console:
-    """A console that breaks no lines."""
+    """A console that does not wrap lines."""
     return Console(soft_wrap=True, highlight=False)
 
 

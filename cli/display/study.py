@@ -1,4 +1,4 @@
-"""Criteria on a terminal: a tree with the words that they rest on."""
+"""Criteria on a terminal: a tree with their evidence."""
 
 from rich.console import Group
 from rich.text import Text
@@ -10,7 +10,7 @@ from quillgraph.graphs.study import Grounding, quote
 
 
 def criteria_tree(state: Grounding) -> Tree:
-    """Draw the criteria under the core, category by category, with their evidence."""
+    """Draw the criteria as a tree: core, categories, criteria, evidence."""
     criteria_set = state["criteria_set"]
     tree = Tree(Text(visible(criteria_set.core.storyline), style="bold"), guide_style="dim")
     incidents = {incident.id: incident for incident in state["incidents"]}

@@ -1,4 +1,4 @@
-"""`quillgraph eval` and `scorer`. What is heavy is imported inside the commands."""
+"""`quillgraph eval` and `scorer`. Heavy packages are imported inside the commands."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ eval_app = typer.Typer(
 
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="Format of the file; default: told by its fields.", metavar="F"),
+    typer.Option("--format", help="Format of the file; default: by its fields.", metavar="F"),
 ]
 Limit = Annotated[
     int | None, typer.Option(help="Use only so many records, drawn by the seed.", metavar="N")
@@ -31,7 +31,7 @@ LIMITS = ("max_calls", "max_tokens_total", "timeout", "config")
 
 @dataclass(frozen=True, slots=True)
 class CriteriaQuestion:
-    """What `eval criteria` is to find out."""
+    """The options of `eval criteria`: what it compares."""
 
     data: Annotated[
         list[Path] | None,
@@ -74,7 +74,7 @@ def eval_criteria(
     choices: Choices,
     as_json: AsJson = False,
 ) -> None:
-    """Hold automatic criteria against people's, a fixed rubric, and criteria from one prompt.
+    """Compare automatic criteria with people's, a fixed rubric, and criteria from one prompt.
 
     Where there are texts that people have judged, one judge scores them by the criteria of each
     source. `--role judge=SPEC` also has that judge confirm which criteria are the same.
@@ -95,7 +95,7 @@ def eval_criteria(
 
 @dataclass(frozen=True, slots=True)
 class JudgeQuestion:
-    """What `eval judge` holds the judge against."""
+    """The options of `eval judge`: the human data and the limits."""
 
     data: Annotated[
         Path | None,
@@ -136,7 +136,7 @@ class JudgeQuestion:
     example="judge=openai:gpt-5-mini",
 )
 def eval_judge(*, question: JudgeQuestion, choices: Choices, as_json: AsJson = False) -> None:
-    """Hold a judge against human scores or preferences, and probe it for known failures."""
+    """Compare a judge with human scores or preferences, and probe it for known failures."""
     from quillgraph.cli.evals.evaluation import Output
     from quillgraph.cli.evals.judge import read_evidence, run_eval_judge
 
@@ -153,7 +153,7 @@ def eval_judge(*, question: JudgeQuestion, choices: Choices, as_json: AsJson = F
 
 @dataclass(frozen=True, slots=True)
 class PolicyQuestion:
-    """What `eval policy` compares, on what."""
+    """The options of `eval policy`: the policies and the prompts."""
 
     policies: Annotated[
         list[str] | None,
@@ -198,7 +198,7 @@ class PolicyQuestion:
         typer.Option(
             "--baselines",
             help="Add best-of-N and Self-Refine on the first one's model, at the tokens of the "
-            "dearest of the others.",
+            "most expensive of the others.",
         ),
     ] = False
     judge: Annotated[
@@ -276,7 +276,7 @@ def train_scorer(
     choices: Choices,
     as_json: AsJson = False,
 ) -> None:
-    """Train a scorer on what people have said; `--judge scorer:DIR` then judges by it.
+    """Train a scorer on human judgements; `--judge scorer:DIR` then judges by it.
 
     A frozen SmolLM2 reads each text once, which takes a CPU about half a second each.
     """

@@ -1,4 +1,4 @@
-"""`quillgraph eval criteria`: automatic criteria held against people's and against baselines."""
+"""`quillgraph eval criteria`: compare automatic criteria with people's and with baselines."""
 
 import hashlib
 import sys
@@ -19,6 +19,7 @@ from quillgraph.cli.evals.evaluation import (
     Output,
     at_least,
     reopened,
+    tell_left_out,
     write_result,
 )
 from quillgraph.cli.session.engines import budget_of, connected, with_backend
@@ -55,7 +56,7 @@ PLAYERS = (*ROLES, "judge")
 
 
 class CriteriaInquiry(Value):
-    """What is to be compared; kept with the run, so that it can go on."""
+    """What to compare; stored with the run, so that it can resume."""
 
     data: tuple[Path, ...] = ()
     data_format: str | None = None
@@ -66,11 +67,11 @@ class CriteriaInquiry(Value):
     """Of the files as they were when the run began."""
 
     def checked(self) -> "CriteriaInquiry":
-        """The same with the hashes of its files.
+        """A copy with the hashes of its files.
 
         Raises:
             InputError: If there is no file or a number makes no sense.
-            ConfigError: If a study cannot do without a stage.
+            ConfigError: If a stage that is left out cannot be left out.
         """
         if not self.data:
             raise InputError("expected --data FILE with requests or judged texts, got none")
@@ -80,10 +81,10 @@ class CriteriaInquiry(Value):
         return self.model_copy(update={"data": files, "data_sha": tuple(map(_sha, files))})
 
     def read(self, seed: int) -> Cases:
-        """The requests that are used: all, or as many as the limit allows, drawn by the seed.
+        """Read the requests: all, or a seeded sample as large as the limit.
 
         Raises:
-            InputError: If a file cannot be read, or is another than when the run began.
+            InputError: If a file cannot be read, or has changed since the run began.
         """
         for path, sha in zip(self.data, self.data_sha, strict=True):
             if _sha(path) != sha:
@@ -93,13 +94,14 @@ class CriteriaInquiry(Value):
 
 
 def begin_eval_criteria(inquiry: CriteriaInquiry, settings: Settings, output: Output) -> None:
-    """Compare criteria in a new folder, and show how they compare.
+    """Compare criteria in a new folder, and show the results.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
     """
     inquiry, console = inquiry.checked(), plain_console(sys.stderr)
     cases = inquiry.read(settings.seed)
+    tell_left_out(console, cases.excluded, cases.skipped)
     settings = with_backend(settings, console)
     engines = connected(settings, PLAYERS, console)
     title = f"eval criteria {inquiry.data[0].name}"
@@ -113,17 +115,17 @@ def begin_eval_criteria(inquiry: CriteriaInquiry, settings: Settings, output: Ou
 def resume_eval_criteria(
     path: Path, others: Mapping[str, Any], limits: Mapping[str, Any], output: Output
 ) -> None:
-    """Go on with a comparison that ended early; no result that is there is worked out again.
+    """Resume a comparison that ended early; stored results are not computed again.
 
     Args:
         path: The run's folder.
-        others: What else the command line says; nothing may, a run goes on as it was begun.
-        limits: Budgets and time that may be given anew.
-        output: What to make of the result.
+        others: Other options of the command line; must be empty, a run resumes unchanged.
+        limits: New budgets and time limit.
+        output: How to show and write the result.
 
     Raises:
-        ConfigError: If something is given that the run has begun without.
-        InputError: If no such run is kept there, or its data have changed.
+        ConfigError: If an option is given that a resumed run does not take.
+        InputError: If the folder holds no such run, or its data have changed.
     """
     run = reopened(path, CriteriaInquiry, "eval criteria", others=others, limits=limits)
     with run as (folder, inquiry, settings):
@@ -136,7 +138,7 @@ def resume_eval_criteria(
 
 @dataclass(slots=True)
 class CriteriaWork:
-    """The work of comparing sources of criteria; results are kept as they come."""
+    """Compares sources of criteria; each result is stored at once."""
 
     inquiry: CriteriaInquiry
     settings: Settings
@@ -147,12 +149,12 @@ class CriteriaWork:
     report: CriteriaReport | None = None
 
     def __post_init__(self) -> None:
-        """Take up what earlier processes have left."""
+        """Load the results of earlier processes."""
         self.results = CriteriaResults.within(self.folder)
 
     @property
     def stages(self) -> Mapping[str, str]:
-        """All sources of a request are worked on together."""
+        """One stage compares all requests: the sources of a request run together."""
         return {
             "start": "starting the model",
             "compare": f"comparing criteria for {amount(len(self.cases.cases), 'request')}",
@@ -160,7 +162,7 @@ class CriteriaWork:
         }
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
-        """Find, match and judge, then measure."""
+        """Find, match and judge criteria, then measure."""
         measures = self.settings.model_dump(include=set(CriteriaOptions.model_fields))
         options = CriteriaOptions(without=self.inquiry.without, runs=self.inquiry.runs, **measures)
         report = await compare_criteria(
@@ -176,7 +178,7 @@ class CriteriaWork:
         self.report = report.model_copy(update={"placed_by": self.settings.embeddings})
 
     def keep(self, folder: RunFolder) -> None:
-        """Write the report, if it came to one."""
+        """Write the report, if there is one."""
         if self.report is None:
             return
         folder.write_json("report.json", self.report)
@@ -187,8 +189,8 @@ class CriteriaWork:
 
     def reached(self) -> str:
         """Say how many results there are."""
-        elicited, scored = len(self.results.elicited.rows), len(self.results.scored.rows)
-        return f"reached: {elicited} sets of criteria and {scored} scores"
+        sets, scores = len(self.results.elicited.rows), len(self.results.scored.rows)
+        return f"reached: {sets} sets of criteria and {scores} scores"
 
 
 def _compare(work: CriteriaWork, engines: Engines, folder: RunFolder, output: Output) -> None:

@@ -1,4 +1,4 @@
-"""`quillgraph eval judge`: a judge held against people, and probed."""
+"""`quillgraph eval judge`: compare a judge with people, and probe it."""
 
 import sys
 from collections.abc import Mapping
@@ -15,7 +15,13 @@ from quillgraph.agents.role import Role
 from quillgraph.backends import Budget, Recorder
 from quillgraph.backends.errors import InputError
 from quillgraph.cli.display.evals import table_of
-from quillgraph.cli.evals.evaluation import Output, at_least, refuse_unmet, write_result
+from quillgraph.cli.evals.evaluation import (
+    Output,
+    at_least,
+    refuse_unmet,
+    tell_left_out,
+    write_result,
+)
 from quillgraph.cli.session.engines import connected, with_backend
 from quillgraph.cli.session.progress import plain_console, watch_on
 from quillgraph.cli.session.settings import Settings
@@ -41,7 +47,7 @@ STAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a judge is to be held against."""
+    """The human judgements to compare a judge with."""
 
     data: Loaded
     criteria: tuple[Criterion, ...] | None
@@ -59,7 +65,7 @@ def read_evidence(
     """Read the files that the command line names.
 
     Raises:
-        InputError: If there are no human judgements in them.
+        InputError: If the files hold no human judgements.
     """
     if data is None:
         raise InputError("expected --data FILE with human scores or preferences, got none")
@@ -76,7 +82,7 @@ def read_evidence(
 
 @dataclass(slots=True)
 class JudgeWork:
-    """The work of holding a judge against people."""
+    """Compares a judge with people."""
 
     evidence: Evidence
     settings: Settings
@@ -114,7 +120,7 @@ class JudgeWork:
         return PromptedJudge((role,), self.settings.samples)
 
     def keep(self, folder: RunFolder) -> None:
-        """Write the scores, and the report as far as there is one."""
+        """Write the scores, and the report if there is one."""
         folder.write_lines("scores.jsonl", self.results.texts)
         folder.write_lines("pairs.jsonl", self.results.pairs)
         if self.results.report:
@@ -126,18 +132,20 @@ class JudgeWork:
         return f"reached: {len(self.results.texts)} texts and {len(self.results.pairs)} pairs"
 
     def result(self) -> dict[str, Any]:
-        """Report and probes, for machines."""
+        """Report and probes as JSON values."""
         return self.results.as_dict()
 
 
 def run_eval_judge(evidence: Evidence, settings: Settings, output: Output) -> None:
-    """Hold a judge against people and show how far they agree.
+    """Compare a judge with people and show how far they agree.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
         Exit: With status 1 if a requirement is not met.
     """
     console = plain_console(sys.stderr)
+    skipped = evidence.data.skipped
+    tell_left_out(console, {"records that could not be read": len(skipped)}, skipped)
     settings = with_backend(settings, console, playing=JUDGES)
     settings = settings.model_copy(update={"embeddings": "lexical"})
     engines = connected(settings, JUDGES, console, playing=JUDGES)

@@ -1,4 +1,4 @@
-"""`quillgraph eval policy`: models, adapters and graphs compared on the same prompts."""
+"""`quillgraph eval policy`: compare models, adapters and graphs on the same prompts."""
 
 import sys
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from quillgraph.cli.evals.evaluation import (
     at_least,
     refuse_unmet,
     reopened,
+    tell_left_out,
     write_result,
 )
 from quillgraph.cli.session.engines import with_backend
@@ -69,7 +70,7 @@ STAGES = {
 
 
 class PolicyInquiry(Value):
-    """What is to be compared; kept with the run, so that it can go on."""
+    """What to compare; stored with the run, so that it can resume."""
 
     policies: tuple[str, ...] = ()
     data: Path | None = None
@@ -82,7 +83,7 @@ class PolicyInquiry(Value):
     allow_same_judge: bool = False
 
     def resolved(self) -> "PolicyInquiry":
-        """The same with files that any working directory can name."""
+        """A copy with absolute file paths."""
         files = {"data": self.data, "criteria": self.criteria}
         return self.model_copy(update={k: v.resolve() for k, v in files.items() if v})
 
@@ -90,7 +91,7 @@ class PolicyInquiry(Value):
         """Read the files and the policies.
 
         Raises:
-            QuillError: If something of it makes no sense.
+            QuillError: If a file or an option is invalid.
         """
         if self.data is None:
             raise InputError("expected --data FILE with requests, got none")
@@ -114,10 +115,10 @@ _OWN = {"texts", "limit", "reading", "baselines", "allow_same_judge"}
 
 
 def begin_eval_policy(inquiry: PolicyInquiry, settings: Settings, output: Output) -> None:
-    """Compare policies and show how they compare.
+    """Compare policies and show the results.
 
     Raises:
-        QuillError: After what was finished has been written to the run folder.
+        QuillError: When the run fails; finished work is already in the run folder.
         Exit: With status 1 if a requirement is not met.
     """
     console = plain_console(sys.stderr)
@@ -134,17 +135,17 @@ def begin_eval_policy(inquiry: PolicyInquiry, settings: Settings, output: Output
 def resume_eval_policy(
     path: Path, others: Mapping[str, Any], limits: Mapping[str, Any], output: Output
 ) -> None:
-    """Go on with a comparison that ended early; texts and scores that are there stay.
+    """Resume a comparison that ended early; stored texts and scores stay.
 
     Args:
         path: The run's folder.
-        others: What else the command line says; nothing may, a run goes on as it was begun.
-        limits: Budgets and time that may be given anew.
-        output: What to make of the result.
+        others: Other options of the command line; must be empty, a run resumes unchanged.
+        limits: New budgets and time limit.
+        output: How to show and write the result.
 
     Raises:
-        ConfigError: If something is given that the run has begun without, or its data changed.
-        InputError: If no such run is kept there.
+        ConfigError: If an option is given that a resumed run does not take, or data changed.
+        InputError: If the folder holds no such run.
         Exit: With status 1 if a requirement is not met.
     """
     run = reopened(path, PolicyInquiry, "eval policy", others=others, limits=limits)
@@ -155,7 +156,7 @@ def resume_eval_policy(
 
 
 def _with_judge(settings: Settings, console: Console) -> Settings:
-    """Name the judge as the backend: the model of a comparison that is not a policy."""
+    """Use the judge as the backend: it is the only model that is not a policy."""
     if others := sorted(set(settings.roles) - {"judge"}):
         raise ConfigError(f"unknown role {others[0]!r}: {nearest(others[0], ['judge'])}")
     if judge := settings.roles.get("judge"):
@@ -171,7 +172,7 @@ def _with_judge(settings: Settings, console: Console) -> Settings:
 def _prepared(
     inquiry: PolicyInquiry, settings: Settings, output: Output, console: Console
 ) -> tuple[Contest, EngineTurns]:
-    """What is compared, and the models; whatever would end the run later ends it here."""
+    """Prepare the contest and the models, so that errors end the run before it writes."""
     contest = inquiry.contest(settings)
     for each in output.require:
         requirement_of(each, measure_names([policy.name for policy in contest.policies]))
@@ -180,6 +181,7 @@ def _prepared(
     with log_shown(console):
         engines = EngineTurns(contest.models)
     refuse_unfit(contest, engines)
+    tell_left_out(console, contest.excluded, contest.skipped)
     for note in contest.notes:
         console.print(f"note: {note}")
     return contest, engines
@@ -196,7 +198,7 @@ def _refuse_other(folder: RunFolder, facts: Mapping[str, Any]) -> None:
 
 @dataclass(slots=True)
 class PolicyWork:
-    """The work of a comparison; texts, scores and comparisons are kept as they come."""
+    """Compares policies; each text, score and comparison is stored at once."""
 
     contest: Contest
     models: EngineTurns
@@ -206,7 +208,7 @@ class PolicyWork:
     report: PolicyReport | None = None
 
     def __post_init__(self) -> None:
-        """Take up what earlier processes have left."""
+        """Load the results of earlier processes."""
         self.results = PolicyResults.within(self.folder)
 
     @property
@@ -215,7 +217,7 @@ class PolicyWork:
         return STAGES
 
     async def run(self, engines: Engines, recorder: Recorder, watch: Watch) -> None:
-        """Do what has not been done yet."""
+        """Do the work that earlier processes left open."""
         budget = Budget(self.settings.max_calls, self.settings.max_tokens_total)
         charge_earlier(budget, self.folder)
         comparison = PolicyComparison(
@@ -224,7 +226,7 @@ class PolicyWork:
         self.report = await comparison.run()
 
     def keep(self, folder: RunFolder) -> None:
-        """Write the report, if the run has come so far."""
+        """Write the report, if there is one."""
         if self.report is None:
             return
         folder.write_json("report.json", self.result())
@@ -234,7 +236,7 @@ class PolicyWork:
                 folder.write_rows(name, rows)
 
     def reached(self) -> str:
-        """Say how far it has come."""
+        """Say how many texts and scores there are."""
         return (
             f"reached: {self.results.written} of {self.contest.wanted} texts, "
             f"{len(self.results.scores.rows)} scores, "
@@ -242,7 +244,7 @@ class PolicyWork:
         )
 
     def result(self) -> dict[str, Any]:
-        """The report, for machines."""
+        """The report as JSON values."""
         assert self.report is not None
         return {"report": self.report.model_dump(mode="json")}
 

@@ -1,4 +1,4 @@
-"""`quillgraph scorer`: trains a judge on people's scores, and lists those that are there."""
+"""`quillgraph scorer`: train a judge on people's scores, and list the trained ones."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def run_train_scorer(
     """Train a scorer, write it, and show how the heads compared.
 
     Raises:
-        QuillError: If the data or the folder will not do.
+        QuillError: If the data or the folder is unusable.
     """
     if not data:
         raise InputError("expected --data FILE with texts that people have scored, got none")
@@ -69,7 +69,7 @@ def run_train_scorer(
 
 
 def show_scorers(*, as_json: bool) -> None:
-    """List what comes with the package, with what it was trained on and how it did there."""
+    """List the scorers of the package, with their training data and accuracy."""
     configs = [read_scorer(name).config for name in shipped()]
     if as_json:
         sys.stdout.write(json.dumps([each.model_dump(mode="json") for each in configs]) + "\n")
@@ -87,7 +87,7 @@ def show_scorers(*, as_json: bool) -> None:
 
 
 def _heads(trained: Trained) -> Table:
-    """How the heads did on families of texts that they were not fitted to."""
+    """Scores of the heads on families of texts that they were not fitted to."""
     table = Table("head", "Spearman", "pairs of versions", title="Cross-validated, best first")
     for each in trained.validations:
         table.add_row(each.head, f"{each.spearman:.3f}", f"{each.pair_accuracy:.3f}")

@@ -1,4 +1,4 @@
-"""Connects the models that the settings of a run name, and informs the user about them."""
+"""Connects the models of a run's settings, and tells the user about them."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -24,30 +24,30 @@ DECIDING = {"seed", "drafts", "draft_tokens", "rounds", "text_tokens", "samples"
 
 
 def budget_of(settings: Settings, graphs: Sequence[Graph]) -> Budget:
-    """What a run of these graphs may spend, in all and in each node.
+    """Budget of a run of these graphs, in total and for each node.
 
     Raises:
-        ConfigError: On an amount that is none, or a node that no graph has.
+        ConfigError: On an invalid amount, or a node that no graph has.
     """
     nodes = node_allowances(settings.node_budgets, graphs)
     return Budget(settings.max_calls, settings.max_tokens_total, settings.timeout, nodes)
 
 
 def recorded_run(settings: Settings, engines: Engines) -> AbstractContextManager[Engines]:
-    """Record what the models of a run answer, if the settings name a file for it."""
+    """Record the models' replies, if the settings name a cassette file."""
     return recorded(engines, settings.record, settings.model_dump(include=DECIDING))
 
 
 def with_backend(
     settings: Settings, console: Console, *, playing: Sequence[str] | None = None
 ) -> Settings:
-    """Choose a backend where the user has named none, and say which and why.
+    """Choose a backend if the user has named none, and print which and why.
 
     Args:
-        settings: They name the specs.
-        console: Where to say it.
-        playing: The roles that the command asks; None for all. Where each of them has a spec of
-            its own, the backend has no part in the run, and nothing is said of it.
+        settings: Hold the specs.
+        console: Where to print it.
+        playing: The roles that the command uses; None for all. If each has its own spec, the
+            backend takes no part in the run and nothing is printed.
     """
     if settings.backend is not None:
         return settings
@@ -65,14 +65,14 @@ def connected(
     playing: Sequence[str] | None = None,
     judges: Sequence[str] = JUDGES,
 ) -> Engines:
-    """Connect each distinct spec once; starts nothing, but finds out what is misspelt.
+    """Connect each distinct spec once; starts no engine, but reports misspelt specs.
 
     Args:
-        settings: They name the specs.
-        names: The roles that the run has.
-        console: Where to show what is fetched.
-        playing: Those of them that are asked; None for all.
-        judges: Those of them that a trained scorer can stand for.
+        settings: Hold the specs.
+        names: The roles of the run.
+        console: Where to show downloads.
+        playing: The roles that are used; None for all.
+        judges: The roles that a trained scorer can play.
 
     Raises:
         ConfigError: On an unknown role, or a spec that cannot be connected.

@@ -1,4 +1,4 @@
-"""How commands fail: one readable line on stderr and the exit status that belongs to it."""
+"""How commands fail: one readable line on stderr, and an exit status for each kind."""
 
 import sys
 import traceback
@@ -10,7 +10,7 @@ import typer
 
 @contextmanager
 def reporting(*, debug: bool) -> Iterator[None]:
-    """Turn whatever a command raises into a message and an exit status.
+    """Turn any exception of a command into a message and an exit status.
 
     Statuses: 0 done, 2 wrong usage or configuration, 3 a backend failed, 4 a budget was
     reached, 1 anything else.
@@ -45,6 +45,6 @@ def _say(message: str, *more: str, debug: bool) -> None:
 
     if debug:
         traceback.print_exc(file=sys.stderr)
-    # parsers of YAML and servers tell their errors in many lines
+    # errors of YAML parsers and servers span many lines
     sys.stderr.write(f"quillgraph: {visible(' '.join(message.split()))}\n")
     sys.stderr.writelines(f"  {visible(line)}\n" for line in more)

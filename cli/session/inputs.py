@@ -1,4 +1,4 @@
-"""What a command is to work on: a request, or a file of many starts."""
+"""Inputs of a command: a request, or a file of many inputs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,14 +34,14 @@ def read_request(request: str | None, file: Path | None) -> str:
 def read_inputs(
     graph: Graph, request: str | None, file: Path | None, extra: Mapping[str, Any]
 ) -> Inputs:
-    """Read what the graph shall run on.
+    """Read the inputs of a graph.
 
     Args:
-        graph: Says what it takes.
+        graph: Declares the inputs that it takes.
         request: A request in words.
         file: `.jsonl` holds one JSON object or one request in quotes a line, `.json` one object,
             anything else is the text of a request.
-        extra: Parts of the state that every entry gets unless it brings its own.
+        extra: Parts of the state for every entry that does not set them itself.
 
     Raises:
         InputError: If there is nothing to run on.

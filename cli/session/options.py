@@ -1,4 +1,4 @@
-"""Options of the commands: what they say is written once, at the field that they fill.
+"""Options of the commands: each help text is written once, at the field that it sets.
 
 Nothing heavy is imported here: the command builds its options whenever it starts.
 """
@@ -66,7 +66,7 @@ JudgeSpec = Annotated[
 class SettingFields:
     """The fields of `Settings`, each with the option that sets it.
 
-    `{default}` in a help is the field's default, `{example}` what the command gives as one.
+    In a help text, `{default}` is the field's default and `{example}` the command's example.
     """
 
     backend: Annotated[
@@ -190,7 +190,7 @@ class SettingFields:
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What `quillgraph run` is to run, and on what."""
+    """The graph and the inputs of `quillgraph run`."""
 
     graph: Annotated[
         str | None,
@@ -226,7 +226,7 @@ LIMITS = ("max_calls", "max_tokens_total", "timeout", "node_budgets")
 """Settings that a run which goes on may be given anew."""
 
 ENDS = ("seed", "out", "record", *LIMITS, "config")
-"""What most commands take last: the seed, where the run is kept, and what it may spend."""
+"""The last options of most commands: seed, run folder and budgets."""
 
 STUDY = ("embeddings", "drafts", "draft_tokens")
 """Measures of a search for criteria."""
@@ -237,7 +237,7 @@ LIBRARY = ("library", "no_library", "contrast")
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a command line says of the settings of a run."""
+    """The settings that a command line sets."""
 
     values: Mapping[str, Any]
     """By the names of the settings; what was not said is absent."""
@@ -245,7 +245,7 @@ class Choices:
     """The YAML file that is named."""
 
     def settings(self) -> "Settings":
-        """Join them with the file and the environment.
+        """Merge them with the file and the environment.
 
         Raises:
             QuillError: As `load_settings` does.
@@ -256,12 +256,12 @@ class Choices:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """Those that a run which goes on may be given anew."""
+        """The options that a resumed run takes."""
         return {name: each for name, each in self.values.items() if name in LIMITS}
 
     @property
     def others(self) -> dict[str, Any]:
-        """Those that it may not, the file among them."""
+        """The options that a resumed run refuses, the file among them."""
         others = {name: each for name, each in self.values.items() if name not in LIMITS}
         return others | ({"config": self.config} if self.config else {})
 
@@ -291,15 +291,15 @@ def takes(*settings: str, example: str = "") -> Callable[[Command], Command]:
         groups: dict[str, Any] = {
             name: hint for name, (hint, _) in own.items() if is_dataclass(hint)
         }
-        taken: dict[str, tuple[Any, Any]] = {}
+        options: dict[str, tuple[Any, Any]] = {}
         for name in own:
             if hints[name] is Choices:
-                taken |= {each: own.get(each) or _option(each, example) for each in settings}
+                options |= {each: own.get(each) or _option(each, example) for each in settings}
             elif name in groups:
-                taken |= _options_of(hints[name])
+                options |= _options_of(hints[name])
             elif name not in settings:
-                taken[name] = own[name]
-        taken["debug"] = Debug, False
+                options[name] = own[name]
+        options["debug"] = Debug, False
 
         def command(*, debug: bool, **values: Any) -> None:
             with reporting(debug=debug):
@@ -307,26 +307,26 @@ def takes(*settings: str, example: str = "") -> Callable[[Command], Command]:
                     names = [each for each in settings if each not in own]
                     if group is not Choices:
                         names = list(_options_of(group))
-                    chosen = {each: values.pop(each) for each in names}
-                    values[name] = _choices(chosen) if group is Choices else group(**chosen)
+                    arguments = {each: values.pop(each) for each in names}
+                    values[name] = _choices(arguments) if group is Choices else group(**arguments)
                 function(**values)
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         command.__module__ = function.__module__
-        command.__annotations__ = {name: hint for name, (hint, _) in taken.items()}
-        command.__signature__ = _signature(taken)  # type: ignore[attr-defined]
+        command.__annotations__ = {name: hint for name, (hint, _) in options.items()}
+        command.__signature__ = _signature(options)  # type: ignore[attr-defined]
         return command
 
     return decorate
 
 
-def _signature(taken: Mapping[str, tuple[Any, Any]]) -> inspect.Signature:
-    """The signature that typer makes the options of: names with their types and defaults."""
+def _signature(options: Mapping[str, tuple[Any, Any]]) -> inspect.Signature:
+    """The signature from which typer makes the options: names, types and defaults."""
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(
         [
             inspect.Parameter(name, kind, default=default, annotation=hint)
-            for name, (hint, default) in taken.items()
+            for name, (hint, default) in options.items()
         ]
     )
 
@@ -359,7 +359,7 @@ _BESIDE = {"judge": JudgeSpec, "config": Config}
 
 
 def _number(word: str) -> int | float | str:
-    """Read a number; what is none is left for the settings to refuse in their words."""
+    """Parse a number; other text is returned as is, and the settings report the error."""
     for kind in (int, float):
         try:
             return kind(word)
@@ -368,12 +368,12 @@ def _number(word: str) -> int | float | str:
     return word
 
 
-def _choices(chosen: dict[str, Any]) -> Choices:
-    """What is said of the settings by the options of a command."""
+def _choices(options: dict[str, Any]) -> Choices:
+    """The settings that a command's options set."""
     from quillgraph.cli.session.settings import parse_node_budgets, parse_roles
 
-    config, judge = chosen.pop("config", None), chosen.pop("judge", None)
-    chosen["roles"] = parse_roles(chosen.get("roles") or [], judge)
-    chosen["node_budgets"] = parse_node_budgets(chosen.get("node_budgets") or [])
-    silent = {name for name, each in chosen.items() if each is None or each is False or each == {}}
-    return Choices({name: each for name, each in chosen.items() if name not in silent}, config)
+    config, judge = options.pop("config", None), options.pop("judge", None)
+    options["roles"] = parse_roles(options.get("roles") or [], judge)
+    options["node_budgets"] = parse_node_budgets(options.get("node_budgets") or [])
+    silent = {name for name, each in options.items() if each is None or each is False or each == {}}
+    return Choices({name: each for name, each in options.items() if name not in silent}, config)

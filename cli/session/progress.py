@@ -1,4 +1,4 @@
-"""A run as its user sees it: where it is, and what it waits for."""
+"""Progress of a run, as the user sees it."""
 
 import logging
 import time
@@ -20,18 +20,18 @@ STOPPING = "stopping … (Ctrl-C again stops at once)"
 
 
 def plain_console(file: TextIO) -> Console:
-    """Make a console that prints words as they are: paths stay whole, brackets stay brackets."""
+    """Make a console that prints text unchanged: no wrapping, no markup."""
     return Console(file=file, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def announce(folder: Path, console: Console) -> None:
-    """Say where a run is kept."""
+    """Print the folder of a run."""
     console.print(f"run folder: {folder}", style="dim")
 
 
 @contextmanager
 def log_shown(console: Console) -> Iterator[None]:
-    """Show what the package logs: a model that is being fetched, a server that counts nothing."""
+    """Show the package's log messages, such as a model download or a server without usage."""
 
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -51,12 +51,12 @@ def log_shown(console: Console) -> Iterator[None]:
 class ProgressWatch:
     """Shows where a run is: a bar on a terminal, a line per stage elsewhere.
 
-    What the package logs is shown too. Use it as a context manager, once.
+    Shows the package's log messages too. Use it as a context manager, once.
 
     Args:
         console: Console for the user's eyes.
         recorder: Counts the calls that are shown.
-        stages: Nodes of the graphs in order, and what is going on until each is done.
+        stages: Nodes of the graphs in order, each with the activity until it ends.
     """
 
     def __init__(self, console: Console, recorder: Recorder, stages: Mapping[str, str]) -> None:
@@ -65,7 +65,7 @@ class ProgressWatch:
         self._told_at = time.monotonic()
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn()
         more = TextColumn("{task.fields[calls]} calls"), TimeElapsedColumn()
-        # rich would have engines that log to sys.stderr print through this console
+        # rich would route engines' logs to sys.stderr through this console
         self._progress = Progress(
             *columns, *more, console=console, transient=True, disable=not console.is_terminal,
             redirect_stdout=False, redirect_stderr=False,
@@ -89,12 +89,12 @@ class ProgressWatch:
 
     @property
     def stage(self) -> str:
-        """What is going on."""
+        """The current activity."""
         left = (doing for node, doing in self._stages.items() if node not in self._done)
         return next(left, list(self._stages.values())[-1])
 
     def finished(self, node: str) -> None:
-        """Take note of a node that has finished."""
+        """Record that a node has finished."""
         before = self.stage
         if node in self._stages and node not in self._done:
             self._done.append(node)
@@ -108,7 +108,7 @@ class ProgressWatch:
             self._say(self.stage)
 
     def reached(self, far: str) -> None:
-        """Say how far a long stage is: in the bar, or in a line every now and then."""
+        """Show how far a long stage is: in the bar, or in an occasional line."""
         self._progress.update(
             self._bar, description=f"{self.stage}: {far}", calls=self._recorder.calls
         )
@@ -116,13 +116,13 @@ class ProgressWatch:
             self._say(f"{self.stage}: {far}")
 
     def stopping(self) -> None:
-        """Say that the run has been told to stop, and does."""
+        """Say that a stop was requested and the run is ending."""
         self._progress.update(self._bar, description=STOPPING)
         if not self._console.is_terminal:
             self._console.print(STOPPING, style="dim")
 
     def say(self, words: str, *, style: str = "") -> None:
-        """Say how the run has ended."""
+        """Print how the run ended."""
         self._console.print(words, style=style)
 
     def _say(self, doing: str) -> None:
@@ -132,5 +132,5 @@ class ProgressWatch:
 
 
 def watch_on(terminal: TextIO, recorder: Recorder, stages: Mapping[str, str]) -> ProgressWatch:
-    """Watch a run on a terminal."""
+    """Watch a run on the terminal."""
     return ProgressWatch(plain_console(terminal), recorder, stages)

@@ -37,39 +37,39 @@ _PHRASES = {
 
 
 class Settings(SettingFields, BaseSettings):
-    """What a run may be told; each field is also an option and a `QUILLGRAPH_…` variable."""
+    """Settings of a run; each field is also an option and a `QUILLGRAPH_…` variable."""
 
     model_config = SettingsConfigDict(env_prefix="QUILLGRAPH_", extra="forbid", frozen=True)
 
     @field_validator("memory", "library", "out", "record", mode="before")
     @classmethod
     def _path(cls, path: Any) -> Any:
-        """An empty path is none, and `~` is the user's home wherever it was written."""
+        """Read an empty path as None, and `~` as the user's home."""
         if isinstance(path, str) and not path.strip():
             return None
         return Path(path).expanduser() if isinstance(path, str | Path) else path
 
 
 def load_settings(config: Path | None, **options: Any) -> Settings:
-    """Join what was given on the command line with the file and the environment.
+    """Merge the options of the command line with the file and the environment.
 
     Args:
         config: A YAML file of settings.
-        options: Options of the command line; None counts as not given.
+        options: Options of the command line; None means not set.
 
     Raises:
         ConfigError: On an unknown name or a value that does not fit.
         InputError: If the file cannot be read.
     """
     _refuse_unknown_variables()
-    chosen = {name: value for name, value in options.items() if value is not None and value != {}}
+    overrides = {n: value for n, value in options.items() if value is not None and value != {}}
     # the environment fills what neither the command line nor the file sets
     values = _without_environment(_read(config))
     for name in _MAPPINGS:
-        if name in chosen and isinstance(values.get(name), dict):
-            chosen[name] = {**values[name], **chosen[name]}
+        if name in overrides and isinstance(values.get(name), dict):
+            overrides[name] = {**values[name], **overrides[name]}
     try:
-        return Settings(**{**values, **chosen})
+        return Settings(**{**values, **overrides})
     except SettingsError as error:
         name = next(name for name in _MAPPINGS if f'"{name}"' in str(error))
         variable = _variable(name)
@@ -82,12 +82,12 @@ def load_settings(config: Path | None, **options: Any) -> Settings:
         if first["type"] == "extra_forbidden":
             guess = nearest(name, Settings.model_fields)
             raise ConfigError(f"unknown setting {name!r} in {config}: {guess}") from error
-        where = _where(name, chosen, config)
+        where = _where(name, overrides, config)
         raise ConfigError(f"{where}: {_expected(first)}, got {first['input']!r}") from error
 
 
 def parse_roles(pairs: list[str], judge: str | None = None) -> dict[str, str]:
-    """Read `NAME=SPEC` options, and the spec of the judge, which has an option of its own.
+    """Parse `NAME=SPEC` options, and the judge's spec, which has its own option.
 
     Raises:
         ConfigError: If one has no `=`, or the judge is named twice.
@@ -104,7 +104,7 @@ def parse_roles(pairs: list[str], judge: str | None = None) -> dict[str, str]:
 
 
 def parse_node_budgets(pairs: list[str]) -> dict[str, str]:
-    """Read `NODE=AMOUNTS` options.
+    """Parse `NODE=AMOUNTS` options.
 
     Raises:
         ConfigError: If one has no `=`.
@@ -123,7 +123,7 @@ def _parse(pairs: list[str], form: str, example: str) -> dict[str, str]:
 
 
 def _expected(complaint: ErrorDetails) -> str:
-    """A complaint of pydantic in the words of the other messages."""
+    """An error of pydantic in the wording of our messages."""
     for kind, phrase in _PHRASES.items():
         if complaint["type"].startswith(kind):
             return phrase.format(**complaint.get("ctx", {}))
@@ -153,7 +153,7 @@ def _read(config: Path | None) -> dict[str, Any]:
 
 
 def _without_environment(data: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a file what the environment sets, so that the environment wins."""
+    """Drop a file's values that the environment sets, so that the environment wins."""
     # unknown names stay: constructing Settings refuses them
     return {name: value for name, value in data.items() if not _in_environment(name)}
 
@@ -167,9 +167,9 @@ def _variable(name: str) -> str:
     return f"{Settings.model_config['env_prefix']}{name}".upper()
 
 
-def _where(name: str, chosen: dict[str, Any], config: Path | None) -> str:
-    """Name the place that a setting's value came from."""
+def _where(name: str, overrides: dict[str, Any], config: Path | None) -> str:
+    """Name the source of a setting's value."""
     setting = name.split(".")[0]
-    if setting in chosen:
+    if setting in overrides:
         return f"--{setting.replace('_', '-')}"
     return _variable(setting) if _in_environment(setting) else f"{name} in {config}"

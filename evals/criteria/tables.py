@@ -42,7 +42,7 @@ def caveat(report: CriteriaReport) -> str:
         return ""
     return (
         f"{report.not_english} of {report.requests} requests are not in English, but the "
-        f"embeddings ({report.placed_by}) are made for it: what lies near there is hardly told"
+        f"embeddings ({report.placed_by}) are made for it: similarities there mean little"
     )
 
 
@@ -67,11 +67,11 @@ def plot_criteria(report: CriteriaReport, file: Path) -> None:
         [name for name in panel if _is_measured(name, report)]
         for panel in (CRITERIA_PANEL, AGREEMENT_PANEL)
     ]
-    drawn = [panel for panel in panels if panel]
+    filled = [panel for panel in panels if panel]
     figure, axes = plots.subplots(
-        1, len(drawn), figsize=(6 * len(drawn), 4), layout="constrained", squeeze=False
+        1, len(filled), figsize=(6 * len(filled), 4), layout="constrained", squeeze=False
     )
-    for place, panel in zip(axes[0], drawn, strict=True):
+    for place, panel in zip(axes[0], filled, strict=True):
         _draw(place, report, panel)
     axes[0][0].legend()
     figure.suptitle(comparison_title(report), fontsize="medium")

@@ -32,6 +32,8 @@ class Cases(Value):
     """Reason to count of records."""
     formats: tuple[str, ...]
     """Of the files."""
+    skipped: tuple[str, ...] = ()
+    """Records that could not be read, each with its file, its place and the reason."""
     data: str = ""
     """Names of the files."""
 
@@ -82,6 +84,7 @@ def cases_of(files: Sequence[Loaded], *, limit: int | None = None, seed: int = 0
         excluded={why: n for why, n in excluded.items() if n},
         formats=tuple(file.format for file in files),
         data=", ".join(file.name for file in files),
+        skipped=tuple(f"{file.name}, {each}" for file in files for each in file.skipped),
     )
 
 

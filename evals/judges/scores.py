@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from quillgraph.agents.domain import Criterion, Value, WritingTask
 from quillgraph.agents.judgements import Verdict
 from quillgraph.agents.judges import Judge, text_for_judge, weighted_score
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.requests import NO_REQUEST, writing_task
 from quillgraph.backends.errors import BackendError, InputError, ReplyError
 from quillgraph.evals.data.records import Preference, RatedText, Record, Side, majority
@@ -91,8 +92,9 @@ class HumanDataScorer:
 
     async def _scored(self, record: Record, request: str, text: str, *, group: str) -> JudgedText:
         judged, reason = await self.score(request, text)
+        words = reply_text(text, request=request).words
         return JudgedText(
-            id=record.id, group=group or record.id, text=text, judged=judged, reason=reason
+            id=record.id, group=group or record.id, text=words, judged=judged, reason=reason
         )
 
     async def _score(self, request: str, text: str) -> tuple[float | None, str]:
@@ -111,8 +113,11 @@ async def verdicts_on(
         The verdicts, and why they give no score: empty if each criterion that a judge scores has
         a verdict.
     """
+    reply = reply_text(text, request=task.request)
+    if reply.text is None:
+        return (), str(reply.missing)
     try:
-        ballot = await judge.judge(task, text_for_judge(text, criteria), criteria)
+        ballot = await judge.judge(task, text_for_judge(reply.text, criteria), criteria)
     except (BackendError, ReplyError, InputError) as error:
         return (), f"{type(error).__name__}: {error}"
     answered = {verdict.criterion_id for verdict in ballot.verdicts}

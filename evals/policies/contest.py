@@ -70,6 +70,9 @@ class Contest:
     notes: tuple[str, ...] = ()
     """Reservations that readers must know before they trust the numbers."""
     excluded: Mapping[str, int] = field(default_factory=dict)
+    """Why records of the file are left out, and how many."""
+    skipped: tuple[str, ...] = ()
+    """Those that could not be read, each with its place and the reason."""
 
     @property
     def reference(self) -> Policy:
@@ -185,6 +188,7 @@ def read_contest(
         options=options,
         notes=(*reservations(entered, judge), *_caveats(entrants, tasks, options.reading)),
         excluded=excluded,
+        skipped=data.skipped,
     )
 
 
@@ -207,8 +211,8 @@ def _caveats(
         yield f"{', '.join(taking)} wrote under the criteria that texts are scored by."
     if equal := [each.name for each in policies if each.at_equal_tokens]:
         yield (
-            f"{', '.join(equal)} may spend on a text what the dearest of the others spent on it, "
-            "and write one draft at least."
+            f"{', '.join(equal)} may spend on a text what the most expensive of the others "
+            "spent on it, and write at least one draft."
         )
     for each in policies:
         if each.training is None or each.at_equal_tokens:

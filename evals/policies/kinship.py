@@ -26,6 +26,14 @@ def identity(spec: str | BackendSpec) -> str:
     return str(folder.resolve()) if folder.exists() else model
 
 
+def known_model(name: str) -> str:
+    """Name or folder of a model, as `identity` gives that of a backend's."""
+    built_in = {each.name: str(each.path) for each in installed()}
+    model = built_in.get(name, name)
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if folder.exists() else model
+
+
 def trained_by(policies: Sequence[Policy], judge: str) -> tuple[Policy, ...]:
     """The policies that were rewarded by the verdicts of a judge."""
     judge_model = identity(judge)
@@ -67,8 +75,13 @@ def reservations(policies: Sequence[Policy], judge: str) -> Iterator[str]:
         training = each.training
         if each.adapter and training is None:
             yield (
-                f"No record of the training of policy {each.name} lies above {each.adapter}: "
-                "whether the judge has trained it is not known."
+                f"No record of the training of policy {each.name} lies above {each.adapter}, or "
+                "none that is of this adapter: whether the judge has trained it is not known."
+            )
+        if each.adapter and training and identity(each.model) != known_model(training.base):
+            yield (
+                f"The adapter of policy {each.name} was trained on {training.base!r}, and is laid "
+                f"on {each.model.model!r} here."
             )
         if training and training.guard and identity(training.guard) == judge_model:
             yield f"The judge has watched over the training of policy {each.name}."

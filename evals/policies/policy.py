@@ -19,6 +19,7 @@ from quillgraph.evals.policies.training_record import (
     TrainingRecord,
     policy_folder,
     read_training,
+    stranger_base,
     training_above,
 )
 
@@ -162,6 +163,11 @@ def _of_run(folder: Path, spec: str) -> dict[str, Any]:
         )
     weights, kind = policy_folder(folder), default_backend()[0].partition(":")[0]
     if (weights / ADAPTER).is_file():
+        if (base := stranger_base(weights, training)) is not None:
+            raise ConfigError(
+                f"the adapter in {weights} is not the run's: it was trained on {base!r}, and the "
+                f"run on {training.base!r}; name both, as KIND:MODEL+{weights}"
+            )
         model = BackendSpec(kind=kind, model=training.base)
         return {"model": model, "adapter": weights, "training": training}
     return {"model": BackendSpec(kind=kind, model=str(weights)), "training": training}

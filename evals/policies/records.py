@@ -1,7 +1,12 @@
 """Records of a comparison of policies: a text, its scores, who won."""
 
+import operator
+
+from pydantic import Field
+
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import PairComparison
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 
 TextKey = tuple[str, str, int]
 """Policy, prompt and number of a text."""
@@ -19,6 +24,8 @@ class WrittenText(Value):
     """Over all calls that produced the text."""
     completion_tokens: int = 0
     calls: int = 0
+    aside: Aside = Field(default=NOTHING_ASIDE, exclude_if=operator.not_)
+    """What the reply held beside the text, such as thinking."""
     is_cut: bool = False
     """Whether it was cut at the highest length allowed."""
     failure: str | None = None

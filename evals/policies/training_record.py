@@ -1,6 +1,7 @@
 """The record that a training run leaves of its policy: its data, and who rewarded it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,12 @@ ADAPTER, MODEL = "adapter_config.json", "config.json"
 
 PLACES = ("adapter", "sft/adapter")
 """Where a run leaves its policy: after reinforcement, and after imitation alone."""
+
+OWN_PLACES = ("adapter", "sft", "adapters", "checkpoints")
+"""Folders of a run in which its own adapters lie."""
+
+CARD = "quillgraph.json"
+"""What a training signs its adapter with."""
 
 LEVELS_UP = 4
 """How far above an adapter its run may lie: `RUN/checkpoints/rl/step-100` and the like."""
@@ -65,11 +72,31 @@ def read_training(folder: Path) -> TrainingRecord | None:
 
 
 def training_above(adapter: Path) -> TrainingRecord | None:
-    """Find the training that an adapter lies in; None where there is none to be found."""
+    """Find the training that has left an adapter; None where there is none to be found.
+
+    An adapter that only lies in a run's folder, or was trained on another base, is not the run's.
+    """
     path = adapter.resolve()
     for folder in (path, *path.parents[:LEVELS_UP]):
         if (record := read_training(folder)) is not None:
-            return record
+            own = folder == path or path.relative_to(folder).parts[0] in OWN_PLACES
+            return record if own and not stranger_base(path, record) else None
+    return None
+
+
+def stranger_base(adapter: Path, training: TrainingRecord) -> str | None:
+    """The base that an adapter was trained on, where that is not the training's.
+
+    It is told by the last part of the names: the same model may lie in another folder here.
+    """
+    for file, field in ((CARD, "base"), (ADAPTER, "base_model_name_or_path")):
+        try:
+            base = json.loads((adapter / file).read_text(encoding="utf-8")).get(field)
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(base, str) and base:
+            names = [re.split(r"[/:]", each.rstrip("/"))[-1] for each in (base, training.base)]
+            return base if names[0].lower() != names[1].lower() else None
     return None
 
 

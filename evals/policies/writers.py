@@ -1,4 +1,4 @@
-"""Writers: a policy's model asked by itself, or within a graph."""
+"""Writers: a policy's model called directly, or within a graph."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role, say
 from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends import Budget, Recorder
@@ -32,9 +33,9 @@ from quillgraph.graphs.episodes import (
     fitting,
     parts_of,
     registry,
+    reply_of,
     run_graph,
     schema_of,
-    text_of,
 )
 
 MEASURES = ("drafts", "draft_tokens", "rounds", "text_tokens", "samples")
@@ -44,28 +45,28 @@ NEXT_SEED = 1_000_003
 """Added to a graph's seed for each further text of a prompt, so that they differ."""
 
 Reading = Literal["request", "writer"]
-"""What a model is asked: the bare request, or the writer's prompt of `quillgraph write`."""
+"""The prompt of a model: the bare request, or the writer's prompt of `quillgraph write`."""
 
 
 class Writer(Protocol):
     """Writes texts for one policy."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
-        """Write one text, or say why there is none.
+        """Write one text, or give the reason for its absence.
 
         Args:
-            prompt: For what.
-            number: Of the texts of this prompt.
-            tokens: What may be spent on it; None where the policy decides that itself.
+            prompt: The request and its criteria.
+            number: Number of the text among those of this prompt.
+            tokens: Token budget of the text; None if the policy sets its own.
 
         Raises:
-            BudgetReached: If the run has nothing left to spend.
+            BudgetReached: If the run's budget is spent.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ModelWriter:
-    """A model that is asked by itself, once for each text."""
+    """Calls a model directly, once for each text."""
 
     name: str
     model: BaseChatModel
@@ -77,7 +78,7 @@ class ModelWriter:
     """Hears the calls; None for nobody."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
-        """See `Writer`; `tokens` does not bear on a single call."""
+        """See `Writer`; a single call ignores `tokens`."""
         role = Role("writer", self.model, self.seed, self.budget)
         text = WrittenText(policy=self.name, prompt=prompt.id, number=number)
         item = f"{prompt.task.request_hash}/{number}"
@@ -89,9 +90,12 @@ class ModelWriter:
         except (BackendError, ReplyError, InputError) as error:
             return text.model_copy(update={"failure": f"{type(error).__name__}: {error}"})
         usage = reply.usage_metadata
+        written = reply_text(reply, request=prompt.task.request)
         return text.model_copy(
             update={
-                "text": str(reply.content).strip(),
+                "text": written.words.strip(),
+                "failure": written.missing,
+                "aside": written.aside,
                 "prompt_tokens": usage["input_tokens"] if usage else 0,
                 "completion_tokens": usage["output_tokens"] if usage else 0,
                 "calls": 1,
@@ -107,10 +111,10 @@ class ModelWriter:
 
 @dataclass(frozen=True, slots=True)
 class GraphWriter:
-    """A graph whose every role the policy's model plays.
+    """Runs a graph in which the policy's model plays every role.
 
-    A graph that takes criteria gets those that its texts are measured by, so a judge of its own
-    within the graph and the judge of the comparison look for the same.
+    A graph that takes criteria gets the criteria of the comparison, so a judge within the graph
+    and the judge of the comparison score by the same ones.
     """
 
     name: str
@@ -124,7 +128,7 @@ class GraphWriter:
     """Hears the calls; None for nobody."""
 
     async def write(self, prompt: Prompt, number: int, tokens: int | None) -> WrittenText:
-        """See `Writer`; where `tokens` is given, the graph gets it as its `tokens`."""
+        """See `Writer`; `tokens`, if not None, becomes the graph's input `tokens`."""
         seed = self.seed + NEXT_SEED * number
         name = f"{self.name}/{prompt.id}/{number}"
         schema = schema_of(self.graph, "context_schema")
@@ -133,7 +137,7 @@ class GraphWriter:
             self.model,
             embeddings=LexicalEmbeddings(),
             seed=seed,
-            budget=Budget(),  # of its own: some graphs ask theirs what a text has cost
+            budget=Budget(),  # its own: some graphs read the cost of a text from their budget
             **fitting(schema, self.measures),
         )
         source = episode_source(self.graph, context=context, budget=self.budget)
@@ -151,30 +155,30 @@ class GraphWriter:
 
     def _written(self, prompt: Prompt, number: int, episode: Episode) -> WrittenText:
         failed = episode.failure
-        # some graphs make do with what a spent budget has left them: no text of a fair comparison
+        # some graphs still return a text after a spent budget: not fair in a comparison
         if failed.kind == "budget" if failed else not episode.is_complete:
             raise BudgetReached(episode.stopped)
-        text = None if failed else text_of(episode)
+        reply = reply_of(episode)
         where = f"in node {failed.node}: " if failed and failed.node else ""
-        missing = f"the graph gave no text, only {', '.join(episode.output or {}) or 'nothing'}"
         return WrittenText(
             policy=self.name,
             prompt=prompt.id,
             number=number,
-            text=text or "",
+            text="" if failed else reply.words,
+            aside=reply.aside,
             prompt_tokens=sum(call.prompt_tokens for call in episode.calls),
             completion_tokens=sum(call.completion_tokens for call in episode.calls),
             calls=len(episode.calls),
-            failure=f"{where}{failed.reason}" if failed else None if text is not None else missing,
+            failure=f"{where}{failed.reason}" if failed else reply.missing,
         )
 
 
 @contextmanager
 def recorded_as(recorder: Recorder | None, name: str) -> Iterator[None]:
-    """Record calls under a name of their own, in graphs as well as outside.
+    """Record calls under their own name, inside graphs and outside.
 
     Args:
-        recorder: Is handed each record; None for nobody.
+        recorder: Receives each record; None records nothing.
         name: Name of the run in the records.
     """
     from langchain_core.runnables.config import var_child_runnable_config
@@ -188,10 +192,10 @@ def recorded_as(recorder: Recorder | None, name: str) -> Iterator[None]:
 
 
 def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, int | str]:
-    """The options of a policy that are parts of its graph's input; `MEASURES` are its context's.
+    """Options of a policy that belong to its graph's input; `MEASURES` belong to its context.
 
     Raises:
-        ConfigError: If one is neither.
+        ConfigError: If an option belongs to neither.
     """
     takes = set(parts_of(graph, "input_schema")) - {*WAYS, "criteria_set"}
     if unknown := sorted(set(options) - takes - set(MEASURES)):
@@ -201,10 +205,10 @@ def start_options(graph: Graph, options: Mapping[str, int | str]) -> dict[str, i
 
 
 def policy_graph(policy: Policy) -> Graph:
-    """Build the graph of a policy, and see that it can take its options.
+    """Build the graph of a policy, and check that it takes the policy's options.
 
     Raises:
-        ConfigError: If there is no such graph, or it does not take what is given.
+        ConfigError: If there is no such graph, or it does not take an option.
     """
     assert policy.graph is not None
     graph = registry.build(policy.graph)
@@ -227,11 +231,11 @@ def writer_for(
     Args:
         policy: The policy.
         model: Its model, connected and with its adapter.
-        budget: What the run may spend.
-        recorder: Hears all calls; None for nobody.
-        seed: Of the run.
+        budget: The run's budget.
+        recorder: Receives all calls; None records nothing.
+        seed: Seed of the run.
         measures: `MEASURES` by name; a policy's own options win over them.
-        reading: What a model without a graph is asked.
+        reading: The prompt of a model without a graph.
     """
     if policy.graph is None:
         return ModelWriter(

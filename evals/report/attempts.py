@@ -1,4 +1,4 @@
-"""The texts of an episode side by side: scores, rewards, changes, and what became of each."""
+"""The texts of an episode side by side: scores, rewards, changes, and outcomes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,18 +33,18 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class ShownText:
-    """One text, and what changed in it against the one that it revises."""
+    """One text, and its changes against the text that it revises."""
 
     attempt: Attempt
     title: str
     stands: bool
     parent: tuple[Segment, ...]
-    """The text before it with what was taken out; empty for a first draft."""
+    """The text that it revises, with removed words marked; empty for a first draft."""
     segments: tuple[Segment, ...]
 
     @property
     def is_copy(self) -> bool:
-        """Whether a revision is the text before it, word for word."""
+        """Whether a revision repeats its parent word for word."""
         is_changed = any(each.has("removed") for each in self.parent)
         is_changed = is_changed or any(each.has("added") for each in self.segments)
         return bool(self.parent) and not is_changed
@@ -55,7 +55,7 @@ def texts(attempts: Sequence[Attempt], best: int | None) -> tuple[ShownText, ...
 
     Args:
         attempts: The texts.
-        best: Number of the one that stands; None where that is not known.
+        best: Number of the accepted text; None if unknown.
     """
     by_number = {attempt.number: attempt for attempt in attempts}
     return tuple(_text(attempt, by_number, best) for attempt in attempts)
@@ -72,7 +72,7 @@ def score_rows(
 
 
 def reward_rows(attempts: Sequence[Attempt]) -> tuple[AttemptRow, ...]:
-    """The reward of each text and what it is made of; what is absent shows as a dash."""
+    """The reward of each text and its parts; an absent part shows as a dash."""
     if not attempts:
         return ()
     names = [name for name in type(attempts[0].reward).model_fields if name != "value"]
@@ -90,9 +90,9 @@ def _text(attempt: Attempt, by_number: dict[int, Attempt], best: int | None) -> 
     before = None if attempt.parent is None else by_number.get(attempt.parent)
     removed, added = word_differences(before.text, attempt.text) if before else ([], [])
     parent = segments(before.text, [*removed, *_quotes(before)]) if before else ()
-    cut = segments(attempt.text, [*added, *_quotes(attempt)])
+    own = segments(attempt.text, [*added, *_quotes(attempt)])
     kind = f"revision of text {attempt.parent}" if attempt.parent is not None else "draft"
-    return ShownText(attempt, f"Text {attempt.number}: {kind}", attempt.number == best, parent, cut)
+    return ShownText(attempt, f"Text {attempt.number}: {kind}", attempt.number == best, parent, own)
 
 
 def _quotes(attempt: Attempt) -> list[Span]:

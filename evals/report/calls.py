@@ -41,7 +41,7 @@ class ShownCall:
 
     @classmethod
     def of(cls, record: CallRecord) -> "ShownCall":
-        """Take from a record what a report shows."""
+        """Make it from a record."""
         return cls(
             number=record.call,
             run=record.run,
@@ -92,18 +92,18 @@ class CallLog:
 
     @property
     def began(self) -> float:
-        """When the first call was asked for, Unix time; 0 where there was none."""
+        """Start of the first call, Unix time; 0 if there was none."""
         return self.calls[0].requested if self.calls else 0.0
 
     @property
     def elapsed_s(self) -> float:
-        """From the first question to the last reply."""
+        """Seconds from the start of the first call to the last reply."""
         ends = [call.requested + call.latency_s for call in self.calls]
         return max(ends) - self.began if ends else 0.0
 
 
 def call_log(records: Iterable[CallRecord]) -> CallLog:
-    """Sum up calls; the records are read one by one, and none is kept whole."""
+    """Sum up calls; records are read one by one and not kept in memory."""
     rows = [ShownCall.of(record) for record in records]
     calls = tuple(sorted((c for c in rows if not c.replayed), key=lambda c: c.requested))
     by_role = defaultdict[str, list[ShownCall]](list)
@@ -119,14 +119,14 @@ def call_log(records: Iterable[CallRecord]) -> CallLog:
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """A text, cut where it is too long to be shown; how much is gone is said."""
+    """A text, truncated if it is too long to show, with the number of omitted characters."""
     if len(text) <= most:
         return text
     return f"{text[:most]} […{len(text) - most:,} characters more]"
 
 
 def _listed(calls: Sequence[ShownCall]) -> tuple[ShownCall, ...]:
-    """All, or else what failed, what was asked again and what took longest."""
+    """All calls; if too many, those that failed, were repeated or took longest."""
     if len(calls) <= LISTED:
         return tuple(calls)
     first = sorted(calls, key=lambda c: (c.error is None, c.attempt == 0, -c.latency_s))
@@ -147,7 +147,7 @@ def _cost(role: str, calls: Sequence[ShownCall]) -> RoleCost:
 
 
 def _replied(record: CallRecord) -> str:
-    """What a model said, and the tools that it called."""
+    """The reply of a model, and its tool calls."""
     functions = [each["function"] for each in record.tool_calls]
     calls = [hermes.format_call(each["name"], each["arguments"]) for each in functions]
     broken = [hermes.format_call(each["name"], each["args"]) for each in record.invalid_tool_calls]
@@ -155,6 +155,6 @@ def _replied(record: CallRecord) -> str:
 
 
 def _question(messages: Sequence[dict[str, Any]]) -> str:
-    """The last turn of a prompt: what came before it is examples and instructions."""
+    """The last turn of a prompt; the earlier ones are examples and instructions."""
     content = messages[-1].get("content") if messages else ""
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a page shows of a run: each file's values, put together for the reader."""
+"""The contents of a run's page: the values of all files, joined for the reader."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -32,16 +32,16 @@ from quillgraph.evals.report.training import (
 from quillgraph.graphs.episodes import Attempt, Episode
 
 WHOLE = 40
-"""Episodes of a batch that are shown whole; the others stand in the list alone."""
+"""Episodes of a batch that are shown in full; the others appear in the list only."""
 
 LONGEST_OUTPUT = 20_000
-"""Characters of what somebody's own graph has given that are shown."""
+"""Characters shown of the output of a user's own graph."""
 
 EPISODE_VERSION: int = Episode.model_fields["version"].default
 
 
 class JudgementFile(BaseModel):
-    """What `quillgraph judge` leaves."""
+    """The result file of `quillgraph judge`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,10 +51,10 @@ class JudgementFile(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ReportedRequest:
-    """One request: its criteria, the texts for it and what became of them."""
+    """One request: its criteria, its texts and their outcomes."""
 
     scope: str
-    """Stands before every id in the page, since batches have many criteria `h1`."""
+    """Prefix of every id in the page, since batches have many criteria `h1`."""
     title: str
     language: str | None
     criteria_set: CriteriaSet | None
@@ -63,17 +63,17 @@ class ReportedRequest:
     documents: tuple[Document, ...]
     episode: Episode | None
     attempts: tuple[Attempt, ...]
-    """Those of the episode, or all that there are without one."""
+    """The attempts of the episode; without an episode, all that the folder holds."""
     texts: tuple[ShownText, ...]
     scores: tuple[AttemptRow, ...]
     rewards: tuple[AttemptRow, ...]
     output: str | None
-    """What else a graph gave, as JSON; None where it gave nothing."""
+    """Further output of a graph, as JSON; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a training run has logged."""
+    """The logs of a training run."""
 
     panels: tuple[PlotPanel, ...]
     signs: tuple[Sign, ...]
@@ -87,14 +87,14 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All that a page shows."""
+    """The contents of a page."""
 
     name: str
     facts: Mapping[str, Any]
     notes: tuple[str, ...]
     works: tuple[ReportedRequest, ...]
     episodes: tuple[Episode, ...]
-    """Those of a batch, also the ones that are not among `works`."""
+    """The episodes of a batch, including those not among `works`."""
     failures: tuple[Mapping[str, Any], ...]
     calls: CallLog
     training: Training | None
@@ -108,15 +108,15 @@ def read_contents(path: Path) -> Contents:
     """Read a run's folder.
 
     Raises:
-        InputError: If there is no run in it. What is missing, damaged or unfinished is a note.
+        InputError: If it holds no run. A missing, damaged or unfinished part becomes a note.
     """
     folder = Folder(path)
     facts = folder.facts()
-    # in the order of the requests; the file has them in the order in which they were finished
+    # in the order of the requests; the file has them in the order of their ends
     unordered = folder.lines("episodes.jsonl", Episode)
     episodes = tuple(sorted(unordered, key=lambda each: (len(each.id or ""), each.id or "")))
     single = _single(folder)
-    # beside episodes there is no more than the criteria, which each of them has
+    # next to episodes the folder holds only the criteria, which each episode has
     works = [single] if single and not episodes else []
     works += [_of_episode(each, f"e{n}-") for n, each in enumerate(episodes[:WHOLE], 1)]
     return Contents(
@@ -135,7 +135,7 @@ def read_contents(path: Path) -> Contents:
 
 
 def _single(folder: Folder) -> ReportedRequest | None:
-    """The work of a run on one request; None for a batch, a training run or an evaluation."""
+    """The request of a single run; None for a batch, a training run or an evaluation."""
     request = folder.text("request.txt")
     criteria_set = folder.value("criteria.json", CriteriaSet)
     study = folder.value("study.json", StudyFile)
@@ -194,7 +194,7 @@ def _output(episode: Episode) -> str:
 
 
 def _loose(folder: Folder) -> tuple[Attempt, ...]:
-    """Texts that are in no episode: of a run that ended early, or of `quillgraph judge`."""
+    """Texts outside an episode: from a run that ended early, or from `quillgraph judge`."""
     if attempts := tuple(folder.lines("attempts.jsonl", Attempt)):
         return attempts
     file, text = folder.value("judgement.json", JudgementFile), folder.text("text.txt")
@@ -209,7 +209,7 @@ def _loose(folder: Folder) -> tuple[Attempt, ...]:
 
 
 def _study_in(episode: Episode) -> StudyFile:
-    """The study that a graph has given out, as the graph of the criteria does."""
+    """The study in a graph's output, as the criteria graph returns it."""
     try:
         return StudyFile.model_validate(episode.output or {})
     except ValidationError:

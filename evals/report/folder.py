@@ -33,7 +33,7 @@ KNOWN = {
     "prompts.jsonl": "the requests of a comparison of policies, with their criteria",
     "texts.jsonl": "what the policies wrote",
 }
-"""Files that a report reads, and what is in each."""
+"""Files that a report reads, each with its content."""
 
 
 class StudyFile(BaseModel):
@@ -84,14 +84,14 @@ class Folder:
 
     @property
     def sources(self) -> tuple[ReportFile, ...]:
-        """Every file that a report may show, and what became of it."""
+        """Every file that a report may show, and whether it was read."""
         return tuple(
             ReportFile(name, holds, self._states.get(name, "not there"))
             for name, holds in KNOWN.items()
         )
 
     def facts(self) -> dict[str, Any]:
-        """What `run.json` holds; that a run has not ended or is of another version is noted."""
+        """The contents of `run.json`; notes a run that has not ended or has another version."""
         facts = self.json("run.json")
         if not isinstance(facts, dict):
             self.notes.append("run.json is missing or damaged: how the run ended is not known.")
@@ -105,33 +105,33 @@ class Folder:
         if made_by != (ours := version("quillgraph")):
             self.notes.append(
                 f"The run was made by quillgraph {made_by or 'of unknown version'}, this page by "
-                f"{ours}: what is of another form is left out, and told below."
+                f"{ours}: files of another form are left out and listed below."
             )
         return facts
 
     def text(self, name: str) -> str | None:
-        """A file's text; None where there is none."""
+        """A file's text; None if there is no such file."""
         content = self._content(name)
         if content is not None:
             self._states[name] = f"read, {len(content):,} bytes"
         return None if content is None else content.decode("utf-8", errors="replace")
 
     def json(self, name: str) -> Any:
-        """A file's JSON; None where there is none, or none that can be read."""
+        """A file's JSON; None if the file is missing or unreadable."""
         return self._parsed(name, TypeAdapter(Any))
 
     def newest(self, pattern: str) -> Any:
-        """The JSON of the last file, by name, that a pattern finds; None where there is none."""
+        """The JSON of the last file, by name, that matches a pattern; None if none matches."""
         files = sorted(self.path.glob(pattern))
         return self.json(str(files[-1].relative_to(self.path))) if files else None
 
     def value(self, name: str, kind: type[T]) -> T | None:
-        """A file's value; None where there is none, or none of this form."""
+        """A file's value; None if the file is missing or has another form."""
         return self._parsed(name, TypeAdapter(kind))
 
     def lines(self, name: str, kind: type[T]) -> Iterator[T]:
         """The values of a file of JSON lines, one after the other; bad lines are counted."""
-        adapter, count, bad, first, cut = TypeAdapter(kind), 0, 0, "", False
+        adapter, count, bad, first, is_cut = TypeAdapter(kind), 0, 0, "", False
         for number, line in enumerate(self._raw_lines(name), 1):
             if not line.strip():
                 continue
@@ -139,7 +139,7 @@ class Folder:
                 value = adapter.validate_json(line)
             except ValidationError as error:
                 if not line.endswith(b"\n") and not is_json(line):
-                    cut = True  # it is being written, or its writer was killed
+                    is_cut = True  # it is being written, or its writer was killed
                     continue
                 bad, first = bad + 1, first or f"line {number}: {_complaint(error)}"
                 continue
@@ -150,7 +150,7 @@ class Folder:
         if not (self.path / name).exists():
             return
         self._states[name] = f"read, {counted(count, 'line')}" + (
-            ", the last one cut short" if cut else ""
+            ", the last one cut short" if is_cut else ""
         )
         if bad:
             self._states[name] += f", {bad:,} unreadable"
@@ -194,7 +194,7 @@ class Folder:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """A mapping as it is, and an empty one in the place of anything else."""
+    """A mapping unchanged; an empty one for any other value."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -204,7 +204,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def _complaint(error: ValidationError) -> str:
-    """The first complaint, without the value, which may be long."""
+    """The first validation error, without the value, which may be long."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else str(first["msg"])

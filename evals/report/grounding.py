@@ -1,4 +1,4 @@
-"""Criteria with the words that they rest on, and the documents in which those words stand."""
+"""Criteria with their evidence, and the documents that hold it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ REQUEST = "request"
 
 @dataclass(frozen=True, slots=True)
 class Grounded:
-    """A criterion, and how it came about."""
+    """A criterion with its category, codes and evidence."""
 
     criterion: Criterion
     category: Category | None
     codes: tuple[Code, ...]
     """Codes of the category."""
     cited: tuple[Incident, ...]
-    """What its writer cited."""
+    """Incidents that its writer cited."""
     behind: tuple[Incident, ...]
-    """What the codes of its category were seen in besides."""
+    """Further incidents of the codes of its category."""
     unknown: tuple[str, ...]
     """Ids of evidence that the folder does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Criteria that belong together."""
+    """Criteria of one category."""
 
     title: str
     is_core: bool
@@ -37,17 +37,17 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The request or a sampled draft, with what was seen in it marked."""
+    """The request or a sampled draft, with its incidents marked."""
 
     id: str
     title: str
     segments: tuple[Segment, ...]
     notes: tuple[Incident, ...]
-    """What observers noted on it; empty for the request."""
+    """Observers' notes on it; empty for the request."""
 
 
 def branches(criteria_set: CriteriaSet, study: StudyFile) -> tuple[Branch, ...]:
-    """The criteria as a tree: what code checks first, then the core, then the other categories."""
+    """The criteria as a tree: hard demands first, then the core, then the other categories."""
     grounded = list(_grounded(criteria_set, study))
     core = criteria_set.core.category_id
     names = {category.id: category.name for category in study.categories}
@@ -62,7 +62,7 @@ def branches(criteria_set: CriteriaSet, study: StudyFile) -> tuple[Branch, ...]:
 def documents(
     request: str | None, study: StudyFile, criteria_set: CriteriaSet | None
 ) -> tuple[Document, ...]:
-    """The request and the sampled drafts, cut where criteria rest on their words."""
+    """The request and the sampled drafts, split at the criteria's evidence."""
     grounded = list(_grounded(criteria_set, study)) if criteria_set else []
     texts = {REQUEST: ("Request", request)} if request is not None else {}
     texts |= {each.id: (f"Sampled draft {each.id}", each.text) for each in study.drafts}

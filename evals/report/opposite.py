@@ -1,4 +1,4 @@
-"""Texts of compared policies, opposite one another: what the numbers of a comparison are about."""
+"""Texts of compared policies side by side: the texts behind a comparison's numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Opposite:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTexts:
-    """What a comparison of policies has written."""
+    """The texts of a comparison of policies."""
 
     prompts: tuple[Opposite, ...]
     all: int
@@ -45,7 +45,7 @@ class PolicyTexts:
 
 
 def policy_texts(folder: Folder) -> PolicyTexts | None:
-    """Read the texts of a comparison; None where the folder is of another run."""
+    """Read the texts of a comparison; None if the folder holds another kind of run."""
     prompts = list(folder.lines("prompts.jsonl", Prompt))
     texts = {row.place: row for row in folder.lines("texts.jsonl", WrittenText)}
     if not texts:

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks nothing of the network and runs no script but its own."""
+"""The page: one HTML file without network access that runs only its own script."""
 
 import base64
 import hashlib
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 TEMPLATES = "templates"
 
 FIRST = len("<!doctype html>")
-"""Characters by which a page is known."""
+"""The marker that identifies a page."""
 
 
 def render_page(contents: Contents) -> str:
     """Make the page.
 
-    Everything that a model, a user or a file says is escaped by Jinja2; styles and the one script
-    are ours. The page's own policy allows these two by their hashes and nothing else, so that a
-    script that got past the escaping would still not run.
+    Jinja2 escapes all text of models, users and files; the styles and the one script are ours.
+    The page's content security policy allows these two by their hashes and nothing else, so a
+    script that passed the escaping would still not run.
 
     Raises:
         ConfigError: If Jinja2 or matplotlib is not installed.
@@ -47,11 +47,11 @@ def render_page(contents: Contents) -> str:
 
 
 def write_page(page: str, path: Path) -> None:
-    """Write a page whole: one that was there stays until the new one is complete.
+    """Write a page atomically: an earlier one stays until the new one is complete.
 
     Raises:
-        ConfigError: If something else than a page is there: a slip must not cost a run its files.
-        StorageError: If it cannot be written.
+        ConfigError: If the path holds another file: a typo must not overwrite a run's files.
+        StorageError: If the page cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     try:
@@ -60,7 +60,7 @@ def write_page(page: str, path: Path) -> None:
                 f"expected a new file or an earlier page, but {path} is something else; "
                 "choose another --out"
             )
-        # a reply may hold half of a surrogate pair, which no file can
+        # a reply may hold half of a surrogate pair, which UTF-8 cannot encode
         part.write_text(page, encoding="utf-8", errors="replace")
         part.replace(path)
     except OSError as error:

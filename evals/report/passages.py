@@ -1,4 +1,4 @@
-"""Texts cut where something begins or ends: marked words, and what differs from another text."""
+"""Texts split into segments: marked words, and differences from another text."""
 
 import difflib
 import re
@@ -12,12 +12,12 @@ from quillgraph.agents.text import CJK
 PassageKind = Literal["incident", "cited", "behind", "quoted", "added", "removed"]
 
 _PIECE = re.compile(rf"{CJK.pattern}|(?:(?!{CJK.pattern})\w)+|\s+|[^\w\s]")
-"""A word, a Chinese or Japanese character, white space, or a mark: what differences are told in."""
+"""A word, a Chinese or Japanese character, white space, or a mark: the unit of differences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a text, in characters, and what is to be said of it."""
+    """A range of a text, in characters, with the kind of its mark."""
 
     start: int
     end: int
@@ -28,12 +28,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a text in which the same is to be said of every character."""
+    """A range of a text whose characters all lie under the same spans."""
 
     text: str
     spans: tuple[Span, ...]
     begins: tuple[str, ...]
-    """Names of the incidents that begin here: places that can be jumped to."""
+    """Names of the incidents that begin here; they are link targets."""
 
     def names(self, kind: PassageKind) -> str:
         """Names of the spans of a kind, as an HTML attribute lists them."""
@@ -45,9 +45,9 @@ class Segment:
 
 
 def segments(text: str, spans: Iterable[Span]) -> tuple[Segment, ...]:
-    """Cut a text at the ends of spans, which may overlap.
+    """Split a text at the ends of spans, which may overlap.
 
-    A span that does not lie in the text, as in a file that was edited, is cut to what does.
+    A span that exceeds the text, as after an edit of the file, is cut to the text.
     """
     inside = [
         Span(max(0, span.start), min(len(text), span.end), span.kind, span.name) for span in spans
@@ -57,22 +57,22 @@ def segments(text: str, spans: Iterable[Span]) -> tuple[Segment, ...]:
     starting: dict[int, list[Span]] = {}
     for span in inside:
         starting.setdefault(span.start, []).append(span)
-    cut, over = list[Segment](), list[Span]()
+    parts, over = list[Segment](), list[Span]()
     for start, end in pairwise(cuts):
         new = starting.get(start, [])
         over = [span for span in over if span.end > start] + new
         begins = tuple(span.name for span in new if span.kind == "incident")
-        cut.append(Segment(text[start:end], tuple(over), begins))
-    return tuple(cut)
+        parts.append(Segment(text[start:end], tuple(over), begins))
+    return tuple(parts)
 
 
 def word_differences(before: str, after: str) -> tuple[list[Span], list[Span]]:
-    """Say what a revision took out and what it put in, word by word.
+    """Compare a revision with its parent, word by word.
 
     White space alone between two changes counts as changed: it reads as one change.
 
     Returns:
-        Spans of `before` that are gone, and spans of `after` that are new.
+        Removed spans of `before`, and added spans of `after`.
     """
     old, new = _PIECE.findall(before), _PIECE.findall(after)
     old_at, new_at = _places(old), _places(new)
@@ -92,7 +92,7 @@ def word_differences(before: str, after: str) -> tuple[list[Span], list[Span]]:
 
 
 def quoted(text: str, quote: str | None, name: str) -> list[Span]:
-    """Find a quotation in a text; nothing where it is not in it."""
+    """Find a quotation in a text; an empty list if the text lacks it."""
     start = text.find(quote) if quote else -1
     return [] if start < 0 or not quote else [Span(start, start + len(quote), "quoted", name)]
 

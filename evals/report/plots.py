@@ -1,4 +1,4 @@
-"""Pictures as SVG, drawn by matplotlib and put into the page whole."""
+"""Plots as SVG, drawn by matplotlib and embedded in the page."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ MOST_PICTURES = 24
 """Pictures of one panel; the table beside them has every metric."""
 
 MOST_DRAWN = 500
-"""Bars from which on they are stored as an image within the SVG: it is smaller then."""
+"""Number of bars from which they are stored as an image in the SVG, which is smaller."""
 
 STYLE = {
     "svg.fonttype": "none",  # words stay words: smaller, and sharp on any screen
@@ -29,19 +29,19 @@ STYLE = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture as a data URI, and the same in words."""
+    """A picture as a data URI, with its description in words."""
 
     source: str
     words: str
 
 
 def timeline(log: CallLog) -> Picture:
-    """Every call as a bar over the time of the run, one line for each role, above the tokens."""
+    """Each call as a bar over the time of the run, a row for each role; tokens below."""
     roles = [cost.role for cost in log.roles]
 
     def draw(axes: Any) -> None:
         for place, role in enumerate(roles):
-            # what failed is drawn last, so that nothing lies over it
+            # failed calls are drawn last, so that nothing covers them
             for failed, colour, alpha in ((False, "#2b6cb0", 0.45), (True, "#c53030", 0.9)):
                 bars = [
                     (call.requested - log.began, max(call.latency_s, log.elapsed_s / 1000))
@@ -81,7 +81,7 @@ def curves(panel: PlotPanel) -> tuple[Picture, ...]:
 
 
 def intervals(estimates: Sequence[Interval]) -> Picture | None:
-    """Estimates with their intervals, one below the other; None where all are undefined."""
+    """Estimates with their intervals, one below the other; None if all are undefined."""
     defined = [each for each in estimates if each.value is not None]
     if not defined:
         return None
@@ -101,13 +101,13 @@ def intervals(estimates: Sequence[Interval]) -> Picture | None:
 
 
 def calibration(points: Sequence[tuple[float, float]]) -> Picture:
-    """People's scores over the judge's."""
-    judged, human = zip(*points, strict=True)
+    """People's mean scores against the judge's."""
+    automatic, human = zip(*points, strict=True)
 
     def draw(axes: Any) -> None:
-        ends = [min(*judged, *human), max(*judged, *human)]
+        ends = [min(*automatic, *human), max(*automatic, *human)]
         axes.plot(ends, ends, color="grey", linewidth=0.8, linestyle=":", label="equal scores")
-        axes.plot(judged, human, marker="o", color="#2b6cb0", label="judge")
+        axes.plot(automatic, human, marker="o", color="#2b6cb0", label="judge")
         axes.set_xlabel("mean score of the judge")
         axes.set_ylabel("mean score of people")
         axes.legend()
@@ -136,13 +136,13 @@ def _curves(same: Sequence[Curve]) -> Picture:
 
 
 def _svg(*parts: tuple[Callable[[Any], None], float], width: float = 7) -> str:
-    """Draw what stands one below the other, each with its height in inches, as an SVG."""
+    """Draw plots one below the other as an SVG; heights in inches."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # the browser draws the words, and has the letters that matplotlib's own font lacks
+        # the browser draws the words: its fonts have letters that matplotlib's font lacks
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         heights = [height for _, height in parts]
         figure = Figure(figsize=(width, sum(heights)), layout="constrained", dpi=110)
@@ -156,7 +156,7 @@ def _svg(*parts: tuple[Callable[[Any], None], float], width: float = 7) -> str:
 
 
 def _label(name: str) -> str:
-    """A name as a picture shows it: short, legal in XML, no mathematics, not hidden by an `_`."""
+    """A name fit for a picture: short, legal in XML, no mathematics, no `_` that hides it."""
     short = name if len(name) <= 48 else name[:47] + "…"
     legal = "".join(letter if letter.isprintable() else "\ufffd" for letter in short)
     return legal.replace("$", r"\$").lstrip("_") or "?"

@@ -1,16 +1,16 @@
-"""An evaluation's numbers as tables, whatever the evaluation: estimates, records, plain values."""
+"""Numbers of any evaluation as tables: estimates, records, plain values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 ESTIMATE = frozenset({"value", "low", "high"})
-"""Fields by which an `evals.measures.Estimate` is known."""
+"""Fields that identify an `evals.measures.Estimate`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A measured number with its 95 % interval; None where the data leave it undefined."""
+    """A measured number with its 95 % interval; None if the data leave it undefined."""
 
     name: str
     value: float | None
@@ -20,19 +20,19 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a head."""
+    """A table with a header."""
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     intervals: tuple[Interval, ...] = ()
-    """The estimates among the rows, to be drawn."""
+    """The estimates among the rows, for plots."""
     points: tuple[tuple[float, float], ...] = ()
-    """Of a calibration curve: the judge's mean score and people's; empty for other tables."""
+    """Points of a calibration curve: judge's and people's mean score; empty for other tables."""
 
 
 def tables(value: Any, title: str = "Evaluation") -> Iterator[Table]:
-    """Walk through JSON and give a table for each mapping and each list of records in it."""
+    """Make a table of each mapping and each list of records in a JSON value."""
     if isinstance(value, Mapping):
         yield from _of_mapping(value, title)
     elif isinstance(value, Sequence) and not isinstance(value, str):

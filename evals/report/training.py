@@ -1,4 +1,4 @@
-"""A training run: its curves, its guards, and what the policy wrote over the steps."""
+"""A training run: its curves, its guards, and the policy's texts over the steps."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +8,11 @@ from statistics import fmean
 from typing import Any, TypeGuard
 
 FIRST, LAST = 5, 3
-"""Values at the beginning and at the end that a sign's means are taken over: as many as the
+"""Values at the start and at the end over which the means of a sign are taken: as many as the
 guards of training compare."""
 
 MOST_REQUESTS, MOST_STEPS = 8, 12
-"""Requests whose texts are shown, and steps of each, evenly spread."""
+"""Requests with texts in the report, and steps of each, evenly spread."""
 
 WIN_RATE = "guard/win_rate"
 
@@ -22,7 +22,7 @@ TOGETHER = {"eval": "criteria"}
 """Groups that are shown in the panel of another: held-out requests beside those trained on."""
 
 WATCH = "checkpoints/*/step-*/watch.json"
-"""Where a checkpoint keeps what the guards have watched."""
+"""Files of the checkpoints with the state of the guards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Curve:
 
     name: str
     points: tuple[tuple[float, float], ...]
-    """Step and value; none where the value was never a number."""
+    """Step and value; empty if the value was never a number."""
     undefined: int = 0
     """Steps at which the value was no number, such as a loss that diverged."""
 
@@ -42,22 +42,22 @@ class Curve:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The values alone."""
+        """The values without the steps."""
         return tuple(value for _, value in self.points)
 
 
 @dataclass(frozen=True, slots=True)
 class PlotPanel:
-    """Metrics that are drawn together."""
+    """Metrics that share a panel."""
 
     stage: str
     group: str
-    """What stands before the slash of their names."""
+    """The part of their names before the slash."""
     curves: tuple[Curve, ...]
 
     @property
     def pictures(self) -> tuple[tuple[Curve, ...], ...]:
-        """Curves of the same quantity, where there is anything to see: two steps or more."""
+        """Curves of the same quantity with at least two steps."""
         by_quantity: dict[str, list[Curve]] = {}
         for curve in self.curves:
             if curve.points:
@@ -71,7 +71,7 @@ class PlotPanel:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """How a sign of a text's form has moved."""
+    """The change of a sign of the texts' form."""
 
     name: str
     first: float
@@ -80,7 +80,7 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class BaseComparison:
-    """A comparison with the policy that training began with."""
+    """A comparison with the policy before training."""
 
     step: int
     rate: float
@@ -89,7 +89,7 @@ class BaseComparison:
 
 @dataclass(frozen=True, slots=True)
 class PolicySample:
-    """What the policy wrote at a step."""
+    """A text of the policy at a step."""
 
     stage: str
     step: int
@@ -102,7 +102,7 @@ class PolicySample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What the policy wrote for one request."""
+    """Texts of the policy for one request."""
 
     request: str
     texts: tuple[PolicySample, ...]
@@ -136,7 +136,7 @@ def _group(name: str) -> str:
 
 
 def signs(parts: Iterable[PlotPanel]) -> tuple[Sign, ...]:
-    """The form of the texts in the first and in the last steps: what the guards watch."""
+    """The form of the texts in the first and the last steps, which the guards watch."""
     return tuple(
         Sign(curve.name, fmean(curve.values[:FIRST]), fmean(curve.values[-LAST:]))
         for panel in parts
@@ -150,8 +150,8 @@ def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Base
     """Win rates against the first policy, by a judge that knows no criteria.
 
     Args:
-        rows: Those of `metrics.jsonl`.
-        least: Rate below which the run's settings raise an alarm; None if they do not say.
+        rows: The rows of `metrics.jsonl`.
+        least: Rate below which the run's settings raise an alarm; None if they set none.
     """
     rates = list[BaseComparison]()
     for row in rows:
@@ -162,7 +162,7 @@ def checks(rows: Iterable[Mapping[str, Any]], least: float | None) -> tuple[Base
 
 
 def warned(watch: Any) -> tuple[str, ...]:
-    """Names of the signs whose drift the guards have told of, from a checkpoint's `watch.json`."""
+    """Names of the signs whose drift the guards have reported, from a checkpoint's `watch.json`."""
     names = watch.get("told") if isinstance(watch, Mapping) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
@@ -171,7 +171,7 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int
     """The first text of each step for some requests.
 
     Returns:
-        The requests with their texts, and how many requests there are in all.
+        The requests with their texts, and the total number of requests.
     """
     by_request: dict[str, dict[tuple[str, int], PolicySample]] = {}
     for row in rows:
@@ -179,11 +179,11 @@ def samples(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[Samples, ...], int
         if isinstance(request, str) and isinstance(text, str) and _is_step(step):
             sample = _sample(row, text, int(step))
             by_request.setdefault(request, {}).setdefault((sample.stage, sample.step), sample)
-    chosen = [
+    shortlist = [
         Samples(request, _spread(list(texts.values())))
         for request, texts in list(by_request.items())[:MOST_REQUESTS]
     ]
-    return tuple(chosen), len(by_request)
+    return tuple(shortlist), len(by_request)
 
 
 def _sample(row: Mapping[str, Any], text: str, step: int) -> PolicySample:
@@ -199,7 +199,7 @@ def _sample(row: Mapping[str, Any], text: str, step: int) -> PolicySample:
 
 
 def _spread(texts: Sequence[PolicySample]) -> tuple[PolicySample, ...]:
-    """At most `MOST_STEPS` of them, the first and the last among them."""
+    """At most `MOST_STEPS` samples, including the first and the last."""
     if len(texts) <= MOST_STEPS:
         return tuple(texts)
     gap = (len(texts) - 1) / (MOST_STEPS - 1)

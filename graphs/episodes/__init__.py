@@ -27,6 +27,7 @@ from quillgraph.graphs.episodes.episode import (
     Attempt,
     Episode,
     WrittenEpisode,
+    reply_of,
     role_of,
     text_of,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "read_entries",
     "read_entry",
     "read_episodes",
+    "reply_of",
     "role_of",
     "roles_of",
     "run_graph",

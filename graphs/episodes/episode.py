@@ -1,5 +1,6 @@
 """The record of one finished run: what graphs hand over to training and evaluation."""
 
+import operator
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
@@ -8,6 +9,7 @@ from pydantic import Field, model_validator
 from quillgraph.agents.domain import CriteriaSet, Dropped, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.memory import Lesson
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside, ReplyText, is_message, reply_text
 from quillgraph.agents.writers import Plan
 from quillgraph.backends.calls import CallRecord
 from quillgraph.backends.messages import TokenTrace
@@ -26,6 +28,8 @@ class Attempt(Value):
     text: str
     plan: Plan | None = None
     """The plan of the revision; None for a draft."""
+    aside: Aside = Field(default=NOTHING_ASIDE, exclude_if=operator.not_)
+    """What its writer's reply held beside the text, such as thinking."""
     lessons: tuple[str, ...] = ()
     """Ids of the lessons in its writer's prompt."""
     excerpts: tuple[str, ...] = ()
@@ -93,6 +97,8 @@ class Episode(Value):
     """Roles whose calls may become rows for training, in order; all others are frozen."""
     output: dict[str, Any] | None = None
     """The graph's output as JSON, without the fields above; None after a failure."""
+    unchanged: tuple[str, ...] = Field(default=(), exclude_if=operator.not_)
+    """Parts of the output that the graph was started with and gave back as they were."""
     failure: Failure | None = None
     calls: tuple[CallRecord, ...] = ()
     """The model calls, in the order in which they began."""
@@ -145,41 +151,52 @@ def best_of(attempts: Iterable[Attempt]) -> Attempt:
 def text_of(episode: Episode) -> str | None:
     """The text that a graph wrote, for training, measurement, display and reports.
 
-    The first of these that exists:
+    Returns:
+        The text; None where there is none, for the reason that `reply_of` gives.
+    """
+    return reply_of(episode).text
+
+
+def reply_of(episode: Episode) -> ReplyText:
+    """The text that a graph wrote, and what its reply held beside it.
+
+    It comes from the first of these that exists:
 
     1. the final attempt;
     2. the output's `text`;
-    3. the last of the output's `messages`, unless it is a tool's;
-    4. the only string of the output, apart from the request.
+    3. the last answer of the output's `messages`, where no tool has the last word;
+    4. the only string or message of the output, where it has one beside what it was started with.
 
     Messages come before another string, because a graph returns its whole state unless it declares
     an `output_schema`: next to messages, a single string is more often an option from the input
     than a text.
 
     Returns:
-        The text; None where none of these exists.
+        What `agents.replies.reply_text` reads of it; without a text, and with the reason, where
+        there is none of these, so that only the graph knows what it wrote, or thinking was cut off.
     """
     if episode.best is not None:
-        return episode.attempts[episode.best].text
-    output = episode.output or {}
-    if isinstance(text := output.get("text"), str):
-        return text
-    if (text := _last_message(output.get("messages"))) is not None:
-        return text
-    strings = [each for name, each in output.items() if isinstance(each, str) and name not in WAYS]
-    return strings[0] if len(strings) == 1 else None
+        standing = episode.attempts[episode.best]
+        return ReplyText(text=standing.text, aside=standing.aside)
+    output, request = episode.output or {}, episode.task.request
+    if _may_be_text(text := output.get("text")):
+        return reply_text(text, request=request)
+    said = None
+    if isinstance(messages := output.get("messages"), list) and messages:
+        said = reply_text(messages, request=request)
+        if said.text is not None or said.aside.thinking:
+            return said
+    inputs = {*WAYS, *episode.unchanged}
+    others = [each for name, each in output.items() if name not in inputs and _may_be_text(each)]
+    if len(others) == 1:
+        return reply_text(others[0], request=request)
+    names = ", ".join(output) or "nothing"
+    missing = f"no text: the graph gave {names}, and none of these is known for the text"
+    return said or ReplyText(text=None, missing=missing)
 
 
-def _last_message(messages: Any) -> str | None:
-    """The text of the last message, a string or blocks; None if it is a tool's."""
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    if not isinstance(last, dict) or last.get("type") == "tool":
-        return None
-    content = last.get("content")
-    if not isinstance(content, list):
-        return content if isinstance(content, str) else None
-    texts = [each.get("text") if isinstance(each, dict) else each for each in content]
-    return "".join(each for each in texts if isinstance(each, str))
+def _may_be_text(value: Any) -> bool:
+    return isinstance(value, str) or is_message(value)
 
 
 def role_of(call: CallRecord) -> str:

@@ -14,6 +14,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from quillgraph.agents.domain import CriteriaSet, Dropped
 from quillgraph.agents.judgements import Judgement, Reward, text_hash
+from quillgraph.agents.replies import reply_text
 from quillgraph.backends.errors import BackendError, BudgetReached, QuillError, ReplyError, nearest
 from quillgraph.graphs.episodes.episode import Attempt, Episode, Failure, WrittenEpisode, role_of
 
@@ -120,7 +121,8 @@ def sealed(episode: Episode, entry: Mapping[str, Any], output: Any) -> Episode:
         failure = Failure(kind="state", reason=str(error))
         changes = {"failure": failure, "stopped": failure.reason, "is_complete": False}
         return episode.model_copy(update=changes)
-    return type(own).model_validate({**content, **run, "output": kept})
+    same = tuple(key for key in kept if key in entry and entry[key] == fields[key])
+    return type(own).model_validate({**content, **run, "output": kept, "unchanged": same})
 
 
 def unused_roles(episode: Episode, roles: AbstractSet[str], known: AbstractSet[str]) -> Episode:
@@ -186,11 +188,20 @@ def _judged(episode: Episode, fields: Mapping[str, Any]) -> Episode:
         not isinstance(text, str)
         or not isinstance(judgement, Judgement)
         or not isinstance(reward, Reward)
-        or (judgement.criteria_sha, judgement.text_sha) != (criteria_set.sha256, text_hash(text))
     ):
         return Episode(**record)
+    reply = reply_text(text, request=episode.task.request)
+    about = (criteria_set.sha256, text_hash(reply.words))
+    if reply.text is None or (judgement.criteria_sha, judgement.text_sha) != about:
+        return Episode(**record)
     attempt = Attempt(
-        number=0, parent=None, text=text, judgement=judgement, reward=reward, decision="first"
+        number=0,
+        parent=None,
+        text=reply.text,
+        aside=reply.aside,
+        judgement=judgement,
+        reward=reward,
+        decision="first",
     )
     return WrittenEpisode(**{**record, "attempts": (attempt,), "best": 0})
 

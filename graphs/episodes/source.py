@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -12,12 +13,15 @@ from langgraph.pregel import Pregel
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.backends.calls import Budget
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.graphs.episodes.context import check_trainable, names_in, with_roles
 
 logger = logging.getLogger(__name__)
 
 Graph = StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any]
+
+ALIKE = 0.7
+"""How alike two names are, by `difflib`, for one to be taken for the other misspelt."""
 
 MOST_STEPS = 100
 """Supersteps after which a graph is taken for an endless loop; LangGraph's own limit is 10,007."""
@@ -83,13 +87,16 @@ def episode_source(
 
     Raises:
         ConfigError: If it is no graph or one without an entry, on a role that the graph does not
-            have, and on a trainable role whose backend gives no token ids or log-probs.
+            have, on a trainable role whose backend gives no token ids or log-probs, and on one that
+            is nearly the name of a role or a node.
     """
     compiled = compiled_form(graph)
     cast = dict(roles or {})
     played = with_roles(compiled, cast, context)
     trained = tuple(sorted({trainable} if isinstance(trainable, str) else set(trainable)))
     check_trainable(trained, played)
+    known = names_in(compiled, played)
+    _refuse_misspelt(trained, known)
     if most_steps < 1:
         raise ConfigError(f"expected most_steps of 1 or more, got {most_steps}")
     return EpisodeSource(
@@ -97,12 +104,31 @@ def episode_source(
         context=played,
         roles=frozenset(cast),
         trainable=trained,
-        known=names_in(compiled, played),
+        known=known,
         budget=budget,
         most_steps=most_steps,
         answer=answer,
         nests=True if any(True for _ in compiled.get_subgraphs()) else None,
     )
+
+
+def _refuse_misspelt(trainable: Iterable[str], known: frozenset[str]) -> None:
+    """Refuse a trainable role that is nearly a known one; others a node may bring by itself.
+
+    Raises:
+        ConfigError: Naming the one that may be meant.
+    """
+    for name in sorted(set(trainable) - known):
+        if get_close_matches(name, known, n=1, cutoff=ALIKE):
+            raise ConfigError(
+                f"trainable: the graph has no role or node {name!r}: {nearest(name, known)}"
+            )
+        logger.warning(
+            "trainable: no role or node %r is known before the graph runs; if no call is made in "
+            "it, the episode fails. Known: %s",
+            name,
+            ", ".join(sorted(known)) or "none",
+        )
 
 
 def entry_of(

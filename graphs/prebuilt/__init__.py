@@ -6,6 +6,8 @@ from quillgraph.graphs.prebuilt.judge import (
     judge_alone,
     judge_text,
     refuse_silence,
+    submitted,
+    unread,
 )
 from quillgraph.graphs.prebuilt.run import WritingRun, opened_memory, write
 from quillgraph.graphs.prebuilt.workshop import WRITING_ROLES, Assignment, Reflecting, Workshop
@@ -22,5 +24,7 @@ __all__ = [
     "judge_text",
     "opened_memory",
     "refuse_silence",
+    "submitted",
+    "unread",
     "write",
 ]

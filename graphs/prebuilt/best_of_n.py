@@ -219,6 +219,7 @@ def _attempt(state: DrawInput, written: Written, judgement: Judgement, value: Re
     return Attempt(
         number=state["number"], parent=None, text=written.text, judgement=judgement,
         reward=value, decision="drawn", trace=written.trace,
+        aside=written.aside,
     )  # fmt: skip
 
 

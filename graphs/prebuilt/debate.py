@@ -169,6 +169,7 @@ async def open_side(state: OpeningInput, runtime: Runtime[Arena]) -> Turned:
         decision="drawn",
         side=side,
         trace=written.trace,
+        aside=written.aside,
     )
     return {"attempts": [attempt], "dropped": [*assessed.dropped, *_unpaid(assessed.unpaid, side)]}
 
@@ -243,6 +244,7 @@ async def decide(state: Turn, runtime: Runtime[Arena]) -> Turned:
         reasons=reasons,
         side=state["side"],
         trace=written.trace,
+        aside=written.aside,
     )
     unpaid = _unpaid(assessed.unpaid, state["side"])
     return {"attempts": [attempt], "dropped": [*assessed.dropped, *unpaid]}

@@ -31,6 +31,7 @@ from quillgraph.agents.judges import (
     reward,
     text_for_judge,
 )
+from quillgraph.agents.replies import ReplyText, reply_text
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.calls import Budget, Recorder, recorder_of
 from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError, ReplyError
@@ -44,6 +45,7 @@ class Submission(TypedDict):
     task: WritingTask
     criteria_set: CriteriaSet
     text: str
+    """What was written; `submitted` says what of it is judged."""
 
 
 class Assessment(TypedDict):
@@ -83,9 +85,16 @@ class SettleUpdate(TypedDict):
     reward: Reward
 
 
+def submitted(state: Submission) -> ReplyText:
+    """The text that is judged, without thinking and frame, and what was taken off."""
+    return reply_text(state["text"], request=state["task"].request)
+
+
 def examine(state: Submission) -> ExamineUpdate:
-    """Run the checks that need no judge: the gate, and the hard criteria."""
-    criteria_set, text = state["criteria_set"], state["text"]
+    """Run the checks that need no judge, the gate and the hard criteria, where there is a text."""
+    criteria_set, reply = state["criteria_set"], submitted(state)
+    if (text := reply.text) is None:
+        return {"gate": None, "violations": ()}
     results = (
         (criterion.id, criterion.check.violation(text))
         for criterion in checked(criteria_set.criteria)
@@ -143,6 +152,8 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
         judge: Scores the soft and pitfall criteria; None leaves them unscored, and only code
             checks the text.
     """
+    if (reply := submitted(submission)).text is None:
+        return unread(submission["criteria_set"], str(reply.missing), judge.name if judge else CODE)
     checks = examine(submission)
     if judge is None or checks["gate"] or not judged(submission["criteria_set"].criteria):
         name = judge.name if judge else CODE
@@ -152,10 +163,26 @@ async def judge_text(submission: Submission, judge: Judge | None) -> Judgement:
     return outcome["judgement"]
 
 
+def unread(criteria_set: CriteriaSet, reason: str, judge: str) -> Judgement:
+    """The judgement where there is no text: every criterion is missing, and nothing is a zero."""
+    return Judgement(
+        criteria_sha=criteria_set.sha256,
+        text_sha=text_hash(""),
+        judge=judge,
+        missing=_all_missing(criteria_set.criteria, reason),
+    )
+
+
 async def _score(submission: Submission, judge: Judge) -> ScoreUpdate:
     criteria = submission["criteria_set"].criteria
-    questions = judged(criteria)
-    text = text_for_judge(submission["text"], criteria)
+    questions, reply = judged(criteria), submitted(submission)
+    if reply.text is None:
+        return {
+            "verdicts": (),
+            "missing": _all_missing(criteria, str(reply.missing)),
+            "dropped": [],
+        }
+    text = text_for_judge(reply.text, criteria)
     try:
         ballot = await judge.judge(submission["task"], text, questions)
     except (InputError, ContextOverflow) as error:  # too long for any judge, or for this one
@@ -181,7 +208,7 @@ def _outcome(
     missing: tuple[Missing, ...],
     checks: ExamineUpdate,
 ) -> SettleUpdate:
-    criteria_set, text = submission["criteria_set"], submission["text"]
+    criteria_set, text = submission["criteria_set"], submitted(submission).words
     judgement = Judgement(
         criteria_sha=criteria_set.sha256,
         text_sha=text_hash(text),
@@ -202,7 +229,7 @@ class Assessed:
     reward: Reward
     dropped: list[Dropped]
     unpaid: str | None
-    """Why the budget of an outer graph did not cover the judge; None if the text was judged."""
+    """Message of the budget that did not cover the judge, from `assess`; None if it did."""
 
 
 class Bench(Protocol):
@@ -263,7 +290,8 @@ async def judge(
         The judgement, and the reward that follows from it.
 
     Raises:
-        InputError: If the text is too long for a judge, or the criteria are of another request.
+        InputError: If there is no text, as of a reply whose thinking was cut off, if it is too long
+            for a judge, or if the criteria are of another request.
         ConfigError: If the model lacks what a judge needs.
         ReplyError: If no verdict of the judge can be parsed.
         BudgetReached: If the budget ends before the judge has answered.
@@ -297,9 +325,13 @@ def refuse_unjudgeable(submission: Submission) -> None:
     """Refuse a submission that no judge can work on.
 
     Raises:
-        InputError: If the text is too long, or the criteria are those of another request.
+        InputError: If there is no text, it is too long, or the criteria are those of another
+            request.
     """
-    task, criteria_set, text = submission["task"], submission["criteria_set"], submission["text"]
+    task, criteria_set = submission["task"], submission["criteria_set"]
+    reply = submitted(submission)
+    if (text := reply.text) is None:
+        raise InputError(f"expected a text to judge, got {reply.missing}")
     if len(text) > MOST_TEXT_CHARS:
         raise InputError(
             f"expected a text of at most {MOST_TEXT_CHARS:,} characters, got {len(text):,}; judge "

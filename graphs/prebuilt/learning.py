@@ -102,7 +102,7 @@ def _own_logprobs(trace: TokenTrace | None) -> tuple[float, ...]:
 
 
 def contrast_of(lived: Lived) -> Contrast | None:
-    """Contrast the best text with the worst; None with fewer than two rewarded texts."""
+    """Contrast the best text with the worst; None with fewer than two scored texts."""
     rewarded = [attempt for attempt in lived["attempts"] if attempt.reward.value is not None]
     if len(rewarded) < 2:
         return None

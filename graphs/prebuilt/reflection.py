@@ -15,6 +15,7 @@ from langgraph.runtime import Runtime
 from quillgraph.agents.domain import Criterion, Dropped
 from quillgraph.agents.judgements import BEST_SCORE, Judgement, Reward, judged
 from quillgraph.agents.memory import Lesson
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 from quillgraph.agents.role import lost_reply
 from quillgraph.agents.writers import (
     Plan,
@@ -59,6 +60,7 @@ class TextUpdate(TypedDict):
 
     text: str
     trace: TokenTrace | None
+    aside: Aside
 
 
 class ReflectUpdate(TypedDict):
@@ -119,7 +121,7 @@ async def draft(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpdate:
         number=0,
         max_tokens=studio.text_tokens,
     )
-    return {"text": written.text, "trace": written.trace}
+    return {"text": written.text, "trace": written.trace, "aside": written.aside}
 
 
 async def reflect_on_best(state: Reflecting, runtime: Runtime[Workshop]) -> ReflectUpdate | Ended:
@@ -170,7 +172,7 @@ async def revise_text(state: Reflecting, runtime: Runtime[Workshop]) -> TextUpda
     except ReplyError as error:
         drop = lost_reply("revision", studio.writer, error)
         return {"stopped": "the writer gave no revision", "dropped": [drop]}
-    return {"text": written.text, "trace": written.trace}
+    return {"text": written.text, "trace": written.trace, "aside": written.aside}
 
 
 async def judge(state: Reflecting, runtime: Runtime[Workshop]) -> JudgeUpdate:
@@ -317,6 +319,7 @@ def _attempt(state: Reflecting, outcome: tuple[Judgement, Reward]) -> Attempt:
         reward=outcome[1],
         decision="first",
         trace=state.get("trace"),
+        aside=state.get("aside", NOTHING_ASIDE),
     )
     if not attempts:
         return attempt

@@ -24,6 +24,7 @@ from quillgraph.agents.judges import (
     tally,
     votes_of,
 )
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import write_one_of
 from quillgraph.backends.messages import TokenTrace
@@ -67,6 +68,7 @@ class Candidate(Value):
     number: int
     text: str
     trace: TokenTrace | None
+    aside: Aside = NOTHING_ASIDE
 
 
 class JudgeBallot(Value):
@@ -140,7 +142,9 @@ async def draft(state: DraftInput, runtime: Runtime[Panel]) -> DraftUpdate:
     )
     if isinstance(written, Dropped):
         return {"candidates": [], "dropped": [written]}
-    candidate = Candidate(number=number, text=written.text, trace=written.trace)
+    candidate = Candidate(
+        number=number, text=written.text, trace=written.trace, aside=written.aside
+    )
     return {"candidates": [candidate], "dropped": []}
 
 
@@ -236,6 +240,7 @@ def _attempt(state: Voting, place: int, candidate: Candidate, judgement: Judgeme
         reward=reward(judgement, state["criteria_set"], candidate.text),
         decision="drawn",
         trace=candidate.trace,
+        aside=candidate.aside,
     )
 
 

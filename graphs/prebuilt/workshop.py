@@ -9,6 +9,7 @@ from annotated_types import Ge
 from quillgraph.agents.domain import CriteriaSet, Dropped, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward
 from quillgraph.agents.memory import Lesson
+from quillgraph.agents.replies import Aside
 from quillgraph.agents.role import Role
 from quillgraph.agents.writers import Plan, Precedents, Reflection
 from quillgraph.backends.messages import TokenTrace
@@ -69,6 +70,7 @@ class Reflecting(Assignment, ReflectionOutput, total=False):
     plan: Plan
     text: str
     trace: TokenTrace | None
+    aside: Aside
     judgement: Judgement
     reward: Reward
     attempts: Annotated[list[Attempt], operator.add]

@@ -251,7 +251,7 @@ async def examine(state: CriteriaWriting, runtime: Runtime[Study]) -> RefusalsUp
 
 
 def deal_trials(state: CriteriaWriting) -> list[Send] | str:
-    """Send each criterion whose latest version has not been trials to a trial."""
+    """Send each criterion whose latest version has not been tried to a trial."""
     trials, refused = state.get("trials", {}), state["refused"]
     if not state["drafts"]:
         return "weigh"

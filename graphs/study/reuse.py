@@ -55,7 +55,7 @@ async def consult(state: ConsultInput, runtime: Runtime[Study]) -> ConsultUpdate
 
 
 async def shelve(state: ShelveInput, runtime: Runtime[Study]) -> ShelveUpdate:
-    """Save the criteria that valid validation to the library.
+    """Save the criteria that passed validation to the library.
 
     If the library fails, the study itself stands: it loses its entries there and reports that.
     """

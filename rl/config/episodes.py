@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import NOTHING, Exhibit
 from quillgraph.agents.prompt import render
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.text.file import read_lines, read_text
 from quillgraph.agents.writers import reflecting_prompt, revising_fields
 from quillgraph.backends.errors import InputError
@@ -72,12 +73,15 @@ class Success:
     def of(cls, episode: WrittenEpisode) -> "Success | None":
         """Read it from an episode; None where no text got better, or a reward is missing.
 
+        A text that an earlier build kept with its thinking is judged as what it was: its reward is
+        of other words, so it is left out.
+
         A revision is compared with the text that it revises, the best of several drafts with
         their mean.
         """
         attempt = episode.attempts[episode.best]
         value = attempt.reward.value
-        if value is None:
+        if value is None or not is_bare(episode, attempt):
             return None
         if attempt.decision == "accepted" and attempt.parent is not None:
             before = episode.attempts[attempt.parent].reward.value
@@ -89,6 +93,11 @@ class Success:
         if before is None or value <= before:
             return None
         return cls(episode, attempt, value, value - before)
+
+
+def is_bare(episode: WrittenEpisode, attempt: Attempt) -> bool:
+    """Whether a text holds nothing but itself: what builds before this one kept may hold more."""
+    return reply_text(attempt.text, request=episode.task.request).text == attempt.text
 
 
 def successes(episodes: Iterable[WrittenEpisode], top_share: float) -> tuple[Success, ...]:
@@ -226,7 +235,11 @@ def _pairs(episode: WrittenEpisode) -> list[tuple[Attempt, Attempt]]:
     if drafts:
         ranked = sorted(drafts, key=_value)
         candidates.append((ranked[-1], ranked[0]))
-    rated = [p for p in candidates if None not in (p[0].reward.value, p[1].reward.value)]
+    rated = [
+        pair
+        for pair in candidates
+        if all(each.reward.value is not None and is_bare(episode, each) for each in pair)
+    ]
     ordered = [(a, b) if _value(a) > _value(b) else (b, a) for a, b in rated]
     return [(a, b) for a, b in ordered if _value(a) > _value(b) and a.text != b.text]
 

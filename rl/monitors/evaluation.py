@@ -12,9 +12,15 @@ from transformers import TrainerCallback
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import judged, unit
+from quillgraph.agents.replies import reply_text
 from quillgraph.rl.config.requests import Turns, prompt_of
 from quillgraph.rl.monitors.log import Lines, log_row
-from quillgraph.rl.rewards.rules import RewardedText, RewardRules, group_rewards, reward_summary
+from quillgraph.rl.rewards.rules import (
+    RewardedText,
+    RewardRules,
+    reward_summary,
+    rewarded_group,
+)
 from quillgraph.rl.rewards.scorer import JudgeQueue
 from quillgraph.rl.run.policy import TrainablePolicy
 from quillgraph.rl.run.run import Run
@@ -120,6 +126,7 @@ async def evaluate(
     rules: RewardRules,
     *,
     step: int,
+    opened: bool = False,
 ) -> Evaluation:
     """Score texts under all their criteria, including those that are not trained on.
 
@@ -130,6 +137,7 @@ async def evaluate(
         scorer: Judges the texts.
         rules: Reward rules of the run; without dropout, gate and diversity here.
         step: Optimizer steps that the policy has done.
+        opened: Whether the prompts end in an opening mark of thinking.
     """
     whole = rules.model_copy(
         update={"dropout": 0.0, "held_out": 0.0, "gate": False, "diversity": 0.0}
@@ -137,10 +145,8 @@ async def evaluate(
 
     async def of(task: WritingTask) -> list[RewardedText]:
         batch, criteria_set = texts[task.request_hash], sets[task.request_hash]
-        judgements = await scorer.judgements(task, criteria_set, batch)
-        rewards, values = group_rewards(criteria_set, batch, judgements, whole, step=step)
-        rows = zip(batch, judgements, rewards, values, strict=True)
-        return [RewardedText(step, task, *row) for row in rows]
+        replies = [reply_text(each, request=task.request, opened=opened) for each in batch]
+        return await rewarded_group(scorer, task, criteria_set, replies, whole, step=step)
 
     scored = await asyncio.gather(*map(of, tasks))
     untrained = {
@@ -189,7 +195,15 @@ class Evaluating(TrainerCallback):  # type: ignore[misc]
         if texts and state.is_world_process_zero:
             run, step = self._run, state.global_step
             tasks = held_out_tasks(run)
-            evaluating = evaluate(texts, tasks, run.sets, run.scorer, run.rules, step=step)
+            evaluating = evaluate(
+                texts,
+                tasks,
+                run.sets,
+                run.scorer,
+                run.rules,
+                step=step,
+                opened=run.policy.opens_thinking,
+            )
             keep_evaluation(run, self._stage, asyncio.run(evaluating))
 
 

@@ -122,6 +122,8 @@ def log_row(scored: RewardedText) -> dict[str, Any]:
         "scores": scored.judgement.scores,
         "gate": scored.judgement.gate,
         "missing": [entry.reason for entry in scored.judgement.missing],
+        **({"aside": scored.aside.model_dump(mode="json")} if scored.aside else {}),
+        **({"no_text": scored.no_text} if scored.no_text else {}),
     }
 
 

@@ -45,10 +45,11 @@ class Signs:
     @classmethod
     def of(cls, scored: Sequence[RewardedText]) -> "Signs":
         """Measure the signs on the texts of a step."""
-        texts = [each.text for each in scored]
+        texts = [each.text for each in scored if each.no_text is None] or [""]
+        around = [f"{each.aside.preface}\n{each.text}\n{each.aside.sign_off}" for each in scored]
         return cls(
             words=fmean(map(word_count, texts)),
-            self_reference=fmean(map(_speaks_of_itself, texts)),
+            self_reference=fmean(map(_speaks_of_itself, around)),
             markup=fmean(map(_markup, texts)),
             repetition=fmean(1 - repetition_term(text) for text in texts),
             length_reward=_length_reward(scored),

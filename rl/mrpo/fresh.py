@@ -6,7 +6,7 @@ from typing import Any
 
 from quillgraph.agents.judgements import Judgement
 from quillgraph.backends.errors import InputError
-from quillgraph.rl.columns import JUDGEMENT, completion_text, key_of
+from quillgraph.rl.columns import JUDGEMENT, key_of
 from quillgraph.rl.mrpo.plan import CountFn, Fresh
 from quillgraph.rl.mrpo.replay import Entry
 
@@ -14,21 +14,21 @@ from quillgraph.rl.mrpo.replay import Entry
 def fresh_texts(
     logs: Mapping[str, Any],
     weights: Mapping[str, float],
-    marks: Sequence[tuple[str, str | None, int, str | None]],
+    marks: Sequence[tuple[str, str | None, int, str]],
 ) -> list[Fresh]:
     """Read the texts of all processes, in the order of their groups.
 
     Args:
-        logs: TRL's tables of the latest generation: `prompt`, `completion`, `rewards`, `extra`.
+        logs: TRL's tables of the latest generation: `prompt`, `rewards`, `extra`.
         weights: Weight of each reward function by name.
         marks: Per text, its criteria hash, why it is excluded, its number of tokens, and the text
-            that gets the reward where that is not the completion.
+            that gets the reward.
 
     Raises:
         InputError: If a logged judgement cannot be parsed.
     """
     count = len(marks)
-    prompts, completions = (_latest(logs[name], count) for name in ("prompt", "completion"))
+    prompts = _latest(logs["prompt"], count)
     columns = {name: _latest(logs["rewards"][name], count) for name in weights}
     judgements = _latest(logs["extra"].get(JUDGEMENT, [None] * count), count)
     texts = []
@@ -39,7 +39,7 @@ def fresh_texts(
             Fresh(
                 prompt=key_of(prompts[number]),
                 criteria_sha=sha,
-                text=completion_text(completions[number]) if text is None else text,
+                text=text,
                 tokens=tokens,
                 reward=total(known, weights),
                 parts=known,

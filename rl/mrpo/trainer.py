@@ -26,7 +26,15 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from quillgraph.backends.errors import ConfigError, InputError
-from quillgraph.rl.columns import CRITERIA_SHA, EXCLUDED, JUDGEMENT, TEXT
+from quillgraph.rl.columns import (
+    CRITERIA_SHA,
+    EXCLUDED,
+    JUDGEMENT,
+    OPENED,
+    REQUEST,
+    TEXT,
+    rewarded_texts,
+)
 from quillgraph.rl.cpu_head import score_on_cpu
 from quillgraph.rl.mrpo import fresh as reading
 from quillgraph.rl.mrpo import losses
@@ -40,11 +48,12 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.replay import Replay
 from quillgraph.rl.mrpo.rows import Drift, Normaliser, SideBatch, SideRow, dealt, memory_rows
 from quillgraph.rl.rewards.group import Rewards
+from quillgraph.rl.rewards.joint import CompleteRewards
 
 TRL_VERSION = "1.16"
 
 
-class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+class MRPOTrainer(CompleteRewards, GRPOTrainer):  # type: ignore[misc]
     """Policy optimisation with a memory of good texts, replayed beside each fresh group.
 
     It takes the arguments of `trl.GRPOTrainer`. With a memory, the dataset needs the column
@@ -193,14 +202,19 @@ class MRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return stored
 
     def _fresh(self, inputs: list[dict[str, Any]], mask: Tensor) -> list[Fresh]:
+        count = len(inputs)
+        everyones = list(self._logs["completion"])[-count * self.accelerator.num_processes :]
+        first = self.accelerator.process_index * count
+        names = (REQUEST, TEXT, EXCLUDED, OPENED)
+        replies = rewarded_texts(
+            [each["prompt"] for each in inputs],
+            everyones[first : first + count],
+            {name: [each.get(name) for each in inputs] for name in names},
+        )
+        rows = zip(inputs, mask.sum(1).tolist(), replies, strict=True)
         marks = [
-            (
-                each.get(CRITERIA_SHA) or "",
-                each.get(EXCLUDED),
-                int(tokens),
-                each.get(TEXT),
-            )
-            for each, tokens in zip(inputs, mask.sum(1).tolist(), strict=True)
+            (each.get(CRITERIA_SHA) or "", reply.missing, int(tokens), reply.words)
+            for each, tokens, reply in rows
         ]
         return reading.fresh_texts(self._logs, self._weights(), gather_object(marks))
 

@@ -11,17 +11,18 @@ from typing import Any
 
 from quillgraph.agents.domain import WritingTask
 from quillgraph.agents.judges import Judge
+from quillgraph.agents.replies import ReplyText
 from quillgraph.agents.requests import writing_task
 from quillgraph.backends.errors import ConfigError, QuillError, RewardError
-from quillgraph.rl.columns import JUDGEMENT, completion_text, request_of, rewarded_texts
+from quillgraph.rl.columns import EXCLUDED, JUDGEMENT, REQUEST, TEXT, request_of, rewarded_texts
 from quillgraph.rl.rewards.rules import (
     CriteriaFor,
     Observer,
     RewardedText,
     RewardRules,
     criteria_of,
-    group_rewards,
     reward_summary,
+    rewarded_group,
 )
 from quillgraph.rl.rewards.scorer import JudgeQueue
 
@@ -42,6 +43,10 @@ def criteria_reward(
     It reads the request from the column `request` of the dataset if there is one, else from the
     last user turn of the prompt. It judges all texts of a call at once, equal texts only once, and
     rewards the texts for one prompt as a group.
+
+    What is judged is the last answer of a completion, without the model's thinking and without
+    words around the text (`agents.replies`). Where there is no text, as after thinking that was cut
+    off, the reward is None.
 
     Args:
         criteria_for: The frozen criteria of a task.
@@ -67,8 +72,8 @@ def criteria_reward(
         **columns: Any,
     ) -> list[float | None]:
         step = int(getattr(trainer_state, "global_step", 0))
-        requests = columns.get("request") or [request_of(prompt) for prompt in prompts]
-        texts = rewarded_texts(completions, columns)
+        requests = columns.get(REQUEST) or [request_of(prompt) for prompt in prompts]
+        texts = rewarded_texts(prompts, completions, columns)
         groups = _grouped(requests)
         parts = await asyncio.gather(
             *(
@@ -86,12 +91,11 @@ def criteria_reward(
             log_extra(JUDGEMENT, [each.judgement.model_dump_json() for each in scored])
         return refuse_all_missing([each.value for each in scored], NAME, scored)
 
-    async def _score_group(task: WritingTask, texts: list[str], step: int) -> list[RewardedText]:
+    async def _score_group(
+        task: WritingTask, texts: list[ReplyText], step: int
+    ) -> list[RewardedText]:
         criteria_set = criteria_of(criteria_for, task, has_judge=queue.judge is not None)
-        judgements = await queue.judgements(task, criteria_set, texts)
-        rewards, values = group_rewards(criteria_set, texts, judgements, reward_rules, step=step)
-        rows = zip(texts, judgements, rewards, values, strict=True)
-        return [RewardedText(step, task, *row) for row in rows]
+        return await rewarded_group(queue, task, criteria_set, texts, reward_rules, step=step)
 
     return criteria
 
@@ -99,7 +103,8 @@ def criteria_reward(
 def guarded(function: Callable[..., Any]) -> Callable[..., Awaitable[list[float | None]]]:
     """Wrap a user's reward function, so that its failures are errors and never training signal.
 
-    For an episode of a graph it gets the text that the graph returned, in the form of a completion.
+    It gets the texts that rewards are of in the form of completions, and the completions as they
+    were sampled as `replies`. Where there is no text its value is not used.
 
     Raises (when called):
         RewardError: As `checked_values` does, and if it returns None for all texts of a step.
@@ -126,31 +131,37 @@ def checked_values(function: Callable[..., Any]) -> Callable[..., Awaitable[list
     async def wrapped(
         prompts: Sequence[Any], completions: Sequence[Any], **columns: Any
     ) -> list[float | None]:
-        completions = _as_rewarded(completions, columns)
+        texts = rewarded_texts(prompts, completions, columns)
+        forms = [_form(text, each) for text, each in zip(texts, completions, strict=True)]
+        further = {
+            "replies": completions,
+            TEXT: [each.text for each in texts],
+            EXCLUDED: [each.missing for each in texts],
+        }
+        columns |= {key: value for key, value in further.items() if _takes(function, key)}
         try:
-            rewards = function(prompts=prompts, completions=completions, **columns)
+            rewards = function(prompts=prompts, completions=forms, **columns)
             values = list(await rewards if inspect.isawaitable(rewards) else rewards)
         except QuillError:
             raise
         except Exception as error:  # foreign code may raise anything
             raise RewardError(
-                f"reward function {name!r} failed with {type(error).__name__}: {error}; it "
-                f"got {len(completions)} texts, the first "
-                f"{completion_text(completions[0])[:60]!r}"
+                f"reward function {name!r} failed with {type(error).__name__}: {error}; it got "
+                f"{len(completions)} texts, the first {texts[0].words[:60]!r}"
             ) from error
         if len(values) != len(completions):
             raise RewardError(
                 f"expected {len(completions)} rewards from {name!r}, one per text, got "
                 f"{len(values)}"
             )
-        for value, completion in zip(values, completions, strict=True):
+        for value, text in zip(values, texts, strict=True):
             if value is not None and not _is_number(value):
                 raise RewardError(
                     f"expected a number or None from reward function {name!r}, got {value!r} for "
-                    f"the text {completion_text(completion)[:60]!r}; return None for a text that "
-                    "cannot be rewarded"
+                    f"the text {text.words[:60]!r}; return None for a text that cannot be rewarded"
                 )
-        return values
+        rows = zip(values, texts, strict=True)
+        return [None if text.text is None else value for value, text in rows]
 
     wrapped.__name__ = name
     return wrapped
@@ -174,6 +185,16 @@ def refuse_all_missing(
     return values
 
 
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a place for an argument of this name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of C code, which tells nothing
+        return False
+    any_name = (each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return name in parameters or any(any_name)
+
+
 def _is_number(value: Any) -> bool:
     """Whether a value is a finite number, or a tensor with one."""
     try:
@@ -182,13 +203,11 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _as_rewarded(completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:
-    """The completions with the texts to reward, plain or conversational as before."""
-    texts = rewarded_texts(completions, columns)
-    return [
-        text if isinstance(each, str) else [{**each[0], "content": text}]
-        for each, text in zip(completions, texts, strict=True)
-    ]
+def _form(text: ReplyText, completion: Any) -> Any:
+    """The text that a reward is of, plain or conversational as its completion is."""
+    if isinstance(completion, str):
+        return text.words
+    return [{"role": "assistant", "content": text.words}]
 
 
 def _grouped(requests: Sequence[str]) -> dict[str, list[int]]:

@@ -8,8 +8,10 @@ from pydantic import Field
 from quillgraph.agents.domain import CriteriaSet, Value, WritingTask
 from quillgraph.agents.judgements import Judgement, Reward, checked, judged
 from quillgraph.agents.judges import reward
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside, ReplyText
 from quillgraph.backends.errors import RewardError
 from quillgraph.rl.rewards.group import DROPOUT, active_criteria, hard_gate, with_diversity
+from quillgraph.rl.rewards.scorer import JudgeQueue
 
 MOST_MISSING = 0.3
 """Share of the weight whose verdicts may be missing before a text is left out (`ALGORITHM.md`
@@ -73,6 +75,10 @@ class RewardedText:
     """Reward of the text by itself."""
     value: float | None
     """Reward that the trainer gets: after the gate and diversity of the group."""
+    aside: Aside = NOTHING_ASIDE
+    """What the reply held beside the text."""
+    no_text: str | None = None
+    """Why there is no text; nobody has judged it then."""
 
 
 Observer = Callable[[Sequence[RewardedText]], object]
@@ -157,6 +163,7 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
     soft = [each.reward.soft for each in known if each.reward.soft is not None]
     means = {
         "criteria/missing": float(len(scored) - len(known)),
+        "criteria/no_text": float(sum(each.no_text is not None for each in scored)),
         "criteria/kept_all": _mean([not each.reward.violations for each in known]),
         "criteria/gated": _mean([each.judgement.gate is not None for each in scored]),
         "criteria/hard": _mean(hard),
@@ -166,6 +173,30 @@ def reward_summary(scored: Sequence[RewardedText]) -> dict[str, float]:
         ),
     }
     return {name: value for name, value in means.items() if value is not None}
+
+
+async def rewarded_group(
+    queue: JudgeQueue,
+    task: WritingTask,
+    criteria_set: CriteriaSet,
+    replies: Sequence[ReplyText],
+    rules: RewardRules,
+    *,
+    step: int,
+) -> list[RewardedText]:
+    """Judge and reward the texts for one prompt.
+
+    Raises:
+        BackendError: If the judge could not be reached.
+    """
+    judgements = await queue.judgements(task, criteria_set, replies)
+    texts = [each.words for each in replies]
+    rewards, values = group_rewards(criteria_set, texts, judgements, rules, step=step)
+    rows = zip(replies, judgements, rewards, values, strict=True)
+    return [
+        RewardedText(step, task, reply.words, judgement, reward, value, reply.aside, reply.missing)
+        for reply, judgement, reward, value in rows
+    ]
 
 
 def criteria_of(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool) -> CriteriaSet:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -16,11 +17,12 @@ from threading import Lock
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import CriteriaSet, WritingTask
-from quillgraph.agents.judgements import Judgement, text_hash
+from quillgraph.agents.judgements import CODE, Judgement, text_hash
 from quillgraph.agents.judges import Judge
+from quillgraph.agents.replies import ReplyText
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.runtime import BackgroundLoop
-from quillgraph.graphs.prebuilt import Submission, judge_text
+from quillgraph.graphs.prebuilt import Submission, judge_text, unread
 
 IN_MEMORY = ":memory:"
 
@@ -156,18 +158,25 @@ class JudgeQueue:
             return future
 
     async def judgements(
-        self, task: WritingTask, criteria_set: CriteriaSet, texts: list[str]
+        self, task: WritingTask, criteria_set: CriteriaSet, texts: Sequence[str | ReplyText]
     ) -> list[Judgement]:
-        """Judge texts for one task, all at once.
+        """Judge texts for one task, all at once; where there is no text, nobody is asked.
 
         Raises:
             BackendError: If the judge cannot be reached.
         """
-        futures = [
-            self.begin(Submission(task=task, criteria_set=criteria_set, text=text))
-            for text in texts
+        replies = [ReplyText(text=each) if isinstance(each, str) else each for each in texts]
+        started = [
+            self.begin(Submission(task=task, criteria_set=criteria_set, text=each.text))
+            for each in replies
+            if each.text is not None
         ]
-        return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+        judgements = iter(await asyncio.gather(*map(asyncio.wrap_future, started)))
+        name = self.judge.name if self.judge else CODE
+        return [
+            unread(criteria_set, str(each.missing), name) if each.text is None else next(judgements)
+            for each in replies
+        ]
 
     def take_counts(self) -> dict[str, float]:
         """Number of judgements requested, cached and under way since the last call."""

@@ -10,7 +10,7 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ServerFailed
 from quillgraph.backends.messages import trace_of
-from quillgraph.graphs.episodes import EpisodeSource, Start, run_graph
+from quillgraph.graphs.episodes import EpisodeSource, Start, reply_of, run_graph
 from quillgraph.rl.columns import key_of, request_of
 from quillgraph.rl.rollouts.sampling import Player, Sampling
 from quillgraph.rl.trajectories.rows import Row, Trajectory, trajectory
@@ -98,7 +98,7 @@ def graph_run(
             raise death  # a dead engine concerns all episodes, not only this one
         rollout = trajectory(episode)
         # the reward functions decide later whether there is a reward
-        why = rollout.excluded if episode.failure or not rollout.rows else None
+        why = rollout.excluded if episode.failure or not rollout.rows else reply_of(episode).missing
         return rollout.model_copy(update={"excluded": why})
 
     return run

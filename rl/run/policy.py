@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quillgraph.backends.errors import ConfigError, PolicyError
+from quillgraph.backends.messages import opens_thinking
 from quillgraph.backends.weights import from_pretrained, resolve
 from quillgraph.rl.config.requests import Turns
 from quillgraph.rl.config.run import ModelConfig
@@ -38,6 +39,14 @@ class TrainablePolicy:
         """Context length of the model in tokens; None if unknown."""
         config: Any = self.model.config
         return getattr(config, "max_position_embeddings", None)
+
+    @property
+    def opens_thinking(self) -> bool:
+        """Whether its chat template begins the reply with an opening mark of thinking."""
+        prompt = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": "."}], add_generation_prompt=True, tokenize=False
+        )
+        return opens_thinking(str(prompt))
 
     def ids(self, prompt: Turns) -> list[int]:
         """Token ids of a conversation, up to the start of the assistant's turn."""

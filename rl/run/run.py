@@ -17,7 +17,7 @@ from quillgraph.backends.errors import ConfigError
 from quillgraph.graphs import cast
 from quillgraph.graphs.episodes import attribute_at
 from quillgraph.graphs.study import Study
-from quillgraph.rl.columns import key_of
+from quillgraph.rl.columns import OPENED, key_of
 from quillgraph.rl.config.criteria import find_sets, shas
 from quillgraph.rl.config.requests import Requests, check_lengths, prompt_of, read_requests
 from quillgraph.rl.config.run import TrainConfig
@@ -86,11 +86,13 @@ class Run:
 
     def rows(self) -> list[dict[str, Any]]:
         """The training set of the reinforcement stage, as TRL reads it."""
+        opened = {OPENED: True} if self.policy.opens_thinking else {}
         return [
             {
                 "prompt": prompt_of(task, self.config.data.prompt),
                 "request": task.request,
                 "criteria_sha": self.sets[task.request_hash].sha256,
+                **opened,
             }
             for task in self.requests.train
         ]

@@ -80,6 +80,8 @@ class Reviser:
             if written.trace is None or value is None:
                 return None
             parts = {NAME: value, **await self._further_parts(poor, written)}
+            if poor.text.parts.keys() - parts.keys():
+                return None  # a reward is missing, so it can be compared with no text
         except (BackendError, ReplyError):
             return None  # the step still has its fresh texts; the revision counts as not accepted
         except RewardError as error:

@@ -11,6 +11,7 @@ from datasets import Dataset
 from trl import GRPOTrainer
 
 from quillgraph.agents.domain import CriteriaSet
+from quillgraph.agents.replies import reply_text
 from quillgraph.agents.role import Role
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import GuardTripped
@@ -29,6 +30,7 @@ from quillgraph.rl.mrpo.prompts import PromptSampler
 from quillgraph.rl.mrpo.trainer import MRPOTrainer
 from quillgraph.rl.processes import processes
 from quillgraph.rl.rewards.functions import NAME, checked_values, criteria_reward, guarded
+from quillgraph.rl.rewards.joint import CompleteRewards
 from quillgraph.rl.rewards.rules import Observer, RewardRules, recount_of
 from quillgraph.rl.rollouts.ahead import PromptOrder
 from quillgraph.rl.rollouts.lessons import lessoned_run
@@ -41,6 +43,10 @@ from quillgraph.rl.stages.reviser import Reviser
 from quillgraph.rl.stages.trainer import checkpoints_of, run_trainer, save_policy
 from quillgraph.rl.trainers import GroupTrainer
 from quillgraph.rl.trajectories.rows import Trajectory
+
+
+class CompleteGRPOTrainer(CompleteRewards, GRPOTrainer):  # type: ignore[misc]
+    """TRL's GRPO trainer, but that it leaves texts out that lack a reward."""
 
 
 def rl_stage(run: Run, *, resume: bool) -> None:
@@ -93,7 +99,7 @@ def _parts_of(trainer: GroupTrainer) -> list[Part]:
 
 
 def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock) -> Any:
-    """Make TRL's unchanged GRPO trainer, or ours on top of it.
+    """Make TRL's GRPO trainer with its own loss, or ours on top of it.
 
     Args:
         run: The prepared run.
@@ -124,7 +130,7 @@ def rl_trainer(run: Run, args: Any, observers: Sequence[Observer], clock: Clock)
         ahead = (prompts or PromptOrder()) if run.config.rl.overlap else None
         options["rollout_func"] = _rollouts(run, run.engine, clock, ahead)
     if not is_mrpo:
-        trainer = GRPOTrainer(**options)
+        trainer = CompleteGRPOTrainer(**options)
         score_on_cpu(trainer)
         return trainer
     by_sha = {each.sha256: each for each in run.sets.values()}
@@ -165,13 +171,16 @@ def _rollouts(
     run: Run, engine: ChatBackend, clock: Clock, ahead: PromptOrder | PromptSampler | None
 ) -> Rollouts:
     """Make the rollouts of the engine; the judge starts on each text as soon as it is complete."""
-    tasks = run.tasks
+    tasks, opened = run.tasks, run.policy.opens_thinking
 
     def begin(prompt: Any, trajectory: Trajectory) -> None:
         task, text = tasks[key_of(prompt)], trajectory.text
         if text is None:
             ids = trajectory.leading.completion_ids
-            text = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+            reply = run.policy.tokenizer.decode(ids, skip_special_tokens=True)
+            text = reply_text(reply, request=task.request, opened=opened).text
+        if text is None:  # thinking that was cut off: there is nothing to judge
+            return
         run.scorer.begin(Submission(task=task, criteria_set=run.sets[task.request_hash], text=text))
 
     rollouts = Rollouts(engine, run.folder / "adapters", _rollout_kind(run), begin, ahead=ahead)

@@ -19,6 +19,7 @@ from quillgraph.graphs.prebuilt import Workshop
 from quillgraph.rl.config.episodes import (
     KINDS,
     Target,
+    is_bare,
     load_episodes,
     preferences,
     successes,
@@ -59,6 +60,11 @@ def _targets(run: Run, config: SftConfig) -> tuple[Target, ...]:
     folder, prompt = run.folder / "sft", run.config.data.prompt
     with in_turn():
         episodes = load_episodes(config.episodes) if config.episodes else _collected(run, config)
+    if strange := sum(not is_bare(each, each.attempts[each.best]) for each in episodes):
+        run.tell(
+            f"left out: {strange} of {len(episodes)} episodes whose text holds thinking or words "
+            "about it, which its reward is of as well"
+        )
     examples = targets(
         successes(episodes, config.top_share), prompt=prompt, mix=config.mix, seed=run.config.seed
     )

@@ -15,6 +15,7 @@ from statistics import fmean
 
 from quillgraph.agents.domain import Criterion
 from quillgraph.agents.judgements import Judgement, judged, unit
+from quillgraph.agents.replies import answer_of
 from quillgraph.graphs.episodes import Episode, role_of
 from quillgraph.rl.rewards.group import Rewards, spread
 from quillgraph.rl.trajectories.rows import Row, Trajectory
@@ -85,7 +86,8 @@ def by_words(
         judgement: Judgement of the text.
         written: Node and reply of each trainable call, in the order of the calls.
     """
-    replies = [(node, _spaced(reply)) for node, reply in written]
+    # what a node has only thought is in no text
+    replies = [(node, _spaced(answer_of(reply).words)) for node, reply in written]
     owners: dict[str, tuple[str, ...]] = {}
     for verdict in judgement.verdicts:
         quote = _spaced(verdict.quote or "")

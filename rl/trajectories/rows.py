@@ -7,9 +7,10 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judgements import Reward
+from quillgraph.agents.replies import NOTHING_ASIDE, Aside
 from quillgraph.backends.calls import CallRecord, is_exact, used_calls
 from quillgraph.backends.errors import InputError
-from quillgraph.graphs.episodes import Episode, WrittenEpisode, role_of, text_of
+from quillgraph.graphs.episodes import Episode, WrittenEpisode, reply_of, role_of
 
 _FORMER_COUNTS = ("merged", "forks")
 
@@ -89,8 +90,10 @@ class Trajectory(Value):
     excluded: str | None = None
     count: RowCount = RowCount()
     text: str | None = None
-    """The text that the graph returned, which gets the reward. None without a graph, or where the
-    graph returns none: then the reply of the last row is the text."""
+    """What the graph gave as its text, which the reward is of; None where no graph was run: then it
+    is the text of what the last row says. A graph that gave none is excluded."""
+    aside: Aside = NOTHING_ASIDE
+    """What the graph's reply held beside the text, such as thinking."""
     lead: int = -1
     """Index of the row that wrote the text, which a trainer uses as the completion; -1, the last
     row, where no row wrote it alone."""
@@ -147,6 +150,7 @@ def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
     kept_calls = [call for call in answered_calls if call.call in numbers]
     rows = rows_of(kept_calls)
     worth = reward if reward is not None else _standing_reward(episode)
+    reply = reply_of(episode)
     count = RowCount(
         rows=len(rows),
         missing=len(kept_calls) - len(rows),
@@ -160,8 +164,9 @@ def trajectory(episode: Episode, reward: Reward | None = None) -> Trajectory:
         reward=worth,
         excluded=_exclusion(episode, worth, count),
         count=count,
-        text=(text := text_of(episode)),
-        lead=_lead(rows, text),
+        text=reply.text,
+        aside=reply.aside,
+        lead=_lead(rows, reply.text),
         serves=_serves_of(episode.output or {}),
     )
 

@@ -539,3 +539,19 @@ async def test_calls_side_by_side_are_cancelled_together() -> None:
         async with asyncio.timeout(0.01):
             await side_by_side([hang(), hang()])
     assert cancelled == [True, True]
+
+
+async def test_what_is_asked_for_as_json_may_come_behind_thinking(
+    role_saying: Callable[..., Role], requests: list[ChatRequest]
+) -> None:
+    reply = '<think>{"name": "red"}? No.</think>{"name": "blue"}'
+    assert (await ask(role_saying(reply), PROMPT, Colour, item="sea")).name == "blue"
+    assert len(requests) == 1
+
+
+async def test_json_that_thinking_left_no_room_for_is_an_error_that_says_so(
+    role_saying: Callable[..., Role],
+) -> None:
+    role = role_saying('<think>{"name": "red"}', '<think>{"name": "red"}')
+    with pytest.raises(ReplyError, match="the thinking was cut off before it"):
+        await ask(role, PROMPT, Colour, item="sea")

@@ -198,6 +198,12 @@ async def test_a_schema_parses_the_reply_into_its_model() -> None:
     assert model.requests[0].json_schema == Colour.model_json_schema()
 
 
+async def test_a_schema_reads_what_stands_behind_thinking() -> None:
+    bound = Echo().with_structured_output(Colour)
+    reply = '<think>{"colour": "red"}</think>{"colour": "green"}'
+    assert await bound.ainvoke(reply) == Colour(colour="green")
+
+
 async def test_the_raw_message_keeps_its_trace_beside_the_parsed_value() -> None:
     bound = Echo().with_structured_output(Colour, include_raw=True)
     result = await bound.ainvoke('{"colour": "green"}')

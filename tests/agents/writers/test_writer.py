@@ -138,6 +138,25 @@ async def test_what_is_said_around_the_text_is_taken_off(
     assert written.trace is None
 
 
+async def test_thinking_is_taken_off_a_draft_and_its_tokens_stay_what_the_writer_did(
+    task: WritingTask, role_of: MakeRole
+) -> None:
+    reply = f"<think>They want a keeper.</think>\n\n{STORY}"
+    written = await write_draft(task, Precedents(), role_of(reply), number=0, max_tokens=99)
+    assert (written.text, written.aside.thinking) == (STORY, "They want a keeper.")
+    assert written.trace is not None
+    # a scripted token is four bytes of the reply
+    assert len(written.trace.completion_ids) == -(-len(reply.encode()) // 4)
+
+
+async def test_a_draft_whose_thinking_was_cut_off_twice_is_an_error_that_says_so(
+    task: WritingTask, role_of: MakeRole, requests: list[ChatRequest]
+) -> None:
+    with pytest.raises(ReplyError, match="the thinking was cut off before it"):
+        await write_draft(task, Precedents(), role_of("<think>They"), number=0, max_tokens=99)
+    assert len(requests) == 2
+
+
 async def test_a_text_that_is_cut_at_the_limit_ends_with_its_last_whole_sentence(
     task: WritingTask, role_of: MakeRole
 ) -> None:

@@ -873,3 +873,12 @@ async def test_what_bends_the_sampling_is_refused_where_only_temperature_and_top
         await model.ainvoke("Write.", repetition_penalty=1.1)
     # what changes nothing is nothing to refuse
     assert await ask(model, "Write.", min_p=0.0, repetition_penalty=1.0)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_a_models_own_reasoning_is_kept_beside_its_text(server: Server, field: str) -> None:
+    message = {"role": "assistant", "content": "Fog.", field: "They want fog."}
+    server.answers = [reply("", message=message)]
+    answer = await ask(chat(server))
+    assert answer.content == "Fog."
+    assert answer.additional_kwargs == {"reasoning_content": "They want fog."}

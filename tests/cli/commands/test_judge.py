@@ -175,3 +175,25 @@ def test_the_judge_may_be_another_model_than_the_rest(quillgraph: Any) -> None:
     done = quillgraph(*words("--role", judge, script="mute.yaml"))
     assert done.status == 0, done.stderr
     assert "reward 0.681" in done.stdout
+
+
+def test_thinking_in_a_text_is_not_judged_and_stays_beside_the_judgement(quillgraph: Any) -> None:
+    plain = json.loads(quillgraph(*words("--json")).stdout)
+    thinking = f"<think>They want fog.\n\nAnd {'words ' * 99}</think>\n\n{TEXT}"
+    Path("text.txt").write_text(thinking, encoding="utf-8")
+    done = quillgraph(*words("--json", "--out", "other"))
+    assert done.status == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed["judgement"] == plain["judgement"]
+    assert printed["reward"] == plain["reward"]
+    assert printed["aside"]["thinking"].startswith("They want fog.")
+    assert Path("other", "text.txt").read_text(encoding="utf-8") == TEXT
+    assert "note: not judged, and kept in judgement.json: thinking" in done.stderr
+
+
+def test_thinking_that_was_cut_off_is_no_text_and_costs_no_call(quillgraph: Any) -> None:
+    Path("text.txt").write_text("<think>They want fog, and so", encoding="utf-8")
+    done = quillgraph(*words())
+    assert done.status == 2
+    assert "got no text: the thinking was cut off before it" in done.stderr
+    assert not Path("run").exists()

@@ -129,3 +129,15 @@ def test_no_data_is_an_error(quillgraph: Any) -> None:
     result = quillgraph("eval", "judge")
     assert result.status == 2
     assert "expected --data FILE" in result.error
+
+
+def test_records_that_are_left_out_are_told_before_the_first_call(
+    quillgraph: Any, tmp_path: Path
+) -> None:
+    data = rated(3, tmp_path)
+    data.write_text(data.read_text() + '\n{"id": "odd", "text": 7, "score": 3}\n', encoding="utf-8")
+    # nobody answers there, so what is told was told before
+    result = quillgraph(*words(data, "openai:m@http://127.0.0.1:9/v1?retries=0"))
+    assert (
+        "note: left out: records that could not be read (1); the first is line 4" in result.stderr
+    )

@@ -139,7 +139,7 @@ def test_baselines_spend_what_the_dearest_has_spent(quillgraph: Any, words: Any)
         assert spent == dearest
         assert rows["best_of_n", prompt]["calls"] > 1
     notes = json.loads(result.stdout)["report"]["notes"]
-    assert any("may spend on a text what the dearest" in note for note in notes)
+    assert any("may spend on a text what the most expensive" in note for note in notes)
 
 
 def test_a_graph_that_takes_criteria_gets_those_of_the_prompt(quillgraph: Any, words: Any) -> None:

@@ -21,8 +21,8 @@ from quillgraph.evals.policies.training_record import TrainingRecord
 
 def policy(name: str, model: str, adapter: str | None = None, **training: object) -> Policy:
     record = {
-        "folder": "runs/cpu", "base": "m", "judge": None, "guard": None, "functions": (),
-        "prompt": "request", "prompts": "p.jsonl", **training,
+        "folder": "runs/cpu", "base": BackendSpec.parse(model).model, "judge": None,
+        "guard": None, "functions": (), "prompt": "request", "prompts": "p.jsonl", **training,
     }  # fmt: skip
     return Policy(
         name=name,
@@ -71,11 +71,18 @@ def test_each_reservation_names_its_policy() -> None:
         "The judge is the same model as policy A",
         "The judge is the base of policy B",
         "The judge has trained policy B",
-        "No record of the training of policy C lies above ad",
+        "No record of the training of policy C lies above ad, or none that is of this adapter",
         "The judge has watched over the training of policy D.",
         "Policy D was also rewarded by m",
     ]
     assert list(reservations([policy("A", "vllm:org/small")], "openai:org/judge")) == []
+
+
+def test_an_adapter_on_another_model_than_it_was_trained_on_is_told() -> None:
+    strange = policy("B", "vllm:org/small", "ad", judge=None, base="org/large")
+    assert list(reservations([strange], "openai:org/judge")) == [
+        "The adapter of policy B was trained on 'org/large', and is laid on 'org/small' here."
+    ]
 
 
 def test_prompts_that_were_trained_on_are_counted() -> None:

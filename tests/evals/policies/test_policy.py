@@ -142,3 +142,13 @@ def test_a_whole_model_is_no_adapter(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigError, match="got a whole model; name it as vllm:"):
         read_policies([f"vllm:m+{tmp_path}"])
+
+
+def test_an_adapter_that_is_not_the_runs_is_refused_before_anything_is_started(
+    tmp_path: Path,
+) -> None:
+    folder = training(tmp_path / "run")
+    config = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": "qwen"}
+    (folder / "adapter" / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ConfigError, match="is not the run's: it was trained on 'qwen'"):
+        read_policies([str(folder)])

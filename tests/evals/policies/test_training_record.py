@@ -87,3 +87,23 @@ def test_the_requests_that_were_trained_on_are_known_by_their_hashes(tmp_path: P
     assert trained_requests(record) is None
     prompts.unlink()
     assert trained_requests(record) is None
+
+
+@pytest.mark.parametrize("place", ["adapter", "sft/adapter", "adapters/step-3"])
+def test_an_adapter_of_another_base_is_not_the_runs(tmp_path: Path, place: str) -> None:
+    folder = run(tmp_path) / place
+    folder.mkdir(parents=True)
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps({"base_model_name_or_path": "/models/SmolLM2-135M/"}))
+    assert training_above(folder) is not None
+    config.write_text(json.dumps({"base_model_name_or_path": "hub/qwen"}))
+    assert training_above(folder) is None
+    # the card of a training goes before what PEFT has written
+    (folder / "quillgraph.json").write_text(json.dumps({"base": "/models/smollm2-135m"}))
+    assert training_above(folder) is not None
+
+
+def test_an_adapter_that_only_lies_in_a_runs_folder_is_not_the_runs(tmp_path: Path) -> None:
+    stray = run(tmp_path) / "from-elsewhere"
+    stray.mkdir()
+    assert training_above(stray) is None

@@ -13,8 +13,11 @@ from quillgraph.evals.data.prompts import prompts_of
 from quillgraph.evals.data.records import RubricRequest
 from quillgraph.evals.policies.policy import read_policies
 from quillgraph.evals.policies.writers import Reading, Writer, writer_for
-from quillgraph.graphs.episodes import registry, run_graph
+from quillgraph.graphs.episodes import episode_source, registry, run_graph
+from quillgraph.rl.rollouts.run import graph_run
+from quillgraph.rl.rollouts.sampling import Sampling
 from quillgraph.rl.trajectories import trajectory
+from quillgraph.rl.trajectories.rows import Trajectory
 
 ((PROMPT,), _) = prompts_of([RubricRequest(id="sea", request="Write of the sea.")], None)
 
@@ -230,3 +233,99 @@ async def test_a_graph_that_fails_leaves_its_node_and_reason(
 def test_an_option_that_a_graph_does_not_take_is_refused(calls: list[CallRecord]) -> None:
     with pytest.raises(ConfigError, match="no option 'round': did you mean 'rounds'"):
         writer("self_refine?round=3@scripted:f", calls)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "<think>Of the sea.</think>\n\nThe sea hums.",
+        "Sure! Here is the text:\n\nThe sea hums.",
+        "[THINK]Of the sea.[/THINK]The sea hums.",
+    ],
+)
+async def test_what_a_policy_thinks_is_not_its_text(calls: list[CallRecord], reply: str) -> None:
+    text = await writer("scripted:f", calls, lambda _: reply).write(PROMPT, 0, None)
+    assert (text.text, text.failure) == ("The sea hums.", None)
+    assert text.aside.thinking or text.aside.preface
+
+
+async def test_a_policy_whose_thinking_was_cut_off_has_no_text_and_is_counted(
+    calls: list[CallRecord],
+) -> None:
+    text = await writer("scripted:f", calls, lambda _: "<think>Of").write(PROMPT, 0, None)
+    assert (text.text, text.calls) == ("", 1)
+    assert "the thinking was cut off" in str(text.failure)
+
+
+OWN_STATE = """
+from typing import TypedDict
+from langchain_core.language_models import BaseChatModel
+from langgraph.graph import END, START, StateGraph
+from dataclasses import dataclass
+
+@dataclass
+class Cast:
+    poet: BaseChatModel
+
+class State(TypedDict, total=False):
+    request: str
+    tone: str
+    letter: str
+    title: str
+
+async def write(state, runtime):
+    return {"letter": (await runtime.context.poet.ainvoke(state["request"])).content}
+
+async def write_two(state, runtime):
+    return {**await write(state, runtime), "title": "The Sea"}
+
+def of(node):
+    graph = StateGraph(State, context_schema=Cast)
+    graph.add_node("write", node)
+    graph.add_edge(START, "write")
+    return graph.add_edge("write", END)
+
+def build():
+    return of(write)
+
+def two():
+    return of(write_two)
+"""
+
+
+@pytest.mark.parametrize("reply", ["The sea hums.", "<think>Of it.</think>The sea hums."])
+async def test_a_letter_is_the_same_text_for_an_evaluation_and_for_a_training(
+    calls: list[CallRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN_STATE, encoding="utf-8")
+    # the tone is given back with the whole state, and is no text
+    written = writer("own.py:build?tone=plain@scripted:f", calls, lambda _: reply)
+    text = await written.write(PROMPT, 0, None)
+    rollout = await rolled_out("own.py:build", reply, tone="plain")
+    assert (text.text, rollout.text) == ("The sea hums.", "The sea hums.")
+    assert (text.failure, rollout.excluded) == (None, None)
+    assert text.aside == rollout.aside
+
+
+async def test_what_only_the_graph_knows_is_no_text_for_either(
+    calls: list[CallRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN_STATE, encoding="utf-8")
+    text = await writer("own.py:two@scripted:f", calls).write(PROMPT, 0, None)
+    rollout = await rolled_out("own.py:two", "The sea hums.")
+    assert text.failure == rollout.excluded
+    assert "the graph gave request, letter, title" in str(text.failure)
+
+
+async def rolled_out(graph: str, reply: str, **rest: str) -> Trajectory:
+    """The rollout of a graph, as a training makes it."""
+    built = registry.build(graph)
+
+    def source(policy: Any, frozen: Any) -> Any:
+        return episode_source(built, roles={"poet": policy}, trainable=["poet"])
+
+    model = ScriptedChat(reply=lambda _: reply)
+    sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=40, seed=1)
+    return await graph_run(source, start=rest)("Write of the sea.", model, sampling)

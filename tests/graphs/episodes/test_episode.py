@@ -14,7 +14,7 @@ from quillgraph.agents.requests import writing_task
 from quillgraph.agents.writers import plan_edits, refusals, weakest
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.context import cast
-from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, text_of
+from quillgraph.graphs.episodes.episode import Episode, WrittenEpisode, reply_of, text_of
 from quillgraph.graphs.prebuilt import reflection
 from quillgraph.graphs.prebuilt.workshop import Assignment, Workshop
 
@@ -102,6 +102,9 @@ def test_an_episode_without_a_text_is_none(episode: WrittenEpisode) -> None:
         WrittenEpisode.model_validate({**episode.model_dump(), "mood": "good"})
 
 
+AI = {"type": "ai", "content": "I will look.", "tool_calls": [{"name": "look", "args": {}}]}
+
+
 def given_out(output: dict[str, Any] | None) -> Episode:
     """The episode of a graph of which only the output is known."""
     return Episode(task=writing_task("Fog."), stopped="end", is_complete=True, output=output)
@@ -124,6 +127,17 @@ def given_out(output: dict[str, Any] | None) -> Episode:
         ({"messages": [{"content": "kept", "type": "tool"}]}, None),
         ({"messages": [], "letter": "L"}, "L"),
         ({"letter": "L"}, "L"),
+        ({"letter": {"type": "ai", "content": "L"}}, "L"),
+        ({"letter": [{"content": "L"}]}, None),
+        ({"text": {"type": "ai", "content": "T"}, "letter": "L"}, "T"),
+        ({"letter": "<think>plan</think>L"}, "L"),
+        ({"letter": "<think>plan"}, None),
+        ({"messages": [{"content": "<think>plan"}], "letter": "L"}, None),
+        ({"messages": [AI, {"content": "kept", "type": "tool"}, {"content": "two"}]}, "two"),
+        (
+            {"messages": [{"content": "two", "type": "ai"}, {"content": "why", "type": "human"}]},
+            "two",
+        ),
         ({"request": "R", "verse": "V", "count": 2}, "V"),
         ({"request": "R"}, None),
         ({"verse": "V", "title": "T"}, None),
@@ -138,3 +152,17 @@ def test_which_part_of_an_output_is_the_text(output: Any, text: str | None) -> N
 def test_the_attempt_that_stands_goes_before_all_else(episode: WrittenEpisode) -> None:
     standing = episode.attempts[episode.best].text
     assert text_of(episode.model_copy(update={"output": {"text": "another"}})) == standing
+
+
+def test_what_the_graph_was_started_with_is_no_text() -> None:
+    episode = given_out({"letter": "L", "style": "plain"})
+    assert text_of(episode) is None
+    reply = reply_of(episode.model_copy(update={"unchanged": ("style",)}))
+    assert (reply.text, reply.missing) == ("L", None)
+
+
+def test_why_there_is_no_text_is_said() -> None:
+    assert "no text: the graph gave verse, title" in str(
+        reply_of(given_out({"verse": "V", "title": "T"})).missing
+    )
+    assert "cut off" in str(reply_of(given_out({"text": "<think>plan"})).missing)

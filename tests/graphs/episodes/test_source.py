@@ -13,6 +13,7 @@ from quillgraph.agents.role import Role, say
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.graphs.episodes.runner import run_graph
+from quillgraph.graphs.episodes.source import episode_source
 
 
 class Text(TypedDict, total=False):
@@ -129,8 +130,20 @@ async def test_a_trainable_role_whose_backend_gives_no_ids_is_refused() -> None:
         await run_graph(graph_of(write, edit), "Fog.", context=whole, trainable=["editor"])
 
 
-async def test_a_trainable_role_that_nobody_knows_excludes_the_episode() -> None:
-    episode = await run_graph(graph_of(write, edit), "Fog.", roles=cast(), trainable={"auhtor"})
+@pytest.mark.parametrize("name", ["wrtier", "writr", "Writer", "edditor"])
+async def test_a_trainable_role_that_is_misspelt_is_refused_before_the_first_call(
+    name: str,
+) -> None:
+    with pytest.raises(ConfigError, match=f"no role or node '{name}': did you mean"):
+        episode_source(graph_of(write, edit), roles=cast(), trainable={name})
+
+
+async def test_a_trainable_role_that_nobody_knows_is_told_and_excludes_the_episode(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = episode_source(graph_of(write, edit), roles=cast(), trainable={"auhtor"})
+    assert "no role or node 'auhtor' is known before the graph runs" in caplog.text
+    episode = await run_graph(source, "Fog.")
     assert episode.failure is not None
     assert episode.failure.kind == "role"
     assert "'auhtor'" in episode.failure.reason

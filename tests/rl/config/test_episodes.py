@@ -200,3 +200,17 @@ def test_a_file_without_episodes_is_refused(
 def test_a_folder_without_episodes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         load_episodes([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "kept", [f"<think>plan</think>{BETTER}", f"Here is the story:\n\n{BETTER}", "<think>plan"]
+)
+def test_a_text_that_an_earlier_build_kept_with_its_thinking_is_not_imitated(kept: str) -> None:
+    episode = lived(
+        attempt(0, DRAFT, 0.3, decision="first"),
+        attempt(1, kept, 0.6, parent=0, decision="accepted", plan=PLAN),
+        best=1,
+    )
+    assert successes([episode, revised()], 1.0)[0].attempt.text == BETTER
+    assert len(successes([episode, revised()], 1.0)) == 1
+    assert preferences([episode], prompt="request") == ()

@@ -142,3 +142,96 @@ def test_a_reward_function_that_fails_ends_trls_training_with_its_name(
         warnings.simplefilter("ignore")
         with pytest.raises(RewardError, match="'raising' failed"):
             trainer.train()
+
+
+SIX = "Write a story in at most 6 words about the sea."
+TASK_OF_SIX = writing_task(SIX)
+SET_OF_SIX = {TASK_OF_SIX.request_hash: hard_set(TASK_OF_SIX)}
+FOG = "Fog sat on the wheel."
+
+
+async def values_of(*completions: Any, **columns: Any) -> tuple[list[float | None], list[Any]]:
+    seen: list[RewardedText] = []
+    function = criteria_reward(SET_OF_SIX, rules=UNGATED, observers=[seen.extend])
+    values = await function(
+        prompts=[conversation(SIX)] * len(completions), completions=list(completions), **columns
+    )
+    return values, seen
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        [
+            {"role": "assistant", "content": "I will look at what the sea is like in the fog."},
+            {"role": "tool", "name": "look", "content": "grey"},
+            {"role": "assistant", "content": FOG},
+        ],
+        [
+            {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+            {"role": "tool", "content": "grey"},
+            {"role": "assistant", "content": FOG},
+        ],
+        answer(f"<think>They ask for six words at most, so I count.</think>\n\n{FOG}"),
+        [{"role": "assistant", "content": FOG, "reasoning_content": "They ask for six words."}],
+        answer(f"Sure! Here is your story:\n\n{FOG}"),
+        [{"role": "assistant", "content": [{"type": "thinking", "thinking": "p"}, FOG]}],
+    ],
+)
+async def test_the_last_answer_is_judged_and_the_rest_is_kept(completion: Any) -> None:
+    values, (seen,) = await values_of(completion)
+    assert (values, seen.text) == ([1.0], FOG)
+    assert seen.aside
+
+
+async def test_a_good_text_with_thinking_is_worth_more_than_one_that_is_too_long() -> None:
+    values, _ = await values_of(answer(f"<think>{FOG * 9}</think>{FOG}"), answer(f"{FOG} {FOG}"))
+    assert values[0] is not None
+    assert values[1] is not None
+    assert values[0] > values[1]
+
+
+async def test_thinking_that_was_cut_off_has_no_reward_and_is_counted() -> None:
+    metrics: dict[str, float] = {}
+    values, seen = await values_of(
+        answer("<think>They ask"), answer(FOG), log_metric=metrics.__setitem__
+    )
+    assert values == [None, 1.0]
+    assert "the thinking was cut off" in seen[0].no_text
+    assert (metrics["criteria/no_text"], metrics["criteria/missing"]) == (1, 1)
+
+
+async def test_a_prompt_that_opens_the_thinking_makes_a_reply_without_its_end_no_text() -> None:
+    values, _ = await values_of(answer("They ask"), answer(FOG), opened_thinking=[True, False])
+    assert values == [None, 1.0]
+    function = criteria_reward(SET_OF_SIX, rules=UNGATED)
+    prompts = [f"{SIX}\n<think>\n"] * 2
+    completions = [f"plan\n</think>\n{FOG}", "plan"]
+    assert await function(prompts=prompts, completions=completions, request=[SIX] * 2) == [
+        1.0,
+        None,
+    ]
+
+
+async def test_a_step_of_cut_thinking_alone_says_so() -> None:
+    with pytest.raises(RewardError, match="the thinking was cut off before it"):
+        await values_of(answer("<think>They ask"))
+
+
+async def test_what_a_rollout_excludes_is_not_judged() -> None:
+    values, seen = await values_of(answer(""), answer(FOG), excluded=["the engine broke", None])
+    assert values == [None, 1.0]
+    assert seen[0].no_text == "the engine broke"
+
+
+async def test_a_users_function_gets_the_text_and_the_reply_beside_it() -> None:
+    shown: list[Any] = []
+
+    def words(completions: Any, replies: Any, **_: Any) -> list[float]:
+        shown.append((completions, replies))
+        return [len(each[0]["content"].split()) for each in completions]
+
+    reply = answer(f"<think>plan</think>{FOG}")
+    cut = answer("<think>plan")
+    assert await guarded(words)(prompts="pp", completions=[reply, cut]) == [5, None]
+    assert shown == [([answer(FOG), answer("")], [reply, cut])]

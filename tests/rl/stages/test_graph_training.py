@@ -75,6 +75,24 @@ def broken() -> StateGraph:
     return build(fail)
 
 
+class Post(TypedDict, total=False):
+    request: str
+    mood: str
+    letter: str
+
+
+async def think(state: Post, runtime: Runtime[Cast]) -> Post:
+    reply = await runtime.context.writer.ainvoke(state["request"])
+    return {"letter": f"<think>moon</think>sun {reply.content}"}
+
+
+def thoughtful() -> StateGraph:
+    graph = StateGraph(Post, context_schema=Cast)
+    graph.add_node("think", think)
+    graph.add_edge(START, "think")
+    return graph.add_edge("think", END)
+
+
 def castless() -> StateGraph:
     graph = StateGraph(Piece)
     graph.add_node("echo", lambda state: {"text": state["request"]})
@@ -157,6 +175,20 @@ def test_a_graph_of_ones_own_is_rewarded_for_the_text_that_it_gives(
     riders = [row for each in side for row in each if row.kind == "fresh"]
     assert 0 < len(riders) <= 8
     assert all(len(row.completion_ids) <= 8 for row in riders)
+
+
+def test_a_letter_with_thinking_is_rewarded_for_the_letter(
+    configure: Configure, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    settings = {"graph": "own.py:thoughtful", "trainable": ["writer"], "start": {"mood": "song"}}
+    trained(configure(options={"max_steps": 1}, **settings), out)
+    texts = [row["text"] for row in rows(out, "rollouts")]
+    assert texts
+    assert all(text.startswith("sun") and "moon</think>" not in text for text in texts)
+    assert {row["aside"]["thinking"] for row in rows(out, "rollouts")} == {"moon"}
+    (metrics,) = steps(out)
+    assert (metrics["rollouts/excluded"], metrics["rewards/left_out"]) == (0, 0)
 
 
 def test_the_calls_of_a_graph_are_sampled_from_the_policy_that_learns_from_them(

@@ -468,7 +468,7 @@ def test_steps_in_which_no_text_is_better_than_another_are_told(
         each, values = whole(*parts, **options)
         return each, (0.5,) * len(values)
 
-    monkeypatch.setattr("quillgraph.rl.rewards.functions.group_rewards", equal)
+    monkeypatch.setattr("quillgraph.rl.rewards.rules.group_rewards", equal)
     monkeypatch.setattr("quillgraph.rl.stages.rl.recount_of", lambda *_: lambda *_: 0.5)
     plain = {**STEP, "max_steps": 4}
     mrpo = {"algorithm": "mrpo", "options": {**plain, "hard_gate": False}}
@@ -505,7 +505,9 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_stays(
         save(self, folder)
 
     monkeypatch.setattr(PromptCounts, "save", full)
-    with pytest.raises(StorageError, match=r"step 2 .*No space left on device; earlier checkpoints are intact"):
+    with pytest.raises(
+        StorageError, match=r"step 2 .*No space left on device; earlier checkpoints are intact"
+    ):
         trained(configure(), out)
     assert [each.name for each in (out / "checkpoints" / "rl").iterdir()] == ["step-000001"]
     monkeypatch.undo()

@@ -36,18 +36,24 @@ def judgement_of(text: str) -> Judgement:
     return asyncio.run(judge_text(submission, None))
 
 
-def poor(task: WritingTask, *, judgement: Judgement | None) -> Unsatisfying:
+def poor(
+    task: WritingTask, *, judgement: Judgement | None, parts: dict[str, float]
+) -> Unsatisfying:
     prompt = prompt_of(task, "request")
     fresh = Fresh(
         prompt=key_of(prompt), criteria_sha=CRITERIA.sha256, text=DRAFT, tokens=14, reward=0.3,
-        judgement=judgement,
+        judgement=judgement, parts=parts,
     )  # fmt: skip
     columns = {"request": task.request, "trainer_state": SimpleNamespace(global_step=4)}
     return Unsatisfying(prompt, (1, 2, 3), fresh, columns)
 
 
 def revised(
-    reply: Callable[[ChatRequest], str], *, judgement: Judgement | None, **further: Any
+    reply: Callable[[ChatRequest], str],
+    *,
+    judgement: Judgement | None,
+    parts: dict[str, float] | None = None,
+    **further: Any,
 ) -> list[Revision | None]:
     scorer = JudgeQueue()
     reviser = Reviser(
@@ -59,7 +65,7 @@ def revised(
         max_tokens=64,
         **{"functions": (), "weights": {"criteria": 1.0}, **further},
     )
-    revision = reviser([poor(TASK, judgement=judgement)])
+    revision = reviser([poor(TASK, judgement=judgement, parts=parts or {})])
     scorer.close()
     return revision
 
@@ -146,3 +152,18 @@ def test_a_text_that_needs_no_edit_or_was_not_judged_is_left_alone() -> None:
 
     assert revised(unexpected, judgement=judgement_of(EIGHT)) == [None]
     assert revised(unexpected, judgement=None) == [None]
+
+
+def test_a_revision_that_lacks_a_reward_of_its_text_is_not_remembered() -> None:
+    def failing(completions: list[Any], **_: Any) -> Any:
+        return [None]
+
+    weights = {"criteria": 1.0, "failing": 1.0}
+    functions = [checked_values(failing)]
+    common: dict[str, Any] = {"judgement": judgement_of(DRAFT), "weights": weights}
+    # as a reward of 0 it would make the revision worth less than it is
+    assert revised(
+        lambda _: EIGHT, functions=functions, parts={"criteria": 0.3, "failing": 0.7}, **common
+    ) == [None]
+    (kept,) = revised(lambda _: EIGHT, functions=functions, parts={"criteria": 0.3}, **common)
+    assert kept is not None
