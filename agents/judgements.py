@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from quillgraph.agents.domain import LEVELS, Criterion, Value
+from quillgraph.agents.reply import NO_BOOLEAN
 
 GATE = "gate"
 """Listed among the ids of broken criteria when the gate refused the text before a judge."""
@@ -13,7 +14,7 @@ GATE = "gate"
 CODE = "code"
 """Name of the judge where no judge was asked and code alone checked the text."""
 
-Points = Annotated[float, Field(ge=1, le=10)]
+Points = Annotated[float, Field(ge=1, le=10), NO_BOOLEAN]
 """A score on the ten-point scale; the median of several judges need not be whole."""
 
 

@@ -20,6 +20,14 @@ from quillgraph.backends.errors import ConfigError
 _SECTION = re.compile(r"\n?<(\w+)>\n\{\{(\w+)\}\}\n</\1>")
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
 _TURN = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
+_CONTROL = re.compile(
+    r"</|<[|｜]"
+    r"|<(?=\w+[|｜]>|\w+_\w+>|(?:s|bos|eos|pad|unk|sep|cls|mask|eod|eot|eom)>|<SYS>>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|[gs]?MASK|BOS|EOS|CLS|SEP|PAD|UNK)\])",
+    re.IGNORECASE,
+)
+"""The beginning of a closing tag, or of a control token of a chat template: those of ChatML,
+Llama, Gemma, DeepSeek, Mistral, GLM and T5."""
 _MESSAGE: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
     "user": HumanMessage,
@@ -107,4 +115,4 @@ def _filled_sections(turn: str, values: Mapping[str, str]) -> str:
 
 
 def _blunted(value: str) -> str:
-    return value.replace("</", "<\u200b/").replace("<|", "<\u200b|")
+    return _CONTROL.sub(lambda match: f"{match[0][0]}\u200b{match[0][1:]}", value)

@@ -7,7 +7,19 @@ cannot cite what does not exist.
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {value}")
+    return value
+
+
+NO_BOOLEAN = BeforeValidator(_no_boolean)
+"""Refuses booleans as a number: pydantic reads `true` as 1, the worst score from 1 to 10.
+
+Bounds stand before it in the annotation: after it they leave the JSON schema."""
 
 
 def form(title: str, /, **fields: Any) -> type[BaseModel]:
@@ -35,3 +47,8 @@ def some_of(choices: Iterable[str], most: int | None = None) -> Any:
 def text(least: int, most: int) -> Any:
     """The type of a string of `least` to `most` characters."""
     return Annotated[str, Field(min_length=least, max_length=most)]
+
+
+def whole_number(least: int, most: int) -> Any:
+    """The type of a whole number from `least` to `most`; a boolean is none."""
+    return Annotated[int, Field(ge=least, le=most), NO_BOOLEAN]

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import json
+import re
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, TypeVar
@@ -25,6 +27,11 @@ from quillgraph.backends.calls import (
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError
+
+_STRING = r'"(?:[^"\\]|\\.)*+"'
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_FENCED = re.compile(r"\s*```\w*\s*\n(.*?)\s*```\s*", re.DOTALL)
+_COMMA_TOO_MANY = re.compile(rf"({_STRING})|,(?=\s*[\]}}])", re.DOTALL)
 
 T = TypeVar("T", bound=BaseModel)
 U = TypeVar("U")
@@ -132,7 +139,8 @@ async def _asked(
             options={"json_schema": form.model_json_schema(), **options},
         )
         reply = answer_of(message).words
-        is_cut = message.response_metadata.get("finish_reason") == "length"
+        # some servers say "stop" where the length ended a reply
+        is_cut = message.response_metadata.get("finish_reason") == "length" or breaks_off(reply)
         try:
             # a repaired half of a reply would pass as the whole
             value = form.model_validate_json(reply) if is_cut else read_reply(reply, form)
@@ -193,7 +201,24 @@ def read_reply(reply: str, form: type[T]) -> T:
         return form.model_validate(_repaired(reply))
 
 
+def breaks_off(reply: str) -> bool:
+    """Whether JSON ends within a string, or before the value or bracket that must follow.
+
+    A reply that lacks only its last brackets does not break off: all of its values are there.
+    """
+    rest = _STRINGS.sub('""', fenced[1] if (fenced := _FENCED.fullmatch(reply)) else reply)
+    rest = rest.rstrip("` \n")
+    is_open = rest.count("{") + rest.count("[") > rest.count("}") + rest.count("]")
+    return is_open and (rest.count('"') % 2 == 1 or not rest.endswith(('"', "}", "]")))
+
+
 def _repaired(reply: str) -> Any:
+    # json_repair may end a string at a comma before a bracket, so it comes last
+    inner = fenced[1] if (fenced := _FENCED.fullmatch(reply)) else reply
+    try:
+        return json.loads(_COMMA_TOO_MANY.sub(lambda match: match[1] or "", inner))
+    except (RecursionError, ValueError):
+        pass
     try:
         return json_repair.loads(reply)
     except (RecursionError, ValueError):  # endless brackets, which small models may write

@@ -1,6 +1,7 @@
 """Backends by name: turns a short string, or its fields, into a chat model."""
 
 import importlib
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -54,6 +55,12 @@ def backend_class(kind: str) -> type[ChatBackend]:
     return built_in
 
 
+_HOST = r"localhost|\[[\da-f:]+\]|\d+(?:\.\d+){3}|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}"
+_ADDRESS = re.compile(rf"@(?=https?://|(?:{_HOST})(?:[:/,]|$)|[\w.-]+:\d+(?:[/,]|$))", re.I)
+"""Where a model's name ends and its address begins; another `@` belongs to the name, as in
+`claude-haiku-4-5@20251001` and `@cf/meta/llama-3.1-8b-instruct`."""
+
+
 class BackendSpec(BaseModel):
     """The parts of `KIND:MODEL[@URL][?option=value&…]`, which names a backend.
 
@@ -89,7 +96,8 @@ class BackendSpec(BaseModel):
             )
         takes_address = backend_class(kind).takes_address
         place, _, query = rest.partition("?")
-        model, _, url = place.partition("@") if takes_address else (place, "", "")
+        found = _ADDRESS.search(place) if takes_address else None
+        model, url = (place[: found.start()], place[found.end() :]) if found else (place, "")
         if not colon or not model:
             raise ConfigError(f"expected KIND:MODEL, got {text!r}; for example vllm:smollm2-135m")
         try:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from quillgraph.agents.criteria.validation import Trial, probes_for
 from quillgraph.agents.domain import Criterion, Draft, Dropped, WritingTask
 from quillgraph.agents.prompt import render
+from quillgraph.agents.reply import NO_BOOLEAN
 from quillgraph.agents.role import Role, ask, lost_reply, side_by_side
 from quillgraph.backends.errors import ReplyError
 
@@ -20,7 +21,7 @@ class Score(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    score: Annotated[int, Field(ge=1, le=10)]
+    score: Annotated[int, Field(ge=1, le=10), NO_BOOLEAN]
 
 
 async def score_trial(task: WritingTask, text: str, criterion: Criterion, role: Role) -> int:

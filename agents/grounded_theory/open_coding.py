@@ -1,17 +1,17 @@
 """The open coders: three identities name what each incident asks for or does."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from quillgraph.agents.domain import Code, Coding, Incident, WritingTask
 from quillgraph.agents.lenses.choice import choose_coding
 from quillgraph.agents.lenses.lens import IDENTITIES, near
 from quillgraph.agents.memory.known_criteria import Suggestion, prompt_lines
 from quillgraph.agents.prompt import render
-from quillgraph.agents.reply import form, one_of, some_of, text
+from quillgraph.agents.reply import form, one_of, some_of, text, whole_number
 from quillgraph.agents.role import Answers, Role, ask_each, lost_reply
 from quillgraph.backends.errors import ReplyError
 
@@ -98,7 +98,7 @@ def _coding_form(incident_ids: list[str], code_ids: list[str]) -> type[BaseModel
         gloss=text(8, 160),
         evidence=some_of(incident_ids),
         near=one_of(["new", *code_ids]),
-        confidence=Annotated[int, Field(ge=1, le=5)],
+        confidence=whole_number(1, 5),
     )
 
 

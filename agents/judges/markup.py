@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.common.html_blocks import block_names
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from quillgraph.agents.checks.manner import Format
@@ -12,6 +14,23 @@ from quillgraph.agents.domain import Criterion
 
 MARKED = {"list", "numbered_list", "headings", "table"}
 """Forms of a text that need their marks."""
+
+_INLINE = """
+a abbr acronym audio b bdi bdo big button canvas cite code data del dfn em embed font i ins kbd
+label map mark meter object output picture pre q s samp script select small span strike strong
+style sub sup svg template textarea time tt u var video
+"""
+
+_UNCLOSED = frozenset(
+    "br col dd div dt h1 h2 h3 h4 h5 h6 hr img input li option p td th tr wbr".split()  # noqa: SIM905
+)
+"""Tags that count without a closing one; that of some is a line break before they are read."""
+
+_NAMES = frozenset([*block_names, *_INLINE.split(), *_UNCLOSED])
+"""Names of the tags of HTML."""
+
+_TAG = re.compile(r"</?([a-z][\w-]*)", re.IGNORECASE)
+_CLOSING = re.compile(r"</([a-z][\w-]*)", re.IGNORECASE)
 
 _LINE_BREAK = re.compile(r"<br\s*/?>[^\S\n]*\n?", re.IGNORECASE)
 _BLOCK_END = re.compile(r"</(?:p|div|li|h[1-6])>\s*", re.IGNORECASE)
@@ -51,9 +70,22 @@ def _parser() -> MarkdownIt:
     )
 
 
+def _tokens(text: str) -> list[Token]:
+    """Parse a text; words in angle brackets that are no tag, such as `<name>`, stay words."""
+    tokens = _parser().parse(text)
+    closed = {name.lower() for name in _CLOSING.findall(text)}
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "html_inline" and (tag := _TAG.match(child.content)):
+                name = tag[1].lower()
+                if name not in _NAMES or name not in closed | _UNCLOSED:
+                    child.type = "text"
+    return tokens
+
+
 def _parsed(text: str) -> tuple[SyntaxTreeNode, list[str]]:
     """Parse a text; a mark that does not open a list of two items counts as words."""
-    tree, lines = SyntaxTreeNode(_parser().parse(text)), re.split(r"\r\n?|\n", text)
+    tree, lines = SyntaxTreeNode(_tokens(text)), re.split(r"\r\n?|\n", text)
     items = [node for node in tree.walk() if node.type == "list_item" and not _is_list(node.parent)]
     # where several items begin on one line, the first is the outermost
     alone = {item.map[0]: item for item in reversed(items) if item.map}

@@ -17,7 +17,7 @@ from quillgraph.agents.domain import LEVELS, Criterion, Dropped, WritingTask
 from quillgraph.agents.judgements import Missing, Verdict, band_of, judged
 from quillgraph.agents.judges.expectation import expected_scores
 from quillgraph.agents.prompt import render
-from quillgraph.agents.reply import form, one_of, text
+from quillgraph.agents.reply import form, one_of, text, whole_number
 from quillgraph.agents.role import Role, ask_each, side_by_side
 from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.backends.capabilities import capabilities_of
@@ -276,7 +276,7 @@ def _vote_form(ids: dict[str, Criterion], citable: Sequence[str], role: Role) ->
     # the score comes first: a judge that argues only afterwards is fooled less (arXiv:2607.05904)
     fields = {
         "criterion": one_of(ids),
-        "score": Annotated[int, Field(ge=1, le=10)],
+        "score": whole_number(1, 10),
         "evidence": sentence,
     }
     if not role.chooses:

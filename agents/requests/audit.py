@@ -10,7 +10,7 @@ from quillgraph.agents.checks.check import CHECKS
 from quillgraph.agents.checks.language import language_for, languages_in
 from quillgraph.agents.domain import Dropped, Incident, WritingTask
 from quillgraph.agents.prompt import render
-from quillgraph.agents.reply import form, one_of, text
+from quillgraph.agents.reply import form, one_of, text, whole_number
 from quillgraph.agents.requests.constraints import Constraint
 from quillgraph.agents.role import Answers, Role, ask_each
 
@@ -44,8 +44,8 @@ async def audit_request(
         incident=one_of(incident.id for incident in incidents),
         quote=text(3, 200),
         kind=one_of(_kinds()),
-        least=Annotated[int, Field(ge=0, le=MOST_COUNTED)],
-        most=Annotated[int, Field(ge=0, le=MOST_COUNTED)],
+        least=whole_number(0, MOST_COUNTED),
+        most=whole_number(0, MOST_COUNTED),
         terms=Annotated[list[term], Field(max_length=12)],
     )
     answers = await ask_each(

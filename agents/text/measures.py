@@ -153,7 +153,7 @@ def verses_of(text: str) -> list[int]:
 
 
 _BETWEEN_WORDS = re.compile(r"[\s—–…/|]+|--+")
-_MARKS_AROUND = re.compile(r"^[\W_]+|[\W_]+$")
+_MARKS_AROUND = re.compile(r"^[\W_]++|(?<![\W_])[\W_]++$")
 
 
 def tokens(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 _CLOSERS = "\"'”’」』）)\\]】》»"
 _END = re.compile(
-    rf"[。！？；…]+[{_CLOSERS}]*|[.!?]+[{_CLOSERS}*_]*(?=\s|$|[\u4e00-\u9fff])|;(?=\s)|[؟।][{_CLOSERS}]*"
+    rf"[。！？；…]+[{_CLOSERS}]*|(?<![.!?])[.!?]++[{_CLOSERS}*_]*+(?=\s|$|[\u4e00-\u9fff])|;(?=\s)|[؟।][{_CLOSERS}]*"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|etc|e\.g|i\.e|cf|No|Vol|Fig|approx|max|min)"

@@ -1,11 +1,12 @@
 """People's judgements of texts and requests: scores, preferences and rubrics."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from quillgraph.agents.domain import Value
+from quillgraph.agents.reply import NO_BOOLEAN
 
 Side = Literal["left", "right", "tie"]
 
@@ -16,6 +17,9 @@ def majority(votes: Sequence[Side]) -> Side:
     return "left" if lead > 0 else "right" if lead < 0 else "tie"
 
 
+HumanScore = Annotated[float, NO_BOOLEAN]
+
+
 class RatedText(Value):
     """A text with people's scores."""
 
@@ -23,10 +27,10 @@ class RatedText(Value):
     request: str
     """The request; empty if the data do not say."""
     text: str = Field(min_length=1)
-    scores: tuple[float, ...] = Field(min_length=1)
+    scores: tuple[HumanScore, ...] = Field(min_length=1)
     """One for each rater."""
-    low: float = 1
-    high: float = 10
+    low: HumanScore = 1
+    high: HumanScore = 10
     """Lowest and highest value of the scale."""
 
     @model_validator(mode="after")

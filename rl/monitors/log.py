@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -146,7 +147,12 @@ class MetricsLog(TrainerCallback):  # type: ignore[misc]
             "stage": self._stage,
             "step": state.global_step,
             "elapsed_s": round(time.monotonic() - self._began, 3),
-            **{key: value for key, value in logs.items() if isinstance(value, int | float)},
+            # no NaN: JSON has none, and what was not measured is absent
+            **{
+                key: value
+                for key, value in logs.items()
+                if isinstance(value, int | float) and math.isfinite(value)
+            },
             **self._extra(),
         }
         self._lines.add([row])

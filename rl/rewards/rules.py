@@ -223,10 +223,17 @@ def criteria_of(criteria_for: CriteriaFor, task: WritingTask, *, has_judge: bool
             f"{criteria_set.request_hash[:12]}…; criteria are valid only for the request "
             "that they were found for"
         )
-    if not (checked(criteria_set.criteria) or (has_judge and judged(criteria_set.criteria))):
+    criteria = criteria_set.criteria
+    scored = [*checked(criteria), *(judged(criteria) if has_judge else ())]
+    if not scored:
         raise RewardError(
             f"nothing to reward: {where} makes no demand that code can check, and there is no "
             "judge; pass a judge, or leave the request out"
+        )
+    if not any(each.weight for each in scored):
+        raise RewardError(
+            f"nothing to reward: all criteria of {where} that can be scored have weight 0; give "
+            "one a weight, or leave the request out"
         )
     return criteria_set
 

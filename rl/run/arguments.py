@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers.integrations import get_available_reporting_integrations
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 from trl import GRPOConfig, SFTConfig
@@ -69,11 +70,25 @@ def trainer_args(
     if options.get("bf16") == AUTO:
         on_cpu = options.get("use_cpu", decided.get("use_cpu"))
         options = {**options, "bf16": multiplies_bfloat16() if on_cpu else decided.get("bf16")}
+    options = {name: _typed(kind, name, value, where) for name, value in options.items()}
     defaults = {name: value for name, value in decided.items() if name in known}
     try:
         return kind(**{**defaults, **options})
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def _typed(kind: type[Any], name: str, value: Any, where: str) -> Any:
+    """Read an option that YAML has as a string, such as `1e-5`, as the type of its field."""
+    texts = value if isinstance(value, list) else [value]
+    if not any(isinstance(each, str) for each in texts):
+        return value
+    hint = get_type_hints(kind)[name]
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        raise ConfigError(f"{where}.{name}: {reason}, got {value!r}") from error
 
 
 OF_TRLS_GENERATION = {**UNCUT, "chat_template_kwargs": None, "use_vllm": False}
@@ -155,11 +170,17 @@ def sft_arguments(config: TrainConfig, scratch: Path, window: int | None) -> SFT
     return args
 
 
-def check_arguments(config: TrainConfig, folder: Path) -> None:
+def check_arguments(config: TrainConfig, folder: Path, requests: int) -> None:
     """Check that the stages' trainers accept the configuration.
 
+    Args:
+        config: Configuration of the run.
+        folder: Folder of the run.
+        requests: Number of requests to train on.
+
     Raises:
-        ConfigError: If they do not.
+        ConfigError: If they do not, or if the requests do not fill one generation: TRL would leave
+            them out and end without a step.
     """
     here = {*get_available_reporting_integrations(), *NOT_DETECTED, "all", "none"}
     for name in config.report_to:
@@ -175,7 +196,14 @@ def check_arguments(config: TrainConfig, folder: Path) -> None:
     if config.sft is not None:
         sft_arguments(config, folder, None)
     if config.rl is not None:
-        rl_arguments(config, folder)
+        args = rl_arguments(config, folder)
+        taken = args.generation_batch_size // args.num_generations
+        if requests < taken:
+            raise ConfigError(
+                f"data.prompts: expected at least {taken} requests to train on, as many as one "
+                f"generation takes, got {requests}; lower per_device_train_batch_size or "
+                "gradient_accumulation_steps in rl.options"
+            )
 
 
 def _of_both(config: TrainConfig, scratch: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quillgraph.agents.judges import Judge, PromptedJudge, is_scorer, trained_judge
 from quillgraph.agents.role import Role
-from quillgraph.backends import connect, require
+from quillgraph.backends import BackendSpec, connect, require
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.weights import resolve
@@ -66,7 +66,9 @@ def tell_of_another_writer(config: TrainConfig, engine: ChatBackend | None, tell
     """Warn if the engine's weights are not the policy's, judging by their names."""
     spec = config.rl.rollouts if config.rl and config.rl.rollouts else ""
     names_weights = spec.startswith(("vllm:", "vllm-server:", "transformers:"))
-    if engine is None or not names_weights or "@" in spec:  # a server has its own model names
+    if (
+        engine is None or not names_weights or BackendSpec.parse(spec).base_url
+    ):  # a server has its own model names
         return
     theirs, ours = resolve(engine.model), resolve(config.model.name)
     if theirs != ours:

@@ -159,7 +159,7 @@ def _check_rest(config: TrainConfig, requests: Requests, folder: Path) -> None:
     # after all quick checks, as the trainers take seconds to import
     from quillgraph.rl.run.arguments import check_arguments
 
-    check_arguments(config, folder)
+    check_arguments(config, folder, len(requests.train))
 
 
 def _check_lengths(run: Run) -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PrinterCallback
 
-from quillgraph.backends.errors import OutOfMemory, StorageError
+from quillgraph.backends.errors import ConfigError, OutOfMemory, QuillError, StorageError
 from quillgraph.backends.runtime import multiplies_bfloat16
 from quillgraph.rl.monitors.checkpoints import (
     CheckpointCallback,
@@ -24,6 +24,9 @@ from quillgraph.rl.monitors.log import Lines, MetricsLog
 from quillgraph.rl.processes import processes
 from quillgraph.rl.run.run import Run
 from quillgraph.rl.trainers import Trainer
+
+EMPTY = "dataloader does not have a length"
+"""What Transformers says where no batch is full and `max_steps` is not set."""
 
 
 def checkpoints_of(run: Run, stage: str, parts: list[Part]) -> Checkpoints:
@@ -48,6 +51,7 @@ def run_trainer(
     """Train; with `resume`, from the newest checkpoint if there is one.
 
     Raises:
+        ConfigError: If not one step was made.
         OutOfMemory: If the update does not fit the device.
         StorageError: If a checkpoint cannot be written.
     """
@@ -76,11 +80,13 @@ def run_trainer(
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory(_too_large(error, stage)) from error
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise _translated(error, checkpoints, stage) from error
     finally:
         if them.is_main_process:
             checkpoints.clear_scratch()
+    if not trainer.state.global_step:
+        raise ConfigError(_no_step(stage))
 
 
 def save_policy(run: Run, trainer: Trainer, folder: Path) -> None:
@@ -119,11 +125,20 @@ def _wind_on(trainer: Any, epochs: int) -> None:
     trainer._get_train_sampler = wound_on
 
 
+def _no_step(stage: str) -> str:
+    return (
+        f"{stage} made no step, as its rows fill no batch: lower per_device_train_batch_size, or "
+        f"leave dataloader_drop_last out of {stage}.options"
+    )
+
+
 def _translated(error: Exception, checkpoints: Checkpoints, stage: str) -> Exception:
-    """Turn an error of torch or of the disk into one that says what to do."""
-    if isinstance(error, StorageError):
+    """Turn an error of torch, of the disk or of an empty epoch into one that says what to do."""
+    if isinstance(error, QuillError):
         return error
     message = str(error)
+    if EMPTY in message:
+        return ConfigError(_no_step(stage))
     if "alloc" in message and "memory" in message:
         return OutOfMemory(_too_large(error, stage))
     if _is_of_disk(error):

@@ -32,7 +32,7 @@ def test_ten_points_become_a_share(score: float, share: float) -> None:
     assert unit(score) == share
 
 
-@pytest.mark.parametrize("score", [0, 0.99, 10.01, float("nan")])
+@pytest.mark.parametrize("score", [0, 0.99, 10.01, float("nan"), True])
 def test_a_score_lies_on_the_scale(score: float) -> None:
     with pytest.raises(ValidationError):
         Verdict(criterion_id="k1.1", score=score, votes=(5,))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from quillgraph.agents.reply import form, one_of, some_of, text
+from quillgraph.agents.reply import form, one_of, some_of, text, whole_number
 
 
 def fits(made: type[BaseModel], **fields: object) -> bool:
@@ -64,3 +64,15 @@ def test_no_more_are_asked_for_than_there_are(most: int | None, longest: int) ->
 @given(st.integers(0, 12))
 def test_a_text_has_the_asked_length(length: int) -> None:
     assert fits(form("Said", words=text(3, 8)), words="x" * length) == (3 <= length <= 8)
+
+
+def test_a_whole_number_lies_in_its_range_and_is_no_boolean() -> None:
+    made = form("Score", score=whole_number(1, 10))
+    assert fits(made, score=1)
+    assert fits(made, score="7")
+    for other in (True, False, 0, 11, 0.8, 7.5, "8/10"):
+        assert not fits(made, score=other), other
+    schema = made.model_json_schema()["properties"]["score"]
+    assert {k: schema[k] for k in ("type", "minimum", "maximum")} == {
+        "type": "integer", "minimum": 1, "maximum": 10,
+    }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -205,6 +206,73 @@ async def test_a_reply_that_is_whole_where_the_room_ends_is_taken() -> None:
 async def test_a_reply_cut_at_the_engines_own_limit_is_asked_for_again() -> None:
     role = role_cut_at_its_end(WHOLE[:80], WHOLE)
     assert await ask(role, PROMPT, CUT_FORM, item="sea") == CUT_FORM.model_validate_json(WHOLE)
+
+
+SAYS = form("Says", score=int, reason=str)
+REASON = 'score is 1,} good, ] or {"score": 2}, "so"'
+SAID = json.dumps({"score": 7, "reason": REASON})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        SAID,
+        f"```json\n{SAID}\n```",
+        f"{SAID[:-1]},}}",
+        f"```\n{SAID[:-1]},\n}}\n```\n",
+        SAID[:-1] + "\n,\n}",
+    ],
+)
+def test_a_string_stays_as_it_is_where_a_comma_too_many_is_mended(reply: str) -> None:
+    assert read_reply(reply, SAYS).model_dump() == {"score": 7, "reason": REASON}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        # within a string, and before the value or the key that must follow
+        '"reason": "It holds until the la',
+        '"reason": "It says \\"no',
+        '"reason": ',
+        '"reason": "So.",',
+        '"reason": "It holds until\n```',
+    ],
+)
+async def test_a_reply_that_breaks_off_is_asked_for_again_though_the_server_says_it_stopped(
+    role_saying: Callable[..., Role], requests: list[ChatRequest], end: str
+) -> None:
+    role = role_saying('{"score": 7, ' + end, SAID)
+    answer = await ask(role, PROMPT, SAYS, item="sea", max_tokens=20)
+    assert answer.model_dump() == {"score": 7, "reason": REASON}
+    assert [request.max_tokens for request in requests] == [20, 40]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"score": 7, "reason": "So."',
+        '{"score": 7, "reason": "So."}',
+        'Here it is: {"score": 7, "reason": "So."} I hope it helps:',
+        '```json\n{"score": 7, "reason": "So."\n```',
+    ],
+)
+async def test_a_reply_with_all_of_its_values_is_asked_for_once(
+    role_saying: Callable[..., Role], requests: list[ChatRequest], reply: str
+) -> None:
+    answer = await ask(role_saying(reply), PROMPT, SAYS, item="sea")
+    assert answer.model_dump() == {"score": 7, "reason": "So."}
+    assert len(requests) == 1
+
+
+async def test_of_a_list_that_breaks_off_twice_the_last_item_is_dropped(
+    role_saying: Callable[..., Role],
+) -> None:
+    cut = '{"items": [{"score": 7, "reason": "So."}, {"score": 1, "reason": "It is n'
+    answers = await ask_each(
+        role_saying(cut, cut), PROMPT, SAYS, item="sea", stage="judging", at_most=4
+    )
+    assert [item.model_dump() for item in answers.items] == [{"score": 7, "reason": "So."}]
+    assert [entry.reason for entry in answers.dropped] == ["cut short"]
 
 
 class Overheard(AsyncCallbackHandler):

@@ -49,6 +49,33 @@ LOCAL = "http://127.0.0.1:8000/v1"
                 "options": {"max_retries": "0", "timeout_s": "3.5"},
             },
         ),
+        # an @ before anything but an address belongs to the name
+        (
+            "openai:claude-haiku-4-5@20251001",
+            {"kind": "openai", "model": "claude-haiku-4-5@20251001"},
+        ),
+        (
+            f"openai:claude-haiku-4-5@20251001@{LOCAL}",
+            {"kind": "openai", "model": "claude-haiku-4-5@20251001", "base_url": LOCAL},
+        ),
+        (
+            f"openai:@cf/meta/llama-3.1-8b-instruct@{LOCAL}?max_retries=0",
+            {
+                "kind": "openai",
+                "model": "@cf/meta/llama-3.1-8b-instruct",
+                "base_url": LOCAL,
+                "options": {"max_retries": "0"},
+            },
+        ),
+        ("openai:@cf/meta/llama", {"kind": "openai", "model": "@cf/meta/llama"}),
+        ("openai:a-v1.5@q8_0", {"kind": "openai", "model": "a-v1.5@q8_0"}),
+        # an address without its http:// stays one, and is refused as such
+        ("openai:m@10.0.0.2", {"kind": "openai", "model": "m", "base_url": "10.0.0.2"}),
+        ("openai:m@box:8000", {"kind": "openai", "model": "m", "base_url": "box:8000"}),
+        (
+            "openai:m@api.example.com/v1",
+            {"kind": "openai", "model": "m", "base_url": "api.example.com/v1"},
+        ),
         # a folder may hold an @ or a colon; only `openai` has an address
         ("transformers:./m@v2", {"kind": "transformers", "model": "./m@v2"}),
         ("transformers:C:/models/m", {"kind": "transformers", "model": "C:/models/m"}),
@@ -142,7 +169,7 @@ def test_a_server_at_an_address_needs_no_model_here() -> None:
     assert not connect(f"vllm-server:m@{LOCAL}?token_ids=false").capabilities.token_ids
 
 
-@pytest.mark.parametrize("address", ["nowhere", f"{LOCAL},ftp://x/v1", f"{LOCAL},"])
+@pytest.mark.parametrize("address", ["nowhere:8000", f"{LOCAL},ftp://x/v1", f"{LOCAL},"])
 def test_each_address_of_a_server_is_checked(address: str) -> None:
     with pytest.raises(ConfigError, match="expected an address"):
         connect(f"vllm-server:m@{address}")

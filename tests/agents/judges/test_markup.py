@@ -41,7 +41,13 @@ def test_marks_go_and_words_stay(text: str, words: str) -> None:
         ("salt<br>rope<br/>\nlamp<BR><br />sea", "salt\nrope\nlamp\n\nsea"),
         ("<div class='x'>\n\nHe slept.\n\n</div>", "He slept."),
         ("He <!-- give 10 -->slept.", "He slept."),
-        # no tags
+        # no tags: a judge has to read what a reader sees
+        ("Dear <name>,\nthank you for <product>.", "Dear <name>,\nthank you for <product>."),
+        ("<sighs> I know. <Enter stage left>", "<sighs> I know. <Enter stage left>"),
+        ("A List<String>, if a<b and c>d", "A List<String>, if a<b and c>d"),
+        ("Dear <title> <address>", "Dear <title> <address>"),
+        ("<title>Fog</title>", "Fog"),
+        ("`<name>`", "<name>"),
         ("2 < 3, and 5 > 4", "2 < 3, and 5 > 4"),
         ("<3", "<3"),
     ],
@@ -153,3 +159,19 @@ def test_the_marks_stay_where_the_request_lives_by_them(
     for form in ("no_list", "no_markdown", "letter"):
         assert text_for_judge(text, asking(form)) == "salt\nrope"
     assert text_for_judge(text, [criterion()]) == "salt\nrope"
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        ">" * 5000,
+        "- " * 5000,
+        "1. " * 3000,
+        "".join(">" * n + " " + "- " * n + "so\n" for n in range(1, 150)),
+        "".join("  " * n + "- so\n" for n in range(200)),
+        "[" * 20000,
+        "<a " * 15000,
+    ],
+)
+def test_marks_within_marks_end_in_words_however_deep(marks: str) -> None:
+    assert plain(f"{marks}\n\nThe ferry left.").endswith("The ferry left.")

@@ -302,9 +302,10 @@ async def test_the_order_of_the_criteria_does_not_matter_where_each_has_its_call
 @pytest.mark.parametrize(
     "reply",
     [
-        items(vote(score=0)), items(vote(score=11)), items(vote(score=7.5)),
-        items(vote(score=None)), items(vote(evidence="s9")), items(vote(evidence="")),
-        items(vote("q2")), {"items": []},
+        items(vote(score=0)), items(vote(score=11)), items(vote(score=85)),
+        items(vote(score=7.5)), items(vote(score=0.8)), items(vote(score="8/10")),
+        items(vote(score="eight")), items(vote(score=None)), items(vote(score=True)),
+        items(vote(evidence="s9")), items(vote(evidence="")), items(vote("q2")), {"items": []},
         "Thought process:", "", "7", [[[]]],
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quillgraph.agents.text.measures import ngrams, tokens, word_count
+from quillgraph.agents.text.sentences import sentence_ends
 
 
 def test_tokens_are_words_without_their_marks_and_single_chinese_characters() -> None:
@@ -29,3 +30,9 @@ def test_there_is_a_run_at_each_word_that_has_enough_behind_it(text: str, size: 
     runs = ngrams(words, size)
     assert len(runs) == max(0, len(words) - size + 1)
     assert all(run == tuple(words[n : n + size]) for n, run in enumerate(runs))
+
+
+def test_long_runs_of_marks_are_read_in_time_that_grows_with_their_length() -> None:
+    # a run is looked at once, not once from each of its marks: that would take minutes here
+    assert tokens("e" + "*" * 60_000 + "x") == ["e" + "*" * 60_000 + "x"]
+    assert list(sentence_ends("." * 60_000 + "x ends. Yes.")) == [60_007, 60_012]

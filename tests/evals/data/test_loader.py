@@ -151,3 +151,20 @@ def test_an_unknown_format_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="expected UTF-8"):
         load(tmp_path / "b.json")
+
+
+def test_a_score_that_is_a_boolean_or_no_number_is_skipped_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    scores = ["7", "true", "NaN", "Infinity", "null", '"7"']
+    lines = (
+        f'{{"request": "Fog.", "text": "Text {n}.", "score": {s}}}' for n, s in enumerate(scores)
+    )
+    path.write_text("\n".join(lines), encoding="utf-8")
+    data = load(path)
+    # true is not 1, the worst score of the scale
+    assert [(each.text, each.scores) for each in data.rated] == [
+        ("Text 0.", (7.0,)),
+        ("Text 5.", (7.0,)),
+    ]
+    assert [line.partition(":")[0] for line in data.skipped] == [f"line {n}" for n in (2, 3, 4, 5)]
+    assert "expected a number, got True" in data.skipped[0]

@@ -378,3 +378,13 @@ def test_the_share_can_be_chosen() -> None:
 def test_there_must_be_a_text_for_each_reward() -> None:
     with pytest.raises(ValueError, match="longer"):
         with_diversity([0.8], [0.7], ["a", "b"], share=0.2)
+
+
+def test_rewards_that_floats_do_not_hold_exactly_give_no_advantage_beyond_their_spread() -> None:
+    # mean .425; squares of 7 × -.075 and of .525: .039375 + .275625 = .315; / 7 = .045; root
+    # .2121320; + .0001
+    alone = advantages([0.35] * 7 + [0.95], standardise=True)[0]
+    assert alone == pytest.approx([-0.075 / 0.2122320] * 7 + [0.525 / 0.2122320], abs=1e-6)
+    # .1 + .2 is .30000000000000004: the same reward, and nothing to learn
+    equal = advantages([0.1 + 0.2, 0.3, 0.3, 0.3], standardise=True)[0]
+    assert equal == pytest.approx([0.0] * 4, abs=1e-9)

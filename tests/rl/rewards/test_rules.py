@@ -155,3 +155,11 @@ def test_criteria_that_do_not_fit_a_request_are_refused(
 def test_soft_criteria_alone_will_do_where_there_is_a_judge() -> None:
     only: Sequence[Criterion] = (soft("k1"),)
     assert criteria_of(lambda _: set_of(*only), TASK, has_judge=True) == set_of(*only)
+
+
+def test_criteria_that_all_have_weight_0_are_refused_before_anybody_is_asked() -> None:
+    # Σ w·s / Σ w has no value: neither 0 nor NaN
+    idle = set_of(*(soft(name).model_copy(update={"weight": 0.0}) for name in IDS))
+    with pytest.raises(RewardError, match=r"nothing to reward: all criteria .* have weight 0"):
+        criteria_of(lambda _: idle, TASK, has_judge=True)
+    assert criteria_of(lambda _: set_of(*idle.criteria, HARD), TASK, has_judge=True)

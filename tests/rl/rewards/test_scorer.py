@@ -168,3 +168,16 @@ def test_an_entry_of_another_version_is_asked_for_anew(tmp_path: Path) -> None:
     other.close()
     assert cache.get("a") is None
     cache.close()
+
+
+def test_a_cache_that_another_process_is_writing_to_is_waited_for(tmp_path: Path) -> None:
+    cache = JudgementCache(tmp_path / "cache.sqlite")
+    other = sqlite3.connect(tmp_path / "cache.sqlite", check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.commit)
+    release.start()
+    cache.put("key", Judgement(criteria_sha="a", text_sha="b", judge="j"))
+    release.join()
+    other.close()
+    assert cache.get("key")
+    cache.close()

@@ -18,6 +18,9 @@ class Arguments:
     warmup: int = 0
     bf16: bool = False
     use_cpu: bool = False
+    rates: list[float] | None = None
+    output: str = ""
+    schedule: dict[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
         if self.warmup > 10:
@@ -54,6 +57,27 @@ def test_bf16_auto_goes_by_the_device(
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "read"),
+    [
+        # YAML reads 1e-5 as a string: its floats need a point
+        ("learning_rate", "1e-5", 1e-5),
+        ("learning_rate", "3.0e-4", 3e-4),
+        ("warmup", "8", 8),
+        ("bf16", "no", False),
+        ("rates", ["1e-1", 1], [0.1, 1.0]),
+        # what is a string stays one
+        ("output", "1e-5", "1e-5"),
+        ("schedule", "1e-5", "1e-5"),
+    ],
+)
+def test_an_option_that_yaml_has_as_a_string_is_read_as_its_field_wants(
+    option: str, value: Any, read: Any
+) -> None:
+    got = getattr(trainer_args(Arguments, {option: value}, {}, "rl"), option)
+    assert (got, type(got)) == (read, type(read))
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"learning_rat": 1}, "unknown option 'rl.learning_rat': did you mean 'learning_rate'?"),
@@ -61,6 +85,8 @@ def test_bf16_auto_goes_by_the_device(
         ({"output_dir": "x"}, "rl.output_dir: set out instead"),
         ({"save_only_model": True}, "rl.save_only_model: set nothing: a run resumes from"),
         ({"warmup": 11}, "rl: warmup is too long"),
+        ({"learning_rate": "ten"}, "rl.learning_rate: .* valid number.*, got 'ten'"),
+        ({"warmup": "1e2"}, "rl.warmup: .* valid integer.*, got '1e2'"),
     ],
 )
 def test_options_that_are_unknown_owned_or_wrong_are_refused(

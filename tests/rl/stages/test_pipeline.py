@@ -295,7 +295,7 @@ def test_a_dry_run_makes_the_trainer_and_leaves_it(configure: Configure, tmp_pat
     assert "no revisions in memory and no SFT anchor: they need an engine (rl.rollouts)" in lines
     assert not (tmp_path / "dry" / "checkpoints").exists()
     crowded = {"rl": {"prompts": "middling", "options": {**STEP, "num_generations": 2}}}
-    with pytest.raises(ConfigError, match="expected at least 4 prompts, as many as a step takes"):
+    with pytest.raises(ConfigError, match=r"expected at least 4 requests to train on, .* got 3"):
         check(load_config(configure(**crowded)), tmp_path / "dry", lines.append)
 
 
@@ -318,9 +318,47 @@ def test_bfloat16_that_would_be_emulated_is_told(
 
 def test_a_request_that_nothing_can_reward_is_refused(configure: Configure, tmp_path: Path) -> None:
     file = configure()
-    (tmp_path / "prompts.jsonl").write_text('{"request": "Something nice."}')
+    (tmp_path / "prompts.jsonl").write_text(
+        f'{{"request": "Something nice."}}\n{json.dumps(REQUESTS[0])}'
+    )
     with pytest.raises(ConfigError, match=r"nothing to reward: the request 'Something nice.'"):
         trained(file, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "order"), [("mrpo", "shuffled"), ("mrpo", "middling"), ("grpo", "shuffled")]
+)
+def test_fewer_requests_than_a_generation_takes_are_refused_before_anything_is_looked_for(
+    configure: Configure, tmp_path: Path, algorithm: str, order: str
+) -> None:
+    file = configure(rl={"algorithm": algorithm, "prompts": order, "options": STEP})
+    one = [REQUESTS[0], REQUESTS[3]]
+    assert [each["split"] for each in one] == ["train", "held_out"]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, one)))
+    # 8 texts in a generation, 4 for each request
+    with pytest.raises(ConfigError, match=r"at least 2 requests to train on, .* got 1"):
+        trained(file, tmp_path / "out")
+    assert not (tmp_path / "out" / "criteria").exists()
+
+
+@pytest.mark.parametrize("steps", [{}, {"max_steps": 2}])
+def test_a_stage_without_a_step_is_no_success(
+    configure: Configure, tmp_path: Path, steps: dict[str, int]
+) -> None:
+    script = tmp_path / "drafts.yaml"
+    rule = {"when": "story", "reply": ["sun sun sun", "sun moon rain sea stone", "sun door"] * 4}
+    script.write_text(yaml.safe_dump({"rules": [rule]}))
+    # 4 drafts for each of 3 requests give fewer targets than a batch of 64 takes
+    collected = {"graph": "best_of_n", "texts": 4, "backend": f"scripted:{script}"}
+    options = {"per_device_train_batch_size": 64, "dataloader_drop_last": True, **steps}
+    file = configure(
+        data={"prompts": "prompts.jsonl", "text_tokens": 4},
+        sft={"collect": collected, "options": options},
+        rl=None,
+    )
+    with pytest.raises(ConfigError, match="sft made no step"):
+        trained(file, tmp_path / "out")
+    assert not (tmp_path / "out" / "adapter").exists()
 
 
 def test_an_adapter_of_another_base_is_refused(configure: Configure, tmp_path: Path) -> None:
