@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
 pytest.importorskip("llguidance")
 pytest.importorskip("torch")
@@ -163,6 +164,25 @@ def test_both_engines_allow_the_same_tokens(
     for matcher in (ours, theirs):
         assert matcher.consume_tokens(spelled(tokenizer, prefix))
     assert ours.compute_bitmask() == theirs.compute_bitmask()
+
+
+def note(text: Annotated[str, Field(min_length=2, max_length=40)]) -> str:
+    """Note a thing."""
+    return text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_bounded_argument_of_a_tool_may_hold_a_quotation_on_both_engines(
+    grammars: Grammars, tokenizer: Any
+) -> None:
+    pytest.importorskip("vllm")
+    asked = request(None).model_copy(update=offer([note], "note"))
+    for matcher in (grammars.matcher(asked), vllm_matcher(tokenizer, asked)):
+        for quotation in QUOTATIONS:
+            call = format_call("note", f'{{"text": "{quotation}"}}')
+            ids = [*spelled(tokenizer, call), 2]
+            assert matcher.validate_tokens(ids) == len(ids), quotation
 
 
 FITTING = [
