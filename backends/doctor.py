@@ -42,7 +42,7 @@ def diagnose() -> list[Diagnosis]:
         _device(),
         _vllm(),
         _package("transformers", "runs models in process where vLLM cannot"),
-        _package("llguidance", "holds the Transformers backend to a JSON schema"),
+        _package("llguidance", "holds replies to a JSON schema"),
         *_models(),
         _cache(),
         _keys(),

@@ -132,6 +132,8 @@ def _save_adapter(model: Any, folder: Path, *, seed: int, **settings: Any) -> Pa
     for name, parameter in adapted.named_parameters():
         if ".lora_B." in name:
             torch.nn.init.normal_(parameter, std=0.1)  # PEFT begins with zeros
+        if ".lora_embedding_A." in name:
+            torch.nn.init.normal_(parameter, std=0.003)
     adapted.save_pretrained(folder)
     adapted.unload()
     return folder

@@ -10,6 +10,9 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 
+from quillgraph.backends.contract.adapter_cases import REFUSED, SERVED
+from quillgraph.backends.weights.adapter_config import REFUSED as LORA_REFUSED
+
 
 def collected(arguments: Sequence[str], columns: Sequence[str]) -> dict[str, set[str]]:
     """List the behaviours in order, each with the backends that it is tested on.
@@ -39,6 +42,30 @@ def table(behaviours: Mapping[str, Set[str]], columns: Sequence[str]) -> str:
         for name, backends in behaviours.items()
     ]
     return "\n".join([head, rule, *rows]) + "\n"
+
+
+def adapter_table() -> str:
+    """Format in Markdown what an adapter's configuration may say."""
+    rows = [f"| {_field(case.name)} | ✓ | {'✓' if case.at_an_address else ''} |" for case in SERVED]
+    refused = {f"`{name}`": None for case in REFUSED for name in case if name in LORA_REFUSED}
+    starts = [str(case["init_lora_weights"]) for case in REFUSED if "init_lora_weights" in case]
+    return "\n".join(
+        [
+            "| setting of PEFT's `LoraConfig` | `vllm`, `vllm-server`, `transformers` | a vLLM "
+            "server at an address |",
+            "|---|:-:|:-:|",
+            *rows,
+            "",
+            f"Refused before anything changes: {', '.join(refused)}; `init_lora_weights` of "
+            f"{', '.join(starts)}; every `peft_type` but `LORA`; and fields that are not known "
+            "here. Merge such an adapter into its model, or train it without the field.",
+            "",
+        ]
+    )
+
+
+def _field(name: str) -> str:
+    return f"`{name}`" if name.isidentifier() else name
 
 
 def _column(parameters: str, columns: Sequence[str]) -> str | None:

@@ -41,6 +41,18 @@ SCORE = {
 }
 
 
+QUOTED = {
+    "type": "object",
+    "properties": {
+        "score": {"type": "integer", "minimum": 0, "maximum": 9},
+        "reason": {"type": "string", "pattern": r'^"[a-z]{2,6}"[\n\\]', "maxLength": 12},
+    },
+    "required": ["score", "reason"],
+    "additionalProperties": False,
+}
+"""A bounded string that begins with a quotation, and a newline or a backslash after it."""
+
+
 def look(place: Literal["sea", "hill"]) -> str:
     """Look at a place."""
     return f"The {place} is calm."

@@ -1,6 +1,7 @@
 """One call: its reply, its options, and its errors."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from langchain_core.messages import (
 )
 
 from quillgraph.backends.chat import ChatBackend
-from quillgraph.backends.contract.prompts import ASK, ASK_AS_JSON, SCORE, Colour, assert_pickles
+from quillgraph.backends.contract.prompts import (
+    ASK,
+    ASK_AS_JSON,
+    QUOTED,
+    SCORE,
+    Colour,
+    assert_pickles,
+)
 from quillgraph.backends.errors import (
     ConfigError,
     ContextOverflow,
@@ -102,6 +110,15 @@ async def test_what_is_left_on_a_message_can_be_written_as_json(backend: ChatBac
 async def test_a_schema_bound_reply_parses_into_its_model(backend: ChatBackend) -> None:
     reply = await backend.with_structured_output(Colour).ainvoke(ASK_AS_JSON)
     assert isinstance(reply, Colour)
+
+
+@pytest.mark.needs("json_schema", "model")
+async def test_a_bounded_string_may_hold_a_quotation(backend: ChatBackend) -> None:
+    reply = await backend.ainvoke(ASK_AS_JSON, json_schema=QUOTED, temperature=0.0, max_tokens=60)
+    value = json.loads(str(reply.content))
+    assert re.match(r'"[a-z]{2,6}"[\n\\]', value["reason"])
+    assert len(value["reason"]) <= 12
+    assert value["score"] in range(10)
 
 
 @pytest.mark.needs("json_schema")

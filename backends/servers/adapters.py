@@ -70,7 +70,7 @@ class ServedAdapters:
             endpoints: The servers.
 
         Raises:
-            ConfigError: If the path holds no adapter, or the version's name is in use.
+            ConfigError: If the version's name is in use.
             BackendError: If a server could not load it; then all keep their weights.
         """
         if version == self._model:
@@ -78,7 +78,7 @@ class ServedAdapters:
         if version in self._loaded:
             raise ConfigError(f"version {version!r} is on the servers already; name another")
         if path is not None:
-            await self._load_everywhere(_adapter_at(path), version, endpoints)
+            await self._load_everywhere(path, version, endpoints)
             self._loaded.append(version)
         self.version = version
         await self._unload_unused(endpoints)
@@ -154,12 +154,6 @@ class ServedAdapters:
                 "VLLM_ALLOW_RUNTIME_LORA_UPDATING=1?"
             )
         accepted(reply, endpoint)
-
-
-def _adapter_at(path: Path) -> Path:
-    if not (path / "adapter_config.json").is_file():
-        raise ConfigError(f"{path} holds no adapter: adapter_config.json is missing")
-    return path.resolve()
 
 
 class _Card(BaseModel):

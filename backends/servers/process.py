@@ -220,7 +220,8 @@ class OwnServer:
 def vllm_environment(*, adapters: bool) -> dict[str, str]:
     """Variables that a server wants."""
     swaps = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"} if adapters else {}
-    return {**ENGINE_ENVIRONMENT, **swaps}
+    # else vLLM binds calls of tools by tags that xgrammar alone reads
+    return {**ENGINE_ENVIRONMENT, "VLLM_ENFORCE_STRICT_TOOL_CALLING": "0", **swaps}
 
 
 def vllm_program(

@@ -17,6 +17,7 @@ from quillgraph.backends.calls.place import Place
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import BackendError, ConfigError
+from quillgraph.backends.messages.bounds import call_grammar, is_bound, spaced
 from quillgraph.backends.messages.turn import openai_form
 from quillgraph.backends.servers.adapters import ServedAdapters
 from quillgraph.backends.servers.completion import completion_of, schema_format, tools_form
@@ -24,11 +25,12 @@ from quillgraph.backends.servers.endpoint import Endpoint, find_key
 from quillgraph.backends.servers.fleet import Fleet, accepted
 from quillgraph.backends.servers.http import Lane, Reply
 from quillgraph.backends.servers.process import OwnServer, vllm_environment, vllm_program
-from quillgraph.backends.weights.adapter import LoraRank, check_adapter
+from quillgraph.backends.weights.adapter import LoraRank, check_remote_adapter, served_adapter
 from quillgraph.backends.weights.builtin import resolve
 from quillgraph.backends.weights.pretrained import (
     ITEMS_PER_CALL,
     NumberFormat,
+    check_takes_grammars,
     check_takes_tools,
     items_per_call,
     shape_of,
@@ -186,8 +188,10 @@ class VllmServerChat(ChatBackend):
         self._served.take_up(version)
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
-        if path is not None and self._own:  # at an address, only the servers know the model
-            path = await asyncio.to_thread(check_adapter, path, self.model, self.max_lora_rank)
+        if path is not None and self._own:
+            path = await asyncio.to_thread(served_adapter, path, self.model, self.max_lora_rank)
+        elif path is not None:  # at an address, only the servers know the model
+            path = check_remote_adapter(path)
         await self._served.load(path, version, (await self._started()).endpoints)
 
     async def _reply(
@@ -204,6 +208,8 @@ class VllmServerChat(ChatBackend):
     async def _ready(self, request: ChatRequest) -> None:
         if request.tools and self._own:
             await asyncio.to_thread(self._check_template)
+        if is_bound(request) and self._own:
+            await asyncio.to_thread(check_takes_grammars, tokenizer_of(self.model))
         await self._started()
 
     async def _complete_in_time(self, request: ChatRequest, place: Place) -> Completion:
@@ -303,8 +309,13 @@ class VllmServerChat(ChatBackend):
             body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
         if request.tools:
             body |= tools_form(request, strict=True)
+        if request.forced and self._own and self.tool_parser == "hermes":
+            # the form in which the model is offered tools and is read, bound by our own grammar
+            body |= {"tool_choice": "auto"}
+            body["structured_outputs"] = {"grammar": call_grammar(request)}
         if request.json_schema is not None:
-            body["response_format"] = schema_format(request.json_schema)
+            schema = spaced(request.json_schema) if self._own else request.json_schema
+            body["response_format"] = schema_format(schema)
         return json.dumps(body).encode()
 
 

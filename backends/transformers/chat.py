@@ -16,7 +16,7 @@ from pydantic import PrivateAttr
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, ServerFailed
-from quillgraph.backends.weights.adapter import check_adapter
+from quillgraph.backends.weights.adapter import served_adapter
 from quillgraph.backends.weights.builtin import resolve
 from quillgraph.backends.weights.pretrained import (
     NumberFormat,
@@ -128,7 +128,7 @@ class TransformersChat(ChatBackend):
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
         if path is not None:
-            path = await asyncio.to_thread(check_adapter, path, self.model)
+            path = await asyncio.to_thread(served_adapter, path, self.model)
         await asyncio.wrap_future(self._thread().submit(self._swap, path, version))
 
     def _swap(self, path: Path | None, version: str) -> None:

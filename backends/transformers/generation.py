@@ -9,6 +9,7 @@ Shapes: B rows of the batch, V vocabulary, T tokens.
 """
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import QuillError, Refused
+from quillgraph.backends.messages.bounds import is_bound
 from quillgraph.backends.messages.trace import BASE, Alternative, Position, TokenTrace, position
-from quillgraph.backends.transformers.grammar import Grammars, is_bound
+from quillgraph.backends.transformers.grammar import Grammars
 from quillgraph.backends.transformers.sampler import Draw, sample_tokens
 from quillgraph.backends.weights.pretrained import opens_reply, prompt_ids
 
@@ -90,6 +92,13 @@ class Decoder:
 
     def carry(self, path: Path | None, version: str) -> None:
         """Put an adapter on the model in place of the one it carries; None for no adapter."""
+        with warnings.catch_warnings():
+            # of matrices on tied weights, which act on the one module all the same
+            warnings.simplefilter("ignore", UserWarning)
+            self._swap(path)
+        self.version = version
+
+    def _swap(self, path: Path | None) -> None:
         from peft import PeftModel
 
         name = f"adapter{next(self._numbers)}"
@@ -103,7 +112,6 @@ class Decoder:
             self.model.load_adapter(path, name, torch_device=str(self.model.device))
             self.model.set_adapter(name)
             self.model.delete_adapter(before)
-        self.version = version
 
     def decode(self, calls: Sequence[PendingCall]) -> None:
         """Answer or fail every call; each is answered as soon as its own row has ended."""

@@ -20,6 +20,7 @@ from pydantic import Field, PrivateAttr
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError, Refused, ServerFailed
+from quillgraph.backends.messages.bounds import is_bound
 from quillgraph.backends.runtime.loops import BackgroundLoop
 from quillgraph.backends.runtime.sentinel import Sentinel
 from quillgraph.backends.vllm.adapters import EngineAdapters
@@ -31,10 +32,11 @@ from quillgraph.backends.vllm.options import (
     cpu_options,
     number_format,
 )
-from quillgraph.backends.weights.adapter import LoraRank, check_adapter
+from quillgraph.backends.weights.adapter import LoraRank, served_adapter
 from quillgraph.backends.weights.builtin import resolve
 from quillgraph.backends.weights.pretrained import (
     NumberFormat,
+    check_takes_grammars,
     from_pretrained,
     items_per_call,
     opens_reply,
@@ -139,7 +141,7 @@ class VllmChat(ChatBackend):
 
     async def _load_adapter(self, path: Path | None, version: str) -> None:
         if path is not None:
-            path = await asyncio.to_thread(check_adapter, path, self.model, self.max_lora_rank)
+            path = await asyncio.to_thread(served_adapter, path, self.model, self.max_lora_rank)
         await self._engine_loop().run(self._swap(path, version))
 
     async def _swap(self, path: Path | None, version: str) -> None:
@@ -234,6 +236,8 @@ class VllmChat(ChatBackend):
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         ids = prompt_ids(self._tokenizer, request, self.capabilities.context_tokens)
+        if is_bound(request):
+            await asyncio.to_thread(check_takes_grammars, self._tokenizer)
         final = None
         try:
             with self._adapters.in_use() as weights:

@@ -1,11 +1,9 @@
 """Converts requests to vLLM's format, and vLLM's outputs to completions."""
 
-import json
 from typing import Any
 
-from quillgraph.backends.messages import hermes
+from quillgraph.backends.messages.bounds import call_grammar, spaced
 from quillgraph.backends.messages.request import ChatRequest, Completion
-from quillgraph.backends.messages.tools import parameters
 from quillgraph.backends.messages.trace import (
     Alternative,
     Position,
@@ -28,7 +26,7 @@ def sampling_params(request: ChatRequest) -> Any:
     if request.forced:
         grammar = StructuredOutputsParams(grammar=call_grammar(request))
     elif request.json_schema is not None:
-        grammar = StructuredOutputsParams(json=request.json_schema)
+        grammar = StructuredOutputsParams(json=spaced(request.json_schema))
     return SamplingParams(
         temperature=request.temperature,
         top_p=request.top_p,
@@ -42,28 +40,6 @@ def sampling_params(request: ChatRequest) -> Any:
         output_kind=RequestOutputKind.FINAL_ONLY,
         skip_special_tokens=not request.may_call,  # in some models the marks of calls are some
     )
-
-
-def call_grammar(request: ChatRequest) -> str:
-    """Grammar of one call of one of the tools that must be called, as xgrammar reads it.
-
-    Not vLLM's structural tags: their JSON may be spaced at will, and small models fill up with
-    blanks.
-    """
-    from xgrammar import Grammar
-
-    def text(words: str) -> Grammar:
-        return Grammar.from_ebnf(f"root ::= {json.dumps(words)}")
-
-    calls = [
-        Grammar.concat(
-            text(hermes.opening(function["name"])),
-            Grammar.from_json_schema(json.dumps(parameters(function)), any_whitespace=False),
-            text(hermes.CLOSING),
-        )
-        for function in request.forced
-    ]
-    return str(Grammar.union(*calls) if len(calls) > 1 else calls[0])
 
 
 def completion_from_output(

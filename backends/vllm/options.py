@@ -23,7 +23,8 @@ ENGINE_OPTIONS: dict[str, Any] = {
     "enable_prefix_caching": True,
     "logprobs_mode": "processed_logprobs",
     "generation_config": "vllm",  # the model repository's sampling defaults stay out
-    "structured_outputs_config": {"disable_any_whitespace": True, "backend": "xgrammar"},
+    # llguidance: xgrammar allows no escape in a string with bounds, so none could hold a quotation
+    "structured_outputs_config": {"disable_any_whitespace": True, "backend": "guidance"},
     "disable_log_stats": True,
 }
 """Engine arguments that do not depend on the model or the machine."""

@@ -1,6 +1,6 @@
 """Models and adapters on disk."""
 
-from quillgraph.backends.weights.adapter import check_adapter, rank_for
+from quillgraph.backends.weights.adapter import check_adapter, rank_for, served_adapter
 from quillgraph.backends.weights.builtin import cache_folder, installed, pull, resolve
 from quillgraph.backends.weights.pretrained import NumberFormat, from_pretrained
 
@@ -13,4 +13,5 @@ __all__ = [
     "pull",
     "rank_for",
     "resolve",
+    "served_adapter",
 ]

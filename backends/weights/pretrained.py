@@ -162,6 +162,41 @@ def check_takes_tools(tokenizer: Any, *, is_hermes: bool = True) -> None:
         )
 
 
+PROBE = '{"a": "b c"}'
+"""What a tokenizer must carry through unchanged, spaces above all, to serve grammars."""
+
+
+def check_carries_text(tokenizer: Any, for_grammars: Any) -> None:
+    """Make sure that llguidance reads a tokenizer's tokens as the text that they stand for.
+
+    Args:
+        tokenizer: The model's.
+        for_grammars: What llguidance has made of it.
+
+    Raises:
+        Refused: If it reads another text.
+    """
+    ids = tokenizer.encode(PROBE, add_special_tokens=False)
+    if (decoded := for_grammars.decode_bytes(ids)) != PROBE.encode():
+        raise Refused(
+            f"llguidance reads {PROBE!r} as {decoded!r} through this model's tokenizer, so a "
+            "JSON schema cannot hold; give a tokenizer.json whose decoder undoes its "
+            "pre-tokenizer (one converted from GGUF often has another)"
+        )
+
+
+@lru_cache(maxsize=8)
+def check_takes_grammars(tokenizer: Any) -> None:
+    """Make sure that a grammar holds over a tokenizer's tokens, for an engine that does not ask.
+
+    Raises:
+        Refused: If llguidance reads another text than its tokens stand for.
+    """
+    import llguidance.hf
+
+    check_carries_text(tokenizer, llguidance.hf.from_tokenizer(tokenizer))
+
+
 def _without_control(words: str, tokenizer: Any) -> str:
     for token in tokenizer.all_special_tokens:
         words = words.replace(token, f"{token[0]}\u200b{token[1:]}")

@@ -8,7 +8,7 @@ A cell is a test of one behaviour on one backend, so nothing is claimed that is 
 import sys
 from pathlib import Path
 
-from quillgraph.backends.contract.matrix import collected, table
+from quillgraph.backends.contract.matrix import adapter_table, collected, table
 
 SUITE = Path(__file__).with_name("test_contract.py")
 
@@ -25,5 +25,21 @@ can show. Somebody else's backend runs the same suite: [how to add a backend](ex
 """  # noqa: E501
 
 
+ADAPTERS = """
+## Adapters
+
+A served adapter has the log-probabilities that PEFT gives, an engine's rounding apart: `tests/backends/test_adapter_cases.py` has
+PEFT write each on SmolLM2 and compares. Ranks and scales that differ among modules, which vLLM does not read, are written as the
+same products with one rank and one scale to a temporary folder. Where the model is on other machines' servers alone, that cannot
+be done, and such an adapter is refused there.
+
+"""  # noqa: E501
+
+
+def page() -> str:
+    """The document."""
+    return HEAD + table(collected([str(SUITE)], COLUMNS), COLUMNS) + ADAPTERS + adapter_table()
+
+
 if __name__ == "__main__":
-    sys.stdout.write(HEAD + table(collected([str(SUITE)], COLUMNS), COLUMNS))
+    sys.stdout.write(page())

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from quillgraph.backends.errors import ConfigError
 from quillgraph.backends.messages.trace import TokenTrace, trace_of
 from quillgraph.backends.scripted import ScriptedChat
 from quillgraph.backends.transformers.chat import TransformersChat
-from quillgraph.backends.weights.adapter import CONFIG, WEIGHTS, check_adapter, rank_for
+from quillgraph.backends.weights.adapter import check_adapter, rank_for, served_adapter
+from quillgraph.backends.weights.adapter_config import CONFIG, WEIGHTS
 
 pytest.importorskip("peft")
 
@@ -169,6 +171,128 @@ def test_a_folder_without_an_adapter_is_refused(toy: Path, adapter: Path, name: 
     (adapter / name).unlink()
     with pytest.raises(ConfigError, match=name):
         check_adapter(adapter, str(toy))
+
+
+PATTERNS = {
+    "r": 4,
+    "lora_alpha": 6,
+    "rank_pattern": {"q_proj": 8, r"layers\.1\.mlp\.up_proj": 2},
+    "alpha_pattern": {"v_proj": 20},
+}
+
+
+@pytest.mark.parametrize("use_rslora", [False, True])
+@pytest.mark.parametrize("embeds", [False, True])
+def test_modules_of_several_ranks_and_scales_are_written_as_the_same_products_with_one(
+    toy: Path, tmp_path: Path, save_adapter: SaveAdapter, use_rslora: bool, embeds: bool
+) -> None:
+    import torch
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    modules = ["q_proj", "v_proj", "up_proj", *(["embed_tokens"] if embeds else [])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tied weights, and of embeddings that are saved
+        save_adapter(
+            llama(), tmp_path, seed=1, target_modules=modules, use_rslora=use_rslora, **PATTERNS
+        )
+        own, written = [
+            PeftModel.from_pretrained(llama(), folder).get_base_model()
+            for folder in (tmp_path, served_adapter(tmp_path, str(toy), 8))
+        ]
+    folder = served_adapter(tmp_path, str(toy), 8)
+    config = json.loads((folder / CONFIG).read_text())
+    assert (config["r"], config["lora_alpha"], config["rank_pattern"]) == (8, 8, {})
+    tensors = load_file(folder / WEIGHTS)
+    # two matrices for q, v and up in two layers, and for the embeddings; none of the base's own
+    assert len(tensors) == 2 * (3 * 2 + embeds)
+    assert {min(each.shape) for each in tensors.values()} == {8}
+    changed = 0
+    for name, module in own.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            twin = written.get_submodule(name)
+            expected, got = [each.get_delta_weight("default") for each in (module, twin)]
+            assert torch.allclose(got, expected, rtol=1e-5, atol=1e-7), name
+            changed += bool(expected.any())
+    assert changed == 3 * 2 + embeds
+
+
+def test_an_adapter_of_one_rank_and_scale_is_read_where_it_is(toy: Path, good: Path) -> None:
+    assert served_adapter(good, str(toy), 8) == good.resolve()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["q_proj", "v_proj"], r"holds matrices for '\S+up_proj', which \S+ does not name"),
+        (["q_proj", "v_proj", "up_proj", "o_proj"], r"lacks matrices for '\S+o_proj'"),
+    ],
+)
+def test_matrices_that_the_configuration_does_not_name_are_not_read_by_one_engine_alone(
+    toy: Path, adapter: Path, names: list[str], message: str
+) -> None:
+    configure(adapter, target_modules=names)
+    with pytest.raises(ConfigError, match=message):
+        check_adapter(adapter, str(toy))
+
+
+def test_fields_that_say_nothing_are_as_if_left_out(toy: Path, adapter: Path) -> None:
+    configure(adapter, rank_pattern=None, alpha_pattern=None, modules_to_save=[], kasa_config=None)
+    assert served_adapter(adapter, str(toy)) == adapter.resolve()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target_modules": "q_proj("}, "PEFT cannot put the adapter in"),
+        ({"target_modules": ["nothing"]}, "PEFT cannot put the adapter in"),
+        ({"alpha_pattern": {"q_proj": "8"}}, "expected numbers as lora_alpha"),
+    ],
+)
+def test_what_peft_itself_would_not_take_is_refused_with_its_words(
+    toy: Path, adapter: Path, changes: dict[str, Any], message: str
+) -> None:
+    configure(adapter, **changes)
+    with pytest.raises(ConfigError, match=message):
+        check_adapter(adapter, str(toy))
+
+
+def test_names_that_peft_passes_over_are_refused(toy: Path, adapter: Path) -> None:
+    resave(
+        adapter,
+        lambda weights: {
+            name.removeprefix("base_model.model."): each for name, each in weights.items()
+        },
+    )
+    with pytest.raises(ConfigError, match="which no LoRA of matrices has"):
+        check_adapter(adapter, str(toy))
+
+
+@pytest.mark.parametrize("change", ["trained", "grown", "same"])
+def test_weights_of_the_base_in_an_adapter_are_those_of_the_base(
+    toy: Path, tmp_path: Path, save_adapter: SaveAdapter, change: str
+) -> None:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save_adapter(llama(), tmp_path, seed=1, target_modules=["lm_head"])
+    name = "base_model.model.lm_head.base_layer.weight"
+
+    def changed(weights: dict[str, Any]) -> dict[str, Any]:
+        weight = weights[name]
+        if change == "trained":
+            weight = weight + 1e-3
+        if change == "grown":
+            weight = torch.cat([weight, weight[:2]])
+        return {**weights, name: weight}
+
+    resave(tmp_path, changed)
+    if change == "same":
+        assert served_adapter(tmp_path, str(toy)) != tmp_path
+        return
+    with pytest.raises(ConfigError, match=r"lm_head.base_layer.weight', which differs from"):
+        check_adapter(tmp_path, str(toy))
 
 
 async def test_a_backend_without_adapters_refuses_to_load_one(good: Path) -> None:
