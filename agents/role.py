@@ -2,11 +2,12 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
-import json_repair
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -16,10 +17,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.reply import form as list_of
+from quillgraph.agents.reply import has_one_reading, mended
 from quillgraph.backends.calls import Budget, Place, budgets_of, within
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError
+from quillgraph.backends.messages import was_cut
+from quillgraph.backends.messages.reply import REASONING
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
 U = TypeVar("U")
@@ -116,7 +122,7 @@ async def ask(
 async def _asked(
     role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
 ) -> tuple[T, AIMessage]:
-    conversation, reply, before = list(messages), "", None
+    conversation, before = list(messages), None
     for attempt in (0, 1):
         message = await _call(
             role,
@@ -127,7 +133,7 @@ async def _asked(
             options={"json_schema": form.model_json_schema(), **options},
         )
         reply = str(message.content)
-        is_cut = message.response_metadata.get("finish_reason") == "length"
+        is_cut = was_cut(message)
         try:
             # a repaired half of a reply would pass as the whole
             value = form.model_validate_json(reply) if is_cut else read_reply(reply, form)
@@ -138,7 +144,46 @@ async def _asked(
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
-    raise ReplyError(f"{form.__name__} as JSON from role {role.name!r}", reply)
+    raise unread(role, message, f"{form.__name__} as JSON")
+
+
+def unread(role: Role, message: AIMessage, expected: str) -> ReplyError:
+    """Make the error of a reply that could not be used.
+
+    Args:
+        role: The role that was asked.
+        message: Its last reply.
+        expected: What was asked for.
+    """
+    expected = f"{expected} from role {role.name!r}"
+    if was_cut(message) and _is_thinking(message):
+        _say_no_room(role.name, _room(role))
+        expected += ", after the thinking, which was cut short"
+        return ReplyError(expected, str(message.content), _room(role))
+    return ReplyError(expected, str(message.content))
+
+
+def _is_thinking(message: AIMessage) -> bool:
+    """Whether a reply that was cut short had not come beyond its thinking."""
+    text = str(message.text).strip()
+    thoughts = message.additional_kwargs.get(REASONING) or ""
+    return (not text and bool(thoughts)) or (text.startswith("<think>") and "</think>" not in text)
+
+
+@cache
+def _say_no_room(name: str, room: str) -> None:
+    logger.warning("role %r was still thinking when its tokens were spent; %s", name, room)
+
+
+def _room(role: Role) -> str:
+    """How to give a role's model more room to think."""
+    granted = getattr(role.model, "thinking_tokens", None)
+    if granted is not None:
+        return f"{ROOM}raise thinking_tokens (now {granted})"
+    return (
+        f"{ROOM}thinking_tokens is an option of openai:MODEL@ADDRESS?thinking_tokens=4000; with "
+        "another backend turn the thinking off"
+    )
 
 
 async def ask_each(
@@ -166,38 +211,64 @@ async def ask_each(
         answer, reply = await _asked(role, messages, whole, item=item, **options)
         return Answers(tuple(answer.items), reply=reply)
     except ReplyError as error:
-        return _salvage(error.reply, form, at_most=at_most, stage=stage, agent=role.name)
+        return _salvage(error, form, at_most=at_most, stage=stage, agent=role.name)
 
 
 def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
     """The record of a reply that could not be read at the second attempt either."""
-    return Dropped(stage=stage, agent=role.name, reason="reply", text=error.reply[:200])
+    return _lost(stage, role.name, error)
+
+
+def _lost(stage: str, agent: str, error: ReplyError) -> Dropped:
+    if error.remedy.startswith(ROOM):
+        return Dropped(stage=stage, agent=agent, reason=THINKING_CUT, text=error.remedy)
+    return Dropped(stage=stage, agent=agent, reason="reply", text=error.reply[:200])
+
+
+THINKING_CUT = "thinking cut short"
+"""Reason of a `Dropped` whose text says how to give the model room to think."""
+ROOM = "give the model room to think: "
+LARGER_OR_ROOM = "a larger model may do better; one that thinks needs room for it (thinking_tokens)"
+"""What may help where a stage is left with nothing."""
+
+
+def nothing_left(expected: str, dropped: Sequence[Dropped], reply: str = "") -> ReplyError:
+    """Make the error of a stage that got no usable reply.
+
+    Args:
+        expected: What the stage needs, and from whom.
+        dropped: What was dropped on the way.
+        reply: What to show where nothing was dropped.
+    """
+    for each in dropped:
+        if each.reason == THINKING_CUT:
+            return ReplyError(f"{expected} after the thinking, which was cut short", "", each.text)
+    return ReplyError(expected, dropped[0].text if dropped else reply)
 
 
 def read_reply(reply: str, form: type[T]) -> T:
     """Read a reply into its form, forgiving code fences and broken JSON syntax.
 
     Raises:
-        ValidationError: If the reply does not fit.
+        ValidationError: If the reply does not fit, or its values can be read in two ways.
     """
     try:
-        return form.model_validate_json(reply)
+        value = form.model_validate_json(reply)
+        if has_one_reading(reply):
+            return value
     except ValidationError:
-        return form.model_validate(_repaired(reply))
+        pass
+    return form.model_validate(mended(reply))
 
 
-def _repaired(reply: str) -> Any:
-    try:
-        return json_repair.loads(reply)
-    except (RecursionError, ValueError):  # endless brackets, which small models may write
-        return None
-
-
-def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str) -> Answers[T]:
-    raw = _repaired(reply)
+def _salvage(
+    error: ReplyError, form: type[T], *, at_most: int, stage: str, agent: str
+) -> Answers[T]:
+    reply = error.reply
+    raw = mended(reply, is_part=True)
     items = raw.get("items") if isinstance(raw, dict) else None
     if not isinstance(items, list) or not items:
-        return Answers((), (Dropped(stage=stage, agent=agent, reason="reply", text=reply[:200]),))
+        return Answers((), (_lost(stage, agent, error),))
     kept: list[T] = []
     dropped: list[Dropped] = []
     if not reply.rstrip("` \n").endswith(("}", "]")):
@@ -207,8 +278,8 @@ def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str)
     for entry in items:
         try:
             kept.append(form.model_validate(entry))
-        except ValidationError as error:
-            reason = f"{form.__name__}: {_complaint(error)}"
+        except ValidationError as misfit:
+            reason = f"{form.__name__}: {_complaint(misfit)}"
             dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(entry)[:200]))
     reason = f"{form.__name__}: more than the {at_most} that were asked for"
     for extra in kept[at_most:]:

@@ -9,6 +9,7 @@ from quillgraph.agents.role import Role, say
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
 from quillgraph.agents.writers.sampling import writing_options
+from quillgraph.backends.messages import was_cut
 
 FEEDBACK_TOKENS = 160
 """Longest feedback: a few sentences."""
@@ -35,5 +36,5 @@ async def refine(
         role, messages, item=f"refine/{number}", max_tokens=max_tokens, **writing_options(role)
     )
     text = str(reply.content)
-    cut = reply.response_metadata.get("finish_reason") == "length"
+    cut = was_cut(reply)
     return without_frame(up_to_last_sentence(text) if cut else text) or draft

@@ -8,14 +8,14 @@ from langchain_core.messages import AIMessage, BaseMessage
 from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.judges.gate import SHORTEST
 from quillgraph.agents.prompt import render
-from quillgraph.agents.role import Role, lost_reply, say
+from quillgraph.agents.role import Role, lost_reply, say, unread
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
 from quillgraph.agents.writers.reflection import Plan, Reflection, bulleted
 from quillgraph.agents.writers.sampling import writing_options
 from quillgraph.agents.writers.splice import splice
 from quillgraph.backends.errors import BudgetReached, ReplyError
-from quillgraph.backends.messages import TokenTrace, trace_of
+from quillgraph.backends.messages import TokenTrace, trace_of, was_cut
 
 TRIES = 2
 """Attempts at a text: one under `SHORTEST` characters is asked for once more."""
@@ -146,13 +146,13 @@ async def _write(messages: list[BaseMessage], role: Role, *, item: str, max_toke
         if len(best.text) >= SHORTEST:
             break
     if not best.text:
-        raise ReplyError(f"a text from role {role.name!r}", str(reply.content))
+        raise unread(role, reply, "a text")
     return best
 
 
 def _read(reply: AIMessage) -> Written:
     whole = str(reply.content)
-    cut = reply.response_metadata.get("finish_reason") == "length"
+    cut = was_cut(reply)
     text = without_frame(up_to_last_sentence(whole) if cut else whole)
     # the removed part has tokens too, and they did not earn the reward of the text
     return Written(text, trace_of(reply) if text == whole.strip() else None)

@@ -1,5 +1,6 @@
 """Requests, replies, tool calls and token traces, independent of any engine."""
 
+from quillgraph.backends.messages.finish import was_cut
 from quillgraph.backends.messages.trace import (
     BASE,
     Alternative,
@@ -18,4 +19,5 @@ __all__ = [
     "alternatives_of",
     "goes_on",
     "trace_of",
+    "was_cut",
 ]
