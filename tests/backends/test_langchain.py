@@ -326,6 +326,30 @@ def test_what_chat_openai_raises_is_told_without_the_key(
 
 
 @chat_openai
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "slow down"}, RateLimited),
+        ({"code": "invalid_api_key", "message": "no"}, Refused),
+        ({"message": "upstream is down"}, ServerFailed),
+    ],
+)
+def test_an_error_under_status_200_is_what_its_code_says(
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    error: dict[str, Any],
+    kind: type[Exception],
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        {"error": error, "choices": None}
+    )
+    spec = f"langchain:langchain_openai.ChatOpenAI?model=m&base_url={httpserver.url_for('/v1')}"
+    with pytest.raises(kind):
+        asyncio.run(connect(spec).ainvoke("so?"))
+
+
+@chat_openai
 def test_chat_openai_with_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     spec = "langchain:langchain_openai.ChatOpenAI?model=m&base_url=http://127.0.0.1:9/v1"
