@@ -2,19 +2,19 @@
 
 import asyncio
 import hashlib
-import json
-import re
+import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
-import json_repair
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel, Field, ValidationError
 
 from quillgraph.agents.domain import Dropped, WritingTask
-from quillgraph.agents.replies import answer_of
+from quillgraph.agents.replies import CUT, answer_of
+from quillgraph.agents.reply import breaks_off, has_one_reading, mended
 from quillgraph.agents.reply import form as list_of
 from quillgraph.backends.calls import (
     Budget,
@@ -27,11 +27,9 @@ from quillgraph.backends.calls import (
 from quillgraph.backends.capabilities import capabilities_of
 from quillgraph.backends.chat import ChatBackend
 from quillgraph.backends.errors import ReplyError
+from quillgraph.backends.messages import was_cut
 
-_STRING = r'"(?:[^"\\]|\\.)*+"'
-_STRINGS = re.compile(_STRING, re.DOTALL)
-_FENCED = re.compile(r"\s*```\w*\s*\n(.*?)\s*```\s*", re.DOTALL)
-_COMMA_TOO_MANY = re.compile(rf"({_STRING})|,(?=\s*[\]}}])", re.DOTALL)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
 U = TypeVar("U")
@@ -128,7 +126,7 @@ async def ask(
 async def _asked(
     role: Role, messages: Sequence[BaseMessage], form: type[T], *, item: str, **options: Any
 ) -> tuple[T, AIMessage]:
-    conversation, reply, before = list(messages), "", None
+    conversation, before = list(messages), None
     for attempt in (0, 1):
         message = await _call(
             role,
@@ -140,7 +138,7 @@ async def _asked(
         )
         reply = answer_of(message).words
         # some servers say "stop" where the length ended a reply
-        is_cut = message.response_metadata.get("finish_reason") == "length" or breaks_off(reply)
+        is_cut = was_cut(message) or breaks_off(reply)
         try:
             # a repaired half of a reply would pass as the whole
             value = form.model_validate_json(reply) if is_cut else read_reply(reply, form)
@@ -151,9 +149,40 @@ async def _asked(
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
-    why = answer_of(message).missing
-    expected = f"{form.__name__} as JSON from role {role.name!r}"
-    raise ReplyError(f"{expected} ({why})" if why else expected, reply)
+    raise unread(role, message, f"{form.__name__} as JSON")
+
+
+def unread(role: Role, message: AIMessage, expected: str) -> ReplyError:
+    """Make the error of a reply that could not be used.
+
+    Args:
+        role: The role that was asked.
+        message: Its last reply.
+        expected: What was asked for.
+    """
+    missing = answer_of(message).missing
+    expected = f"{expected} from role {role.name!r}"
+    if missing == CUT:
+        _say_no_room(role.name, _room(role))
+        expected += ", after the thinking, which was cut short"
+        return ReplyError(expected, str(message.content), _room(role))
+    return ReplyError(f"{expected} ({missing})" if missing else expected, str(message.content))
+
+
+@cache
+def _say_no_room(name: str, room: str) -> None:
+    logger.warning("role %r was still thinking when its tokens were spent; %s", name, room)
+
+
+def _room(role: Role) -> str:
+    """How to give a role's model more room to think."""
+    granted = getattr(role.model, "thinking_tokens", None)
+    if granted is not None:
+        return f"{ROOM}raise thinking_tokens (now {granted})"
+    return (
+        f"{ROOM}thinking_tokens is an option of openai:MODEL@ADDRESS?thinking_tokens=4000; with "
+        "another backend turn the thinking off"
+    )
 
 
 async def ask_each(
@@ -181,55 +210,64 @@ async def ask_each(
         answer, reply = await _asked(role, messages, whole, item=item, **options)
         return Answers(tuple(answer.items), reply=reply)
     except ReplyError as error:
-        return _salvage(error.reply, form, at_most=at_most, stage=stage, agent=role.name)
+        return _salvage(error, form, at_most=at_most, stage=stage, agent=role.name)
 
 
 def lost_reply(stage: str, role: Role, error: ReplyError) -> Dropped:
     """The record of a reply that could not be read at the second attempt either."""
-    return Dropped(stage=stage, agent=role.name, reason="reply", text=error.reply[:200])
+    return _lost(stage, role.name, error)
+
+
+def _lost(stage: str, agent: str, error: ReplyError) -> Dropped:
+    if error.remedy.startswith(ROOM):
+        return Dropped(stage=stage, agent=agent, reason=THINKING_CUT, text=error.remedy)
+    return Dropped(stage=stage, agent=agent, reason="reply", text=error.reply[:200])
+
+
+THINKING_CUT = "thinking cut short"
+"""Reason of a `Dropped` whose text says how to give the model room to think."""
+ROOM = "give the model room to think: "
+LARGER_OR_ROOM = "a larger model may do better; one that thinks needs room for it (thinking_tokens)"
+"""What may help where a stage is left with nothing."""
+
+
+def nothing_left(expected: str, dropped: Sequence[Dropped], reply: str = "") -> ReplyError:
+    """Make the error of a stage that got no usable reply.
+
+    Args:
+        expected: What the stage needs, and from whom.
+        dropped: What was dropped on the way.
+        reply: What to show where nothing was dropped.
+    """
+    for each in dropped:
+        if each.reason == THINKING_CUT:
+            return ReplyError(f"{expected} after the thinking, which was cut short", "", each.text)
+    return ReplyError(expected, dropped[0].text if dropped else reply)
 
 
 def read_reply(reply: str, form: type[T]) -> T:
     """Read a reply into its form, forgiving code fences and broken JSON syntax.
 
     Raises:
-        ValidationError: If the reply does not fit.
+        ValidationError: If the reply does not fit, or its values can be read in two ways.
     """
     try:
-        return form.model_validate_json(reply)
+        value = form.model_validate_json(reply)
+        if has_one_reading(reply):
+            return value
     except ValidationError:
-        return form.model_validate(_repaired(reply))
-
-
-def breaks_off(reply: str) -> bool:
-    """Whether JSON ends within a string, or before the value or bracket that must follow.
-
-    A reply that lacks only its last brackets does not break off: all of its values are there.
-    """
-    rest = _STRINGS.sub('""', fenced[1] if (fenced := _FENCED.fullmatch(reply)) else reply)
-    rest = rest.rstrip("` \n")
-    is_open = rest.count("{") + rest.count("[") > rest.count("}") + rest.count("]")
-    return is_open and (rest.count('"') % 2 == 1 or not rest.endswith(('"', "}", "]")))
-
-
-def _repaired(reply: str) -> Any:
-    # json_repair may end a string at a comma before a bracket, so it comes last
-    inner = fenced[1] if (fenced := _FENCED.fullmatch(reply)) else reply
-    try:
-        return json.loads(_COMMA_TOO_MANY.sub(lambda match: match[1] or "", inner))
-    except (RecursionError, ValueError):
         pass
-    try:
-        return json_repair.loads(reply)
-    except (RecursionError, ValueError):  # endless brackets, which small models may write
-        return None
+    return form.model_validate(mended(reply))
 
 
-def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str) -> Answers[T]:
-    raw = _repaired(reply)
+def _salvage(
+    error: ReplyError, form: type[T], *, at_most: int, stage: str, agent: str
+) -> Answers[T]:
+    reply = error.reply
+    raw = mended(reply, is_part=True)
     items = raw.get("items") if isinstance(raw, dict) else None
     if not isinstance(items, list) or not items:
-        return Answers((), (Dropped(stage=stage, agent=agent, reason="reply", text=reply[:200]),))
+        return Answers((), (_lost(stage, agent, error),))
     kept: list[T] = []
     dropped: list[Dropped] = []
     if not reply.rstrip("` \n").endswith(("}", "]")):
@@ -239,8 +277,8 @@ def _salvage(reply: str, form: type[T], *, at_most: int, stage: str, agent: str)
     for entry in items:
         try:
             kept.append(form.model_validate(entry))
-        except ValidationError as error:
-            reason = f"{form.__name__}: {_complaint(error)}"
+        except ValidationError as misfit:
+            reason = f"{form.__name__}: {_complaint(misfit)}"
             dropped.append(Dropped(stage=stage, agent=agent, reason=reason, text=str(entry)[:200]))
     reason = f"{form.__name__}: more than the {at_most} that were asked for"
     for extra in kept[at_most:]:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,12 +20,12 @@ from quillgraph.backends.calls.budget import budgets_of, within
 from quillgraph.backends.calls.listener import announced, direct_run
 from quillgraph.backends.calls.place import Place
 from quillgraph.backends.capabilities import Capabilities
-from quillgraph.backends.errors import ConfigError, nearest
+from quillgraph.backends.errors import ConfigError, Refused, ServerFailed, nearest
 from quillgraph.backends.messages.reply import reply_message, reply_parser
 from quillgraph.backends.messages.request import OPTIONS, ChatRequest, Completion
 from quillgraph.backends.messages.tools import offer
 from quillgraph.backends.messages.trace import BASE
-from quillgraph.backends.messages.turn import ChatTurn, turn_of
+from quillgraph.backends.messages.turn import ChatTurn, half_character, turn_of
 from quillgraph.backends.runtime.limits import Deadline, Limiter
 from quillgraph.backends.runtime.loops import synchronous_calls
 
@@ -41,6 +42,22 @@ CompletionFn = Callable[[ChatRequest], Awaitable[Completion]]
 
 Tap = Callable[[ChatRequest, Place, CompletionFn], Awaitable[Completion]]
 """A function between a backend and its callers: it gets each call, and passes it on."""
+
+
+@contextmanager
+def _system_turns_named(request: ChatRequest) -> Iterator[None]:
+    """Name what is likely the cause where a model fails at a prompt of system turns alone."""
+    try:
+        yield
+    except (Refused, ServerFailed) as error:
+        if not request.has_user and SYSTEM_ALONE not in str(error):
+            error.args = (f"{error}; {SYSTEM_ALONE}", *error.args[1:])
+        raise
+
+
+SYSTEM_ALONE = (
+    "the prompt has system turns alone, which not every model takes: add a turn of the user"
+)
 
 _NOT_OPTIONS = frozenset({*BaseChatModel.model_fields, "model", "base_url", "api_key"})
 """Fields that are no options of a spec: LangChain's own, the model and the address, which have
@@ -205,6 +222,7 @@ class ChatBackend(BaseChatModel, ABC):
         Raises:
             ConfigError: If this package does not know an option, this backend does not support
                 one, or a message is not plain text.
+            InputError: If a text holds half a character.
         """
         if unknown := sorted(set(options) - OPTIONS):
             raise ConfigError(f"unknown call option {unknown[0]!r}: {nearest(unknown[0], OPTIONS)}")
@@ -224,6 +242,10 @@ class ChatBackend(BaseChatModel, ABC):
             raise ConfigError(
                 f"call option {name!r}: {first['msg']}, got {first['input']!r}"
             ) from error
+        try:
+            assert request.sha256
+        except UnicodeEncodeError as error:  # in a schema or a tool
+            raise half_character(error.object) from None
         if request.top_logprobs and not self.capabilities.top_logprobs:
             raise ConfigError(
                 f"call option 'top_logprobs': backend {type(self).__name__} reports no "
@@ -293,7 +315,8 @@ class ChatBackend(BaseChatModel, ABC):
             async with within(budgets, place.nodes), self.limiter.slot():
                 await self._ready(request)
                 started, clock = time.time(), time.perf_counter()
-                completion = await self._complete_in_time(request, place)
+                with _system_turns_named(request):
+                    completion = await self._complete_in_time(request, place)
                 latency = time.perf_counter() - clock
                 return completion
 

@@ -91,14 +91,16 @@ class CassetteMiss(BackendError):
 
 
 class ReplyError(QuillError):
-    """A reply that could not be read; carries the reply, for inspection."""
+    """A reply that could not be read; carries the reply, for inspection, and what may help."""
 
     exit_status = 3
 
-    def __init__(self, expected: str, reply: str) -> None:
+    def __init__(
+        self, expected: str, reply: str, remedy: str = "a larger model may do better"
+    ) -> None:
         # args are the constructor's arguments, so that the error pickles
-        super().__init__(expected, reply)
-        self.expected, self.reply = expected, reply
+        super().__init__(expected, reply, remedy)
+        self.expected, self.reply, self.remedy = expected, reply, remedy
 
     def __str__(self) -> str:
         return f"expected {self.expected}, got {self.reply[:200]!r}"

@@ -31,17 +31,16 @@ from quillgraph.backends.errors import (
     Unreachable,
     nearest,
 )
+from quillgraph.backends.messages.fault import fault_in
+from quillgraph.backends.messages.finish import FAILED, FILTER, finish_in
 from quillgraph.backends.messages.reply import schema_in_words
-from quillgraph.backends.messages.turn import calls_in, message_of
+from quillgraph.backends.messages.turn import calls_in, message_of, whole_characters
 from quillgraph.moved import advice
 
 logger = logging.getLogger(__name__)
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
 """Call options that are set on the model, if its class has fields of these names."""
-
-_CUT = {"length", "max_tokens"}
-"""Finish reasons of providers for a reply that was cut short, in lower case."""
 
 
 class ForeignChat(ChatBackend):
@@ -132,18 +131,29 @@ class ForeignChat(ChatBackend):
         except Exception as error:  # noqa: BLE001  # other packages' errors have no common root
             # not `from error`: an SDK's error holds its request, and with it the key
             raise translated(error, self.model, self._redaction) from None
+        return self._completion(message, text, request)
+
+    def _completion(self, message: AIMessage, text: str, request: ChatRequest) -> Completion:
+        reason = finish_in(message.response_metadata)
+        if reason == FILTER:
+            raise Refused(f"a content filter cut the reply of {self.model}; change the request")
+        if reason == FAILED:
+            raise ServerFailed(f"{self.model} gave up in the middle of a reply")
+        calls = calls_in(message) if request.tools else ()
+        if not (text or calls or request.has_user):
+            raise Refused(f"{self.model} answered with an empty text")
         # some classes for tests answer with other kinds of message
-        meta, usage = message.response_metadata, getattr(message, "usage_metadata", None)
+        usage = getattr(message, "usage_metadata", None)
         if usage is None:
-            self._warn_once("usage", "%s reports no usage: its calls count as 0 tokens", self.model)
-        reason = str(meta.get("finish_reason") or meta.get("stop_reason") or "unknown")
+            self._warn_once("usage", "%s reports no usage: its tokens are unknown", self.model)
         return Completion(
-            text=text,
-            finish_reason="length" if reason.lower() in _CUT else reason,
-            prompt_tokens=usage["input_tokens"] if usage else 0,
-            completion_tokens=usage["output_tokens"] if usage else 0,
+            text=whole_characters(text),
+            reasoning=whole_characters(_reasoning(message)),
+            finish_reason=reason,
+            prompt_tokens=usage["input_tokens"] if usage else None,
+            completion_tokens=usage["output_tokens"] if usage else None,
             cached_tokens=usage.get("input_token_details", {}).get("cache_read") if usage else None,
-            tool_calls=calls_in(message) if request.tools else (),
+            tool_calls=calls,
         )
 
     async def _ask(self, request: ChatRequest) -> tuple[AIMessage, str]:
@@ -197,6 +207,12 @@ class ForeignChat(ChatBackend):
         if subject not in self._warned:
             self._warned.add(subject)
             logger.warning(template, *about)
+
+
+def _reasoning(message: AIMessage) -> str:
+    """What the model thought, where its class keeps it apart."""
+    blocks = message.content_blocks
+    return "".join(str(each.get("reasoning", "")) for each in blocks if each["type"] == "reasoning")
 
 
 OWN_OPTIONS = ("schema_mode", "items_per_call", "context_tokens", "own_sampling", "max_concurrency")
@@ -308,6 +324,9 @@ def translated(error: Exception, model: str, redact: Callable[[str], str]) -> Qu
 def status_of(error: Exception) -> int | None:
     """Read the HTTP status off an error; None if it carries none."""
     holders = (error, getattr(error, "response", None))
+    if error.args and isinstance(error.args[0], dict):  # ChatOpenAI, of an error under status 200
+        fault = fault_in(json.dumps({"error": error.args[0]}, default=str).encode())
+        return fault.status if fault else None
     for holder in holders:
         for name in ("status_code", "status", "http_status", "code"):
             status = getattr(holder, name, None)

@@ -4,6 +4,7 @@ from quillgraph.agents.replies.message import is_message
 from quillgraph.agents.replies.reply import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
 
 __all__ = [
+    "CUT",
     "NOTHING_ASIDE",
     "Aside",
     "ReplyText",

@@ -9,6 +9,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from quillgraph.backends.messages.finish import LENGTH, finish_in
+
 _ASSISTANT = {"assistant", "ai", "AIMessageChunk", "model"}
 _TOOL = {"tool", "function", "ToolMessageChunk", "FunctionMessageChunk"}
 _OTHERS = {"user", "human", "HumanMessageChunk", "system", "SystemMessageChunk", "developer"}
@@ -19,8 +21,6 @@ _THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_det
 
 _THINKING_BLOCKS = {"thinking", "reasoning", "reasoning_content", "redacted_thinking"}
 _CALL_BLOCKS = {"tool_use", "tool_call", "function_call", "server_tool_use", "server_tool_call"}
-_CUT = {"length", "max_tokens", "MAX_TOKENS", "max_output_tokens"}
-_FINISHES = ("finish_reason", "stop_reason", "done_reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,12 @@ def parts_of_message(message: Any) -> MessageParts:
         for name in _THINKING_FIELDS
         for each in _strings(source.get(name))
     ]
-    finishes = (source.get(name) for source in (meta, fields) for name in _FINISHES)
     return MessageParts(
         words="".join(words) if words or content is not None else None,
         # servers give the same reasoning under two names
         thinking=tuple(dict.fromkeys(each for each in (own or beside) if each.strip())),
         calls=tuple(_calls(fields, extra, blocks)),
-        is_cut=any(each in _CUT for each in finishes if isinstance(each, str)),
+        is_cut=LENGTH in (finish_in(meta), finish_in(fields)),
         is_opened=bool(meta.get("opened_thinking")),
     )
 

@@ -17,6 +17,7 @@ from quillgraph.agents.text.meta_talk import without_frame, without_meta
 from quillgraph.agents.text.sentences import sentence_spans
 from quillgraph.agents.writers.reflection import Reflection
 from quillgraph.agents.writers.sampling import writing_options
+from quillgraph.backends.messages import was_cut
 
 MOST_SENTENCES = 2
 """Most sentences that replace one."""
@@ -71,6 +72,6 @@ async def _sentences(
     )
     text = without_meta(without_frame(answer_of(reply).words))
     sentences = [text[slice(*span)] for span in sentence_spans(text)]
-    if reply.response_metadata.get("finish_reason") == "length":
+    if was_cut(reply):
         sentences = sentences[:-1]
     return ("" if is_cjk(text) else " ").join(sentences[:MOST_SENTENCES])

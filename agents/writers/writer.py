@@ -9,14 +9,14 @@ from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.judges.gate import SHORTEST
 from quillgraph.agents.prompt import render
 from quillgraph.agents.replies import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
-from quillgraph.agents.role import Role, lost_reply, say
+from quillgraph.agents.role import Role, lost_reply, say, unread
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
 from quillgraph.agents.writers.reflection import Plan, Reflection, bulleted
 from quillgraph.agents.writers.sampling import writing_options
 from quillgraph.agents.writers.splice import splice
 from quillgraph.backends.errors import BudgetReached, ReplyError
-from quillgraph.backends.messages import TokenTrace, trace_of
+from quillgraph.backends.messages import TokenTrace, trace_of, was_cut
 
 TRIES = 2
 """Attempts at a text: one under `SHORTEST` characters is asked for once more."""
@@ -152,9 +152,7 @@ async def _write(
         if len(best.text) >= SHORTEST:
             break
     if not best.text:
-        why = answer_of(reply).missing
-        expected = f"a text from role {role.name!r}"
-        raise ReplyError(f"{expected} ({why})" if why else expected, str(reply.content))
+        raise unread(role, reply, "a text")
     return best
 
 
@@ -171,7 +169,7 @@ def written_text(reply: AIMessage, request: str) -> ReplyText:
     Nothing but words about the text is no text of a writer.
     """
     written = reply_text(reply, request=request)
-    if written.text and reply.response_metadata.get("finish_reason") == "length":
+    if written.text and was_cut(reply):
         whole = up_to_last_sentence(answer_of(reply).words)
         written = reply_text(whole, request=request).model_copy(update={"aside": written.aside})
     if written.text is None or not without_frame(written.text):

@@ -1,5 +1,6 @@
 """Requests, replies, tool calls and token traces, independent of any engine."""
 
+from quillgraph.backends.messages.finish import was_cut
 from quillgraph.backends.messages.thought import opens_thinking, split_thinking
 from quillgraph.backends.messages.trace import (
     BASE,
@@ -21,4 +22,5 @@ __all__ = [
     "opens_thinking",
     "split_thinking",
     "trace_of",
+    "was_cut",
 ]

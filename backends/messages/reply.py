@@ -12,6 +12,9 @@ from quillgraph.backends.messages.request import ChatRequest, Completion
 from quillgraph.backends.messages.thought import split_thinking
 from quillgraph.backends.messages.turn import message_calls
 
+REASONING = "reasoning_content"
+"""LangChain's name, among a message's `additional_kwargs`, for what the model thought."""
+
 
 def reply_message(
     completion: Completion, request: ChatRequest, *, model: str, started: float, latency: float
@@ -31,6 +34,7 @@ def reply_message(
     calls, broken_calls = message_calls(completion.tool_calls)
     return AIMessage(
         content=completion.text,
+        # LangChain's name for it
         additional_kwargs={"reasoning_content": completion.reasoning}
         if completion.reasoning
         else {},
@@ -52,12 +56,11 @@ def reply_message(
     )
 
 
-def _usage(completion: Completion) -> UsageMetadata:
-    usage = UsageMetadata(
-        input_tokens=completion.prompt_tokens,
-        output_tokens=completion.completion_tokens,
-        total_tokens=completion.prompt_tokens + completion.completion_tokens,
-    )
+def _usage(completion: Completion) -> UsageMetadata | None:
+    prompt, written = completion.prompt_tokens, completion.completion_tokens
+    if prompt is None or written is None:
+        return None
+    usage = UsageMetadata(input_tokens=prompt, output_tokens=written, total_tokens=prompt + written)
     if completion.cached_tokens is not None:
         usage["input_token_details"] = InputTokenDetails(cache_read=completion.cached_tokens)
     return usage

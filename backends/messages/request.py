@@ -46,6 +46,11 @@ class ChatRequest(BaseModel):
         return self.min_p > 0 or self.repetition_penalty != 1
 
     @property
+    def has_user(self) -> bool:
+        """Whether there is more than turns of the system, which some models answer with nothing."""
+        return any(turn.role != "system" for turn in self.messages)
+
+    @property
     def may_call(self) -> bool:
         """Whether the reply may call tools."""
         return bool(self.tools) and self.tool_choice != NONE
@@ -69,9 +74,14 @@ class Completion(BaseModel):
 
     text: str
     """The text of the reply, without its tool calls."""
+    reasoning: str = Field(default="", exclude_if=operator.not_)
+    """What the model thought before the text, where the engine keeps it apart."""
     finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
+    """`length` if it was cut short; `unknown` if the engine does not say."""
+    prompt_tokens: int | None
+    """None if the engine does not say."""
+    completion_tokens: int | None
+    """With those of the thinking; None if the engine does not say."""
     cached_tokens: int | None = None
     """Tokens of the prompt that the engine had in its prefix cache; None if it does not say."""
     trace: TokenTrace | None = None
@@ -79,8 +89,6 @@ class Completion(BaseModel):
     """One per token of the completion, in order; None unless `top_logprobs` asked for them."""
     tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=operator.not_)
     """The tool calls of the reply in order, including those that cannot be read."""
-    reasoning: str = Field(default="", exclude_if=operator.not_)
-    """The model's own reasoning, where the engine parts it from the text."""
     opened_thinking: bool = Field(default=False, exclude_if=operator.not_)
     """Whether the chat template has opened the thinking, so that the text begins within it."""
 

@@ -18,7 +18,7 @@ from langchain_core.messages import ToolCall as MessageCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from pydantic import BaseModel, ConfigDict, Field
 
-from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.errors import ConfigError, InputError
 from quillgraph.backends.messages import hermes
 
 
@@ -70,7 +70,37 @@ def turn_of(message: BaseMessage) -> ChatTurn:
 
     Raises:
         ConfigError: If the message is not plain text with tool calls.
+        InputError: If its text holds half a character.
     """
+    turn = _turn_of(message)
+    for text in (turn.content, *(call.arguments for call in turn.tool_calls)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise half_character(text) from None
+    return turn
+
+
+def half_character(text: str) -> InputError:
+    """Say where a text holds half a character, which no server and no file takes."""
+    place = next((n for n, letter in enumerate(text) if "\ud800" <= letter <= "\udfff"), 0)
+    around = ascii(text[max(0, place - 20) : place + 20])
+    return InputError(
+        f"the prompt holds half a character (U+{ord(text[place]):04X}) at character {place + 1}, "
+        f"in {around}: a text was cut inside a character, or read as UTF-8 and is none; replace it"
+    )
+
+
+def whole_characters(text: str) -> str:
+    """Join the halves of characters in a text; half a character alone becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _turn_of(message: BaseMessage) -> ChatTurn:
     if isinstance(message.content, str) and (role := _ROLES.get(type(message))):
         return ChatTurn(role=role, content=message.content)  # what it is in nearly all calls
     plain = convert_to_openai_messages(message)

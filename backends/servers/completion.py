@@ -1,18 +1,15 @@
-"""Turns chat completions of OpenAI-compatible servers into a `Completion` or an error.
-
-It ignores fields that it does not need.
-"""
+"""Turns chat completions of OpenAI-compatible servers into a `Completion` or an error."""
 
 import logging
 import re
 from functools import cache
-from typing import Any, NotRequired
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
-from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+from pydantic import ValidationError
 
 from quillgraph.backends.chat import ChatRequest, Completion
 from quillgraph.backends.errors import Refused, ServerFailed
+from quillgraph.backends.messages.finish import FAILED, FILTER, LENGTH, UNKNOWN
 from quillgraph.backends.messages.tools import NONE, REQUIRED
 from quillgraph.backends.messages.trace import (
     Alternative,
@@ -23,102 +20,17 @@ from quillgraph.backends.messages.trace import (
     sampled_logprobs,
 )
 from quillgraph.backends.messages.turn import ToolCall
+from quillgraph.backends.servers.answer import (
+    Choice,
+    LikelyToken,
+    ServerAnswer,
+    TokenLogprob,
+    Usage,
+    read_answer,
+)
 from quillgraph.backends.servers.endpoint import Endpoint
 
 logger = logging.getLogger(__name__)
-
-
-class Function(BaseModel):
-    """The tool of a call, and its arguments."""
-
-    name: str | None = None
-    arguments: str | None = None
-    """JSON, unless the reply was cut short or is malformed."""
-
-
-class Called(BaseModel):
-    """A tool call that the server parsed from the reply."""
-
-    id: str | None = None
-    function: Function = Function()
-
-
-class Message(BaseModel):
-    """The text and tool calls of a reply, or the reason of a refusal."""
-
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    """What a reasoning model thought, by the name that the server has for it."""
-    tool_calls: tuple[Called, ...] | None = None
-
-
-class LikelyToken(TypedDict):
-    """One of the most probable tokens in the place of another."""
-
-    token: str
-    logprob: float
-
-
-class TokenLogprob(TypedDict):
-    """A token of the reply.
-
-    A dict and no model: replies have hundreds, and models take twice as long to read.
-    """
-
-    logprob: float
-    token: NotRequired[str | None]
-    top_logprobs: NotRequired[tuple[LikelyToken, ...] | None]
-
-
-class Logprobs(BaseModel):
-    """The tokens of the reply, in order."""
-
-    content: tuple[TokenLogprob, ...] | None = None
-
-
-class Choice(BaseModel):
-    """One reply."""
-
-    message: Message
-    finish_reason: str
-    logprobs: Logprobs | None = None
-    token_ids: tuple[int, ...] | None = None
-
-
-class PromptDetails(BaseModel):
-    """Details on the tokens of the prompt."""
-
-    cached_tokens: int | None = None
-
-
-class Usage(BaseModel):
-    """How many tokens the server counted."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    prompt_tokens_details: PromptDetails | None = None
-
-    @property
-    def is_a_count(self) -> bool:
-        """Whether these can be numbers of tokens; some proxies write -1 for those unknown."""
-        return self.prompt_tokens >= 0 and self.completion_tokens >= 0
-
-    @property
-    def cached_tokens(self) -> int | None:
-        """Tokens of the prompt that the server had in its cache; None if it does not say."""
-        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return None if cached is None or cached < 0 else cached
-
-
-class ServerAnswer(BaseModel):
-    """A whole chat completion."""
-
-    choices: tuple[Choice, ...] = Field(min_length=1)
-    model: str | None = None
-    usage: Usage | None = None
-    prompt_token_ids: tuple[int, ...] | None = None
 
 
 def alternatives_in(choice: Choice, address: str) -> tuple[Position, ...] | None:
@@ -157,6 +69,7 @@ def completion_of(
     token_ids: bool,
     weights_version: str = "base",
     model: str | None = None,
+    limit: int | None = None,
 ) -> Completion:
     """Read a server's answer, as JSON text or as what has been parsed of it.
 
@@ -168,6 +81,7 @@ def completion_of(
         weights_version: Name of the weights in the trace.
         model: The model name that the answer must have, if it has one; None for servers such as
             OpenAI's that answer under another name.
+        limit: How many tokens the server was asked for at most; None for the request's.
 
     Raises:
         Refused: If the model or a filter declined, or the answer lacks requested fields.
@@ -180,29 +94,35 @@ def completion_of(
             f"{endpoint.redacted(reply.model or '')!r}; is the right server at this address?"
         )
     choice = reply.choices[0]
-    if choice.finish_reason in ("abort", "error"):
+    if choice.finish_reason == FAILED:
         raise ServerFailed(f"{endpoint.address} gave up in the middle of a reply")
     if choice.message.refusal:
         refusal = endpoint.redacted(choice.message.refusal)
         raise Refused(f"model {endpoint.model!r} will not answer: {refusal}")
-    if choice.finish_reason == "content_filter":
+    if choice.finish_reason == FILTER:
         raise Refused(
             f"the content filter of {endpoint.address} cut the reply of {endpoint.model!r}; "
             "change the request or the model"
         )
     trace = _trace(reply, endpoint, weights_version) if token_ids else None
-    has_usage = reply.usage is not None and reply.usage.is_a_count
-    usage = reply.usage if reply.usage and has_usage else _own_count(trace, endpoint)
+    calls = _calls(choice, request)
+    if not (choice.message.content or calls or request.has_user):
+        raise Refused(f"{endpoint.address} answered with an empty text")
+    usage = _usage(reply, trace, endpoint)
+    if choice.finish_reason == UNKNOWN and usage.completion_tokens is not None:
+        # the server does not say, and its count does
+        is_spent = usage.completion_tokens >= (limit or request.max_tokens)
+        choice.finish_reason = LENGTH if is_spent else UNKNOWN
     return Completion(
         text=choice.message.content or "",
+        reasoning=choice.message.reasoning,
         finish_reason=choice.finish_reason,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         cached_tokens=usage.cached_tokens,
         trace=trace,
         alternatives=_alternatives(reply, endpoint) if request.top_logprobs else None,
-        tool_calls=_calls(choice, request),
-        reasoning=choice.message.reasoning_content or choice.message.reasoning or "",
+        tool_calls=calls,
     ).with_calls_read(request)
 
 
@@ -238,7 +158,7 @@ def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
     calls = choice.message.tool_calls or ()
     if not calls and request.forced and not choice.message.content:
         tokens = choice.logprobs.content if choice.logprobs else None
-        if choice.finish_reason == "length" and tokens:
+        if choice.finish_reason == LENGTH and tokens:
             spelled = "".join([token.get("token") or "" for token in tokens])
             return (ToolCall(id="call_0", name=None, arguments=spelled),)
     return tuple(
@@ -253,11 +173,11 @@ def _calls(choice: Choice, request: ChatRequest) -> tuple[ToolCall, ...]:
 
 def _parsed(answer: object, endpoint: Endpoint) -> ServerAnswer:
     try:
-        if isinstance(answer, str | bytes):
-            return ServerAnswer.model_validate_json(answer)
-        return ServerAnswer.model_validate(answer)
-    except ValidationError:
-        text = answer.decode(errors="replace") if isinstance(answer, bytes) else repr(answer)
+        return read_answer(answer)
+    except ValueError:
+        text = answer if isinstance(answer, str | bytes) else repr(answer)
+        if isinstance(text, bytes):
+            text = text.decode(errors="replace")
         raise endpoint.unreadable(text) from None
 
 
@@ -311,15 +231,24 @@ def _alternatives(reply: ServerAnswer, endpoint: Endpoint) -> tuple[Position, ..
     return alternatives
 
 
-def _own_count(trace: TokenTrace | None, endpoint: Endpoint) -> Usage:
+def _usage(reply: ServerAnswer, trace: TokenTrace | None, endpoint: Endpoint) -> Usage:
+    usage = reply.usage or Usage()
+    if not usage.completion_tokens and (reply.choices[0].message.content or trace):
+        usage.completion_tokens = None  # a text of no tokens was not counted
     if trace:
-        return Usage(
-            prompt_tokens=len(trace.prompt_ids), completion_tokens=len(trace.completion_ids)
-        )
-    _say_no_usage(endpoint.address)
-    return Usage(prompt_tokens=0, completion_tokens=0)
+        if usage.prompt_tokens is None:
+            usage.prompt_tokens = len(trace.prompt_ids)
+        if usage.completion_tokens is None:
+            usage.completion_tokens = len(trace.completion_ids)
+    if usage.prompt_tokens is None or usage.completion_tokens is None:
+        _say_no_usage(endpoint.address)
+    return usage
 
 
 @cache
 def _say_no_usage(address: str) -> None:
-    logger.warning("%s reports no usage: its calls count as 0 tokens", address)
+    logger.warning(
+        "%s reports no usage, or a part of it: the tokens of its calls are unknown, and no budget "
+        "of tokens counts them",
+        address,
+    )

@@ -18,6 +18,7 @@ from quillgraph.backends.errors import (
     Unreachable,
     nearest,
 )
+from quillgraph.backends.messages.fault import fault_in, is_event_stream
 
 if TYPE_CHECKING:
     import openai
@@ -98,8 +99,10 @@ class Endpoint:
         """Say what a status of 400 or above means, in the server's words and ours."""
         body = error.body
         message = body.get("message") if isinstance(body, dict) else body
-        listed = await self._listed(client) if error.status_code == 404 else None
         kind = f"{error.code} {error.type} {error.param}"
+        if fault := fault_in(error.response.content):
+            message, kind = fault.words, fault.kind
+        listed = await self._listed(client) if error.status_code == 404 else None
         endpoint = self.at_try(_tries(error))
         return endpoint.status_meaning(
             error.status_code, str(message or body or error), kind, listed
@@ -148,6 +151,11 @@ class Endpoint:
 
     def unreadable(self, got: str) -> ServerFailed:
         """Say that an answer is no chat completion."""
+        if is_event_stream(got):
+            return ServerFailed(
+                f"{self.address} answered with a stream of events, which was not asked for; turn "
+                "streaming off in the gateway"
+            )
         return ServerFailed(
             f"expected a chat completion from {self.address}, got {self.redacted(got)}; "
             "is there an OpenAI-compatible API at this base_url?"

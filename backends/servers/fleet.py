@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from quillgraph.backends.errors import BackendError
+from quillgraph.backends.messages.fault import fault_in
 from quillgraph.backends.runtime.limits import Deadline
 from quillgraph.backends.servers.endpoint import Endpoint
 from quillgraph.backends.servers.http import Lane, Reply
@@ -195,12 +196,17 @@ def accepted(reply: Reply, endpoint: Endpoint) -> bytes:
     """The body of a reply.
 
     Raises:
-        BackendError: If its status says that the server failed or refused.
+        BackendError: If its status, or an error in its body, says that the server failed or
+            refused.
     """
-    if reply.status < 400:
-        return reply.body
-    message, kind = _error_of(reply.body)
-    error = endpoint.status_meaning(reply.status, message, kind)
+    status = reply.status
+    if status < 400:
+        if (fault := fault_in(reply.body)) is None:
+            return reply.body
+        status, message, kind = fault.status, fault.words, fault.kind
+    else:
+        message, kind = _error_of(reply.body)
+    error = endpoint.status_meaning(status, message, kind)
     error.retry_after_s = reply.retry_after_s
     raise error
 

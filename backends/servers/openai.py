@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from quillgraph.backends.capabilities import Capabilities
 from quillgraph.backends.chat import ChatBackend, ChatRequest, Completion
 from quillgraph.backends.errors import ConfigError
+from quillgraph.backends.messages.fault import fault_in
 from quillgraph.backends.messages.reply import schema_in_words
 from quillgraph.backends.messages.turn import openai_form
 from quillgraph.backends.runtime.loops import BackgroundLoop
@@ -28,8 +29,8 @@ class OpenAIChat(ChatBackend):
     `asyncio.run` that ends would leave them open. Only the SDK retries failed requests; it
     honours `retry-after`.
 
-    If a server sends no `usage`, its calls count as 0 tokens, and the log warns once: a budget of
-    tokens cannot limit such a server.
+    If a server sends no `usage`, the tokens of its calls are unknown, and the log warns once: a
+    budget of tokens cannot limit such a server.
 
     Raises:
         ConfigError: If the address is invalid, or a required key is missing.
@@ -110,7 +111,13 @@ class OpenAIChat(ChatBackend):
     async def _complete(self, request: ChatRequest) -> Completion:
         line = self._open()
         answer = await line.loop.run(self._ask(line.client, self._body(request)))
-        return completion_of(answer, request, self._endpoint, token_ids=self.token_ids)
+        return completion_of(
+            answer,
+            request,
+            self._endpoint,
+            token_ids=self.token_ids,
+            limit=request.max_tokens + self.thinking_tokens,
+        )
 
     @property
     def _llm_type(self) -> str:
@@ -141,7 +148,9 @@ class OpenAIChat(ChatBackend):
             base_url=self._endpoint.address,
             max_retries=self.max_retries,
             timeout=openai.Timeout(self.idle_timeout_s, connect=min(self.idle_timeout_s, 10.0)),
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits),
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=limits, event_hooks={"response": [_give_faults_their_status]}
+            ),
         )
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
@@ -189,7 +198,9 @@ class OpenAIChat(ChatBackend):
             raise await self._endpoint.status_error(client, error) from None
         except openai.APIConnectionError as error:
             raise self._endpoint.connection_error(error) from None
-        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except json.JSONDecodeError as error:
+            raise self._endpoint.unreadable(error.doc) from None
+        except (openai.OpenAIError, UnicodeDecodeError) as error:
             raise self._endpoint.unreadable(f"{type(error).__name__}: {error}") from None
 
 
@@ -200,3 +211,9 @@ class _EventLine:
 
 
 _opening = threading.Lock()
+
+
+async def _give_faults_their_status(response: Any) -> None:
+    """Give an error that came under status 200 its own, so that the SDK retries it as such."""
+    if response.status_code < 300 and (fault := fault_in(await response.aread())) is not None:
+        response.status_code = fault.status

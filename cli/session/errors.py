@@ -20,8 +20,8 @@ def reporting(*, debug: bool) -> Iterator[None]:
     try:
         yield
     except ReplyError as error:
-        advice = "calls.jsonl in the run folder has every reply; a larger model may do better"
-        _say(f"{error}; {advice}", debug=debug)
+        record = "calls.jsonl in the run folder has every reply"
+        _say(f"{error}; {record}; {error.remedy}", debug=debug)
         raise typer.Exit(error.exit_status) from error
     except CassetteMiss as error:
         message, *difference = str(error).split("\n")

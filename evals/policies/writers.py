@@ -21,6 +21,7 @@ from quillgraph.backends.errors import (
     ReplyError,
     nearest,
 )
+from quillgraph.backends.messages import was_cut
 from quillgraph.evals.data.prompts import Prompt
 from quillgraph.evals.policies.policy import Policy
 from quillgraph.evals.policies.records import WrittenText
@@ -99,7 +100,7 @@ class ModelWriter:
                 "prompt_tokens": usage["input_tokens"] if usage else 0,
                 "completion_tokens": usage["output_tokens"] if usage else 0,
                 "calls": 1,
-                "is_cut": reply.response_metadata.get("finish_reason") == "length",
+                "is_cut": was_cut(reply),
             }
         )
 

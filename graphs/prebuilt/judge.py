@@ -33,8 +33,9 @@ from quillgraph.agents.judges import (
 )
 from quillgraph.agents.replies import ReplyText, reply_text
 from quillgraph.agents.requests import writing_task
+from quillgraph.agents.role import nothing_left
 from quillgraph.backends.calls import Budget, Recorder, recorder_of
-from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError, ReplyError
+from quillgraph.backends.errors import BudgetReached, ContextOverflow, InputError
 from quillgraph.graphs.episodes.context import cast
 from quillgraph.graphs.prebuilt.workshop import Workshop
 
@@ -352,8 +353,7 @@ def refuse_silence(assessed: Assessed) -> None:
     """
     judgement = assessed.judgement
     if judgement.missing and not judgement.verdicts:
-        reply = assessed.dropped[0].text if assessed.dropped else ""
-        raise ReplyError("a verdict on any criterion from the judge", reply)
+        raise nothing_left("a verdict on any criterion from the judge", assessed.dropped)
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from quillgraph.agents.domain import Category, Code, Core, Relation, Tier, WritingTask
 from quillgraph.agents.lenses import dimension_of
+from quillgraph.agents.role import LARGER_OR_ROOM
 from quillgraph.backends.errors import ConfigError, ReplyError, nearest
 
 STAGES = {
@@ -73,7 +74,7 @@ def categories_of_codes(state: Coded) -> CategoriesUpdate:
         ReplyError: If there is no code.
     """
     if not state["codes"]:
-        raise ReplyError("at least one code from the open coders", "no code at all")
+        raise ReplyError("at least one code from the open coders", "no code at all", LARGER_OR_ROOM)
     language = state["task"].language
     categories = tuple(
         Category(

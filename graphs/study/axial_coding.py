@@ -16,7 +16,7 @@ from quillgraph.agents.grounded_theory import (
     group_codes,
     relate,
 )
-from quillgraph.agents.role import lost_reply
+from quillgraph.agents.role import LARGER_OR_ROOM, lost_reply
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study.state import Study
@@ -99,7 +99,7 @@ async def group(state: AxialCodingInput, runtime: Runtime[Study]) -> GroupUpdate
     """Group the codes: by a model if it can take them all in one call, else by embeddings alone."""
     codes, study = state["codes"], runtime.context
     if not codes:
-        raise ReplyError("at least one code from the open coders", "no code at all")
+        raise ReplyError("at least one code from the open coders", "no code at all", LARGER_OR_ROOM)
     near = await vectors([code_text(code) for code in codes], study.embeddings)
     if study.axial_coder.items_per_call == 1 or len(codes) == 1:
         return {"groups": group_by_meaning(codes, near), "dropped": []}
@@ -138,7 +138,9 @@ def gather(state: AxialCoding) -> GatherUpdate:
     """Collect the categories, with a memo on each that rests on a single code."""
     categories = tuple(state["described"])
     if not categories:
-        raise ReplyError("at least one category from the axial coder", "no category at all")
+        raise ReplyError(
+            "at least one category from the axial coder", "no category at all", LARGER_OR_ROOM
+        )
     single = [category for category in categories if len(category.code_ids) == 1]
     memos = [
         Memo(

@@ -41,7 +41,7 @@ from quillgraph.agents.domain import (
 )
 from quillgraph.agents.memory import Consulted, Suggestion
 from quillgraph.agents.requests import Constraint
-from quillgraph.agents.role import lost_reply
+from quillgraph.agents.role import LARGER_OR_ROOM, lost_reply
 from quillgraph.backends.embeddings import vectors
 from quillgraph.backends.errors import ReplyError
 from quillgraph.graphs.study.state import Study, merged, suggestions_of
@@ -377,7 +377,9 @@ def build_without(
 
 def _written_criteria(state: CriteriaWriting) -> list[Criterion]:
     if not (criteria := current_criteria(state)):
-        raise ReplyError("at least one criterion from the criteria writer", "no criterion at all")
+        raise ReplyError(
+            "at least one criterion from the criteria writer", "no criterion at all", LARGER_OR_ROOM
+        )
     return criteria
 
 

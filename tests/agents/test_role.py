@@ -553,5 +553,89 @@ async def test_json_that_thinking_left_no_room_for_is_an_error_that_says_so(
     role_saying: Callable[..., Role],
 ) -> None:
     role = role_saying('<think>{"name": "red"}', '<think>{"name": "red"}')
-    with pytest.raises(ReplyError, match="the thinking was cut off before it"):
+    with pytest.raises(ReplyError, match="the thinking, which was cut short"):
         await ask(role, PROMPT, Colour, item="sea")
+
+
+class Score(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str
+    score: int
+
+
+AMBIGUOUS = [
+    '{"reason": "He says "yes" to it", "score": 9}',
+    '{"reason": "gives "score": 2 to it", "score": 9}',
+    '{"reason": "says ", "score": 2, "and", "score": 9}',
+    '{"reason": "x", "score": 1", "score": 9}',
+    '{"reason": "x", "score": 2, "reason": "y", "score": 9}',
+    '{"reason": "uses ", " twice", "score": 3}',
+    '```json\n{"reason": "a "score": 1", "score": 9}\n```',
+    "{'reason': 'it's \"fog\", so', 'score': 2}",
+    '{"reason": "x", "score": 1',  # of 1, 10 or 14
+    '{"reason": "x" "score": 2} {"reason": "y", "score": 9}',
+]
+
+
+@pytest.mark.parametrize("reply", AMBIGUOUS)
+def test_a_reply_that_can_be_read_in_two_ways_is_not_read(reply: str) -> None:
+    with pytest.raises(ValidationError):
+        read_reply(reply, Score)
+
+
+@pytest.mark.parametrize(
+    ("reply", "score"),
+    [
+        ('{"reason": "He says \\"yes\\" to it", "score": 9}', 9),
+        ('{"reason": "two\nlines", "score": 9,}', 9),
+        ('Here:\n```json\n{"reason": "x", "score": 7}\n```\nDone.', 7),
+        ('{"reason": "x" "score": 7}', 7),
+        ("{reason: 'x', score: 7}", 7),
+        ('{"reason": "x", "score": "7"}', 7),
+        ('{"reason": "x", "score": 7, ', 7),
+    ],
+)
+def test_wrong_marks_around_right_values_are_forgiven(reply: str, score: int) -> None:
+    assert read_reply(reply, Score).score == score
+
+
+@given(reason=st.text(max_size=30), score=st.integers(0, 14), data=st.data())
+def test_a_reply_with_quotes_that_nobody_escaped_never_gives_another_score(
+    reason: str, score: int, data: st.DataObject
+) -> None:
+    inside = data.draw(st.sampled_from(['"', '", "', '": ', '"score": 3', '", "score": 3, "', "}"]))
+    place = data.draw(st.integers(0, len(reason)))
+    words = reason[:place] + inside + reason[place:]
+    with contextlib.suppress(ValidationError):
+        assert read_reply(f'{{"reason": "{words}", "score": {score}}}', Score).score == score
+
+
+@pytest.mark.parametrize("reply", AMBIGUOUS)
+async def test_a_reply_that_can_be_read_in_two_ways_is_asked_for_again(reply: str) -> None:
+    replies = iter([AIMessage(reply), AIMessage('{"reason": "clear", "score": 4}')])
+    role = Role("judge", GenericFakeChatModel(messages=replies))
+    assert (await ask(role, PROMPT, Score, item="a")).score == 4
+
+
+THOUGHTS: list[dict[str, Any]] = [
+    {"content": "", "additional_kwargs": {"reasoning_content": "First, fog."}},
+    {"content": "<think>First, fog."},
+]
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+@pytest.mark.parametrize("ending", [{"finish_reason": "length"}, {"done_reason": "length"}])
+async def test_thinking_that_was_cut_twice_asks_for_room_to_think(
+    thought: dict[str, Any], ending: dict[str, str]
+) -> None:
+    def role() -> Role:
+        messages = [AIMessage(**thought, response_metadata=ending) for _ in range(2)]
+        return Role("judge", GenericFakeChatModel(messages=iter(messages)))
+
+    with pytest.raises(ReplyError, match="after the thinking, which was cut short") as caught:
+        await ask(role(), PROMPT, Score, item="a")
+    assert "thinking_tokens" in caught.value.remedy
+    answers = await ask_each(role(), PROMPT, Score, item="a", stage="judging", at_most=4)
+    (dropped,) = answers.dropped
+    assert (dropped.reason, "thinking_tokens" in dropped.text) == ("thinking cut short", True)

@@ -30,7 +30,7 @@ def tree(root: type[QuillError]) -> list[type[QuillError]]:
 
 @pytest.mark.parametrize("kind", tree(QuillError), ids=lambda kind: kind.__name__)
 def test_every_error_crosses_a_process_border(kind: type[QuillError]) -> None:
-    args = ("a JSON object", "so be it") if kind is ReplyError else ("what happened",)
+    args = ("a JSON object", "so be it", "ask again") if kind is ReplyError else ("what happened",)
     back = pickle.loads(pickle.dumps(kind(*args)))
     assert type(back) is kind
     assert back.args == args

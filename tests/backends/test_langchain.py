@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -22,6 +22,7 @@ from quillgraph.backends.errors import (
     BackendError,
     ConfigError,
     ContextOverflow,
+    InputError,
     RateLimited,
     Refused,
     ReplyError,
@@ -91,7 +92,7 @@ async def test_a_reply_comes_with_usage_and_why_it_ended() -> None:
     assert reply.content == "so"
     assert reply.usage_metadata is not None
     assert reply.usage_metadata["total_tokens"] == 6
-    assert reply.response_metadata["finish_reason"] == "end_turn"
+    assert reply.response_metadata["finish_reason"] == "stop"
     cut = await chat.ainvoke("so?", max_tokens=1)
     assert cut.response_metadata["finish_reason"] == "length"
     assert chat.invoke("so?").content == "so"
@@ -325,11 +326,123 @@ def test_what_chat_openai_raises_is_told_without_the_key(
 
 
 @chat_openai
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "message": "slow down"}, RateLimited),
+        ({"code": "invalid_api_key", "message": "no"}, Refused),
+        ({"message": "upstream is down"}, ServerFailed),
+    ],
+)
+def test_an_error_under_status_200_is_what_its_code_says(
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    error: dict[str, Any],
+    kind: type[Exception],
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        {"error": error, "choices": None}
+    )
+    spec = f"langchain:langchain_openai.ChatOpenAI?model=m&base_url={httpserver.url_for('/v1')}"
+    with pytest.raises(kind):
+        asyncio.run(connect(spec).ainvoke("so?"))
+
+
+@chat_openai
 def test_chat_openai_with_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     spec = "langchain:langchain_openai.ChatOpenAI?model=m&base_url=http://127.0.0.1:9/v1"
     with pytest.raises(Unreachable):
         asyncio.run(connect(f"{spec}&max_retries=0").ainvoke("so?"))
+
+
+class Worded(FakeListChatModel):
+    """A model of another package that answers with one message."""
+
+    message: AIMessage
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self.message)])
+
+
+def worded(content: Any = "so", /, **fields: Any) -> ForeignChat:
+    return ForeignChat(chat=Worded(responses=[], message=AIMessage(content, **fields)))
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"finish_reason": "length"},
+        {"stop_reason": "max_tokens"},
+        {"done_reason": "length", "done": True},
+        {"finishReason": "MAX_TOKENS"},
+        {"stopReason": "max_tokens"},
+        {"finish_reason": "model_length"},
+        {"finish_reason": "FinishReason.MAX_TOKENS"},
+        {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}},
+    ],
+    ids=str,
+)
+async def test_a_reply_that_was_cut_short_says_so_by_any_providers_word(
+    meta: dict[str, Any],
+) -> None:
+    reply = await worded(response_metadata=meta).ainvoke("so?")
+    assert reply.response_metadata["finish_reason"] == "length"
+
+
+async def test_tokens_that_a_model_does_not_count_are_unknown() -> None:
+    assert (await worded().ainvoke("so?")).usage_metadata is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "so"}]},
+        {"content": [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "so"}]},
+        {"content": "so", "additional_kwargs": {"reasoning_content": "hm"}},
+    ],
+    ids=str,
+)
+async def test_what_a_model_thought_is_kept_beside_its_text(fields: dict[str, Any]) -> None:
+    meta = {"model_provider": "anthropic"} if "thinking" in str(fields) else {}
+    reply = await worded(fields.pop("content"), response_metadata=meta, **fields).ainvoke("so?")
+    assert reply.content == "so"
+    assert reply.additional_kwargs == {"reasoning_content": "hm"}
+
+
+@pytest.mark.parametrize(
+    ("meta", "kind"),
+    [
+        ({"finish_reason": "content_filter"}, Refused),
+        ({"finish_reason": "SAFETY"}, Refused),
+        ({"stop_reason": "refusal"}, Refused),
+        ({"finish_reason": "error"}, ServerFailed),
+    ],
+)
+async def test_a_filter_or_a_failure_in_mid_reply_is_no_text(
+    meta: dict[str, Any], kind: type[BackendError]
+) -> None:
+    with pytest.raises(kind):
+        await worded("", response_metadata=meta).ainvoke("so?")
+
+
+async def test_half_a_character_of_a_reply_is_the_sign_for_one_that_is_unknown() -> None:
+    assert (await worded("fog \ud83d").ainvoke("so?")).content == "fog \ufffd"
+
+
+async def test_half_a_character_of_a_prompt_is_refused() -> None:
+    with pytest.raises(InputError, match="half a character"):
+        await worded().ainvoke("fog \ud83d")
+
+
+async def test_a_failure_at_system_turns_alone_is_explained() -> None:
+    for chat in (
+        ForeignChat(chat=elsewhere(fault=error("BadRequestError", "no message", status_code=400))),
+        worded(""),
+    ):
+        with pytest.raises(Refused, match="system turns alone"):
+            await chat.ainvoke([SystemMessage("Write of fog.")])
 
 
 def look(place: str) -> str:
@@ -391,6 +504,11 @@ class _Answer:
         (error("ServiceUnavailable"), ServerFailed),
         (TimeoutError("no"), Unreachable),
         (ConnectionRefusedError("no"), Unreachable),
+        # what ChatOpenAI raises of an error under status 200
+        (ValueError({"code": 429, "message": "slow down"}), RateLimited),
+        (ValueError({"type": "rate_limit_error", "message": "no"}), RateLimited),
+        (ValueError({"code": 502, "message": "upstream closed"}), ServerFailed),
+        (ValueError({"code": "invalid_api_key", "message": "no"}), Refused),
         # a status that is none, and a name that says nothing
         (error("APIError", code="invalid_request", status_code=200), BackendError),
         (ValueError("no"), BackendError),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pytest_httpserver import HTTPServer
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
 TEXT = (
@@ -197,3 +198,62 @@ def test_thinking_that_was_cut_off_is_no_text_and_costs_no_call(quillgraph: Any)
     assert done.status == 2
     assert "got no text: the thinking was cut off before it" in done.stderr
     assert not Path("run").exists()
+
+
+def at(server: HTTPServer, answer: object, options: str = "max_retries=0") -> list[str]:
+    """The command at a server that always answers this."""
+    server.expect_request("/v1/chat/completions").respond_with_json(
+        answer, headers={"retry-after-ms": "1"}
+    )
+    spec = f"openai:m@{server.url_for('/v1')}?{options}"
+    return [spec if word.startswith("scripted:") else word for word in words()]
+
+
+def test_a_limit_under_status_200_is_a_limit(httpserver: HTTPServer, quillgraph: Any) -> None:
+    message = {"role": "assistant", "content": None}
+    answer = {"error": {"code": 429, "message": "slow down"}, "choices": [{"message": message}]}
+    done = quillgraph(*at(httpserver, answer, "max_retries=2"))
+    assert done.status == 3
+    assert "answered 429: slow down (tried 3 times); lower max_concurrency" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "reasoning_content": "First, fog."},
+        {"content": [{"type": "thinking", "thinking": "First, fog."}]},
+        {"content": "<think>First, fog."},
+    ],
+    ids=str,
+)
+def test_thinking_that_was_cut_short_asks_for_thinking_tokens(
+    httpserver: HTTPServer, quillgraph: Any, message: dict[str, Any]
+) -> None:
+    answer = {"choices": [{"message": message, "finish_reason": "length"}]}
+    done = quillgraph(*at(httpserver, answer))
+    assert done.status == 3
+    assert "raise thinking_tokens (now 0)" in done.stderr
+    assert "a larger model" not in done.stderr
+
+
+def test_a_study_whose_model_only_thinks_asks_for_thinking_tokens(
+    httpserver: HTTPServer, quillgraph: Any
+) -> None:
+    message = {"content": None, "reasoning_content": "First, fog."}
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(
+        {"choices": [{"message": message, "finish_reason": "length"}]}
+    )
+    spec = f"openai:m@{httpserver.url_for('/v1')}?max_retries=0"
+    done = quillgraph("criteria", "Write of fog.", "--backend", spec, "--out", "run")
+    assert done.status == 3
+    assert "thinking_tokens" in done.stderr
+
+
+def test_a_reason_with_quotes_that_nobody_escaped_is_no_other_score(
+    httpserver: HTTPServer, quillgraph: Any
+) -> None:
+    content = '{"reason": "gives "score": 2 to it", "score": 9}'
+    answer = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+    done = quillgraph(*at(httpserver, answer))
+    assert done.status == 3
+    assert "expected a verdict on any criterion from the judge" in done.stderr
