@@ -9,7 +9,7 @@ from quillgraph.agents.checks.demand import Demand, bounds_of, tell_unclear, unq
 from quillgraph.agents.checks.quantity import Quantity, Token, quantities, tokens_of
 from quillgraph.agents.checks.scope import Aim, Scope
 from quillgraph.agents.checks.zh.quantities import WORDS
-from quillgraph.agents.checks.zh.scopes import aim_in_clause, is_of_another_noun
+from quillgraph.agents.checks.zh.scopes import aim_in_clause, names_another_noun
 from quillgraph.agents.checks.zh.wording import WORDING
 
 _CLAUSE_START = re.compile(r"[，,。；;！!？?\n：:（(、）)]|但是?|并且?(?=不)")
@@ -82,7 +82,7 @@ def lengths(text: str) -> Iterator[Demand]:
         last = (quantity, aim)
         aim = _aim_in(aim, unit, spoken)
         if aim == "whole" and unit not in ("section", "list") and not quantity.has_length:
-            aim = "unclear" if is_of_another_noun(clause, spoken) else aim
+            aim = "unclear" if names_another_noun(clause, spoken) else aim
         if unit == "sentence" and re.search("[下上这那后前]$", clause):
             continue
         after = spoken[tokens[quantity.last - 1].end :][:16]

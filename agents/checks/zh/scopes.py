@@ -87,7 +87,7 @@ def aim_in_clause(clause: str, label: str, unit: str) -> Aim:
     return aim
 
 
-def is_of_another_noun(clause: str, text: str) -> bool:
+def names_another_noun(clause: str, text: str) -> bool:
     """Whether a clause is about something that is not the text that is asked for.
 
     寄语不超过50字 is about a part that nothing else in the request names; 教案不超过1000字 is
