@@ -2,10 +2,12 @@
 
     .venv/bin/python -P benchmarks/bounded_replies.py        some minutes on two cores
 
-The same prompts, seeds and schema on two engines of the built-in model, one after the other; each
-round asks all prompts at once, and both engines answer a round before the next. The reply is a
-judgement with a bounded reason. Prints and stores tokens per second of each round, their ratio with
-a 95 % interval over rounds, and how many reasons hold a quotation mark, a backslash or a newline.
+First the grammars alone, in turn over one reply: milliseconds to compile the schema, which most
+calls of a study have anew, and to mask and read a token. Then the same prompts, seeds and schema on
+two engines of the built-in model; each round asks all prompts at once, and both engines answer a
+round before the next. The reply is a judgement with a bounded reason. Prints and stores tokens per
+second of each round, their ratio with a 95 % interval over rounds, and how many replies hold an
+escape: a quotation mark, a backslash or a newline. The first part is stored before the second runs.
 """
 
 import argparse
@@ -17,6 +19,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from transformers import AutoTokenizer
+
+from quillgraph.backends.messages.bounds import spaced
 from quillgraph.backends.vllm.chat import VllmChat
 from quillgraph.backends.weights import resolve
 
@@ -39,6 +44,56 @@ ASK = (
     "{name}. "
     '"It is," the keeper said, "later than {hour}."'
 )
+
+
+REPLY = (
+    '{"quote": "It is, the keeper said, later than three.", "reason": "The words are plain and the '
+    'scene is short, so the reader sees the keeper wait and hears the clock.", "score": 7}'
+)
+
+
+def grammar_costs(repeats: int) -> dict[str, dict[str, list[float]]]:
+    """Milliseconds to compile the schema, and for each token of a reply, by grammar."""
+    import xgrammar
+    from llguidance import LLMatcher
+    from llguidance.hf import from_tokenizer
+    from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve("smollm2-135m"))
+    size = len(tokenizer)
+    ids = tokenizer.encode(REPLY, add_special_tokens=False)
+    info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=size)
+    compiler = xgrammar.GrammarCompiler(info, cache_enabled=False)
+    tokens = from_tokenizer(tokenizer, n_vocab=size)
+
+    def xgrammar_read() -> tuple[float, float]:
+        begun = time.perf_counter()
+        compiled = compiler.compile_json_schema(json.dumps(SCHEMA), any_whitespace=False)
+        matcher = xgrammar.GrammarMatcher(compiled)
+        ready, mask = time.perf_counter(), xgrammar.allocate_token_bitmask(1, size)
+        for token in ids:
+            matcher.fill_next_token_bitmask(mask)
+            assert matcher.accept_token(token)
+        return ready - begun, (time.perf_counter() - ready) / len(ids)
+
+    def guidance_read() -> tuple[float, float]:
+        begun = time.perf_counter()
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(spaced(SCHEMA)))
+        matcher = LLMatcher(tokens, grammar)
+        ready, mask = time.perf_counter(), allocate_token_bitmask(1, size)
+        for token in ids:
+            fill_next_token_bitmask(matcher, mask, 0)
+            assert matcher.consume_token(token)
+        return ready - begun, (time.perf_counter() - ready) / len(ids)
+
+    runs = [(xgrammar_read(), guidance_read()) for _ in range(repeats)]
+    return {
+        name: {
+            "compile_ms": [round(1e3 * run[place][0], 2) for run in runs],
+            "token_ms": [round(1e3 * run[place][1], 4) for run in runs],
+        }
+        for place, name in enumerate(GRAMMARS)
+    }
 
 
 def engine(grammar: str) -> VllmChat:
@@ -108,7 +163,9 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--calls", type=int, default=8)
     arguments = parser.parse_args()
-    result = asyncio.run(measured(arguments.rounds, arguments.calls))
-    text = json.dumps(result, indent=2)
-    (RESULTS / "bounded_replies-smollm2-135m.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+    file = RESULTS / "bounded_replies-smollm2-135m.json"
+    result: dict[str, Any] = {"grammars": grammar_costs(arguments.rounds)}
+    file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result["engines"] = asyncio.run(measured(arguments.rounds, arguments.calls))
+    file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
