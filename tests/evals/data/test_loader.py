@@ -151,3 +151,21 @@ def test_an_unknown_format_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="expected UTF-8"):
         load(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"text": "a \\ud800 b", "score": 1}', "half a character"),
+        ('{"text": "a", "score": 1, "score": 9}', "occurs twice"),
+        ("[" * 100_000, "nested too deep"),
+    ],
+)
+def test_a_line_that_nobody_can_mean_is_refused_by_its_number(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    file = tmp_path / "rated.jsonl"
+    file.write_text('{"text": "Fog.", "score": 1}\n' + line, encoding="utf-8")
+
+    with pytest.raises(InputError, match=f"rated.jsonl, line 2: .*{reason}"):
+        load(file)
