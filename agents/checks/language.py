@@ -174,5 +174,28 @@ def foreign_language(
     if any(may_be(text, each) for each in {language, *demanded}):
         return None
     actual = language_of(text)
+    # a text whose speech is in another language may lead there, and still be English
+    if actual in {language, *demanded} or (not demanded and _mentions(request, actual)):
+        return None
     # repetitive English may look like Volapük; a language that no request names is a misdetection
     return actual if is_known(actual) else None
+
+
+def _mentions(request: str, code: str) -> bool:
+    """Whether a request speaks of words in a language, without a demand that code can read."""
+    return any(
+        re.search(pattern.format(re.escape(name)), request, re.IGNORECASE)
+        for part in (language_for(DEFAULT), language_for("zh"))
+        if (name := part.wording.languages.get(code))
+        for pattern in (_WORDS_IN if part.code == DEFAULT else ("{}",))
+    )
+
+
+_WORDS_IN = (
+    r"\b(?:speaks?|speaking|spoken|in|into|to)(?: \w+){{0,2}} {}\b(?=\W|$)(?! (?!(?:and|or|with|for"
+    r"|that|who|only|please|but|then|so|the|this|my|an?|it)\b)\w)",
+    r"\b{} (?:and (?:an? )?\w+ )?(?:texts?|words?|mottos?|dedications?|phrases?|proverbs?|lullab\w+"
+    r"|songs?|hymns?|poems?|verses?|sonnets?|dialogues?|translations?|versions?|titles?"
+    r"|inscriptions?|vocabulary|sentences?|language|lessons?|letters?|e-?mails?|speakers?)\b",
+)
+"""Where the name of a language is of its words, and not of a people: "a French baker" is of one."""

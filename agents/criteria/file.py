@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from quillgraph.agents.domain import FORMAT_VERSION, LEVELS, CriteriaSet
 from quillgraph.agents.judgements import judged
-from quillgraph.agents.text.file import read_text
+from quillgraph.agents.text.file import parse_json, read_text
 from quillgraph.backends.errors import InputError
 
 
@@ -20,12 +20,15 @@ def read_criteria(file: Path) -> CriteriaSet:
             hash. Scores are valid only for the criteria with their hash, so an edited set must not
             pass as the original.
     """
+    text = read_text(file)
     try:
-        data: Any = json.loads(read_text(file))
+        data: Any = parse_json(text)
     except json.JSONDecodeError as error:
         raise InputError(
             f"expected criteria as JSON in {file}, got something else in line {error.lineno}"
         ) from error
+    except ValueError as error:
+        raise InputError(f"expected criteria as JSON in {file}: {error}") from error
     if isinstance(data, dict) and "criteria_set" in data:
         data = data["criteria_set"]
     version = data.get("version") if isinstance(data, dict) else None

@@ -1,7 +1,7 @@
 """Measures of a text that do not depend on what it is for."""
 
 from quillgraph.agents.text.amount import amount
-from quillgraph.agents.text.file import read_text
+from quillgraph.agents.text.file import parse_json, parse_yaml, read_text
 from quillgraph.agents.text.language import (
     CJK,
     LETTERS_PER_CHARACTER,
@@ -25,6 +25,8 @@ __all__ = [
     "language_of",
     "letter_count",
     "ngrams",
+    "parse_json",
+    "parse_yaml",
     "read_text",
     "sentence_spans",
     "tokens",

@@ -1,6 +1,10 @@
 """Text in a file: whole, or line by line."""
 
+import json
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from quillgraph.backends.errors import InputError
 
@@ -38,3 +42,61 @@ def numbered_lines(text: str) -> list[tuple[int, str]]:
     """Cut a text as `read_lines` does."""
     lines = text.removeprefix("\ufeff").split("\n")
     return [(number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def parse_json(text: str) -> Any:
+    """Read JSON that a person may have written.
+
+    Raises:
+        ValueError: If it is no JSON, is nested too deep, has a number too long, an escape that
+            is half a character, or names a field twice, of which only one value could count.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_fields)
+        json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ValueError(f"the escape {ascii(half)[1:-1]} is half a character") from error
+    return value
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} occurs twice; leave one of them out")
+    return fields
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a name that occurs twice in a mapping, which YAML forbids and PyYAML takes."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if (key.tag, str(key.value)) in names:
+                line = key.start_mark.line + 1
+                raise ValueError(f"line {line}: {key.value!r} occurs twice; leave one of them out")
+            names.add((key.tag, str(key.value)))
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML that a person has written.
+
+    Raises:
+        ValueError: If it is no YAML, is nested too deep, has a number or date that is none, or
+            names a field twice.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error

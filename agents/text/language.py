@@ -52,9 +52,21 @@ make a Chinese word and 4.7 letters an English one."""
 
 
 def letter_weight(text: str) -> int:
-    """Count the letters, those of Chinese, Japanese and Korean `LETTERS_PER_CHARACTER` times."""
+    """Count the letters with vowel signs, Chinese and the like `LETTERS_PER_CHARACTER` times."""
     wide = han_count(text) + kana_count(text) + hangul_count(text)
-    return letter_count(text) + (LETTERS_PER_CHARACTER - 1) * wide
+    return letter_count(text) + _sign_count(text) + (LETTERS_PER_CHARACTER - 1) * wide
+
+
+def _sign_count(text: str) -> int:
+    """Count the vowels that Hindi, Thai and the like write as signs upon letters."""
+    return sum(
+        unicodedata.category(each) in ("Mn", "Mc") and not unicodedata.combining(each)
+        for each in _VARIATIONS.sub("", text)
+    )
+
+
+_VARIATIONS = re.compile("[\ufe00-\ufe0f]")
+"""They choose the look of the character before them, such as an emoji."""
 
 
 UNDETERMINED = "und"

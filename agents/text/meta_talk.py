@@ -12,20 +12,31 @@ _TEXT = (
 _TO_READER = r"(?:e-?mail|message|note|reply|speech|toast|invitation|announcement|post|newsletter)"
 _TEXT_ZH = "(?:故事|诗歌?|文章|散文|信件?|作品|版本|草稿|内容|正文|小说|剧本|全文|文本)"
 _YES = r"(?:certainly|sure(?: thing)?|of course|absolutely|okay|ok|great|thank you)"
+_OF_STORY = (
+    r"(?:(?:that|which) )?(?:(?:he|she|they|we|nobody|no one|everyone"
+    r"|(?:my|his|her|our|their) \w+)\b"
+    r"|i (?!(?:have |had |['’]ve )?(?:just )?(?:wrote|written|came|come|created|crafted"
+    r"|composed|made|prepared|put|revised|drafted)\b))"
+)
+"""A text's own words of one that it contains: "Here is the poem I never wrote:"."""
+
 _LABEL = (
     rf"(?:thought process|thoughts?|reasoning|explanation|analysis|solution|output"
     rf"|(?:revised |final )?{_TEXT})"
 )
 
+_YES_ALONE = rf"{_YES}[.!,:]*$"
+_YES_ALONE_ZH = r"(?:当然|好的|没问题)(?:可以)?[，,！!。]*$"
+
 _ASSURANCES = (
-    rf"{_YES}[.!,:]*$",
+    _YES_ALONE,
     rf"{_YES}[,!.]?\s+(?:i['’]ll|i will|i can|let me)\b[^.!?]*\b(?:help|writ\w+|{_TEXT})\b",
     rf"(?:{_YES}[,!.]?\s+)?(?:i['’]d|i would|i['’]m|i am) (?:be )?(?:happy|glad|delighted) to "
     r"(?:help|assist|write|share|provide)\b",
     r"thank you for (?:your (?:request|prompt|question|message|patience)|reading)\b",
     r"great (?:question|prompt|idea|request)\b",
     rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is|this is) (?:the|your|my|an?) "
-    rf"(?:\w+ ){{0,4}}{_TEXT}\b[^.!?]*:$",
+    rf"(?:\w+ ){{0,4}}{_TEXT}\b(?! {_OF_STORY})[^.!?]*:$",
     rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is) (?:the|your|my|an?) "
     rf"(?:\w+ ){{0,4}}{_TEXT}\b(?: (?:you|that you|for you|as|based on)\b[^.!?]*)?[.!]*$",
     rf"{_LABEL}\s*:\s*$",
@@ -45,7 +56,7 @@ _ASSURANCES = (
     r"the (?:next|following) (?:two |few )?(?:sentences?|paragraphs?|lines?|scenes?) "
     r"(?:of|from|in|adds?|makes?|describes?|shows?|continues?)\b",
     r"as an ai\b",
-    r"(?:当然|好的|没问题)(?:可以)?[，,！!。]*$",
+    _YES_ALONE_ZH,
     r"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:我|这|很)[^。！？]{0,8}(?:为|给|帮|按照?)"
     r"[^。！？]{0,4}[您你][^。！？]{0,40}[。！？]*$",
     rf"(?:(?:当然|好的|没问题)(?:可以)?[，,！!。]*)?(?:以下|下面)(?:就?是|为)[^。！？]{{0,30}}{_TEXT_ZH}"
@@ -58,7 +69,7 @@ _ASSURANCES = (
 
 _HANDOVERS = (
     rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is|this is) (?:the|your|my|an?) "
-    rf"(?:\w+ ){{0,4}}(?:{_TEXT}|{_TO_READER})\b[^.!?]*:$",
+    rf"(?:\w+ ){{0,4}}(?:{_TEXT}|{_TO_READER})\b(?! {_OF_STORY})[^.!?]*:$",
     rf"(?:{_YES}[,!.]?\s*)?(?:here (?:is|are)|here['’]s|below is) (?:the|your|my|an?) "
     rf"(?:\w+ ){{0,4}}(?:{_TEXT}|{_TO_READER})[.!]*$",
     rf"{_LABEL}\s*:\s*$",
@@ -112,6 +123,7 @@ _QUOTES = "\"'“”‘「『"
 
 _HANDOVER = re.compile("|".join(_HANDOVERS), re.IGNORECASE)
 _ASSURANCE = re.compile("|".join(_ASSURANCES), re.IGNORECASE)
+_AGREEMENT = re.compile(f"{_YES_ALONE}|{_YES_ALONE_ZH}", re.IGNORECASE)
 _META = re.compile("|".join((*_ASSURANCES, *_ADDRESSES, *_SELF_PRAISE)), re.IGNORECASE)
 
 
@@ -143,10 +155,14 @@ def framed(text: str, *, is_to_reader: bool = False) -> tuple[int, int]:
     """
     spans = sentence_spans(text)
     before, behind = _frame_run(text, spans), 0
+    while before and _opens_text(text, spans, before - 1):
+        before -= 1
     if is_to_reader:
         before = _up_to_handover(text, spans[:before])
     if before < len(spans):
         behind = _frame_run(text, spans[:before:-1])
+        while behind and _agrees(text[slice(*spans[-behind])]):
+            behind -= 1
         if is_to_reader:
             behind = _up_to_handover(text, spans[: len(spans) - behind - 1 : -1])
     kept = spans[before : len(spans) - behind]
@@ -170,6 +186,20 @@ def _frame_run(text: str, spans: Sequence[tuple[int, int]]) -> int:
     """How many of these sentences, from the first on, speak about the text."""
     own = (number for number, span in enumerate(spans) if not _is_frame(text[slice(*span)]))
     return next(own, len(spans))
+
+
+def _opens_text(text: str, spans: Sequence[tuple[int, int]], place: int) -> bool:
+    """Whether a word of agreement belongs to the sentence behind it: "Great. Just great."."""
+    end = spans[place + 1][0] if place + 1 < len(spans) else len(text)
+    return (
+        place + 1 < len(spans)
+        and _agrees(text[slice(*spans[place])])
+        and "\n" not in text[spans[place][1] - 1 : end]
+    )
+
+
+def _agrees(sentence: str) -> bool:
+    return bool(_AGREEMENT.match(_bare(sentence, _BEFORE_WORDS)))
 
 
 def _up_to_handover(text: str, spans: Sequence[tuple[int, int]]) -> int:

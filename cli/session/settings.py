@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.agents.text import parse_yaml, read_text
+from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.cli.session.options import SettingFields
 
 OTHER_VARIABLES = ("QUILLGRAPH_CACHE",)
@@ -141,11 +141,10 @@ def _refuse_unknown_variables() -> None:
 def _read(config: Path | None) -> dict[str, Any]:
     if config is None:
         return {}
+    text = read_text(config)
     try:
-        data = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise InputError(f"cannot read {config}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        data = parse_yaml(text) or {}
+    except ValueError as error:
         raise ConfigError(f"expected YAML settings in {config}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"expected a mapping of settings in {config}, got {type(data).__name__}")

@@ -4,14 +4,13 @@ The fields of the first record identify the format. A record that cannot be used
 its place and the reason; no value is invented for it.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from quillgraph.agents.domain import Value
-from quillgraph.agents.text.file import numbered_lines, read_text
+from quillgraph.agents.text.file import numbered_lines, parse_json, read_text
 from quillgraph.backends.errors import InputError, nearest
 from quillgraph.evals.data.formats import FORMATS, SIGNS
 from quillgraph.evals.data.records import Preference, RatedText, Record, RubricRequest
@@ -101,8 +100,8 @@ def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
 def _whole(raw: str) -> list[tuple[str, dict[str, Any]]] | None:
     """Rows of a file that is one JSON list, or one object of objects; None if it is neither."""
     try:
-        data = json.loads(raw)
-    except ValueError:
+        data = parse_json(raw)
+    except ValueError:  # its lines are read one by one, and the faulty one is named
         return None
     if isinstance(data, dict) and data and all(isinstance(each, dict) for each in data.values()):
         data = list(data.values())
@@ -117,7 +116,7 @@ def _lines(raw: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
     rows = []
     for number, line in numbered_lines(raw):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: expected JSON, {error}") from error
         if not isinstance(row, dict):

@@ -1,6 +1,5 @@
 """The requests of a training run: those to train on, and those held out."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from quillgraph.agents.domain import Value, WritingTask
 from quillgraph.agents.memory import Lesson
 from quillgraph.agents.requests import writing_task
-from quillgraph.agents.text.file import read_lines
+from quillgraph.agents.text.file import parse_json, read_lines
 from quillgraph.agents.writers import Precedents, drafting_prompt
 from quillgraph.backends.errors import ConfigError, InputError
 
@@ -50,7 +49,10 @@ def read_requests(path: Path) -> Requests:
     requests: dict[str, tuple[int, RequestLine, WritingTask]] = {}
     for number, text in read_lines(path):
         line = _line(text, f"{path}, line {number}")
-        task = writing_task(line.request)
+        try:
+            task = writing_task(line.request)
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
         if first := requests.get(task.request_hash):
             raise InputError(
                 f"{path}, line {number}: the request of line {first[0]} again; "
@@ -112,9 +114,9 @@ def check_lengths(
 def _line(text: str, where: str) -> RequestLine:
     expected = 'expected JSON like {"request": "A haiku on rain", "split": "train"}'
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{where}: {expected}, got {text[:80]!r}") from error
+        raise InputError(f"{where}: {expected}, got {text[:80]!r}: {error}") from error
     try:
         return RequestLine.model_validate(data)
     except ValidationError as error:

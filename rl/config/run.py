@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from quillgraph.agents.domain import Value
 from quillgraph.agents.judges import is_scorer
-from quillgraph.backends.errors import ConfigError, InputError, nearest
+from quillgraph.agents.text import parse_yaml, read_text
+from quillgraph.backends.errors import ConfigError, nearest
 from quillgraph.backends.weights import NumberFormat
 from quillgraph.rl.config.stages import OwnPath, RlConfig, SftConfig
 from quillgraph.rl.rewards.rules import RewardRules
@@ -209,12 +209,11 @@ def load_config(path: Path, **overrides: Any) -> TrainConfig:
         ConfigError: On an unknown name, a value that does not fit, or options that contradict
             each other.
     """
+    text = read_text(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
+        data = parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"expected YAML in {path}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"expected a mapping in {path}, got {type(data).__name__}")
     data |= {name: value for name, value in overrides.items() if value is not None}

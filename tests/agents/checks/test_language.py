@@ -8,6 +8,7 @@ from quillgraph.agents.checks.check import CHECKS, Check
 from quillgraph.agents.checks.count import CountRange
 from quillgraph.agents.checks.language import (
     LANGUAGES,
+    foreign_language,
     is_known,
     language_for,
     language_in_script,
@@ -125,3 +126,62 @@ def test_a_passage_in_another_script_is_read_in_the_language_of_that_script(
 def test_a_language_may_be_asked_for_that_has_a_name_though_no_rules() -> None:
     assert is_known("fr")
     assert not is_known("vo")
+
+
+SPANISH = (
+    "La niebla entró sobre el puerto antes del amanecer, y el viejo barquero se quedó sentado con "
+    "su pipa, esperando a un pasajero que había prometido venir."
+)
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "Translate this story to Spanish, keeping the tone warm and simple, for my grandmother.",
+        "Translate into Spanish the following paragraph about the old ferryman and his passenger.",
+        "Write a dialogue of a grandmother who speaks only Spanish and her grandson at sea.",
+        "Compose a Spanish motto and a Spanish dedication for our new library building, please.",
+    ],
+)
+def test_a_request_that_speaks_of_words_in_a_language_allows_it(request_text: str) -> None:
+    assert foreign_language(SPANISH, request_text, language="en") is None
+
+
+def test_a_request_that_speaks_of_a_people_allows_no_other_language() -> None:
+    request = "Write a story about a Spanish baker who wins the lottery and loses all her friends."
+
+    assert foreign_language(SPANISH, request, language="en") == "es"
+
+
+def test_an_english_text_with_spanish_speech_is_english() -> None:
+    text = (
+        "“¿Quién eres?” asked the ferryman. “Nadie,” she said. “¿Y tú?” “Nadie tampoco.” They sat "
+        "a while. “Mañana,” he said, “vendrá el otro.” “Siempre mañana,” she said."
+    )
+    request = "Write a short story about an old ferryman who waits at the harbour for a passenger."
+
+    assert foreign_language(text, request, language="en") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (
+            "hi",
+            "भोर से पहले कोहरा बंदरगाह पर छा गया, "
+            "और बूढ़ा मल्लाह अपने पाइप के साथ बैठा "
+            "उस यात्री की प्रतीक्षा करता रहा जिसने आने का वादा किया था।",
+        ),
+        (
+            "th",
+            "หมอกเข้ามาในท่าเรือก่อนรุ่งสาง "
+            "และคนแจวเรือชรานั่งสูบไปป์รอผู้โดยสารที่สัญญาว่าจะมาเมื่อยี่สิบปีก่อน",
+        ),
+    ],
+)  # fmt: skip
+def test_vowel_signs_count_toward_the_length_by_which_a_language_is_clear(
+    code: str, text: str
+) -> None:
+    request = "Write a short story about an old ferryman who waits at the harbour for a passenger."
+
+    assert foreign_language(text, request, language="en") == code

@@ -1,5 +1,7 @@
 """Which sentences speak about the text instead of being it."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,23 @@ STORY = (
 def test_what_a_model_says_around_a_text_is_not_the_text(sentence: str) -> None:
     assert is_meta(sentence)
     assert without_frame(f"{sentence}\n\n{STORY}") == STORY
-    assert without_frame(f"{STORY}\n\n{sentence}") == STORY
+    if not re.fullmatch(r"Certainly!|当然！", sentence):  # these may be a text's last word
+        assert without_frame(f"{STORY}\n\n{sentence}") == STORY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Great. Just great.\n\nThe car was gone.", "Sure. I knew him.\n\nWe all did.",
+        "Did she love him? Of course.", "She looked at the letter.\n\nOf course.",
+        "Thank you. Thank you all. The war is over.", "He bowed.\nThank you.",
+        "好的。他说。\n\n雨停了。", "她点了点头。好的。",
+        "Here is the poem I never wrote:\na door, a lamp,\nthe rest is silence.",
+        "Here is a story my grandmother told me:\n\nOnce there was a fox.",
+    ],
+)  # fmt: skip
+def test_a_text_that_begins_or_ends_like_a_frame_loses_nothing(text: str) -> None:
+    assert without_frame(text) == text
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,21 @@ def test_a_score_that_is_a_boolean_or_no_number_is_skipped_and_counted(tmp_path:
     ]
     assert [line.partition(":")[0] for line in data.skipped] == [f"line {n}" for n in (2, 3, 4, 5)]
     assert "expected a number, got True" in data.skipped[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"text": "a \\ud800 b", "score": 1}', "half a character"),
+        ('{"text": "a", "score": 1, "score": 9}', "occurs twice"),
+        ("[" * 100_000, "nested too deep"),
+    ],
+)
+def test_a_line_that_nobody_can_mean_is_refused_by_its_number(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    file = tmp_path / "rated.jsonl"
+    file.write_text('{"text": "Fog.", "score": 1}\n' + line, encoding="utf-8")
+
+    with pytest.raises(InputError, match=f"rated.jsonl, line 2: .*{reason}"):
+        load(file)

@@ -112,3 +112,20 @@ def test_a_whole_study_is_run_for_each_request_and_read_the_next_time(tmp_path: 
     assert {"hard", "soft"} <= {each.kind for each in first.criteria}
     # nobody is asked again
     assert find(ScriptedChat(reply=lambda _: "no JSON")) == first
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"request": " "}', "empty"),
+        ('{"request": "a \\ud800 b"}', "half a character"),
+        ('{"request": "a", "request": "b"}', "occurs twice"),
+        ("[" * 100_000, "nested too deep"),
+    ],
+)
+def test_each_refusal_names_file_and_line(tmp_path: Path, line: str, reason: str) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"request": "A haiku on rain"}\n\n' + line, encoding="utf-8")
+
+    with pytest.raises(InputError, match=f"prompts.jsonl, line 3: .*{reason}"):
+        read_requests(file)
