@@ -64,7 +64,8 @@ def parts_of_message(message: Any) -> MessageParts:
     extra = fields.get("additional_kwargs") or {}
     meta = fields.get("response_metadata") or {}
     content = fields.get("content")
-    blocks = [content] if isinstance(content, str | Mapping) else list(content or ())
+    several = content if isinstance(content, Sequence) else ()
+    blocks = [content] if isinstance(content, str | Mapping) else list(several)
     words = [each for block in blocks if (each := _words(block)) is not None]
     own = [each for block in blocks for each in _block_thinking(block)]
     beside = [
@@ -74,7 +75,7 @@ def parts_of_message(message: Any) -> MessageParts:
         for each in _strings(source.get(name))
     ]
     return MessageParts(
-        words="".join(words) if words or content is not None else None,
+        words="".join(words) if words or isinstance(content, Sequence) else None,
         # servers give the same reasoning under two names
         thinking=tuple(dict.fromkeys(each for each in (own or beside) if each.strip())),
         calls=tuple(_calls(fields, extra, blocks)),

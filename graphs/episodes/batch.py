@@ -1,13 +1,12 @@
 """A batch of starts of one graph: read from JSON lines, run concurrently, saved as each ends."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quillgraph.agents.text.file import numbered_lines
+from quillgraph.agents.text.file import numbered_lines, parse_json
 from quillgraph.backends.calls import Budget, JsonLines, Recorder
 from quillgraph.backends.errors import (
     BackendError,
@@ -64,8 +63,8 @@ def read_entry(graph: Graph, text: str, extra: Mapping[str, Any]) -> TaskStart:
     """
     excerpt = " ".join(text.split())[:60]
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = parse_json(text)
+    except ValueError as error:
         raise InputError(f"expected JSON, got {excerpt!r}: {error}") from error
     if isinstance(data, str):
         data = {"request": data}
