@@ -72,8 +72,8 @@ def mended(reply: str, *, is_part: bool = False) -> Any:
         The value; None if there is none, or more than one reading.
     """
     # json_repair may end a string at a comma before a bracket
-    inner = fenced[1] if (fenced := _FENCED.fullmatch(reply)) else reply
-    strict = _COMMA_TOO_MANY.sub(lambda match: match[1] or "", inner)
+    reply = fenced[1] if (fenced := _FENCED.fullmatch(reply)) else reply
+    strict = _COMMA_TOO_MANY.sub(lambda match: match[1] or "", reply)
     if has_one_reading(strict):
         return json.loads(strict)
     try:

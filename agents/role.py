@@ -149,10 +149,10 @@ async def _asked(
             conversation = [*messages, message, HumanMessage(_complaint(error))]
         else:
             return value, message
-    raise unread(role, message, f"{form.__name__} as JSON")
+    raise unread_error(role, message, f"{form.__name__} as JSON")
 
 
-def unread(role: Role, message: AIMessage, expected: str) -> ReplyError:
+def unread_error(role: Role, message: AIMessage, expected: str) -> ReplyError:
     """Make the error of a reply that could not be used.
 
     Args:

@@ -17,7 +17,7 @@ MOST_TEXT_CHARS = 1_500
 
 
 class Score(BaseModel):
-    """The validator's reply."""
+    """A judge's answer."""
 
     model_config = ConfigDict(extra="forbid")
 

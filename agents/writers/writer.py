@@ -9,7 +9,7 @@ from quillgraph.agents.domain import Dropped, WritingTask
 from quillgraph.agents.judges.gate import SHORTEST
 from quillgraph.agents.prompt import render
 from quillgraph.agents.replies import NOTHING_ASIDE, Aside, ReplyText, answer_of, reply_text
-from quillgraph.agents.role import Role, lost_reply, say, unread
+from quillgraph.agents.role import Role, lost_reply, say, unread_error
 from quillgraph.agents.text.meta_talk import without_frame
 from quillgraph.agents.text.sentences import up_to_last_sentence
 from quillgraph.agents.writers.reflection import Plan, Reflection, bulleted
@@ -152,7 +152,7 @@ async def _write(
         if len(best.text) >= SHORTEST:
             break
     if not best.text:
-        raise unread(role, reply, "a text")
+        raise unread_error(role, reply, "a text")
     return best
 
 

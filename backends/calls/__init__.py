@@ -13,10 +13,11 @@ from quillgraph.backends.calls.record import (
     recorder_of,
 )
 from quillgraph.backends.calls.scope import (
-    Scope,
+    RunScope,
     config_around,
     current_scope,
     handlers_around,
+    outside_runs,
     running,
     silence,
 )
@@ -29,7 +30,7 @@ __all__ = [
     "Listener",
     "Place",
     "Recorder",
-    "Scope",
+    "RunScope",
     "budgets_of",
     "config_around",
     "continuity",
@@ -37,6 +38,7 @@ __all__ = [
     "handlers_around",
     "is_exact",
     "is_json",
+    "outside_runs",
     "read_records",
     "recorder_of",
     "running",

@@ -15,12 +15,12 @@ client that is no LangChain model, such as `openai.OpenAI()`, is not seen at all
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from multiprocessing.pool import ThreadPool
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -31,8 +31,10 @@ from langchain_core.tracers.context import register_configure_hook
 
 from quillgraph.backends.calls.listener import Listener
 
+T = TypeVar("T")
 
-class Scope:
+
+class RunScope:
     """A run that is under way.
 
     Args:
@@ -48,10 +50,10 @@ class Scope:
 _OUTSIDE = Context()
 """Where it is known that no run is around."""
 
-_SCOPE: ContextVar[Scope | None] = ContextVar("quillgraph_scope")
+_SCOPE: ContextVar[RunScope | None] = ContextVar("quillgraph_scope")
 """None where calls are not to be heard, as they are heard from somebody else."""
 
-_running: list[Scope] = []
+_running: list[RunScope] = []
 _patched: list[bool] = []
 _tasks: WeakKeyDictionary[asyncio.Task[Any], Context] = WeakKeyDictionary()
 _here = threading.local()
@@ -59,7 +61,7 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def running(scope: Scope) -> Iterator[None]:
+def running(scope: RunScope) -> Iterator[None]:
     """Have all code that is started from here belong to a run, until it ends."""
     task = asyncio.current_task()
     assert task is not None
@@ -95,6 +97,12 @@ def silence() -> Iterator[None]:
         _SCOPE.reset(token)
 
 
+async def outside_runs(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await what belongs to no run, wherever it was started: such as a trainer's judge."""
+    with silence():
+        return await coroutine
+
+
 def handlers_around() -> list[BaseCallbackHandler]:
     """Who will hear a call that is made here."""
     callbacks = config_around().get("callbacks")
@@ -120,7 +128,7 @@ def with_place(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {**{key: around[key] for key in around if key.startswith("langgraph_")}, **own}
 
 
-def current_scope() -> Scope | None:
+def current_scope() -> RunScope | None:
     """The run that the running code belongs to; None if there is none, or nobody can tell."""
     if (scope := _SCOPE.get(_UNKNOWN)) is not _UNKNOWN:
         return scope
@@ -130,7 +138,7 @@ def current_scope() -> Scope | None:
     return context.get(_SCOPE)
 
 
-_UNKNOWN = Scope(())
+_UNKNOWN = RunScope(())
 
 
 def _context() -> Context | None:

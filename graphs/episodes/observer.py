@@ -19,7 +19,7 @@ from langgraph.graph import START
 from langgraph.types import Command
 from pydantic import BaseModel
 
-from quillgraph.backends.calls import CallRecord, Listener, Recorder, Scope, current_scope
+from quillgraph.backends.calls import CallRecord, Listener, Recorder, RunScope, current_scope
 from quillgraph.graphs.episodes.durability import Resuming
 from quillgraph.graphs.episodes.source import EpisodeSource
 
@@ -260,7 +260,7 @@ class Hearing:
         give_up = partial(self._kept.give_up, name) if self._kept else None
         self.writes = Writes(self._recorder, source.most_steps, give_up)
         journal = (graph.journal,) if isinstance(graph, Resuming) else ()
-        self.scope = Scope((self.writes, *journal, self._recorder))
+        self.scope = RunScope((self.writes, *journal, self._recorder))
 
     def __enter__(self) -> Self:
         return self

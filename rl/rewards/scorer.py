@@ -20,6 +20,7 @@ from quillgraph.agents.domain import CriteriaSet, WritingTask
 from quillgraph.agents.judgements import CODE, Judgement, text_hash
 from quillgraph.agents.judges import Judge
 from quillgraph.agents.replies import ReplyText
+from quillgraph.backends.calls import outside_runs
 from quillgraph.backends.errors import StorageError
 from quillgraph.backends.runtime import BackgroundLoop
 from quillgraph.graphs.prebuilt import Submission, judge_text, unread
@@ -153,7 +154,7 @@ class JudgeQueue:
                 future.set_result(known)
                 return future
             self.counts["asked"] += 1
-            future = self._loop.submit(self._judge(key, submission))
+            future = self._loop.submit(outside_runs(self._judge(key, submission)))
             self._under_way[key] = future
             return future
 

@@ -152,7 +152,7 @@ async def test_thinking_is_taken_off_a_draft_and_its_tokens_stay_what_the_writer
 async def test_a_draft_whose_thinking_was_cut_off_twice_is_an_error_that_says_so(
     task: WritingTask, role_of: MakeRole, requests: list[ChatRequest]
 ) -> None:
-    with pytest.raises(ReplyError, match="the thinking was cut off before it"):
+    with pytest.raises(ReplyError, match="the thinking, which was cut short"):
         await write_draft(task, Precedents(), role_of("<think>They"), number=0, max_tokens=99)
     assert len(requests) == 2
 

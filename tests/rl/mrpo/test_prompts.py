@@ -139,7 +139,10 @@ def test_a_run_that_is_cut_off_draws_the_prompts_that_it_would_have_drawn(
     [
         ({"algorithm": "grpo"}, "with rl.prompts: middling set algorithm: mrpo"),
         ({"options": {"dataloader_num_workers": 1}}, "leave it at 0"),
-        ({"options": {"per_device_train_batch_size": 16}}, "expected at least 4 prompts"),
+        (
+            {"options": {"per_device_train_batch_size": 16}},
+            "expected at least 4 requests to train on",
+        ),
     ],
 )
 def test_what_has_no_say_over_prompts_is_refused(
