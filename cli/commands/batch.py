@@ -8,9 +8,7 @@ from quillgraph.agents.text import amount
 from quillgraph.backends import Recorder
 from quillgraph.cli.session.settings import Settings
 from quillgraph.graphs.episodes import Batch, Excluded, cast, fitting
-from quillgraph.graphs.supervision import Engines, Inputs, RunFolder, Watch
-
-FAILURES = "failures.jsonl"
+from quillgraph.graphs.supervision import FAILURES, Engines, Inputs, RunFolder, Watch
 
 MEASURES = {"drafts", "draft_tokens", "rounds", "text_tokens", "samples"}
 """Settings that a graph's context may ask for by name."""

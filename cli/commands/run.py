@@ -1,20 +1,17 @@
 """`quillgraph run`: start or resume a run, and show its results."""
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import chdir
 from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 
 from quillgraph.agents.criteria import read_criteria
 from quillgraph.agents.text import amount, visible
-from quillgraph.backends.calls import JsonLines
 from quillgraph.backends.errors import ConfigError, InputError, QuillError
-from quillgraph.cli.commands.batch import FAILURES, BatchWork
+from quillgraph.cli.commands.batch import BatchWork
 from quillgraph.cli.display.episode import in_a_line, whole
 from quillgraph.cli.display.items import write_json
 from quillgraph.cli.session.engines import budget_of, connected, recorded_run, with_backend
@@ -23,7 +20,6 @@ from quillgraph.cli.session.options import Choices, RunOrder
 from quillgraph.cli.session.progress import announce, plain_console, watch_on
 from quillgraph.cli.session.settings import Settings, load_settings
 from quillgraph.graphs.episodes import (
-    Answer,
     Batch,
     Graph,
     judges_of,
@@ -33,6 +29,7 @@ from quillgraph.graphs.episodes import (
     schema_of,
 )
 from quillgraph.graphs.supervision import (
+    FAILURES,
     KEPT,
     Inputs,
     RunFolder,
@@ -41,6 +38,8 @@ from quillgraph.graphs.supervision import (
     goes_on_as_begun,
     kept_inputs,
     mermaid_of,
+    read_answers,
+    refuse_unknown_questions,
     supervise,
 )
 
@@ -128,7 +127,7 @@ def _run(
     as_json: bool,
 ) -> None:
     console = plain_console(sys.stderr)
-    _refuse_strange_ids(answer := _answering(answers), folder)
+    refuse_unknown_questions(answer := read_answers(answers or ()), folder.path)
     if inputs.unreadable:
         line, lines = inputs.unreadable[0], amount(len(inputs.unreadable), "line")
         console.print(f"{lines} left out; the first is line {line.number}: {line.reason}")
@@ -170,60 +169,6 @@ def _refuse_losses(work: BatchWork, folder: RunFolder) -> None:
         raise QuillError(
             f"{many} gave no episode; the first is line {first.number}: {first.reason} "
             f"(all of them: {folder.path / FAILURES})"
-        )
-
-
-_ID = re.compile(r"(?P<id>[0-9a-f]{32})=(?P<answer>.*)", re.DOTALL)
-"""An answer to the question of this id; LangGraph's ids are 128 bits."""
-
-
-def _answering(answers: Sequence[str] | None) -> Answer | None:
-    """The answers of the command line: one to every question, or each to its own.
-
-    Raises:
-        ConfigError: If there are several for one question.
-    """
-    if not answers:
-        return None
-    matches = [_ID.fullmatch(each) for each in answers]
-    by_id = {match["id"]: _value(match["answer"]) for match in matches if match}
-    if len(answers) == 1 and not by_id:
-        value = _value(answers[0])
-
-        async def answer(question: Any) -> Any:
-            return value
-
-        return answer
-    if len(by_id) < len(answers):
-        raise ConfigError(
-            "expected one --answer to every question, or --answer ID=ANSWER once for each of them, "
-            f"got {', '.join(map(repr, answers))}"
-        )
-    return by_id
-
-
-def _value(reply: str) -> Any:
-    try:
-        return json.loads(reply)
-    except ValueError:
-        return reply
-
-
-def _refuse_strange_ids(answer: Answer | None, folder: RunFolder) -> None:
-    """Refuse answers to questions that the run did not list when it stopped.
-
-    Raises:
-        ConfigError: Naming the questions that are open.
-    """
-    if not isinstance(answer, Mapping):
-        return
-    file = folder.path / FAILURES
-    rows = JsonLines(file).read(dict[str, Any]) if file.exists() else []
-    asked = [each for row in rows for each in row.get("questions", ())]
-    if strange := sorted(set(answer) - {each["id"] for each in asked}):
-        listed = "; ".join(f"{each['id']} asks {each['value']!r}" for each in asked)
-        raise ConfigError(
-            f"no question {strange[0]} is open in {folder.path}; open are: {listed or 'none'}"
         )
 
 

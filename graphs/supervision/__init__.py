@@ -1,5 +1,10 @@
 """A run with its models, its folder, its limits, and its end."""
 
+from quillgraph.graphs.supervision.answers import (
+    FAILURES,
+    read_answers,
+    refuse_unknown_questions,
+)
 from quillgraph.graphs.supervision.budget import (
     charge_earlier,
     node_allowances,
@@ -30,6 +35,7 @@ from quillgraph.graphs.supervision.supervisor import (
 )
 
 __all__ = [
+    "FAILURES",
     "JUDGES",
     "KEPT",
     "Engines",
@@ -47,6 +53,8 @@ __all__ = [
     "kept_inputs",
     "mermaid_of",
     "node_allowances",
+    "read_answers",
     "recorded",
+    "refuse_unknown_questions",
     "supervise",
 ]
