@@ -93,7 +93,7 @@ def vllm_chat(tool_folder: Path) -> Iterator[VllmChat]:
         model=str(tool_folder),
         max_model_len=2048,
         max_tokens=24,
-        max_concurrency=8,
+        max_concurrency=4,
         max_lora_rank=8,
     )
     with warnings.catch_warnings():

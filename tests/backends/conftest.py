@@ -210,7 +210,7 @@ def bare_chat() -> ScriptedChat:
 def transformers_chat(tool_folder: Path) -> Iterator[TransformersChat]:
     """One engine for the whole test session."""
     pytest.importorskip("torch")
-    chat = TransformersChat(model=str(tool_folder), max_tokens=24, max_concurrency=8)
+    chat = TransformersChat(model=str(tool_folder), max_tokens=24, max_concurrency=4)
     yield chat
     asyncio.run(chat.aclose())
 
