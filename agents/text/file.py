@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -73,6 +73,11 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 class _Loader(yaml.SafeLoader):
     """Refuses a name that occurs twice in a mapping, which YAML forbids and PyYAML takes."""
+
+    # a copy: other packages change those of PyYAML for the whole process, such as what a date is
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {
+        first: list(each) for first, each in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = set()

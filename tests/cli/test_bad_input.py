@@ -86,7 +86,7 @@ CASES: list[tuple[list[object], list[str]]] = [
     ),
     ([REQUEST, "--config", "list.yaml"], ["a mapping of settings in list.yaml, got list"]),
     ([REQUEST, "--config", "broken.yaml"], ["expected YAML settings in broken.yaml: "]),
-    ([REQUEST, "--config", "picture.png"], ["expected YAML settings in picture.png: "]),
+    ([REQUEST, "--config", "picture.png"], ["expected UTF-8 text in picture.png", "byte 0"]),
 ]
 
 

@@ -221,15 +221,17 @@ def test_a_run_without_out_makes_a_folder_named_after_the_request(
 
 
 def test_a_server_that_counts_no_tokens_is_reported_once_on_stderr(
-    quillgraph: Any, httpserver: HTTPServer, answer: Callable[[Request], Response]
+    quillgraph: Any, answer: Callable[[Request], Response]
 ) -> None:
     def without_usage(request: Request) -> Response:
         body = json.loads(answer(request).get_data(as_text=True))
         return Response(json.dumps({"choices": body["choices"]}), content_type="application/json")
 
-    httpserver.expect_request("/v1/chat/completions").respond_with_handler(without_usage)
-    address = httpserver.url_for("/v1")
-    done = quillgraph(*arguments(f"openai:m@{address}", "--drafts", 0, "--out", "[run]"))
+    # at an address of its own: a process says it once of each
+    with HTTPServer() as server:
+        server.expect_request("/v1/chat/completions").respond_with_handler(without_usage)
+        address = server.url_for("/v1")
+        done = quillgraph(*arguments(f"openai:m@{address}", "--drafts", 0, "--out", "[run]"))
     assert done.status == 0
     assert (
         done.stderr.count(

@@ -62,8 +62,8 @@ def test_policies_write_with_their_own_weights_and_the_judge_with_none(
         "The judge is the same model as policy A: models prefer what they would write.",
         "The judge is the base of policy B: models prefer what they would write.",
         "The judge is the base of policy other: models prefer what they would write.",
-        f"No record of the training of policy other lies above {adapters[1]}: whether the judge "
-        "has trained it is not known.",
+        f"No record of the training of policy other lies above {adapters[1]}, or none that "
+        "is of this adapter: whether the judge has trained it is not known.",
         "Policy B was trained on 1 of the 1 prompts.",
     ]
     assert report["policies"][1]["adapter"] == "trained/adapter"
