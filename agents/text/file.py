@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -74,11 +74,6 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """Refuses a name that occurs twice in a mapping, which YAML forbids and PyYAML takes."""
 
-    # a copy: other packages change those of PyYAML for the whole process, such as what a date is
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {
-        first: list(each) for first, each in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = set()
         for key, _ in node.value:
@@ -90,6 +85,12 @@ class _Loader(yaml.SafeLoader):
             names.add((key.tag, str(key.value)))
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+# a copy: other packages change those of PyYAML for the whole process, such as what a date is
+_Loader.yaml_implicit_resolvers = {
+    first: list(each) for first, each in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def parse_yaml(text: str) -> Any:
