@@ -2,17 +2,23 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from quillgraph.agents.checks.check import Check
-from quillgraph.agents.checks.quantity import Quantity
+from quillgraph.agents.checks.count import COUNTS
+from quillgraph.agents.checks.quantity import Quantity, Token
+from quillgraph.agents.checks.scope import Scope
+from quillgraph.agents.checks.wording import Wording
 from quillgraph.agents.text.sentences import quotations
 
 logger = logging.getLogger(__name__)
 
 TOLERANCE = 0.15
 """How far "about 1000 words" or 1000字左右 may be missed, as a share of the number."""
+
+LOOSE = ("char", "word", "character")
+"""Units of which a bare number means about so many."""
 
 _QUOTES = "“\"「『‘'«„"
 _SENTENCE_START = re.compile(r"[\n。！？；]|[.!?;](?=\s)")
@@ -85,6 +91,33 @@ def bounds_of(quantity: Quantity, *, is_loose: bool) -> tuple[int | None, int | 
     if bare or "about" in quantity.directions:
         return *about(quantity.low), True
     return quantity.low, quantity.low, False
+
+
+def count_demand(
+    quantity: Quantity, tokens: Sequence[Token], scope: Scope | None, wording: Wording, *, unit: str
+) -> Demand:
+    """Make the demand of a quantity: a count of the text, or of a part of it.
+
+    Args:
+        quantity: What the request says.
+        tokens: The tokens that it was read from.
+        scope: The part that is counted; None for the whole text.
+        wording: Names the demand.
+        unit: What is counted, a key of `COUNTS`.
+    """
+    low, high, is_about = bounds_of(quantity, is_loose=unit in LOOSE)
+    fields: dict[str, object] = {"min": low, "max": high, "scope": scope}
+    if unit == "character":
+        fields["unit"] = "character"
+    check = COUNTS[unit].model_validate(fields)
+    name = wording.about_name(check.type, quantity.low) if is_about else ""
+    return Demand(
+        check=check,
+        name=wording.scoped(name, scope) if name else check.name_in(wording),
+        start=tokens[quantity.first].start,
+        end=tokens[quantity.last - 1].end,
+        is_bare=is_about,
+    )
 
 
 def about(number: int) -> tuple[int, int]:

@@ -10,14 +10,12 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from quillgraph.backends.messages.finish import LENGTH, finish_in
+from quillgraph.backends.messages.thought import THINKING_FIELDS
 
 _ASSISTANT = {"assistant", "ai", "AIMessageChunk", "model"}
 _TOOL = {"tool", "function", "ToolMessageChunk", "FunctionMessageChunk"}
 _OTHERS = {"user", "human", "HumanMessageChunk", "system", "SystemMessageChunk", "developer"}
 _KINDS = {**dict.fromkeys(_ASSISTANT, "assistant"), **dict.fromkeys(_TOOL, "tool")}
-
-_THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-"""Where servers and LangChain's classes put a model's own reasoning."""
 
 _THINKING_BLOCKS = {"thinking", "reasoning", "reasoning_content", "redacted_thinking"}
 _CALL_BLOCKS = {"tool_use", "tool_call", "function_call", "server_tool_use", "server_tool_call"}
@@ -71,7 +69,7 @@ def parts_of_message(message: Any) -> MessageParts:
     beside = [
         each
         for source in (fields, extra)
-        for name in _THINKING_FIELDS
+        for name in THINKING_FIELDS
         for each in _strings(source.get(name))
     ]
     return MessageParts(
@@ -99,7 +97,7 @@ def _fields(message: Any) -> Mapping[str, Any]:
 
 
 def _has_thinking(fields: Mapping[str, Any]) -> bool:
-    return any(fields.get(name) for name in _THINKING_FIELDS)
+    return any(fields.get(name) for name in THINKING_FIELDS)
 
 
 def _words(block: Any) -> str | None:

@@ -14,6 +14,9 @@ _NAME = (
 _OPENING = re.compile(rf"\s*(?:<(?P<name>{_NAME})>|◁(?P<moon>think(?:ing)?)▷)", re.IGNORECASE)
 """`<think>` and its like, as most models write it: Qwen, DeepSeek, GLM, Seed, Kimi, Claude."""
 
+THINKING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+"""Fields of a message in which servers and LangChain's classes put a model's own reasoning."""
+
 _MARKS = {
     "[THINK]": "[/THINK]",
     "<|begin_of_thought|>": "<|end_of_thought|>",

@@ -20,10 +20,8 @@ from pydantic import (
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from quillgraph.backends.messages.finish import UNKNOWN, finish_in, finish_of
+from quillgraph.backends.messages.thought import THINKING_FIELDS
 from quillgraph.backends.messages.turn import whole_characters
-
-THINKING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-"""Fields of a message that hold what the model thought."""
 
 
 def _or_none(value: Any, read: Callable[[Any], Any]) -> Any:
@@ -76,7 +74,7 @@ class Message(BaseModel):
         if not isinstance(value, dict):
             return value
         text, thought = _parts(value.get("content"))
-        thoughts = [thought, *(_prose(value.get(name)) for name in THINKING)]
+        thoughts = [thought, *(_prose(value.get(name)) for name in THINKING_FIELDS)]
         calls = value.get("tool_calls")
         if not calls and isinstance(value.get("function_call"), dict):
             calls = [{"function": value["function_call"]}]

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from quillgraph.agents.checks.count import COUNTS, ListCount
-from quillgraph.agents.checks.demand import Demand, around, bounds_of, tell_unclear, unquoted
+from quillgraph.agents.checks.count import ListCount
+from quillgraph.agents.checks.demand import Demand, around, count_demand, tell_unclear, unquoted
 from quillgraph.agents.checks.en.quantities import MAKE, TEXT, WORDS
 from quillgraph.agents.checks.en.reported import (
     is_asked_of_part,
@@ -32,7 +32,6 @@ _LISTS = re.compile(
     r"|\blisticle (?:of|with) (?P<m>\w+)\s+(?:[a-z'-]+\s+){0,2}?[a-z]+s\b",
     _FLAGS,
 )
-_LOOSE = ("word", "character")
 
 
 def lengths(text: str) -> Iterator[Demand]:
@@ -55,11 +54,11 @@ def lengths(text: str) -> Iterator[Demand]:
             continue  # each text has one of its own
         if isinstance(aim, Scope):
             if is_asked_of_part(quantity, before, after):
-                demand = _demand(quantity, tokens, aim)
+                demand = count_demand(quantity, tokens, aim, WORDING, unit=quantity.unit or "word")
                 # the words that name the part belong to its quote
                 yield replace(demand, start=demand.start - len(_clause(before)))
         elif is_asked_of_whole(quantity, tokens, before, after):
-            yield _demand(quantity, tokens, None)
+            yield count_demand(quantity, tokens, None, WORDING, unit=quantity.unit or "word")
 
 
 def lists(text: str) -> Iterator[Demand]:
@@ -95,20 +94,3 @@ def _clause(before: str) -> str:
 def _sides(quantity: Quantity, tokens: Sequence[Token], text: str) -> tuple[str, str]:
     start, end = tokens[quantity.first].start, tokens[quantity.last - 1].end
     return around(text, start, end)
-
-
-def _demand(quantity: Quantity, tokens: Sequence[Token], scope: Scope | None) -> Demand:
-    unit = quantity.unit or "word"
-    low, high, is_about = bounds_of(quantity, is_loose=unit in _LOOSE)
-    fields: dict[str, object] = {"min": low, "max": high, "scope": scope}
-    if unit == "character":
-        fields["unit"] = "character"
-    check = COUNTS[unit].model_validate(fields)
-    name = WORDING.about_name(check.type, quantity.low) if is_about else ""
-    return Demand(
-        check=check,
-        name=WORDING.scoped(name, scope) if name else check.name_in(WORDING),
-        start=tokens[quantity.first].start,
-        end=tokens[quantity.last - 1].end,
-        is_bare=is_about,
-    )

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from quillgraph.agents.checks.count import COUNTS
-from quillgraph.agents.checks.demand import Demand, bounds_of, tell_unclear, unquoted
+from quillgraph.agents.checks.demand import LOOSE, Demand, count_demand, tell_unclear, unquoted
 from quillgraph.agents.checks.quantity import Quantity, Token, quantities, tokens_of
 from quillgraph.agents.checks.scope import Aim, Scope
 from quillgraph.agents.checks.zh.quantities import WORDS
@@ -58,7 +57,6 @@ _FEWEST_BARE = 50
 _FEWEST = 5
 """Fewer characters than this are the length of a name or a verse, not of a text."""
 _FEWEST_OF_PART = 2
-_LOOSE = ("char", "word", "character")
 _FAR = 3
 """Times the length of a part from which a length behind it is one of the whole."""
 
@@ -90,7 +88,8 @@ def lengths(text: str) -> Iterator[Demand]:
         if aim == "unclear":
             tell_unclear(spoken[start : tokens[quantity.last - 1].end])
         elif _is_asked(quantity, aim, unit, (clause, line, after), before):
-            demand = _demand(quantity, tokens, unit, aim if isinstance(aim, Scope) else None)
+            scope = aim if isinstance(aim, Scope) else None
+            demand = count_demand(quantity, tokens, scope, WORDING, unit=unit)
             # the words that name the part belong to its quote
             named = len(clause.lstrip()) if isinstance(aim, Scope) else 0
             yield replace(demand, start=demand.start - named)
@@ -166,7 +165,7 @@ def _is_asked(
     if (
         _ITEM_NOTE.search(line)
         or (aim != "whole" and _IN_NOTE.search(line))
-        or (unit in _LOOSE and _NOT_A_LENGTH.match(after))
+        or (unit in LOOSE and _NOT_A_LENGTH.match(after))
     ):
         return False
     if unit == "char" and after[:1] == "的" and re.search("关于[^，。；]*$", clause):
@@ -183,7 +182,7 @@ def _is_asked(
         return False
     if isinstance(aim, Scope):
         return _is_asked_of_part(quantity, aim, unit)
-    if unit in _LOOSE:
+    if unit in LOOSE:
         if _OTHER_TEXT.match(after):
             return False
         least = _FEWEST if quantity.is_qualified else _FEWEST_BARE
@@ -192,7 +191,7 @@ def _is_asked(
 
 
 def _is_asked_of_part(quantity: Quantity, scope: Scope, unit: str) -> bool:
-    if unit in _LOOSE and scope.part in ("sentence", "line"):
+    if unit in LOOSE and scope.part in ("sentence", "line"):
         return quantity.high >= _FEWEST_OF_PART
     return unit != "section"
 
@@ -224,20 +223,4 @@ def _is_division(quantity: Quantity, unit: str, clause: str, before: str) -> boo
         not clause.strip()
         or asked
         or re.search(rf"(?:{_MAKING}|诗|[篇首段个])\s*(?:[^每第各]{{0,4}})$", near)
-    )
-
-
-def _demand(quantity: Quantity, tokens: Sequence[Token], unit: str, scope: Scope | None) -> Demand:
-    low, high, is_about = bounds_of(quantity, is_loose=unit in _LOOSE)
-    fields: dict[str, object] = {"min": low, "max": high, "scope": scope}
-    if unit == "character":
-        fields["unit"] = "character"
-    check = COUNTS[unit].model_validate(fields)
-    name = WORDING.about_name(check.type, quantity.low) if is_about else ""
-    return Demand(
-        check=check,
-        name=WORDING.scoped(name, scope) if name else check.name_in(WORDING),
-        start=tokens[quantity.first].start,
-        end=tokens[quantity.last - 1].end,
-        is_bare=is_about,
     )
