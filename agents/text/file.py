@@ -87,7 +87,8 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-# a copy: other packages change those of PyYAML for the whole process, such as what a date is
+# copies: other packages change those of PyYAML for the whole process, such as what a date is
+_Loader.yaml_constructors = dict(yaml.SafeLoader.yaml_constructors)
 _Loader.yaml_implicit_resolvers = {
     first: list(each) for first, each in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }

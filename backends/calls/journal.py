@@ -105,9 +105,10 @@ class Journal(Listener):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._is_closed = True
         _SEAM.leave()
-        self._file.close()
+        with self._lock:  # a thread that the run has left behind may still be at work
+            self._is_closed = True
+            self._file.close()
 
     def rewind(self, thread: str) -> None:
         """Answer a thread from the start again, before its unfinished tasks run again."""
@@ -118,7 +119,7 @@ class Journal(Listener):
     def forget(self, thread: str) -> None:
         """Delete the replies of a thread that has ended."""
         self.rewind(thread)
-        with _storage_errors(self.path):
+        with self._lock, _storage_errors(self.path):
             self._file.execute("DELETE FROM replies WHERE thread = ?", (thread,))
 
     def on_chat_model_start(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:

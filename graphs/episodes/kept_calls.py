@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -53,8 +53,11 @@ class KeptCalls:
     def open(cls, path: Path) -> Iterator[Self]:
         """Open a file, and close it at the end."""
         kept = cls(path)
-        with closing(kept._file):
+        try:
             yield kept
+        finally:
+            with kept._lock:  # a thread that the run has left behind may still be at work
+                kept._file.close()
 
     def begin(self, thread: str) -> None:
         """Record that all calls of a thread are kept here, from the first one on."""

@@ -9,7 +9,7 @@ import importlib
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -95,6 +95,10 @@ def _place(module: str, name: str) -> tuple[str, str] | None:
         return None
 
 
+PATIENCE_S = 5.0
+"""Longest wait for a write that is under way when the file is closed, seconds."""
+
+
 class GraphSaver(SqliteSaver):
     """LangGraph's SQLite saver, for graphs that run on an event loop.
 
@@ -124,12 +128,19 @@ class GraphSaver(SqliteSaver):
         """
         with _storage_errors(path):
             file = sqlite3.connect(path, check_same_thread=False)
-        with closing(file):
-            saver = cls(file, path)
+        saver = cls(file, path)
+        try:
             with _storage_errors(path):
                 saver.setup()
                 file.execute("PRAGMA synchronous=NORMAL")
             yield saver
+        finally:
+            # a thread that the run has left behind may still be at work; a list of checkpoints that
+            # nobody reads to its end holds the lock as well, and is at no work
+            is_held = saver.lock.acquire(timeout=PATIENCE_S)
+            file.close()
+            if is_held:
+                saver.lock.release()
 
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:

@@ -105,7 +105,8 @@ class JudgementCache:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._lock:  # a judgement that was abandoned may just be stored
+            self._file.close()
 
     def __len__(self) -> int:
         with self._lock:

@@ -1,9 +1,11 @@
 """Text files as other tools write them."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from quillgraph.agents.text.file import parse_json, parse_yaml, read_lines, read_text
 from quillgraph.backends.errors import InputError
@@ -66,3 +68,12 @@ def test_yaml_that_nobody_can_mean_is_refused(text: str, reason: str) -> None:
 
 def test_yaml_may_merge_one_mapping_into_another() -> None:
     assert parse_yaml("a: &a {x: 1}\nb: {<<: *a, x: 2}")["b"] == {"x": 2}
+
+
+def test_what_another_package_makes_of_a_date_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = dict(yaml.SafeLoader.yaml_constructors)
+    own["tag:yaml.org,2002:timestamp"] = yaml.SafeLoader.construct_yaml_str
+    monkeypatch.setattr(yaml.SafeLoader, "yaml_constructors", own)
+    assert parse_yaml("2020-01-02") == date(2020, 1, 2)
